@@ -1,0 +1,188 @@
+"""The agent: every stage of the flow built in its order, and one update that reads like the algorithm box."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from framework.actor_critics.base import ActorCritic, Mode
+from framework.data import Batch, Factory, Latent, Losses, Metrics, Observation, Pictures, Specs
+from framework.dynamics.base import Dynamics
+from framework.encoders.base import Encoder
+from framework.errors import UserError
+from framework.heads.base import Head
+from framework.imagination import imagine
+from framework.objectives.base import Objective
+from framework.optimizers.base import Optimizer
+from framework.registry import parts
+from framework.world_model import WorldModel
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What acting carries from step to step: the belief, and the action that it took last."""
+
+    latent: Latent
+    action: Float[Tensor, "N A"]
+
+
+@final
+@parts.register
+class Agent(nn.Module):
+    """A world model and a behaviour learned inside it; *Dream to Control*, Algorithm 1.
+
+    Each factory receives only specs and the sizes that the stage before it declared. `scales` weighs each loss of the world model by
+    its name; `imagination_starts` bounds from how many latents of a batch, drawn at random, rollouts start (None: from all, as in the
+    paper).
+
+    Gradients: each group of parameters receives the gradient of its own loss alone: `model` of the weighted losses of the world
+    model, the others of the behaviour's loss of their name. Rollouts start from detached latents.
+    """
+
+    derived: ClassVar[tuple[str, ...]] = ("specs",)
+
+    def __init__(
+        self,
+        *,
+        specs: Specs,
+        encoder: Factory[Encoder],
+        dynamics: Factory[Dynamics],
+        heads: Mapping[str, Factory[Head]],
+        objectives: Sequence[Factory[Objective]],
+        scales: Mapping[str, float],
+        actor_critic: Factory[ActorCritic],
+        optimizers: Mapping[str, Factory[Optimizer]],
+        horizon: int = 15,
+        imagination_starts: int | None = None,
+    ) -> None:
+        super().__init__()
+        encode: Encoder = encoder(observation=specs.observation)
+        dynamic: Dynamics = dynamics(embedding_size=encode.embedding_size, action_size=specs.action_size)
+        latent = dynamic.latent
+        self.world_model = WorldModel(
+            encoder=encode,
+            dynamics=dynamic,
+            heads={name: head(feature_size=latent.feature_size) for name, head in heads.items()},
+            objectives=[
+                objective(latent=latent, embedding_size=encode.embedding_size, observation=specs.observation)
+                for objective in objectives
+            ],
+        )
+        self.behaviour: ActorCritic = actor_critic(feature_size=latent.feature_size, action_size=specs.action_size)
+        self.specs, self.scales = specs, dict(scales)
+        self.horizon, self.imagination_starts = horizon, imagination_starts
+        _check_losses(self.world_model, self.scales)
+        _check_action(self.behaviour, specs)
+        self.optimizers = self._optimizers(optimizers)
+
+    def update(self, batch: Batch, generator: torch.Generator) -> Metrics:
+        """One gradient step of every group, on one batch; all losses are computed before any step is taken."""
+        known = self.world_model(batch, self._noise(batch, generator))
+        _same_names(known.losses, self.scales)
+        total = torch.stack([self.scales[name] * loss.mean() for name, loss in known.losses.items()]).sum()
+        losses, metrics = self._dream(known.posterior, generator)
+        objectives = {"model": total} | {name: loss.mean() for name, loss in losses.items()}
+        gradients = {name: self._gradients(name, objective) for name, objective in objectives.items()}
+        for name, optimizer in self.optimizers.items():
+            norms = optimizer.step(gradients[name])
+            metrics |= {f"train/{name}_{key}": value for key, value in norms.items()}
+        self.behaviour.follow()
+        metrics |= known.metrics | {f"model/{name}_loss": loss.mean() for name, loss in known.losses.items()}
+        metrics |= {f"train/{name}_loss": objective for name, objective in objectives.items()}
+        return {name: value.detach() for name, value in metrics.items()}
+
+    def initial(self, size: int) -> Memory:
+        """The memory before the first step, for `size` environments."""
+        latent = self.world_model.dynamics.initial(size)
+        return Memory(latent=latent, action=latent.stochastic.new_zeros(size, self.specs.action_size))
+
+    @torch.no_grad()
+    def act(
+        self,
+        memory: Memory,
+        observation: Observation,
+        is_first: Bool[Tensor, " N"],
+        mode: Mode,
+        generator: torch.Generator,
+    ) -> tuple[Float[Tensor, "N A"], Memory]:
+        """Take one observation in and choose an action."""
+        noise = self.world_model.dynamics.draw_noise(is_first.shape[0], generator=generator)
+        latent = self.world_model.step(memory.latent, observation, memory.action, is_first, noise)
+        action = self.behaviour.act(latent.features, mode, generator)
+        return action, Memory(latent=latent, action=action)
+
+    def diagnose(self, batch: Batch, generator: torch.Generator) -> Metrics:
+        """Metrics too dear for every update."""
+        return self.world_model.diagnose(batch, self._noise(batch, generator))
+
+    def pictures(self, batch: Batch, generator: torch.Generator) -> Pictures:
+        return self.world_model.pictures(batch, self._noise(batch, generator))
+
+    def parameter_count(self) -> Mapping[str, int]:
+        """How many numbers each group trains."""
+        return {name: sum(parameter.numel() for parameter in self._group(name)) for name in self.optimizers}
+
+    def _noise(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        return self.world_model.dynamics.draw_noise(*batch.reward.shape, generator=generator)
+
+    def _dream(self, posterior: Latent, generator: torch.Generator) -> tuple[Losses, Metrics]:
+        start = posterior.detach().flatten()
+        size = start.stochastic.shape[0]
+        if self.imagination_starts is not None and self.imagination_starts < size:
+            chosen = torch.randperm(size, generator=generator, device=generator.device)[: self.imagination_starts]
+            start, size = start.map(lambda tensor: tensor[chosen]), self.imagination_starts
+        with torch.set_grad_enabled(self.behaviour.needs_dynamics_gradient):
+            imagination = imagine(
+                dynamics=self.world_model.dynamics,
+                heads=self.world_model.heads,
+                policy=self.behaviour.sample,
+                start=start,
+                latent_noise=self.world_model.dynamics.draw_noise(self.horizon, size, generator=generator),
+                action_noise=self.behaviour.draw_noise(self.horizon, size, generator=generator),
+            )
+        return self.behaviour.losses(imagination)
+
+    def _gradients(self, name: str, objective: Tensor) -> Sequence[Tensor]:
+        return torch.autograd.grad(objective, self._group(name), retain_graph=name != self.behaviour.groups[-1])
+
+    def _group(self, name: str) -> list[nn.Parameter]:
+        return list(self.world_model.parameters()) if name == "model" else self.behaviour.group(name)
+
+    def _optimizers(self, factories: Mapping[str, Factory[Optimizer]]) -> dict[str, Optimizer]:
+        groups = ("model", *self.behaviour.groups)
+        if set(factories) != set(groups):
+            raise UserError(
+                f"Agent.optimizers has {sorted(factories)}, and the groups of parameters with {type(self.behaviour).__name__} are "
+                f"{sorted(groups)}; bind one optimizer for each."
+            )
+        return {name: factories[name](parameters=self._group(name)) for name in groups}
+
+
+def _check_losses(model: WorldModel, scales: Mapping[str, float]) -> None:
+    names = [*model.dynamics.losses, *model.heads]
+    for objective in model.objectives:
+        names += objective.losses
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise UserError(f"Two parts of the agent give a loss named {doubled}; keep one of them in Agent.heads and Agent.objectives.")
+    _same_names(names, scales)
+
+
+def _same_names(names: Sequence[str] | Losses, scales: Mapping[str, float]) -> None:
+    if set(names) != set(scales):
+        missing, idle = sorted(set(names) - set(scales)), sorted(set(scales) - set(names))
+        raise UserError(
+            f"Agent.scales must name every loss and no other: {missing or 'none'} without a scale, {idle or 'none'} without a loss; "
+            f"the losses are {sorted(names)}."
+        )
+
+
+def _check_action(behaviour: ActorCritic, specs: Specs) -> None:
+    if specs.action_kind not in behaviour.action_kinds:
+        raise UserError(
+            f"{type(behaviour).__name__} takes {' or '.join(behaviour.action_kinds)} actions, and the environment has "
+            f"{specs.action_kind} ones; bind another Agent.actor_critic."
+        )

@@ -1,0 +1,136 @@
+"""Where two components must agree: each rule compares what they declare, and names both and the binding that would mend it.
+
+A later rule is one more function in `RULES`. Rules read the facts of the class bodies alone, so that nothing is imported.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from framework.composition.problems import Problem
+from framework.composition.tree import Link, Node, Plan, walk
+
+Rule = Callable[[Plan], Iterator[Problem]]
+WRONG_AXES: Final = {"latent": ("column", "symmetric"), "observation": ("row", "column_as_released", "symmetric")}
+RIGHT_AXIS: Final = {"latent": "row", "observation": "column"}
+
+
+def every_loss_has_a_scale(plan: Plan) -> Iterator[Problem]:
+    """`Agent.scales` names every loss of the world model, once, and no other."""
+    for agent in _agents(plan):
+        if not agent.sound("dynamics", "heads", "objectives", "scales"):
+            continue
+        sources, scales = _losses(agent), agent.settings["scales"]
+        for name, makers in sources.items():
+            if len(makers) > 1:
+                message = f"two components give a loss named '{name}': {makers[0]} and {makers[1]}; remove one of them."
+                yield Problem.at(agent.place_of("objectives"), message)
+            if name not in scales.value:
+                message = (
+                    f"the loss '{name}' of {makers[0]} has no scale in {agent.key}.scales; "
+                    f"add '{name}': 1.0, so that it has {', '.join(map(repr, sources))}."
+                )
+                yield Problem.at(agent.place_of("scales"), message)
+        for name in scales.value:
+            if name not in sources:
+                given = "; ".join(f"'{each}' comes from {makers[0]}" for each, makers in sources.items())
+                message = f"{agent.key}.scales has '{name}', and no component gives such a loss: {given}; remove '{name}': .. from it."
+                yield Problem.at(agent.place_of("scales"), message)
+
+
+def imagination_has_a_reward(plan: Plan) -> Iterator[Problem]:
+    """Imagination reads the head `reward`."""
+    for agent in _agents(plan):
+        if agent.sound("heads") and "reward" not in agent.links("heads"):
+            message = f"{agent.key}.heads has no 'reward', which imagination needs; add 'reward': @heads.RewardHead to it."
+            yield Problem.at(agent.place_of("heads"), message)
+
+
+def every_group_has_an_optimizer(plan: Plan) -> Iterator[Problem]:
+    """`Agent.optimizers` has one for the model and one for each group of the actor-critic."""
+    for agent in _agents(plan):
+        behaviour = agent.links("actor_critic").get(None)
+        if behaviour is None or not agent.sound("optimizers", "actor_critic") or "groups" not in behaviour.node.component.facts:
+            continue
+        groups = {"model": agent.name} | dict.fromkeys(behaviour.node.component.facts["groups"], behaviour.node.name)
+        given = agent.links("optimizers")
+        for name, owner in groups.items():
+            if name not in given:
+                message = (
+                    f"the parameters '{name}' of {owner} have no optimizer; "
+                    f"add '{name}': @{name}/optimizers.Adam to {agent.key}.optimizers."
+                )
+                yield Problem.at(agent.place_of("optimizers"), message)
+        for name in given:
+            if name not in groups:
+                message = (
+                    f"{agent.key}.optimizers has '{name}', and {behaviour} has no such group: "
+                    f"the groups are {', '.join(groups)}; remove '{name}' from it."
+                )
+                yield Problem.at(agent.place_of("optimizers"), message)
+
+
+def densities_contrast_on_their_own_axis(plan: Plan) -> Iterator[Problem]:
+    """A density over latents bounds the information on rows alone, one over observations on columns alone."""
+    for objective in plan.nodes():
+        axis = objective.settings.get("axis")
+        critic = objective.links("critic").get(None)
+        if axis is None or critic is None or not objective.sound("axis", "critic"):
+            continue
+        over = critic.node.component.facts.get("normalised_over") or ""
+        if axis.value in WRONG_AXES.get(over, ()):
+            right = RIGHT_AXIS[over]
+            by_name = ", or 'column_as_released' to ask for this pair by name" if (over, axis.value) == ("latent", "column") else ""
+            message = (
+                f"{objective.key}.axis = '{axis.value}' does not go with {critic}, a density normalised over the {over}: the bound "
+                f"would be wrong by nats; bind {objective.key}.axis = '{right}'{by_name}."
+            )
+            yield Problem.at(objective.place_of("axis" if axis.binding else "critic"), message)
+
+
+def critics_take_the_latent(plan: Plan) -> Iterator[Problem]:
+    """A component that declares `takes_latent` meets the kind of latent that the dynamics gives."""
+    for agent in _agents(plan):
+        dynamics = agent.links("dynamics").get(None)
+        kind = dynamics.node.component.facts.get("latent_kind") if dynamics else None
+        if dynamics is None or kind is None or not agent.sound("dynamics"):
+            continue
+        for holder, parameter, link in _held(agent):
+            taken = link.node.component.facts.get("takes_latent")
+            if taken is not None and kind not in taken and holder.sound(parameter):
+                message = (
+                    f"{link} takes a latent that is {' or '.join(taken)}, and {dynamics} gives a {kind} one; "
+                    f"bind another {holder.key}.{parameter} or another {agent.key}.dynamics."
+                )
+                yield Problem.at(holder.place_of(parameter), message)
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    every_loss_has_a_scale,
+    imagination_has_a_reward,
+    every_group_has_an_optimizer,
+    densities_contrast_on_their_own_axis,
+    critics_take_the_latent,
+)
+
+
+def _agents(plan: Plan) -> list[Node]:
+    return [node for node in plan.nodes() if node.component.selector == "parts.Agent"]
+
+
+def _losses(agent: Node) -> dict[str, list[str]]:
+    """Each loss of the world model, with the components that give it."""
+    found: dict[str, list[str]] = {}
+    for parameter in ("dynamics", "objectives"):
+        for link in agent.links(parameter).values():
+            for name in link.node.component.facts.get("losses", ()):
+                found.setdefault(name, []).append(str(link))
+    for name, link in agent.links("heads").items():
+        found.setdefault(name, []).append(f"{agent.key}.heads ({link})")
+    return found
+
+
+def _held(root: Node) -> Iterator[tuple[Node, str, Link]]:
+    for node in walk(root):
+        for parameter in node.settings:
+            for link in node.links(parameter).values():
+                yield node, parameter, link

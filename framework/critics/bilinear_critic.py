@@ -1,0 +1,27 @@
+"""A bilinear score."""
+
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from framework import critics
+from framework.blocks import glorot
+from framework.critics.base import Critic
+from framework.data import Latent, LatentSpec
+
+
+@final
+@critics.register
+class BilinearCritic(Critic):
+    """`f(s, o) = (W [z, h]) . e`: one linear map, no bias, no temperature (CPC, van den Oord et al., 2018).
+
+    `W` starts in Glorot's symmetric range; the all-positive `rand(0, 1)` of CURL and its heirs ties every score to the latent's sum.
+    """
+
+    def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size)
+        self.map = glorot(nn.Linear(latent.feature_size, embedding_size, bias=False))
+
+    def score(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
+        return self.map(latents.features) @ embeddings.T

@@ -1,0 +1,176 @@
+"""The arrows of the data flow: one frozen dataclass for each thing that passes between two stages.
+
+**Time alignment, stated once.** Row `t` of a `Batch` holds the observation `o_t`, the action `a_{t-1}` that led to it (zero where
+`is_first`), the reward `r_t` that arrived with it, `is_first_t` and `is_terminal_t`. A time limit ends an episode without
+`is_terminal`: returns bootstrap there.
+
+**Step unit, stated once.** An *environment step* is one control step of the simulator, action repeats counted.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import torch
+from dm_env import specs
+from einops import rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+Built = TypeVar("Built")
+Factory = Callable[..., Built]
+"""What a recipe binds with `@family.Name`: called once, by the stage that owns it, with the sizes that it derives."""
+
+LatentKind = Literal["gaussian", "categorical"]
+ActionKind = Literal["continuous", "discrete"]
+Observation = Mapping[str, Tensor]
+Metrics = dict[str, Tensor]
+Pictures = dict[str, Tensor]
+Losses = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Specs:
+    """What an environment shows and takes: named observation arrays, and a continuous action in [-1, 1]."""
+
+    observation: Mapping[str, specs.Array]
+    action: specs.Array
+
+    @property
+    def action_kind(self) -> ActionKind:
+        return "discrete" if isinstance(self.action, specs.DiscreteArray) else "continuous"
+
+    @property
+    def action_size(self) -> int:
+        """The length of the action vector that the model sees; a discrete action is one-hot."""
+        if isinstance(self.action, specs.DiscreteArray):
+            return int(self.action.num_values)
+        return int(self.action.shape[0])
+
+
+def is_image(spec: specs.Array) -> bool:
+    """Whether an observation is a picture: `uint8`, height by width by channel."""
+    return len(spec.shape) == 3 and spec.dtype == "uint8"
+
+
+@dataclass(frozen=True)
+class LatentSpec:
+    """The sizes that a dynamics declares: deterministic part `h`, stochastic part `z` (flattened), and the kind of `z`."""
+
+    deterministic: int
+    stochastic: int
+    kind: LatentKind
+
+    @property
+    def feature_size(self) -> int:
+        return self.deterministic + self.stochastic
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Replayed sequences, aligned as the module says."""
+
+    observation: Observation
+    action: Float[Tensor, "B T A"]
+    reward: Float[Tensor, "B T"]
+    is_first: Bool[Tensor, "B T"]
+    is_terminal: Bool[Tensor, "B T"]
+    episode: Int[Tensor, "B T"]
+    """A number that two steps share only if they come from the same episode."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """Copy to a device, without waiting for the copy where memory is pinned."""
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
+        return Batch(
+            observation={name: move(value) for name, value in self.observation.items()},
+            action=move(self.action),
+            reward=move(self.reward),
+            is_first=move(self.is_first),
+            is_terminal=move(self.is_terminal),
+            episode=move(self.episode),
+        )
+
+
+@dataclass(frozen=True)
+class Latent:
+    """The model's belief: `h`, a sample of `z`, and the statistics of the distribution that `z` was drawn from.
+
+    A Gaussian latent has statistics `mean` and `std`; a categorical one has `logits`.
+    """
+
+    deterministic: Float[Tensor, "*B D"]
+    stochastic: Float[Tensor, "*B Z"]
+    statistics: dict[str, Tensor]
+
+    @property
+    def features(self) -> Float[Tensor, "*B F"]:
+        """What heads, critics and policies see: `[z, h]`."""
+        return torch.cat([self.stochastic, self.deterministic], dim=-1)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Latent":
+        """Apply one function to every tensor."""
+        return Latent(
+            deterministic=function(self.deterministic),
+            stochastic=function(self.stochastic),
+            statistics={name: function(value) for name, value in self.statistics.items()},
+        )
+
+    def detach(self) -> "Latent":
+        return self.map(Tensor.detach)
+
+    def flatten(self) -> "Latent":
+        """Turn `[B, T, ..]` into `[N, ..]`."""
+        return self.map(lambda tensor: rearrange(tensor, "b t ... -> (b t) ..."))
+
+    @staticmethod
+    def stack(latents: Sequence["Latent"], dim: int) -> "Latent":
+        return Latent(
+            deterministic=torch.stack([latent.deterministic for latent in latents], dim),
+            stochastic=torch.stack([latent.stochastic for latent in latents], dim),
+            statistics={
+                name: torch.stack([latent.statistics[name] for latent in latents], dim)
+                for name in latents[0].statistics
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where each anchor or candidate of a contrast comes from: which row and time of the batch, which episode, which rank."""
+
+    row: Int[Tensor, " N"]
+    time: Int[Tensor, " N"]
+    episode: Int[Tensor, " N"]
+    rank: Int[Tensor, " N"]
+    rows: int
+    times: int
+
+    @staticmethod
+    def of(episode: Int[Tensor, "B T"], rank: int = 0) -> "Origin":
+        """Number the steps of one batch, in the order in which `Latent.flatten` lays them out."""
+        rows, times = episode.shape
+        device = episode.device
+        return Origin(
+            row=torch.arange(rows, device=device).repeat_interleave(times),
+            time=torch.arange(times, device=device).repeat(rows),
+            episode=rearrange(episode, "b t -> (b t)"),
+            rank=torch.full((rows * times,), rank, device=device),
+            rows=rows,
+            times=times,
+        )
+
+
+@dataclass(frozen=True)
+class Imagination:
+    """Rollouts of the policy inside the model. `features[:, 0]` is the start, `action[:, t]` was taken at `features[:, t]`.
+
+    `reward[:, t]` and `continuation[:, t]` belong to `features[:, t]`; a continuation is a probability in [0, 1].
+    """
+
+    action: Float[Tensor, "N H A"]
+    features: Float[Tensor, "N H+1 F"]
+    reward: Float[Tensor, "N H+1"]
+    continuation: Float[Tensor, "N H+1"]

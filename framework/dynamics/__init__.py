@@ -1,0 +1,9 @@
+"""Dynamics: embeddings and actions become latents, and latents are imagined forward."""
+
+from framework.dynamics.base import Dynamics
+from framework.registry import Registry
+
+registry = Registry("dynamics", Dynamics)
+register = registry.register
+
+__all__ = ["Dynamics", "register", "registry"]

@@ -1,0 +1,92 @@
+"""The contract of a dynamics: what a latent is, how it follows from observations, and how it is imagined."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, final
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
+
+Prepared = tuple[Tensor, ...]
+
+
+class Dynamics(nn.Module, ABC):
+    """A latent state-space model `q(z_t | h_t, o_t)`, `p(z_t | h_t)`, `h_t = f(h_{t-1}, z_{t-1}, a_{t-1})`.
+
+    Randomness comes in as noise that the caller drew with `draw_noise`, so that a step is a function of its arguments.
+    An action at `is_first` is ignored: it led nowhere, and the belief starts anew.
+    """
+
+    derived: ClassVar[tuple[str, ...]] = ("embedding_size", "action_size")
+    latent_kind: ClassVar[LatentKind]
+    losses: ClassVar[tuple[str, ...]] = ("divergence",)
+    latent: LatentSpec
+
+    @abstractmethod
+    def __init__(self, *, embedding_size: int, action_size: int) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def initial(self, size: int) -> Latent:
+        """The belief before anything was seen, `size` times."""
+
+    @abstractmethod
+    def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B Z"]:
+        """The randomness of one step for each of the leading axes, on the device of the parameters."""
+
+    @abstractmethod
+    def imagine_step(self, latent: Latent, action: Float[Tensor, "N A"], noise: Float[Tensor, "N Z"]) -> Latent:
+        """One step of the prior."""
+
+    @abstractmethod
+    def prepare(
+        self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]
+    ) -> Prepared:
+        """All that needs no recurrence, over the whole sequence at once; every tensor is `[B, T, ..]`."""
+
+    @abstractmethod
+    def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
+        """The recurrence alone: the posterior of one step, from what `prepare` gave for it."""
+
+    @abstractmethod
+    def finish(self, posterior: Latent) -> tuple[Latent, Latent]:
+        """The posterior and the prior of the same steps, over the whole sequence at once."""
+
+    @abstractmethod
+    def divergence(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
+        """What the posterior knows beyond the prior: losses `[B, T]` named as in `losses`."""
+
+    @final
+    def observe(
+        self,
+        embedding: Float[Tensor, "B T E"],
+        action: Float[Tensor, "B T A"],
+        is_first: Bool[Tensor, "B T"],
+        start: Latent,
+        noise: Float[Tensor, "B T Z"],
+    ) -> tuple[Latent, Latent]:
+        """Filter a sequence: the posterior and the prior of every step."""
+        prepared = self.prepare(embedding, action, is_first)
+        latent, posteriors = start, []
+        for t in range(embedding.shape[1]):
+            latent = self.recur(latent, tuple(part[:, t] for part in prepared), noise[:, t])
+            posteriors.append(latent)
+        return self.finish(Latent.stack(posteriors, dim=1))
+
+    @final
+    def observe_step(
+        self,
+        latent: Latent,
+        embedding: Float[Tensor, "N E"],
+        action: Float[Tensor, "N A"],
+        is_first: Bool[Tensor, " N"],
+        noise: Float[Tensor, "N Z"],
+    ) -> Latent:
+        """Filter one step: the posterior alone, which is all that acting needs."""
+        prepared = self.prepare(
+            rearrange(embedding, "n e -> n 1 e"), rearrange(action, "n a -> n 1 a"), rearrange(is_first, "n -> n 1")
+        )
+        return self.recur(latent, tuple(part[:, 0] for part in prepared), noise)

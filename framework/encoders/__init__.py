@@ -1,0 +1,9 @@
+"""Encoders: an observation becomes an embedding."""
+
+from framework.encoders.base import Encoder
+from framework.registry import Registry
+
+registry = Registry("encoders", Encoder)
+register = registry.register
+
+__all__ = ["Encoder", "register", "registry"]

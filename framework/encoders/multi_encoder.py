@@ -1,0 +1,57 @@
+"""Several encoders, each for the observations whose names it is bound to."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import final
+
+import torch
+from dm_env import specs
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from framework import encoders
+from framework.data import Factory, Observation
+from framework.encoders.base import Encoder
+from framework.errors import UserError
+
+
+@final
+@encoders.register
+class MultiEncoder(Encoder):
+    """Joins the embeddings of its encoders.
+
+    `encoders` maps a pattern of observation names to an encoder: `{'pixels': @encoders.ConvEncoder, '*': @encoders.MLPEncoder}`.
+    The first pattern that fits takes the name; an observation that fits none, and a pattern that takes none, are errors.
+    """
+
+    def __init__(self, *, observation: Mapping[str, specs.Array], encoders: Mapping[str, Factory[Encoder]]) -> None:
+        super().__init__(observation=observation)
+        shares = _share_out(names=sorted(observation), patterns=list(encoders))
+        self.names = list(shares.values())
+        self.parts = nn.ModuleList(
+            encoders[pattern](observation={name: observation[name] for name in names}) for pattern, names in shares.items()
+        )
+        self.embedding_size = sum(part.embedding_size for part in self.parts)
+
+    def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
+        parts = [
+            part({name: observation[name] for name in names})
+            for part, names in zip(self.parts, self.names, strict=True)
+        ]
+        return torch.cat(parts, dim=-1)
+
+
+def _share_out(*, names: list[str], patterns: list[str]) -> dict[str, list[str]]:
+    shares: dict[str, list[str]] = {pattern: [] for pattern in patterns}
+    for name in names:
+        fitting = [pattern for pattern in patterns if fnmatchcase(name, pattern)]
+        if not fitting:
+            raise UserError(
+                f"No encoder takes the observation '{name}': the patterns of MultiEncoder.encoders are {patterns}; "
+                f"add '{name}' or '*' to them."
+            )
+        shares[fitting[0]].append(name)
+    idle = [pattern for pattern, taken in shares.items() if not taken]
+    if idle:
+        raise UserError(f"The patterns {idle} of MultiEncoder.encoders take no observation; the observations are {names}.")
+    return shares

@@ -1,0 +1,60 @@
+"""Images of one MuJoCo physics, at three qualities."""
+
+from typing import Any, Literal, final
+
+import numpy as np
+
+from framework.environments import opengl
+from framework.errors import UserError
+from framework.registry import advice
+
+Quality = Literal["exact", "near", "fast"]
+NEAR_SHADOW_MAP = 256
+
+
+@final
+class Renderer:
+    """The view of one camera, as uint8 `[height, width, channel]`.
+
+    `exact` is what the suite renders. `near` has a shadow map of 256 instead of 2,048 pixels: the same to the eye, and about
+    twice as fast in software. `fast` has no multisampling, shadows or reflections: many times as fast, and looks different.
+    """
+
+    def __init__(self, *, physics: Any, size: tuple[int, int], camera: int | str, quality: Quality) -> None:
+        from dm_control.mujoco import engine
+
+        height, width = size
+        if height < 1 or width < 1:
+            raise UserError(f"an image of {height} x {width} pixels cannot be rendered; give a size of at least 1.")
+        _prepare(physics.model.vis, size=size, quality=quality)
+        index = _index(physics.model, camera)
+        try:
+            self._camera = engine.Camera(physics, height, width, index)
+        except Exception as error:
+            raise opengl.broken(error) from error
+        self._flags = {"shadow": False, "reflection": False} if quality == "fast" else {}
+
+    def image(self) -> np.ndarray:
+        """Render the physics as it is now, into an array of its own."""
+        return np.array(self._camera.render(render_flag_overrides=self._flags), order="C")
+
+
+def _prepare(visual: Any, size: tuple[int, int], quality: Quality) -> None:
+    """Set what the OpenGL context reads once, when it is made."""
+    # A frame buffer no larger than the image changes no pixel, and saves clearing the rest.
+    visual.global_.offheight, visual.global_.offwidth = size
+    if quality == "near":
+        visual.quality.shadowsize = NEAR_SHADOW_MAP
+    if quality == "fast":
+        visual.quality.shadowsize = 0
+        visual.quality.offsamples = 0
+
+
+def _index(model: Any, camera: int | str) -> int:
+    names = [model.id2name(index, "camera") or str(index) for index in range(model.ncam)]
+    if isinstance(camera, str) and camera in names:
+        return names.index(camera)
+    if isinstance(camera, int) and 0 <= camera < len(names):
+        return camera
+    listed = [f"{index} ({name})" for index, name in enumerate(names)]
+    raise UserError(f"There is no camera '{camera}'{advice(str(camera), names, listed)}.")

@@ -1,0 +1,189 @@
+"""Several environments that step together."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+import numpy as np
+
+from framework.data import Specs
+from framework.environments.base import Environment
+from framework.environments.hosts import Host, ProcessHost, SerialHost
+from framework.environments.session import Description, Step
+from framework.errors import UserError
+
+
+@final
+@dataclass(frozen=True)
+class Steps:
+    """One step of each of `n` environments, every array with leading axis `n`.
+
+    `action` led to the observation, and is zero where `is_first`. `is_last` ends an episode, and `is_terminal` says that it was
+    not the time limit that did. `episode` counts within each environment, from 0.
+    """
+
+    observation: dict[str, np.ndarray]
+    action: np.ndarray
+    reward: np.ndarray
+    is_first: np.ndarray
+    is_last: np.ndarray
+    is_terminal: np.ndarray
+    episode: np.ndarray
+
+
+@final
+@dataclass(frozen=True)
+class Record:
+    """How far one environment is: its episode, and the actions `[k, A]` that were taken in it."""
+
+    episode: int
+    actions: np.ndarray
+
+
+@final
+class VectorEnvironment:
+    """Steps `count` environments together, each in a worker process or all in this one.
+
+    The step after `is_last` is the first of the next episode, whatever the action. The seed of each environment derives from
+    `seed` and its index, so both modes show the same. `factory` is called with `seed=`; a worker must be able to unpickle it.
+    `send` and `receive` are the two halves of `step`, for work in between. An error closes every environment.
+    Raises `UserError` where a worker raised, died, or has not answered for `timeout` seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        factory: Callable[..., Environment],
+        count: int,
+        seed: int,
+        mode: Literal["process", "serial"] = "process",
+        timeout: float = 120.0,
+    ) -> None:
+        if count < 1:
+            raise UserError(f"{count} environments cannot be stepped; give a count of at least 1.")
+        self.count = count
+        self._hosts: list[Host] = []
+        try:
+            for index in range(count):
+                derived = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+                name = f"environment worker {index} of {count}"
+                host = SerialHost(factory, derived) if mode == "serial" else ProcessHost(factory, derived, name=name, timeout=timeout)
+                self._hosts.append(host)
+            descriptions: list[Description] = [host.receive() for host in self._hosts]
+        except BaseException:
+            self.close()
+            raise
+        self.specs = Specs(observation=descriptions[0].observation, action=descriptions[0].action)
+        self.action_repeat = descriptions[0].action_repeat
+        self._seekable = descriptions[0].seekable
+        self._episodes = [-1] * count
+        self._actions: list[list[np.ndarray]] = [[] for _ in range(count)]
+        self._sent: np.ndarray | None = None
+
+    def reset(self) -> Steps:
+        """Start the next episode everywhere."""
+        return self._begin(self._ask([("reset",)] * self.count))
+
+    def step(self, actions: np.ndarray) -> Steps:
+        """Take one action `[n, A]` in every environment."""
+        self.send(actions)
+        return self.receive()
+
+    def send(self, actions: np.ndarray) -> None:
+        """Let every environment begin its step."""
+        actions = np.array(actions, np.float32)
+        expected = (self.count, self.specs.action_size)
+        if actions.shape != expected:
+            raise ValueError(f"actions must have shape {expected}, and not {actions.shape}")
+        self._sent = actions
+        self._send([("step", action) for action in actions])
+
+    def receive(self) -> Steps:
+        """Wait for the step that `send` began."""
+        if self._sent is None:
+            raise RuntimeError("`receive` needs a `send` before it")
+        answers, actions = self._receive(), self._sent
+        self._sent = None
+        for index, answer in enumerate(answers):
+            self._advance(index, answer, actions[index])
+        return self._stack(answers)
+
+    def record(self) -> tuple[Record, ...]:
+        """Where every environment stands after the last step received; `restore` brings it back there."""
+        size = self.specs.action_size
+        return tuple(
+            Record(episode=max(episode, 0), actions=np.array(actions, np.float32).reshape(-1, size))
+            for episode, actions in zip(self._episodes, self._actions, strict=True)
+        )
+
+    def restore(self, record: Sequence[Record]) -> Steps:
+        """Replay what `record` gave, and return the step that every environment stood at, bit for bit.
+
+        An environment that is not `Seekable` starts a new episode instead, with a warning.
+        """
+        if len(record) != self.count:
+            raise UserError(f"a record of {len(record)} environments cannot be restored into {self.count}; keep the count.")
+        if not self._seekable:
+            warnings.warn("an environment without `seek` cannot be resumed where it was: it starts a new episode", stacklevel=2)
+            self._episodes = [each.episode for each in record]
+            return self.reset()
+        answers = self._ask([("restore", each.episode, each.actions) for each in record])
+        self._episodes = [each.episode for each in record]
+        self._actions = [list(each.actions) for each in record]
+        return self._stack(answers)
+
+    def close(self) -> None:
+        """End every environment and every worker; a second call does nothing."""
+        while self._hosts:
+            self._hosts.pop().close()
+
+    def __enter__(self) -> "VectorEnvironment":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self, answers: list[Step]) -> Steps:
+        for index, answer in enumerate(answers):
+            self._advance(index, answer, np.zeros(self.specs.action_size, np.float32))
+        return self._stack(answers)
+
+    def _advance(self, index: int, answer: Step, action: np.ndarray) -> None:
+        if answer.is_first:
+            self._episodes[index] += 1
+            self._actions[index] = []
+        else:
+            self._actions[index].append(action)
+
+    def _ask(self, requests: Sequence[tuple]) -> list[Step]:
+        self._send(requests)
+        return self._receive()
+
+    def _send(self, requests: Sequence[tuple]) -> None:
+        try:
+            for host, request in zip(self._hosts, requests, strict=True):
+                host.send(*request)
+        except UserError:
+            self.close()
+            raise
+
+    def _receive(self) -> list[Step]:
+        try:
+            return [host.receive() for host in self._hosts]
+        except Exception:
+            self.close()
+            raise
+
+    def _stack(self, answers: list[Step]) -> Steps:
+        zero = np.zeros(self.specs.action_size, np.float32)
+        names = self.specs.observation
+        return Steps(
+            observation={name: np.stack([answer.observation[name] for answer in answers]) for name in names},
+            action=np.stack([actions[-1] if actions else zero for actions in self._actions]),
+            reward=np.array([answer.reward for answer in answers], np.float32),
+            is_first=np.array([answer.is_first for answer in answers]),
+            is_last=np.array([answer.is_last for answer in answers]),
+            is_terminal=np.array([answer.is_terminal for answer in answers]),
+            episode=np.array(self._episodes, np.int64),
+        )

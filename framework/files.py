@@ -1,0 +1,74 @@
+"""Files that are either whole or not there, for everything that a run must find again."""
+
+import errno
+import io
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from framework.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def save(file: Path, contents: object) -> None:
+    """Write tensors and plain values so that `load` can read them."""
+    buffer = io.BytesIO()
+    torch.save(contents, buffer)
+    write(file, buffer.getbuffer())
+
+
+def load(file: Path) -> Any:
+    """Read onto the CPU what `save` wrote; no code in the file is ever run."""
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{file} is missing or damaged; go back to an earlier checkpoint.") from error
+
+
+def write(file: Path, data: bytes | memoryview) -> None:
+    """Write under a temporary name and rename, so that a kill or a full disk leaves the file that was there before."""
+    temporary = file.with_name(f".{file.name}.writing")
+    try:
+        with writing(file.parent, size=len(data)):
+            temporary.write_bytes(data)
+            temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def writing(folder: Path, *, size: int) -> Iterator[None]:
+    """Say as a `UserError` what the operating system refused while `size` bytes were written into a folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise UserError(f"Cannot write in {folder}: {error.strerror}; give a folder that can be written.") from error
+        raise UserError(
+            f"The disk that holds {folder} is full ({error.strerror}): {size / 1e6:.1f} MB are needed and "
+            f"{_free(folder) / 1e6:.1f} MB are free; free some space and resume, what was saved before is intact."
+        ) from error
+
+
+def flush(*paths: Path) -> None:
+    """Wait until files and the names in folders are on the disk itself."""
+    for path in paths:
+        with writing(path.parent, size=0):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _free(folder: Path) -> int:
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(nearest).free

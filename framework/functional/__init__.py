@@ -1,0 +1,1 @@
+"""Pure tensor mathematics: no parameters, no random numbers, no configuration."""

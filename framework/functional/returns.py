@@ -1,0 +1,31 @@
+"""Returns: what a rollout is worth, by backward recursion over its last axis."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def lambda_return(
+    reward: Float[Tensor, "*N H"],
+    discount: Float[Tensor, "*N H"],
+    next_value: Float[Tensor, "*N H"],
+    mixing: float,
+) -> Float[Tensor, "*N H"]:
+    """Mix the returns of every length: `R_t = r_t + d_t ((1 - lambda) v_{t+1} + lambda R_{t+1})`, `R_H = v_H`.
+
+    *Dream to Control*, Eq. 6. `next_value[t]` is the value of the step after `t`, `discount[t]` is gamma times the
+    probability that there is one; `mixing` is lambda: 0 is TD(0), 1 is Monte Carlo with a bootstrap at the end.
+    """
+    step = reward + discount * next_value * (1 - mixing)
+    following = next_value[..., -1]
+    returns = []
+    for t in reversed(range(reward.shape[-1])):
+        following = step[..., t] + discount[..., t] * mixing * following
+        returns.append(following)
+    return torch.stack(returns[::-1], dim=-1)
+
+
+def survival(discount: Float[Tensor, "*N H"]) -> Float[Tensor, "*N H"]:
+    """Weigh step `t` by the probability of reaching it: `w_0 = 1, w_t = d_0 d_1 .. d_{t-1}`."""
+    reached = torch.cumprod(discount[..., :-1], dim=-1)
+    return torch.cat([torch.ones_like(discount[..., :1]), reached], dim=-1)

@@ -1,0 +1,71 @@
+"""Dreamer's image decoder."""
+
+from typing import final
+
+from dm_env import specs
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from framework import heads
+from framework.blocks import ACTIVATIONS, Activation, glorot
+from framework.data import Batch, is_image
+from framework.errors import UserError
+from framework.functional.distributions import UnitNormal
+from framework.heads.base import Head
+
+
+@final
+@heads.register
+class ImageHead(Head):
+    """`q(o_t | s_t) = N(mu(s_t), I)` over the pixels in [-0.5, 0.5], by transposed convolutions of stride 2 from one pixel.
+
+    *World Models* and *Dream to Control*, Appendix A: kernels 5-5-6-6, channels 128-64-32, which give 64 x 64. From the size `n` each
+    layer makes `2 (n - 1) + kernel`; kernels 5-6-6 with two channel counts give 32 x 32.
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_size: int,
+        target: tuple[str, specs.Array] | None = None,
+        channels: tuple[int, ...] = (128, 64, 32),
+        kernels: tuple[int, ...] = (5, 5, 6, 6),
+        base: int = 1024,
+        activation: Activation = "relu",
+    ) -> None:
+        super().__init__(feature_size=feature_size, target=target)
+        if target is None or not is_image(target[1]):
+            raise UserError(f"ImageHead decodes an image of the observation and was given {target}; name one in Reconstruction.decoders.")
+        self.name, spec = target
+        _check_sizes(kernels=kernels, channels=channels, shape=spec.shape)
+        self.project = glorot(nn.Linear(feature_size, base))
+        sizes = [base, *channels, spec.shape[-1]]
+        layers: list[nn.Module] = []
+        for depth, following, kernel in zip(sizes[:-1], sizes[1:], kernels, strict=True):
+            layers += [nn.ConvTranspose2d(depth, following, kernel, stride=2), ACTIVATIONS[activation]()]
+        self.net = glorot(nn.Sequential(*layers[:-1]))
+
+    def forward(self, features: Float[Tensor, "*B F"]) -> UnitNormal:
+        flat = rearrange(self.project(features.reshape(-1, features.shape[-1])), "n c -> n c 1 1")
+        image = rearrange(self.net(flat), "n c y x -> n y x c").float()
+        return UnitNormal(mean=image.unflatten(0, features.shape[:-1]), axes=3)
+
+    def loss(self, features: Float[Tensor, "B T F"], batch: Batch) -> Float[Tensor, "B T"]:
+        return -self(features).log_density(batch.observation[self.name].float() / 255.0 - 0.5)
+
+
+def _check_sizes(*, kernels: tuple[int, ...], channels: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    if len(kernels) != len(channels) + 1:
+        raise UserError(
+            f"ImageHead has {len(kernels)} kernels and {len(channels)} channel counts: the last layer gives the image's own channels, "
+            f"so bind one kernel more than there are ImageHead.channels."
+        )
+    size = 1
+    for kernel in kernels:
+        size = 2 * (size - 1) + kernel
+    if shape[:2] != (size, size):
+        raise UserError(
+            f"ImageHead.kernels = {kernels} make an image of {size} x {size}, and the observation has {shape[0]} x {shape[1]}; "
+            f"(5, 5, 6, 6) make 64 x 64 and (5, 6, 6) make 32 x 32."
+        )

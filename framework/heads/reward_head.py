@@ -1,0 +1,37 @@
+"""The reward, generative as in both bounds."""
+
+from typing import final
+
+from dm_env import specs
+from jaxtyping import Float
+from torch import Tensor
+
+from framework import heads
+from framework.blocks import MLP, Activation
+from framework.data import Batch
+from framework.functional.distributions import UnitNormal
+from framework.heads.base import Head
+
+
+@final
+@heads.register
+class RewardHead(Head):
+    """`q(r_t | s_t) = N(mu(s_t), 1)`; *Dream to Control*, Appendix A: two layers of 400 ELU units."""
+
+    def __init__(
+        self,
+        *,
+        feature_size: int,
+        target: tuple[str, specs.Array] | None = None,
+        layers: int = 2,
+        units: int = 400,
+        activation: Activation = "elu",
+    ) -> None:
+        super().__init__(feature_size=feature_size, target=target)
+        self.net = MLP(input_size=feature_size, output_size=1, layers=layers, units=units, activation=activation)
+
+    def forward(self, features: Float[Tensor, "*B F"]) -> UnitNormal:
+        return UnitNormal(self.net(features).squeeze(-1).float())
+
+    def loss(self, features: Float[Tensor, "B T F"], batch: Batch) -> Float[Tensor, "B T"]:
+        return -self(features).log_density(batch.reward)

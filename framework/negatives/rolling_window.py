@@ -1,0 +1,39 @@
+"""The window of the released Dreamer code."""
+
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from framework import negatives
+from framework.data import Origin
+from framework.errors import UserError
+from framework.negatives.base import Negatives, keep_only
+
+
+@final
+@negatives.register
+class RollingWindow(Negatives):
+    """Keeps the copies of the batch rolled by `-rows/2 .. rows/2 - 1` sequences and `-times/2 .. times/2 - 1` steps, around the edges.
+
+    The contrastive head of the code released with Dreamer V1: 10 x 30 shifts, 300 candidates of which 30 come from the own sequence,
+    itself included. A window wider than the batch takes every row, or every step, once.
+    """
+
+    def __init__(self, *, rows: int = 10, times: int = 30) -> None:
+        super().__init__()
+        if rows < 1 or times < 1:
+            raise UserError(f"RollingWindow.rows = {rows} and RollingWindow.times = {times} must both be at least 1.")
+        self.rows, self.times = rows, times
+
+    def forward(self, scores: Float[Tensor, "N M"], anchors: Origin, candidates: Origin) -> Float[Tensor, "N M"]:
+        row = _within(candidates.row[None, :] - anchors.row[:, None], self.rows, anchors.rows)
+        time = _within(candidates.time[None, :] - anchors.time[:, None], self.times, anchors.times)
+        return keep_only(row & time)
+
+
+def _within(shift: Int[Tensor, "N M"], window: int, size: int) -> Bool[Tensor, "N M"]:
+    if window >= size:
+        return torch.ones_like(shift, dtype=torch.bool)
+    return (shift + window // 2) % size < window

@@ -1,0 +1,194 @@
+"""One registry per family: `register` puts a plain class under its family's name, `get` finds it and imports it only then.
+
+The class comes back unchanged: it pickles, type-checks and compiles. gin learns its name, and is never called by it.
+"""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final, Generic, TypeVar, final
+
+from framework.errors import UserError
+from framework.signatures import FAMILIES, Component, builtin_components, component_of, constructor, source_of
+
+Base = TypeVar("Base")
+Class = TypeVar("Class", bound=type)
+
+ENTRY_POINTS: Final = "framework.components"
+REMEDY: Final = "if it is your own, import its module: `import your_module` in the recipe, or `--import your_module`"
+
+
+@final
+class Registry(Generic[Base]):
+    """The components of one family: the built-in ones by name, a user's own as soon as their module is imported."""
+
+    def __init__(self, family: str, base: type[Base]) -> None:
+        self.family = family
+        self.base = base
+        self._classes: dict[str, type[Base]] = {}
+        _registries[family] = self
+
+    def register(self, cls: Class) -> Class:
+        """Enter a plain class under its own name, as a decorator; the class comes back unchanged."""
+        name = cls.__name__
+        _check_class(cls, self.base, self.family)
+        self._refuse_duplicate(cls)
+        _tell_gin(cls, self.family)
+        self._classes[name] = cls
+        return cls
+
+    def get(self, name: str) -> type[Base]:
+        """The class of that name, imported now if it was not yet."""
+        if name not in self._classes and (component := builtin_components()[self.family].get(name)):
+            importlib.import_module(component.module)
+        if name not in self._classes:
+            plugins()
+        if name not in self._classes:
+            raise _unknown(name, self.list(), f"component of `{self.family}`")
+        return self._classes[name]
+
+    def list(self) -> list[str]:
+        """Every name, the built-in ones first."""
+        return [*components(self.family)]
+
+    def describe(self, name: str) -> Component:
+        """What the component is and takes, without importing it if it is built in."""
+        if name not in (known := components(self.family)):
+            plugins()
+            known = components(self.family)
+        if name not in known:
+            raise _unknown(name, known, f"component of `{self.family}`")
+        return known[name]
+
+    @property
+    def registered(self) -> Mapping[str, type[Base]]:
+        """The classes whose modules are imported."""
+        return self._classes
+
+    def _refuse_duplicate(self, cls: type) -> None:
+        name = cls.__name__
+        builtin = builtin_components()[self.family].get(name)
+        earlier = self._classes.get(name)
+        if earlier is not None and (earlier.__module__, earlier.__qualname__) != (cls.__module__, cls.__qualname__):
+            first = _place(earlier)
+        elif builtin is not None and builtin.module != cls.__module__:
+            first = f"{builtin.file}:{builtin.line}"
+        else:
+            return
+        raise UserError(f"{self.family}.{name} is registered twice: at {first} and at {_place(cls)}; rename one of them.")
+
+
+_registries: dict[str, Registry[Any]] = {}
+parts: Final[Registry[object]] = Registry("parts", object)
+"""The fixed pieces that every run has. They share no base class."""
+
+
+def registry_of(family: str) -> Registry[Any]:
+    """The registry of a family; imports the family's package, and so torch."""
+    if family not in FAMILIES:
+        raise _unknown(family, FAMILIES, "family")
+    if family not in _registries:
+        importlib.import_module(f"framework.{family}")
+    return _registries[family]
+
+
+def components(family: str) -> dict[str, Component]:
+    """The built-in components of a family and those registered so far; imports nothing."""
+    if family not in FAMILIES:
+        raise _unknown(family, FAMILIES, "family")
+    known = dict(builtin_components()[family])
+    if registry := _registries.get(family):
+        known |= {name: component_of(cls, family, registry.base) for name, cls in registry.registered.items() if name not in known}
+    return known
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The most similar of some names, if any is similar."""
+    lowered = {each.lower(): each for each in names}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    return lowered[close[0]] if close else None
+
+
+def advice(name: str, names: Iterable[str], listed: Iterable[str] | None = None) -> str:
+    """`; did you mean 'y'? Valid are: ..`: the nearest of the names, and all of them, or those that are `listed`."""
+    names = tuple(names)
+    close = nearest(name, names)
+    valid = ", ".join(names if listed is None else listed) or "none"
+    return f"; did you mean '{close}'? Valid are: {valid}" if close else f"; valid are: {valid}"
+
+
+def _unknown(name: str, names: Iterable[str], what: str) -> UserError:
+    remedy = "" if what == "family" else f"; {REMEDY}"
+    return UserError(f"There is no {what} named '{name}'{advice(name, names)}{remedy}.")
+
+
+@final
+@dataclass(frozen=True)
+class Plugin:
+    """An entry point of the group `framework.components`, and how its import went: `error` is empty if well."""
+
+    name: str
+    module: str
+    distribution: str
+    error: str
+
+
+@cache
+def plugins() -> Sequence[Plugin]:
+    """Import the modules that installed packages announce; a failure is a row with its reason, never swallowed."""
+    return [_load(point) for point in entry_points(group=ENTRY_POINTS)]
+
+
+def _load(point: EntryPoint) -> Plugin:
+    error = ""
+    try:
+        point.load()
+    except Exception as problem:
+        error = f"{type(problem).__name__}: {problem}"
+    return Plugin(point.name, point.value, point.dist.name if point.dist else "?", error)
+
+
+def _check_class(cls: type, base: type, family: str) -> None:
+    if not inspect.isclass(cls):
+        raise UserError(f"`{family}.register` takes a class, not {cls!r}.")
+    where = f"{family}.{cls.__name__} ({_place(cls)})"
+    if not issubclass(cls, base):
+        raise UserError(f"{where} must be a subclass of {base.__name__}: write `class {cls.__name__}({base.__name__})`.")
+    for parameter in constructor(cls, base):
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise UserError(
+                f"{where}: the constructor must take keyword-only parameters, and `{parameter}` is not one: "
+                f"write `def __init__(self, *, ...)` and name every parameter."
+            )
+        if parameter.annotation is inspect.Parameter.empty:
+            raise UserError(f"{where}: the constructor's parameter `{parameter.name}` needs a type annotation.")
+
+
+def _place(cls: type) -> str:
+    file, line = source_of(cls)
+    return f"{file}:{line}"
+
+
+def require_gin() -> None:
+    """Say in one sentence that gin-config is missing, or hidden by a folder named `gin`."""
+    try:
+        import gin
+    except ImportError as error:
+        raise UserError("gin-config is not installed: run `pip install gin-config`.") from error
+    if gin.__file__ is None or getattr(gin, "register", None) is None:
+        found = gin.__file__ or "a folder named `gin`"
+        raise UserError(f"`import gin` finds {found} in place of gin-config: run `pip install --force-reinstall gin-config`.")
+
+
+def _tell_gin(cls: type, family: str) -> None:
+    """Register with gin; a name that is there already is a cell or a module that ran again, and takes its place."""
+    require_gin()
+    import gin
+    from gin.config import interactive_mode
+
+    with interactive_mode():
+        gin.register(cls.__name__, module=family)(cls)

@@ -1,0 +1,1 @@
+"""Replay: the steps that the environments gave are kept, and sequences of them drawn."""

@@ -1,0 +1,172 @@
+"""The replay: a ring of steps for each environment, and a sampler of sequences."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, final, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from tensordict import TensorDict
+from torch import Tensor
+
+from framework.data import Batch, Specs
+from framework.errors import UserError
+from framework.registry import parts
+from framework.replay.chunks import Chunks
+from framework.replay.storage import Column, allocate, columns
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """One step of every environment, as the vectorised environments give it: arrays whose first axis is the environment."""
+
+    @property
+    def observation(self) -> Mapping[str, Array]: ...
+    @property
+    def action(self) -> Array: ...
+    @property
+    def reward(self) -> Array: ...
+    @property
+    def is_first(self) -> Array: ...
+    @property
+    def is_terminal(self) -> Array: ...
+    @property
+    def episode(self) -> Array: ...
+
+
+@final
+@parts.register
+class Replay:
+    """Keeps the newest `capacity` steps (over all streams, rounded down to whole rows) and draws sequences of them uniformly.
+
+    A stream is what one environment gave, episode after episode. Sequences cross episode boundaries: `is_first` resets the model
+    inside. Each stream is a circle: a sequence that runs past the newest step goes on at the oldest, which is always given as a
+    reset (`is_first`, no action). With every step an equally likely start, **every stored step is drawn exactly as often as any
+    other**, the last of an episode, the newest and the oldest too. Streams grow together, so each is as likely as the next.
+
+    Drawing takes the same time at any capacity. The same seed draws the same sequences from each kind of storage.
+    """
+
+    derived: ClassVar[tuple[str, ...]] = ("specs", "streams", "device", "seed", "folder")
+
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        batch: int,
+        length: int,
+        storage: Literal["memory", "memmap", "device"] = "memory",
+        specs: Specs,
+        streams: int,
+        device: torch.device,
+        seed: int,
+        folder: Path | None = None,
+    ) -> None:
+        _check_sizes(capacity=capacity, batch=batch, length=length, streams=streams)
+        self.batch, self.length, self.streams = batch, length, streams
+        self._rows = capacity // streams
+        self._device = device
+        self._ring = allocate(specs=specs, streams=streams, rows=self._rows, storage=storage, device=device, folder=folder)
+        self._flat = self._ring.flatten(0, 1)
+        self._added = 0
+        self._generator = torch.Generator().manual_seed(seed)
+        self._chunks = Chunks()
+
+    def __len__(self) -> int:
+        """How many steps are stored now, over all streams."""
+        return self.streams * self._held
+
+    @property
+    def steps(self) -> int:
+        """How many steps were ever added, over all streams."""
+        return self.streams * self._added
+
+    @property
+    def _held(self) -> int:
+        return min(self._added, self._rows)
+
+    def add(self, steps: Steps) -> None:
+        """Store one step of every environment in the place of the oldest."""
+        row = self._ring[:, self._added % self._rows]
+        given = _given(steps)
+        for key, column in columns(row).items():
+            value = torch.from_numpy(np.ascontiguousarray(given[key]))
+            if value.shape != column.shape:
+                raise ValueError(f"{key} of the given steps is {list(value.shape)}, not {list(column.shape)}")
+            column.copy_(value)
+        self._added += 1
+
+    def sample(self) -> Batch:
+        """Draw `batch` sequences. Raises `UserError` while the replay holds too little."""
+        if self._held < self.length:
+            raise UserError(
+                f"Replay.length is {self.length}, but each of the {self.streams} environments has given {self._held} steps: "
+                f"prefill at least {self.length * self.streams} steps (action repeats not counted), or bind a smaller Replay.length."
+            )
+        return self.windows(torch.randint(len(self), (self.batch,), generator=self._generator))
+
+    def windows(self, starts: Int[Tensor, " B"]) -> Batch:
+        """The sequences that begin at the given stored steps, numbered stream by stream, from the oldest to the newest."""
+        stream, first = starts // self._held, starts % self._held
+        age = (first[:, None] + torch.arange(self.length)) % self._held
+        slot = (self._added - self._held + age) % self._rows
+        index = (stream[:, None] * self._rows + slot).flatten().to(self._ring.device)
+        rows = self._flat.apply(lambda column: column.index_select(0, index), batch_size=index.shape)
+        return self._batch(rows.reshape(age.shape), oldest=(age == 0).to(self._ring.device))
+
+    def save(self, folder: Path) -> None:
+        """Write what came since the last save, and the sampler, into a folder which may hold earlier saves of this replay.
+
+        Raises `UserError` when the disk is full; a save that was interrupted leaves the one before it intact.
+        """
+        self.snapshot(folder)()
+
+    def snapshot(self, folder: Path) -> Callable[[], None]:
+        """`save` in two parts: copy now, and write, in any thread, when the function that comes back is called."""
+        return self._chunks.snapshot(folder, ring=self._ring, added=self._added, sampler=self._generator.get_state())
+
+    def load(self, folder: Path) -> None:
+        """Go back to what a folder holds: the next sequences are, to the bit, those that the saved replay would have drawn."""
+        self._added, sampler = self._chunks.load(folder, ring=self._ring)
+        self._generator.set_state(sampler)
+
+    def _batch(self, rows: TensorDict, *, oldest: Tensor) -> Batch:
+        if self._device.type == "cuda" and not rows.is_cuda:
+            rows = rows.pin_memory()
+        is_first = rows["is_first"] | oldest
+        batch = Batch(
+            observation=dict(rows["observation"].items()),
+            action=rows["action"].masked_fill(is_first[..., None], 0.0),
+            reward=rows["reward"],
+            is_first=is_first,
+            is_terminal=rows["is_terminal"],
+            episode=rows["episode"],
+        )
+        return batch.to(self._device)
+
+
+def _given(steps: Steps) -> dict[Column, Array]:
+    """The columns of the ring. Environments number their own episodes; here each number is used by one stream alone."""
+    streams = len(steps.episode)
+    return {
+        **{("observation", name): value for name, value in steps.observation.items()},
+        "action": steps.action,
+        "reward": steps.reward,
+        "is_first": steps.is_first,
+        "is_terminal": steps.is_terminal,
+        "episode": steps.episode * streams + np.arange(streams),
+    }
+
+
+def _check_sizes(*, capacity: int, batch: int, length: int, streams: int) -> None:
+    for name, value in (("batch", batch), ("length", length)):
+        if value < 1:
+            raise UserError(f"Replay.{name} is {value}; bind a whole number of at least 1.")
+    if capacity // streams < length:
+        raise UserError(
+            f"Replay.capacity is {capacity}, which leaves {capacity // streams} steps to each of {streams} environments, fewer than "
+            f"Replay.length = {length}; bind a capacity of at least {length * streams} or a shorter length."
+        )

@@ -1,0 +1,161 @@
+"""How far a run is: a line that moves on a terminal, lines that a program can read elsewhere."""
+
+import logging
+import math
+import sys
+import time as clock
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, TextIO, final
+
+import numpy as np
+from jaxtyping import Num, UInt8
+from rich.console import Console as Terminal
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from framework.tracking.base import Status, Tracker
+
+log: Final = logging.getLogger("framework.tracking")
+FIELDS: Final = {
+    "return": ("train/return", ".1f"),
+    "evaluation": ("eval/return", ".1f"),
+    "estimate": ("contrastive/estimate", ".2f"),
+    "ceiling": ("contrastive/ceiling", ".2f"),
+    "accuracy": ("contrastive/accuracy", ".2f"),
+}
+"""What the line shows: the metric behind each name, and how it is written."""
+SMOOTHING: Final = 0.7
+TERMINAL_SECONDS: Final = 1.0
+
+
+@final
+class Console(Tracker):
+    """Shows the latest numbers at most once an interval: every second on a terminal, else `seconds`, as logfmt.
+
+        step=12000 steps_per_second=83.1 return=412.0 estimate=4.91 ceiling=5.95 accuracy=0.71 time_left=312s
+
+    A name whose metric was never recorded is left out. `NO_COLOR` and dumb terminals are respected.
+
+    Args:
+        total_steps: where the run ends, in environment steps.
+        first_step: where it begins: not 0 if it is continued.
+        stream: where to write, standard output if not given.
+    """
+
+    def __init__(self, *, total_steps: int, first_step: int = 0, seconds: float = 10.0, stream: TextIO | None = None) -> None:
+        self.total_steps = total_steps
+        self.step = first_step
+        self.stream = stream or sys.stdout
+        self.speed = 0.0
+        self.latest: dict[str, float] = {}
+        terminal = Terminal(file=self.stream)
+        self.moving = terminal.is_terminal and not terminal.is_dumb_terminal
+        self.seconds = TERMINAL_SECONDS if self.moving else seconds
+        self._shown_at = clock.monotonic()
+        self._shown_step: int | None = None
+        self._measured_step = first_step
+        self._progress = _progress(terminal) if self.moving else None
+        self._task = self._progress.add_task("", total=total_steps, completed=first_step) if self._progress else None
+
+    def params(self, values: Mapping[str, object]) -> None:
+        pass
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        pass
+
+    def metrics(self, step: int, values: Mapping[str, float], *, time: float | None = None) -> None:
+        self.step = max(self.step, step)
+        self.latest |= values
+        if clock.monotonic() - self._shown_at >= self.seconds:
+            self._try_to_show()
+
+    def picture(self, name: str, step: int, image: UInt8[np.ndarray, "Y X 3"]) -> None:
+        pass
+
+    def video(self, name: str, step: int, frames: UInt8[np.ndarray, "T Y X 3"], fps: float) -> None:
+        pass
+
+    def file(self, path: Path, folder: str = "") -> None:
+        pass
+
+    def text(self, name: str, content: str) -> None:
+        pass
+
+    def model(
+        self,
+        checkpoint: Path,
+        *,
+        step: int,
+        observation: Mapping[str, Num[np.ndarray, "2 *shape"]],
+        action: Num[np.ndarray, "2 A"],
+        aliases: Sequence[str] = ("latest",),
+    ) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+    def close(self, status: Status) -> None:
+        if self.step != self._shown_step and self.latest:
+            self._try_to_show()
+        if self._progress is not None:
+            self._progress.stop()
+
+    def _try_to_show(self) -> None:
+        """A reader who went away (`dream train .. | head`) must not end the run."""
+        try:
+            self._show()
+        except (OSError, ValueError) as error:
+            if self.seconds < math.inf:
+                log.warning("The progress line cannot be written (%s); the run goes on without it.", error)
+            self.seconds = math.inf
+
+    def _show(self) -> None:
+        self._measure()
+        self._shown_step = self.step
+        if self._progress is None:
+            print(self.line(), file=self.stream, flush=True)
+        else:
+            assert self._task is not None
+            self._progress.start()
+            self._progress.update(self._task, completed=self.step, description=self.sentence(), refresh=True)
+
+    def _measure(self) -> None:
+        now = clock.monotonic()
+        speed = (self.step - self._measured_step) / max(now - self._shown_at, 1e-9)
+        self.speed = SMOOTHING * self.speed + (1 - SMOOTHING) * speed if self.speed else speed
+        self._shown_at, self._measured_step = now, self.step
+
+    def line(self) -> str:
+        """What a program reads."""
+        shown = [f"step={self.step}", f"steps_per_second={self.speed:.1f}"]
+        shown += [f"{name}={self.latest[metric]:{form}}" for name, (metric, form) in FIELDS.items() if metric in self.latest]
+        left = self._seconds_left()
+        return " ".join(shown + ([f"time_left={left:.0f}s"] if left is not None else []))
+
+    def sentence(self) -> str:
+        """What a person reads."""
+        value = {name: self.latest.get(metric) for name, (metric, _) in FIELDS.items()}
+        shown = [f"{self.step:,}/{self.total_steps:,} steps", f"{self.speed:.0f} steps/s"]
+        shown += [f"{name} {value[name]:.0f}" for name in ("return", "evaluation") if value[name] is not None]
+        if value["estimate"] is not None:
+            ceiling = f" of {value['ceiling']:.2f}" if value["ceiling"] is not None else ""
+            shown.append(f"estimate {value['estimate']:.2f}{ceiling} nats")
+        if value["accuracy"] is not None:
+            shown.append(f"accuracy {value['accuracy']:.0%}")
+        left = self._seconds_left()
+        return "  ".join(shown + ([f"{_duration(left)} left"] if left is not None else []))
+
+    def _seconds_left(self) -> float | None:
+        return max(0, self.total_steps - self.step) / self.speed if self.speed > 0 else None
+
+
+def _progress(terminal: Terminal) -> Progress:
+    columns = (TaskProgressColumn(), BarColumn(bar_width=20), TextColumn("{task.description}", markup=False))
+    return Progress(*columns, console=terminal, auto_refresh=False)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

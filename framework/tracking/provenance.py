@@ -1,0 +1,65 @@
+"""Where a run comes from: the commit and what differs from it, the versions, the command."""
+
+import getpass
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+PACKAGES: Final = ("dream-framework", "torch", "gin-config", "tensordict", "dm_control", "mujoco", "numpy", "mlflow")
+NO_PACKAGE: Final = "not installed"
+
+
+def versions() -> dict[str, str]:
+    """The installed version of each package that matters to a run."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def requirements() -> list[str]:
+    """What the policy needs to be loaded elsewhere, pinned to what is installed here."""
+    return [f"{name}=={number}" for name, number in versions().items() if number != NO_PACKAGE and name != "mlflow"]
+
+
+def facts(folder: Path) -> dict[str, str]:
+    """Tags for a run that is started in this folder."""
+    tags = {f"version.{name}": number for name, number in versions().items()}
+    tags |= {"version.python": platform.python_version(), "command": shlex.join(sys.argv), "host": platform.node()}
+    # MLflow finds the commit itself for `python file.py`, but not for an installed command.
+    tags |= {"mlflow.source.name": Path(sys.argv[0]).name, "mlflow.source.type": "LOCAL", "mlflow.user": _user()}
+    commit = _git(folder, "rev-parse", "HEAD").strip()
+    if commit:
+        tags |= {"mlflow.source.git.commit": commit, "git.commit": commit}
+        tags["git.changed"] = str(bool(_git(folder, "status", "--porcelain").strip())).lower()
+    return tags
+
+
+def difference(folder: Path) -> str:
+    """What the working tree has that the commit has not; files that git does not know are listed by name."""
+    unknown = _git(folder, "ls-files", "--others", "--exclude-standard").splitlines()
+    return _git(folder, "diff", "HEAD") + "".join(f"# not in git: {name}\n" for name in unknown)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What git says, nothing if there is no git, no repository or no commit yet."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return NO_PACKAGE
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return "unknown"

@@ -1,0 +1,1 @@
+"""Training: devices, the loop, evaluation, checkpoints, and the run that holds them together."""

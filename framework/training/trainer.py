@@ -1,0 +1,78 @@
+"""The schedule: when to collect, when to update, when to stop."""
+
+import time
+from typing import final
+
+from framework.errors import UserError
+from framework.registry import parts
+from framework.training.interrupt import Interrupt
+from framework.training.journal import Journal
+from framework.training.learner import Learner
+
+
+@final
+@parts.register
+class Trainer:
+    """Collects `prefill` environment steps with random actions, trains `pretrain` updates, then goes on for `steps` in all.
+
+    `train_ratio` is the number of replayed time steps trained on per environment step, so that papers compare: Dreamer V1 takes 100
+    updates of 50 x 50 every 1,000 steps, which is 250. Updates come in bursts, every `train_every` environment steps. `minutes`
+    bounds the wall-clock of training, evaluations included, over every resume (None: no bound).
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: int,
+        prefill: int = 5_000,
+        pretrain: int = 0,
+        train_ratio: float = 250.0,
+        train_every: int = 1_000,
+        minutes: float | None = None,
+    ) -> None:
+        if steps < 1 or prefill < 0 or pretrain < 0 or train_every < 1:
+            raise UserError(
+                f"Trainer.steps = {steps} and Trainer.train_every = {train_every} must be at least 1, "
+                f"Trainer.prefill = {prefill} and Trainer.pretrain = {pretrain} at least 0."
+            )
+        if train_ratio < 0 or (minutes is not None and minutes <= 0):
+            raise UserError(f"Trainer.train_ratio = {train_ratio} must not be negative, and Trainer.minutes = {minutes} not be 0 or less.")
+        self.steps, self.prefill, self.pretrain = steps, prefill, pretrain
+        self.train_ratio, self.train_every, self.minutes = train_ratio, train_every, minutes
+
+    def run(self, *, learner: Learner, journal: Journal, interrupt: Interrupt) -> None:
+        """Train until the end, the bound or an interrupt. Updates that were due before an interrupt are made up for on resume."""
+        progress, started = learner.progress, time.monotonic() - learner.progress.seconds
+        if learner.steps is None:
+            learner.begin()
+        while True:
+            while self.due(learner) and not interrupt.requested and not self._out_of_time(learner):
+                with journal.stopwatch("update"):
+                    journal.updated(learner.update())
+                progress.seconds = time.monotonic() - started
+            if interrupt.requested or self.over(learner):
+                break
+            journal.mark(learner)
+            progress.seconds = time.monotonic() - started
+            with journal.stopwatch("collect"):
+                journal.finished(learner.collect(randomly=progress.step < self.prefill))
+
+    def due(self, learner: Learner) -> int:
+        """How many updates the schedule is behind; a function of how far the run is alone, so that a resume takes it up exactly."""
+        step = learner.progress.step
+        if step < self.prefill:
+            return 0
+        reached = max(0, step // self.train_every * self.train_every - self.prefill)
+        trained = learner.replay.batch * learner.replay.length
+        return max(0, self.pretrain + int(reached * self.train_ratio / trained) - learner.progress.updates)
+
+    def over(self, learner: Learner) -> bool:
+        """Whether the steps, or the minutes, are used up."""
+        return learner.progress.step >= self.steps or self._out_of_time(learner)
+
+    def seconds_left(self, learner: Learner) -> float | None:
+        """By the bound on the wall-clock alone."""
+        return None if self.minutes is None else max(0.0, 60 * self.minutes - learner.progress.seconds)
+
+    def _out_of_time(self, learner: Learner) -> bool:
+        return self.seconds_left(learner) == 0.0

@@ -1,0 +1,33 @@
+"""The contract of a value function."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Value(nn.Module, ABC):
+    """The return that the policy can expect from the features of a latent."""
+
+    derived: ClassVar[tuple[str, ...]] = ("feature_size",)
+
+    @abstractmethod
+    def __init__(self, *, feature_size: int) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
+        """The expected return."""
+
+    @abstractmethod
+    def loss(self, features: Float[Tensor, "*B F"], target: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
+        """The cost of each step against its return. Gradients: to the parameters; the caller detaches features and target."""
+
+    @abstractmethod
+    def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
+        """The value that returns are built on: the slow copy where there is one, else the value itself."""
+
+    @abstractmethod
+    def follow(self) -> None:
+        """Let the slow copy follow, after an update."""

@@ -1,0 +1,52 @@
+"""Dreamer's value."""
+
+from copy import deepcopy
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from framework import values
+from framework.blocks import MLP, Activation, copy_parameters
+from framework.errors import UserError
+from framework.functional.distributions import UnitNormal
+from framework.values.base import Value
+
+
+@final
+@values.register
+class NormalValue(Value):
+    """`N(v(s), 1)`, so that the loss is half the squared error; *Dream to Control*, Appendix A: three layers of 400 ELU units.
+
+    The paper bootstraps from the value itself (`slow_rate = 1`); a rate below 1 bootstraps from a copy that moves by that share of the
+    way after each update.
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_size: int,
+        layers: int = 3,
+        units: int = 400,
+        activation: Activation = "elu",
+        slow_rate: float = 1.0,
+    ) -> None:
+        super().__init__(feature_size=feature_size)
+        if not 0 < slow_rate <= 1:
+            raise UserError(f"NormalValue.slow_rate = {slow_rate} must lie above 0 and be at most 1, which is no slow copy.")
+        self.net = MLP(input_size=feature_size, output_size=1, layers=layers, units=units, activation=activation)
+        self.slow_rate = slow_rate
+        self.slow = deepcopy(self.net).requires_grad_(False) if slow_rate < 1 else None
+
+    def forward(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
+        return self.net(features).squeeze(-1).float()
+
+    def loss(self, features: Float[Tensor, "*B F"], target: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
+        return -UnitNormal(self(features)).log_density(target)
+
+    def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
+        return self(features) if self.slow is None else self.slow(features).squeeze(-1).float()
+
+    def follow(self) -> None:
+        if self.slow is not None:
+            copy_parameters(source=self.net, target=self.slow, rate=self.slow_rate)

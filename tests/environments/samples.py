@@ -1,0 +1,63 @@
+"""Environments of a user's own, good and bad, at the top level of a module so that a worker can be sent them."""
+
+import os
+import sys
+import time
+from typing import Literal
+
+import dm_env
+import numpy as np
+from dm_env import specs
+
+
+class Plain(dm_env.Environment):
+    """A lone float64 observation: the last action as it arrived. It ignores the seed, cannot seek, and ends after 3 steps."""
+
+    def __init__(self, *, seed: int) -> None:
+        self._count = 3
+
+    def reset(self) -> dm_env.TimeStep:
+        self._count = 0
+        return dm_env.restart(np.zeros(2))
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        if self._count == 3:
+            return self.reset()
+        self._count += 1
+        seen = np.array(action, np.float64)
+        return dm_env.transition(1.0, seen) if self._count < 3 else dm_env.termination(1.0, seen)
+
+    def observation_spec(self) -> specs.Array:
+        return specs.Array((2,), np.float64)
+
+    def action_spec(self) -> specs.Array:
+        return specs.BoundedArray((2,), np.float64, [0.0, -1.0], [10.0, 3.0])
+
+
+class Discrete(Plain):
+    """The same, with a choice of four instead."""
+
+    def step(self, action: int) -> dm_env.TimeStep:
+        return super().step(np.array([action, action]))
+
+    def action_spec(self) -> specs.Array:
+        return specs.DiscreteArray(4)
+
+
+class Misbehaving(Plain):
+    """Does something bad at its first step, or when it is made."""
+
+    def __init__(self, *, seed: int, how: Literal["raise", "exit", "hang", "unmade"]) -> None:
+        if how == "unmade":
+            raise ValueError("cannot be made")
+        super().__init__(seed=seed)
+        self._how = how
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        if self._how == "raise":
+            raise ZeroDivisionError("the pole is in two places")
+        if self._how == "exit":
+            print("the driver gave up", file=sys.stderr, flush=True)
+            os._exit(3)
+        time.sleep(60)
+        return super().step(action)

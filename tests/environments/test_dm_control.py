@@ -1,0 +1,208 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from absl.testing import absltest
+from dm_env import test_utils
+
+from framework.environments.dm_control import DMControl, tasks
+from framework.errors import UserError
+
+
+def play(environment, length, seed=0):
+    """The first steps of one episode under random actions."""
+    random = np.random.default_rng(seed)
+    size = environment.action_spec().shape
+    return [environment.reset(), *(environment.step(random.uniform(-1, 1, size).astype(np.float32)) for _ in range(length))]
+
+
+def assert_same(steps, others):
+    assert len(steps) == len(others)
+    for step, other in zip(steps, others, strict=True):
+        assert (step.step_type, step.reward, step.discount) == (other.step_type, other.reward, other.discount)
+        assert step.observation.keys() == other.observation.keys()
+        for name, array in step.observation.items():
+            np.testing.assert_array_equal(array, other.observation[name])
+
+
+class TestConformsToDMEnv(test_utils.EnvironmentTestMixin, absltest.TestCase):
+    def make_object_under_test(self):
+        return DMControl(task="cartpole_swingup", seed=0, observe="both", size=16, action_repeat=100, quality="fast")
+
+
+def test_every_task_of_the_suite_loads_and_shows_what_its_specs_say():
+    known = tasks()
+    assert len(known) == 52  # 51 tasks of dm_control 1.0.50, and one alias
+    for task in sorted(known):
+        environment = DMControl(task=task, seed=0, observe="proprioception", action_repeat=1)
+        assert environment.action_spec().minimum.min() == -1
+        assert environment.action_spec().maximum.max() == 1
+        spec = environment.observation_spec()
+        for step in play(environment, 2):
+            assert step.observation.keys() == spec.keys(), task
+            for name, array in step.observation.items():
+                spec[name].validate(array)
+                assert array.ndim == 1
+                assert np.isfinite(array).all()
+        environment.close()
+
+
+@pytest.mark.parametrize("task", ["cartpole_swingup", "reacher_easy", "lqr_lqr_2_1"])
+def test_one_seed_shows_the_same_to_the_bit_and_another_does_not(task):
+    def steps(seed):
+        return play(DMControl(task=task, seed=seed, observe="both", size=32, quality="near"), 5)
+
+    assert_same(steps(7), steps(7))
+    assert not np.array_equal(steps(7)[0].observation["position"], steps(8)[0].observation["position"])
+
+
+@pytest.mark.parametrize("task", ["finger_turn_hard", "manipulator_bring_ball", "fish_swim", "point_mass_hard", "walker_walk"])
+def test_an_episode_depends_on_its_index_alone(task):
+    played = DMControl(task=task, seed=5, observe="proprioception")
+    episodes = [play(played, 10, seed=index) for index in range(3)]
+    sought = DMControl(task=task, seed=5, observe="proprioception")
+    sought.seek(2)
+    assert_same(episodes[2], play(sought, 10, seed=2))
+    sought.seek(0)
+    assert_same(episodes[0], play(sought, 10, seed=0))
+    with pytest.raises(AssertionError):
+        assert_same(episodes[0][:1], episodes[1][:1])
+
+
+def test_a_replay_shows_what_was_shown():
+    environment = DMControl(task="cheetah_run", seed=1, observe="both", size=24, quality="fast")
+    steps = play(environment, 8)
+    random = np.random.default_rng(0)
+    actions = [random.uniform(-1, 1, 6).astype(np.float32) for _ in range(8)]
+    again = DMControl(task="cheetah_run", seed=1, observe="both", size=24, quality="fast")
+    assert_same(steps[-1:], [again.replay(0, actions)])
+    following = np.full(6, 0.5, np.float32)
+    assert_same([environment.step(following)], [again.step(following)])
+
+
+@pytest.mark.parametrize("observe", ["pixels", "proprioception", "both"])
+def test_it_shows_what_it_is_asked_for_and_nothing_is_constant(observe):
+    steps = play(DMControl(task="cartpole_swingup", seed=0, observe=observe, size=(24, 32), quality="fast"), 60)
+    names = {"pixels": {"pixels"}, "proprioception": {"position", "velocity"}, "both": {"pixels", "position", "velocity"}}
+    assert steps[0].observation.keys() == names[observe]
+    for name in names[observe] - {"pixels"}:
+        assert (np.ptp([step.observation[name] for step in steps], axis=0) > 0).all()
+    if "pixels" in names[observe]:
+        images = np.stack([step.observation["pixels"] for step in steps])
+        assert images.shape == (61, 24, 32, 3)
+        assert images.dtype == np.uint8
+        assert len({image.tobytes() for image in images}) > 30
+
+
+def test_arrays_share_no_memory():
+    first, second = play(DMControl(task="cartpole_swingup", seed=0, observe="both", size=16, quality="fast"), 1)
+    for name in first.observation:
+        assert not np.shares_memory(first.observation[name], second.observation[name])
+
+
+def test_an_action_repeated_is_the_action_taken_again():
+    repeated = DMControl(task="walker_walk", seed=0, observe="both", size=16, action_repeat=4, quality="fast")
+    single = DMControl(task="walker_walk", seed=0, observe="both", size=16, action_repeat=1, quality="fast")
+    repeated.reset(), single.reset()
+    random = np.random.default_rng(0)
+    for _ in range(5):
+        action = random.uniform(-1, 1, 6).astype(np.float32)
+        step, singles = repeated.step(action), [single.step(action) for _ in range(4)]
+        assert step.reward == pytest.approx(sum(each.reward for each in singles), abs=1e-12)
+        for name, array in step.observation.items():
+            np.testing.assert_array_equal(array, singles[-1].observation[name])
+
+
+@pytest.mark.parametrize(("action_repeat", "length"), [(1, 1000), (8, 125), (7, 143), (3000, 1)])
+def test_the_time_limit_ends_an_episode_with_discount_one(action_repeat, length):
+    environment = DMControl(task="cartpole_balance", seed=0, observe="proprioception", action_repeat=action_repeat)
+    time_step, count, total = environment.reset(), 0, 0.0
+    while not time_step.last():
+        time_step = environment.step(np.zeros(1, np.float32))
+        count, total = count + 1, total + time_step.reward
+    assert (count, time_step.discount) == (length, 1.0)
+    assert 200 < total <= 1000
+    assert environment.step(np.zeros(1, np.float32)).first()
+
+
+def test_a_termination_has_discount_zero_and_cuts_the_repeats_short():
+    environment = DMControl(task="lqr_lqr_2_1", seed=0, observe="proprioception", action_repeat=10)
+    environment.reset()
+    assert not environment.step(np.zeros(1, np.float32)).last()
+    with environment._suite.physics.reset_context():  # at rest, which is where this task terminates
+        environment._suite.physics.data.qpos[:] = 0
+    time_step = environment.step(np.zeros(1, np.float32))
+    assert time_step.last()
+    assert time_step.discount == 0.0
+    assert time_step.reward == pytest.approx(1.0)
+
+
+def difference(task, quality):
+    """The mean difference from the suite's own images over one random episode's start, in 255ths."""
+    steps = play(DMControl(task=task, seed=0, observe="pixels", quality=quality), 8)
+    reference = play(DMControl(task=task, seed=0, observe="pixels", quality="exact"), 8)
+    return np.mean(
+        [
+            np.abs(step.observation["pixels"].astype(float) - other.observation["pixels"])
+            for step, other in zip(steps, reference, strict=True)
+        ]
+    )
+
+
+def test_exact_is_what_the_suite_renders():
+    environment = DMControl(task="walker_walk", seed=0, observe="pixels", quality="exact")
+    shown = environment.reset().observation["pixels"]
+    from dm_control import suite
+
+    own = suite.load("walker", "walk")
+    own.reset()
+    with own.physics.reset_context():
+        own.physics.set_state(environment._suite.physics.get_state())
+    np.testing.assert_array_equal(shown, own.physics.render(64, 64, camera_id=0))
+
+
+@pytest.mark.parametrize("task", ["cartpole_swingup", "walker_walk"])
+def test_near_is_the_same_to_the_eye_and_fast_is_not(task):
+    assert 0 < difference(task, "near") < 0.1
+    assert 1 < difference(task, "fast") < 20
+
+
+def test_the_camera_is_dreamers_unless_chosen():
+    def view(**bindings):
+        environment = DMControl(task="quadruped_walk", seed=0, size=32, quality="fast", **bindings)
+        return environment.reset().observation["pixels"]
+
+    np.testing.assert_array_equal(view(), view(camera=2))
+    np.testing.assert_array_equal(view(), view(camera="y"))
+    assert not np.array_equal(view(), view(camera=0))
+
+
+@pytest.mark.parametrize(
+    ("bindings", "words"),
+    [
+        ({"task": "cartpole_swingupp"}, "did you mean 'cartpole_swingup'"),
+        ({"task": "cartpole_swingupp"}, "walker_run"),
+        ({"camera": 5}, "1 (lookatcart)"),
+        ({"camera": "lookatcat"}, "There is no camera 'lookatcat'; did you mean 'lookatcart'?"),
+        ({"size": 0}, "size of at least 1"),
+        ({"action_repeat": 0}, "action_repeat of at least 1"),
+    ],
+)
+def test_a_users_mistake_is_named(bindings, words):
+    with pytest.raises(UserError) as raised:
+        DMControl(**{"task": "cartpole_swingup", "seed": 0, "quality": "fast"} | bindings)
+    assert words in str(raised.value)
+
+
+def test_cup_catch_is_an_alias():
+    def steps(task):
+        return play(DMControl(task=task, seed=0, observe="proprioception"), 2)
+
+    assert_same(steps("cup_catch"), steps("ball_in_cup_catch"))
+
+
+def test_importing_the_family_imports_neither_a_simulator_nor_torch():
+    code = "import sys, framework.environments; print(sorted({'dm_control', 'mujoco', 'torch', 'mlflow'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

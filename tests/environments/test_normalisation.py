@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from dm_env import specs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framework.environments import normalisation
+from framework.environments.normalisation import ActionScale
+
+LIMITS = st.tuples(st.floats(-100, 100), st.floats(0.1, 100))
+
+
+@given(LIMITS, st.floats(-1, 1, width=32))
+def test_an_action_maps_linearly_onto_the_native_range(limits, action):
+    low, width = limits
+    scale = ActionScale.of(specs.BoundedArray((2,), np.float64, low, low + width))
+    native = scale.native(np.array([action, -1.0]))
+    assert native[0] == pytest.approx(low + (action + 1) / 2 * width, abs=1e-9)
+    assert native[1] == pytest.approx(low, abs=1e-9)
+
+
+@given(st.floats(-1, 1, width=32))
+def test_a_native_range_of_minus_one_to_one_changes_nothing(action):
+    scale = ActionScale.of(specs.BoundedArray((1,), np.float64, -1, 1))
+    assert scale.native(np.array([action], np.float32))[0] == action
+
+
+def test_an_actuator_without_limits_gets_the_value_as_it_is():
+    scale = ActionScale.of(specs.BoundedArray((2,), np.float64, [-1e10, 0], [1e10, 4]))
+    np.testing.assert_array_equal(scale.native(np.array([0.5, 0.5])), [0.5, 3.0])
+    assert ActionScale.of(specs.Array((3,), np.float64)).native(np.full(3, 0.25)).tolist() == [0.25] * 3
+
+
+def test_an_action_outside_is_clipped():
+    scale = ActionScale.of(specs.BoundedArray((1,), np.float64, 0, 10))
+    assert scale.native(np.array([1.5])) == 10
+    assert scale.native(np.array([-7.0])) == 0
+
+
+@pytest.mark.parametrize("action", [np.zeros(3), np.array([0.0, np.nan]), np.array([np.inf, 0.0]), np.zeros(())])
+def test_a_wrong_action_is_refused(action):
+    with pytest.raises(ValueError, match="2 finite numbers"):
+        ActionScale.of(specs.BoundedArray((2,), np.float64, -1, 1)).native(action)
+
+
+def test_all_but_images_becomes_a_float32_vector():
+    given_observation = {"height": 1.5, "arm": np.ones((8, 2)), "pixels": np.zeros((4, 4, 3), np.uint8)}
+    given_spec = {
+        "height": specs.Array((), np.float64),
+        "arm": specs.Array((8, 2), np.float64),
+        "pixels": specs.Array((4, 4, 3), np.uint8),
+    }
+    shown, spec = normalisation.observation(given_observation), normalisation.observation_spec(given_spec)
+    assert {name: (array.shape, array.dtype) for name, array in shown.items()} == {
+        "height": ((1,), np.float32),
+        "arm": ((16,), np.float32),
+        "pixels": ((4, 4, 3), np.uint8),
+    }
+    for name, array in shown.items():
+        spec[name].validate(array)
+        assert not np.shares_memory(array, given_observation[name])
+
+
+def test_a_lone_array_gets_a_name():
+    assert list(normalisation.observation(np.zeros(2))) == ["observation"]
+    assert list(normalisation.observation_spec(specs.Array((2,), np.float64))) == ["observation"]

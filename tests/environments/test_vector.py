@@ -1,0 +1,198 @@
+import os
+import signal
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+
+from framework.environments.counting import Counting
+from framework.environments.dm_control import DMControl
+from framework.environments.hosts import ProcessHost
+from framework.environments.vector import VectorEnvironment
+from framework.errors import UserError
+from tests.environments.samples import Discrete, Misbehaving, Plain
+
+CARTPOLE = partial(DMControl, task="cartpole_swingup", observe="both", size=16, action_repeat=50, quality="fast")
+
+
+def assert_same(steps, others):
+    for name in ("action", "reward", "is_first", "is_last", "is_terminal", "episode"):
+        np.testing.assert_array_equal(getattr(steps, name), getattr(others, name))
+    assert steps.observation.keys() == others.observation.keys()
+    for name, array in steps.observation.items():
+        np.testing.assert_array_equal(array, others.observation[name])
+
+
+def actions(vector, index):
+    """An action that says which step and which environment it is for."""
+    return np.linspace(-1, 1, vector.count * vector.specs.action_size).reshape(vector.count, -1) / (index + 1)
+
+
+def processes(vector):
+    return [host.process_id for host in vector._hosts if isinstance(host, ProcessHost)]
+
+
+def is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("ending", "is_terminal"), [("time_limit", False), ("termination", True)])
+def test_each_row_holds_the_action_that_led_to_it(ending, is_terminal):
+    with VectorEnvironment(factory=partial(Counting, length=3, ending=ending), count=2, seed=0, mode="serial") as vector:
+        steps = vector.reset()
+        for index in range(12):
+            count = index % 4
+            assert (steps.observation["count"] == count).all()
+            assert (steps.reward == count).all()
+            assert (steps.is_first == (count == 0)).all()
+            assert (steps.is_last == (count == 3)).all()
+            assert (steps.is_terminal == (is_terminal and count == 3)).all()
+            assert (steps.episode == index // 4).all()
+            expected = np.zeros((2, 2)) if count == 0 else actions(vector, index - 1)
+            np.testing.assert_array_equal(steps.action, expected.astype(np.float32))
+            steps = vector.step(actions(vector, index))
+
+
+def test_environments_differ_from_one_another():
+    with VectorEnvironment(factory=Counting, count=3, seed=0, mode="serial") as vector:
+        assert len({image.tobytes() for image in vector.reset().observation["pixels"]}) == 3
+
+
+def test_both_modes_show_the_same_and_a_restored_one_goes_on_to_the_bit():
+    with (
+        VectorEnvironment(factory=CARTPOLE, count=2, seed=1, mode="process") as workers,
+        VectorEnvironment(factory=CARTPOLE, count=2, seed=1, mode="serial") as serial,
+        VectorEnvironment(factory=CARTPOLE, count=2, seed=1, mode="serial") as restored,
+    ):
+        assert workers.specs.observation.keys() == {"pixels", "position", "velocity"}
+        assert (workers.specs.action_size, workers.action_repeat) == (1, 50)
+        assert_same(workers.reset(), serial.reset())
+        for index in range(30):
+            steps = workers.step(actions(workers, index))
+            assert_same(steps, serial.step(actions(serial, index)))
+            if index in (19, 20, 29):
+                assert_same(steps, restored.restore(workers.record()))
+                assert_same(workers.restore(serial.record()), steps)
+        assert workers.record()[0].episode == 1
+        for index in range(30, 45):
+            assert_same(workers.step(actions(workers, index)), restored.step(actions(restored, index)))
+
+
+def test_a_record_holds_what_was_received_and_not_what_was_sent():
+    with VectorEnvironment(factory=Counting, count=2, seed=0, mode="serial") as vector:
+        vector.reset()
+        vector.step(actions(vector, 0))
+        vector.send(actions(vector, 1))
+        assert [record.actions.shape for record in vector.record()] == [(1, 2), (1, 2)]
+        vector.receive()
+        assert [record.actions.shape for record in vector.record()] == [(2, 2), (2, 2)]
+        with pytest.raises(RuntimeError, match="send"):
+            vector.receive()
+
+
+def test_steps_share_no_memory():
+    with VectorEnvironment(factory=Counting, count=2, seed=0, mode="serial") as vector:
+        given = actions(vector, 0).astype(np.float32)
+        first, second = vector.reset(), vector.step(given)
+        assert not np.shares_memory(second.action, given)
+        for name in first.observation:
+            assert not np.shares_memory(first.observation[name], second.observation[name])
+
+
+def test_a_users_own_environment_works_unchanged():
+    with VectorEnvironment(factory=Plain, count=1, seed=0, mode="serial") as vector:
+        vector.reset()
+        steps = vector.step(np.array([[1.0, -1.0]]))
+        assert steps.observation["observation"].dtype == np.float32
+        np.testing.assert_array_equal(steps.observation["observation"], [[10.0, -1.0]])
+        with pytest.warns(UserWarning, match="without `seek`"):
+            again = vector.restore(vector.record())
+        assert again.is_first.all()
+        assert again.episode == 1
+
+
+def test_a_discrete_action_is_one_hot():
+    with VectorEnvironment(factory=Discrete, count=1, seed=0, mode="serial") as vector:
+        assert (vector.specs.action_kind, vector.specs.action_size) == ("discrete", 4)
+        vector.reset()
+        steps = vector.step(np.eye(4)[[2]])
+        assert (steps.observation["observation"] == 2).all()
+        np.testing.assert_array_equal(steps.action, np.eye(4)[[2]])
+
+
+def test_a_killed_worker_is_an_error_at_once_and_closes_the_rest():
+    vector = VectorEnvironment(factory=Counting, count=2, seed=0)
+    vector.reset()
+    workers = processes(vector)
+    assert len(workers) == 2
+    os.kill(workers[1], signal.SIGKILL)
+    start = time.monotonic()
+    with pytest.raises(UserError, match=r"environment worker 1 of 2 died \(SIGKILL"):
+        vector.step(actions(vector, 0))
+    assert time.monotonic() - start < 2
+    assert not any(is_alive(worker) for worker in workers)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("raise", ["worker 0 of 1 failed: ZeroDivisionError: the pole is in two places", "Traceback", "samples.py"]),
+        ("exit", ["worker 0 of 1 died (exit status 3)", "the driver gave up"]),
+        ("hang", ["worker 0 of 1 has not answered for 10 s"]),
+        ("unmade", ["worker 0 of 1 failed: ValueError: cannot be made"]),
+    ],
+)
+def test_a_misbehaving_worker_is_an_error(how, words):
+    workers = []
+
+    def play():
+        vector = VectorEnvironment(factory=partial(Misbehaving, how=how), count=1, seed=0, timeout=10.0)
+        workers.extend(processes(vector))
+        vector.reset()
+        vector.step(np.zeros((1, 2)))
+
+    with pytest.raises(UserError) as raised:
+        play()
+    for word in words:
+        assert word in str(raised.value)
+    assert not any(is_alive(worker) for worker in workers)
+
+
+def test_a_worker_leaves_ctrl_c_to_its_parent_and_closing_ends_it():
+    with VectorEnvironment(factory=Counting, count=1, seed=0) as vector:
+        vector.reset()
+        (worker,) = processes(vector)
+        os.kill(worker, signal.SIGINT)
+        time.sleep(0.1)
+        assert (vector.step(np.zeros((1, 2))).observation["count"] == 1).all()
+    vector.close()
+    assert not is_alive(worker)
+
+
+def test_what_cannot_be_sent_to_a_worker_is_named():
+    with pytest.raises(UserError, match="cannot be sent to a worker process"):
+        VectorEnvironment(factory=lambda seed: Counting(seed=seed), count=1, seed=0)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(2), np.zeros((3, 2)), np.zeros((2, 1))])
+def test_actions_of_a_wrong_shape_are_refused(wrong):
+    with VectorEnvironment(factory=Counting, count=2, seed=0, mode="serial") as vector:
+        vector.reset()
+        with pytest.raises(ValueError, match=r"must have shape \(2, 2\)"):
+            vector.step(wrong)
+
+
+def test_a_wrong_count_is_a_users_error():
+    with pytest.raises(UserError, match="count of at least 1"):
+        VectorEnvironment(factory=Counting, count=0, seed=0)
+    with (
+        VectorEnvironment(factory=Counting, count=1, seed=0, mode="serial") as one,
+        VectorEnvironment(factory=Counting, count=2, seed=0, mode="serial") as two,
+        pytest.raises(UserError, match="keep the count"),
+    ):
+        two.restore(one.record())

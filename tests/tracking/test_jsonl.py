@@ -1,0 +1,68 @@
+import json
+import math
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from framework.tracking.base import Unavailable
+from framework.tracking.jsonl import MIRROR, Jsonl, read
+
+
+def steps(folder: Path) -> list[int]:
+    return [record["step"] for record in read(folder) if record["kind"] == "metrics"]
+
+
+def test_every_call_is_a_line_on_disk_before_the_next(tmp_path: Path) -> None:
+    mirror = Jsonl(run_folder=tmp_path)
+    mirror.params({"a": 1})
+    mirror.metrics(10, {"train/return": 2.5}, time=7.0)
+    mirror.text("git.diff", "two\nlines")
+    lines = [json.loads(line) for line in (tmp_path / MIRROR).read_text().splitlines()]
+    assert [line["kind"] for line in lines] == ["params", "metrics", "text"]
+    assert lines[1] == {"time": 7.0, "kind": "metrics", "step": 10, "values": {"train/return": 2.5}}
+
+
+def test_numbers_that_are_not_finite_survive_in_strict_json(tmp_path: Path) -> None:
+    Jsonl(run_folder=tmp_path).metrics(1, {"a": math.inf, "b": -math.inf, "c": math.nan})
+    (record,) = read(tmp_path)
+    assert [float(record["values"][name]) for name in "ab"] == [math.inf, -math.inf]
+    assert math.isnan(float(record["values"]["c"]))
+
+
+def test_a_resumed_mirror_drops_later_steps_and_writes_none_twice(tmp_path: Path) -> None:
+    first = Jsonl(run_folder=tmp_path)
+    for step in (100, 200, 300):
+        first.metrics(step, {"a": 1.0})
+    again = Jsonl(run_folder=tmp_path, resume_step=200)
+    again.metrics(200, {"a": 2.0})
+    again.metrics(300, {"a": 2.0})
+    assert steps(tmp_path) == [100, 200, 300]
+
+
+def test_a_line_that_a_crash_cut_short_is_dropped(tmp_path: Path) -> None:
+    Jsonl(run_folder=tmp_path).metrics(100, {"a": 1.0})
+    with (tmp_path / MIRROR).open("a") as file:
+        file.write('{"time": 1, "kind": "met')
+    assert steps(tmp_path) == [100]
+    Jsonl(run_folder=tmp_path).metrics(200, {"a": 1.0})
+    assert steps(tmp_path) == [100, 200]
+
+
+def test_a_full_disk_makes_it_unavailable() -> None:
+    mirror = Jsonl.__new__(Jsonl)
+    mirror.run_folder = Path("/dev")
+    mirror._present = set()
+    mirror._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
+    with pytest.raises(Unavailable, match="No space left"):
+        mirror.metrics(1, {"a": 1.0})
+
+
+def test_a_video_is_a_file_of_even_size_that_plays(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (5, 33, 47, 3), np.uint8)
+    Jsonl(run_folder=tmp_path).video("eval/episode", 40, frames, 20.0)
+    with av.open(str(tmp_path / "video" / "eval-episode-40.mp4")) as container:
+        shown = list(container.decode(video=0))
+    assert len(shown) == 5
+    assert (shown[0].height, shown[0].width) == (232, 330)

@@ -1,0 +1,269 @@
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from framework.errors import UserError
+from framework.registry import parts
+from framework.tracking import store
+from framework.tracking.jsonl import read
+from framework.tracking.run_tracker import RunTracker
+from framework.tracking.runs import read_run, runs
+from framework.tracking.sync import sync
+from framework.tracking.tracking import Tracking
+
+PROGRAM = """
+import sys, time
+from pathlib import Path
+from framework.tracking.tracking import Tracking
+tracking = Tracking(folder=sys.argv[1])
+run_folder = tracking.new_run_folder(recipe="quickstart", seed=int(sys.argv[2]))
+with tracking.start(run_folder=run_folder, total_steps=10, parameters={"seed": sys.argv[2]}, tags={}) as tracker:
+    tracker.metrics(1, {"train/return": 1.0})
+    print("ready", run_folder, flush=True)
+    time.sleep(float(sys.argv[3]))
+"""
+
+
+def begin(folder: Path, run_folder: Path | None = None, **arguments: Any) -> RunTracker:
+    tracking = Tracking(folder=str(folder), flush_seconds=0.1)
+    run_folder = run_folder or tracking.new_run_folder(recipe="quickstart", seed=1)
+    return tracking.start(run_folder=run_folder, total_steps=1000, parameters={"Adam.rate": 1}, tags={"seed": "1"}, **arguments)
+
+
+def points(client: Any, run_id: str | None, metric: str = "train/return") -> list[int]:
+    return [point.step for point in client.get_metric_history(run_id, metric)]
+
+
+def program(folder: Path, seed: int, seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", PROGRAM, str(folder), str(seed), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def unanswered() -> socket.socket:
+    """A port that accepts and never says anything."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    return listener
+
+
+def test_it_is_a_part_that_recipes_can_bind() -> None:
+    assert parts.get("Tracking") is Tracking
+
+
+def test_a_run_is_in_mlflow_with_everything_it_said(folder: Path, client: Any, tmp_path: Path) -> None:
+    gin = tmp_path / "resolved.gin"
+    gin.write_text("a = 1\n")
+    with begin(folder, files=[gin]) as tracker:
+        tracker.metrics(100, {"train/return": 3.0})
+        tracker.video("eval/episode", 100, np.zeros((3, 16, 16, 3), np.uint8), 20)
+    run = client.get_run(tracker.run_id)
+    assert (run.info.status, run.data.params, run.data.metrics["train/return"]) == ("FINISHED", {"Adam.rate": "1"}, 3.0)
+    assert {"seed", "version.torch", "version.mujoco", "version.python", "command", "run_folder"} <= set(run.data.tags)
+    assert [item.path for item in client.list_artifacts(run.info.run_id, "recipe")] == ["recipe/resolved.gin"]
+    assert [item.path for item in client.list_artifacts(run.info.run_id, "video")] == ["video/eval-episode-100.mp4"]
+    assert read_run(tracker.run_folder).run_id == run.info.run_id
+    assert Counter(record["kind"] for record in read(tracker.run_folder)) == Counter(
+        ["params", "tags", "text", "file", "metrics", "video", "close"]
+    )
+
+
+def test_the_machine_is_read_at_the_environment_step(folder: Path, client: Any) -> None:
+    with begin(folder) as tracker:
+        tracker.metrics(640, {"train/return": 3.0})
+    assert points(client, tracker.run_id, "system/memory_gigabytes") == [640]
+
+
+def test_a_resumed_run_is_the_same_run_without_doubled_points(folder: Path, client: Any) -> None:
+    with begin(folder) as tracker:
+        for step in range(0, 500, 100):
+            tracker.metrics(step, {"train/return": float(step)})
+    with begin(folder, tracker.run_folder, resume_step=200) as again:
+        for step in range(200, 700, 100):
+            again.metrics(step, {"train/return": float(step)})
+    assert again.run_id == tracker.run_id
+    assert points(client, again.run_id) == list(range(0, 700, 100))
+    assert [record["step"] for record in read(again.run_folder) if record["kind"] == "metrics"] == list(range(0, 700, 100))
+
+
+def test_a_folder_that_holds_a_run_is_not_started_over_by_mistake(folder: Path) -> None:
+    with begin(folder) as tracker:
+        pass
+    with pytest.raises(ValueError, match="resume_step"):
+        begin(folder, tracker.run_folder)
+
+
+def test_a_run_whose_store_was_deleted_goes_on_with_its_whole_history(folder: Path, client: Any) -> None:
+    with begin(folder) as tracker:
+        for step in (0, 100, 200):
+            tracker.metrics(step, {"train/return": 1.0})
+    client.delete_run(tracker.run_id)
+    with begin(folder, tracker.run_folder, resume_step=100) as again:
+        again.metrics(150, {"train/return": 1.0})
+    assert again.run_id != tracker.run_id
+    assert points(client, again.run_id) == [0, 100, 150]
+
+
+def test_four_processes_may_start_on_a_fresh_store(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    processes = [program(tmp_path / "runs", seed, 0) for seed in range(4)]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, errors
+    assert all("MLflow" not in error for error in errors), errors
+    client = MlflowClient(store.local_uri(tmp_path / "runs"))
+    found = client.search_runs([client.get_experiment_by_name("dream").experiment_id])
+    assert sorted(run.data.params["seed"] for run in found) == ["0", "1", "2", "3"]
+    assert [run.info.status for run in found] == ["FINISHED"] * 4
+
+
+def test_ctrl_c_leaves_the_run_killed(folder: Path, client: Any) -> None:
+    process = program(folder, 0, 60)
+    assert process.stdout is not None
+    ready = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    run = client.get_run(read_run(Path(ready.split()[1])).run_id)
+    assert (run.info.status, run.data.metrics["train/return"]) == ("KILLED", 1.0)
+
+
+@pytest.mark.parametrize("listening", [False, True], ids=["closed port", "silent server"])
+def test_a_server_that_does_not_answer_is_left_within_five_seconds(
+    folder: Path, client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, listening: bool
+) -> None:
+    listener = unanswered()
+    uri = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    if not listening:
+        listener.close()
+    monkeypatch.setenv(store.TRACKING_URI, uri)
+    started = time.monotonic()
+    assert store.working_uri(uri, folder) == store.local_uri(folder)
+    assert time.monotonic() - started < 5
+    with begin(folder) as tracker:
+        tracker.metrics(1, {"train/return": 1.0})
+    listener.close()
+    assert points(client, tracker.run_id) == [1]
+    said = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert said == [f"The tracking server {uri} does not answer; this run goes to {store.local_uri(folder)} instead."] * 2
+
+
+def test_without_any_store_the_mirror_records_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "runs" / "mlflow.db").mkdir(parents=True)
+    with begin(tmp_path / "runs") as tracker:
+        tracker.metrics(1, {"train/return": 1.0})
+    assert (tracker.run_id, read_run(tracker.run_folder).run_id) == (None, None)
+    assert [record["step"] for record in read(tracker.run_folder) if record["kind"] == "metrics"] == [1]
+    assert "MLflow cannot record this run" in caplog.text
+
+
+def test_a_server_records_a_run_and_its_resumption(server: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv(store.TRACKING_URI, server.uri)
+    with begin(folder) as tracker:
+        for step in (0, 100, 200):
+            tracker.metrics(step, {"train/return": 1.0})
+    with begin(folder, tracker.run_folder, resume_step=100) as again:
+        for step in (200, 300):
+            again.metrics(step, {"train/return": 1.0})
+    client = MlflowClient(server.uri)
+    assert again.run_id == tracker.run_id
+    assert points(client, again.run_id) == [0, 100, 200, 300]
+    assert client.get_run(again.run_id).info.status == "FINISHED"
+
+
+def test_a_server_that_dies_midway_and_comes_back_misses_nothing(
+    server: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv(store.TRACKING_URI, server.uri)
+    tracker = begin(folder)
+    server.stop()
+    started = time.monotonic()
+    for step in range(100):
+        tracker.metrics(step, {"train/return": 1.0})
+    assert time.monotonic() - started < 0.5
+    end = time.monotonic() + 15
+    while "tried again" not in caplog.text and time.monotonic() < end:
+        time.sleep(0.05)
+    server.start()
+    tracker.close("FINISHED")
+    assert points(MlflowClient(server.uri), tracker.run_id) == list(range(100))
+
+
+def test_a_mirror_is_sent_to_a_server_later_and_only_once(server: Any, folder: Path) -> None:
+    from mlflow import MlflowClient
+
+    with begin(folder) as tracker:
+        for step in (0, 100, 200):
+            tracker.metrics(step, {"train/return": 1.0})
+        tracker.picture("model/picture", 100, np.zeros((8, 8, 3), np.uint8))
+    run_id = sync(tracker.run_folder, server.uri)
+    assert sync(tracker.run_folder, server.uri) == run_id != tracker.run_id
+    client = MlflowClient(server.uri)
+    run = client.get_run(run_id)
+    assert points(client, run_id) == [0, 100, 200]
+    assert (run.info.status, run.info.run_name, run.data.params["Adam.rate"]) == ("FINISHED", tracker.run_folder.name, "1")
+    assert len([item for item in client.list_artifacts(run_id, "images") if item.path.endswith(".png")]) == 1
+
+
+def test_telemetry_is_off_unless_the_user_turned_it_on(folder: Path) -> None:
+    code = "import os, framework.tracking.mlflow as m; m.MLflow(uri='sqlite:///' + os.environ['DB'], folder=m.Path('.'), "
+    code += "experiment='e', name='n'); print(os.environ['MLFLOW_DISABLE_TELEMETRY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_DISABLE_TELEMETRY"}
+    environment["DB"] = str(folder / "mlflow.db")
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "true"
+
+
+def test_a_run_folder_is_new_even_for_two_runs_in_one_second(tmp_path: Path) -> None:
+    tracking = Tracking(folder=str(tmp_path), name="mine")
+    folders = {tracking.new_run_folder(recipe="quickstart", seed=3) for _ in range(3)}
+    assert len(folders) == 3
+    assert all(path.name.startswith("mine-") for path in folders)
+
+
+def test_a_run_is_found_by_id_prefix_name_folder_and_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracking = Tracking(folder=str(tmp_path))
+    for number, name in enumerate(("cartpole-1", "cartpole-2", "walker-1")):
+        (tmp_path / name).mkdir()
+        values = {"name": name, "experiment": "dream", "tracking_uri": "x", "run_id": f"{number}" * 32}
+        (tmp_path / name / "run.json").write_text(json.dumps(values | {"started": f"2026-01-0{number + 1}"}))
+    monkeypatch.chdir(tmp_path)
+    found = {run: tracking.open_run(run).name for run in ("0" * 32, "11", "walker", "cartpole-1", str(tmp_path / "cartpole-2"))}
+    assert list(found.values()) == ["cartpole-1", "cartpole-2", "walker-1", "cartpole-1", "cartpole-2"]
+    assert tracking.open_run("latest").name == "walker-1"
+    assert [record.name for record in runs(tmp_path)] == ["walker-1", "cartpole-2", "cartpole-1"]
+    with pytest.raises(UserError, match="2 runs fit 'cartpole'"):
+        tracking.open_run("cartpole")
+    with pytest.raises(UserError, match=r"no run 'nothing'.*latest are: walker-1 \(22222222\), cartpole-2"):
+        tracking.open_run("nothing")
+
+
+def test_no_runs_at_all_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there are no runs at all"):
+        Tracking(folder=str(tmp_path)).open_run("latest")
+
+
+def test_the_pages_are_served_from_the_absolute_store_on_this_machine_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = store.ui(Path("runs"))
+    assert command is not None
+    assert f"sqlite:///{tmp_path}/runs/mlflow.db" in command
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    monkeypatch.setenv(store.TRACKING_URI, "http://somewhere:5000")
+    assert store.ui(Path("runs")) is None

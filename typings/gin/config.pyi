@@ -1,0 +1,3 @@
+from contextlib import AbstractContextManager
+
+def interactive_mode() -> AbstractContextManager[None]: ...

@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := train
 
 BIN := .venv/bin
-PYTHON ?= $(shell for python in python3.12 python3.11 python3.13 python3; do \
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && echo $$python && break; done)
 EGL := libegl1 libopengl0 libgl1-mesa-dri
 

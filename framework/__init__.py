@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from framework.training.run import Result, Run, compose, find_checkpoint, find_run, load_policy, resume
+    from framework.training.run import Result, Run, compose, evaluate, find_checkpoint, find_run, load_policy, resume
 
 __version__ = "0.1.0"
 
@@ -18,13 +18,14 @@ _HOMES = {
     "Result": "framework.training.run",
     "Run": "framework.training.run",
     "compose": "framework.training.run",
+    "evaluate": "framework.training.run",
     "find_checkpoint": "framework.training.run",
     "find_run": "framework.training.run",
     "load_policy": "framework.training.run",
     "resume": "framework.training.run",
 }
 
-__all__ = ["Result", "Run", "compose", "find_checkpoint", "find_run", "load_policy", "resume"]
+__all__ = ["Result", "Run", "compose", "evaluate", "find_checkpoint", "find_run", "load_policy", "resume"]
 
 
 def __getattr__(name: str) -> Any:

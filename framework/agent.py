@@ -137,7 +137,7 @@ class Agent(nn.Module):
         with torch.set_grad_enabled(self.behaviour.needs_dynamics_gradient):
             imagination = imagine(
                 dynamics=self.world_model.dynamics,
-                heads=self.world_model.heads,
+                heads=dict(self.world_model.heads.items()),
                 policy=self.behaviour.sample,
                 start=start,
                 latent_noise=self.world_model.dynamics.draw_noise(self.horizon, size, generator=generator),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final, Generic, TypeVar, final
+from typing import Any, Final, Generic, TypeVar, cast, final
 
 from framework.errors import UserError
 from framework.signatures import FAMILIES, Component, builtin_components, component_of, constructor, source_of
@@ -38,7 +38,7 @@ class Registry(Generic[Base]):
         _check_class(cls, self.base, self.family)
         self._refuse_duplicate(cls)
         _tell_gin(cls, self.family)
-        self._classes[name] = cls
+        self._classes[name] = cast("type[Base]", cls)
         return cls
 
     def get(self, name: str) -> type[Base]:

@@ -13,7 +13,7 @@ from framework.actor_critics.base import ActorCritic, Mode
 from framework.blocks import MLP, Activation
 from framework.data import ActionKind, Factory, Imagination, Losses, Metrics
 from framework.functional.distributions import TanhNormal
-from framework.functional.returns import lambda_return, survival
+from framework.functional.returns import lambda_return, percentile_range, survival
 from framework.values.base import Value
 
 
@@ -26,7 +26,9 @@ class DynamicsBackprop(ActorCritic):
 
     The start of a rollout is excluded, and the last step only bootstraps. The policy is a tanh-normal: mean `m tanh(. / m)`, std
     `softplus(. + raw) + minimum_std` that starts at `initial_std`. Acting adds `N(0, action_noise)`; at evaluation the paper's code
-    takes the most likely of 100 samples.
+    takes the most likely of 100 samples. `return_scale = 'percentiles'`, which the paper does not have, divides the actor's returns by the
+    range from their 5th to their 95th percentile in the batch, at least 1, so that one entropy scale fits every reward (Dreamer V3's
+    idea, without its moving average).
 
     Gradients: the actor sees detached features, so its loss reaches it through the actions alone; the value is trained on detached
     features and returns; the weights are detached.
@@ -53,13 +55,14 @@ class DynamicsBackprop(ActorCritic):
         minimum_std: float = 1e-4,
         action_noise: float = 0.3,
         mode: Literal["best_sample", "mean"] = "best_sample",
+        return_scale: Literal["none", "percentiles"] = "none",
     ) -> None:
         super().__init__(feature_size=feature_size, action_size=action_size)
         self.actor = MLP(
             input_size=feature_size, output_size=2 * action_size, layers=layers, units=units, activation=activation
         )
         self.value: Value = value(feature_size=feature_size)
-        self.action_size, self.mode = action_size, mode
+        self.action_size, self.mode, self.return_scale = action_size, mode, return_scale
         self.discount, self.mixing, self.entropy = discount, mixing, entropy
         self.mean_scale, self.minimum_std, self.action_noise = mean_scale, minimum_std, action_noise
         self.raw_std = math.log(math.expm1(initial_std))
@@ -100,7 +103,7 @@ class DynamicsBackprop(ActorCritic):
         policy = self.policy(features[:, :-1].detach())
         surprise = -policy.log_density(imagination.action[:, 1:])
         losses = {
-            "actor": -weight * returns - self.entropy * surprise,
+            "actor": -weight * returns / self._scale(returns) - self.entropy * surprise,
             "value": weight * self.value.loss(features[:, :-1].detach(), returns.detach()),
         }
         metrics = {
@@ -112,6 +115,9 @@ class DynamicsBackprop(ActorCritic):
             "behavior/action_magnitude": imagination.action.abs().mean(),
         }
         return losses, metrics
+
+    def _scale(self, returns: Float[Tensor, "N H"]) -> Float[Tensor, ""] | float:
+        return 1.0 if self.return_scale == "none" else percentile_range(returns.detach()).clamp(min=1.0)
 
     def group(self, name: str) -> list[nn.Parameter]:
         module = {"actor": self.actor, "value": self.value}[name]

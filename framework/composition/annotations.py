@@ -65,7 +65,7 @@ class _Fitting:
         fits = isinstance(value, types) and (name == "bool" or not isinstance(value, bool))
         if fits:
             return float(value) if name == "float" else value
-        hint = f"; write {int(value)}" if name == "int" and isinstance(value, float) and value.is_integer() else ""
+        hint = _whole(value) if name == "int" else ""
         return self._accept(value, False, kind, report, hint)
 
     def _generic(self, value: Any, kind: ast.expr, head: str, inner: ast.expr, report: Report) -> Any:
@@ -137,8 +137,8 @@ class _Fitting:
             return self.fit(value, factories[0], report)
         if isinstance(value, list | tuple | dict) and len(options) == 2 and _last(options[1]) == "None":
             return self.fit(value, options[0], report)
-        whole = any(_last(each) == "int" for each in options) and isinstance(value, float) and value.is_integer()
-        return self._accept(value, False, kind, report, f"; write {int(value)}" if whole else "")
+        hint = _whole(value) if any(_last(each) == "int" for each in options) else ""
+        return self._accept(value, False, kind, report, hint)
 
     def _anything(self, value: Any, report: Report) -> Any:
         match value:
@@ -159,6 +159,10 @@ class _Fitting:
         if not fits:
             report(f"takes {describe(kind)}, not {show(value)}{hint}")
         return value
+
+
+def _whole(value: object) -> str:
+    return f"; write {int(value)}" if isinstance(value, float) and value.is_integer() else ""
 
 
 def describe_text(annotation: str) -> str:

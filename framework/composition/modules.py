@@ -48,9 +48,13 @@ def _lies_in(module: str, folder: Path) -> bool:
 
 
 def _loaded_elsewhere(module: str, folder: Path) -> Path | None:
-    loaded = sys.modules.get(module.split(".")[0])
-    file = getattr(loaded, "__file__", None)
-    return Path(file) if file is not None and not Path(file).resolve().is_relative_to(folder.resolve()) else None
+    """Where another module of that name came from; a copy of the same text, as it lies beside a run, is the same module."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None or Path(file).resolve().is_relative_to(folder.resolve()):
+        return None
+    ours = folder.joinpath(*module.split(".")).with_suffix(".py")
+    same = ours.is_file() and Path(file).is_file() and ours.read_bytes() == Path(file).read_bytes()
+    return None if same else Path(file)
 
 
 @contextmanager

@@ -62,12 +62,12 @@ def header(path: Path) -> str:
 
 def find_recipe(name: str | Path) -> Path:
     """The file of a recipe: a path, or the name of a shipped one with or without `recipes/` and `.gin`."""
-    if found := _first_file(str(name), [Path.cwd(), *_shipped_folders()]):
+    if found := _first_file(str(name), [Path.cwd(), shipped(), shipped() / "recipes"]):
         return found
     names = [recipe.name for recipe in list_recipes()]
     close = nearest(Path(name).stem, names)
-    hint = f"did you mean '{close}'? " if close else ""
-    raise UserError(f"There is no recipe '{name}'; {hint}The recipes here are: {', '.join(names) or 'none'}.")
+    hint = f"did you mean '{close}'? The" if close else "the"
+    raise UserError(f"There is no recipe '{name}'; {hint} recipes here are: {', '.join(names) or 'none'}.")
 
 
 def read(recipe: str | Path, bindings: Sequence[str] = (), imports: Sequence[str] = ()) -> Program:
@@ -124,10 +124,14 @@ def _read_include(include: Include, program: Program, chain: tuple[Path, ...]) -
     elif found in chain:
         cycle = " -> ".join(display(each) for each in (*chain[chain.index(found) :], found))
         other = _first_file(include.file, [folder for folder in folders if found.parent != folder.resolve()])
-        hint = f"; if you mean {display(other)}, write include '{display(other)}'" if other and other not in chain else ""
+        hint = f"; if you mean another file, write include '{_shipped_name(other)}'" if other and other not in chain else ""
         program.problems.append(Problem.at(include.place, f"the includes go around in a circle: {cycle}{hint}."))
     else:
         _read_file(found, program, chain)
+
+
+def _shipped_name(path: Path) -> str:
+    return path.relative_to(shipped().resolve()).as_posix() if path.is_relative_to(shipped().resolve()) else display(path)
 
 
 def _shipped_folders() -> list[Path]:
@@ -136,10 +140,8 @@ def _shipped_folders() -> list[Path]:
 
 
 def _gin_files(folder: Path) -> list[Path]:
-    """The gin files of a folder; those of a whole checkout are its `gin/` and `recipes/`, and nothing else in it."""
-    if folder == shipped():
-        return [*(folder / "gin").rglob("*.gin"), *(folder / "recipes").rglob("*.gin")]
-    return list(folder.glob("*.gin")) if folder.parent == folder else list(folder.rglob("*.gin"))
+    """The gin files that a misspelt include may mean: down to two folders below, since a recipe may lie in a home directory."""
+    return [path for pattern in ("*.gin", "*/*.gin", "*/*/*.gin") for path in folder.glob(pattern)]
 
 
 def _first_file(name: str, folders: Sequence[Path]) -> Path | None:

@@ -184,4 +184,6 @@ def _plain(message: str) -> str:
         return "one value was expected, and more follows: gin has no arithmetic, and a text needs quotes"
     if "EOF" in message or "unterminated" in message:
         return "a bracket or a quote is not closed"
-    return message.strip().rstrip(".")
+    if message.startswith("Unable to parse value"):
+        return "the value cannot be read: is a quote or a bracket not closed?"
+    return " ".join(message.split()).rstrip(".")

@@ -7,7 +7,7 @@ from framework.composition.annotations import FAMILY_OF_BASE, show
 from framework.composition.catalogue import Catalogue
 from framework.composition.meaning import Bound, Meaning, leaves, targets
 from framework.composition.problems import Problem
-from framework.composition.statements import Binding, Macro
+from framework.composition.statements import Binding, Macro, Reference, Unreadable
 from framework.composition.wiring import Wiring
 from framework.registry import advice, nearest
 
@@ -95,7 +95,8 @@ def _unused_macros(meaning: Meaning, wiring: Wiring, report: Report) -> None:
     read = {leaf.name for binding in meaning.order for leaf in leaves(binding.value) if isinstance(leaf, Macro)}
     for name, binding in meaning.macros.items():
         on_command_line = binding.place.file.startswith(COMMAND_LINE)
-        if binding in wiring.consumed or (name in read and not on_command_line):
+        literal = not any(isinstance(leaf, Reference | Unreadable) for leaf in leaves(binding.value))
+        if binding in wiring.consumed or (name in read and not on_command_line) or not literal:
             continue
         close = nearest(name, read - {name})
         hint = f"did you mean {close}?" if close else _parameter_hint(binding, wiring)

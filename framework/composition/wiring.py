@@ -5,9 +5,9 @@ from typing import Any, final
 
 from framework.composition.annotations import Target, describe_text
 from framework.composition.catalogue import Catalogue
-from framework.composition.meaning import Bound, Meaning
+from framework.composition.meaning import Bound, Meaning, leaves
 from framework.composition.problems import Place, Problem
-from framework.composition.statements import Binding, Macro, Reference, Unreadable
+from framework.composition.statements import REQUIRED, Binding, Macro, Reference, Unreadable
 from framework.composition.tree import Link, Node, PythonDefault, Setting
 from framework.signatures import Component, Parameter
 from framework.source_text import literal
@@ -88,7 +88,7 @@ class Wiring:
 
 
 def _is_unset(bound: Bound) -> bool:
-    return isinstance(bound.value, Macro)
+    return any(each == Macro(REQUIRED) for each in leaves(bound.value))
 
 
 def _default(text: str) -> Any:

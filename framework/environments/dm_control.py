@@ -40,6 +40,7 @@ class DMControl(Seekable):
         camera: int | str | None = None,
         action_repeat: int = 2,
         quality: Quality = "exact",
+        supersampling: int = 1,
     ) -> None:
         if action_repeat < 1:
             raise UserError(f"an action cannot be repeated {action_repeat} times; give an action_repeat of at least 1.")
@@ -55,7 +56,9 @@ class DMControl(Seekable):
         self._renderer: Renderer | None = None
         if observe != "proprioception":
             chosen = camera if camera is not None else 2 if task.startswith("quadruped") else 0
-            self._renderer = Renderer(physics=self._suite.physics, size=self._size, camera=chosen, quality=quality)
+            self._renderer = Renderer(
+                physics=self._suite.physics, size=self._size, camera=chosen, quality=quality, supersampling=supersampling
+            )
 
     def seek(self, episode: int) -> None:
         self._next_episode = episode

@@ -20,7 +20,10 @@ ONE_THREAD: Final = {"LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """Software rendering and numpy each take one core in a worker: the workers are the parallelism."""
 FAREWELL: Final = 2.0
 """Seconds that a worker gets to end by itself."""
+WELCOME: Final = 120.0
+"""Seconds that a worker gets at least to import its environment, from a cold disk, and to make it."""
 LAST_WORDS: Final = 600
+"""Characters of a worker's stderr that an error tells."""
 
 
 class Host(ABC):
@@ -65,6 +68,7 @@ class ProcessHost(Host):
     def __init__(self, factory: Callable[..., Environment], seed: int, *, name: str, timeout: float) -> None:
         self._name = name
         self._timeout = timeout
+        self._patience = max(timeout, WELCOME)
         start = _pickled(factory, seed)
         ours, theirs = socket.socketpair()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
@@ -88,11 +92,12 @@ class ProcessHost(Host):
 
     def receive(self) -> Any:
         try:
-            if not self._connection.poll(self._timeout):
-                raise UserError(f"{self._name} has not answered for {self._timeout:g} s{self._last_words()}.")
+            if not self._connection.poll(self._patience):
+                raise UserError(f"{self._name} has not answered for {self._patience:g} s{self._last_words()}.")
             outcome, answer = pickle.loads(self._connection.recv_bytes())
         except (EOFError, OSError) as error:
             raise self._death() from error
+        self._patience = self._timeout
         if outcome == "failed":
             raise UserError(f"{self._name} failed: {answer}")
         return answer

@@ -8,6 +8,7 @@ import pickle
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -28,20 +29,31 @@ def main(handle: int) -> None:
 
 def _serve(connection: Connection) -> None:
     session: Session | None = None
-    while True:
-        request = connection.recv_bytes()
-        try:
-            if session is None:
-                factory, seed = pickle.loads(request)
-                session = Session(factory, seed)
-                answer: tuple[str, Any] = ("done", session.describe())
-            else:
-                answer = ("done", session.perform(*pickle.loads(request)))
-        except UserError as error:
-            answer = ("failed", str(error))
-        except Exception as error:
-            answer = ("failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
-        connection.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+
+    def answer(request: bytes) -> Any:
+        nonlocal session
+        arguments = pickle.loads(request)
+        if session is not None:
+            return session.perform(*arguments)
+        session = Session(*arguments)
+        return session.describe()
+
+    try:
+        while True:
+            reply = _guarded(answer, connection.recv_bytes())
+            connection.send_bytes(pickle.dumps(reply, protocol=pickle.HIGHEST_PROTOCOL))
+    finally:
+        if session is not None:
+            session.close()
+
+
+def _guarded(answer: Callable[[bytes], Any], request: bytes) -> tuple[str, Any]:
+    try:
+        return "done", answer(request)
+    except UserError as error:
+        return "failed", str(error)
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
 
 
 if __name__ == "__main__":

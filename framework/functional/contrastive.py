@@ -82,6 +82,8 @@ def effective_rank(embedding: Float[Tensor, "N E"]) -> Float[Tensor, ""]:
     """`exp` of the entropy of the normalised singular values (Roy and Vetterli, 2007): 1 is collapse, E is a full space."""
     centred = embedding.float() - embedding.float().mean(dim=0)
     gram = centred.T @ centred if centred.shape[0] > centred.shape[1] else centred @ centred.T
-    singular = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
+    energy = torch.linalg.eigvalsh(gram)
+    rounding = 10 * torch.finfo(energy.dtype).eps * energy.max()
+    singular = energy.where(energy > rounding, 0.0).sqrt()
     share = singular / singular.sum().clamp(min=torch.finfo(singular.dtype).tiny)
     return torch.special.entr(share).sum().exp()

@@ -29,3 +29,10 @@ def survival(discount: Float[Tensor, "*N H"]) -> Float[Tensor, "*N H"]:
     """Weigh step `t` by the probability of reaching it: `w_0 = 1, w_t = d_0 d_1 .. d_{t-1}`."""
     reached = torch.cumprod(discount[..., :-1], dim=-1)
     return torch.cat([torch.ones_like(discount[..., :1]), reached], dim=-1)
+
+
+def percentile_range(returns: Float[Tensor, "..."], low: float = 0.05, high: float = 0.95) -> Float[Tensor, ""]:
+    """How far apart the low and the high percentile of all elements lie."""
+    levels = torch.tensor([low, high], device=returns.device)
+    bounds = torch.quantile(returns.float().flatten(), levels)
+    return bounds[1] - bounds[0]

@@ -1,7 +1,7 @@
 """The contract of a head."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from dm_env import specs
 from jaxtyping import Float
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from framework.data import Batch
 
 
+@runtime_checkable
 class Prediction(Protocol):
     """What a head says: a density over its target."""
 

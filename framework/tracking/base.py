@@ -4,12 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Num, UInt8
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
+Entered = TypeVar("Entered", bound="Tracker")
 
 
 class Unavailable(Exception):
@@ -62,9 +63,12 @@ class Tracker(ABC):
         step: int,
         observation: Mapping[str, Num[np.ndarray, "2 *shape"]],
         action: Num[np.ndarray, "2 A"],
-        aliases: Sequence[str] = ("latest",),
+        aliases: Sequence[str] = (),
     ) -> None:
-        """Record the policy in a checkpoint, with an example: two observations, and the actions for them."""
+        """Record the policy in a checkpoint, with an example: two observations, and the actions for them.
+
+        Aliases name this version of the policy, `best` for one; `latest` always names the last, without being asked for.
+        """
 
     @abstractmethod
     def flush(self) -> None:
@@ -74,7 +78,7 @@ class Tracker(ABC):
     def close(self, status: Status) -> None:
         """Say how the run ended and let go of everything."""
 
-    def __enter__(self) -> "Tracker":
+    def __enter__(self: Entered) -> Entered:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

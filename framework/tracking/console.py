@@ -6,7 +6,7 @@ import sys
 import time as clock
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, TextIO, final
+from typing import IO, Final, final
 
 import numpy as np
 from jaxtyping import Num, UInt8
@@ -24,6 +24,7 @@ FIELDS: Final = {
     "accuracy": ("contrastive/accuracy", ".2f"),
 }
 """What the line shows: the metric behind each name, and how it is written."""
+SECONDS_LEFT: Final = "time/seconds_left"
 SMOOTHING: Final = 0.7
 TERMINAL_SECONDS: Final = 1.0
 
@@ -42,7 +43,7 @@ class Console(Tracker):
         stream: where to write, standard output if not given.
     """
 
-    def __init__(self, *, total_steps: int, first_step: int = 0, seconds: float = 10.0, stream: TextIO | None = None) -> None:
+    def __init__(self, *, total_steps: int, first_step: int = 0, seconds: float = 10.0, stream: IO[str] | None = None) -> None:
         self.total_steps = total_steps
         self.step = first_step
         self.stream = stream or sys.stdout
@@ -88,7 +89,7 @@ class Console(Tracker):
         step: int,
         observation: Mapping[str, Num[np.ndarray, "2 *shape"]],
         action: Num[np.ndarray, "2 A"],
-        aliases: Sequence[str] = ("latest",),
+        aliases: Sequence[str] = (),
     ) -> None:
         pass
 
@@ -117,13 +118,14 @@ class Console(Tracker):
             print(self.line(), file=self.stream, flush=True)
         else:
             assert self._task is not None
+            self._progress.update(self._task, completed=self.step, description=self.sentence())
             self._progress.start()
-            self._progress.update(self._task, completed=self.step, description=self.sentence(), refresh=True)
+            self._progress.refresh()
 
     def _measure(self) -> None:
         now = clock.monotonic()
         speed = (self.step - self._measured_step) / max(now - self._shown_at, 1e-9)
-        self.speed = SMOOTHING * self.speed + (1 - SMOOTHING) * speed if self.speed else speed
+        self.speed = SMOOTHING * self.speed + (1 - SMOOTHING) * speed if self.speed > 0 else speed
         self._shown_at, self._measured_step = now, self.step
 
     def line(self) -> str:
@@ -147,7 +149,10 @@ class Console(Tracker):
         return "  ".join(shown + ([f"{_duration(left)} left"] if left is not None else []))
 
     def _seconds_left(self) -> float | None:
-        return max(0, self.total_steps - self.step) / self.speed if self.speed > 0 else None
+        """What the trainer says, who may have a budget of time, else what follows from the speed."""
+        if SECONDS_LEFT in self.latest:
+            return self.latest[SECONDS_LEFT]
+        return max(0.0, self.total_steps - self.step) / self.speed if self.speed > 0 else None
 
 
 def _progress(terminal: Terminal) -> Progress:

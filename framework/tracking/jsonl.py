@@ -70,7 +70,7 @@ class Jsonl(Tracker):
         step: int,
         observation: Mapping[str, Num[np.ndarray, "2 *shape"]],
         action: Num[np.ndarray, "2 A"],
-        aliases: Sequence[str] = ("latest",),
+        aliases: Sequence[str] = (),
     ) -> None:
         self._write("model", step=step, path=self._relative(checkpoint), aliases=list(aliases))
 

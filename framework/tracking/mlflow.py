@@ -60,6 +60,7 @@ class MLflow(Tracker):
         for setting, value in ENVIRONMENT.items():
             os.environ.setdefault(setting, value)  # before the first import of mlflow
         with _available(), store.lock(uri, folder):
+            store.check(uri)
             self._client = _client(uri)
             self._experiment = _experiment(self._client, uri, experiment)
             self._params = _params(self._client, run_id)
@@ -101,20 +102,25 @@ class MLflow(Tracker):
         from mlflow.entities import Metric
 
         milliseconds = int(1000 * (clock.time() if time is None else time))
-        for name, value in values.items():
-            if (key(name), step) in self._present:
-                continue
-            finite = math.isfinite(value)
-            self._held.append(Metric(key(name), float(value) if finite else math.nan, milliseconds, step))
-            if not finite and name not in self._not_finite:
-                self._not_finite.add(name)
-                self.tags({f"not_finite.{name}": f"{value} at step {step}"})
+        new = {key(name): value for name, value in values.items() if (key(name), step) not in self._present}
+        strange = {name: value for name, value in new.items() if not math.isfinite(value)}
+        if strange.keys() - self._not_finite:
+            first = {f"not_finite.{name}": f"{strange[name]} at step {step}" for name in strange.keys() - self._not_finite}
+            self.tags(first)
+            self._not_finite |= strange.keys()
+        for name, value in new.items():
+            self._held.append(Metric(name, math.nan if name in strange else float(value), milliseconds, step))
 
     def flush(self) -> None:
-        if self._held:
+        if not self._held:
+            return
+        held, self._held = self._held, []
+        try:
             with _available():
-                self._client.log_batch(self.run_id, metrics=self._held, synchronous=True)
-            self._held = []
+                self._client.log_batch(self.run_id, metrics=held, synchronous=True)
+        except Unavailable:
+            self._held = held
+            raise
 
     def picture(self, name: str, step: int, image: UInt8[np.ndarray, "Y X 3"]) -> None:
         if (history.picture_key(name), step) not in self._present:
@@ -142,7 +148,7 @@ class MLflow(Tracker):
         step: int,
         observation: Mapping[str, Num[np.ndarray, "2 *shape"]],
         action: Num[np.ndarray, "2 A"],
-        aliases: Sequence[str] = ("latest",),
+        aliases: Sequence[str] = (),
     ) -> None:
         # `pyfunc.log_model` would read the history of every metric, and load the policy twice, to say the same.
         from mlflow.entities import LoggedModelOutput
@@ -155,7 +161,7 @@ class MLflow(Tracker):
             client.log_model_artifacts(logged.model_id, str(path))
             client.finalize_logged_model(logged.model_id, "READY")
             client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, step)])
-            self._register(logged.model_id, aliases)
+            self._register(logged, aliases)
 
     def close(self, status: Status) -> None:
         self.flush()
@@ -182,7 +188,7 @@ class MLflow(Tracker):
         self._client.log_text(self.run_id, text, artifact)
         return f"{len(text)} characters, in the artifact {artifact}"
 
-    def _register(self, model_id: str, aliases: Sequence[str]) -> None:
+    def _register(self, logged: Any, aliases: Sequence[str]) -> None:
         """Enter the policy as a new version of a registered model that is named as the run."""
         from mlflow.exceptions import MlflowException
 
@@ -192,8 +198,10 @@ class MLflow(Tracker):
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        version = self._client.create_model_version(name, f"models:/{model_id}", self.run_id, model_id=model_id)
-        for alias in aliases:
+        # A database looks a `models:/` address up in whichever store is MLflow's global one, and makes that if it is not there.
+        source = logged.artifact_location if store.database(self.uri) else f"models:/{logged.model_id}"
+        version = self._client.create_model_version(name, source, self.run_id, model_id=logged.model_id)
+        for alias in set(aliases) - {"latest"}:  # a name that MLflow reserves for what it means
             self._client.set_registered_model_alias(name, alias, version.version)
 
 

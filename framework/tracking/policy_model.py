@@ -18,13 +18,9 @@ class PolicyModel:
         self.policy = policy
 
     def predict(self, model_input: Mapping[str, np.ndarray], params: Mapping[str, object] | None = None) -> np.ndarray:
-        size = len(next(iter(model_input.values())))
-        return np.stack([self._first({name: rows[row] for name, rows in model_input.items()}) for row in range(size)])
-
-    def _first(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         self.policy.reset()
-        action: np.ndarray = self.policy.act(observation)
-        return action
+        actions: np.ndarray = self.policy.act(dict(model_input))
+        return actions
 
 
 def _load_pyfunc(path: str) -> PolicyModel:

@@ -9,13 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-PACKAGES: Final = ("dream-framework", "torch", "gin-config", "tensordict", "dm_control", "mujoco", "numpy", "mlflow")
+import framework
+
+PACKAGES: Final = ("torch", "gin-config", "tensordict", "dm_control", "mujoco", "numpy", "mlflow")
 NO_PACKAGE: Final = "not installed"
 
 
 def versions() -> dict[str, str]:
     """The installed version of each package that matters to a run."""
-    return {name: _version(name) for name in PACKAGES}
+    return {"dream-framework": framework.__version__} | {name: _version(name) for name in PACKAGES}
 
 
 def requirements() -> list[str]:

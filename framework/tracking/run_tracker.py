@@ -1,5 +1,6 @@
 """What a run calls: one tracker that stands for all."""
 
+import time as clock
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
@@ -32,7 +33,7 @@ class RunTracker(Tracker):
             tracker.tags(values)
 
     def metrics(self, step: int, values: Mapping[str, float], *, time: float | None = None) -> None:
-        values = {**values, **self.readings.take()}
+        values, time = {**values, **self.readings.take()}, clock.time() if time is None else time
         for tracker in self.trackers:
             tracker.metrics(step, values, time=time)
 
@@ -59,7 +60,7 @@ class RunTracker(Tracker):
         step: int,
         observation: Mapping[str, Num[np.ndarray, "2 *shape"]],
         action: Num[np.ndarray, "2 A"],
-        aliases: Sequence[str] = ("latest",),
+        aliases: Sequence[str] = (),
     ) -> None:
         for tracker in self.trackers:
             tracker.model(checkpoint, step=step, observation=observation, action=action, aliases=aliases)

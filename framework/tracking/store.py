@@ -3,10 +3,12 @@
 import logging
 import os
 import re
+import sqlite3
 import sys
 import threading
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +16,7 @@ from filelock import FileLock
 
 log: Final = logging.getLogger("framework.tracking")
 TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
-PATIENCE: Final = 4.0
+PATIENCE: Final = 3.0
 SQLITE: Final = "sqlite:///"
 
 
@@ -66,6 +68,18 @@ def database(uri: str) -> Path | None:
     """The file behind an sqlite store, absolute."""
     match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
     return Path(match[1]).absolute() if match else None
+
+
+def check(uri: str) -> None:
+    """See that an sqlite store can be written, which MLflow would take minutes to find out.
+
+    Raises:
+        sqlite3.Error: it cannot.
+    """
+    path = database(uri)
+    if path is not None:
+        with closing(sqlite3.connect(path, timeout=20)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
 
 
 def lock(uri: str, folder: Path) -> FileLock:

@@ -98,7 +98,7 @@ class Writer(Tracker):
         step: int,
         observation: Mapping[str, Num[np.ndarray, "2 *shape"]],
         action: Num[np.ndarray, "2 A"],
-        aliases: Sequence[str] = ("latest",),
+        aliases: Sequence[str] = (),
     ) -> None:
         call = partial(self.tracker.model, checkpoint, step=step, observation=dict(observation), action=action)
         self.put(partial(call, aliases=tuple(aliases)))

@@ -93,7 +93,7 @@ class Journal:
             values["train/return"] = float(np.mean([episode.value for episode in self._episodes]))
             values["train/length"] = float(np.mean([episode.length for episode in self._episodes]))
         progress.logged = progress.step
-        self.tracker.metrics(progress.step, values)
+        self.tracker.metrics(progress.step, {name: float(value) for name, value in values.items()})
         self._history, self._episodes = [], []
 
     def evaluate(self, learner: Learner) -> Evaluated:
@@ -113,7 +113,7 @@ class Journal:
                 "eval/return_min": min(found.returns),
                 "eval/return_max": max(found.returns),
                 "eval/length": float(np.mean(found.lengths)),
-                "eval/episodes": len(found.returns),
+                "eval/episodes": float(len(found.returns)),
             },
         )
         self._show(learner, found)
@@ -179,7 +179,7 @@ class Journal:
     def _show(self, learner: Learner, found: Evaluated) -> None:
         step = learner.progress.step
         if found.frames is not None:
-            self.tracker.video("evaluation", step, _enlarged(found.frames), fps=20)
+            self.tracker.video("evaluation", step, _enlarged(found.frames), fps=20.0)
         for name, picture in learner.pictures().items():
             self.tracker.picture(name, step, picture.cpu().numpy())
 

@@ -84,7 +84,8 @@ class Run:
         self._checkpoints = checkpoints
 
     def train(self) -> Result:
-        """Train a new run, in a folder of its own."""
+        """Train a new run, in a folder of its own; what cannot be built leaves none behind."""
+        self.agent()
         folder = self.tracking.new_run_folder(recipe=self.composed.recipe.stem, seed=self.seed)
         self.composed.write(folder)
         return self._go(folder, resumed=False)
@@ -252,6 +253,20 @@ def resume(run: str, bindings: Sequence[str] = (), *, checkpoint: str = "latest"
     found = find_run(run, folder)
     tracking = f"Tracking.folder={str(found.parent)!r}"
     return compose(found / "resolved.gin", [tracking, *bindings]).resume(found, checkpoint)
+
+
+def evaluate(
+    run: str,
+    bindings: Sequence[str] = (),
+    *,
+    checkpoint: str = "best",
+    episodes: int | None = None,
+    seed: int | None = None,
+    folder: str | Path = "runs",
+) -> Evaluated:
+    """The returns of a run's policy, or of a checkpoint's by its path, in fresh environments; by default the run's own episodes."""
+    found = find_checkpoint(run, checkpoint, folder).absolute()
+    return compose(found.parents[1] / "resolved.gin", bindings).evaluate(found, episodes=episodes, seed=seed)
 
 
 def load_policy(run: str | Path, *, checkpoint: str = "best", folder: str | Path = "runs", device: str = "auto") -> Policy:

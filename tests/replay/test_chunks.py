@@ -106,6 +106,16 @@ def test_steps_of_another_run_in_the_folder_do_not_count(make: Make, extend: Ext
     assert len(chunks(tmp_path / "saved")) == 1
 
 
+def test_a_save_into_another_folder_holds_everything(make: Make, extend: Extend, same: Same, tmp_path: Path) -> None:
+    replay = make(added=10)
+    replay.save(tmp_path / "one")
+    extend(replay, 10, 20)
+    replay.save(tmp_path / "other")
+    restored = make(seed=4)
+    restored.load(tmp_path / "other")
+    assert same(replay.sample(), restored.sample())
+
+
 def test_a_snapshot_holds_the_steps_of_its_moment(make: Make, extend: Extend, same: Same, tmp_path: Path) -> None:
     replay, twin = make(added=30), make(added=30)
     write = replay.snapshot(tmp_path / "saved")

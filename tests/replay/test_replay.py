@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_sizes_that_cannot_work_are_refused(make: Make, changes: dict[str, int],
 
 
 @pytest.mark.parametrize("name", ["reward", "action"])
-def test_steps_of_another_shape_are_refused(make: Make, counted_steps: Callable[..., object], name: str) -> None:
+def test_steps_of_another_shape_are_refused(make: Make, counted_steps: Callable[..., Any], name: str) -> None:
     replay = make()
     with pytest.raises(ValueError, match=name):
         replay.add(counted_steps(2, 0, **{name: np.ones((1, 1), np.float32)}))

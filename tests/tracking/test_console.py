@@ -1,5 +1,10 @@
-import io
+import os
 import re
+import select
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -14,23 +19,34 @@ METRICS = {
 }
 
 
-class Screen(io.StringIO):
-    """A terminal as far as a program can tell."""
+@contextmanager
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[IO[str], Callable[[], str]]]:
+    """A terminal, and what can be read on it."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    reader, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as stream:
+        yield stream, lambda: read_all(reader)
+    os.close(reader)
 
-    def isatty(self) -> bool:
-        return True
+
+def read_all(reader: int) -> str:
+    text = b""
+    while select.select([reader], [], [], 0.1)[0]:
+        text += os.read(reader, 100_000)
+    return text.decode()
 
 
 def parse(line: str) -> dict[str, str]:
     return dict(pair.split("=") for pair in line.split())
 
 
-def test_a_line_for_programs_parses_and_names_only_what_was_recorded() -> None:
-    stream = io.StringIO()
-    console = Console(total_steps=50_000, first_step=10_000, seconds=0, stream=stream)
-    console.metrics(12_000, METRICS)
-    console.metrics(14_000, {"train/return": 500})
-    first, second = map(parse, stream.getvalue().splitlines())
+def test_a_line_for_programs_parses_and_names_only_what_was_recorded(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as stream:
+        console = Console(total_steps=50_000, first_step=10_000, seconds=0.0, stream=stream)
+        console.metrics(12_000, METRICS)
+        console.metrics(14_000, {"train/return": 500.0})
+    first, second = map(parse, (tmp_path / "log").read_text().splitlines())
     expected = ["step", "steps_per_second", "return", "estimate", "ceiling", "accuracy", "time_left"]
     assert list(first) == expected
     assert [first[name] for name in expected[2:6]] == ["412.0", "4.91", "5.95", "0.71"]
@@ -39,46 +55,47 @@ def test_a_line_for_programs_parses_and_names_only_what_was_recorded() -> None:
 
 
 def test_the_time_left_follows_from_the_speed() -> None:
-    console = Console(total_steps=1_000, stream=io.StringIO())
+    console = Console(total_steps=1_000)
     console.step, console.speed = 400, 20.0
     assert console.line() == "step=400 steps_per_second=20.0 time_left=30s"
+    console.latest["time/seconds_left"] = 12.0
+    assert console.line() == "step=400 steps_per_second=20.0 time_left=12s"
 
 
-def test_a_line_comes_once_an_interval_and_the_last_one_at_the_end() -> None:
-    stream = io.StringIO()
-    console = Console(total_steps=100, seconds=1000, stream=stream)
+def test_a_line_comes_once_an_interval_and_the_last_one_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(total_steps=100, seconds=1000.0)
     for step in range(5):
         console.metrics(step, {"train/return": 1.0})
-    assert stream.getvalue() == ""
+    assert capsys.readouterr().out == ""
     console.close("FINISHED")
-    assert parse(stream.getvalue())["step"] == "4"
+    assert parse(capsys.readouterr().out)["step"] == "4"
 
 
 def test_a_person_reads_steps_return_nats_accuracy_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "200")
-    console = Console(total_steps=50_000, stream=Screen())
-    console.seconds = 0
-    console.metrics(12_000, METRICS)
-    console.close("KILLED")
-    shown = console.stream.getvalue()  # type: ignore[attr-defined]
+    with screen(monkeypatch) as (stream, shown):
+        console = Console(total_steps=50_000, stream=stream)
+        console.seconds = 0.0
+        console.metrics(12_000, METRICS)
+        console.close("KILLED")
+        text = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown())
     for part in ("24%", "12,000/50,000 steps", "return 412", "estimate 4.91 of 5.95 nats", "accuracy 71%", "left"):
-        assert part in shown
+        assert part in text
 
 
-def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("NO_COLOR", "1")
-    console = Console(total_steps=100, stream=Screen())
-    console.seconds = 0
-    console.metrics(10, METRICS)
-    console.close("FINISHED")
-    assert not re.search(r"\x1b\[[\d;]*3[0-9]", console.stream.getvalue())  # type: ignore[attr-defined]
+@pytest.mark.parametrize(("setting", "coloured"), [("", True), ("1", False)])
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, setting: str, coloured: bool) -> None:
+    monkeypatch.setenv("NO_COLOR", setting)
+    with screen(monkeypatch) as (stream, shown):
+        console = Console(total_steps=100, stream=stream)
+        console.seconds = 0.0
+        console.metrics(10, METRICS)
+        console.close("FINISHED")
+        assert bool(re.search(r"\x1b\[[\d;]*3[0-9]", shown())) == coloured
 
 
-def test_a_reader_who_went_away_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    stream = io.StringIO()
-    console = Console(total_steps=100, seconds=0, stream=stream)
+def test_a_reader_who_went_away_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stream = (tmp_path / "log").open("w")
+    console = Console(total_steps=100, seconds=0.0, stream=stream)
     stream.close()
     console.metrics(10, METRICS)
     console.metrics(20, METRICS)

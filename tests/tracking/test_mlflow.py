@@ -1,11 +1,13 @@
 import math
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import framework
 from framework.tracking.mlflow import MLflow
 from framework.tracking.store import local_uri
 
@@ -58,7 +60,7 @@ def test_pictures_videos_files_and_texts_become_artifacts(folder: Path, client: 
     tracker = start(folder)
     (tmp_path / "resolved.gin").write_text("a = 1\n")
     tracker.picture("model/reconstruction", 5, np.full((8, 8, 3), 9, np.uint8))
-    tracker.video("eval/episode", 5, np.zeros((3, 9, 9, 3), np.uint8), 20)
+    tracker.video("eval/episode", 5, np.zeros((3, 9, 9, 3), np.uint8), 20.0)
     tracker.file(tmp_path / "resolved.gin", "recipe")
     tracker.text("git.diff", "+1\n")
     names = {item.path for place in ("images", "video", "recipe", "") for item in client.list_artifacts(tracker.run_id, place)}
@@ -129,35 +131,35 @@ def test_a_deleted_experiment_is_brought_back(folder: Path, client: Any, caplog:
 
 
 def test_a_policy_is_a_model_with_signature_example_pinned_requirements_and_aliases(
-    folder: Path, client: Any, tmp_path: Path
+    folder: Path, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlflow.pyfunc import load_model  # noqa: F401  (its import is not what is timed)
-
+    monkeypatch.chdir(tmp_path)
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "weights").write_bytes(b"w")
     tracker = start(folder)
-    observation = {"image": np.zeros((2, 16, 16, 3), np.uint8), "speed": np.zeros((2, 4), np.float32)}
+    observation: dict[str, np.ndarray] = {"image": np.zeros((2, 16, 16, 3), np.uint8), "speed": np.zeros((2, 4), np.float32)}
     action = np.zeros((2, 1), np.float32)
     tracker.model(checkpoint, step=5, observation=observation, action=action, aliases=("best", "latest"))
     started = time.monotonic()
     tracker.model(checkpoint, step=9, observation=observation, action=action)
     assert time.monotonic() - started < 2
     best, latest = (client.get_model_version_by_alias("run", alias) for alias in ("best", "latest"))
-    assert (best.version, latest.version) == ("1", "2")
+    assert (int(best.version), int(latest.version)) == (1, 2)
     assert latest.run_id == tracker.run_id
     model = read_model(client.get_model_version_download_uri("run", "2"))
     assert [each.name for each in model["signature"].inputs] == ["image", "speed"]
     assert model["example"]["image"].shape == (2, 16, 16, 3)
-    assert "gin-config==0.5.0" in model["requirements"]
+    assert {f"{name}=={version(name)}" for name in ("gin-config", "torch", "numpy")} <= set(model["requirements"].split())
+    assert f"dream-framework=={framework.__version__}" in model["requirements"]
+    assert not (tmp_path / "mlflow.db").exists()
     assert (model["path"] / "data" / "checkpoint" / "weights").read_bytes() == b"w"
 
 
 def read_model(uri: str) -> dict[str, Any]:
-    from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
-    path = Path(download_artifacts(uri))
+    path = Path(uri.removeprefix("file://"))
     model = Model.load(str(path))
     requirements = (path / "requirements.txt").read_text()
     return {
@@ -166,3 +168,14 @@ def read_model(uri: str) -> dict[str, Any]:
         "example": model.load_input_example(str(path)),
         "requirements": requirements,
     }
+
+
+def test_metrics_of_a_deleted_run_are_refused_and_not_kept_for_ever(folder: Path, client: Any) -> None:
+    from mlflow.exceptions import MlflowException
+
+    tracker = start(folder)
+    client.delete_run(tracker.run_id)
+    tracker.metrics(1, {"a": 1.0})
+    with pytest.raises(MlflowException, match="active"):
+        tracker.flush()
+    tracker.flush()

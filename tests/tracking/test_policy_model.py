@@ -14,9 +14,11 @@ class Counting:
 
     def act(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         self.acted += 1
-        return np.array([observation["speed"].sum(), self.acted], np.float32)
+        return np.stack([observation["speed"].sum(1), np.full(3, self.acted)], 1)
 
 
 def test_every_row_is_the_first_observation_of_an_episode() -> None:
-    actions = PolicyModel(Counting()).predict({"speed": np.arange(6, dtype=np.float32).reshape(3, 2)})
+    model, rows = PolicyModel(Counting()), {"speed": np.arange(6, dtype=np.float32).reshape(3, 2)}
+    assert model.predict(rows).tolist() == [[1, 1], [5, 1], [9, 1]]
+    actions = model.predict(rows)
     assert actions.tolist() == [[1, 1], [5, 1], [9, 1]]

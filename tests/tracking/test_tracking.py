@@ -67,7 +67,7 @@ def test_a_run_is_in_mlflow_with_everything_it_said(folder: Path, client: Any, t
     gin.write_text("a = 1\n")
     with begin(folder, files=[gin]) as tracker:
         tracker.metrics(100, {"train/return": 3.0})
-        tracker.video("eval/episode", 100, np.zeros((3, 16, 16, 3), np.uint8), 20)
+        tracker.video("eval/episode", 100, np.zeros((3, 16, 16, 3), np.uint8), 20.0)
     run = client.get_run(tracker.run_id)
     assert (run.info.status, run.data.params, run.data.metrics["train/return"]) == ("FINISHED", {"Adam.rate": "1"}, 3.0)
     assert {"seed", "version.torch", "version.mujoco", "version.python", "command", "run_folder"} <= set(run.data.tags)
@@ -94,7 +94,8 @@ def test_a_resumed_run_is_the_same_run_without_doubled_points(folder: Path, clie
             again.metrics(step, {"train/return": float(step)})
     assert again.run_id == tracker.run_id
     assert points(client, again.run_id) == list(range(0, 700, 100))
-    assert [record["step"] for record in read(again.run_folder) if record["kind"] == "metrics"] == list(range(0, 700, 100))
+    lines = [record for record in read(again.run_folder) if record["kind"] == "metrics"]
+    assert [line["step"] for line in lines if "train/return" in line["values"]] == list(range(0, 700, 100))
 
 
 def test_a_folder_that_holds_a_run_is_not_started_over_by_mistake(folder: Path) -> None:
@@ -148,14 +149,13 @@ def test_a_server_that_does_not_answer_is_left_within_five_seconds(
         listener.close()
     monkeypatch.setenv(store.TRACKING_URI, uri)
     started = time.monotonic()
-    assert store.working_uri(uri, folder) == store.local_uri(folder)
-    assert time.monotonic() - started < 5
     with begin(folder) as tracker:
+        assert time.monotonic() - started < 5
         tracker.metrics(1, {"train/return": 1.0})
     listener.close()
     assert points(client, tracker.run_id) == [1]
     said = [record.message for record in caplog.records if record.levelno == logging.WARNING]
-    assert said == [f"The tracking server {uri} does not answer; this run goes to {store.local_uri(folder)} instead."] * 2
+    assert said == [f"The tracking server {uri} does not answer; this run goes to {store.local_uri(folder)} instead."]
 
 
 def test_without_any_store_the_mirror_records_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -203,6 +203,19 @@ def test_a_server_that_dies_midway_and_comes_back_misses_nothing(
     assert points(MlflowClient(server.uri), tracker.run_id) == list(range(100))
 
 
+def test_a_server_takes_a_policy(server: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setenv(store.TRACKING_URI, server.uri)
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    observation, action = {"speed": np.zeros((2, 4), np.float32)}, np.zeros((2, 1), np.float32)
+    with begin(folder) as tracker:
+        tracker.model(checkpoint, step=5, observation=observation, action=action, aliases=("best",))
+    version = MlflowClient(server.uri).get_model_version_by_alias(tracker.run_folder.name, "best")
+    assert version.run_id == tracker.run_id
+
+
 def test_a_mirror_is_sent_to_a_server_later_and_only_once(server: Any, folder: Path) -> None:
     from mlflow import MlflowClient
 
@@ -219,13 +232,11 @@ def test_a_mirror_is_sent_to_a_server_later_and_only_once(server: Any, folder: P
     assert len([item for item in client.list_artifacts(run_id, "images") if item.path.endswith(".png")]) == 1
 
 
-def test_telemetry_is_off_unless_the_user_turned_it_on(folder: Path) -> None:
-    code = "import os, framework.tracking.mlflow as m; m.MLflow(uri='sqlite:///' + os.environ['DB'], folder=m.Path('.'), "
-    code += "experiment='e', name='n'); print(os.environ['MLFLOW_DISABLE_TELEMETRY'])"
-    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_DISABLE_TELEMETRY"}
-    environment["DB"] = str(folder / "mlflow.db")
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "true"
+def test_telemetry_is_off_unless_the_user_turned_it_on(tables: Path) -> None:
+    from mlflow.telemetry import get_telemetry_client
+
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert get_telemetry_client() is None
 
 
 def test_a_run_folder_is_new_even_for_two_runs_in_one_second(tmp_path: Path) -> None:
@@ -257,9 +268,7 @@ def test_no_runs_at_all_is_said(tmp_path: Path) -> None:
         Tracking(folder=str(tmp_path)).open_run("latest")
 
 
-def test_the_pages_are_served_from_the_absolute_store_on_this_machine_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_pages_are_served_from_the_absolute_store_on_this_machine_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     command = store.ui(Path("runs"))
     assert command is not None

@@ -2,6 +2,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     assert condition()
+
+
+def wait(release: threading.Event) -> None:
+    release.wait(30)
 
 
 def rename(folder: Path, old: str, new: str) -> None:
@@ -94,7 +99,7 @@ def test_a_call_that_is_wrong_is_dropped_counted_and_said(
 def test_closing_has_a_deadline(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     writer = Writer(tracker=Jsonl(run_folder=tmp_path), name="mirror", deadline=0.2)
     release = threading.Event()
-    writer.put(lambda: release.wait(30) and None)
+    writer.put(partial(wait, release))
     started = time.monotonic()
     writer.close("FINISHED")
     assert time.monotonic() - started < 2
@@ -105,7 +110,7 @@ def test_closing_has_a_deadline(tmp_path: Path, caplog: pytest.LogCaptureFixture
 def test_more_calls_than_may_wait_are_dropped_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     writer = Writer(tracker=Jsonl(run_folder=tmp_path), name="mirror", capacity=5)
     release = threading.Event()
-    writer.put(lambda: release.wait(30) and None)
+    writer.put(partial(wait, release))
     wait_for(lambda: writer._calls.qsize() == 0)
     for step in range(8):
         writer.metrics(step, {"a": 1.0})

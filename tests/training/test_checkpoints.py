@@ -76,7 +76,8 @@ def test_it_gives_back_every_plain_value(checkpoints: Checkpoints) -> None:
 
 def test_random_generators_go_on_where_they_were(checkpoints: Checkpoints) -> None:
     numpy, ours = np.random.default_rng(4), torch.Generator().manual_seed(4)
-    numpy.random(3), torch.rand(3, generator=ours)
+    numpy.random(3)
+    torch.rand(3, generator=ours)
     checkpoints.save(0, {"random": {"numpy": numpy.bit_generator.state, "torch": ours.get_state()}})
     _, contents = checkpoints.load()
     again, other = np.random.default_rng(), torch.Generator()

@@ -1,0 +1,5 @@
+"""`python -m framework` is `dream`."""
+
+from framework.cli import main
+
+main()

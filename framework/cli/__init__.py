@@ -1,0 +1,97 @@
+"""The command `dream`. Each command's module is imported only when it is called, so that `--help` waits for nothing."""
+
+import errno
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final, NoReturn, final
+
+import click
+
+from framework import __version__
+from framework.cli.notices import quieten
+from framework.errors import UserError
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "train": ("training", "Train the agent of a recipe."),
+    "resume": ("training", "Go on with a run from one of its checkpoints."),
+    "evaluate": ("evaluate", "Let a run's policy act, and show its returns."),
+    "list": ("components", "List the components that a recipe can name."),
+    "describe": ("components", "Describe one component: what it is and what it takes."),
+    "recipes": ("recipes", "List the recipes that are shipped."),
+    "check": ("recipes", "Check recipes, and show everything that is wrong with them."),
+    "show": ("recipes", "Show what a recipe comes to, every value of it."),
+    "diff": ("recipes", "Show where two recipes differ."),
+    "ui": ("ui", "Open MLflow's pages on the runs."),
+    "doctor": ("doctor", "See whether this machine has all that training needs."),
+}
+"""Each command: its module here, where it is `<name>_command`, and what it does in one line."""
+MISTAKE: Final = 2
+INTERRUPTED: Final = 130
+
+
+@final
+class Mistake(click.ClickException):
+    """What a user can mend: shown without a traceback."""
+
+    exit_code = MISTAKE
+
+
+@final
+class Dream(click.Group):
+    """The group of all commands, imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"framework.cli.{COMMANDS[cmd_name][0]}"), f"{cmd_name}_command")
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from framework.registry import advice
+
+            ctx.fail(f"There is no command '{args[0]}'{advice(args[0], COMMANDS)}.")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise Mistake(str(error)) from error
+        except KeyboardInterrupt:
+            _interrupted(ctx)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise Mistake(f"The disk is full ({error.filename or error.strerror}): free some space, and run this again.") from error
+
+
+def _interrupted(ctx: click.Context) -> NoReturn:
+    click.echo("Stopped by Ctrl-C.", err=True)
+    ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=Dream, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dream")
+def dream() -> None:
+    """World models learned by contrast: an agent is a gin file.
+
+    \b
+    dream recipes                          what there is to train
+    dream train quickstart                 train it
+    dream train quickstart -b 'InfoNCE.negatives=@negatives.CrossSequence'
+    dream ui                               look at the runs in MLflow
+    """
+
+
+def main() -> None:
+    """The entry point of `dream` and of `python -m framework`."""
+    quieten()
+    dream(prog_name="dream")

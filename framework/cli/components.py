@@ -1,0 +1,154 @@
+"""`list` and `describe`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from framework.cli import options, output
+from framework.errors import UserError
+from framework.registry import components, plugins
+from framework.signatures import FAMILIES, Component, Parameter
+
+
+@click.command("list")
+@click.argument("family", required=False)
+@options.imports
+@options.as_json
+def list_command(family: str | None, imports: tuple[str, ...], as_json: bool) -> None:
+    """List the components that a recipe can name.
+
+    Without FAMILY, every family and its members; with it, each member in a line. Installed plugins are among them.
+
+    \b
+    dream list
+    dream list critics
+    """
+    _import(imports)
+    failed = [plugin for plugin in plugins() if plugin.error]
+    families = [family] if family else list(FAMILIES)
+    members = {name: components(name) for name in families}
+    if as_json:
+        listed = {
+            name: {"summary": FAMILIES[name].summary, "components": [_brief(each) for each in found.values()]}
+            for name, found in members.items()
+        }
+        output.as_json({"families": listed, "failed_plugins": [vars(plugin) for plugin in failed]})
+    elif family:
+        click.echo(f"{FAMILIES[family].summary}\n")
+        output.table(["component", "what", "where"], [[each.name, each.summary, _where(each)] for each in members[family].values()])
+    else:
+        output.table(["family", "components", "what"], [[name, ", ".join(members[name]), FAMILIES[name].summary] for name in families])
+    if failed and not as_json:
+        click.echo()
+        output.table(["plugin that failed", "package", "why"], [[each.module, each.distribution, each.error] for each in failed])
+
+
+@click.command("describe")
+@click.argument("component")
+@options.imports
+@options.as_json
+def describe_command(component: str, imports: tuple[str, ...], as_json: bool) -> None:
+    """Describe one component: what it is and what it takes.
+
+    COMPONENT is a name as recipes write it, `InfoNCE` or `objectives.InfoNCE`.
+
+    \b
+    dream describe GaussianCritic
+    """
+    _import(imports)
+    found = _find(component)
+    recipes, holders = sorted(_recipes(found)), sorted(_holders(found))
+    facts = {name: value for name, value in found.facts.items() if name != "derived"}
+    if as_json:
+        parameters = [_row(each) for each in found.parameters]
+        output.as_json({**_brief(found), "doc": found.doc, "parameters": parameters, "facts": facts, "held_by": holders, "recipes": recipes})
+        return
+    click.echo(f"{found.selector}  {_where(found)}\n\n{found.doc}\n")
+    if found.parameters:
+        output.table(["parameter", "type", "default"], [[each.name, each.annotation, _default(each)] for each in found.parameters])
+        click.echo()
+    output.pairs(
+        [
+            ("Facts", ", ".join(f"{name} = {value!r}" for name, value in facts.items())),
+            ("Bound by", ", ".join(holders)),
+            ("Recipes", ", ".join(recipes) or "none of those that are shipped"),
+        ]
+    )
+
+
+def _import(modules: Sequence[str]) -> None:
+    """Import a user's modules, as a recipe in the working directory would."""
+    if not modules:
+        return
+    from framework.composition.modules import import_module
+    from framework.composition.problems import Place
+    from framework.composition.statements import Import
+
+    here = Path.cwd() / "recipe.gin"
+    for number, module in enumerate(modules, 1):
+        if problem := import_module(Import(module, Place(f"--import {module}", number)), here).problem:
+            raise UserError(str(problem))
+
+
+def _find(name: str) -> Component:
+    from framework.composition.catalogue import Catalogue
+
+    catalogue = Catalogue()
+    found = catalogue.find(name)
+    if len(found) != 1:
+        complaint = catalogue.complain(name)
+        raise UserError(f"{complaint[0].upper()}{complaint[1:]}.")
+    return found[0]
+
+
+def _recipes(component: Component) -> Iterator[str]:
+    """The shipped recipes that refer to a component, by their text alone: nothing that they import is imported."""
+    from framework.composition import list_recipes
+    from framework.composition.meaning import leaves
+    from framework.composition.sources import read
+    from framework.composition.statements import Reference
+
+    for recipe in list_recipes():
+        held = {each.key: each.value for each in read(recipe.path).bindings}
+        named = {leaf.selector for value in held.values() for leaf in leaves(value) if isinstance(leaf, Reference)} | {"Run"}
+        if named & {component.name, component.selector}:
+            yield recipe.name
+
+
+def _holders(component: Component) -> Iterator[str]:
+    """The settings that take such a component."""
+    base = component.name if component.family == "parts" else FAMILIES[component.family].base
+    for family in FAMILIES:
+        for holder in components(family).values():
+            yield from (f"{holder.name}.{each.name}" for each in holder.settings if f"Factory[{base}]" in each.annotation)
+
+
+def _brief(component: Component) -> dict[str, Any]:
+    return {
+        "family": component.family,
+        "name": component.name,
+        "summary": component.summary,
+        "file": component.file,
+        "line": component.line,
+        "builtin": component.builtin,
+    }
+
+
+def _row(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "type": parameter.annotation,
+        "default": parameter.default,
+        "required": parameter.required,
+        "derived": parameter.derived,
+    }
+
+
+def _default(parameter: Parameter) -> str:
+    return "passed by Python" if parameter.derived else parameter.default or "required"
+
+
+def _where(component: Component) -> str:
+    return f"{component.file}:{component.line}"

@@ -1,0 +1,139 @@
+"""What a training says when it ends: what was learned, where it is, and what to do next."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import click
+
+from framework.cli import output
+from framework.cli.options import RUNS
+from framework.signatures import display
+from framework.tracking import jsonl, store
+from framework.tracking.runs import read_run
+
+if TYPE_CHECKING:
+    from framework.training.run import Result
+
+
+@final
+@dataclass(frozen=True)
+class Evaluation:
+    """The mean and the standard deviation of the returns of one evaluation."""
+
+    step: int
+    mean: float
+    std: float
+    episodes: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1f} ± {self.std:.1f} over {self.episodes} episodes"
+
+
+def evaluations(folder: Path) -> list[Evaluation]:
+    """Every evaluation of a run, over all its resumes, as its own folder recorded them."""
+    if not (folder / jsonl.MIRROR).is_file():
+        return []
+    recorded = [each for each in jsonl.read(folder) if each["kind"] == "metrics" and "eval/return" in each["values"]]
+    return [
+        Evaluation(
+            step=each["step"],
+            mean=float(each["values"]["eval/return"]),
+            std=float(each["values"]["eval/return_std"]),
+            episodes=int(float(each["values"]["eval/episodes"])),
+        )
+        for each in recorded
+    ]
+
+
+def facts(result: "Result", found: Sequence[Evaluation]) -> dict[str, Any]:
+    """The result of a training, for JSON."""
+    progress = result.progress
+    return {
+        "run": result.folder.name,
+        "status": result.status,
+        "folder": result.folder,
+        "run_id": result.run_id,
+        "url": result.url,
+        "steps": progress.step,
+        "updates": progress.updates,
+        "episodes": progress.episodes,
+        "minutes": round(progress.seconds / 60, 3),
+        "evaluations": [asdict(each) for each in found],
+        "returns": result.evaluated.returns if result.evaluated else None,
+        "checkpoints": {"latest": result.latest, "best": result.best},
+    }
+
+
+def tell(result: "Result", found: Sequence[Evaluation]) -> None:
+    """The same in words."""
+    progress, name = result.progress, result.folder.name
+    click.echo()
+    click.echo(learned(found))
+    click.echo()
+    done = f"{progress.step:,} environment steps, {progress.updates:,} updates, {progress.episodes:,} episodes"
+    output.pairs(
+        [
+            ("Trained", f"{done}, {_duration(progress.seconds)}"),
+            ("Run", display(result.folder)),
+            ("Checkpoint", _checkpoints(result)),
+            ("Resume", f"dream resume {name}{_folder_option(result)}"),
+            ("Train on", f"dream resume {name}{_folder_option(result)} {_longer(result)}" if result.status == "FINISHED" else ""),
+            ("MLflow", _mlflow(result)),
+            ("Act", f"policy = framework.load_policy({name!r}{_folder_argument(result)}); policy.reset(); policy.act(observation)"),
+        ]
+    )
+
+
+def learned(found: Sequence[Evaluation]) -> str:
+    """What was learned, in one or two plain sentences."""
+    if not found:
+        return "Nothing is known of what was learned: no evaluation was due (see Evaluation.every)."
+    first, last = found[0], found[-1]
+    best = max(found, key=lambda each: each.mean)
+    text = f"The policy's evaluation return is {last}, after {last.step:,} steps"
+    if len(found) == 1:
+        return f"{text}; it was evaluated once, so there is nothing to compare it with."
+    gain = last.mean - first.mean
+    change = f"{gain:.1f} more than" if gain > 0 else f"{-gain:.1f} less than" if gain < 0 else "the same as"
+    text = f"{text}: {change} at its first evaluation ({first.mean:.1f} ± {first.std:.1f}, after {first.step:,} steps)."
+    return text if best.mean == last.mean else f"{text} The best was {best.mean:.1f} ± {best.std:.1f}, after {best.step:,} steps."
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{seconds:.0f} seconds"
+
+
+def _checkpoints(result: "Result") -> str:
+    if result.latest is None:
+        return "none was written"
+    best = f"; the best is {display(result.best)}" if result.best and result.best != result.latest else ""
+    return f"{display(result.latest)}{best}"
+
+
+def _longer(result: "Result") -> str:
+    """The binding that lifts the limit at which the run ended: its minutes, or its steps."""
+    resolved = (result.folder / "resolved.gin").read_text(encoding="utf-8")
+    limits = dict(re.findall(r"^Trainer\.(steps|minutes) = ([\d.]+)", resolved, re.MULTILINE))
+    minutes = f"-b 'Trainer.minutes={math.ceil(2 * result.progress.seconds / 60)}'" if "minutes" in limits else ""
+    steps = f"-b 'Trainer.steps={2 * result.progress.step}'" if result.progress.step >= int(limits.get("steps", 0)) else ""
+    return f"{steps} {minutes}".strip()
+
+
+def _mlflow(result: "Result") -> str:
+    if result.url is None:
+        return f"not recorded there; {display(result.folder / jsonl.MIRROR)} has everything"
+    if store.is_server(read_run(result.folder).tracking_uri):
+        return result.url
+    return f"dream ui{_folder_option(result)}, then {result.url}"
+
+
+def _folder_option(result: "Result") -> str:
+    return "" if result.folder.parent == RUNS.absolute() else f" --folder {display(result.folder.parent)}"
+
+
+def _folder_argument(result: "Result") -> str:
+    return "" if result.folder.parent == RUNS.absolute() else f", folder={display(result.folder.parent)!r}"

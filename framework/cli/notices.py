@@ -1,0 +1,36 @@
+"""What is said beside a command's own words: each warning is one line on standard error, and chatter is silent."""
+
+import logging
+import sys
+import warnings
+from typing import final
+
+import click
+
+
+@final
+class OneLine(logging.Handler):
+    """Writes each record as one line, to whatever standard error is by then: a moving progress line takes its place for a time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1]:
+            text = f"{text} ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
+        click.echo(f"{record.levelname.capitalize()}: {' '.join(text.split())}", err=True)
+
+
+def quieten() -> None:
+    """Set up logging and warnings for a command, once."""
+    root = logging.getLogger()
+    if not any(isinstance(handler, OneLine) for handler in root.handlers):
+        root.addHandler(OneLine(logging.WARNING))
+    logging.captureWarnings(True)
+    warnings.formatwarning = _sentence
+    if not sys.warnoptions:
+        # What a library announces to its developers, such as that pynvml was renamed, is nothing that a user can mend.
+        for category in (FutureWarning, DeprecationWarning, PendingDeprecationWarning):
+            warnings.simplefilter("ignore", category)
+
+
+def _sentence(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+    return f"{message}"

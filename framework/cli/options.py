@@ -1,0 +1,29 @@
+"""The options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Option = Callable[[Command], Command]
+RUNS: Final = Path("runs")
+
+bindings: Final = click.option(
+    "-b", "--bind", "bindings", multiple=True, metavar="BINDING", help="Override one value, as in -b 'Trainer.steps=20000'; may be repeated."
+)
+imports: Final = click.option(
+    "--import", "imports", multiple=True, metavar="MODULE", help="Import a module of your own components first; may be repeated."
+)
+as_json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+folder: Final = click.option(
+    "--folder", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where the run folders are."
+)
+
+
+def checkpoint(default: str) -> Callable[[Command], Command]:
+    """`--checkpoint`, for commands that begin with different ones."""
+    return click.option(
+        "--checkpoint", default=default, show_default=True, metavar="latest|best|STEP", help="Which checkpoint of the run."
+    )

@@ -1,0 +1,48 @@
+"""How facts are printed: tables on a terminal, aligned text elsewhere, JSON where it is asked for."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+
+def as_json(facts: Any) -> None:
+    """Print facts as JSON; paths become texts."""
+    click.echo(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows below their columns. Nothing is cut off where the output goes to a file or another program."""
+    rows = list(rows)
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        _draw(columns, rows)
+    else:
+        lines = [[name.upper() for name in columns], *rows]
+        widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+        for line in lines:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> None:
+    """Print names and what belongs to them, one to a line; an empty row is left out."""
+    kept = [(name, value) for name, value in rows if value]
+    width = max((len(name) for name, _ in kept), default=0)
+    for name, value in kept:
+        click.echo(f"{name.ljust(width)}  {value}")
+
+
+def _draw(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        drawn.add_column(name, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    Console().print(drawn)

@@ -1,0 +1,157 @@
+"""`recipes`, `check`, `show` and `diff`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+
+import framework
+from framework import composition
+from framework.cli import options, output
+from framework.composition import Plan
+from framework.errors import UserError
+from framework.signatures import display
+
+FIELD: Final = re.compile(r"([A-Z]\w+) {2,}(.*)")
+
+
+@click.command("recipes")
+@options.as_json
+def recipes_command(as_json: bool) -> None:
+    """List the recipes that are shipped.
+
+    Each can be given to `dream train` by its name, and copied to begin one of your own.
+
+    \b
+    dream recipes
+    """
+    found = composition.list_recipes()
+    fields = {recipe.name: header_fields(recipe.header) for recipe in found}
+    if as_json:
+        output.as_json([{"name": recipe.name, "file": recipe.path, **fields[recipe.name]} for recipe in found])
+        return
+    rows = [[name, each["summary"], each.get("expected", "")] for name, each in fields.items()]
+    output.table(["recipe", "what", "expected result"], rows)
+
+
+def header_fields(header: str) -> dict[str, str]:
+    """The first line of a recipe's header as `summary`, and each field after it: a word, its text, and the indented lines that go on."""
+    summary, *lines = header.splitlines() or [""]
+    fields = {"summary": summary}
+    name = ""
+    for line in lines:
+        if begun := FIELD.match(line):
+            name = begun[1].lower()
+            fields[name] = begun[2]
+        elif name and line.startswith(" "):
+            fields[name] += f" {line.strip()}"
+        else:
+            name = ""
+    return fields
+
+
+@click.command("check")
+@click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True)
+@options.bindings
+@options.imports
+@click.option("--deep", is_flag=True, help="Also build the environment and the agent, and take one update on a small batch.")
+@options.as_json
+@click.pass_context
+def check_command(
+    ctx: click.Context, recipes: tuple[str, ...], bindings: tuple[str, ...], imports: tuple[str, ...], deep: bool, as_json: bool
+) -> None:
+    """Check recipes, and show everything that is wrong with them.
+
+    Nothing is built and nothing imported but what a recipe itself imports. The exit status is 2 if anything is wrong.
+
+    \b
+    dream check recipes/*.gin
+    dream check quickstart --deep -b "DMControl.task='cheetah_run'"
+    """
+    found = {recipe: _problems(recipe, bindings, imports, deep) for recipe in recipes}
+    if as_json:
+        output.as_json([{"recipe": recipe, "problems": problems} for recipe, problems in found.items()])
+    else:
+        for recipe, problems in found.items():
+            for problem in problems:
+                click.echo(f"{problem['file']}:{problem['line']}: {problem['message']}" if "file" in problem else problem["message"])
+            if not problems:
+                click.echo(f"{recipe}: nothing is wrong{', and it builds and trains' if deep else ''}.")
+    if any(found.values()):
+        ctx.exit(2)
+
+
+def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], deep: bool) -> list[dict[str, Any]]:
+    try:
+        problems = composition.check(recipe, bindings, imports=imports)
+        if problems or not deep:
+            return [vars(problem) for problem in problems]
+        from framework.training.rehearsal import rehearse
+
+        rehearse(framework.compose(recipe, bindings, imports=imports))
+    except UserError as error:
+        return [{"message": f"{recipe}: {error}"}]
+    return []
+
+
+@click.command("show")
+@click.argument("recipe")
+@options.bindings
+@options.imports
+@click.option("--provenance", is_flag=True, help="Say of each value where it came from.")
+@options.as_json
+def show_command(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], provenance: bool, as_json: bool) -> None:
+    """Show what a recipe comes to, every value of it.
+
+    What is printed is a recipe by itself, defaults and includes resolved.
+
+    \b
+    dream show dreamer_v1 --provenance
+    """
+    plan = _plan(recipe, bindings, imports)
+    if as_json:
+        output.as_json(_values(plan))
+    else:
+        click.echo(composition.show(plan, provenance=provenance), nl=False)
+
+
+@click.command("diff")
+@click.argument("left")
+@click.argument("right")
+@options.imports
+@options.as_json
+def diff_command(left: str, right: str, imports: tuple[str, ...], as_json: bool) -> None:
+    """Show where two recipes differ.
+
+    LEFT and RIGHT are recipes, or the `resolved.gin` of runs. All their values are compared, defaults included.
+
+    \b
+    dream diff dreamer_v1 dreamer_v1_infonce
+    """
+    found = composition.diff(_plan(left, (), imports), _plan(right, (), imports))
+    if as_json:
+        output.as_json([vars(each) for each in found])
+    elif not found:
+        click.echo("No value differs.")
+    else:
+        output.table(["value", left, right], [[each.key, each.left or "-", each.right or "-"] for each in found])
+
+
+def _plan(recipe: str, bindings: Sequence[str], imports: Sequence[str]) -> Plan:
+    plan = composition.plan(recipe, bindings, imports=imports)
+    if plan.problems:
+        raise UserError("\n".join(str(problem) for problem in plan.problems))
+    return plan
+
+
+def _values(plan: Plan) -> Mapping[str, Mapping[str, Any]]:
+    return {
+        f"{node.key}.{name}": {
+            "value": setting.text,
+            "default": setting.binding is None,
+            "place": str(setting.binding.place) if setting.binding else f"{display(node.component.file)}:{setting.parameter.line}",
+        }
+        for node in plan.nodes()
+        for name, setting in node.settings.items()
+    }

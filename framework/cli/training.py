@@ -1,0 +1,88 @@
+"""`train` and `resume`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import framework
+from framework.cli import ending, options, output
+
+if TYPE_CHECKING:
+    from framework.training.run import Result
+
+
+@click.command("train")
+@click.argument("recipe")
+@options.bindings
+@options.imports
+@click.option("--seed", type=click.IntRange(min=0), help="Determines the whole run; the same as -b Run.seed=N.")
+@click.option("--name", help="What the run is called; the recipe's name if not given.")
+@options.as_json
+@click.pass_context
+def train_command(
+    ctx: click.Context, recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seed: int | None, name: str | None, as_json: bool
+) -> None:
+    """Train the agent of a recipe.
+
+    RECIPE is a file, or the name of one that is shipped (see `dream recipes`). Ctrl-C stops after the step it is at and keeps
+    what was learned; `dream resume` goes on from there.
+
+    \b
+    dream train quickstart
+    dream train recipes/dreamer_v1_infonce.gin -b 'InfoNCE.negatives=@negatives.CrossSequence' --seed 1
+    """
+    if name is not None and (not name or Path(name).name != name):
+        raise click.BadParameter(f"'{name}' is the name of a folder: give one word without '/'.", param_hint="--name")
+    given = [*bindings]
+    given += [f"Run.seed={seed}"] if seed is not None else []
+    given += [f"Tracking.name={name!r}"] if name is not None else []
+    with _pure_output(as_json):
+        result = framework.compose(recipe, given, imports=imports).train()
+    _end(ctx, result, as_json)
+
+
+@click.command("resume")
+@click.argument("run")
+@options.bindings
+@options.checkpoint("latest")
+@options.folder
+@options.as_json
+@click.pass_context
+def resume_command(ctx: click.Context, run: str, bindings: tuple[str, ...], checkpoint: str, folder: Path, as_json: bool) -> None:
+    """Go on with a run from one of its checkpoints.
+
+    RUN is `latest`, a name, an MLflow id, a folder, or the beginning of a name or an id. On a CPU the run ends as if it had never
+    stopped.
+
+    \b
+    dream resume latest
+    dream resume quickstart-20260101-120000-0 -b 'Trainer.steps=200000'
+    """
+    with _pure_output(as_json):
+        result = framework.resume(run, bindings, checkpoint=checkpoint, folder=folder)
+    _end(ctx, result, as_json)
+
+
+@contextmanager
+def _pure_output(as_json: bool) -> Iterator[None]:
+    """Where JSON is asked for, it has standard output for itself, and progress goes to standard error."""
+    if not as_json:
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+def _end(ctx: click.Context, result: "Result", as_json: bool) -> None:
+    evaluations = ending.evaluations(result.folder)
+    if as_json:
+        output.as_json(ending.facts(result, evaluations))
+    else:
+        ending.tell(result, evaluations)
+    if result.status == "KILLED":
+        click.echo("Stopped by Ctrl-C; nothing that was learned is lost.", err=True)
+        ctx.exit(130)

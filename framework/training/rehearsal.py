@@ -1,0 +1,32 @@
+"""A rehearsal: the smallest real training, which shows whether the parts of a recipe fit each other."""
+
+from typing import Final
+
+from framework.errors import UserError
+from framework.replay.replay import Replay
+from framework.training.learner import Diverged, Learner
+from framework.training.run import Run
+
+BATCH: Final = 2
+LENGTH: Final = 8
+
+
+def rehearse(run: Run) -> dict[str, float]:
+    """Build the environment and the agent, collect some random steps, and take one update on a small batch. Writes nothing.
+
+    Returns the update's metrics. Raises `UserError` where parts do not fit, or a loss is no number.
+    """
+    with run.vector(1, mode="serial") as vector:
+        replay = Replay(
+            capacity=2 * LENGTH, batch=BATCH, length=LENGTH, specs=vector.specs, streams=1, device=run.runtime.device, seed=run.seed
+        )
+        learner = Learner(agent=run.agent(vector.specs), runtime=run.runtime, vector=vector, replay=replay, seed=run.seed)
+        learner.begin()
+        while learner.replay.steps < 2 * LENGTH:
+            learner.collect(randomly=True)
+        try:
+            metrics = learner.update()
+            learner.check(metrics)
+        except Diverged as error:
+            raise UserError(f"The first update gives numbers that are none: {dict(error.metrics)}; look at the scales and the data.") from error
+    return {name: float(value) for name, value in metrics.items()}

@@ -1,0 +1,118 @@
+"""Bad input: one clear sentence, exit status 2, no traceback, and nothing created."""
+
+from pathlib import Path
+
+import pytest
+
+from framework.environments import opengl
+from tests.cli.calls import PIXELS, TINY, Call, bound, spawn
+
+STATIC = {
+    "component": ("InfoNCE.negatives=@negatives.InBach", "did you mean 'InBatch'"),
+    "family": ("InfoNCE.negatives=@negatves.InBatch", "did you mean 'negatives'"),
+    "wrong family": ("InfoNCE.negatives=@critics.BilinearCritic", "is a component of `critics`"),
+    "parameter": ("InfoNCE.axs='row'", "did you mean 'axis'"),
+    "choice": ("InfoNCE.axis='rows'", "takes one of 'row', 'column', 'symmetric'"),
+    "scope": ("modl/Adam.learning_rate=1e-3", "did you mean 'model'"),
+    "macro": ("Replay.batch=%BATCH", "there is no macro %BATCH"),
+    "whole number": ("Trainer.steps=1e6", "write 1000000"),
+    "precision": ("Runtime.precision='float16'", "takes one of 'float32', 'bfloat16'"),
+    "text without quotes": ("Runtime.device=cpu", "write text in quotes ('cpu')"),
+    "derived value": ("InfoNCE.embedding_size=3", "Python passes it"),
+    "scale": ("Agent.scales={'divergence': 1.0, 'reward': 1.0}", "'infonce'"),
+}
+BUILT = {
+    "device": (["Runtime.device='gpu'"], "is no device: bind one of auto, cpu"),
+    "device that is not here": (["Runtime.device='xpu'"], "is not on this machine"),
+    "negative seed": (["Run.seed=-1"], "Run.seed = -1"),
+    "no steps": (["Trainer.steps=0"], "Trainer.steps = 0"),
+    "task": ([*PIXELS, "DMControl.task='cartpol_swingup'"], "did you mean 'cartpole_swingup'"),
+    "camera": ([*PIXELS, "DMControl.camera='front'"], "Valid are: 0 (fixed)"),
+    "image size": ([*PIXELS, "DMControl.size=2"], "ConvEncoder cannot take images of 2 x 2"),
+    "action repeat": ([*PIXELS, "DMControl.action_repeat=0"], "give an action_repeat of at least 1"),
+}
+
+
+@pytest.mark.parametrize("kind", STATIC)
+def test_a_mistake_in_a_binding_is_found_before_anything_is_built(call: Call, kind: str) -> None:
+    binding, words = STATIC[kind]
+    result = call("train", TINY, *bound(binding))
+    assert result.exit_code == 2
+    assert words.lower() in result.stderr.lower()
+    assert "Traceback" not in result.output
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("kind", BUILT)
+def test_what_cannot_be_built_leaves_nothing_behind(call: Call, kind: str) -> None:
+    bindings, words = BUILT[kind]
+    result = call("train", TINY, *bound(*bindings))
+    assert result.exit_code == 2, result.output
+    assert words.lower() in result.stderr.lower()
+    assert "Traceback" not in result.output
+    assert not Path("runs").exists()
+
+
+def test_without_opengl_it_says_what_to_install(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(opengl.VARIABLE, raising=False)
+    monkeypatch.setattr(opengl, "_candidates", lambda: ("none_such",))
+    result = call("train", TINY, *bound(*PIXELS))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: no OpenGL renders without a screen here (none_such: ")
+    assert "apt-get install -y" in result.stderr or opengl.VARIABLE in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_every_mistake_of_a_recipe_comes_at_once(call: Call) -> None:
+    result = call("check", TINY, *bound("Trainer.stps=3", "Replay.batch=2.5", "InfoNCE.axis='rows'"))
+    assert result.exit_code == 2
+    assert len(result.stdout.splitlines()) == 3
+    assert result.stdout.startswith("-b 'Trainer.stps=3':1: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian", "x"], "There is no command 'trian'; did you mean 'train'?"),
+        (["check", "--dep", "x"], "'--deep'"),
+        (["train"], "Missing argument 'RECIPE'"),
+        (["train", "tiny", "--seed", "one"], "'one' is not a valid integer"),
+        (["train", "tiny", "--name", "a/b"], "give one word without '/'"),
+        (["train", "dreamer_v2"], "did you mean 'dreamer_v1'?"),
+        (["show", "no/such.gin"], "There is no recipe 'no/such.gin'"),
+        (["diff", "dreamer_v1", "dreamer"], "There is no recipe 'dreamer'"),
+        (["list", "critic"], "did you mean 'critics'?"),
+        (["list", "--import", "no_such_module"], "there is no module 'no_such_module'"),
+        (["describe", "Infonce"], "did you mean 'InfoNCE'?"),
+        (["describe", "critics.InfoNCE"], "in `critics`"),
+        (["ui", "--port", "0"], "0 is not in the range"),
+    ],
+)
+def test_what_is_mistyped_gets_the_nearest_name(call: Call, arguments: list[str], words: str) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) <= 24
+
+
+def test_the_process_itself_exits_with_2_and_shows_no_traceback(tmp_path: Path) -> None:
+    run = spawn("train", TINY, "-b", "Trainer.steps=1e6", folder=tmp_path)
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr == "Error: -b 'Trainer.steps=1e6' (number 1): Trainer.steps takes a whole number, not 1000000.0; write 1000000.\n"
+
+
+def test_an_opengl_that_does_not_exist_is_a_mistake_of_the_user(tmp_path: Path) -> None:
+    run = spawn("train", TINY, *bound(*PIXELS), folder=tmp_path, MUJOCO_GL="nonsense")
+    assert run.returncode == 2
+    assert run.stderr.startswith("Error: MuJoCo fails with MUJOCO_GL=nonsense")
+    assert "Traceback" not in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_ours_keeps_its_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("framework.composition.check", broken)
+    assert isinstance(call("check", TINY).exception, ZeroDivisionError)

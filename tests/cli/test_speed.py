@@ -1,0 +1,48 @@
+"""What must answer at once does, because it imports nothing heavy. Processor time, so that a busy machine is no slower."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calls import ROOT, environment, spawn
+
+HEAVY = ("torch", "numpy", "mlflow", "dm_control", "tensordict")
+
+
+def seconds(*arguments: str, folder: Path) -> float:
+    """The processor time of the fastest of three calls."""
+    taken = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert spawn(*arguments, folder=folder).returncode == 0
+        now = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime)
+    return min(taken)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "critics"], ["train", "--help"], ["recipes"]], ids=" ".join)
+def test_help_and_listings_take_less_than_half_a_second(tmp_path: Path, arguments: list[str]) -> None:
+    assert seconds(*arguments, folder=tmp_path) < 0.5
+
+
+def test_check_takes_less_than_a_second_and_a_half(tmp_path: Path) -> None:
+    assert seconds("check", str(ROOT / "recipes" / "dreamer_v1_infonce.gin"), folder=tmp_path) < 1.5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["list"], ["describe", "InfoNCE"], ["recipes"], ["check", "dreamer_v1"], ["show", "dreamer_v1"], ["resume", "--help"]],
+    ids=" ".join,
+)
+def test_no_heavy_package_is_imported(tmp_path: Path, arguments: list[str]) -> None:
+    program = (
+        "import json, sys\nfrom framework.cli import dream\n"
+        f"try:\n    dream({arguments!r})\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout.splitlines()[-1]) == []

@@ -1,0 +1,128 @@
+"""A run through the command: trained, found again, resumed, evaluated, filmed, acted with."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+import framework
+from tests.cli.calls import TINY, Call, bound, environment
+
+
+def test_train_says_what_was_learned_and_what_to_do_next(trained: tuple[Path, Result]) -> None:
+    folder, result = trained
+    name = next(path.name for path in (folder / "runs").iterdir() if path.name.startswith("small-"))
+    assert result.exit_code == 0, result.output
+    assert "The policy's evaluation return is 55.0 ± 0.0 over 2 episodes, after 100 steps" in result.stdout
+    assert "first evaluation (55.0 ± 0.0, after 50 steps)" in result.stdout
+    assert "100 environment steps, 17 updates, 10 episodes" in result.stdout
+    assert f"runs/{name}/checkpoints/step-00000100" in result.stdout
+    assert f"dream resume {name} -b 'Trainer.steps=200'" in result.stdout
+    assert "dream ui, then http://127.0.0.1:5000/#/experiments/" in result.stdout
+    assert f"framework.load_policy('{name}')" in result.stdout
+
+
+def test_the_policy_that_train_names_acts(trained: tuple[Path, Result], after: Call) -> None:
+    words = re.search(r"framework\.load_policy\('(.*?)'\)", trained[1].stdout)
+    assert words
+    policy = framework.load_policy(words[1], device="cpu")
+    policy.reset()
+    action = policy.act({"count": np.zeros(1, np.float32), "pixels": np.zeros((8, 8, 3), np.uint8)})
+    assert action.shape == (2,)
+    assert np.abs(action).max() <= 1
+
+
+def test_the_seed_and_the_name_reach_the_run(trained: tuple[Path, Result]) -> None:
+    run = next((trained[0] / "runs").glob("small-*-3"))
+    assert re.search(r"^Run\.seed = 3 ", (run / "resolved.gin").read_text(), re.MULTILINE)
+    assert (run / "overrides.txt").read_text() == "Run.seed=3\nTracking.name='small'\n"
+
+
+def test_resume_goes_on_and_prints_nothing_but_json(after: Call) -> None:
+    result = after("resume", "latest", *bound("Trainer.steps=120"), "--checkpoint", 100, "--json")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert facts["steps"] == 120
+    assert facts["status"] == "FINISHED"
+    assert [each["step"] for each in facts["evaluations"]] == [50, 100, 120]
+    assert facts["returns"] == [55.0, 55.0]
+    assert Path(facts["checkpoints"]["latest"]).name == "step-00000120"
+
+
+def test_evaluate_gives_as_many_returns_as_are_asked_for(after: Call) -> None:
+    result = after("evaluate", "small", "--episodes", 3, "--json", "--checkpoint", "latest")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert facts["returns"] == [55.0, 55.0, 55.0]
+    assert facts["lengths"] == [10, 10, 10]
+    assert facts["mean"] == 55.0
+
+
+def test_evaluate_takes_the_path_of_a_checkpoint_and_films(trained: tuple[Path, Result], after: Call) -> None:
+    checkpoint = next((trained[0] / "runs").glob("small-*/checkpoints/step-*"))
+    result = after("evaluate", checkpoint.relative_to(trained[0]), "--episodes", 1, "--seed", 5, "--video", "film.mp4")
+    assert result.exit_code == 0, result.output
+    assert "Return 55.0 ± 0.0 over 1 episodes" in result.stdout
+    assert (trained[0] / "film.mp4").read_bytes()[4:8] == b"ftyp"
+
+
+def test_evaluate_writes_no_other_kind_of_video(after: Call) -> None:
+    result = after("evaluate", "latest", "--video", "film.gif")
+    assert result.exit_code == 2
+    assert "must end with .mp4" in result.stderr
+
+
+def test_ui_serves_the_store_of_the_runs(trained: tuple[Path, Result], after: Call) -> None:
+    command = shlex.split(after("ui", "--port", 5123, "--print").stdout)
+    assert command[:4] == [sys.executable, "-m", "mlflow", "ui"]
+    assert f"sqlite:///{trained[0]}/runs/mlflow.db" in command
+    assert "5123" in command
+
+
+def test_ui_without_any_run_says_to_train_first(call: Call) -> None:
+    result = call("ui")
+    assert result.exit_code == 2
+    assert "start a run with `dream train`" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["resume", "tiny"], "There is no run 'tiny'"),
+        (["evaluate", "smal1"], "the latest are: small-"),
+        (["resume", "latest", "--checkpoint", "7"], "There is no checkpoint '7'"),
+        (["evaluate", "latest", "--checkpoint", "bst"], "there are: latest, best, step-"),
+        (["evaluate", "latest", "--folder", "elsewhere"], "there are no runs at all"),
+        (["evaluate", "latest", "--episodes", "0"], "0 is not in the range x>=1"),
+        (["resume", "latest", "-b", "Trainer.stps=9"], "did you mean 'steps'"),
+    ],
+)
+def test_a_run_or_checkpoint_that_is_not_there_is_a_mistake(after: Call, arguments: list[str], words: str) -> None:
+    result = after(*arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes(tmp_path: Path) -> None:
+    endless = bound("Trainer.steps=1000000", "Tracking.console_seconds=0.1", "Run.log_every=10", "Evaluation.every=1000000")
+    command = [sys.executable, "-m", "framework", "train", str(TINY), *endless]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert first.startswith("step="), errors
+    assert process.returncode == 130
+    assert errors.strip() == "Stopped by Ctrl-C; nothing that was learned is lost."
+    assert "Resume      dream resume tiny-" in output
+    assert len(list(tmp_path.glob("runs/tiny-*/checkpoints/step-*/progress.json"))) >= 1

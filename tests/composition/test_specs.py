@@ -1,0 +1,107 @@
+"""Where two components must agree, the check names both and the binding that would mend it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from framework.composition import check
+from framework.composition.specs import RULES
+
+Write = Callable[[str, str], Path]
+LATENT_AND_OBSERVATION = """
+from framework import critics, dynamics
+from framework.critics.bilinear_critic import BilinearCritic
+from framework.dynamics.gaussian_rssm import GaussianRSSM
+
+
+@critics.register
+class SpecObservationDensity(critics.Critic):
+    normalised_over = "observation"
+    takes_latent = ("categorical",)
+    __init__ = BilinearCritic.__init__
+    score = BilinearCritic.score
+"""
+
+MISMATCHES = {
+    "a loss without a scale": (
+        "Agent.scales = {'divergence': 1.0, 'reward': 1.0}",
+        "the loss 'infonce' of @objectives.InfoNCE has no scale in Agent.scales; add 'infonce': 1.0",
+    ),
+    "a head without a scale": (
+        "Agent.heads = {'reward': @heads.RewardHead, 'continuation': @heads.ContinuationHead}",
+        "the loss 'continuation' of Agent.heads (@heads.ContinuationHead) has no scale in Agent.scales; add 'continuation': 1.0",
+    ),
+    "a scale without a loss": (
+        "Agent.scales = {'divergence': 1.0, 'reward': 1.0, 'infonce': 1.0, 'pixels': 1.0}",
+        "Agent.scales has 'pixels', and no component gives such a loss: 'divergence' comes from @dynamics.GaussianRSSM",
+    ),
+    "a loss of two components": (
+        "Agent.objectives = [@objectives.InfoNCE, @second/objectives.InfoNCE]",
+        "two components give a loss named 'infonce': @objectives.InfoNCE and @second/objectives.InfoNCE",
+    ),
+    "no reward": (
+        "Agent.heads = {'rewards': @heads.RewardHead}\nAgent.scales = {'divergence': 1.0, 'rewards': 1.0, 'infonce': 1.0}",
+        "Agent.heads has no 'reward', which imagination needs; add 'reward': @heads.RewardHead",
+    ),
+    "a group without an optimizer": (
+        "Agent.optimizers = {'model': @model/optimizers.Adam, 'actor': @actor/optimizers.Adam}",
+        "the parameters 'value' of DynamicsBackprop have no optimizer; add 'value': @value/optimizers.Adam to Agent.optimizers",
+    ),
+    "an optimizer without a group": (
+        "Agent.optimizers = {'model': @model/Adam, 'actor': @actor/Adam, 'value': @value/Adam, 'critic': @value/Adam}",
+        "Agent.optimizers has 'critic', and @actor_critics.DynamicsBackprop has no such group: the groups are model, actor, value",
+    ),
+    "a density over latents on columns": (
+        "InfoNCE.axis = 'column'",
+        "InfoNCE.axis = 'column' does not go with @critics.GaussianCritic, a density normalised over the latent: the bound would be wrong "
+        "by nats; bind InfoNCE.axis = 'row', or 'column_as_released' to ask for this pair by name.",
+    ),
+    "a density over latents on both axes": ("InfoNCE.axis = 'symmetric'", "bind InfoNCE.axis = 'row'."),
+    "a density over observations on rows": (
+        "InfoNCE.critic = @critics.SpecObservationDensity",
+        "InfoNCE.axis = 'row' does not go with @critics.SpecObservationDensity, a density normalised over the observation",
+    ),
+    "a critic of another latent": (
+        "InfoNCE.critic = @critics.SpecObservationDensity\nInfoNCE.axis = 'column'",
+        "@critics.SpecObservationDensity takes a latent that is categorical, and @dynamics.GaussianRSSM gives a gaussian one; "
+        "bind another InfoNCE.critic or another Agent.dynamics.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISMATCHES)
+def test_it_finds(name: str, write: Write) -> None:
+    lines, message = MISMATCHES[name]
+    write("spec_plugin.py", LATENT_AND_OBSERVATION)
+    write("recipe.gin", f"import spec_plugin\ninclude 'agent.gin'\n{lines}\n")
+    found = [str(problem) for problem in check("recipe.gin", root="parts.Agent")]
+    fitting = [text for text in found if message in text]
+    assert len(fitting) == 1, found
+    named = re.match(r"(\S+):(\d+): ", fitting[0])
+    assert named is not None
+    assert named[1] in ("recipe.gin", "agent.gin")
+
+
+@pytest.mark.parametrize("axis", ["row", "column_as_released"])
+def test_a_density_over_latents_goes_with(axis: str, write: Write) -> None:
+    write("recipe.gin", f"include 'agent.gin'\nInfoNCE.axis = '{axis}'\n")
+    assert check("recipe.gin", root="parts.Agent") == []
+
+
+@pytest.mark.parametrize("axis", ["row", "column", "symmetric"])
+def test_a_score_that_is_no_density_goes_with(axis: str, write: Write) -> None:
+    bindings = [f"InfoNCE.axis = '{axis}'", "InfoNCE.critic = @critics.BilinearCritic"]
+    assert check("agent.gin", bindings, root="parts.Agent") == []
+
+
+def test_a_wrong_axis_is_found_on_its_own_line(write: Write) -> None:
+    write("recipe.gin", "include 'agent.gin'\n\nInfoNCE.axis = 'column'\n")
+    problem = check("recipe.gin", root="parts.Agent")[0]
+    assert (problem.file, problem.line) == ("recipe.gin", 3)
+
+
+def test_every_rule_says_what_it_asks() -> None:
+    assert len(RULES) == 5
+    assert all(rule.__doc__ for rule in RULES)

@@ -1,0 +1,189 @@
+"""What every dynamics promises."""
+
+import pytest
+import torch
+
+from framework.data import Latent, Losses
+from tests.members import build
+from tests.tiny import ROWS, TIMES, normal, requiring_gradient, seeded
+
+EMBEDDING, ACTION = 5, 2
+
+
+@pytest.fixture
+def dynamics(dynamics_name):
+    return build("dynamics", dynamics_name, embedding_size=EMBEDDING, action_size=ACTION)
+
+
+@pytest.fixture
+def sequence(dynamics):
+    """Random arguments of `observe`; only the first step is a reset."""
+    is_first = torch.zeros(ROWS, TIMES, dtype=torch.bool)
+    is_first[:, 0] = True
+    return {
+        "embedding": normal(ROWS, TIMES, EMBEDDING),
+        "action": normal(ROWS, TIMES, ACTION, seed=1).tanh(),
+        "is_first": is_first,
+        "start": dynamics.initial(ROWS),
+        "noise": dynamics.draw_noise(ROWS, TIMES, generator=seeded(2)),
+    }
+
+
+def tensors(*latents: Latent) -> list[torch.Tensor]:
+    return [each for latent in latents for each in (latent.deterministic, latent.stochastic, *latent.statistics.values())]
+
+
+def same(left: Latent, right: Latent) -> bool:
+    return all(torch.allclose(one, other, atol=1e-5) for one, other in zip(tensors(left), tensors(right), strict=True))
+
+
+def at(latent: Latent, *index) -> Latent:
+    return latent.map(lambda tensor: tensor[index])
+
+
+def test_it_has_the_sizes_that_it_declares(dynamics, sequence):
+    for latent in dynamics.observe(**sequence):
+        assert latent.deterministic.shape == (ROWS, TIMES, dynamics.latent.deterministic)
+        assert latent.stochastic.shape == (ROWS, TIMES, dynamics.latent.stochastic)
+        assert latent.features.shape == (ROWS, TIMES, dynamics.latent.feature_size)
+    initial = dynamics.initial(7)
+    assert initial.features.shape == (7, dynamics.latent.feature_size)
+    assert set(initial.statistics) == set(latent.statistics)
+    assert dynamics.latent.kind == dynamics.latent_kind
+
+
+def test_the_initial_belief_is_the_same_for_all(dynamics):
+    initial = dynamics.initial(3)
+    assert same(at(initial, 0), at(initial, 1))
+    assert all(torch.equal(one, other) for one, other in zip(tensors(initial), tensors(dynamics.initial(3)), strict=True))
+
+
+def test_step_by_step_equals_the_sequence(dynamics, sequence):
+    sequence["is_first"][1, 2] = True
+    posterior, _ = dynamics.observe(**sequence)
+    latent = sequence["start"]
+    for t in range(TIMES):
+        given = {name: sequence[name][:, t] for name in ("embedding", "action", "is_first", "noise")}
+        latent = dynamics.observe_step(latent, **given)
+        assert same(latent, at(posterior, slice(None), t)), t
+
+
+def test_a_reset_erases_history(dynamics, sequence):
+    sequence["is_first"][:, 2] = True
+    before = dynamics.observe(**sequence)
+    changed = {name: sequence[name].clone() for name in ("embedding", "action", "noise")}
+    for tensor in changed.values():
+        tensor[:, :2] += 1.0
+    changed["action"][:, 2] = 0.7
+    start = sequence["start"].map(lambda tensor: tensor + 1.0)
+    after = dynamics.observe(**(sequence | changed | {"start": start}))
+    for one, other in zip(before, after, strict=True):
+        assert same(at(one, slice(None), slice(2, None)), at(other, slice(None), slice(2, None)))
+        assert not same(one, other)
+
+
+def test_without_a_reset_history_matters(dynamics, sequence):
+    before, _ = dynamics.observe(**sequence)
+    for name in ("embedding", "action", "noise"):
+        changed = sequence[name].clone()
+        changed[:, 1] += 1.0
+        after, _ = dynamics.observe(**(sequence | {name: changed}))
+        assert not same(at(before, slice(None), -1), at(after, slice(None), -1)), name
+
+
+def test_the_first_belief_does_not_depend_on_the_action(dynamics, sequence):
+    before = dynamics.observe(**sequence)
+    sequence["action"][:, 0] += 0.5
+    after = dynamics.observe(**sequence)
+    assert all(torch.equal(one, other) for one, other in zip(tensors(*before), tensors(*after), strict=True))
+
+
+def test_the_future_does_not_reach_the_past(dynamics, sequence):
+    before = dynamics.observe(**sequence)
+    for name in ("embedding", "action", "noise"):
+        sequence[name][:, 3:] += 1.0
+    after = dynamics.observe(**sequence)
+    for one, other in zip(before, after, strict=True):
+        assert same(at(one, slice(None), slice(3)), at(other, slice(None), slice(3)))
+
+
+def test_no_row_sees_another(dynamics, sequence):
+    before = dynamics.observe(**sequence)
+    for name in ("embedding", "action", "noise"):
+        sequence[name][0] += 1.0
+    after = dynamics.observe(**sequence)
+    for one, other in zip(before, after, strict=True):
+        assert same(at(one, slice(1, None)), at(other, slice(1, None)))
+        assert not same(at(one, 0), at(other, 0))
+
+
+def test_noise_determines_everything(dynamics, sequence):
+    first = tensors(*dynamics.observe(**sequence))
+    torch.manual_seed(99)
+    again = tensors(*dynamics.observe(**sequence))
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+
+
+def test_noise_comes_from_the_generator_that_is_given(dynamics):
+    noise = dynamics.draw_noise(2, 3, generator=seeded(4))
+    torch.manual_seed(99)
+    assert noise.shape[:2] == (2, 3)
+    assert torch.equal(noise, dynamics.draw_noise(2, 3, generator=seeded(4)))
+    assert not torch.equal(noise, dynamics.draw_noise(2, 3, generator=seeded(5)))
+
+
+def test_the_prior_is_what_imagination_predicts(dynamics, sequence):
+    posterior, prior = dynamics.observe(**sequence)
+    for t in range(1, TIMES):
+        imagined = dynamics.imagine_step(at(posterior, slice(None), t - 1), sequence["action"][:, t], sequence["noise"][:, t])
+        expected = at(prior, slice(None), t)
+        assert torch.allclose(imagined.deterministic, expected.deterministic, atol=1e-5)
+        for name, statistic in imagined.statistics.items():
+            assert torch.allclose(statistic, expected.statistics[name], atol=1e-5)
+
+
+def test_imagination_follows_the_action_and_the_noise(dynamics):
+    start, action = dynamics.initial(2), normal(2, ACTION).tanh()
+    noise, other = (dynamics.draw_noise(2, generator=seeded(seed)) for seed in (1, 2))
+    imagined = dynamics.imagine_step(start, action, noise)
+    assert same(imagined, dynamics.imagine_step(start, action, noise))
+    assert not same(imagined, dynamics.imagine_step(start, -action, noise))
+    assert not torch.allclose(imagined.stochastic, dynamics.imagine_step(start, action, other).stochastic)
+
+
+def test_a_divergence_between_equals_is_zero(dynamics, sequence):
+    posterior, prior = dynamics.observe(**sequence)
+    equal, _ = dynamics.divergence(posterior, posterior)
+    charged, metrics = dynamics.divergence(posterior, prior)
+    assert tuple(charged) == dynamics.losses
+    for name, loss in charged.items():
+        assert loss.shape == (ROWS, TIMES)
+        assert (loss > 0).all()
+        assert torch.allclose(equal[name], torch.zeros(ROWS, TIMES), atol=1e-6)
+    assert all(value.dim() == 0 and value.isfinite() for value in metrics.values())
+
+
+def test_every_parameter_learns(dynamics, sequence):
+    posterior, prior = dynamics.observe(**sequence)
+    total = sum(total_of(dynamics.divergence(posterior, prior)[0])) + posterior.features.square().sum()
+    gradients = torch.autograd.grad(total, list(dynamics.parameters()))
+    assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+def test_what_is_seen_and_done_gets_gradient(dynamics, sequence):
+    leaves = [sequence[name].requires_grad_() for name in ("embedding", "action")]
+    start = requiring_gradient(dynamics.initial(ROWS))
+    posterior, _ = dynamics.observe(**sequence)
+    imagined = dynamics.imagine_step(start, sequence["action"][:, 0], sequence["noise"][:, 0])
+    of_embedding, of_action = torch.autograd.grad(posterior.features[:, -1].sum(), leaves)
+    assert (of_embedding.abs().sum(dim=-1) > 0).all()
+    assert (of_action[:, 1:].abs().sum(dim=-1) > 0).all()
+    assert (of_action[:, 0] == 0).all()
+    assert all(
+        gradient.abs().sum() > 0
+        for gradient in torch.autograd.grad(imagined.features.square().sum(), [start.deterministic, start.stochastic])
+    )
+
+
+def total_of(losses: Losses) -> list[torch.Tensor]:
+    return [loss.sum() for loss in losses.values()]

@@ -1,0 +1,72 @@
+"""What every head promises."""
+
+import pytest
+import torch
+
+from tests.members import TARGETS, accepted_targets, build
+from tests.tiny import ROWS, TIMES, batch, normal
+
+FEATURES = 10
+
+
+@pytest.fixture
+def built(head_name):
+    """The head for each target that it takes."""
+    targets = accepted_targets(head_name)
+    assert targets, f"{head_name} predicts nothing"
+    return [build("heads", head_name, feature_size=FEATURES, target=TARGETS[target]) for target in targets]
+
+
+def test_its_loss_is_a_density_of_each_step(built):
+    for head in built:
+        loss = head.loss(normal(ROWS, TIMES, FEATURES), batch("both"))
+        assert loss.shape == (ROWS, TIMES)
+        assert loss.dtype == torch.float32
+        assert loss.isfinite().all()
+
+
+@pytest.mark.parametrize("leading", [(3,), (2, 3), (2, 1, 3)])
+def test_it_takes_any_leading_axes(built, leading):
+    for head in built:
+        prediction = head(normal(*leading, FEATURES))
+        assert prediction.mean.shape[: len(leading)] == leading
+        assert prediction.log_density(prediction.mean).shape == leading
+
+
+def test_a_row_alone_gives_the_same(built):
+    features, data = normal(ROWS, TIMES, FEATURES), batch("both")
+    for head in built:
+        whole = head.loss(features, data)
+        changed = features.clone()
+        changed[0] += 1.0
+        after = head.loss(changed, data)
+        assert torch.allclose(after[1:], whole[1:], atol=1e-5)
+        assert (after[0] != whole[0]).all()
+
+
+def test_features_and_every_parameter_get_gradient(built):
+    for head in built:
+        features = normal(ROWS, TIMES, FEATURES).requires_grad_()
+        of_features, *others = torch.autograd.grad(head.loss(features, batch("both")).sum(), [features, *head.parameters()])
+        assert (of_features.abs().sum(dim=-1) > 0).all()
+        assert all(gradient.abs().sum() > 0 for gradient in others)
+
+
+def test_it_learns_its_target(built):
+    features, data = normal(ROWS, TIMES, FEATURES), batch("both")
+    for head in built:
+        optimizer = torch.optim.Adam(head.parameters(), lr=1e-2)
+        losses = []
+        for _ in range(60):
+            loss = head.loss(features, data).mean()
+            losses.append(loss.item())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        assert losses[-1] < losses[0] - 0.02
+
+
+def test_its_density_is_float32_under_bfloat16(built):
+    for head in built:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert head.loss(normal(ROWS, TIMES, FEATURES), batch("both")).dtype == torch.float32

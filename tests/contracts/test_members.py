@@ -1,0 +1,74 @@
+"""The families themselves: nothing is missed, one name has five places, and what is custom has joined."""
+
+import inspect
+
+import pytest
+
+from framework.registry import registry_of
+from framework.signatures import FAMILIES, PACKAGE, builtin_components
+from tests.contracts.conftest import FAMILY_OF_FIXTURE
+from tests.members import PLUGINS, ROOT, members
+
+AT_LEAST = {
+    "environments": 2,
+    "encoders": 3,
+    "dynamics": 1,
+    "critics": 3,
+    "negatives": 5,
+    "objectives": 2,
+    "heads": 4,
+    "values": 1,
+    "actor_critics": 1,
+    "optimizers": 1,
+}
+CUSTOM = {"encoders": "PatchEncoder", "negatives": "NearestInTime", "actor_critics": "Reinforce"}
+
+
+def test_every_family_has_its_members():
+    assert {*AT_LEAST} == {*FAMILIES} - {"parts"}
+    for family, count in AT_LEAST.items():
+        assert len(builtin_components()[family]) >= count
+
+
+def test_every_family_of_tensors_has_a_contract_test():
+    assert {*FAMILY_OF_FIXTURE.values()} == {*AT_LEAST} - {"environments"}
+
+
+def test_the_custom_components_join_their_families():
+    assert len(PLUGINS) == len(CUSTOM)
+    for family, name in CUSTOM.items():
+        assert name in members(family)
+
+
+@pytest.mark.parametrize("family", AT_LEAST)
+def test_one_name_has_five_places(family):
+    folder = PACKAGE / family
+    for component in builtin_components()[family].values():
+        module = component.module.rpartition(".")[2]
+        assert component.module == f"framework.{family}.{module}"
+        assert module.replace("_", "") == component.name.lower()
+        assert (folder / f"{module}.py").is_file()
+        settings = ROOT / "gin" / family / f"{module}.gin"
+        assert settings.is_file(), f"{settings} is missing"
+
+
+@pytest.mark.parametrize("family", AT_LEAST)
+def test_what_is_read_from_source_is_what_is_imported(family):
+    registry = registry_of(family)
+    for name, component in builtin_components()[family].items():
+        cls = registry.get(name)
+        assert (cls.__name__, cls.__module__) == (name, component.module)
+        assert issubclass(cls, registry.base)
+        assert component.doc == inspect.cleandoc(cls.__doc__)
+        for fact, value in component.facts.items():
+            assert getattr(cls, fact) == value, f"{name}.{fact}"
+
+
+@pytest.mark.parametrize("family", AT_LEAST)
+def test_every_member_declares_which_parameters_python_passes(family):
+    registry = registry_of(family)
+    for name in members(family):
+        component = registry.describe(name)
+        assert {each.name for each in component.parameters if each.derived} <= {*component.facts["derived"]}
+        assert all(each.annotation for each in component.parameters)
+        assert component.summary

@@ -1,0 +1,62 @@
+"""What every optimizer promises."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from tests.members import build
+from tests.tiny import normal
+
+
+def weights() -> list[nn.Parameter]:
+    return [nn.Parameter(normal(3, 2)), nn.Parameter(normal(4, seed=1))]
+
+
+def gradients(seed: int) -> list[torch.Tensor]:
+    return [normal(3, 2, seed=seed), normal(4, seed=seed + 1)]
+
+
+@pytest.fixture
+def make(optimizer_name):
+    return lambda parameters: build("optimizers", optimizer_name, parameters=parameters)
+
+
+def test_it_moves_every_parameter_downhill(make):
+    parameters = weights()
+    before = [parameter.detach().clone() for parameter in parameters]
+    downhill = gradients(5)
+    make(parameters).step([each.clone() for each in downhill])
+    for parameter, old, gradient in zip(parameters, before, downhill, strict=True):
+        assert ((parameter - old) * gradient).sum() < 0
+        assert (parameter != old).all()
+
+
+def test_it_says_the_norm_of_the_gradient_before_it_was_clipped(make):
+    for scale in (0.01, 1e4):
+        given = [scale * each for each in gradients(5)]
+        norm = torch.cat([each.flatten() for each in given]).norm()
+        assert torch.allclose(make(weights()).step(given)["gradient_norm"], norm)
+
+
+def test_it_goes_on_exactly_after_dump_and_load(make):
+    parameters = weights()
+    optimizer = make(parameters)
+    for seed in range(3):
+        optimizer.step(gradients(seed))
+    copies = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
+    other = make(copies)
+    other.load(copy.deepcopy(optimizer.dump()))
+    for seed in range(3, 6):
+        optimizer.step(gradients(seed))
+        other.step(gradients(seed))
+    assert all(torch.equal(one, two) for one, two in zip(parameters, copies, strict=True))
+
+
+def test_it_finds_a_minimum(make):
+    parameters = weights()
+    optimizer = make(parameters)
+    for _ in range(600):
+        optimizer.step([parameter.detach().clone() for parameter in parameters])
+    assert all(parameter.abs().max() < 0.05 for parameter in parameters)

@@ -1,0 +1,65 @@
+"""What single encoders promise beyond their contract."""
+
+import numpy as np
+import pytest
+import torch
+from dm_env import specs
+
+from framework.encoders.conv_encoder import ConvEncoder
+from framework.encoders.mlp_encoder import MLPEncoder
+from framework.encoders.multi_encoder import MultiEncoder
+from framework.errors import UserError
+from tests.members import factory
+from tests.tiny import OBSERVATIONS, observe
+
+
+def image(size: int) -> dict[str, specs.Array]:
+    return {"pixels": specs.BoundedArray((size, size, 3), np.uint8, 0, 255, name="pixels")}
+
+
+def test_dreamers_encoder_makes_1024_numbers_of_64_by_64():
+    assert ConvEncoder(observation=image(64)).embedding_size == 1024
+
+
+def test_pixels_are_scaled_to_half_units_around_zero():
+    encoder = ConvEncoder(observation=image(8), channels=(4,))
+    seen = observe(image(8), 2)
+    expected = encoder.net((seen["pixels"].permute(0, 3, 1, 2).float() / 255 - 0.5)).flatten(1)
+    assert torch.allclose(encoder(seen), expected, atol=1e-6)
+
+
+def test_an_image_too_small_is_refused_with_the_layer_that_fails():
+    with pytest.raises(UserError, match="after 3 of its 4 layers 2 x 2 is left.*ConvEncoder.channels"):
+        ConvEncoder(observation=image(32))
+
+
+@pytest.mark.parametrize("kind", ["vectors", "both"])
+def test_the_image_encoder_refuses_anything_else(kind):
+    with pytest.raises(UserError, match="exactly one image.*MultiEncoder"):
+        ConvEncoder(observation=OBSERVATIONS[kind])
+
+
+def test_the_vector_encoder_refuses_images():
+    with pytest.raises(UserError, match="was given pixels.*ConvEncoder"):
+        MLPEncoder(observation=OBSERVATIONS["both"])
+
+
+def test_several_encoders_each_see_their_own():
+    encoder = factory("encoders", "MultiEncoder")(observation=OBSERVATIONS["both"])
+    seen = observe(OBSERVATIONS["both"], 2)
+    parts = [part({name: seen[name] for name in names}) for part, names in zip(encoder.parts, encoder.names, strict=True)]
+    assert encoder.names == [["pixels"], ["position", "speed"]]
+    assert torch.equal(encoder(seen), torch.cat(parts, dim=-1))
+
+
+def test_the_first_pattern_that_fits_takes_the_name():
+    shares = {"pos*": factory("encoders", "MLPEncoder"), "*": factory("encoders", "MLPEncoder")}
+    assert MultiEncoder(observation=OBSERVATIONS["vectors"], encoders=shares).names == [["position"], ["speed"]]
+
+
+def test_nothing_of_the_observation_and_no_pattern_is_lost():
+    with pytest.raises(UserError, match="No encoder takes the observation 'speed'"):
+        MultiEncoder(observation=OBSERVATIONS["vectors"], encoders={"pos*": factory("encoders", "MLPEncoder")})
+    idle = {"*": factory("encoders", "MLPEncoder"), "depth": factory("encoders", "ConvEncoder")}
+    with pytest.raises(UserError, match=r"\['depth'\] of MultiEncoder.encoders take no observation"):
+        MultiEncoder(observation=OBSERVATIONS["vectors"], encoders=idle)

@@ -1,0 +1,74 @@
+"""Densities, against torch's own and against a numeric integral."""
+
+import math
+
+import pytest
+import torch
+from torch import distributions as td
+
+from framework.functional.distributions import Bernoulli, TanhNormal, UnitNormal, normal_log_density
+from tests.tiny import normal
+
+
+def test_the_normal_density_is_torchs():
+    value, mean, std = normal(4, 3), normal(4, 3, seed=1), normal(4, 3, seed=2).exp()
+    assert torch.allclose(normal_log_density(value, mean, std), td.Normal(mean, std).log_prob(value), atol=1e-6)
+    assert torch.allclose(normal_log_density(value, mean, 0.3), td.Normal(mean, 0.3).log_prob(value), atol=1e-5)
+
+
+@pytest.mark.parametrize("axes", [0, 1, 3])
+def test_the_unit_normal_sums_over_its_axes(axes):
+    value, mean = normal(2, 3, 4, 5), normal(2, 3, 4, 5, seed=1)
+    expected = td.Independent(td.Normal(mean, 1.0), axes).log_prob(value)
+    assert torch.allclose(UnitNormal(mean, axes).log_density(value), expected, atol=1e-4)
+
+
+def test_the_unit_normal_is_half_the_squared_error():
+    density = UnitNormal(torch.tensor([1.0])).log_density(torch.tensor([4.0]))
+    assert density.item() == pytest.approx(-4.5 - 0.5 * math.log(2 * math.pi))
+
+
+def test_the_bernoulli_is_torchs():
+    logit, value = 5 * normal(6), torch.tensor([0.0, 1.0, 1.0, 0.0, 0.5, 1.0])
+    assert torch.allclose(Bernoulli(logit).mean, torch.sigmoid(logit))
+    assert torch.allclose(Bernoulli(logit).log_density(value), td.Bernoulli(logits=logit, validate_args=False).log_prob(value), atol=1e-6)
+    assert Bernoulli(torch.tensor([200.0])).log_density(torch.tensor([0.0])).item() == -200
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.0, 0.5), (0.7, 0.3), (-1.0, 0.8)])
+def test_the_tanh_normal_integrates_to_one(mean, std):
+    edges = torch.linspace(-1, 1, 20_001, dtype=torch.float64)
+    middle = ((edges[1:] + edges[:-1]) / 2).float()[:, None]
+    policy = TanhNormal(mean=torch.tensor([mean]), std=torch.tensor([std]))
+    density = policy.log_density(middle).exp()
+    assert density.sum().item() * 2 / 20_000 == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_tanh_normal_is_a_transformed_normal():
+    policy = TanhNormal(mean=normal(5, 2), std=normal(5, 2, seed=1).exp())
+    action = policy.sample(normal(7, 5, 2, seed=2)).clamp(-0.999, 0.999)
+    exact = td.TransformedDistribution(td.Normal(policy.mean, policy.std), [td.TanhTransform()])
+    assert torch.allclose(policy.log_density(action), exact.log_prob(action).sum(dim=-1), atol=1e-3)
+
+
+def test_the_tanh_normals_sample_is_differentiable():
+    mean, std, noise = normal(3).requires_grad_(), torch.ones(3).requires_grad_(), normal(3, seed=1)
+    action = TanhNormal(mean, std).sample(noise)
+    to_mean, to_std = torch.autograd.grad(action.sum(), (mean, std))
+    assert torch.allclose(to_mean, 1 - action**2, atol=1e-6)
+    assert torch.allclose(to_std, (1 - action**2) * noise, atol=1e-6)
+
+
+def test_the_tanh_normal_is_finite_at_the_edge():
+    policy = TanhNormal(mean=torch.zeros(1, requires_grad=True), std=torch.ones(1))
+    density = policy.log_density(torch.tensor([[1.0], [-1.0]]))
+    (gradient,) = torch.autograd.grad(density.sum(), policy.mean)
+    assert density.isfinite().all()
+    assert gradient.isfinite().all()
+
+
+def test_densities_are_float32_whatever_they_are_given():
+    half = normal(2, 3).bfloat16()
+    assert normal_log_density(half, half, half.exp()).dtype == torch.float32
+    assert UnitNormal(half, 1).log_density(half).dtype == torch.float32
+    assert Bernoulli(half).log_density((half > 0).bfloat16()).dtype == torch.float32

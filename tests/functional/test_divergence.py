@@ -1,0 +1,65 @@
+"""Divergences, and the three conventions of free nats."""
+
+import pytest
+import torch
+from torch import distributions as td
+
+from framework.functional.divergence import gaussian_divergence, leave_free
+from tests.tiny import normal
+
+NATS = [[1.0, 2.0, 6.0]]
+
+
+def gaussians():
+    return normal(4, 5, 3), normal(4, 5, 3, seed=1).exp(), normal(4, 5, 3, seed=2), normal(4, 5, 3, seed=3).exp()
+
+
+def test_it_is_torchs():
+    mean, std, other_mean, other_std = gaussians()
+    expected = td.kl_divergence(td.Normal(mean, std), td.Normal(other_mean, other_std)).sum(dim=-1)
+    assert torch.allclose(gaussian_divergence(mean, std, other_mean, other_std), expected, rtol=1e-4)
+
+
+def test_it_is_positive_and_zero_between_equals():
+    mean, std, other_mean, other_std = gaussians()
+    assert (gaussian_divergence(mean, std, other_mean, other_std) > 0).all()
+    assert (gaussian_divergence(mean, std, mean, std) == 0).all()
+
+
+def test_it_is_float32_whatever_it_is_given():
+    assert gaussian_divergence(*(each.bfloat16() for each in gaussians())).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("convention", "nats", "expected"),
+    [
+        ("mean", 2.0, [[1.0, 2.0, 6.0]]),
+        ("mean", 4.0, [[4.0, 4.0, 4.0]]),
+        ("excess", 2.0, [[0.0, 0.0, 4.0]]),
+        ("excess", 7.0, [[0.0, 0.0, 0.0]]),
+        ("step", 2.0, [[2.0, 2.0, 6.0]]),
+        ("step", 7.0, [[7.0, 7.0, 7.0]]),
+    ],
+)
+def test_the_conventions_of_free_nats(convention, nats, expected):
+    assert leave_free(torch.tensor(NATS), nats, convention).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("convention", "nats", "expected"),
+    [
+        ("mean", 2.5, [[1.0, 1.0, 1.0]]),
+        ("mean", 4.0, [[0.0, 0.0, 0.0]]),
+        ("excess", 2.5, [[0.0, 0.0, 1.0]]),
+        ("step", 2.5, [[0.0, 0.0, 1.0]]),
+    ],
+)
+def test_no_gradient_flows_below_the_free_nats(convention, nats, expected):
+    divergence = torch.tensor(NATS, requires_grad=True)
+    (gradient,) = torch.autograd.grad(leave_free(divergence, nats, convention).sum(), divergence)
+    assert gradient.tolist() == expected
+
+
+@pytest.mark.parametrize("convention", ["mean", "excess", "step"])
+def test_no_free_nats_charge_everything(convention):
+    assert leave_free(torch.tensor(NATS), 0.0, convention).tolist() == NATS

@@ -1,0 +1,52 @@
+"""InfoNCE on correlated Gaussians, whose mutual information is known: what the bound gives with the exact conditional density.
+
+`x ~ N(0, I)`, `y = rho x + sqrt(1 - rho^2) noise` in 20 dimensions; the score is `log p(x | y)`, a density over latents.
+"""
+
+import math
+
+import pytest
+import torch
+
+from framework.critics.gaussian_critic import gaussian_scores
+from framework.functional import contrastive
+from framework.functional.contrastive import Axis
+from tests.tiny import seeded
+
+SIZE = 20
+
+
+def estimate(information: float, candidates: int, batches: int, axis: Axis = "row") -> tuple[float, float]:
+    """The mean estimate in nats and its standard error."""
+    rho = math.sqrt(1 - math.exp(-2 * information / SIZE))
+    generator, weights, found = seeded(), torch.zeros(candidates, candidates), []
+    for _ in range(batches):
+        x, noise = torch.randn(2, candidates, SIZE, generator=generator)
+        y = rho * x + math.sqrt(1 - rho**2) * noise
+        scores = gaussian_scores(x, rho * y, torch.full((candidates, SIZE), math.sqrt(1 - rho**2)))
+        loss = contrastive.infonce_loss(scores, weights, axis)
+        found.append((contrastive.log_candidates(weights, axis) - loss).mean())
+    values = torch.stack(found)
+    return values.mean().item(), (values.std() / math.sqrt(batches)).item()
+
+
+@pytest.mark.parametrize(
+    ("information", "candidates", "expected"), [(2, 64, 1.83), (2, 128, 1.89), (10, 64, 4.12), (10, 128, 4.79)]
+)
+def test_it_gives_the_nats_that_are_known(information, candidates, expected):
+    mean, error = estimate(information, candidates, batches=25_600 // candidates)
+    assert error <= 0.02
+    assert mean == pytest.approx(expected, abs=0.04)
+    assert mean <= information
+
+
+def test_a_density_over_latents_is_wrong_by_nats_on_the_column_axis():
+    on_columns, _ = estimate(2, 1024, batches=12, axis="column")
+    on_rows, _ = estimate(2, 1024, batches=12)
+    assert on_columns == pytest.approx(-1.00, abs=0.08)
+    assert on_rows == pytest.approx(1.98, abs=0.08)
+
+
+def test_independent_variables_give_nothing():
+    mean, _ = estimate(1e-9, 64, batches=20)
+    assert mean == pytest.approx(0, abs=0.01)

@@ -1,0 +1,105 @@
+"""Every registered component, the built-in ones and those of `recipes/custom`, and a small one of each."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from framework.data import Factory
+from framework.errors import UserError
+from framework.registry import registry_of
+from tests.tiny import OBSERVATIONS, PIXELS, POSITION
+
+ROOT = Path(__file__).parents[1]
+CUSTOM = ROOT / "recipes" / "custom"
+TARGETS = {"nothing": None, "pixels": ("pixels", PIXELS), "position": ("position", POSITION)}
+
+SMALL: Mapping[str, Any] = {
+    "activation": "tanh",
+    "base": 8,
+    "channels": (4,),
+    "deterministic": 6,
+    "free_nats": 0.0,
+    "hidden": 8,
+    "kernels": (2, 6),
+    "layers": 1,
+    "learning_rate": 1e-2,
+    "patch": 4,
+    "size": 5,
+    "stochastic": 4,
+    "units": 8,
+}
+"""What a setting of that name is in the tests, whichever component has it."""
+
+
+def load_plugins() -> list[str]:
+    """Import the custom components as the recipes beside them do."""
+    if str(CUSTOM) not in sys.path:
+        sys.path.append(str(CUSTOM))
+    modules = sorted(path.stem for path in CUSTOM.glob("*.py"))
+    for module in modules:
+        importlib.import_module(module)
+    return modules
+
+
+PLUGINS = load_plugins()
+
+
+def members(family: str) -> list[str]:
+    return registry_of(family).list()
+
+
+def factory(family: str, name: str, **settings: Any) -> Factory[Any]:
+    """A member with small settings where it has them; what it holds is bound too."""
+    wanted = {each.name for each in registry_of(family).describe(name).settings}
+    held = {
+        "critic": lambda: factory("critics", "BilinearCritic"),
+        "negatives": lambda: factory("negatives", "InBatch"),
+        "value": lambda: factory("values", "NormalValue"),
+        "encoders": lambda: {"pixels": factory("encoders", "ConvEncoder"), "*": factory("encoders", "MLPEncoder")},
+        "decoders": lambda: {"pixels": factory("heads", "ImageHead"), "position": factory("heads", "VectorHead")},
+    }
+    small = {key: value for key, value in SMALL.items() if key in wanted}
+    bound = {key: make() for key, make in held.items() if key in wanted}
+    return partial(registry_of(family).get(name), **(small | bound | settings))
+
+
+def build(family: str, name: str, **given: Any) -> Any:
+    return factory(family, name)(**given)
+
+
+def accepted_observations(name: str) -> list[str]:
+    """The kinds of observation that an encoder takes; it must refuse the others as a user's mistake, not crash on them."""
+    return [kind for kind, shown in OBSERVATIONS.items() if _builds("encoders", name, observation=shown)]
+
+
+def accepted_targets(name: str) -> list[str]:
+    """What a head can be asked to predict."""
+    return [kind for kind, target in TARGETS.items() if _builds("heads", name, feature_size=10, target=target)]
+
+
+def agent_factory(**changes: Any) -> Factory[Any]:
+    """A whole small agent: InfoNCE, a reward, Dreamer's behaviour."""
+    settings: dict[str, Any] = {
+        "encoder": factory("encoders", "MultiEncoder"),
+        "dynamics": factory("dynamics", "GaussianRSSM"),
+        "heads": {"reward": factory("heads", "RewardHead"), "continuation": factory("heads", "ContinuationHead")},
+        "objectives": [factory("objectives", "InfoNCE")],
+        "scales": {"divergence": 1.0, "reward": 1.0, "continuation": 1.0, "infonce": 1.0},
+        "actor_critic": factory("actor_critics", "DynamicsBackprop"),
+        "optimizers": {name: factory("optimizers", "Adam") for name in ("model", "actor", "value")},
+        "horizon": 4,
+    }
+    return partial(registry_of("parts").get("Agent"), **(settings | changes))
+
+
+def _builds(family: str, name: str, **given: Any) -> bool:
+    try:
+        build(family, name, **given)
+    except UserError:
+        return False
+    return True
+
+

@@ -1,0 +1,109 @@
+"""InfoNCE as an objective: each loss at its own step, what is detached, and which pairs are refused."""
+
+import math
+
+import pytest
+import torch
+
+from framework import critics
+from framework.errors import UserError
+from framework.objectives.infonce import InfoNCE
+from tests.members import factory
+from tests.tiny import LATENT, OBSERVATIONS, ROWS, TIMES, batch, latent, normal, requiring_gradient
+
+
+class OverObservations(critics.Critic):
+    """A score that claims to be a density over observations."""
+
+    normalised_over = "observation"
+
+    def __init__(self, *, latent, embedding_size) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size)
+
+    def score(self, latents, embeddings):
+        return latents.features[:, :1] @ embeddings[:, :1].T
+
+
+def make(critic="BilinearCritic", negatives="InBatch", **settings) -> InfoNCE:
+    return InfoNCE(
+        latent=LATENT,
+        embedding_size=5,
+        observation=OBSERVATIONS["both"],
+        critic=critic if callable(critic) else factory("critics", critic),
+        negatives=factory("negatives", negatives),
+        **settings,
+    )
+
+
+def given():
+    return latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), normal(ROWS, TIMES, 5, seed=3), batch("both")
+
+
+@pytest.mark.parametrize("axis", ["row", "column", "symmetric"])
+@pytest.mark.parametrize("negatives", ["InBatch", "SameTimestep", "WithinSequence", "CrossSequence"])
+def test_it_equals_nested_loops_over_the_batch(axis, negatives):
+    objective = make(axis=axis, negatives=negatives)
+    posterior, prior, embedding, data = given()
+    losses, metrics = objective(posterior, prior, embedding, data)
+
+    def score(anchor, candidate) -> float:
+        one = posterior.map(lambda tensor: tensor[anchor][None])
+        return objective.critic(one, embedding[candidate][None]).item()
+
+    def keeps(anchor, candidate) -> bool:
+        same_row, same_time = anchor[0] == candidate[0], anchor[1] == candidate[1]
+        rule = {"InBatch": True, "SameTimestep": same_time, "WithinSequence": same_row, "CrossSequence": not same_row}
+        return rule[negatives] or anchor == candidate
+
+    steps = [(b, t) for b in range(ROWS) for t in range(TIMES)]
+    estimates = []
+    for step in steps:
+        rows = [math.exp(score(step, other)) for other in steps if keeps(step, other)]
+        columns = [math.exp(score(other, step)) for other in steps if keeps(other, step)]
+        of_axis = {"row": [rows], "column": [columns], "symmetric": [rows, columns]}[axis]
+        expected = sum(math.log(sum(each)) for each in of_axis) / len(of_axis) - score(step, step)
+        assert losses["infonce"][step].item() == pytest.approx(expected, abs=1e-4)
+        estimates.append(sum(math.log(len(each)) for each in of_axis) / len(of_axis) - expected)
+    assert metrics["contrastive/estimate"].item() == pytest.approx(sum(estimates) / len(estimates), abs=1e-4)
+
+
+@pytest.mark.parametrize(("gradient", "flows"), [("flow", True), ("stop", False)])
+def test_the_candidates_get_gradient_only_if_asked(gradient, flows):
+    posterior, embedding = requiring_gradient(given()[0]), given()[2].requires_grad_()
+    losses, _ = make(embedding_gradient=gradient)(posterior, given()[1], embedding, given()[3])
+    of_latent, of_embedding = torch.autograd.grad(
+        losses["infonce"].sum(), [posterior.stochastic, embedding], allow_unused=True
+    )
+    assert (of_latent.abs().sum(dim=-1) > 0).all()
+    assert (of_embedding is not None) == flows
+
+
+def test_the_diagnostics_of_the_contrast_are_all_there():
+    objective = make("GaussianCritic")
+    posterior, prior, embedding, data = given()
+    _, metrics = objective(posterior, prior, embedding, data)
+    said = objective.diagnose(posterior, embedding, data)
+    assert set(metrics) == {
+        f"contrastive/{name}"
+        for name in ("estimate", "ceiling", "accuracy", "positive_score", "negative_score", "largest_score")
+    }
+    assert set(said) == {f"contrastive/{name}" for name in ("own_sequence_mass", "effective_rank", "sigma_smallest")}
+    assert metrics["contrastive/ceiling"].item() == pytest.approx(math.log(ROWS * TIMES))
+
+
+@pytest.mark.parametrize("axis", ["column", "symmetric"])
+def test_a_density_over_latents_is_refused_off_the_row_axis(axis):
+    with pytest.raises(UserError, match=r"GaussianCritic, a density over the latent.*'row'.*'column_as_released'"):
+        make("GaussianCritic", axis=axis)
+
+
+def test_the_released_pair_may_be_asked_for_by_name():
+    released, column = make("GaussianCritic", axis="column_as_released"), make(axis="column")
+    assert released.axis == column.axis == "column"
+
+
+@pytest.mark.parametrize("axis", ["row", "symmetric"])
+def test_a_density_over_observations_is_refused_off_the_column_axis(axis):
+    with pytest.raises(UserError, match="bind InfoNCE.axis = 'column'"):
+        make(OverObservations, axis=axis)
+    assert make(OverObservations, axis="column").axis == "column"

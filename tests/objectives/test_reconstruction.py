@@ -1,0 +1,39 @@
+"""Reconstruction: the sum of its decoders, and pictures to look at."""
+
+import pytest
+import torch
+
+from framework.errors import UserError
+from framework.objectives.reconstruction import Reconstruction
+from tests.members import factory
+from tests.tiny import LATENT, OBSERVATIONS, ROWS, TIMES, batch, latent, normal
+
+
+def make(**decoders) -> Reconstruction:
+    return Reconstruction(latent=LATENT, embedding_size=5, observation=OBSERVATIONS["both"], decoders=decoders)
+
+
+def test_it_sums_the_decoders():
+    objective = make(pixels=factory("heads", "ImageHead"), position=factory("heads", "VectorHead"))
+    posterior, data = latent(ROWS, TIMES), batch("both")
+    losses, metrics = objective(posterior, posterior, normal(ROWS, TIMES, 5), data)
+    parts = [decoder.loss(posterior.features, data) for decoder in objective.decoders.values()]
+    assert torch.allclose(losses["reconstruction"], parts[0] + parts[1])
+    assert torch.allclose(metrics["model/reconstruction_pixels"], parts[0].mean())
+
+
+def test_it_shows_the_truth_above_what_it_decodes():
+    objective = make(pixels=factory("heads", "ImageHead"))
+    posterior, data = latent(ROWS, TIMES), batch("both")
+    picture = objective.pictures(posterior, normal(ROWS, TIMES, 5), data)["reconstruction_pixels"]
+    assert picture.shape == (ROWS * 2 * 8, TIMES * 8, 3)
+    assert torch.equal(picture[16:24, 8:16], data.observation["pixels"][1, 1])
+    decoded = ((objective.decoders["pixels"](posterior.features).mean[1, 1] + 0.5).clamp(0, 1) * 255).round()
+    assert torch.equal(picture[24:32, 8:16].float(), decoded)
+
+
+def test_an_unknown_observation_and_no_decoder_at_all_are_refused():
+    with pytest.raises(UserError, match="names \\['depth'\\]; the observations are \\['pixels'"):
+        make(depth=factory("heads", "ImageHead"))
+    with pytest.raises(UserError, match="names nothing"):
+        make()

@@ -1,0 +1,185 @@
+"""Registration: what is refused, what comes back, what is found."""
+
+import os
+import pickle
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from framework import negatives, registry
+from framework.errors import UserError
+from framework.negatives.in_batch import InBatch
+from framework.registry import Registry, components, parts, plugins, registry_of
+from framework.signatures import FAMILIES, builtin_components
+
+ROOT = Path(__file__).parents[1]
+
+
+class PlainPart:
+    """A part of the tests."""
+
+    def __init__(self, *, size: int = 3) -> None:
+        self.size = size
+
+
+@pytest.fixture
+def family(monkeypatch: pytest.MonkeyPatch) -> Registry[object]:
+    """A registry of parts that vanishes after the test."""
+    monkeypatch.setattr(registry, "_registries", dict(registry._registries))
+    return Registry("parts", object)
+
+
+def test_the_class_comes_back_unchanged(family: Registry[object]) -> None:
+    assert family.register(PlainPart) is PlainPart
+    assert family.get("PlainPart") is PlainPart
+    assert pickle.loads(pickle.dumps(PlainPart(size=4))).size == 4
+    assert "PlainPart" in family.list()
+    assert family.describe("PlainPart").parameters[0].annotation == "int"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_built_in_can_be_got(name: str) -> None:
+    members = registry_of(name)
+    for component in builtin_components()[name]:
+        assert members.get(component).__name__ == component
+    assert set(members.list()) >= set(builtin_components()[name])
+
+
+def test_an_unknown_name_is_told_with_the_nearest_the_list_and_the_remedies() -> None:
+    for ask in (negatives.registry.get, negatives.registry.describe):
+        with pytest.raises(UserError) as error:
+            ask("InBach")
+        text = str(error.value)
+        assert "There is no component of `negatives` named 'InBach'; did you mean 'InBatch'? Valid are: CrossSequence, InBatch" in text
+        assert "`import your_module` in the recipe, or `--import your_module`" in text
+
+
+def test_an_unknown_family_is_told() -> None:
+    with pytest.raises(UserError, match=r"There is no family named 'critic'; did you mean 'critics'\?"):
+        components("critic")
+
+
+def test_a_class_of_another_base_is_refused() -> None:
+    with pytest.raises(UserError, match=r"negatives\.PlainPart \(.*test_registry\.py:\d+\) must be a subclass of Negatives"):
+        negatives.register(PlainPart)
+
+
+def test_a_positional_parameter_is_refused(family: Registry[object]) -> None:
+    class Positional:
+        def __init__(self, size: int) -> None: ...
+
+    with pytest.raises(UserError, match=r"keyword-only parameters, and `size: int` is not one"):
+        family.register(Positional)
+
+
+def test_a_catch_all_is_refused(family: Registry[object]) -> None:
+    class CatchAll:
+        def __init__(self, *, size: int, **others: int) -> None: ...
+
+    with pytest.raises(UserError, match=r"`\*\*others: int` is not one"):
+        family.register(CatchAll)
+
+
+def test_a_parameter_without_annotation_is_refused(family: Registry[object]) -> None:
+    namespace: dict[str, type] = {}
+    exec("class Bare:\n    def __init__(self, *, size): ...", namespace)
+    with pytest.raises(UserError, match="parameter `size` needs a type annotation"):
+        family.register(namespace["Bare"])
+
+
+def test_a_function_is_refused() -> None:
+    program = (
+        "from framework.errors import UserError\n"
+        "from framework.registry import parts\n"
+        "try:\n    parts.register(len)\n"
+        "except UserError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.stdout == "`parts.register` takes a class, not <built-in function len>.\n", done.stderr
+
+
+def test_a_duplicate_is_refused_by_naming_both_files(family: Registry[object]) -> None:
+    family.register(PlainPart)
+    other = type("PlainPart", (), {"__module__": "elsewhere", "__init__": lambda self: None})
+    with pytest.raises(UserError, match=r"parts\.PlainPart is registered twice: at .*test_registry\.py:\d+ and at .*test_registry\.py:\d+"):
+        family.register(other)
+
+
+def test_the_name_of_a_built_in_is_taken_before_it_is_imported() -> None:
+    clone = type("InBatch", (negatives.Negatives,), {"__module__": "elsewhere", "forward": InBatch.forward})
+    with pytest.raises(UserError, match=r"negatives\.InBatch is registered twice: at framework/negatives/in_batch\.py:\d+ and at "):
+        negatives.register(clone)
+    assert negatives.registry.get("InBatch") is InBatch
+
+
+def test_a_cell_that_runs_again_takes_the_place_of_its_class(family: Registry[object]) -> None:
+    family.register(PlainPart)
+    again = type("PlainPart", (PlainPart,), {"__module__": PlainPart.__module__})
+    assert family.register(again) is again
+    assert family.get("PlainPart") is again
+
+
+def test_a_failing_plugin_is_a_row_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [
+        EntryPoint("good", "json", "framework.components"),
+        EntryPoint("bad", "no_such_module_anywhere", "framework.components"),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    plugins.cache_clear()
+    try:
+        rows = [(row.name, row.module, row.error) for row in plugins()]
+    finally:
+        plugins.cache_clear()
+    assert rows == [
+        ("good", "json", ""),
+        ("bad", "no_such_module_anywhere", "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
+    ]
+
+
+def test_a_plugin_is_loaded_only_when_a_name_is_not_known_without_it(tmp_path: Path) -> None:
+    """An installed distribution, real metadata and all."""
+    (tmp_path / "their_plugin.py").write_text(
+        "print('loaded')\nfrom framework.registry import parts\n\n\n@parts.register\nclass Theirs:\n    '''Their part.'''\n"
+    )
+    metadata = tmp_path / "theirs-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[framework.components]\ntheirs = their_plugin\n")
+    program = (
+        "from framework.registry import components, parts, plugins\n"
+        "components('parts'); print('not yet')\n"
+        "print(parts.get('Theirs').__name__, parts.describe('Theirs').doc, plugins()[0].distribution)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": path}, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["not yet", "loaded", "Theirs Their part. theirs"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        ("import sys; sys.modules['gin'] = None", "gin-config is not installed"),
+        ("import sys, types; sys.modules['gin'] = gin = types.ModuleType('gin'); gin.__file__ = None", "a folder named `gin` in place of"),
+        (
+            "import sys, types; sys.modules['gin'] = gin = types.ModuleType('gin'); gin.__file__ = 'gin/__init__.py'",
+            "finds gin/__init__.py",
+        ),
+    ],
+)
+def test_a_missing_or_hidden_gin_is_one_sentence(prepare: str, message: str) -> None:
+    program = (
+        f"{prepare}\n"
+        "from framework.errors import UserError\n"
+        "try:\n    import framework.composition\n"
+        "except UserError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert message in done.stdout, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_parts_are_found_before_their_module_is_imported() -> None:
+    assert {"Agent", "Run", "Trainer", "Replay", "Runtime", "Evaluation", "Checkpoints", "Tracking"} <= set(parts.list())

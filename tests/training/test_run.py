@@ -1,0 +1,144 @@
+"""A run trains, stops, resumes and is found again; a real environment in closed form, a real store, real files."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import framework
+from framework.errors import UserError
+from framework.training import checkpoints
+from framework.training.run import Result, Run
+
+
+def lines(result: Result) -> list[dict]:
+    return [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def agent_of(folder: Path | None) -> dict[str, torch.Tensor]:
+    assert folder is not None
+    return checkpoints.read(folder)[1]["agent"]
+
+
+def test_it_trains_to_the_end_and_leaves_everything_in_its_folder(tiny: Callable[..., Run]) -> None:
+    result = tiny().train()
+    assert result.status == "FINISHED"
+    assert result.progress.step == 100
+    assert result.progress.updates == 6 * (100 - 30) // (4 * 6)
+    assert result.evaluated is not None
+    assert result.evaluated.returns == [55.0, 55.0]
+    names = {path.name for path in result.folder.iterdir()}
+    assert {"resolved.gin", "operative.gin", "overrides.txt", "metrics.jsonl", "checkpoints", "policy", "run.json"} <= names
+    assert result.latest is not None
+    assert result.latest.name == "step-00000100"
+
+
+def test_it_logs_the_groups_that_the_design_names(tiny: Callable[..., Run]) -> None:
+    result = tiny().train()
+    found = {name for line in lines(result) if line.get("kind", "metrics") == "metrics" for name in line.get("values", line)}
+    for group in ("train/", "eval/", "model/", "contrastive/", "behavior/", "time/"):
+        assert sum(name.startswith(group) for name in found) >= 4, group
+    assert 45 <= len([name for name in found if "/" in name]) <= 70
+
+
+def test_two_runs_of_one_seed_are_equal_to_the_bit_and_of_two_seeds_are_not(tiny: Callable[..., Run]) -> None:
+    first, again, other = (agent_of(tiny(f"Run.seed={seed}").train().latest) for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("environments", [1, 2])
+def test_a_resumed_run_ends_as_one_that_never_stopped(tiny: Callable[..., Run], environments: int) -> None:
+    wide = f"Run.environments={environments}"
+    whole = tiny(wide).train()
+    part = tiny(wide, "Trainer.steps=60").train()
+    resumed = framework.resume(str(part.folder), ["Trainer.steps=100"])
+    assert resumed.progress.updates == whole.progress.updates
+    first, second = agent_of(whole.latest), agent_of(resumed.latest)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_killed_between_checkpoints_goes_on_from_the_last_one(tiny: Callable[..., Run]) -> None:
+    whole = tiny().train()
+    again = framework.resume(str(whole.folder), checkpoint="80")
+    first, second = agent_of(whole.latest), agent_of(again.latest)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_ctrl_c_ends_it_as_killed_with_a_checkpoint(tiny: Callable[..., Run]) -> None:
+    run = tiny("Trainer.steps=100000")
+    timer = threading.Timer(3.0, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    result = run.train()
+    assert result.status == "KILLED"
+    assert result.latest is not None
+    assert checkpoints.read(result.latest)[0] == result.progress.step < 100000
+
+
+def test_the_minutes_bound_a_run(tiny: Callable[..., Run]) -> None:
+    result = tiny("Trainer.steps=10000000", "Trainer.minutes=0.03").train()
+    assert result.status == "FINISHED"
+    assert 1.8 <= result.progress.seconds < 20
+
+
+def test_a_policy_acts_from_a_checkpoint_alone(tiny: Callable[..., Run]) -> None:
+    result = tiny().train()
+    assert result.latest is not None
+    policy = framework.load_policy(result.latest)
+    one = {"count": np.zeros(1, np.float32), "pixels": np.zeros((8, 8, 3), np.uint8)}
+    two = {name: np.stack([value, value]) for name, value in one.items()}
+    assert policy.act(one).shape == (2,)
+    policy.reset()
+    assert policy.act(two).shape == (2, 2)
+    with pytest.raises(UserError, match="observes"):
+        policy.act({"count": one["count"]})
+
+
+def test_a_policy_remembers_until_it_is_reset(tiny: Callable[..., Run]) -> None:
+    policy = framework.load_policy(tiny("DynamicsBackprop.mode='mean'").train().folder)
+    one = {"count": np.ones(1, np.float32), "pixels": np.ones((8, 8, 3), np.uint8)}
+    policy.act(one)
+    held = policy._actor.memory.latent.deterministic.clone()
+    policy.act(one)
+    assert not torch.equal(held, policy._actor.memory.latent.deterministic)
+    policy.reset()
+    policy.act(one)
+    assert torch.equal(held, policy._actor.memory.latent.deterministic)
+
+
+def test_a_run_evaluates_a_checkpoint(tiny: Callable[..., Run]) -> None:
+    run = tiny()
+    result = run.train()
+    assert result.latest is not None
+    assert run.evaluate(result.latest, episodes=3).returns == [55.0] * 3
+
+
+def test_no_number_stops_it_and_keeps_the_batch_and_the_last_good_checkpoint(tiny: Callable[..., Run]) -> None:
+    run = tiny("model/Adam.learning_rate=1e30", "Checkpoints.every=10", "Trainer.train_ratio=12.0")
+    with pytest.raises(UserError, match="no number") as caught:
+        run.train()
+    folder = next(Path(run.tracking.folder).glob("tiny-*"))
+    content = torch.load(folder / "diverged.pt", weights_only=True)
+    assert content["batch"]["reward"].shape == (4, 6)
+    assert "checkpoints/step-" in str(caught.value)
+    assert all(value.isfinite().all() for value in agent_of(checkpoints.find(folder / "checkpoints", "latest")).values())
+
+
+@pytest.mark.parametrize("device", ["cuda", "tpu", "cuda:x"])
+def test_a_device_that_is_not_there_is_named(tiny: Callable[..., Run], device: str) -> None:
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has one")
+    with pytest.raises(UserError, match=r"Runtime\.device"):
+        tiny(f"Runtime.device='{device}'")
+
+
+def test_bfloat16_trains_too(tiny: Callable[..., Run]) -> None:
+    result = tiny("Runtime.precision='bfloat16'").train()
+    assert result.status == "FINISHED"
+    assert all(value.dtype == torch.float32 for value in agent_of(result.latest).values())

@@ -137,7 +137,7 @@ class Agent(nn.Module):
         with torch.set_grad_enabled(self.behaviour.needs_dynamics_gradient):
             imagination = imagine(
                 dynamics=self.world_model.dynamics,
-                heads=dict(self.world_model.heads.items()),
+                heads=self.world_model.each_head,
                 policy=self.behaviour.sample,
                 start=start,
                 latent_noise=self.world_model.dynamics.draw_noise(self.horizon, size, generator=generator),
@@ -149,7 +149,9 @@ class Agent(nn.Module):
         return torch.autograd.grad(objective, self._group(name), retain_graph=name != self.behaviour.groups[-1])
 
     def _group(self, name: str) -> list[nn.Parameter]:
-        return list(self.world_model.parameters()) if name == "model" else self.behaviour.group(name)
+        if name != "model":
+            return self.behaviour.group(name)
+        return [parameter for parameter in self.world_model.parameters() if parameter.requires_grad]
 
     def _optimizers(self, factories: Mapping[str, Factory[Optimizer]]) -> dict[str, Optimizer]:
         groups = ("model", *self.behaviour.groups)
@@ -162,8 +164,8 @@ class Agent(nn.Module):
 
 
 def _check_losses(model: WorldModel, scales: Mapping[str, float]) -> None:
-    names = [*model.dynamics.losses, *model.heads]
-    for objective in model.objectives:
+    names = [*model.dynamics.losses, *model.each_head]
+    for objective in model.each_objective:
         names += objective.losses
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:

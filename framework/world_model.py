@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import torch
 from jaxtyping import Float
@@ -44,6 +44,14 @@ class WorldModel(nn.Module):
         self.heads = nn.ModuleDict(heads)
         self.objectives = nn.ModuleList(objectives)
 
+    @property
+    def each_head(self) -> dict[str, Head]:
+        return {name: cast(Head, head) for name, head in self.heads.items()}
+
+    @property
+    def each_objective(self) -> list[Objective]:
+        return [cast(Objective, objective) for objective in self.objectives]
+
     def observe(self, batch: Batch, noise: Float[Tensor, "B T Z"]) -> tuple[Latent, Latent, Tensor]:
         """Filter a batch: posterior, prior and embedding of every step."""
         embedding = self.encoder(batch.observation)
@@ -54,8 +62,8 @@ class WorldModel(nn.Module):
     def forward(self, batch: Batch, noise: Float[Tensor, "B T Z"]) -> Understanding:
         posterior, prior, embedding = self.observe(batch, noise)
         losses, metrics = self.dynamics.divergence(posterior, prior)
-        losses |= {name: head.loss(posterior.features, batch) for name, head in self.heads.items()}
-        for objective in self.objectives:
+        losses |= {name: head.loss(posterior.features, batch) for name, head in self.each_head.items()}
+        for objective in self.each_objective:
             found, said = objective(posterior, prior, embedding, batch)
             losses |= found
             metrics |= said
@@ -73,7 +81,7 @@ class WorldModel(nn.Module):
         posterior, _, embedding = self.observe(batch, noise)
         return {
             name: value
-            for objective in self.objectives
+            for objective in self.each_objective
             for name, value in objective.diagnose(posterior, embedding, batch).items()
         }
 
@@ -82,6 +90,6 @@ class WorldModel(nn.Module):
         posterior, _, embedding = self.observe(batch, noise)
         return {
             name: value
-            for objective in self.objectives
+            for objective in self.each_objective
             for name, value in objective.pictures(posterior, embedding, batch).items()
         }

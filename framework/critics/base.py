@@ -1,7 +1,7 @@
 """The contract of a critic: a contrastive score, never a value function."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, final
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -26,7 +26,6 @@ class Critic(nn.Module, ABC):
     def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
         super().__init__()
 
-    @final
     def forward(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
         with torch.autocast(embeddings.device.type, enabled=False):
             return self.score(latents.map(Tensor.float), embeddings.float())

@@ -28,10 +28,9 @@ class MultiEncoder(Encoder):
         super().__init__(observation=observation)
         shares = _share_out(names=sorted(observation), patterns=list(encoders))
         self.names = list(shares.values())
-        self.parts = nn.ModuleList(
-            encoders[pattern](observation={name: observation[name] for name in names}) for pattern, names in shares.items()
-        )
-        self.embedding_size = sum(part.embedding_size for part in self.parts)
+        parts = [encoders[pattern](observation={name: observation[name] for name in names}) for pattern, names in shares.items()]
+        self.parts = nn.ModuleList(parts)
+        self.embedding_size = sum(part.embedding_size for part in parts)
 
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
         parts = [

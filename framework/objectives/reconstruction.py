@@ -1,7 +1,7 @@
 """Eq. 14 of the note: decode the observation."""
 
 from collections.abc import Mapping
-from typing import ClassVar, final
+from typing import ClassVar, cast, final
 
 import torch
 from dm_env import specs
@@ -48,7 +48,7 @@ class Reconstruction(Objective):
     def forward(
         self, posterior: Latent, prior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch
     ) -> tuple[Losses, Metrics]:
-        costs = {name: decoder.loss(posterior.features, batch) for name, decoder in self.decoders.items()}
+        costs = {name: cast(Head, decoder).loss(posterior.features, batch) for name, decoder in self.decoders.items()}
         metrics = {f"model/reconstruction_{name}": cost.detach().mean() for name, cost in costs.items()}
         return {"reconstruction": torch.stack(list(costs.values())).sum(dim=0)}, metrics
 

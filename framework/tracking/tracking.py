@@ -76,7 +76,7 @@ class Tracking:
         if earlier and resume_step is None:
             raise ValueError(f"{run_folder} holds a run already: give the step at which it goes on as resume_step")
         mlflow = self._open_store(run_folder, earlier, resume_step)
-        remote = Writer(tracker=mlflow, name="MLflow", flush_seconds=self.flush_seconds, deadline=20.0) if mlflow else None
+        remote = Writer(tracker=mlflow, name="MLflow", flush_seconds=self.flush_seconds, deadline=60.0) if mlflow else None
         jsonl = Jsonl(run_folder=run_folder, resume_step=resume_step, forward=remote)
         mirror = Writer(tracker=jsonl, name=MIRROR, flush_seconds=self.flush_seconds, deadline=10.0)
         console = Console(total_steps=total_steps, first_step=resume_step or 0, seconds=self.console_seconds)

@@ -75,7 +75,7 @@ def test_a_lower_bound_stays_below_the_information(strategy):
     information, size, rows, times = 4.0, 4, 2, 8
     rho = math.sqrt(1 - math.exp(-2 * information / size))
     steps, generator, found = origin(rows, times), seeded(3), []
-    for _ in range(400):
+    for _ in range(60):
         x, noise = torch.randn(2, rows * times, size, generator=generator)
         y = rho * x + math.sqrt(1 - rho**2) * noise
         scores = gaussian_scores(x, rho * y, torch.full_like(x, math.sqrt(1 - rho**2)))

@@ -6,17 +6,29 @@ from pathlib import Path
 import pytest
 
 import framework
-from framework.training.run import Run
+from framework.training.run import Result, Run
 
 TINY = Path(__file__).parent / "tiny.gin"
 
 
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of runs, and so one store, for all: making a store takes seconds."""
+    return tmp_path_factory.mktemp("runs")
+
+
 @pytest.fixture
-def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+def tiny(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     """Composes the tiny recipe, with bindings, into runs that are recorded in a temporary folder."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
     def compose(*bindings: str) -> Run:
-        return framework.compose(TINY, [f"Tracking.folder='{tmp_path}/runs'", *bindings])
+        return framework.compose(TINY, [f"Tracking.folder='{runs}'", *bindings])
 
     return compose
+
+
+@pytest.fixture(scope="session")
+def whole(runs: Path) -> Result:
+    """One run to its end, for every test that only looks at what it left."""
+    return framework.compose(TINY, [f"Tracking.folder='{runs}'"]).train()

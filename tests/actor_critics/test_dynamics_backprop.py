@@ -1,0 +1,126 @@
+"""Dreamer V1's behaviour, against loops written from the paper's code."""
+
+import math
+
+import pytest
+import torch
+
+from framework.actor_critics.dynamics_backprop import DynamicsBackprop
+from framework.data import Imagination
+from tests.members import factory
+from tests.tiny import normal, seeded
+
+FEATURES, ACTION = 10, 2
+
+
+def make(**settings) -> DynamicsBackprop:
+    sizes = {"layers": 1, "units": 8, "value": factory("values", "NormalValue")}
+    return DynamicsBackprop(feature_size=FEATURES, action_size=ACTION, **(sizes | settings))
+
+
+def rollout(starts: int, horizon: int) -> Imagination:
+    return Imagination(
+        action=normal(starts, horizon, ACTION, seed=1).tanh(),
+        features=normal(starts, horizon + 1, FEATURES, seed=2),
+        reward=normal(starts, horizon + 1, seed=3),
+        continuation=torch.rand(starts, horizon + 1, generator=seeded(4)),
+    )
+
+
+def naive(behaviour: DynamicsBackprop, imagination: Imagination, discount: float, mixing: float):
+    """The start is left out; 15 imagined steps give 14 targets and a bootstrap; weights multiply what came before."""
+    starts, horizon = imagination.action.shape[:2]
+    actor, value = torch.zeros(starts, horizon - 1), torch.zeros(starts, horizon - 1)
+    for n in range(starts):
+        seen = imagination.features[n, 1:]
+        reward, going_on = imagination.reward[n, 1:], discount * imagination.continuation[n, 1:]
+        values = [behaviour.value(feature) for feature in seen]
+        following, returns = values[-1], {}
+        for t in reversed(range(horizon - 1)):
+            following = reward[t] + going_on[t] * ((1 - mixing) * values[t + 1] + mixing * following)
+            returns[t] = following
+        weight = 1.0
+        for t in range(horizon - 1):
+            actor[n, t] = -weight * returns[t]
+            value[n, t] = weight * (0.5 * (values[t] - returns[t]) ** 2 + 0.5 * math.log(2 * math.pi))
+            weight = weight * going_on[t].item()
+    return actor, value
+
+
+def test_its_losses_are_those_of_the_papers_code():
+    behaviour, imagination = make(), rollout(3, 15)
+    losses, metrics = behaviour.losses(imagination)
+    actor, value = naive(behaviour, imagination, 0.99, 0.95)
+    assert losses["actor"].shape == losses["value"].shape == (3, 14)
+    assert torch.allclose(losses["actor"], actor, atol=1e-5)
+    assert torch.allclose(losses["value"], value, atol=1e-4)
+    assert torch.allclose(metrics["behavior/return"], -(actor / weights(imagination)).mean(), atol=1e-4)
+
+
+def weights(imagination: Imagination) -> torch.Tensor:
+    discount = 0.99 * imagination.continuation[:, 1:-2]
+    return torch.cat([torch.ones(len(discount), 1), discount.cumprod(dim=1)], dim=1)
+
+
+def test_its_gradients_are_those_of_the_papers_code():
+    """Returns are differentiated in the actor's loss and constant in the value's; weights are constant in both."""
+    behaviour, imagination = make(), rollout(2, 6)
+    leaves = [each.requires_grad_() for each in (imagination.features, imagination.reward, imagination.continuation)]
+    losses, _ = behaviour.losses(imagination)
+    actor, _ = naive(behaviour, imagination, 0.99, 0.95)
+    found = torch.autograd.grad(losses["actor"].sum(), leaves, retain_graph=True)
+    expected = torch.autograd.grad(actor.sum(), leaves, retain_graph=True)
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(found, expected, strict=True))
+    assert (found[0][:, 0] == 0).all(), "the start is left out"
+    of_value = torch.autograd.grad(losses["value"].sum(), leaves, allow_unused=True)
+    assert all(gradient is None or not gradient.any() for gradient in of_value)
+
+
+def test_the_actor_sees_detached_features():
+    behaviour, features = make(), normal(4, FEATURES).requires_grad_()
+    action = behaviour.sample(features, behaviour.draw_noise(4, generator=seeded()))
+    (of_features, *of_actor) = torch.autograd.grad(action.sum(), [features, *behaviour.group("actor")], allow_unused=True)
+    assert of_features is None
+    assert all(gradient.abs().sum() > 0 for gradient in of_actor)
+
+
+def test_entropy_is_paid_for():
+    imagination, behaviour, plain = rollout(2, 4), make(entropy=0.5), make()
+    plain.load_state_dict(behaviour.state_dict())
+    surprise = -behaviour.policy(imagination.features[:, 1:-1]).log_density(imagination.action[:, 1:])
+    difference = behaviour.losses(imagination)[0]["actor"] - plain.losses(imagination)[0]["actor"]
+    assert torch.allclose(difference, -0.5 * surprise, atol=1e-5)
+
+
+def test_the_policy_starts_as_wide_as_it_is_told():
+    policy = make(initial_std=3.0, mean_scale=0.5).policy(100 * normal(200, FEATURES))
+    zero = make(initial_std=3.0)
+    with torch.no_grad():
+        zero.actor.net[-1].weight.zero_()
+    assert torch.allclose(zero.policy(normal(4, FEATURES)).std, torch.tensor(3.0), atol=1e-3)
+    assert policy.mean.abs().max() <= 0.5
+
+
+def test_exploring_adds_noise_to_the_action():
+    features = normal(2000, FEATURES)
+    quiet = make(initial_std=1e-3, action_noise=0.0)
+    loud = make(initial_std=1e-3, action_noise=0.3)
+    loud.load_state_dict(quiet.state_dict())
+    with torch.no_grad():
+        for behaviour in (quiet, loud):
+            behaviour.actor.net[-1].weight.zero_()
+    assert quiet.act(features, "explore", seeded()).abs().max() < 0.02
+    assert loud.act(features, "explore", seeded()).std().item() == pytest.approx(0.3, abs=0.02)
+
+
+def test_its_best_action_is_the_likeliest_of_a_hundred():
+    behaviour, features = make(), normal(5, FEATURES)
+    candidates = behaviour.policy(features).sample(behaviour.draw_noise(100, 5, generator=seeded(3)))
+    density = behaviour.policy(features).log_density(candidates)
+    for row, action in enumerate(behaviour.act(features, "mode", seeded(3))):
+        assert torch.equal(action, candidates[density[:, row].argmax(), row])
+
+
+def test_its_mean_action_is_the_tanh_of_the_mean():
+    behaviour, features = make(mode="mean"), normal(5, FEATURES)
+    assert torch.equal(behaviour.act(features, "mode", seeded()), behaviour.policy(features).mean.tanh())

@@ -1,0 +1,196 @@
+"""The agent: every group learns from its own loss alone, and nothing that is wired wrongly gets built."""
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from dm_env import specs
+
+from framework.actor_critics.dynamics_backprop import DynamicsBackprop
+from framework.agent import Agent
+from framework.data import Imagination, Specs
+from framework.errors import UserError
+from framework.imagination import imagine
+from framework.optimizers.base import Optimizer
+from tests.members import agent_factory, factory, members
+from tests.tiny import ACTION, OBSERVATIONS, ROWS, TIMES, batch, seeded, specs_of
+
+GROUPS = ("model", "actor", "value")
+
+
+class Recording(Optimizer):
+    """Takes no step and remembers the gradients."""
+
+    def __init__(self, *, parameters) -> None:
+        self.parameters, self.gradients = list(parameters), []
+
+    def step(self, gradients):
+        self.gradients.append(list(gradients))
+        return {"gradient_norm": torch.zeros(())}
+
+    def dump(self):
+        return {}
+
+    def load(self, content) -> None:
+        pass
+
+
+class Watching(DynamicsBackprop):
+    """Remembers what it was shown."""
+
+    def losses(self, imagination: Imagination):
+        self.seen = imagination
+        return super().losses(imagination)
+
+
+def make(kind: str = "both", **changes) -> Agent:
+    return agent_factory(**changes)(specs=specs_of(kind))
+
+
+def recording(**changes) -> Agent:
+    return make(optimizers=dict.fromkeys(GROUPS, Recording), **changes)
+
+
+def losses_of(agent: Agent, data, generator):
+    """The algorithm box, written once more."""
+    dynamics, behaviour = agent.world_model.dynamics, agent.behaviour
+    known = agent.world_model(data, dynamics.draw_noise(ROWS, TIMES, generator=generator))
+    start = known.posterior.detach().flatten()
+    with torch.set_grad_enabled(behaviour.needs_dynamics_gradient):
+        imagination = imagine(
+            dynamics=dynamics,
+            heads=agent.world_model.heads,
+            policy=behaviour.sample,
+            start=start,
+            latent_noise=dynamics.draw_noise(agent.horizon, ROWS * TIMES, generator=generator),
+            action_noise=behaviour.draw_noise(agent.horizon, ROWS * TIMES, generator=generator),
+        )
+    model = sum(agent.scales[name] * loss.mean() for name, loss in known.losses.items())
+    return {"model": model} | {name: loss.mean() for name, loss in behaviour.losses(imagination)[0].items()}
+
+
+@pytest.mark.parametrize("actor_critic", members("actor_critics"))
+def test_each_group_receives_the_gradient_of_its_own_loss_alone(actor_critic):
+    scales = {"divergence": 0.5, "reward": 2.0, "continuation": 3.0, "infonce": 1.5}
+    agent = recording(scales=scales, actor_critic=factory("actor_critics", actor_critic))
+    agent.update(batch(), seeded(7))
+    losses = losses_of(agent, batch(), seeded(7))
+    for name in GROUPS:
+        optimizer = agent.optimizers[name]
+        expected = torch.autograd.grad(losses[name], optimizer.parameters, retain_graph=True)
+        assert len(optimizer.gradients) == 1
+        for found, right in zip(optimizer.gradients[0], expected, strict=True):
+            assert torch.allclose(found, right, rtol=1e-4, atol=1e-6), name
+
+
+def test_the_model_learns_nothing_from_the_behaviour():
+    one, other = recording(), recording()
+    other.load_state_dict(one.state_dict())
+    with torch.no_grad():
+        for parameter in other.behaviour.parameters():
+            parameter.mul_(-2.0)
+    for agent in (one, other):
+        agent.update(batch(), seeded(7))
+    pairs = {name: list(zip(*(agent.optimizers[name].gradients[0] for agent in (one, other)), strict=True)) for name in GROUPS}
+    assert all(torch.equal(left, right) for left, right in pairs["model"])
+    assert not any(torch.equal(left, right) for left, right in pairs["actor"])
+
+
+@pytest.mark.parametrize("actor_critic", members("actor_critics"))
+def test_every_parameter_of_every_group_moves(actor_critic):
+    agent = make(actor_critic=factory("actor_critics", actor_critic))
+    before = {name: parameter.detach().clone() for name, parameter in agent.named_parameters() if parameter.requires_grad}
+    generator = seeded(7)
+    for _ in range(2):
+        metrics = agent.update(batch(), generator)
+    assert all(value.isfinite() and not value.requires_grad for value in metrics.values())
+    assert sum(parameter.numel() for parameter in before.values()) == sum(agent.parameter_count().values())
+    still = [name for name, old in before.items() if torch.equal(dict(agent.named_parameters())[name], old)]
+    assert still == []
+
+
+def test_a_frozen_part_stays_as_it_is():
+    """As a pretrained encoder would."""
+
+    def frozen(**given):
+        return factory("encoders", "MLPEncoder")(**given).requires_grad_(False)
+
+    agent = make("vectors", encoder=frozen)
+    before = copy.deepcopy(agent.state_dict())
+    agent.update(batch("vectors"), seeded(7))
+    moved = {name for name, value in agent.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert not any(name.startswith("world_model.encoder") for name in moved)
+
+
+def test_the_losses_are_those_that_have_scales():
+    agent = make()
+    metrics = agent.update(batch(), seeded(7))
+    assert {name for name in metrics if name.startswith("model/") and name.endswith("_loss")} == {
+        f"model/{name}_loss" for name in agent.scales
+    }
+    for name in GROUPS:
+        assert f"train/{name}_loss" in metrics
+        assert metrics[f"train/{name}_gradient_norm"] > 0
+    total = sum(agent.scales[name] * metrics[f"model/{name}_loss"] for name in agent.scales)
+    assert torch.allclose(metrics["train/model_loss"], total, atol=1e-5)
+
+
+@pytest.mark.parametrize(("starts", "count"), [(None, ROWS * TIMES), (4, 4), (1000, ROWS * TIMES)])
+def test_rollouts_start_from_detached_latents_of_the_batch(starts, count):
+    behaviour = partial(Watching, **factory("actor_critics", "DynamicsBackprop").keywords)
+    agent = recording(actor_critic=behaviour, imagination_starts=starts)
+    agent.update(batch(), seeded(7))
+    noise = agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(7))
+    posterior, _, _ = agent.world_model.observe(batch(), noise)
+    rolled, known = agent.behaviour.seen.features, posterior.flatten().features
+    assert rolled.shape[:2] == (count, agent.horizon + 1)
+    distance = (rolled[:, :1] - known[None]).abs().amax(dim=-1)
+    assert (distance.min(dim=1).values == 0).all()
+    assert len(distance.argmin(dim=1).unique()) == count
+    of_start = torch.autograd.grad(rolled.sum(), agent.world_model.encoder.parameters(), allow_unused=True)
+    assert all(gradient is None for gradient in of_start)
+
+
+def test_the_same_seed_learns_the_same():
+    results = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        agent, generator = make(), seeded(7)
+        results.append([agent.update(batch(seed=seed), generator)["train/model_loss"].item() for seed in range(3)])
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("mode", ["explore", "mode"])
+def test_acting_remembers_the_belief_and_the_action(mode):
+    agent, data = make(), batch()
+    memory = agent.initial(ROWS)
+    action, after = agent.act(memory, {k: v[:, 0] for k, v in data.observation.items()}, data.is_first[:, 0], mode, seeded())
+    assert (memory.action == 0).all()
+    assert torch.equal(after.action, action)
+    assert action.shape == (ROWS, 2)
+    assert not torch.equal(after.latent.features, memory.latent.features)
+    assert not after.latent.features.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scales": {"divergence": 1.0, "reward": 1.0, "continuation": 1.0}}, r"\['infonce'\] without a scale"),
+        ({"scales": dict.fromkeys(("divergence", "reward", "continuation", "infonce", "pixels"), 1.0)}, r"\['pixels'\] without a loss"),
+        ({"optimizers": {"model": factory("optimizers", "Adam")}}, r"Agent.optimizers has \['model'\].*\['actor', 'model', 'value'\]"),
+        ({"objectives": [factory("objectives", "InfoNCE")] * 2}, r"loss named \['infonce'\]"),
+        ({"heads": {"continuation": factory("heads", "ContinuationHead")}}, "names no 'reward'"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        make(**changes)
+
+
+def test_actions_that_the_behaviour_cannot_take_are_refused():
+    shown = Specs(observation=OBSERVATIONS["both"], action=specs.DiscreteArray(4))
+    assert Specs(observation=OBSERVATIONS["both"], action=ACTION).action_kind == "continuous"
+    with pytest.raises(UserError, match="DynamicsBackprop takes continuous actions.*discrete"):
+        agent_factory()(specs=shown)

@@ -1,0 +1,52 @@
+"""The arrows of the data flow."""
+
+import torch
+from dm_env import specs
+
+from framework.data import Latent, Origin, Specs, is_image
+from tests.tiny import ACTION, OBSERVATIONS, batch, latent
+
+
+def test_flattening_a_latent_and_numbering_a_batch_agree():
+    """The anchor `i` of a contrast is the step that its origin names."""
+    steps = Origin.of(torch.tensor([[7, 7, 8], [9, 9, 9]]))
+    places = latent(2, 3)
+    flat = places.flatten()
+    for i in range(6):
+        row, time = steps.row[i], steps.time[i]
+        assert torch.equal(flat.features[i], places.features[row, time])
+    assert steps.episode.tolist() == [7, 7, 8, 9, 9, 9]
+    assert (steps.rows, steps.times) == (2, 3)
+
+
+def test_stacking_undoes_taking_apart():
+    whole = latent(2, 3)
+    again = Latent.stack([whole.map(lambda tensor, t=t: tensor[:, t]) for t in range(3)], dim=1)
+    assert torch.equal(again.features, whole.features)
+    assert torch.equal(again.statistics["std"], whole.statistics["std"])
+
+
+def test_features_are_the_sample_and_the_deterministic_part():
+    belief = latent(4)
+    assert torch.equal(belief.features, torch.cat([belief.stochastic, belief.deterministic], dim=-1))
+
+
+def test_a_detached_latent_has_no_gradient():
+    belief = latent(4).map(lambda tensor: tensor.requires_grad_())
+    assert belief.features.requires_grad
+    assert not belief.detach().features.requires_grad
+
+
+def test_specs_say_what_an_action_is():
+    chosen = Specs(observation=OBSERVATIONS["both"], action=specs.DiscreteArray(4))
+    moved = Specs(observation=OBSERVATIONS["both"], action=ACTION)
+    assert (chosen.action_kind, chosen.action_size) == ("discrete", 4)
+    assert (moved.action_kind, moved.action_size) == ("continuous", 2)
+    assert [is_image(spec) for spec in moved.observation.values()] == [True, False, False]
+
+
+def test_a_batch_moves_whole():
+    data = batch()
+    moved = data.to(torch.device("cpu"))
+    assert {*vars(moved)} == {*vars(data)}
+    assert torch.equal(moved.observation["pixels"], data.observation["pixels"])

@@ -1,0 +1,54 @@
+"""Imagination: which action led where."""
+
+import torch
+
+from framework.data import Latent
+from framework.imagination import imagine
+from tests.members import build
+from tests.tiny import latent, seeded
+
+HORIZON, STARTS, ACTION = 4, 3, 2
+
+
+def parts():
+    dynamics = build("dynamics", "GaussianRSSM", embedding_size=5, action_size=ACTION)
+    size = dynamics.latent.feature_size
+    heads = {
+        "reward": build("heads", "RewardHead", feature_size=size, target=None),
+        "continuation": build("heads", "ContinuationHead", feature_size=size, target=None),
+    }
+    return dynamics, heads, build("actor_critics", "DynamicsBackprop", feature_size=size, action_size=ACTION)
+
+
+def test_each_action_was_taken_at_its_features_and_led_to_the_next():
+    dynamics, heads, behaviour = parts()
+    start = latent(STARTS, spec=dynamics.latent)
+    noise = dynamics.draw_noise(HORIZON, STARTS, generator=seeded(1))
+    action_noise = behaviour.draw_noise(HORIZON, STARTS, generator=seeded(2))
+    found = imagine(
+        dynamics=dynamics, heads=heads, policy=behaviour.sample, start=start, latent_noise=noise, action_noise=action_noise
+    )
+    belief: Latent = start
+    assert found.action.shape == (STARTS, HORIZON, ACTION)
+    assert found.features.shape[:2] == found.reward.shape == found.continuation.shape == (STARTS, HORIZON + 1)
+    for t in range(HORIZON):
+        assert torch.equal(found.features[:, t], belief.features)
+        assert torch.equal(found.action[:, t], behaviour.sample(belief.features, action_noise[t]))
+        belief = dynamics.imagine_step(belief, found.action[:, t], noise[t])
+    assert torch.equal(found.features[:, HORIZON], belief.features)
+    for t in range(HORIZON + 1):
+        assert torch.allclose(found.reward[:, t], heads["reward"](found.features[:, t]).mean, atol=1e-6)
+        assert torch.allclose(found.continuation[:, t], heads["continuation"](found.features[:, t]).mean, atol=1e-6)
+
+
+def test_without_a_continuation_every_episode_goes_on():
+    dynamics, heads, behaviour = parts()
+    found = imagine(
+        dynamics=dynamics,
+        heads={"reward": heads["reward"]},
+        policy=behaviour.sample,
+        start=latent(STARTS, spec=dynamics.latent),
+        latent_noise=dynamics.draw_noise(HORIZON, STARTS, generator=seeded(1)),
+        action_noise=behaviour.draw_noise(HORIZON, STARTS, generator=seeded(2)),
+    )
+    assert torch.equal(found.continuation, torch.ones(STARTS, HORIZON + 1))

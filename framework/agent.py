@@ -67,8 +67,7 @@ class Agent(nn.Module):
             dynamics=dynamic,
             heads={name: head(feature_size=latent.feature_size) for name, head in heads.items()},
             objectives=[
-                objective(latent=latent, embedding_size=encode.embedding_size, observation=specs.observation)
-                for objective in objectives
+                objective(latent=latent, embedding_size=encode.embedding_size, observation=specs.observation) for objective in objectives
             ],
         )
         self.behaviour: ActorCritic = actor_critic(feature_size=latent.feature_size, action_size=specs.action_size)

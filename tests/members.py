@@ -101,5 +101,3 @@ def _builds(family: str, name: str, **given: Any) -> bool:
     except UserError:
         return False
     return True
-
-

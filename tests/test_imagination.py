@@ -25,9 +25,7 @@ def test_each_action_was_taken_at_its_features_and_led_to_the_next():
     start = latent(STARTS, spec=dynamics.latent)
     noise = dynamics.draw_noise(HORIZON, STARTS, generator=seeded(1))
     action_noise = behaviour.draw_noise(HORIZON, STARTS, generator=seeded(2))
-    found = imagine(
-        dynamics=dynamics, heads=heads, policy=behaviour.sample, start=start, latent_noise=noise, action_noise=action_noise
-    )
+    found = imagine(dynamics=dynamics, heads=heads, policy=behaviour.sample, start=start, latent_noise=noise, action_noise=action_noise)
     belief: Latent = start
     assert found.action.shape == (STARTS, HORIZON, ACTION)
     assert found.features.shape[:2] == found.reward.shape == found.continuation.shape == (STARTS, HORIZON + 1)

@@ -1,6 +1,6 @@
 """`list` and `describe`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,8 @@ def describe_command(component: str, imports: tuple[str, ...], as_json: bool) ->
     facts = {name: value for name, value in found.facts.items() if name != "derived"}
     if as_json:
         parameters = [_row(each) for each in found.parameters]
-        output.as_json({**_brief(found), "doc": found.doc, "parameters": parameters, "facts": facts, "held_by": holders, "recipes": recipes})
+        used = {"held_by": holders, "recipes": recipes}
+        output.as_json({**_brief(found), "doc": found.doc, "parameters": parameters, "facts": facts, **used})
         return
     click.echo(f"{found.selector}  {_where(found)}\n\n{found.doc}\n")
     if found.parameters:

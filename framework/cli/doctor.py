@@ -63,7 +63,8 @@ def _findings(folder: Path) -> Iterator[Finding]:
     yield _store(folder)
     yield _space(folder)
     for plugin in plugins():
-        yield Finding(f"plugin {plugin.name}", "broken" if plugin.error else "ok", f"{plugin.module} of {plugin.distribution} {plugin.error}".strip())
+        where = f"{plugin.module} of {plugin.distribution}"
+        yield Finding(f"plugin {plugin.name}", "broken" if plugin.error else "ok", f"{where}: {plugin.error}" if plugin.error else where)
 
 
 def _python() -> Finding:

@@ -1,6 +1,7 @@
 """`evaluate`."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 import numpy as np
@@ -10,7 +11,7 @@ from framework.cli import options, output
 from framework.errors import UserError
 from framework.signatures import display
 
-FRAMES_PER_SECOND = 20
+FRAMES_PER_SECOND: Final = 20.0
 
 
 @click.command("evaluate")
@@ -48,10 +49,9 @@ def evaluate_command(
         facts = {"checkpoint": found, "returns": evaluated.returns, "lengths": evaluated.lengths, "mean": mean, "std": std, "video": video}
         output.as_json(facts)
     else:
-        episode = zip(evaluated.returns, evaluated.lengths, strict=True)
-        output.table(
-            ["episode", "return", "steps"], [[str(number), f"{value:.1f}", f"{length:,}"] for number, (value, length) in enumerate(episode, 1)]
-        )
+        episodes_played = enumerate(zip(evaluated.returns, evaluated.lengths, strict=True), 1)
+        rows = [[str(number), f"{value:.1f}", f"{length:,}"] for number, (value, length) in episodes_played]
+        output.table(["episode", "return", "steps"], rows)
         click.echo(f"\nReturn {mean:.1f} ± {std:.1f} over {len(evaluated.returns)} episodes, by {display(found)}")
     if video is not None:
         _film(evaluated.frames, video)

@@ -1,6 +1,7 @@
 """What is said beside a command's own words: each warning is one line on standard error, and chatter is silent."""
 
 import logging
+import os
 import sys
 import warnings
 from typing import final
@@ -24,6 +25,7 @@ def quieten() -> None:
     root = logging.getLogger()
     if not any(isinstance(handler, OneLine) for handler in root.handlers):
         root.addHandler(OneLine(logging.WARNING))
+    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     logging.captureWarnings(True)
     warnings.formatwarning = _sentence
     if not sys.warnoptions:

@@ -11,7 +11,7 @@ Option = Callable[[Command], Command]
 RUNS: Final = Path("runs")
 
 bindings: Final = click.option(
-    "-b", "--bind", "bindings", multiple=True, metavar="BINDING", help="Override one value, as in -b 'Trainer.steps=20000'; may be repeated."
+    "-b", "--bind", "bindings", multiple=True, metavar="BINDING", help="Override a value, as in -b 'Trainer.steps=20000'; may be repeated."
 )
 imports: Final = click.option(
     "--import", "imports", multiple=True, metavar="MODULE", help="Import a module of your own components first; may be repeated."
@@ -24,6 +24,4 @@ folder: Final = click.option(
 
 def checkpoint(default: str) -> Callable[[Command], Command]:
     """`--checkpoint`, for commands that begin with different ones."""
-    return click.option(
-        "--checkpoint", default=default, show_default=True, metavar="latest|best|STEP", help="Which checkpoint of the run."
-    )
+    return click.option("--checkpoint", default=default, show_default=True, metavar="latest|best|STEP", help="Which checkpoint of the run.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 import framework
-from framework.cli import ending, options, output
+from framework.cli import options, output
 
 if TYPE_CHECKING:
     from framework.training.run import Result
@@ -78,6 +78,8 @@ def _pure_output(as_json: bool) -> Iterator[None]:
 
 
 def _end(ctx: click.Context, result: "Result", as_json: bool) -> None:
+    from framework.cli import ending
+
     evaluations = ending.evaluations(result.folder)
     if as_json:
         output.as_json(ending.facts(result, evaluations))

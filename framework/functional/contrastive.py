@@ -68,9 +68,7 @@ def negative_mean(scores: Scores, log_weights: Scores) -> Float[Tensor, ""]:
     return scores.where(kept, 0.0).sum() / kept.sum().clamp(min=1)
 
 
-def share_on(
-    scores: Scores, log_weights: Scores, own: Int[Tensor, " N"], theirs: Int[Tensor, " M"]
-) -> Float[Tensor, ""]:
+def share_on(scores: Scores, log_weights: Scores, own: Int[Tensor, " N"], theirs: Int[Tensor, " M"]) -> Float[Tensor, ""]:
     """The softmax mass on negatives of the anchor's own group (its sequence): the meter of false negatives, in [0, 1]."""
     mass = torch.softmax(weighted(scores, log_weights), dim=1)
     positive = torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)

@@ -28,7 +28,7 @@ class Adam(Optimizer):
         if learning_rate <= 0 or (clip is not None and clip <= 0):
             raise UserError(f"Adam.learning_rate = {learning_rate} and Adam.clip = {clip} must be positive; Adam.clip may be None.")
         self.parameters, self.clip = list(parameters), clip
-        self.inner = torch.optim.Adam(self.parameters, lr=learning_rate, eps=epsilon, foreach=True)
+        self.inner = torch.optim.Adam(self.parameters, lr=learning_rate, eps=epsilon, fused=True)
 
     def step(self, gradients: Sequence[Tensor]) -> Metrics:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):

@@ -22,7 +22,6 @@ from framework.training.learner import Diverged, Finished, Learner, batch_conten
 from framework.training.policy import PolicyRecipe
 
 log = logging.getLogger(__name__)
-SMALLEST_VIDEO = 128
 
 
 @final
@@ -144,6 +143,11 @@ class Journal:
         except UserError as error:
             raise UserError(f"{error} {_keep_elsewhere(self._contents(learner))}") from error
 
+    def rescue(self, learner: Learner) -> None:
+        """Checkpoint what was learned before an environment or a disk failed, if it can be."""
+        if learner.steps is not None and learner.progress.step > self.checkpoints.step and self.checkpoint(learner):
+            self.checkpoints.wait()
+
     def diverged(self, error: Diverged, folder: Path) -> UserError:
         """Keep the batch on which numbers were lost, and say where the last good checkpoint is."""
         path = folder / "diverged.pt"
@@ -179,15 +183,9 @@ class Journal:
     def _show(self, learner: Learner, found: Evaluated) -> None:
         step = learner.progress.step
         if found.frames is not None:
-            self.tracker.video("evaluation", step, _enlarged(found.frames), fps=20.0)
+            self.tracker.video("evaluation", step, found.frames, fps=20.0)
         for name, picture in learner.pictures().items():
             self.tracker.picture(name, step, picture.cpu().numpy())
-
-
-def _enlarged(frames: np.ndarray) -> np.ndarray:
-    """Small frames by a whole factor, so that a person can see them."""
-    factor = max(1, -(-SMALLEST_VIDEO // min(frames.shape[1:3])))
-    return frames.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def _keep_elsewhere(contents: dict[str, Any]) -> str:

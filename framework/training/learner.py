@@ -11,6 +11,7 @@ from torch import Tensor
 from framework.agent import Agent
 from framework.data import Batch, Metrics
 from framework.environments.vector import Record, Steps, VectorEnvironment
+from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
@@ -84,11 +85,16 @@ class Learner:
     def collect(self, *, randomly: bool) -> list[Finished]:
         """Take one action in every environment, store what comes, and say which episodes ended."""
         assert self.steps is not None, "call begin() or load() first"
+        before = self.actor.memory
         acted = self.actor.act(self.steps.observation, self.steps.is_first)
         action = self.random.uniform(-1, 1, acted.shape).astype(np.float32) if randomly else acted
         if randomly:
             self.actor.remember(action)
-        self.steps = self.vector.step(action)
+        try:
+            self.steps = self.vector.step(action)
+        except UserError:
+            self.actor.memory = before  # the step was not taken, so that a checkpoint now is one of the step before
+            raise
         self.replay.add(self.steps)
         self.progress.step += self.vector.action_repeat * int((~self.steps.is_first).sum())
         return self._count(self.steps)

@@ -28,5 +28,5 @@ def rehearse(run: Run) -> dict[str, float]:
             metrics = learner.update()
             learner.check(metrics)
         except Diverged as error:
-            raise UserError(f"The first update gives numbers that are none: {dict(error.metrics)}; look at the scales and the data.") from error
+            raise UserError(f"The first update gives what is no number: {error}; look at Agent.scales and the learning rates.") from error
     return {name: float(value) for name, value in metrics.items()}

@@ -142,6 +142,7 @@ class Run:
         checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
         with self.vector(self.environments, mode="process" if self.environments > 1 else "serial") as vector:
             learner = self.learner(vector, folder)
+            self.trainer.check(learner)
             if resumed:
                 step, contents = checkpoints.load(checkpoint)
                 learner.replay.load(checkpoints.replay_folder(step))
@@ -178,6 +179,9 @@ class Run:
             self._log_models(learner, journal, folder / POLICY)
         except Diverged as error:
             raise journal.diverged(error, folder) from error
+        except UserError:
+            journal.rescue(learner)
+            raise
         except KeyboardInterrupt:
             status = "KILLED"
             raise

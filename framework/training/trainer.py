@@ -16,8 +16,9 @@ class Trainer:
     """Collects `prefill` environment steps with random actions, trains `pretrain` updates, then goes on for `steps` in all.
 
     `train_ratio` is the number of replayed time steps trained on per environment step, so that papers compare: Dreamer V1 takes 100
-    updates of 50 x 50 every 1,000 steps, which is 250. Updates come in bursts, every `train_every` environment steps. `minutes`
-    bounds the wall-clock of training, evaluations included, over every resume (None: no bound).
+    updates of 50 x 50 every 1,000 steps, which is 250. Updates come in bursts, every `train_every` environment steps, and begin when
+    the replay holds one sequence. `minutes` bounds the wall-clock of training, evaluations included, over every resume (None: no
+    bound).
     """
 
     def __init__(
@@ -60,11 +61,21 @@ class Trainer:
     def due(self, learner: Learner) -> int:
         """How many updates the schedule is behind; a function of how far the run is alone, so that a resume takes it up exactly."""
         step = learner.progress.step
-        if step < self.prefill:
+        if step < self.prefill or len(learner.replay) < learner.replay.length * learner.vector.count:
             return 0
         reached = max(0, step // self.train_every * self.train_every - self.prefill)
         trained = learner.replay.batch * learner.replay.length
         return max(0, self.pretrain + int(reached * self.train_ratio / trained) - learner.progress.updates)
+
+    def check(self, learner: Learner) -> None:
+        """Raise `UserError` where the run would end before its first update."""
+        sequence = learner.replay.length * learner.vector.count * learner.vector.action_repeat
+        if self.steps < max(self.prefill, sequence):
+            raise UserError(
+                f"Trainer.steps = {self.steps} end before the first update: the prefill takes {self.prefill} environment steps, and one "
+                f"sequence of Replay.length = {learner.replay.length} takes {sequence} in {learner.vector.count} environments with an action "
+                f"repeat of {learner.vector.action_repeat}; bind more Trainer.steps, or a smaller Trainer.prefill and Replay.length."
+            )
 
     def over(self, learner: Learner) -> bool:
         """Whether the steps, or the minutes, are used up."""

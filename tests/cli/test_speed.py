@@ -14,23 +14,25 @@ HEAVY = ("torch", "numpy", "mlflow", "dm_control", "tensordict")
 
 
 def seconds(*arguments: str, folder: Path) -> float:
-    """The processor time of the fastest of three calls."""
-    taken = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert spawn(*arguments, folder=folder).returncode == 0
-        now = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime)
-    return min(taken)
+    """The processor time of one call."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert spawn(*arguments, folder=folder).returncode == 0
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime
+
+
+def within(limit: float, *arguments: str, folder: Path) -> bool:
+    """Whether one of three calls is that fast: the first may find a cold disk."""
+    return any(seconds(*arguments, folder=folder) < limit for _ in range(3))
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "critics"], ["train", "--help"], ["recipes"]], ids=" ".join)
 def test_help_and_listings_take_less_than_half_a_second(tmp_path: Path, arguments: list[str]) -> None:
-    assert seconds(*arguments, folder=tmp_path) < 0.5
+    assert within(0.5, *arguments, folder=tmp_path)
 
 
 def test_check_takes_less_than_a_second_and_a_half(tmp_path: Path) -> None:
-    assert seconds("check", str(ROOT / "recipes" / "dreamer_v1_infonce.gin"), folder=tmp_path) < 1.5
+    assert within(1.5, "check", str(ROOT / "recipes" / "dreamer_v1_infonce.gin"), folder=tmp_path)
 
 
 @pytest.mark.parametrize(

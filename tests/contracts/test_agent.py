@@ -60,7 +60,7 @@ def losses_of(agent: Agent, data, generator):
     with torch.set_grad_enabled(behaviour.needs_dynamics_gradient):
         imagination = imagine(
             dynamics=dynamics,
-            heads=agent.world_model.heads,
+            heads=dict(agent.world_model.heads.items()),
             policy=behaviour.sample,
             start=start,
             latent_noise=dynamics.draw_noise(agent.horizon, ROWS * TIMES, generator=generator),
@@ -192,5 +192,5 @@ def test_what_does_not_fit_together_is_refused(changes, message):
 def test_actions_that_the_behaviour_cannot_take_are_refused():
     shown = Specs(observation=OBSERVATIONS["both"], action=specs.DiscreteArray(4))
     assert Specs(observation=OBSERVATIONS["both"], action=ACTION).action_kind == "continuous"
-    with pytest.raises(UserError, match="DynamicsBackprop takes continuous actions.*discrete"):
+    with pytest.raises(UserError, match=r"DynamicsBackprop takes continuous actions.*discrete"):
         agent_factory()(specs=shown)

@@ -71,5 +71,5 @@ def test_the_floor_holds_and_the_smallest_sigma_is_shown():
 
 
 def test_a_floor_of_zero_is_refused():
-    with pytest.raises(UserError, match="GaussianCritic.minimum_std"):
+    with pytest.raises(UserError, match=r"GaussianCritic.minimum_std"):
         GaussianCritic(latent=LATENT, embedding_size=5, minimum_std=0.0)

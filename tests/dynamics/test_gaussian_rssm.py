@@ -81,7 +81,7 @@ def test_a_balance_shares_the_gradient_between_the_sides_and_changes_no_value(ba
 
 @pytest.mark.parametrize("balance", [-0.1, 1.5])
 def test_a_balance_that_is_no_share_is_refused(balance):
-    with pytest.raises(UserError, match="GaussianRSSM.balance"):
+    with pytest.raises(UserError, match=r"GaussianRSSM.balance"):
         make(balance=balance)
 
 

@@ -24,23 +24,23 @@ def test_dreamers_encoder_makes_1024_numbers_of_64_by_64():
 def test_pixels_are_scaled_to_half_units_around_zero():
     encoder = ConvEncoder(observation=image(8), channels=(4,))
     seen = observe(image(8), 2)
-    expected = encoder.net((seen["pixels"].permute(0, 3, 1, 2).float() / 255 - 0.5)).flatten(1)
+    expected = encoder.net(seen["pixels"].permute(0, 3, 1, 2).float() / 255 - 0.5).flatten(1)
     assert torch.allclose(encoder(seen), expected, atol=1e-6)
 
 
 def test_an_image_too_small_is_refused_with_the_layer_that_fails():
-    with pytest.raises(UserError, match="after 3 of its 4 layers 2 x 2 is left.*ConvEncoder.channels"):
+    with pytest.raises(UserError, match=r"after 3 of its 4 layers 2 x 2 is left.*ConvEncoder.channels"):
         ConvEncoder(observation=image(32))
 
 
 @pytest.mark.parametrize("kind", ["vectors", "both"])
 def test_the_image_encoder_refuses_anything_else(kind):
-    with pytest.raises(UserError, match="exactly one image.*MultiEncoder"):
+    with pytest.raises(UserError, match=r"exactly one image.*MultiEncoder"):
         ConvEncoder(observation=OBSERVATIONS[kind])
 
 
 def test_the_vector_encoder_refuses_images():
-    with pytest.raises(UserError, match="was given pixels.*ConvEncoder"):
+    with pytest.raises(UserError, match=r"was given pixels.*ConvEncoder"):
         MLPEncoder(observation=OBSERVATIONS["both"])
 
 

@@ -30,9 +30,7 @@ def estimate(information: float, candidates: int, batches: int, axis: Axis = "ro
     return values.mean().item(), (values.std() / math.sqrt(batches)).item()
 
 
-@pytest.mark.parametrize(
-    ("information", "candidates", "expected"), [(2, 64, 1.83), (2, 128, 1.89), (10, 64, 4.12), (10, 128, 4.79)]
-)
+@pytest.mark.parametrize(("information", "candidates", "expected"), [(2, 64, 1.83), (2, 128, 1.89), (10, 64, 4.12), (10, 128, 4.79)])
 def test_it_gives_the_nats_that_are_known(information, candidates, expected):
     mean, error = estimate(information, candidates, batches=25_600 // candidates)
     assert error <= 0.02

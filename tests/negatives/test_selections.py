@@ -37,9 +37,7 @@ def test_the_mask_of_two_sequences_of_three_steps(name):
     assert ["".join(str(int(each)) for each in row) for row in found] == LITERAL[name]
 
 
-@pytest.mark.parametrize(
-    ("name", "count"), [("InBatch", 35), ("SameTimestep", 5), ("WithinSequence", 7), ("CrossSequence", 4 * 7 + 1)]
-)
+@pytest.mark.parametrize(("name", "count"), [("InBatch", 35), ("SameTimestep", 5), ("WithinSequence", 7), ("CrossSequence", 4 * 7 + 1)])
 def test_the_number_of_candidates(name, count):
     found = kept(registry_of("negatives").get(name)(), 5, 7).sum(dim=1)
     assert (found == count).all()

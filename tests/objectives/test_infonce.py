@@ -71,9 +71,7 @@ def test_it_equals_nested_loops_over_the_batch(axis, negatives):
 def test_the_candidates_get_gradient_only_if_asked(gradient, flows):
     posterior, embedding = requiring_gradient(given()[0]), given()[2].requires_grad_()
     losses, _ = make(embedding_gradient=gradient)(posterior, given()[1], embedding, given()[3])
-    of_latent, of_embedding = torch.autograd.grad(
-        losses["infonce"].sum(), [posterior.stochastic, embedding], allow_unused=True
-    )
+    of_latent, of_embedding = torch.autograd.grad(losses["infonce"].sum(), [posterior.stochastic, embedding], allow_unused=True)
     assert (of_latent.abs().sum(dim=-1) > 0).all()
     assert (of_embedding is not None) == flows
 
@@ -84,8 +82,7 @@ def test_the_diagnostics_of_the_contrast_are_all_there():
     _, metrics = objective(posterior, prior, embedding, data)
     said = objective.diagnose(posterior, embedding, data)
     assert set(metrics) == {
-        f"contrastive/{name}"
-        for name in ("estimate", "ceiling", "accuracy", "positive_score", "negative_score", "largest_score")
+        f"contrastive/{name}" for name in ("estimate", "ceiling", "accuracy", "positive_score", "negative_score", "largest_score")
     }
     assert set(said) == {f"contrastive/{name}" for name in ("own_sequence_mass", "effective_rank", "sigma_smallest")}
     assert metrics["contrastive/ceiling"].item() == pytest.approx(math.log(ROWS * TIMES))
@@ -104,6 +101,6 @@ def test_the_released_pair_may_be_asked_for_by_name():
 
 @pytest.mark.parametrize("axis", ["row", "symmetric"])
 def test_a_density_over_observations_is_refused_off_the_column_axis(axis):
-    with pytest.raises(UserError, match="bind InfoNCE.axis = 'column'"):
+    with pytest.raises(UserError, match=r"bind InfoNCE.axis = 'column'"):
         make(OverObservations, axis=axis)
     assert make(OverObservations, axis="column").axis == "column"

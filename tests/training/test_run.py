@@ -122,6 +122,20 @@ def test_no_number_stops_it_and_keeps_the_batch_and_the_last_good_checkpoint(tin
     assert all(value.isfinite().all() for value in agent_of(checkpoints.find(folder / "checkpoints", "latest")).values())
 
 
+def test_a_worker_that_dies_costs_nothing_that_was_learned(runs: Path, tmp_path: Path) -> None:
+    fuse = tmp_path / "fuse"
+    bindings = [f"Tracking.folder='{runs}'", "Run.environments=2", f"Fragile.fuse='{fuse}'", "Trainer.steps=1000000", "Evaluation.every=1000000", "Run.log_every=1000"]
+    run = framework.compose(Path(__file__).parent / "fragile.gin", bindings)
+    timer = threading.Timer(6.0, fuse.touch)
+    timer.start()
+    with pytest.raises(UserError, match="worker"):
+        run.train()
+    folder = framework.find_run("fragile", runs)
+    step, contents = checkpoints.read(checkpoints.find(folder / "checkpoints", "latest"))
+    assert step > 30
+    assert contents["progress"]["updates"] > 0
+
+
 @pytest.mark.parametrize("device", ["cuda", "tpu", "cuda:x"])
 def test_a_device_that_is_not_there_is_named(tiny: Callable[..., Run], device: str) -> None:
     if device == "cuda" and torch.cuda.is_available():
@@ -134,3 +148,8 @@ def test_bfloat16_trains_too(tiny: Callable[..., Run]) -> None:
     result = tiny("Runtime.precision='bfloat16'").train()
     assert result.status == "FINISHED"
     assert all(value.dtype == torch.float32 for value in agent_of(result.latest).values())
+
+
+def test_a_run_too_short_for_an_update_is_refused(tiny: Callable[..., Run]) -> None:
+    with pytest.raises(UserError, match="before the first update"):
+        tiny("Trainer.steps=20").train()

@@ -52,5 +52,5 @@ def test_a_slow_copy_is_never_trained_and_lets_gradient_through_to_features():
 
 @pytest.mark.parametrize("rate", [0.0, 1.1])
 def test_a_rate_that_is_no_share_is_refused(rate):
-    with pytest.raises(UserError, match="NormalValue.slow_rate"):
+    with pytest.raises(UserError, match=r"NormalValue.slow_rate"):
         make(slow_rate=rate)

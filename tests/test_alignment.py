@@ -1,0 +1,137 @@
+"""Time alignment from end to end: counting environments, the real vector, the real replay, the real actor.
+
+What is observed at step t of an episode says t; the test's own actions say which one they were.
+"""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from framework.environments.counting import Counting
+from framework.environments.vector import VectorEnvironment
+from framework.replay.replay import Replay
+from framework.training.actor import Actor
+from framework.training.runtime import Runtime
+from tests.members import agent_factory, factory
+from tests.tiny import seeded
+
+STREAMS, LENGTH, STEPS = 2, 4, 14
+
+
+def numbered(time: int) -> np.ndarray:
+    """The action sent after step `time` of the whole stream: different for every stream and time."""
+    return np.array([[(time + 1) / 100, (stream + 1) / 10] for stream in range(STREAMS)], np.float32)
+
+
+def copy_of(generator: torch.Generator) -> torch.Generator:
+    """What it will draw next, without drawing it."""
+    copied = torch.Generator()
+    copied.set_state(generator.get_state())
+    return copied
+
+
+@pytest.fixture(params=["time_limit", "termination"])
+def ending(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def vector(ending):
+    environment = partial(Counting, length=LENGTH, ending=ending, size=8)
+    with VectorEnvironment(factory=environment, count=STREAMS, seed=3, mode="serial") as found:
+        yield found
+
+
+def replay_of(vector: VectorEnvironment, length: int = STEPS) -> Replay:
+    device = torch.device("cpu")
+    return Replay(capacity=200, batch=16, length=length, specs=vector.specs, streams=STREAMS, device=device, seed=1)
+
+
+@pytest.fixture
+def replay(vector) -> Replay:
+    found = replay_of(vector, length=7)
+    steps = vector.reset()
+    for time in range(STEPS):
+        found.add(steps)
+        steps = vector.step(numbered(time))
+    return found
+
+
+def test_the_observation_says_its_step(replay):
+    batch = replay.sample()
+    count = batch.observation["count"][..., 0]
+    assert torch.equal(batch.observation["pixels"][..., 0, 0, 0].float(), count)
+    inside = ~batch.is_first[:, 1:]
+    assert inside.any()
+    assert torch.equal(count.diff(dim=1)[inside], torch.ones(int(inside.sum())))
+
+
+def test_an_episode_begins_with_is_first_and_nothing_else_does(replay):
+    """But for the oldest stored step, which is always given as a reset."""
+    batch = replay.windows(torch.arange(STREAMS * STEPS))
+    count = batch.observation["count"][..., 0]
+    assert batch.is_first[count == 0].all()
+    assert (count[batch.is_first] == 0).all()
+    assert (count == 0).sum() > STREAMS * STEPS
+
+
+def test_the_reward_arrived_with_its_observation(replay):
+    batch = replay.sample()
+    count = batch.observation["count"][..., 0]
+    assert torch.equal(batch.reward, count)
+
+
+def test_the_action_is_the_one_that_led_there(replay):
+    """An episode takes `LENGTH + 1` steps of the stream, so that stream time and count name each other."""
+    batch = replay.windows(torch.arange(STREAMS * STEPS))
+    starts = torch.arange(STREAMS * STEPS)
+    stream, first = starts // STEPS, starts % STEPS
+    time = (first[:, None] + torch.arange(7)) % STEPS
+    expected = torch.stack([time / 100, ((stream + 1) / 10)[:, None].expand_as(time)], dim=-1).float()
+    resets = batch.is_first
+    assert torch.allclose(batch.action[~resets], expected[~resets])
+    assert (batch.action[resets] == 0).all()
+    assert torch.equal(batch.observation["count"][..., 0], (time % (LENGTH + 1)).float())
+
+
+def test_only_a_termination_is_terminal(replay, ending):
+    batch = replay.sample()
+    last = batch.observation["count"][..., 0] == LENGTH
+    assert last.any()
+    assert torch.equal(batch.is_terminal, last if ending == "termination" else torch.zeros_like(last))
+
+
+def test_steps_of_one_episode_share_a_number_and_others_do_not(replay):
+    batch = replay.windows(torch.arange(STREAMS * STEPS))
+    starts = torch.arange(STREAMS * STEPS)
+    time = (starts[:, None] % STEPS + torch.arange(7)) % STEPS
+    names = torch.stack([(starts // STEPS)[:, None].expand_as(time), time // (LENGTH + 1)], dim=-1).reshape(-1, 2)
+    numbers = batch.episode.flatten()
+    known = set(zip(map(tuple, names.tolist()), numbers.tolist(), strict=True))
+    assert len(known) == len({name for name, _ in known}) == len({number for _, number in known}) == STREAMS * 3
+
+
+@pytest.mark.parametrize("mode", ["explore", "mode"])
+def test_the_actor_filters_the_posterior_that_the_model_observes(vector, mode):
+    """Acting step by step over several episodes, and observing the same sequence out of the replay, give one belief."""
+    agent = agent_factory(encoder=factory("encoders", "MultiEncoder"))(specs=vector.specs)
+    dynamics, generator, replay = agent.world_model.dynamics, seeded(5), replay_of(vector)
+    actor = Actor(agent=agent, runtime=Runtime(device="cpu"), count=STREAMS, mode=mode, generator=generator)
+    steps, beliefs, noises = vector.reset(), [], []
+    for time in range(STEPS):
+        replay.add(steps)
+        noises.append(dynamics.draw_noise(STREAMS, generator=copy_of(generator)))
+        action = actor.act(steps.observation, steps.is_first)
+        beliefs.append(actor.memory.latent)
+        if time % 3 == 0:
+            action = numbered(time)
+            actor.remember(action)
+        steps = vector.step(action)
+    batch = replay.windows(torch.arange(STREAMS) * STEPS)
+    with torch.no_grad():
+        posterior, _, _ = agent.world_model.observe(batch, torch.stack(noises, dim=1))
+    assert batch.is_first.sum() == STREAMS * 3
+    for time, belief in enumerate(beliefs):
+        assert torch.allclose(belief.features, posterior.features[:, time], atol=1e-5), time

@@ -1,0 +1,92 @@
+"""The three custom components beyond their families' contracts, which they pass with all others."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from dm_env import specs
+from torch import distributions as td
+
+from framework.data import Imagination, Origin
+from framework.errors import UserError
+from framework.registry import registry_of
+from tests.members import build, factory
+from tests.tiny import OBSERVATIONS, normal, observe, seeded
+
+
+def reinforce(**settings):
+    sizes = {"layers": 1, "units": 8, "value": factory("values", "NormalValue")}
+    return registry_of("actor_critics").get("Reinforce")(feature_size=10, action_size=2, **(sizes | settings))
+
+
+def rollout() -> Imagination:
+    return Imagination(
+        action=normal(3, 5, 2, seed=1).tanh(),
+        features=normal(3, 6, 10, seed=2),
+        reward=normal(3, 6, seed=3),
+        continuation=torch.rand(3, 6, generator=seeded(4)),
+    )
+
+
+def test_the_score_function_loss_is_that_of_nested_loops():
+    behaviour, rolled = reinforce(entropy=0.1), rollout()
+    losses, _ = behaviour.losses(rolled)
+    assert losses["actor"].shape == losses["value"].shape == (3, 5)
+    for n in range(3):
+        values = [behaviour.value(feature).item() for feature in rolled.features[n]]
+        following, returns = values[-1], {}
+        for t in reversed(range(5)):
+            discount = 0.99 * rolled.continuation[n, t + 1].item()
+            following = rolled.reward[n, t + 1].item() + discount * (0.05 * values[t + 1] + 0.95 * following)
+            returns[t] = following
+        weight = 1.0
+        for t in range(5):
+            policy = behaviour.policy(rolled.features[n, t])
+            before = td.Normal(policy.mean, policy.std)
+            likelihood = (before.log_prob(rolled.action[n, t].atanh()) - (1 - rolled.action[n, t] ** 2).log()).sum()
+            actor = -weight * (likelihood * (returns[t] - values[t]) + 0.1 * before.entropy().sum())
+            value = weight * (0.5 * (values[t] - returns[t]) ** 2 + 0.5 * math.log(2 * math.pi))
+            assert losses["actor"][n, t].item() == pytest.approx(actor.item(), abs=1e-3)
+            assert losses["value"][n, t].item() == pytest.approx(value, abs=1e-3)
+            weight *= 0.99 * rolled.continuation[n, t + 1].item()
+
+
+def test_the_score_function_needs_nothing_from_the_rollout():
+    rolled = rollout()
+    leaves = [getattr(rolled, name).requires_grad_() for name in ("action", "features", "reward", "continuation")]
+    losses, _ = reinforce().losses(rolled)
+    for loss in losses.values():
+        gradients = torch.autograd.grad(loss.sum(), leaves, allow_unused=True, retain_graph=True)
+        assert all(gradient is None for gradient in gradients)
+
+
+def test_patches_are_cut_in_their_places():
+    shown = {"pixels": specs.BoundedArray((8, 16, 3), np.uint8, 0, 255, name="pixels")}
+    encoder = build("encoders", "PatchEncoder", observation=shown)
+    seen = observe(shown, 1)
+    pixels, patches = seen["pixels"][0] / 255 - 0.5, []
+    for y in range(0, 8, 4):
+        for x in range(0, 16, 4):
+            patches.append(encoder.each(pixels[y : y + 4, x : x + 4].reshape(-1)))
+    assert torch.allclose(encoder(seen)[0], encoder.join(torch.cat(patches)), atol=1e-5)
+
+
+def test_what_cannot_be_cut_is_refused():
+    cls = registry_of("encoders").get("PatchEncoder")
+    with pytest.raises(UserError, match=r"PatchEncoder.patch = 3 does not divide an image of 8 x 8"):
+        cls(observation=OBSERVATIONS["pixels"], patch=3)
+    with pytest.raises(UserError, match="exactly one image"):
+        cls(observation=OBSERVATIONS["vectors"])
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(0, ["100100", "010010", "001001"]), (1, ["100110", "010111", "001011"])])
+def test_the_nearest_in_time_are_kept(steps, expected):
+    origin = Origin.of(torch.arange(2)[:, None].expand(2, 3))
+    weights = registry_of("negatives").get("NearestInTime")(steps=steps)(torch.zeros(6, 6), origin, origin)
+    assert ["".join(str(int(each)) for each in row == 0) for row in weights[:3]] == expected
+
+
+def test_a_negative_distance_in_time_is_refused():
+    with pytest.raises(UserError, match=r"NearestInTime.steps = -1"):
+        registry_of("negatives").get("NearestInTime")(steps=-1)

@@ -1,0 +1,37 @@
+"""An environment whose process dies, once, when it is told to."""
+
+import os
+from pathlib import Path
+
+import dm_env
+import numpy as np
+
+from framework import environments
+from framework.environments.counting import Counting
+
+
+@environments.register
+class Fragile(environments.Environment):
+    """Counts, and ends its process at step 4 of an episode while the file `fuse` is there, which it removes."""
+
+    def __init__(self, *, seed: int, fuse: str) -> None:
+        self.inner, self.fuse, self.count = Counting(seed=seed), Path(fuse), 0
+
+    derived = ("seed",)
+
+    def reset(self) -> dm_env.TimeStep:
+        self.count = 0
+        return self.inner.reset()
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        self.count += 1
+        if self.count == 4 and self.fuse.exists():
+            self.fuse.unlink()
+            os._exit(3)
+        return self.inner.step(action)
+
+    def observation_spec(self) -> object:
+        return self.inner.observation_spec()
+
+    def action_spec(self) -> object:
+        return self.inner.action_spec()

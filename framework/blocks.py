@@ -1,6 +1,7 @@
 """The layers that components share, initialised as Keras does (Glorot uniform, zero bias), which the Dreamer papers relied on."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal, final
 
 import torch
@@ -39,7 +40,7 @@ class MLP(nn.Module):
         super().__init__()
         sizes = [input_size] + [units] * layers
         stack: list[nn.Module] = []
-        for size, following in zip(sizes[:-1], sizes[1:], strict=True):
+        for size, following in pairwise(sizes):
             stack += [nn.Linear(size, following), ACTIVATIONS[activation]()]
         self.net = glorot(nn.Sequential(*stack, nn.Linear(sizes[-1], output_size)))
 

@@ -130,10 +130,7 @@ class Latent:
         return Latent(
             deterministic=torch.stack([latent.deterministic for latent in latents], dim),
             stochastic=torch.stack([latent.stochastic for latent in latents], dim),
-            statistics={
-                name: torch.stack([latent.statistics[name] for latent in latents], dim)
-                for name in latents[0].statistics
-            },
+            statistics={name: torch.stack([latent.statistics[name] for latent in latents], dim) for name in latents[0].statistics},
         )
 
 

@@ -1,6 +1,6 @@
 """The world model: encoder, dynamics, heads and objectives over one batch.
 
-    e_t = encoder(o_t)      posterior, prior = dynamics(e, a)      losses = divergence + heads + objectives
+e_t = encoder(o_t)      posterior, prior = dynamics(e, a)      losses = divergence + heads + objectives
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,9 +34,7 @@ class Understanding:
 class WorldModel(nn.Module):
     """Holds the four stages in the order of the data flow. The head `reward` is needed; `continuation` is used where it is bound."""
 
-    def __init__(
-        self, *, encoder: Encoder, dynamics: Dynamics, heads: Mapping[str, Head], objectives: Sequence[Objective]
-    ) -> None:
+    def __init__(self, *, encoder: Encoder, dynamics: Dynamics, heads: Mapping[str, Head], objectives: Sequence[Objective]) -> None:
         super().__init__()
         if "reward" not in heads:
             raise UserError("Agent.heads names no 'reward', which imagination needs; bind {'reward': @heads.RewardHead}.")
@@ -69,9 +67,7 @@ class WorldModel(nn.Module):
             metrics |= said
         return Understanding(posterior=posterior, prior=prior, embedding=embedding, losses=losses, metrics=metrics)
 
-    def step(
-        self, latent: Latent, observation: Observation, action: Tensor, is_first: Tensor, noise: Tensor
-    ) -> Latent:
+    def step(self, latent: Latent, observation: Observation, action: Tensor, is_first: Tensor, noise: Tensor) -> Latent:
         """Filter one step of acting."""
         return self.dynamics.observe_step(latent, self.encoder(observation), action, is_first, noise)
 
@@ -79,17 +75,9 @@ class WorldModel(nn.Module):
     def diagnose(self, batch: Batch, noise: Float[Tensor, "B T Z"]) -> Metrics:
         """What the objectives read once per logging interval."""
         posterior, _, embedding = self.observe(batch, noise)
-        return {
-            name: value
-            for objective in self.each_objective
-            for name, value in objective.diagnose(posterior, embedding, batch).items()
-        }
+        return {name: value for objective in self.each_objective for name, value in objective.diagnose(posterior, embedding, batch).items()}
 
     @torch.no_grad()
     def pictures(self, batch: Batch, noise: Float[Tensor, "B T Z"]) -> Pictures:
         posterior, _, embedding = self.observe(batch, noise)
-        return {
-            name: value
-            for objective in self.each_objective
-            for name, value in objective.pictures(posterior, embedding, batch).items()
-        }
+        return {name: value for objective in self.each_objective for name, value in objective.pictures(posterior, embedding, batch).items()}

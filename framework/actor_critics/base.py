@@ -37,9 +37,7 @@ class ActorCritic(nn.Module, ABC):
         """The policy's action inside imagination."""
 
     @abstractmethod
-    def act(
-        self, features: Float[Tensor, "N F"], mode: Mode, generator: torch.Generator
-    ) -> Float[Tensor, "N A"]:
+    def act(self, features: Float[Tensor, "N F"], mode: Mode, generator: torch.Generator) -> Float[Tensor, "N A"]:
         """The action for the environment: with exploration, or the policy's best."""
 
     @abstractmethod

@@ -58,9 +58,7 @@ class DynamicsBackprop(ActorCritic):
         return_scale: Literal["none", "percentiles"] = "none",
     ) -> None:
         super().__init__(feature_size=feature_size, action_size=action_size)
-        self.actor = MLP(
-            input_size=feature_size, output_size=2 * action_size, layers=layers, units=units, activation=activation
-        )
+        self.actor = MLP(input_size=feature_size, output_size=2 * action_size, layers=layers, units=units, activation=activation)
         self.value: Value = value(feature_size=feature_size)
         self.action_size, self.mode, self.return_scale = action_size, mode, return_scale
         self.discount, self.mixing, self.entropy = discount, mixing, entropy

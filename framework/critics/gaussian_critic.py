@@ -45,9 +45,7 @@ class GaussianCritic(Critic):
             raise UserError(f"GaussianCritic.minimum_std = {minimum_std} must be positive, or the density has no bound.")
         self.density, self.minimum_std = density, minimum_std
         size = latent.stochastic if density == "stochastic" else latent.feature_size
-        self.head = MLP(
-            input_size=embedding_size, output_size=2 * size, layers=layers, units=units, activation=activation
-        )
+        self.head = MLP(input_size=embedding_size, output_size=2 * size, layers=layers, units=units, activation=activation)
 
     def score(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
         value = latents.stochastic if self.density == "stochastic" else latents.features
@@ -64,9 +62,7 @@ class GaussianCritic(Critic):
         return mean, F.softplus(std) + self.minimum_std
 
 
-def gaussian_scores(
-    value: Float[Tensor, "N D"], mean: Float[Tensor, "M D"], std: Float[Tensor, "M D"]
-) -> Float[Tensor, "N M"]:
+def gaussian_scores(value: Float[Tensor, "N D"], mean: Float[Tensor, "M D"], std: Float[Tensor, "M D"]) -> Float[Tensor, "N M"]:
     """`log N(value_i; mean_j, std_j^2)` for every pair, without the `[N, M, D]` tensor."""
     precision = std.square().reciprocal()
     square = value.square() @ precision.T - 2 * value @ (mean * precision).T + (mean.square() * precision).sum(dim=-1)

@@ -30,12 +30,8 @@ class SeparableCritic(Critic):
         activation: Activation = "elu",
     ) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size)
-        self.from_latent = MLP(
-            input_size=latent.feature_size, output_size=size, layers=layers, units=units, activation=activation
-        )
-        self.from_embedding = MLP(
-            input_size=embedding_size, output_size=size, layers=layers, units=units, activation=activation
-        )
+        self.from_latent = MLP(input_size=latent.feature_size, output_size=size, layers=layers, units=units, activation=activation)
+        self.from_embedding = MLP(input_size=embedding_size, output_size=size, layers=layers, units=units, activation=activation)
 
     def score(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
         return self.from_latent(latents.features) @ self.from_embedding(embeddings).T

@@ -42,9 +42,7 @@ class Dynamics(nn.Module, ABC):
         """One step of the prior."""
 
     @abstractmethod
-    def prepare(
-        self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]
-    ) -> Prepared:
+    def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
         """All that needs no recurrence, over the whole sequence at once; every tensor is `[B, T, ..]`."""
 
     @abstractmethod
@@ -86,7 +84,5 @@ class Dynamics(nn.Module, ABC):
         noise: Float[Tensor, "N Z"],
     ) -> Latent:
         """Filter one step: the posterior alone, which is all that acting needs."""
-        prepared = self.prepare(
-            rearrange(embedding, "n e -> n 1 e"), rearrange(action, "n a -> n 1 a"), rearrange(is_first, "n -> n 1")
-        )
+        prepared = self.prepare(rearrange(embedding, "n e -> n 1 e"), rearrange(action, "n a -> n 1 a"), rearrange(is_first, "n -> n 1"))
         return self.recur(latent, tuple(part[:, 0] for part in prepared), noise)

@@ -81,9 +81,7 @@ class GaussianRSSM(Dynamics):
         hidden = self.activation(self.prior_hidden(deterministic))
         return self._latent(deterministic, self.prior_statistics(hidden), noise)
 
-    def prepare(
-        self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]
-    ) -> Prepared:
+    def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
         kept = (~is_first).unsqueeze(-1).to(action.dtype)
         return kept, self.from_action(action * kept), self.from_embedding(embedding)
 
@@ -96,9 +94,7 @@ class GaussianRSSM(Dynamics):
     def finish(self, posterior: Latent) -> tuple[Latent, Latent]:
         hidden = self.activation(self.prior_hidden(posterior.deterministic))
         mean, std = self._split(self.prior_statistics(hidden))
-        prior = Latent(
-            deterministic=posterior.deterministic, stochastic=mean, statistics={"mean": mean, "std": std}
-        )
+        prior = Latent(deterministic=posterior.deterministic, stochastic=mean, statistics={"mean": mean, "std": std})
         return posterior, prior
 
     def divergence(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
@@ -125,12 +121,8 @@ class GaussianRSSM(Dynamics):
 
     def _latent(self, deterministic: Tensor, statistics: Tensor, noise: Tensor) -> Latent:
         mean, std = self._split(statistics)
-        return Latent(
-            deterministic=deterministic, stochastic=mean + std * noise, statistics={"mean": mean, "std": std}
-        )
+        return Latent(deterministic=deterministic, stochastic=mean + std * noise, statistics={"mean": mean, "std": std})
 
 
 def _divergence(posterior: Latent, prior: Latent) -> Tensor:
-    return gaussian_divergence(
-        posterior.statistics["mean"], posterior.statistics["std"], prior.statistics["mean"], prior.statistics["std"]
-    )
+    return gaussian_divergence(posterior.statistics["mean"], posterior.statistics["std"], prior.statistics["mean"], prior.statistics["std"])

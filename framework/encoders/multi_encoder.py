@@ -33,10 +33,7 @@ class MultiEncoder(Encoder):
         self.embedding_size = sum(part.embedding_size for part in parts)
 
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
-        parts = [
-            part({name: observation[name] for name in names})
-            for part, names in zip(self.parts, self.names, strict=True)
-        ]
+        parts = [part({name: observation[name] for name in names}) for part, names in zip(self.parts, self.names, strict=True)]
         return torch.cat(parts, dim=-1)
 
 

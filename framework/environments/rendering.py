@@ -22,9 +22,7 @@ class Renderer:
     With `supersampling` s, an image is rendered s times as wide and high, and averaged: thin things stay visible in small images.
     """
 
-    def __init__(
-        self, *, physics: Any, size: tuple[int, int], camera: int | str, quality: Quality, supersampling: int = 1
-    ) -> None:
+    def __init__(self, *, physics: Any, size: tuple[int, int], camera: int | str, quality: Quality, supersampling: int = 1) -> None:
         from dm_control.mujoco import engine
 
         height, width = size

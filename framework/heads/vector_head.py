@@ -33,9 +33,7 @@ class VectorHead(Head):
         if target is None or len(target[1].shape) > 1:
             raise UserError(f"VectorHead decodes a vector of the observation and was given {target}; name one in Reconstruction.decoders.")
         self.name, spec = target
-        self.net = MLP(
-            input_size=feature_size, output_size=prod(spec.shape), layers=layers, units=units, activation=activation
-        )
+        self.net = MLP(input_size=feature_size, output_size=prod(spec.shape), layers=layers, units=units, activation=activation)
 
     def forward(self, features: Float[Tensor, "*B F"]) -> UnitNormal:
         return UnitNormal(mean=self.net(features).float(), axes=1)

@@ -22,9 +22,7 @@ class Objective(nn.Module, ABC):
         super().__init__()
 
     @abstractmethod
-    def forward(
-        self, posterior: Latent, prior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch
-    ) -> tuple[Losses, Metrics]: ...
+    def forward(self, posterior: Latent, prior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch) -> tuple[Losses, Metrics]: ...
 
     def diagnose(self, posterior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch) -> Metrics:
         """What is too dear for every update; read once per logging interval, without gradient."""

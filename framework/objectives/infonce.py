@@ -52,9 +52,7 @@ class InfoNCE(Objective):
         self.axis: Axis = "column" if axis == "column_as_released" else axis
         self.embedding_gradient = embedding_gradient
 
-    def forward(
-        self, posterior: Latent, prior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch
-    ) -> tuple[Losses, Metrics]:
+    def forward(self, posterior: Latent, prior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch) -> tuple[Losses, Metrics]:
         scores, log_weights, _ = self._contrast(posterior, embedding, batch)
         loss = contrastive.infonce_loss(scores, log_weights, self.axis)
         losses = {"infonce": rearrange(loss, "(b t) -> b t", b=batch.reward.shape[0])}

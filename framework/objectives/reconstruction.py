@@ -34,20 +34,13 @@ class Reconstruction(Objective):
         super().__init__(latent=latent, embedding_size=embedding_size, observation=observation)
         unknown = sorted(set(decoders) - set(observation))
         if unknown or not decoders:
-            raise UserError(
-                f"Reconstruction.decoders names {unknown or 'nothing'}; the observations are {sorted(observation)}."
-            )
+            raise UserError(f"Reconstruction.decoders names {unknown or 'nothing'}; the observations are {sorted(observation)}.")
         self.images = [name for name in decoders if is_image(observation[name])]
         self.decoders = nn.ModuleDict(
-            {
-                name: decoder(feature_size=latent.feature_size, target=(name, observation[name]))
-                for name, decoder in decoders.items()
-            }
+            {name: decoder(feature_size=latent.feature_size, target=(name, observation[name])) for name, decoder in decoders.items()}
         )
 
-    def forward(
-        self, posterior: Latent, prior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch
-    ) -> tuple[Losses, Metrics]:
+    def forward(self, posterior: Latent, prior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch) -> tuple[Losses, Metrics]:
         costs = {name: cast(Head, decoder).loss(posterior.features, batch) for name, decoder in self.decoders.items()}
         metrics = {f"model/reconstruction_{name}": cost.detach().mean() for name, cost in costs.items()}
         return {"reconstruction": torch.stack(list(costs.values())).sum(dim=0)}, metrics

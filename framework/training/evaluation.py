@@ -69,9 +69,7 @@ def _play(*, agent: Agent, runtime: Runtime, vector: VectorEnvironment, episodes
             returns.append(float(total[index]))
             lengths.append(int(length[index]) * vector.action_repeat)
     images = [frame for frame in frames if frame is not None]
-    return Evaluated(
-        returns=returns[:episodes], lengths=lengths[:episodes], frames=np.stack(images) if images else None
-    )
+    return Evaluated(returns=returns[:episodes], lengths=lengths[:episodes], frames=np.stack(images) if images else None)
 
 
 def _frame(observation: dict[str, np.ndarray]) -> np.ndarray | None:

@@ -80,11 +80,15 @@ class Journal:
     def write(self, learner: Learner) -> None:
         """Send the means since the last time, and what only a look at a batch can say."""
         progress = learner.progress
-        values = mean_of(self._history) | self._times(learner) | {
-            "train/updates": progress.updates,
-            "train/episodes": progress.episodes,
-            "train/replay_steps": len(learner.replay),
-        }
+        values = (
+            mean_of(self._history)
+            | self._times(learner)
+            | {
+                "train/updates": progress.updates,
+                "train/episodes": progress.episodes,
+                "train/replay_steps": len(learner.replay),
+            }
+        )
         if self._history:
             learner.check(self._history[-1])
             values |= {name: float(value) for name, value in learner.diagnose().items()}
@@ -99,9 +103,7 @@ class Journal:
         """Run the evaluation episodes; a better mean than ever before makes the next checkpoint the best."""
         progress = learner.progress
         with self.stopwatch("evaluate"):
-            found = self.evaluation.run(
-                agent=learner.agent, runtime=learner.runtime, environment=self.environment, seed=learner.seed
-            )
+            found = self.evaluation.run(agent=learner.agent, runtime=learner.runtime, environment=self.environment, seed=learner.seed)
         progress.evaluated = progress.step
         self.latest = found
         self.tracker.metrics(

@@ -136,9 +136,7 @@ class Learner:
             "agent": self.agent.state_dict(),
             "optimizers": {name: optimizer.dump() for name, optimizer in self.agent.optimizers.items()},
             "actor": self.actor.dump(),
-            "environments": [
-                {"episode": record.episode, "actions": record.actions} for record in self.vector.record()
-            ],
+            "environments": [{"episode": record.episode, "actions": record.actions} for record in self.vector.record()],
             "progress": {
                 **vars(self.progress),
                 "totals": self.totals,
@@ -159,10 +157,7 @@ class Learner:
         self.generator.set_state(progress.pop("generator"))
         _load_random(self.random, progress.pop("random"))
         self.progress = Progress(**progress)
-        records = [
-            Record(episode=int(record["episode"]), actions=record["actions"].numpy())
-            for record in content["environments"]
-        ]
+        records = [Record(episode=int(record["episode"]), actions=record["actions"].numpy()) for record in content["environments"]]
         self.steps = self.vector.restore(records)
 
     def _count(self, steps: Steps) -> list[Finished]:

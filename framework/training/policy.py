@@ -51,8 +51,7 @@ class PolicyRecipe:
         action = self.action
         return Specs(
             observation={
-                name: specs.Array(tuple(spec["shape"]), np.dtype(spec["dtype"]), name=name)
-                for name, spec in self.observation.items()
+                name: specs.Array(tuple(spec["shape"]), np.dtype(spec["dtype"]), name=name) for name, spec in self.observation.items()
             },
             action=specs.BoundedArray(
                 tuple(action["shape"]), np.dtype(action["dtype"]), action["minimum"], action["maximum"], name="action"

@@ -74,7 +74,9 @@ class Run:
         log_every: int = 1_000,
     ) -> None:
         if environments < 1 or log_every < 1 or seed < 0:
-            raise UserError(f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0.")
+            raise UserError(
+                f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
+            )
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
         self.environment, self._agent, self._replay = environment, agent, replay
         self.trainer: Trainer = trainer()
@@ -134,9 +136,7 @@ class Run:
             seed=derive(self.seed, REPLAY),
             folder=folder / "replay" if folder else None,
         )
-        return Learner(
-            agent=self.agent(vector.specs), runtime=self.runtime, vector=vector, replay=replay, seed=self.seed
-        )
+        return Learner(agent=self.agent(vector.specs), runtime=self.runtime, vector=vector, replay=replay, seed=self.seed)
 
     def _go(self, folder: Path, *, resumed: bool, checkpoint: str = "latest") -> Result:
         checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
@@ -255,8 +255,10 @@ def find_checkpoint(run: str, checkpoint: str = "best", folder: str | Path = "ru
 def resume(run: str, bindings: Sequence[str] = (), *, checkpoint: str = "latest", folder: str | Path = "runs") -> Result:
     """Go on with a run from its own folder; bindings may change it, as `Trainer.steps` to make it longer."""
     found = find_run(run, folder)
-    tracking = f"Tracking.folder={str(found.parent)!r}"
-    return compose(found / "resolved.gin", [tracking, *bindings]).resume(found, checkpoint)
+    run = compose(found / "resolved.gin", [f"Tracking.folder={str(found.parent)!r}", *bindings])
+    with (found / "overrides.txt").open("a", encoding="utf-8") as file:
+        file.writelines(f"{binding}  # from a resume\n" for binding in bindings)
+    return run.resume(found, checkpoint)
 
 
 def evaluate(
@@ -276,4 +278,3 @@ def evaluate(
 def load_policy(run: str | Path, *, checkpoint: str = "best", folder: str | Path = "runs", device: str = "auto") -> Policy:
     """The policy of a run or of a checkpoint, ready for `reset()` and `act(observation)`."""
     return read_policy(find_checkpoint(str(run), checkpoint, folder), Runtime(device=device))
-

@@ -73,8 +73,8 @@ class Trainer:
         if self.steps < max(self.prefill, sequence):
             raise UserError(
                 f"Trainer.steps = {self.steps} end before the first update: the prefill takes {self.prefill} environment steps, and one "
-                f"sequence of Replay.length = {learner.replay.length} takes {sequence} in {learner.vector.count} environments with an action "
-                f"repeat of {learner.vector.action_repeat}; bind more Trainer.steps, or a smaller Trainer.prefill and Replay.length."
+                f"sequence of Replay.length = {learner.replay.length} takes {sequence} in {learner.vector.count} environments with an "
+                f"action repeat of {learner.vector.action_repeat}; bind more Trainer.steps, or a smaller Trainer.prefill and Replay.length."
             )
 
     def over(self, learner: Learner) -> bool:

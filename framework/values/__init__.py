@@ -1,7 +1,7 @@
 """Values: what a latent is worth to the policy. The contrastive scores are under `critics`."""
 
-from framework.values.base import Value
 from framework.registry import Registry
+from framework.values.base import Value
 
 registry = Registry("values", Value)
 register = registry.register

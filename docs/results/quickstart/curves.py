@@ -1,0 +1,94 @@
+"""Evaluation returns of the quickstart and its baselines: from run folders to `curves.csv`, `curves.png` and a table.
+
+python docs/results/quickstart/curves.py runs/quickstart-* ...     # reads run folders, then draws
+python docs/results/quickstart/curves.py                           # draws what curves.csv holds
+"""
+
+import csv
+import json
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).parent
+FIELDS = ("recipe", "seed", "minutes", "step", "updates", "return", "std", "episodes")
+NAMES = {
+    "quickstart": "InfoNCE (quickstart)",
+    "quickstart_reconstruction": "reconstruction",
+    "quickstart_reward_only": "reward only",
+}
+COLOURS = {"quickstart": "#1f6fb4", "quickstart_reconstruction": "#d9822b", "quickstart_reward_only": "#7a7a7a"}
+
+
+def read(folder: Path) -> list[dict[str, str]]:
+    """The evaluations of one run, each with the minutes of training that came before it."""
+    resolved = (folder / "resolved.gin").read_text()
+    seed = re.search(r"^Run\.seed = (\d+)", resolved, re.MULTILINE)
+    recipe = re.sub(r"-\d{8}-\d{6}-.*$", "", json.loads((folder / "run.json").read_text())["name"])
+    minutes, updates, rows = 0.0, 0.0, []
+    for line in (folder / "metrics.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        values = record.get("values", {}) if record["kind"] == "metrics" else {}
+        minutes, updates = values.get("time/minutes", minutes), values.get("train/updates", updates)
+        if "eval/return" in values:
+            row = (recipe, seed[1] if seed else "0", f"{minutes:.2f}", record["step"], int(updates))
+            row += (f"{values['eval/return']:.1f}", f"{values['eval/return_std']:.1f}", int(values["eval/episodes"]))
+            rows.append(dict(zip(FIELDS, map(str, row), strict=True)))
+    return rows
+
+
+def curves() -> dict[tuple[str, str], np.ndarray]:
+    """Minutes, return, step and updates of every run in `curves.csv`."""
+    found = defaultdict(list)
+    with (HERE / "curves.csv").open() as file:
+        for row in csv.DictReader(file):
+            found[row["recipe"], row["seed"]].append([float(row[key]) for key in ("minutes", "return", "step", "updates", "std")])
+    return {key: np.array(rows) for key, rows in found.items()}
+
+
+def draw(found: dict[tuple[str, str], np.ndarray]) -> None:
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for (recipe, seed), rows in sorted(found.items()):
+        label = NAMES[recipe] if seed == min(other for name, other in found if name == recipe) else None
+        axes.plot(rows[:, 0], rows[:, 1], color=COLOURS[recipe], label=label, alpha=0.85, linewidth=1.8, marker=".", markersize=5)
+    axes.axhline(700, color="#bbbbbb", linewidth=1, linestyle="--", zorder=0)
+    axes.set(xlabel="minutes of training, evaluations included", ylabel="evaluation return", ylim=(0, 900), xlim=(0, None))
+    axes.set_title("cartpole_swingup from 32 x 32 pixels on one CPU thread: one line a seed")
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="upper left")
+    figure.savefig(HERE / "curves.png", dpi=130)
+
+
+def table(found: dict[tuple[str, str], np.ndarray]) -> str:
+    lines = ["| recipe | seed | at 12 minutes | last | best | environment steps | updates |", "|---|---|---|---|---|---|---|"]
+    for (recipe, seed), rows in sorted(found.items()):
+        early = rows[rows[:, 0] <= 12]
+        first = f"{early[-1, 1]:.0f}" if len(early) else "-"
+        last, best = rows[-1], rows[rows[:, 1].argmax()]
+        ended = f"{last[1]:.0f} ± {last[4]:.0f} ({last[0]:.0f} min)"
+        cells = (NAMES[recipe], seed, first, ended, f"{best[1]:.0f}", f"{last[2]:,.0f}", f"{last[3]:,.0f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    folders = [Path(name) for name in sys.argv[1:]]
+    if folders:
+        with (HERE / "curves.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, FIELDS)
+            writer.writeheader()
+            writer.writerows(row for folder in folders for row in read(folder))
+    found = curves()
+    draw(found)
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -48,7 +48,9 @@ PLUGINS = load_plugins()
 
 
 def members(family: str) -> list[str]:
-    return registry_of(family).list()
+    """Without those that other tests registered for themselves."""
+    registry = registry_of(family)
+    return [name for name in registry.list() if registry.describe(name).builtin or registry.describe(name).module in PLUGINS]
 
 
 def factory(family: str, name: str, **settings: Any) -> Factory[Any]:

@@ -51,7 +51,7 @@ def test_its_training_trains(tmp_path: Path) -> None:
 
 def test_its_component_is_found_beside_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (source,) = [block for block in blocks("python") if block.startswith("# far_in_time.py")]
-    (recipe,) = [block for block in blocks("") if block.startswith("# far_in_time.gin")]
+    (recipe,) = [block for block in blocks("gin") if block.startswith("# far_in_time.gin")]
     (tmp_path / "far_in_time.py").write_text(source)
     (tmp_path / "far_in_time.gin").write_text(recipe)
     monkeypatch.chdir(tmp_path)

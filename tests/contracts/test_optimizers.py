@@ -60,3 +60,11 @@ def test_it_finds_a_minimum(make):
     for _ in range(600):
         optimizer.step([parameter.detach().clone() for parameter in parameters])
     assert all(parameter.abs().max() < 0.05 for parameter in parameters)
+
+
+def test_it_takes_a_gradient_in_any_memory_layout(make):
+    weight, gradient = normal(4, 3, 2, 2), normal(4, 3, 2, 2, seed=1)
+    one, two = nn.Parameter(weight.clone()), nn.Parameter(weight.clone())
+    make([one]).step([gradient])
+    make([two]).step([gradient.to(memory_format=torch.channels_last)])
+    assert torch.equal(one, two)

@@ -134,7 +134,7 @@ def test_ctrl_c_leaves_the_run_killed(folder: Path, client: Any) -> None:
     assert process.stdout is not None
     ready = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     run = client.get_run(read_run(Path(ready.split()[1])).run_id)
     assert (run.info.status, run.data.metrics["train/return"]) == ("KILLED", 1.0)
 

@@ -12,7 +12,7 @@ from framework.environments.counting import Counting
 
 @environments.register
 class Fragile(environments.Environment):
-    """Counts, and ends its process at step 4 of an episode while the file `fuse` is there, which it removes."""
+    """Counts, and ends its process from step 4 on while the file `fuse` is there, which it removes."""
 
     def __init__(self, *, seed: int, fuse: str) -> None:
         self.inner, self.fuse, self.count = Counting(seed=seed), Path(fuse), 0
@@ -25,7 +25,7 @@ class Fragile(environments.Environment):
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
         self.count += 1
-        if self.count == 4 and self.fuse.exists():
+        if self.count >= 4 and self.fuse.exists():
             self.fuse.unlink()
             os._exit(3)
         return self.inner.step(action)

@@ -255,10 +255,10 @@ def find_checkpoint(run: str, checkpoint: str = "best", folder: str | Path = "ru
 def resume(run: str, bindings: Sequence[str] = (), *, checkpoint: str = "latest", folder: str | Path = "runs") -> Result:
     """Go on with a run from its own folder; bindings may change it, as `Trainer.steps` to make it longer."""
     found = find_run(run, folder)
-    run = compose(found / "resolved.gin", [f"Tracking.folder={str(found.parent)!r}", *bindings])
+    resumed = compose(found / "resolved.gin", [f"Tracking.folder={str(found.parent)!r}", *bindings])
     with (found / "overrides.txt").open("a", encoding="utf-8") as file:
         file.writelines(f"{binding}  # from a resume\n" for binding in bindings)
-    return run.resume(found, checkpoint)
+    return resumed.resume(found, checkpoint)
 
 
 def evaluate(

@@ -145,7 +145,17 @@ class Agent(nn.Module):
         return self.behaviour.losses(imagination)
 
     def _gradients(self, name: str, objective: Tensor) -> Sequence[Tensor]:
-        return torch.autograd.grad(objective, self._group(name), retain_graph=name != self.behaviour.groups[-1])
+        parameters = self._group(name)
+        kept = name != self.behaviour.groups[-1]
+        found = torch.autograd.grad(objective, parameters, retain_graph=kept, allow_unused=True)
+        gradients = [gradient for gradient in found if gradient is not None]
+        if len(gradients) < len(parameters):
+            idle = {id(parameter) for parameter, gradient in zip(parameters, found, strict=True) if gradient is None}
+            names = [key for key, parameter in self.named_parameters() if id(parameter) in idle]
+            raise UserError(
+                f"No loss of the group '{name}' reaches {', '.join(names)}: use them in a loss, or freeze them with requires_grad_(False)."
+            )
+        return gradients
 
     def _group(self, name: str) -> list[nn.Parameter]:
         if name != "model":

@@ -64,7 +64,7 @@ class InfoNCE(Objective):
                 "contrastive/accuracy": contrastive.accuracy(scores, log_weights, self.axis),
                 "contrastive/positive_score": scores.diagonal().mean(),
                 "contrastive/negative_score": contrastive.negative_mean(scores, log_weights),
-                "contrastive/largest_score": scores.max(),
+                "contrastive/largest_score": contrastive.weighted(scores, log_weights).max(),
             }
         return losses, metrics
 

@@ -124,6 +124,16 @@ def test_a_frozen_part_stays_as_it_is():
     assert not any(name.startswith("world_model.encoder") for name in moved)
 
 
+def test_a_parameter_that_no_loss_reaches_is_named():
+    def idle(**given):
+        encoder = factory("encoders", "MLPEncoder")(**given)
+        encoder.register_parameter("forgotten", torch.nn.Parameter(torch.zeros(1)))
+        return encoder
+
+    with pytest.raises(UserError, match=r"'model' reaches world_model\.encoder\.forgotten"):
+        make("vectors", encoder=idle).update(batch("vectors"), seeded(7))
+
+
 def test_the_losses_are_those_that_have_scales():
     agent = make()
     metrics = agent.update(batch(), seeded(7))

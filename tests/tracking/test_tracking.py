@@ -23,9 +23,10 @@ from framework.tracking.sync import sync
 from framework.tracking.tracking import Tracking
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from framework.tracking.tracking import Tracking
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with Ctrl-C ignored
 tracking = Tracking(folder=sys.argv[1])
 run_folder = tracking.new_run_folder(recipe="quickstart", seed=int(sys.argv[2]))
 with tracking.start(run_folder=run_folder, total_steps=10, parameters={"seed": sys.argv[2]}, tags={}) as tracker:

@@ -24,6 +24,8 @@ NAMES = {
     "quickstart_reconstruction": "reconstruction",
     "quickstart_reward_only": "reward only",
 }
+RANDOM = 114
+"""The mean return of 40 episodes of uniform actions, standard deviation 55."""
 COLOURS = {"quickstart": "#1f6fb4", "quickstart_reconstruction": "#d9822b", "quickstart_reward_only": "#7a7a7a"}
 
 
@@ -54,16 +56,24 @@ def curves() -> dict[tuple[str, str], np.ndarray]:
 
 
 def draw(found: dict[tuple[str, str], np.ndarray]) -> None:
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    """Returns over minutes, which differ with what else the machine did, and over environment steps, which do not."""
+    figure, (left, right) = plt.subplots(ncols=2, figsize=(11, 4.4), sharey=True, layout="constrained")
     for (recipe, seed), rows in sorted(found.items()):
         label = NAMES[recipe] if seed == min(other for name, other in found if name == recipe) else None
-        axes.plot(rows[:, 0], rows[:, 1], color=COLOURS[recipe], label=label, alpha=0.85, linewidth=1.8, marker=".", markersize=5)
-    axes.axhline(700, color="#bbbbbb", linewidth=1, linestyle="--", zorder=0)
-    axes.set(xlabel="minutes of training, evaluations included", ylabel="evaluation return", ylim=(0, 900), xlim=(0, None))
-    axes.set_title("cartpole_swingup from 32 x 32 pixels on one CPU thread: one line a seed")
-    axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="upper left")
-    figure.savefig(HERE / "curves.png", dpi=130)
+        style = {"color": COLOURS[recipe], "alpha": 0.85, "linewidth": 1.8, "marker": ".", "markersize": 5}
+        left.plot(rows[:, 0], rows[:, 1], label=label, **style)
+        right.plot(rows[:, 2] / 1000, rows[:, 1], **style)
+    for axes in (left, right):
+        axes.axhline(700, color="#bbbbbb", linewidth=1, linestyle="--", zorder=0)
+        axes.axhline(RANDOM, color="#bbbbbb", linewidth=1, linestyle=":", zorder=0)
+        axes.grid(alpha=0.25)
+        axes.set_xlim(0, None)
+    left.text(0.4, RANDOM - 34, "random actions", color="#8a8a8a", fontsize=8)
+    left.set(xlabel="minutes of training, evaluations included", ylabel="evaluation return", ylim=(0, 850))
+    right.set(xlabel="thousand environment steps")
+    left.legend(frameon=False, loc="upper left")
+    figure.suptitle("cartpole_swingup from 32 x 32 pixels on one CPU thread: one line a seed")
+    figure.savefig(HERE / "curves.png", dpi=120)
 
 
 def table(found: dict[tuple[str, str], np.ndarray]) -> str:

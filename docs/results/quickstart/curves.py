@@ -68,7 +68,7 @@ def draw(found: dict[tuple[str, str], np.ndarray]) -> None:
         axes.axhline(RANDOM, color="#bbbbbb", linewidth=1, linestyle=":", zorder=0)
         axes.grid(alpha=0.25)
         axes.set_xlim(0, None)
-    left.text(0.4, RANDOM - 34, "random actions", color="#8a8a8a", fontsize=8)
+    left.text(23.5, RANDOM - 34, "random actions", color="#8a8a8a", fontsize=8)
     left.set(xlabel="minutes of training, evaluations included", ylabel="evaluation return", ylim=(0, 850))
     right.set(xlabel="thousand environment steps")
     left.legend(frameon=False, loc="upper left")

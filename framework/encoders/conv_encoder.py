@@ -23,7 +23,7 @@ class ConvEncoder(Encoder):
     *World Models* (Ha and Schmidhuber, 2018) and *Dream to Control*, Appendix A: kernel 4, stride 2, 32-64-128-256 channels,
     ReLU, so that 64 x 64 becomes 1,024 numbers. Fewer channels take smaller images: each layer leaves `(size - kernel) // 2 + 1`.
     `normalise = 'layer'` sends the embedding through a layer norm without parameters, which the paper does not have: scores against
-    it start at one scale, and a contrastive objective learns faster.
+    it start at one scale.
     """
 
     def __init__(

@@ -139,16 +139,24 @@ class Journal:
             self.write(learner)
         if evaluate and learner.progress.evaluated < learner.progress.step and learner.progress.updates:
             self.evaluate(learner)
+        self._settle()
         try:
             self.checkpoints.save(learner.progress.step, self._contents(learner), learner.replay.snapshot)
             self.checkpoints.wait()
         except UserError as error:
             raise UserError(f"{error} {_keep_elsewhere(self._contents(learner))}") from error
 
+    def _settle(self) -> None:
+        """Wait for the checkpoint being written; one that failed must not stand in the way of what comes after it."""
+        try:
+            self.checkpoints.wait()
+        except UserError as error:
+            log.warning("%s", error)
+
     def rescue(self, learner: Learner) -> None:
         """Checkpoint what was learned before an environment or a disk failed, if it can be."""
         if learner.steps is not None and learner.progress.step > self.checkpoints.step and self.checkpoint(learner):
-            self.checkpoints.wait()
+            self._settle()
 
     def diverged(self, error: Diverged, folder: Path) -> UserError:
         """Keep the batch on which numbers were lost, and say where the last good checkpoint is."""

@@ -30,7 +30,7 @@ class Runtime:
     ) -> None:
         self.device = _find(device)
         self.precision = precision
-        # Numbers too small to matter cost a CPU a tenth of its time.
+        # Arithmetic on numbers too small to matter is slow on a CPU.
         torch.set_flush_denormal(True)
         if threads is not None:
             if threads < 1:

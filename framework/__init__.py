@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from framework.training.pictures import picture
     from framework.training.run import Result, Run, compose, evaluate, find_checkpoint, find_run, load_policy, resume
 
 __version__ = "0.1.0"
@@ -22,10 +23,11 @@ _HOMES = {
     "find_checkpoint": "framework.training.run",
     "find_run": "framework.training.run",
     "load_policy": "framework.training.run",
+    "picture": "framework.training.pictures",
     "resume": "framework.training.run",
 }
 
-__all__ = ["Result", "Run", "compose", "evaluate", "find_checkpoint", "find_run", "load_policy", "resume"]
+__all__ = ["Result", "Run", "compose", "evaluate", "find_checkpoint", "find_run", "load_policy", "picture", "resume"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from framework.data import Batch, Factory, Latent, Losses, Metrics, Observation,
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
+from framework.functional.hashing import draw_seed
 from framework.heads.base import Head
 from framework.imagination import imagine
 from framework.objectives.base import Objective
@@ -79,16 +80,17 @@ class Agent(nn.Module):
 
     def update(self, batch: Batch, generator: torch.Generator) -> Metrics:
         """One gradient step of every group, on one batch; all losses are computed before any step is taken."""
-        known = self.world_model(batch, self._noise(batch, generator))
+        known = self.world_model(batch, self._noise(batch, generator), seed := draw_seed(generator))
         _same_names(known.losses, self.scales)
         total = torch.stack([self.scales[name] * loss.mean() for name, loss in known.losses.items()]).sum()
-        losses, metrics = self._dream(known.posterior, generator)
+        losses, metrics = self._dream(known.seen.posterior, generator)
         objectives = {"model": total} | {name: loss.mean() for name, loss in losses.items()}
         gradients = {name: self._gradients(name, objective) for name, objective in objectives.items()}
         for name, optimizer in self.optimizers.items():
             norms = optimizer.step(gradients[name])
             metrics |= {f"train/{name}_{key}": value for key, value in norms.items()}
         self.behaviour.follow()
+        self.world_model.follow(known.seen, seed)
         metrics |= known.metrics | {f"model/{name}_loss": loss.mean() for name, loss in known.losses.items()}
         metrics |= {f"train/{name}_loss": objective for name, objective in objectives.items()}
         return {name: value.detach() for name, value in metrics.items()}
@@ -115,10 +117,10 @@ class Agent(nn.Module):
 
     def diagnose(self, batch: Batch, generator: torch.Generator) -> Metrics:
         """Metrics too dear for every update."""
-        return self.world_model.diagnose(batch, self._noise(batch, generator))
+        return self.world_model.diagnose(batch, self._noise(batch, generator), draw_seed(generator))
 
     def pictures(self, batch: Batch, generator: torch.Generator) -> Pictures:
-        return self.world_model.pictures(batch, self._noise(batch, generator))
+        return self.world_model.pictures(batch, self._noise(batch, generator), draw_seed(generator))
 
     def parameter_count(self) -> Mapping[str, int]:
         """How many numbers each group trains."""

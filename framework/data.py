@@ -55,15 +55,27 @@ def is_image(spec: specs.Array) -> bool:
 
 @dataclass(frozen=True)
 class LatentSpec:
-    """The sizes that a dynamics declares: deterministic part `h`, stochastic part `z` (flattened), and the kind of `z`."""
+    """The sizes that a dynamics declares: deterministic part `h`, stochastic part `z` (flattened), and the kind of `z`.
+
+    A categorical `z` is `stochastic / classes` one-hot groups of `classes`, side by side.
+    """
 
     deterministic: int
     stochastic: int
     kind: LatentKind
+    classes: int | None = None
 
     @property
     def feature_size(self) -> int:
         return self.deterministic + self.stochastic
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Single steps drawn uniformly from the replay, independent of the sequences beside them."""
+
+    observation: Observation
+    episode: Int[Tensor, " X"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,8 @@ class Batch:
     is_terminal: Bool[Tensor, "B T"]
     episode: Int[Tensor, "B T"]
     """A number that two steps share only if they come from the same episode."""
+    draws: Draws | None = None
+    """What `Replay.extra` asked for."""
 
     def to(self, device: torch.device) -> "Batch":
         """Copy to a device, without waiting for the copy where memory is pinned."""
@@ -91,6 +105,11 @@ class Batch:
             is_first=move(self.is_first),
             is_terminal=move(self.is_terminal),
             episode=move(self.episode),
+            draws=self.draws
+            and Draws(
+                observation={name: move(value) for name, value in self.draws.observation.items()},
+                episode=move(self.draws.episode),
+            ),
         )
 
 
@@ -98,7 +117,7 @@ class Batch:
 class Latent:
     """The model's belief: `h`, a sample of `z`, and the statistics of the distribution that `z` was drawn from.
 
-    A Gaussian latent has statistics `mean` and `std`; a categorical one has `logits`.
+    A Gaussian latent has statistics `mean` and `std`; a categorical one has `logits`, flattened as `z` is.
     """
 
     deterministic: Float[Tensor, "*B D"]
@@ -118,8 +137,20 @@ class Latent:
             statistics={name: function(value) for name, value in self.statistics.items()},
         )
 
+    def where(self, chosen: Bool[Tensor, "N 1"], other: "Latent") -> "Latent":
+        """This latent where it is chosen, the other elsewhere."""
+        return Latent(
+            deterministic=self.deterministic.where(chosen, other.deterministic),
+            stochastic=self.stochastic.where(chosen, other.stochastic),
+            statistics={name: value.where(chosen, other.statistics[name]) for name, value in self.statistics.items()},
+        )
+
     def detach(self) -> "Latent":
         return self.map(Tensor.detach)
+
+    def before(self, time: int) -> "Latent":
+        """The first steps of `[B, T, ..]`."""
+        return self.map(lambda tensor: tensor[:, :time])
 
     def flatten(self) -> "Latent":
         """Turn `[B, T, ..]` into `[N, ..]`."""
@@ -157,6 +188,18 @@ class Origin:
             rank=torch.full((rows * times,), rank, device=device),
             rows=rows,
             times=times,
+        )
+
+    def followed_by(self, episode: Int[Tensor, " X"]) -> "Origin":
+        """Append steps from outside the batch: of known episodes (-1 where unknown), without a row or a time (-1)."""
+        nowhere = torch.full_like(episode, -1)
+        return Origin(
+            row=torch.cat([self.row, nowhere]),
+            time=torch.cat([self.time, nowhere]),
+            episode=torch.cat([self.episode, episode]),
+            rank=torch.cat([self.rank, torch.zeros_like(episode)]),
+            rows=self.rows,
+            times=self.times,
         )
 
 

@@ -38,6 +38,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "Contrastive scores f(s, o) of a latent and an observation; value functions are under `values`.",
         ),
         Family("negatives", "Negatives", "Negative-sampling strategies: which candidates an anchor is told apart from."),
+        Family("bounds", "Bound", "Bounds on the mutual information: what is made of the scores, and what trains the critic."),
         Family("heads", "Head", "Distributions predicted from the latent's features: reward, continuation, decoders."),
         Family(
             "values",

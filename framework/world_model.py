@@ -4,28 +4,33 @@ e_t = encoder(o_t)      posterior, prior = dynamics(e, a)      losses = divergen
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast, final
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Final, cast, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import Batch, Latent, Losses, Metrics, Observation, Pictures
+from framework.blocks import copy_parameters
+from framework.contrast import Drawn
+from framework.data import Batch, Draws, Latent, Losses, Metrics, Observation, Pictures
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
+from framework.functional.hashing import Seed, fork
 from framework.heads.base import Head
-from framework.objectives.base import Objective
+from framework.objectives.base import Filtered, Objective
+
+AUGMENTING: Final = 1
+"""What the encoder draws from the seed is not what the objectives draw."""
 
 
 @dataclass(frozen=True)
 class Understanding:
-    """What the world model made of a batch: its beliefs, and what they cost, `[B, T]` by name."""
+    """What the world model made of a batch, and what that costs, `[B, T]` by name."""
 
-    posterior: Latent
-    prior: Latent
-    embedding: Float[Tensor, "B T E"]
+    seen: Filtered
     losses: Losses
     metrics: Metrics
 
@@ -41,6 +46,8 @@ class WorldModel(nn.Module):
         self.encoder, self.dynamics = encoder, dynamics
         self.heads = nn.ModuleDict(heads)
         self.objectives = nn.ModuleList(objectives)
+        self.slow_rate = _slow_rate(objectives)
+        self.slow_encoder = None if self.slow_rate is None else deepcopy(encoder).requires_grad_(False)
 
     @property
     def each_head(self) -> dict[str, Head]:
@@ -50,34 +57,63 @@ class WorldModel(nn.Module):
     def each_objective(self) -> list[Objective]:
         return [cast(Objective, objective) for objective in self.objectives]
 
-    def observe(self, batch: Batch, noise: Float[Tensor, "B T Z"]) -> tuple[Latent, Latent, Tensor]:
+    def observe(self, batch: Batch, noise: Float[Tensor, "B T Z"]) -> Filtered:
         """Filter a batch: posterior, prior and embedding of every step."""
         embedding = self.encoder(batch.observation)
         start = self.dynamics.initial(batch.reward.shape[0])
         posterior, prior = self.dynamics.observe(embedding, batch.action, batch.is_first, start, noise)
-        return posterior, prior, embedding
+        slow = self.slow_encoder
+        return Filtered(
+            posterior=posterior,
+            prior=prior,
+            embedding=embedding,
+            batch=batch,
+            dynamics=self.dynamics,
+            slow_embedding=None if slow is None else slow(batch.observation),
+            drawn=None if batch.draws is None else self._drawn(batch.draws),
+        )
 
-    def forward(self, batch: Batch, noise: Float[Tensor, "B T Z"]) -> Understanding:
-        posterior, prior, embedding = self.observe(batch, noise)
-        losses, metrics = self.dynamics.divergence(posterior, prior)
-        losses |= {name: head.loss(posterior.features, batch) for name, head in self.each_head.items()}
+    def _drawn(self, draws: Draws) -> Drawn:
+        encoder = self.encoder if self.slow_encoder is None else self.slow_encoder
+        return Drawn(embedding=encoder(draws.observation), episode=draws.episode)
+
+    def forward(self, batch: Batch, noise: Float[Tensor, "B T Z"], seed: Seed) -> Understanding:
+        """Filter a batch and charge for it; objectives draw from the seed."""
+        shown = self.encoder.augment(batch.observation, fork(seed, AUGMENTING))
+        seen = self.observe(replace(batch, observation=shown), noise)
+        losses, metrics = self.dynamics.divergence(seen.posterior, seen.prior)
+        losses |= {name: head.loss(seen.posterior.features, batch) for name, head in self.each_head.items()}
         for objective in self.each_objective:
-            found, said = objective(posterior, prior, embedding, batch)
+            found, said = objective(seen, seed)
             losses |= found
             metrics |= said
-        return Understanding(posterior=posterior, prior=prior, embedding=embedding, losses=losses, metrics=metrics)
+        return Understanding(seen=seen, losses=losses, metrics=metrics)
+
+    def follow(self, seen: Filtered, seed: Seed) -> None:
+        """After an update: slow copies, queues and running means."""
+        if self.slow_encoder is not None and self.slow_rate is not None:
+            copy_parameters(source=self.encoder, target=self.slow_encoder, rate=self.slow_rate)
+        for objective in self.each_objective:
+            objective.follow(seen, seed)
 
     def step(self, latent: Latent, observation: Observation, action: Tensor, is_first: Tensor, noise: Tensor) -> Latent:
         """Filter one step of acting."""
         return self.dynamics.observe_step(latent, self.encoder(observation), action, is_first, noise)
 
     @torch.no_grad()
-    def diagnose(self, batch: Batch, noise: Float[Tensor, "B T Z"]) -> Metrics:
+    def diagnose(self, batch: Batch, noise: Float[Tensor, "B T Z"], seed: Seed) -> Metrics:
         """What the objectives read once per logging interval."""
-        posterior, _, embedding = self.observe(batch, noise)
-        return {name: value for objective in self.each_objective for name, value in objective.diagnose(posterior, embedding, batch).items()}
+        seen = self.observe(batch, noise)
+        return {name: value for objective in self.each_objective for name, value in objective.diagnose(seen, seed).items()}
 
     @torch.no_grad()
-    def pictures(self, batch: Batch, noise: Float[Tensor, "B T Z"]) -> Pictures:
-        posterior, _, embedding = self.observe(batch, noise)
-        return {name: value for objective in self.each_objective for name, value in objective.pictures(posterior, embedding, batch).items()}
+    def pictures(self, batch: Batch, noise: Float[Tensor, "B T Z"], seed: Seed) -> Pictures:
+        seen = self.observe(batch, noise)
+        return {name: value for objective in self.each_objective for name, value in objective.pictures(seen, seed).items()}
+
+
+def _slow_rate(objectives: Sequence[Objective]) -> float | None:
+    rates = {objective.slow_rate for objective in objectives} - {None}
+    if len(rates) > 1:
+        raise UserError(f"The objectives ask for slow encoders that follow at {sorted(map(str, rates))}; one encoder has one slow copy.")
+    return rates.pop() if rates else None

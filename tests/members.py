@@ -18,18 +18,30 @@ TARGETS = {"nothing": None, "pixels": ("pixels", PIXELS), "position": ("position
 
 SMALL: Mapping[str, Any] = {
     "activation": "tanh",
+    "attention_heads": 1,
     "base": 8,
+    "blocks": 2,
+    "candidates": 3,
     "channels": (4,),
+    "classes": 4,
+    "depth": 4,
+    "count": 3,
     "deterministic": 6,
     "free_nats": 0.0,
+    "groups": 3,
+    "hardest": 3,
     "hidden": 8,
     "kernels": (2, 6),
     "layers": 1,
+    "mixed": 3,
     "learning_rate": 1e-2,
+    "multipliers": (1, 2),
     "patch": 4,
     "size": 5,
     "stochastic": 4,
     "units": 8,
+    "warmup": 2,
+    "with_anchor": 2,
 }
 """What a setting of that name is in the tests, whichever component has it."""
 
@@ -59,10 +71,14 @@ def factory(family: str, name: str, **settings: Any) -> Factory[Any]:
     held = {
         "critic": lambda: factory("critics", "BilinearCritic"),
         "negatives": lambda: factory("negatives", "InBatch"),
+        "bound": lambda: factory("bounds", "InfoNCEBound"),
         "value": lambda: factory("values", "NormalValue"),
+        "encoder": lambda: factory("encoders", "ConvEncoder"),
         "encoders": lambda: {"pixels": factory("encoders", "ConvEncoder"), "*": factory("encoders", "MLPEncoder")},
         "decoders": lambda: {"pixels": factory("heads", "ImageHead"), "position": factory("heads", "VectorHead")},
     }
+    if family == "bounds":
+        held["of"] = lambda: factory("bounds", "InfoNCEBound")
     small = {key: value for key, value in SMALL.items() if key in wanted}
     bound = {key: make() for key, make in held.items() if key in wanted}
     return partial(registry_of(family).get(name), **(small | bound | settings))

@@ -131,7 +131,7 @@ def test_the_actor_filters_the_posterior_that_the_model_observes(vector, mode):
         steps = vector.step(action)
     batch = replay.windows(torch.arange(STREAMS) * STEPS)
     with torch.no_grad():
-        posterior, _, _ = agent.world_model.observe(batch, torch.stack(noises, dim=1))
+        posterior = agent.world_model.observe(batch, torch.stack(noises, dim=1)).posterior
     assert batch.is_first.sum() == STREAMS * 3
     for time, belief in enumerate(beliefs):
         assert torch.allclose(belief.features, posterior.features[:, time], atol=1e-5), time

@@ -8,11 +8,11 @@ import torch
 from dm_env import specs
 from torch import distributions as td
 
-from framework.data import Imagination, Origin
+from framework.data import Imagination
 from framework.errors import UserError
 from framework.registry import registry_of
 from tests.members import build, factory
-from tests.tiny import OBSERVATIONS, normal, observe, seeded
+from tests.tiny import OBSERVATIONS, contrast, normal, observe, origin, seed_of, seeded
 
 
 def reinforce(**settings):
@@ -82,9 +82,9 @@ def test_what_cannot_be_cut_is_refused():
 
 @pytest.mark.parametrize(("steps", "expected"), [(0, ["100100", "010010", "001001"]), (1, ["100110", "010111", "001011"])])
 def test_the_nearest_in_time_are_kept(steps, expected):
-    origin = Origin.of(torch.arange(2)[:, None].expand(2, 3))
-    weights = registry_of("negatives").get("NearestInTime")(steps=steps)(torch.zeros(6, 6), origin, origin)
-    assert ["".join(str(int(each)) for each in row == 0) for row in weights[:3]] == expected
+    given = contrast(torch.zeros(6, 6), origin(2, 3))
+    chosen = registry_of("negatives").get("NearestInTime")(steps=steps)(given, seed_of(0))
+    assert ["".join(str(int(each)) for each in row == 0) for row in chosen.log_weights[:3]] == expected
 
 
 def test_a_negative_distance_in_time_is_refused():

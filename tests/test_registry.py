@@ -53,7 +53,9 @@ def test_an_unknown_name_is_told_with_the_nearest_the_list_and_the_remedies() ->
         with pytest.raises(UserError) as error:
             ask("InBach")
         text = str(error.value)
-        assert "There is no component of `negatives` named 'InBach'; did you mean 'InBatch'? Valid are: CrossSequence, InBatch" in text
+        assert (
+            "There is no component of `negatives` named 'InBach'; did you mean 'InBatch'? Valid are: ActionNegatives, CrossSequence" in text
+        )
         assert "`import your_module` in the recipe, or `--import your_module`" in text
 
 

@@ -5,9 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from dm_env import specs
+from einops import rearrange
 from torch import Tensor
 
-from framework.data import Batch, Latent, LatentKind, LatentSpec, Specs
+from framework.contrast import Contrast, Drawn, Source
+from framework.critics.base import Critic, UnitCritic
+from framework.data import Batch, Latent, LatentKind, LatentSpec, Origin, Specs
+from framework.functional.hashing import draw_seed
+from framework.objectives.base import Filtered
+from framework.registry import registry_of
 
 PIXELS = specs.BoundedArray((8, 8, 3), np.uint8, 0, 255, name="pixels")
 POSITION = specs.Array((3,), np.float32, name="position")
@@ -29,6 +35,11 @@ def specs_of(kind: str) -> Specs:
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def seed_of(number: int) -> Tensor:
+    """What a strategy or an objective draws from."""
+    return draw_seed(seeded(number))
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -63,21 +74,59 @@ def batch(kind: str = "both", rows: int = ROWS, times: int = TIMES, seed: int = 
 
 
 def latent(*leading: int, spec: LatentSpec = LATENT, seed: int = 0) -> Latent:
-    """A random belief of either kind."""
-    stochastic = normal(*leading, spec.stochastic, seed=seed)
-    statistics = {
-        "gaussian": {"mean": stochastic + 0.1, "std": torch.ones_like(stochastic)},
-        "categorical": {"logits": stochastic},
-    }[spec.kind]
-    return Latent(
-        deterministic=normal(*leading, spec.deterministic, seed=seed + 1),
-        stochastic=stochastic,
-        statistics=statistics,
+    """A random belief of either kind; a categorical one is one-hot in each group."""
+    drawn = normal(*leading, spec.stochastic, seed=seed)
+    deterministic = normal(*leading, spec.deterministic, seed=seed + 1)
+    if spec.kind == "gaussian":
+        return Latent(deterministic=deterministic, stochastic=drawn, statistics={"mean": drawn + 0.1, "std": torch.ones_like(drawn)})
+    groups = rearrange(drawn, "... (s k) -> ... s k", k=spec.classes)
+    chosen = torch.nn.functional.one_hot(groups.argmax(dim=-1), spec.classes or -1).float()
+    return Latent(deterministic=deterministic, stochastic=rearrange(chosen, "... s k -> ... (s k)"), statistics={"logits": drawn})
+
+
+def candidates(critic: Critic, count: int, spec: LatentSpec = LATENT, embedding_size: int = 5, seed: int = 2) -> Tensor:
+    """What this critic scores a latent against."""
+    if critic.candidate == "stochastic":
+        return latent(count, spec=spec, seed=seed).stochastic
+    return normal(count, embedding_size, seed=seed)
+
+
+def filtered(posterior: Latent, prior: Latent, embedding: Tensor, data: Batch) -> Filtered:
+    """A batch as the world model would hand it to an objective, with a slow copy's embeddings and draws beside it."""
+    dynamics = registry_of("dynamics").get("GaussianRSSM")(embedding_size=embedding.shape[-1], action_size=2, deterministic=6, stochastic=4)
+    drawn = Drawn(embedding=normal(7, embedding.shape[-1], seed=11), episode=torch.arange(7) + 1000)
+    return Filtered(
+        posterior=posterior, prior=prior, embedding=embedding, batch=data, dynamics=dynamics, slow_embedding=embedding + 0.1, drawn=drawn
     )
 
 
+def origin(rows: int, times: int) -> Origin:
+    """Each row one episode."""
+    return Origin.of(torch.arange(rows)[:, None].expand(rows, times))
+
+
+def contrast(scores: Tensor, steps: Origin, critic: Critic | None = None, seed: int = 0) -> Contrast:
+    """All of a batch against itself; with a critic, its scores of random latents and embeddings, and all that adds candidates."""
+    if critic is None:
+        return Contrast.of(scores, steps)
+    size = steps.row.shape[0]
+    latents, embeddings = latent(size, seed=seed), normal(size, 5, seed=seed + 2)
+    source = Source(
+        latents=latents,
+        embeddings=embeddings,
+        score=critic,
+        score_pairs=critic.score_pairs,
+        units=critic.units if isinstance(critic, UnitCritic) else None,
+        drawn=Drawn(embedding=normal(7, 5, seed=seed + 3), episode=torch.arange(7) + 1000),
+        action=normal(size, 2, seed=seed + 4),
+        is_first=torch.zeros(size, dtype=torch.bool),
+        predict=lambda action: latents.map(lambda part: part + action.sum(dim=-1, keepdim=True)),
+    )
+    return Contrast.of(critic(latents, embeddings), steps, source)
+
+
 def latent_spec(kind: LatentKind) -> LatentSpec:
-    return LatentSpec(deterministic=6, stochastic=4, kind=kind)
+    return LatentSpec(deterministic=6, stochastic=4, kind=kind, classes={"gaussian": None, "categorical": 2}[kind])
 
 
 def requiring_gradient(belief: Latent) -> Latent:

@@ -25,7 +25,7 @@ def list_command(family: str | None, imports: tuple[str, ...], as_json: bool) ->
     dream list
     dream list critics
     """
-    _import(imports)
+    import_modules(imports)
     failed = [plugin for plugin in plugins() if plugin.error]
     families = [family] if family else list(FAMILIES)
     members = {name: components(name) for name in families}
@@ -57,7 +57,7 @@ def describe_command(component: str, imports: tuple[str, ...], as_json: bool) ->
     \b
     dream describe GaussianCritic
     """
-    _import(imports)
+    import_modules(imports)
     found = _find(component)
     recipes, holders = sorted(_recipes(found)), sorted(_holders(found))
     facts = {name: value for name, value in found.facts.items() if name != "derived"}
@@ -79,7 +79,7 @@ def describe_command(component: str, imports: tuple[str, ...], as_json: bool) ->
     )
 
 
-def _import(modules: Sequence[str]) -> None:
+def import_modules(modules: Sequence[str]) -> None:
     """Import a user's modules, as a recipe in the working directory would."""
     if not modules:
         return

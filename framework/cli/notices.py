@@ -26,6 +26,7 @@ def quieten() -> None:
     if not any(isinstance(handler, OneLine) for handler in root.handlers):
         root.addHandler(OneLine(logging.WARNING))
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler, which the laboratory reads memory from
     logging.captureWarnings(True)
     warnings.formatwarning = _sentence
     if not sys.warnoptions:

@@ -93,7 +93,7 @@ class _Fitting:
                 return self._accept(value, False, kind, report)
             return tuple(self.fit(each, one, report) for each, one in zip(value, kinds, strict=True))
         values = [self.fit(each, kinds[0], report) for each in value]
-        return tuple(values) if head in ("tuple", "Tuple") else values
+        return tuple(values) if head in ("tuple", "Tuple") or (head == "Sequence" and isinstance(value, tuple)) else values
 
     def _component(self, value: Any, wanted: ast.expr, kind: ast.expr, report: Report) -> Any:
         name = _last(wanted)

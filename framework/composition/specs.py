@@ -104,12 +104,26 @@ def critics_take_the_latent(plan: Plan) -> Iterator[Problem]:
                 yield Problem.at(holder.place_of(parameter), message)
 
 
+def draws_are_there(plan: Plan) -> Iterator[Problem]:
+    """A strategy that declares `needs_draws` has those of `Replay.extra`."""
+    without = [node for node in plan.nodes() if node.component.selector == "parts.Replay" and node.settings["extra"].value == 0]
+    for replay in without:
+        for holder, parameter, link in _held(plan.root) if plan.root else ():
+            if link.node.component.facts.get("needs_draws") and replay.sound("extra"):
+                message = (
+                    f"{link} needs draws of their own, and {replay.key}.extra = 0; "
+                    f"bind {replay.key}.extra = 256, or another {holder.key}.{parameter}."
+                )
+                yield Problem.at(holder.place_of(parameter), message)
+
+
 RULES: Final[tuple[Rule, ...]] = (
     every_loss_has_a_scale,
     imagination_has_a_reward,
     every_group_has_an_optimizer,
     densities_contrast_on_their_own_axis,
     critics_take_the_latent,
+    draws_are_there,
 )
 
 

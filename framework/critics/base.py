@@ -1,25 +1,34 @@
 """The contract of a critic: a contrastive score, never a value function."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Literal, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from framework.contrast import Units
 from framework.data import Latent, LatentKind, LatentSpec, Metrics
+from framework.errors import UserError
 
 
 class Critic(nn.Module, ABC):
     """Scores `f(s_i, o_j)` every latent against every candidate embedding, in float32 under any precision.
 
     `normalised_over` says over what a density critic sums to one: `latent` is right on the row axis alone, `observation` on the
-    column axis alone, None on both. `bounded` says whether scores stay in a range that does not grow in training.
+    column axis alone, None on both. `bounded` says whether scores stay in a range that does not grow in training. `anchor` names the
+    latent that it must be given, where only one makes sense; `candidate` what it scores against: embeddings of `embedding_size`, or
+    the stochastic parts of posteriors. `cost` is its work for N latents and M candidates, in words.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size")
     normalised_over: ClassVar[Literal["latent", "observation"] | None] = None
     bounded: ClassVar[bool] = False
+    anchor: ClassVar[Literal["posterior", "prior"] | None] = None
+    candidate: ClassVar[Literal["embedding", "stochastic"]] = "embedding"
+    cost: ClassVar[str]
     takes_latent: ClassVar[tuple[LatentKind, ...]] = ("gaussian", "categorical")
 
     @abstractmethod
@@ -28,12 +37,107 @@ class Critic(nn.Module, ABC):
 
     def forward(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
         with torch.autocast(embeddings.device.type, enabled=False):
-            return self.score(latents.map(Tensor.float), embeddings.float())
+            scores = self.score(latents.map(Tensor.float), embeddings.float())
+        _check_form(self, scores, (latents.stochastic.shape[0], embeddings.shape[0]))
+        return scores
 
     @abstractmethod
     def score(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
         """The scores, of float32 latents `[N, ..]` and float32 embeddings."""
 
+    def score_pairs(self, latents: Latent, embeddings: Float[Tensor, "N E"]) -> Float[Tensor, " N"]:
+        """The scores `f(s_i, o_i)` alone: by default as dear as all pairs."""
+        return self(latents, embeddings).diagonal()
+
+    def each_offset(self) -> Mapping[int, "Critic"]:
+        """Which critic scores a latent against the observation of how many steps later."""
+        return {0: self}
+
     def diagnose(self, embeddings: Float[Tensor, "M E"]) -> Metrics:
         """What only this critic can say of itself, read once per logging interval."""
         return {}
+
+
+class UnitCritic(Critic):
+    """A critic whose scores are `scale * <u(s_i), v(o_j)>` of unit vectors, so that candidates can be mixed between the vectors."""
+
+    bounded: ClassVar[bool] = True
+
+    @abstractmethod
+    def embed_latents(self, latents: Latent) -> Float[Tensor, "N S"]:
+        """A unit vector for each float32 latent."""
+
+    @abstractmethod
+    def embed_candidates(self, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "M S"]:
+        """A unit vector for each float32 embedding."""
+
+    @abstractmethod
+    def scale(self) -> Float[Tensor, ""]:
+        """One over the temperature."""
+
+    def score(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
+        return self.scale() * self.embed_latents(latents) @ self.embed_candidates(embeddings).T
+
+    def score_pairs(self, latents: Latent, embeddings: Float[Tensor, "N E"]) -> Float[Tensor, " N"]:
+        units = self.units(latents, embeddings)
+        return units.scale * (units.latents * units.candidates).sum(dim=-1)
+
+    @final
+    def units(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Units:
+        """The unit vectors of both sides and the scale, in float32 under any precision."""
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return Units(self.embed_latents(latents.map(Tensor.float)), self.embed_candidates(embeddings.float()), self.scale())
+
+
+def examine(critic: Critic, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
+    """Score once, and refuse what no bound can use: a wrong shape or precision, and numbers that are not finite.
+
+    It reads the scores, and so waits for the device: for rehearsals and the laboratory, not for every update.
+    """
+    with examined(critic):
+        scores: Tensor = critic(latents, embeddings)
+    return scores
+
+
+@contextmanager
+def examined(root: nn.Module) -> Iterator[None]:
+    """Within it, every critic of a module is examined whenever it scores."""
+    handles = [each.register_forward_hook(_check_finite) for each in root.modules() if isinstance(each, Critic)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def classes_of(critic: Critic, latent: LatentSpec) -> int:
+    """The size of each one-hot group, which a critic of categorical latents needs."""
+    if latent.classes is None or latent.stochastic % latent.classes:
+        raise UserError(
+            f"{type(critic).__name__} takes one-hot groups of equal size, and the dynamics declares a {latent.kind} latent of "
+            f"{latent.stochastic} numbers with classes = {latent.classes}; bind a categorical Agent.dynamics whose LatentSpec says them."
+        )
+    return latent.classes
+
+
+def _check_form(critic: Critic, scores: object, expected: tuple[int, int]) -> None:
+    """Shape and precision alone, which are known without reading the device."""
+    if isinstance(scores, Tensor) and scores.shape == expected and scores.dtype == torch.float32:
+        return
+    found = f"{scores.dtype} of shape {[*scores.shape]}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
+    raise UserError(
+        f"{type(critic).__name__}.score gives {found}, and must give torch.float32 of shape {[*expected]}: "
+        "one score for every latent (row) and every embedding (column), in float32."
+    )
+
+
+def _check_finite(critic: nn.Module, given: tuple[Any, ...], scores: Tensor) -> None:
+    latents, embeddings = given
+    if not bool(latents.features.isfinite().all() & embeddings.isfinite().all()):
+        return  # what is wrong came from elsewhere
+    wrong = int((~scores.isfinite()).sum())
+    if wrong:
+        raise UserError(
+            f"{type(critic).__name__}.score gives {wrong} of {scores.numel()} scores that are nan or infinite, from latents and embeddings "
+            "that are finite; every score must be a finite number: look for logarithms, roots and divisions at 0."
+        )

@@ -1,6 +1,6 @@
 """A bilinear score."""
 
-from typing import final
+from typing import ClassVar, final
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ class BilinearCritic(Critic):
 
     `W` starts in Glorot's symmetric range; the all-positive `rand(0, 1)` of CURL and its heirs ties every score to the latent's sum.
     """
+
+    cost: ClassVar[str] = "N F E + N M E: two products"
 
     def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size)

@@ -12,7 +12,7 @@ from framework.blocks import MLP, Activation
 from framework.critics.base import Critic
 from framework.data import Latent, LatentKind, LatentSpec, Metrics
 from framework.errors import UserError
-from framework.functional.distributions import HALF_LOG_TAU
+from framework.functional.densities import gaussian_scores
 
 
 @final
@@ -22,12 +22,14 @@ class GaussianCritic(Critic):
 
     `density = 'stochastic'` takes `x = z`, a head on the embedding alone: `log q(z | o)`. `density = 'feature'` takes `x = [z, h]`
     with a diagonal covariance, as the released code does: it counts twice what `z` and `h` share, and so is loose.
-    `sigma = softplus(.) + minimum_std`: the expanded square loses nats to cancellation where sigma is small, so latents and means
-    are centred first and the floor is 0.1; the released head has 1e-2.
+    `deviation = 'learned'` has `sigma(o) = softplus(.) + minimum_std`; `'fixed'` has `sigma = minimum_std` everywhere, as PI-SAC (1.0)
+    and TPC's static term (0.2) do. The expanded square loses nats to cancellation where sigma is small, so latents and means are
+    centred first and the floor is 0.1; the released head has 1e-2.
     """
 
     normalised_over: ClassVar[Literal["latent", "observation"] | None] = "latent"
     takes_latent: ClassVar[tuple[LatentKind, ...]] = ("gaussian",)
+    cost: ClassVar[str] = "one perceptron on M embeddings, and 2 N M D: two products"
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class GaussianCritic(Critic):
         latent: LatentSpec,
         embedding_size: int,
         density: Literal["stochastic", "feature"] = "stochastic",
+        deviation: Literal["learned", "fixed"] = "learned",
         layers: int = 3,
         units: int = 400,
         activation: Activation = "elu",
@@ -43,27 +46,22 @@ class GaussianCritic(Critic):
         super().__init__(latent=latent, embedding_size=embedding_size)
         if minimum_std <= 0:
             raise UserError(f"GaussianCritic.minimum_std = {minimum_std} must be positive, or the density has no bound.")
-        self.density, self.minimum_std = density, minimum_std
+        self.density, self.deviation, self.minimum_std = density, deviation, minimum_std
         size = latent.stochastic if density == "stochastic" else latent.feature_size
-        self.head = MLP(input_size=embedding_size, output_size=2 * size, layers=layers, units=units, activation=activation)
+        outputs = {"learned": 2 * size, "fixed": size}[deviation]
+        self.head = MLP(input_size=embedding_size, output_size=outputs, layers=layers, units=units, activation=activation)
 
     def score(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
         value = latents.stochastic if self.density == "stochastic" else latents.features
-        mean, std = self._statistics(embeddings)
-        centre = mean.detach().mean(dim=0)
-        return gaussian_scores(value - centre, mean - centre, std)
+        return gaussian_scores(value, *self._statistics(embeddings))
 
     @torch.no_grad()
     def diagnose(self, embeddings: Float[Tensor, "M E"]) -> Metrics:
         return {"contrastive/sigma_smallest": self._statistics(embeddings.float())[1].min()}
 
     def _statistics(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = self.head(embeddings).chunk(2, dim=-1)
+        found: Tensor = self.head(embeddings)
+        if self.deviation == "fixed":
+            return found, torch.full_like(found, self.minimum_std)
+        mean, std = found.chunk(2, dim=-1)
         return mean, F.softplus(std) + self.minimum_std
-
-
-def gaussian_scores(value: Float[Tensor, "N D"], mean: Float[Tensor, "M D"], std: Float[Tensor, "M D"]) -> Float[Tensor, "N M"]:
-    """`log N(value_i; mean_j, std_j^2)` for every pair, without the `[N, M, D]` tensor."""
-    precision = std.square().reciprocal()
-    square = value.square() @ precision.T - 2 * value @ (mean * precision).T + (mean.square() * precision).sum(dim=-1)
-    return -0.5 * square - std.log().sum(dim=-1) - value.shape[-1] * HALF_LOG_TAU

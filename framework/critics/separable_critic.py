@@ -1,6 +1,6 @@
 """A separable score."""
 
-from typing import final
+from typing import ClassVar, final
 
 from jaxtyping import Float
 from torch import Tensor
@@ -18,6 +18,8 @@ class SeparableCritic(Critic):
 
     *Contrastive Variational Reinforcement Learning* (Ma et al., 2020): two layers of 200 ELU units, dot product, no temperature.
     """
+
+    cost: ClassVar[str] = "two perceptrons, and N M size: one product"
 
     def __init__(
         self,

@@ -11,8 +11,8 @@ from framework import dynamics
 from framework.blocks import ACTIVATIONS, Activation, glorot, gru_cell
 from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
 from framework.dynamics.base import Dynamics, Prepared
-from framework.errors import UserError
-from framework.functional.divergence import FreeNats, gaussian_divergence, leave_free
+from framework.dynamics.charge import charge, check_balance
+from framework.functional.divergence import FreeNats, gaussian_divergence
 
 
 @final
@@ -48,8 +48,7 @@ class GaussianRSSM(Dynamics):
         balance: float | None = None,
     ) -> None:
         super().__init__(embedding_size=embedding_size, action_size=action_size)
-        if balance is not None and not 0 <= balance <= 1:
-            raise UserError(f"GaussianRSSM.balance = {balance} is no share: bind a number from 0 to 1, or None.")
+        check_balance("GaussianRSSM", balance)
         self.latent = LatentSpec(deterministic=deterministic, stochastic=stochastic, kind="gaussian")
         self.minimum_std, self.balance = minimum_std, balance
         self.free_nats, self.free_nats_on = free_nats, free_nats_on
@@ -98,18 +97,16 @@ class GaussianRSSM(Dynamics):
         return posterior, prior
 
     def divergence(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
-        plain = _divergence(posterior, prior)
-        charged = plain
-        if self.balance is not None:
-            to_prior = _divergence(posterior.detach(), prior)
-            to_posterior = _divergence(posterior, prior.detach())
-            charged = self.balance * to_prior + (1 - self.balance) * to_posterior
-        metrics = {
-            "model/divergence_nats": plain.mean(),
-            "model/prior_std": prior.statistics["std"].mean(),
-            "model/posterior_std": posterior.statistics["std"].mean(),
-        }
-        return {"divergence": leave_free(charged, self.free_nats, self.free_nats_on)}, metrics
+        losses, metrics = charge(
+            posterior,
+            prior,
+            divergence=between_gaussians,
+            balance=self.balance,
+            free_nats=self.free_nats,
+            free_nats_on=self.free_nats_on,
+        )
+        spread = {"model/prior_std": prior.statistics["std"].mean(), "model/posterior_std": posterior.statistics["std"].mean()}
+        return losses, metrics | spread
 
     def _advance(self, stochastic: Tensor, deterministic: Tensor, from_action: Tensor) -> Tensor:
         hidden = self.activation(self.from_latent(stochastic) + from_action)
@@ -124,5 +121,6 @@ class GaussianRSSM(Dynamics):
         return Latent(deterministic=deterministic, stochastic=mean + std * noise, statistics={"mean": mean, "std": std})
 
 
-def _divergence(posterior: Latent, prior: Latent) -> Tensor:
+def between_gaussians(posterior: Latent, prior: Latent) -> Tensor:
+    """The divergence of two Gaussian latents, in nats."""
     return gaussian_divergence(posterior.statistics["mean"], posterior.statistics["std"], prior.statistics["mean"], prior.statistics["std"])

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dm_env import specs
-from jaxtyping import Float
+from einops import rearrange
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from framework.data import Observation
+from framework.data import Observation, is_image
+from framework.errors import UserError
+from framework.functional.hashing import Seed
 
 
 class Encoder(nn.Module, ABC):
@@ -26,3 +29,24 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]: ...
+
+    def augment(self, observation: Observation, seed: Seed) -> Observation:
+        """What training shows the encoder in place of `[B, T, ..]` observations; acting sees them as they are."""
+        return observation
+
+
+def only_image(observation: Mapping[str, specs.Array], name: str) -> tuple[str, specs.Array]:
+    """The one image of an observation, for the encoder of that name, which takes nothing else."""
+    images = [each for each, spec in observation.items() if is_image(spec)]
+    if len(images) == 1 and len(observation) == 1:
+        return images[0], observation[images[0]]
+    shapes = ", ".join(f"{each} {spec.shape}" for each, spec in observation.items())
+    raise UserError(
+        f"{name} takes exactly one image [height, width, channel] and was given {shapes}; "
+        f"give each array its own encoder with MultiEncoder.encoders, or change what the environment observes."
+    )
+
+
+def scaled(image: UInt8[Tensor, "*B Y X C"]) -> Float[Tensor, "N C Y X"]:
+    """Pixels in [-0.5, 0.5], as one batch of images, channels first."""
+    return rearrange(image, "... y x c -> (...) c y x") / 255.0 - 0.5

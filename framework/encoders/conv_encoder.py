@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from typing import Literal, final
 
 from dm_env import specs
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import encoders
 from framework.blocks import ACTIVATIONS, Activation, glorot
-from framework.data import Observation, is_image
-from framework.encoders.base import Encoder
+from framework.data import Observation
+from framework.encoders.base import Encoder, only_image, scaled
 from framework.errors import UserError
 
 
@@ -36,7 +35,7 @@ class ConvEncoder(Encoder):
         normalise: Literal["none", "layer"] = "none",
     ) -> None:
         super().__init__(observation=observation)
-        self.name, spec = _only_image(observation)
+        self.name, spec = only_image(observation, "ConvEncoder")
         height, width, depth = spec.shape
         layers: list[nn.Module] = []
         for size in channels:
@@ -54,16 +53,4 @@ class ConvEncoder(Encoder):
 
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
         image = observation[self.name]
-        flat = rearrange(image, "... y x c -> (...) c y x") / 255.0 - 0.5
-        return self.norm(self.net(flat).reshape(*image.shape[:-3], self.embedding_size))
-
-
-def _only_image(observation: Mapping[str, specs.Array]) -> tuple[str, specs.Array]:
-    images = [name for name, spec in observation.items() if is_image(spec)]
-    if len(images) == 1 and len(observation) == 1:
-        return images[0], observation[images[0]]
-    shapes = ", ".join(f"{name} {spec.shape}" for name, spec in observation.items())
-    raise UserError(
-        f"ConvEncoder takes exactly one image [height, width, channel] and was given {shapes}; "
-        f"give each array its own encoder with MultiEncoder.encoders, or change what the environment observes."
-    )
+        return self.norm(self.net(scaled(image)).reshape(*image.shape[:-3], self.embedding_size))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from math import prod
-from typing import final
+from typing import Literal, final
 
 import torch
 from dm_env import specs
@@ -10,16 +10,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import encoders
-from framework.blocks import MLP, Activation
+from framework.blocks import MLP, Activation, Norm
 from framework.data import Observation, is_image
 from framework.encoders.base import Encoder
 from framework.errors import UserError
+from framework.functional.two_hot import symlog
 
 
 @final
 @encoders.register
 class MLPEncoder(Encoder):
-    """Joins every vector that it is given, in the order of their names, and sends them through a multilayer perceptron."""
+    """Joins every vector that it is given, in the order of their names, and sends them through a multilayer perceptron.
+
+    `squash = 'symlog'` takes `sign(x) log(1 + |x|)` of them first, as Dreamer V3 does with vectors of unknown scale.
+    """
 
     def __init__(
         self,
@@ -29,6 +33,8 @@ class MLPEncoder(Encoder):
         units: int = 400,
         size: int = 400,
         activation: Activation = "elu",
+        norm: Norm = "none",
+        squash: Literal["none", "symlog"] = "none",
     ) -> None:
         super().__init__(observation=observation)
         images = sorted(name for name, spec in observation.items() if is_image(spec))
@@ -41,11 +47,13 @@ class MLPEncoder(Encoder):
         self.axes = {name: len(observation[name].shape) for name in self.names}
         self.embedding_size = size
         width = sum(prod(spec.shape) for spec in observation.values())
-        self.net = MLP(input_size=width, output_size=size, layers=layers, units=units, activation=activation)
+        self.net = MLP(input_size=width, output_size=size, layers=layers, units=units, activation=activation, norm=norm)
+        self.squash = squash
 
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
         parts = []
         for name in self.names:
             value, axes = observation[name].float(), self.axes[name]
             parts.append(value.flatten(start_dim=-axes) if axes else value.unsqueeze(-1))
-        return self.net(torch.cat(parts, dim=-1))
+        joined = torch.cat(parts, dim=-1)
+        return self.net(symlog(joined) if self.squash == "symlog" else joined)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import final
+from typing import cast, final
 
 import torch
 from dm_env import specs
@@ -13,6 +13,7 @@ from framework import encoders
 from framework.data import Factory, Observation
 from framework.encoders.base import Encoder
 from framework.errors import UserError
+from framework.functional.hashing import Seed, fork
 
 
 @final
@@ -35,6 +36,12 @@ class MultiEncoder(Encoder):
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
         parts = [part({name: observation[name] for name in names}) for part, names in zip(self.parts, self.names, strict=True)]
         return torch.cat(parts, dim=-1)
+
+    def augment(self, observation: Observation, seed: Seed) -> Observation:
+        shown = dict(observation)
+        for number, (part, names) in enumerate(zip(self.parts, self.names, strict=True)):
+            shown |= cast(Encoder, part).augment({name: observation[name] for name in names}, fork(seed, number))
+        return shown
 
 
 def _share_out(*, names: list[str], patterns: list[str]) -> dict[str, list[str]]:

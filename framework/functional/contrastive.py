@@ -1,19 +1,17 @@
-"""Contrastive bounds over a matrix of scores, and what the matrix says of itself.
+"""The InfoNCE bound over a matrix of scores, and what the matrix says of itself.
 
     loss_i     = -f(s_i, o_i) + log sum_j exp(f(s_i, o_j) + w_ij)
-    estimate_i = log K_i - loss_i,    K_i = sum_j exp(w_ij)        in nats, at most log K_i
+    estimate_i = log K_i - loss_i,    K_i: how many candidates i keeps        in nats; at most log K_i where w is a mask
 
 Anchors are rows, candidates are columns, and candidate `i` is the positive of anchor `i`; further columns are extra negatives.
 A log-weight `w` of 0 keeps a candidate, -inf leaves it out; the positive's is 0. van den Oord et al. (2018); Poole et al. (2019).
+Fixed latents and a sum over observations is Eq. 15 of the note, the row axis; the column axis is the same of the transposed matrix.
 """
 
-from typing import Literal
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Axis = Literal["row", "column", "symmetric"]
 Scores = Float[Tensor, "N M"]
 
 
@@ -23,56 +21,43 @@ def weighted(scores: Scores, log_weights: Scores) -> Scores:
     return scores.masked_fill(left_out, 0.0) + log_weights
 
 
-def row_loss(scores: Scores, log_weights: Scores) -> Float[Tensor, " N"]:
-    """Which observation belongs to this latent? Fixed `s_i`, sum over `o_j`: Eq. 15 of the note."""
+def positives(scores: Scores) -> Bool[Tensor, "N M"]:
+    """Where anchor and candidate belong together: the diagonal."""
+    return torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
+
+
+def infonce_loss(scores: Scores, log_weights: Scores) -> Float[Tensor, " N"]:
+    """Which candidate belongs to this anchor?"""
     return torch.logsumexp(weighted(scores, log_weights), dim=1) - scores.diagonal()
 
 
-def column_loss(scores: Scores, log_weights: Scores) -> Float[Tensor, " N"]:
-    """Which latent belongs to this observation? Fixed `o_j`, sum over `s_i`: what the released code computes."""
-    size = scores.shape[0]
-    square = weighted(scores, log_weights)[:, :size]
-    return torch.logsumexp(square, dim=0) - scores.diagonal()
+def log_candidates(log_weights: Scores) -> Float[Tensor, " N"]:
+    """`log K_i`, in nats, of the candidates that have any weight."""
+    return log_weights.isfinite().sum(dim=1).to(log_weights.dtype).log()
 
 
-def infonce_loss(scores: Scores, log_weights: Scores, axis: Axis) -> Float[Tensor, " N"]:
-    """The loss of each anchor along one axis, or the mean of both."""
-    if axis == "row":
-        return row_loss(scores, log_weights)
-    if axis == "column":
-        return column_loss(scores, log_weights)
-    return (row_loss(scores, log_weights) + column_loss(scores, log_weights)) / 2
+def infonce_estimate(scores: Scores, log_weights: Scores) -> Float[Tensor, " N"]:
+    """`log K_i - loss_i`: its mean bounds the mutual information from below where the weights are a fair selection."""
+    return log_candidates(log_weights) - infonce_loss(scores, log_weights)
 
 
-def log_candidates(log_weights: Scores, axis: Axis) -> Float[Tensor, " N"]:
-    """The ceiling `log K_i` of each anchor's estimate, in nats."""
-    size = log_weights.shape[0]
-    rows = torch.logsumexp(log_weights, dim=1)
-    columns = torch.logsumexp(log_weights[:, :size], dim=0)
-    return {"row": rows, "column": columns, "symmetric": (rows + columns) / 2}[axis]
-
-
-def accuracy(scores: Scores, log_weights: Scores, axis: Axis) -> Float[Tensor, ""]:
-    """How often the positive scores above every other candidate."""
-    candidates = weighted(scores, log_weights)
-    size = scores.shape[0]
-    target = torch.arange(size, device=scores.device)
-    rows = (candidates.argmax(dim=1) == target).float().mean()
-    columns = (candidates[:, :size].argmax(dim=0) == target).float().mean()
-    return {"row": rows, "column": columns, "symmetric": (rows + columns) / 2}[axis]
+def accuracy(scores: Scores, log_weights: Scores) -> Float[Tensor, ""]:
+    """How often the positive scores above every other candidate that is kept."""
+    positive = positives(scores)
+    others = scores.masked_fill(log_weights.isneginf() | positive, -torch.inf)
+    return (scores.diagonal() > others.amax(dim=1)).float().mean()
 
 
 def negative_mean(scores: Scores, log_weights: Scores) -> Float[Tensor, ""]:
     """The mean score of the candidates that are kept and are not the positive."""
-    kept = log_weights.isfinite() & ~torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
+    kept = log_weights.isfinite() & ~positives(scores)
     return scores.where(kept, 0.0).sum() / kept.sum().clamp(min=1)
 
 
 def share_on(scores: Scores, log_weights: Scores, own: Int[Tensor, " N"], theirs: Int[Tensor, " M"]) -> Float[Tensor, ""]:
     """The softmax mass on negatives of the anchor's own group (its sequence): the meter of false negatives, in [0, 1]."""
     mass = torch.softmax(weighted(scores, log_weights), dim=1)
-    positive = torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
-    same = (own[:, None] == theirs[None, :]) & ~positive
+    same = (own[:, None] == theirs[None, :]) & ~positives(scores)
     return (mass * same).sum(dim=1).mean()
 
 

@@ -2,12 +2,11 @@
 
 from typing import ClassVar, final
 
-from jaxtyping import Float
-from torch import Tensor
-
 from framework import negatives
-from framework.data import Origin
-from framework.negatives.base import Negatives, keep_only
+from framework.contrast import Contrast
+from framework.data import Factory
+from framework.functional.hashing import Seed
+from framework.negatives.base import Negatives
 
 
 @final
@@ -21,8 +20,8 @@ class CrossSequence(Negatives):
 
     is_lower_bound: ClassVar[bool] = False
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, of: Factory[Negatives] | None = None) -> None:
+        super().__init__(of=of)
 
-    def forward(self, scores: Float[Tensor, "N M"], anchors: Origin, candidates: Origin) -> Float[Tensor, "N M"]:
-        return keep_only(anchors.row[:, None] != candidates.row[None, :])
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        return contrast.keep(contrast.anchors.row[:, None] != contrast.candidates.row[None, :])

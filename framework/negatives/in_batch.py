@@ -2,12 +2,9 @@
 
 from typing import final
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from framework import negatives
-from framework.data import Origin
+from framework.contrast import Contrast
+from framework.functional.hashing import Seed
 from framework.negatives.base import Negatives
 
 
@@ -20,7 +17,7 @@ class InBatch(Negatives):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(of=None)
 
-    def forward(self, scores: Float[Tensor, "N M"], anchors: Origin, candidates: Origin) -> Float[Tensor, "N M"]:
-        return torch.zeros_like(scores)
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        return contrast

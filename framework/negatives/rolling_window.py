@@ -3,13 +3,15 @@
 from typing import final
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from framework import negatives
-from framework.data import Origin
+from framework.contrast import Contrast
+from framework.data import Factory
 from framework.errors import UserError
-from framework.negatives.base import Negatives, keep_only
+from framework.functional.hashing import Seed
+from framework.negatives.base import Negatives
 
 
 @final
@@ -18,19 +20,21 @@ class RollingWindow(Negatives):
     """Keeps the copies of the batch rolled by `-rows/2 .. rows/2 - 1` sequences and `-times/2 .. times/2 - 1` steps, around the edges.
 
     The contrastive head of the code released with Dreamer V1: 10 x 30 shifts, 300 candidates of which 30 come from the own sequence,
-    itself included. A window wider than the batch takes every row, or every step, once.
+    itself included. A window wider than the batch takes every row, or every step, once. What comes from outside the batch has no place
+    in it, and is left out.
     """
 
-    def __init__(self, *, rows: int = 10, times: int = 30) -> None:
-        super().__init__()
+    def __init__(self, *, rows: int = 10, times: int = 30, of: Factory[Negatives] | None = None) -> None:
+        super().__init__(of=of)
         if rows < 1 or times < 1:
             raise UserError(f"RollingWindow.rows = {rows} and RollingWindow.times = {times} must both be at least 1.")
         self.rows, self.times = rows, times
 
-    def forward(self, scores: Float[Tensor, "N M"], anchors: Origin, candidates: Origin) -> Float[Tensor, "N M"]:
-        row = _within(candidates.row[None, :] - anchors.row[:, None], self.rows, anchors.rows)
-        time = _within(candidates.time[None, :] - anchors.time[:, None], self.times, anchors.times)
-        return keep_only(row & time)
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        anchors, candidates = contrast.anchors, contrast.candidates
+        row = _within(anchors.row[:, None] - candidates.row[None, :], self.rows, anchors.rows)
+        time = _within(anchors.time[:, None] - candidates.time[None, :], self.times, anchors.times)
+        return contrast.keep(row & time & (candidates.row >= 0)[None, :])
 
 
 def _within(shift: Int[Tensor, "N M"], window: int, size: int) -> Bool[Tensor, "N M"]:

@@ -2,12 +2,11 @@
 
 from typing import final
 
-from jaxtyping import Float
-from torch import Tensor
-
 from framework import negatives
-from framework.data import Origin
-from framework.negatives.base import Negatives, keep_only
+from framework.contrast import Contrast
+from framework.data import Factory
+from framework.functional.hashing import Seed
+from framework.negatives.base import Negatives
 
 
 @final
@@ -18,8 +17,8 @@ class SameTimestep(Negatives):
     No false negatives from slow dynamics, and no shortcut by the time of the episode where rows are aligned in it; the ceiling is log B.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, of: Factory[Negatives] | None = None) -> None:
+        super().__init__(of=of)
 
-    def forward(self, scores: Float[Tensor, "N M"], anchors: Origin, candidates: Origin) -> Float[Tensor, "N M"]:
-        return keep_only(anchors.time[:, None] == candidates.time[None, :])
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        return contrast.keep(contrast.anchors.time[:, None] == contrast.candidates.time[None, :])

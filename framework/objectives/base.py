@@ -1,14 +1,45 @@
-"""The contract of an objective."""
+"""The contract of an objective, and what it is given."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from dm_env import specs
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from framework.contrast import Drawn
 from framework.data import Batch, Latent, LatentSpec, Losses, Metrics, Pictures
+from framework.dynamics.base import Dynamics
+from framework.functional.hashing import Seed
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """A batch as the world model sees it.
+
+    `slow_embedding` is that of the encoder's slow copy, where an objective asked for one; `drawn` what `Replay.extra` gave.
+    """
+
+    posterior: Latent
+    prior: Latent
+    embedding: Float[Tensor, "B T E"]
+    batch: Batch
+    dynamics: Dynamics
+    slow_embedding: Float[Tensor, "B T E"] | None = None
+    drawn: Drawn | None = None
+
+    def predict(self, action: Float[Tensor, "B T A"]) -> Latent:
+        """The prior of every step, had these actions led to it: `p(s_t | s_{t-1}, a_{t-1})`, at its mean."""
+        rows, times = self.batch.reward.shape
+        starts = self.batch.is_first.index_fill(1, torch.zeros_like(self.batch.episode[0, :1]), True)
+        before = self.posterior.map(lambda part: part.roll(1, dims=1)).flatten()
+        before = self.dynamics.initial(rows * times).where(rearrange(starts, "b t -> (b t) 1"), before)
+        flat = rearrange(action * ~self.batch.is_first[..., None], "b t a -> (b t) a")
+        return self.dynamics.imagine_step(before, flat, torch.zeros_like(before.stochastic))
 
 
 class Objective(nn.Module, ABC):
@@ -22,12 +53,21 @@ class Objective(nn.Module, ABC):
         super().__init__()
 
     @abstractmethod
-    def forward(self, posterior: Latent, prior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch) -> tuple[Losses, Metrics]: ...
+    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]: ...
 
-    def diagnose(self, posterior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch) -> Metrics:
+    @property
+    def slow_rate(self) -> float | None:
+        """How fast the slow copy of the encoder, which this objective needs, follows; None where it needs none."""
+        return None
+
+    def follow(self, seen: Filtered, seed: Seed) -> None:
+        """Take in a batch whose update is done: queues, running means, slow copies."""
+        return
+
+    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
         """What is too dear for every update; read once per logging interval, without gradient."""
         return {}
 
-    def pictures(self, posterior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch) -> Pictures:
+    def pictures(self, seen: Filtered, seed: Seed) -> Pictures:
         """`uint8` pictures `[height, width, channel]` by name, on request."""
         return {}

@@ -6,14 +6,14 @@ from typing import ClassVar, cast, final
 import torch
 from dm_env import specs
 from einops import rearrange
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from framework import objectives
-from framework.data import Batch, Factory, Latent, LatentSpec, Losses, Metrics, Pictures, is_image
+from framework.data import Factory, LatentSpec, Losses, Metrics, Pictures, is_image
 from framework.errors import UserError
+from framework.functional.hashing import Seed
 from framework.heads.base import Head
-from framework.objectives.base import Objective
+from framework.objectives.base import Filtered, Objective
 
 
 @final
@@ -40,17 +40,17 @@ class Reconstruction(Objective):
             {name: decoder(feature_size=latent.feature_size, target=(name, observation[name])) for name, decoder in decoders.items()}
         )
 
-    def forward(self, posterior: Latent, prior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch) -> tuple[Losses, Metrics]:
-        costs = {name: cast(Head, decoder).loss(posterior.features, batch) for name, decoder in self.decoders.items()}
+    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+        costs = {name: cast(Head, decoder).loss(seen.posterior.features, seen.batch) for name, decoder in self.decoders.items()}
         metrics = {f"model/reconstruction_{name}": cost.detach().mean() for name, cost in costs.items()}
         return {"reconstruction": torch.stack(list(costs.values())).sum(dim=0)}, metrics
 
-    def pictures(self, posterior: Latent, embedding: Float[Tensor, "B T E"], batch: Batch) -> Pictures:
+    def pictures(self, seen: Filtered, seed: Seed) -> Pictures:
         """The first six sequences, the truth above what was decoded."""
-        features = posterior.features[:6]
+        features = seen.posterior.features[:6]
         found = {}
         for name in self.images:
             decoded = ((self.decoders[name](features).mean + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
-            pair = torch.stack([batch.observation[name][:6], decoded])
+            pair = torch.stack([seen.batch.observation[name][:6], decoded])
             found[f"reconstruction_{name}"] = rearrange(pair, "pair b t y x c -> (b pair y) (t x) c")
         return found

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from framework import optimizers
 from framework.data import Metrics
 from framework.errors import UserError
-from framework.optimizers.base import Optimizer
+from framework.optimizers.base import Optimizer, laid_out_as
 
 
 @final
@@ -32,7 +32,7 @@ class Adam(Optimizer):
 
     def step(self, gradients: Sequence[Tensor]) -> Metrics:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = _laid_out_as(parameter, gradient)
+            parameter.grad = laid_out_as(parameter, gradient)
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
@@ -44,10 +44,3 @@ class Adam(Optimizer):
 
     def load(self, content: Mapping[str, object]) -> None:
         self.inner.load_state_dict(dict(content))
-
-
-def _laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """The same gradient in the parameter's memory layout: on a CPU the fused step (torch 2.13) reads a channels-last one scrambled."""
-    if gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)

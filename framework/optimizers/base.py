@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from framework.data import Metrics
@@ -27,3 +28,15 @@ class Optimizer(ABC):
 
     @abstractmethod
     def load(self, content: Mapping[str, object]) -> None: ...
+
+
+def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The same gradient in the parameter's memory layout: on a CPU the fused step (torch 2.13) reads a channels-last one scrambled."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
+def warmed_up(learning_rate: float, warmup: int, step: int) -> float:
+    """The learning rate of a step, the first being 0: it rises linearly over the first `warmup` steps, and stays."""
+    return learning_rate * min(1.0, (step + 1) / warmup) if warmup else learning_rate

@@ -1,6 +1,7 @@
 """The replay: a ring of steps for each environment, and a sampler of sequences."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, final, runtime_checkable
 
@@ -10,7 +11,7 @@ from jaxtyping import Int
 from tensordict import TensorDict
 from torch import Tensor
 
-from framework.data import Batch, Specs
+from framework.data import Batch, Draws, Specs
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import Chunks
@@ -47,6 +48,7 @@ class Replay:
     reset (`is_first`, no action). With every step an equally likely start, **every stored step is drawn exactly as often as any
     other**, the last of an episode, the newest and the oldest too. Streams grow together, so each is as likely as the next.
 
+    `extra` single steps, drawn uniformly and for themselves, come with each batch for those who want candidates that do not depend on it.
     Drawing takes the same time at any capacity. The same seed draws the same sequences from each kind of storage.
     """
 
@@ -58,6 +60,7 @@ class Replay:
         capacity: int,
         batch: int,
         length: int,
+        extra: int = 0,
         storage: Literal["memory", "memmap", "device"] = "memory",
         specs: Specs,
         streams: int,
@@ -66,7 +69,9 @@ class Replay:
         folder: Path | None = None,
     ) -> None:
         _check_sizes(capacity=capacity, batch=batch, length=length, streams=streams)
-        self.batch, self.length, self.streams = batch, length, streams
+        if extra < 0:
+            raise UserError(f"Replay.extra is {extra}; bind how many single steps to draw with each batch, or 0 for none.")
+        self.batch, self.length, self.streams, self.extra = batch, length, streams, extra
         self._rows = capacity // streams
         self._device = device
         self._ring = allocate(specs=specs, streams=streams, rows=self._rows, storage=storage, device=device, folder=folder)
@@ -106,7 +111,8 @@ class Replay:
                 f"Replay.length is {self.length}, but each of the {self.streams} environments has given {self._held} steps: "
                 f"prefill at least {self.length * self.streams} steps (action repeats not counted), or bind a smaller Replay.length."
             )
-        return self.windows(torch.randint(len(self), (self.batch,), generator=self._generator))
+        batch = self.windows(torch.randint(len(self), (self.batch,), generator=self._generator))
+        return replace(batch, draws=self._draw()) if self.extra else batch
 
     def windows(self, starts: Int[Tensor, " B"]) -> Batch:
         """The sequences that begin at the given stored steps, numbered stream by stream, from the oldest to the newest."""
@@ -116,6 +122,16 @@ class Replay:
         index = (stream[:, None] * self._rows + slot).flatten().to(self._ring.device)
         rows = self._flat.apply(lambda column: column.index_select(0, index), batch_size=index.shape)
         return self._batch(rows.reshape(age.shape), oldest=(age == 0).to(self._ring.device))
+
+    def reseed(self, seed: int) -> None:
+        """Draw from here on as this seed says."""
+        self._generator.manual_seed(seed)
+
+    def _draw(self) -> Draws:
+        drawn = torch.randint(len(self), (self.extra,), generator=self._generator)
+        slot = (self._added - self._held + drawn % self._held) % self._rows
+        rows = self._flat[((drawn // self._held) * self._rows + slot).to(self._ring.device)].to(self._device)
+        return Draws(observation=dict(rows["observation"].items()), episode=rows["episode"])
 
     def save(self, folder: Path) -> None:
         """Write what came since the last save, and the sampler, into a folder which may hold earlier saves of this replay.

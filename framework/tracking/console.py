@@ -20,6 +20,7 @@ FIELDS: Final = {
     "return": ("train/return", ".1f"),
     "evaluation": ("eval/return", ".1f"),
     "estimate": ("contrastive/estimate", ".2f"),
+    "estimate_no_bound": ("contrastive/estimate_no_bound", ".2f"),
     "ceiling": ("contrastive/ceiling", ".2f"),
     "accuracy": ("contrastive/accuracy", ".2f"),
 }

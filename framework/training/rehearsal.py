@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from framework.critics.base import examined
 from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.learner import Diverged, Learner
@@ -14,7 +15,7 @@ LENGTH: Final = 8
 def rehearse(run: Run) -> dict[str, float]:
     """Build the environment and the agent, collect some random steps, and take one update on a small batch. Writes nothing.
 
-    Returns the update's metrics. Raises `UserError` where parts do not fit, or a loss is no number.
+    Returns the update's metrics. Raises `UserError` where parts do not fit, or a score or a loss is no number.
     """
     with run.vector(1, mode="serial") as vector:
         replay = Replay(
@@ -25,7 +26,8 @@ def rehearse(run: Run) -> dict[str, float]:
         while learner.replay.steps < 2 * LENGTH:
             learner.collect(randomly=True)
         try:
-            metrics = learner.update()
+            with examined(learner.agent):
+                metrics = learner.update()
             learner.check(metrics)
         except Diverged as error:
             raise UserError(f"The first update gives what is no number: {error}; look at Agent.scales and the learning rates.") from error

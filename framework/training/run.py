@@ -4,18 +4,19 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, final
+from typing import ClassVar, cast, final
 
 import numpy as np
 
 from framework import composition
 from framework.agent import Agent
 from framework.composition import Composition
-from framework.data import Factory, Specs
+from framework.data import Factory, Pictures, Specs
 from framework.environments.base import Environment
 from framework.environments.vector import VectorEnvironment
 from framework.errors import UserError
 from framework.registry import parts
+from framework.replay.chunks import INDEX
 from framework.replay.replay import Replay
 from framework.tracking.base import Status, Tracker
 from framework.tracking.tracking import Tracking
@@ -24,7 +25,7 @@ from framework.training.checkpoints import Checkpoints
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.interrupt import Interrupt
 from framework.training.journal import Journal
-from framework.training.learner import Diverged, Learner, Progress
+from framework.training.learner import LOOKING, Diverged, Learner, Progress
 from framework.training.policy import Policy, PolicyRecipe, build_agent, export_policy, read_policy
 from framework.training.runtime import Runtime, derive
 from framework.training.trainer import Trainer
@@ -108,6 +109,26 @@ class Run:
             seed=self.seed if seed is None else seed,
             episodes=episodes,
         )
+
+    def pictures(self, checkpoint: Path, *, seed: int = 0, extra: int = 0) -> Pictures:
+        """What a checkpoint's agent shows of a batch that the seed draws from the checkpoint's own replay, by name.
+
+        `extra` is as `Replay.extra`, which holds where it is more: single steps drawn beside the batch.
+        """
+        if not (checkpoint / saved.REPLAY / INDEX).is_file():
+            raise UserError(f"The checkpoint {checkpoint} has no replay to draw images from; give another, as in --checkpoint latest.")
+        _, contents = saved.read(checkpoint)
+        shown = PolicyRecipe(**contents["policy"]).specs()
+        agent = self.agent(shown)
+        agent.load_state_dict(contents["agent"])
+        replay: Replay = self._replay(
+            specs=shown, streams=self.environments, device=self.runtime.device, seed=derive(seed, REPLAY), storage="memory"
+        )
+        replay.load(checkpoint / saved.REPLAY)
+        replay.reseed(derive(seed, REPLAY))
+        replay.extra = max(replay.extra, extra)
+        with self.runtime.autocast():
+            return agent.pictures(replay.sample(), self.runtime.generator(seed, LOOKING))
 
     def agent(self, shown: Specs | None = None) -> Agent:
         """A fresh agent, for the specs of the run's environment if none are given."""
@@ -229,8 +250,7 @@ def compose(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequen
     Raises `UserError` with every mistake of the recipe, each with its file and line.
     """
     composed = composition.load(recipe, bindings, imports=imports)
-    run: Run = composed.root(composed=composed)
-    return run
+    return cast(Run, composed.root(composed=composed))
 
 
 def find_run(run: str, folder: str | Path = "runs") -> Path:

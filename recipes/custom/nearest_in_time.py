@@ -2,13 +2,11 @@
 
 from typing import ClassVar, final
 
-from jaxtyping import Float
-from torch import Tensor
-
 from framework import negatives
-from framework.data import Origin
+from framework.contrast import Contrast
+from framework.data import Factory
 from framework.errors import UserError
-from framework.negatives.base import keep_only
+from framework.functional.hashing import Seed
 
 
 @final
@@ -22,12 +20,14 @@ class NearestInTime(negatives.Negatives):
 
     is_lower_bound: ClassVar[bool] = False
 
-    def __init__(self, *, steps: int = 4) -> None:
-        super().__init__()
+    def __init__(self, *, steps: int = 4, of: Factory[negatives.Negatives] | None = None) -> None:
+        super().__init__(of=of)
         if steps < 0:
             raise UserError(f"NearestInTime.steps = {steps} must not be negative; 0 keeps the anchor's own time step alone.")
         self.steps = steps
 
-    def forward(self, scores: Float[Tensor, "N M"], anchors: Origin, candidates: Origin) -> Float[Tensor, "N M"]:
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        anchors, candidates = contrast.anchors, contrast.candidates
         near = (anchors.time[:, None] - candidates.time[None, :]).abs() <= self.steps
-        return keep_only(near & (anchors.row[:, None] != candidates.row[None, :]))
+        other = (candidates.row >= 0) & (anchors.row[:, None] != candidates.row[None, :])
+        return contrast.keep(near & other)

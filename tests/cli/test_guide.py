@@ -24,5 +24,8 @@ def test_every_example_is_understood(example: str) -> None:
     _, name, *arguments = shlex.split(example)
     context = dream.make_context("dream", [name], resilient_parsing=True)
     command = dream.get_command(context, name)
+    if isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.get_command(context, name)
     assert isinstance(command, click.Command)
     assert command.make_context(name, arguments, parent=context).params

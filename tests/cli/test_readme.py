@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from framework.cli import dream
+from framework.cli.lab import lab_command
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SHORT = ["Trainer.steps=2000", "Trainer.prefill=1000", "Trainer.pretrain=1", "Trainer.train_ratio=1.0", "Evaluation.episodes=1"]
@@ -23,7 +24,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
-@pytest.mark.parametrize("command", [each for each in commands() if each[0] not in ("train", "check")], ids=" ".join)
+@pytest.mark.parametrize("command", [each for each in commands() if each[0] not in ("train", "check", "lab")], ids=" ".join)
 def test_a_command_of_the_readme_answers(command: list[str]) -> None:
     found = CliRunner().invoke(dream, command)
     assert found.exit_code == 0, found.output
@@ -31,7 +32,7 @@ def test_a_command_of_the_readme_answers(command: list[str]) -> None:
 
 
 def test_the_readme_has_the_commands_that_these_tests_look_for() -> None:
-    assert sorted({command[0] for command in commands()}) == ["check", "describe", "diff", "list", "show", "train"]
+    assert sorted({command[0] for command in commands()}) == ["check", "describe", "diff", "lab", "list", "show", "train"]
 
 
 def test_its_typo_is_named_with_the_nearest_name() -> None:
@@ -66,3 +67,9 @@ def test_its_python_runs(tmp_path: Path) -> None:
     names = {"image": np.zeros((32, 32, 3), np.uint8)}
     exec(source.replace('"Trainer.minutes=12.0"', shorter), names)
     assert names["action"].shape == (1,)
+
+
+def test_its_laboratory_has_every_measurement() -> None:
+    """Each is run in `tests/lab`; here it is known by its name."""
+    named = {command[1] for command in commands() if command[0] == "lab"}
+    assert named == {*lab_command.commands}

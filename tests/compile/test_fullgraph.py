@@ -7,11 +7,29 @@ import pytest
 import torch
 from torch import Tensor
 
-from framework.data import Imagination, Latent, Origin
+from framework.data import Imagination, Latent
 from framework.functional import contrastive
+from framework.functional.hashing import fork, uniform
 from framework.imagination import imagine
+from framework.registry import registry_of
 from tests.members import TARGETS, accepted_observations, accepted_targets, build, members
-from tests.tiny import LATENT, OBSERVATIONS, ROWS, TIMES, batch, latent, latent_spec, normal, observe, seeded
+from tests.tiny import (
+    LATENT,
+    OBSERVATIONS,
+    ROWS,
+    TIMES,
+    batch,
+    candidates,
+    contrast,
+    filtered,
+    latent,
+    latent_spec,
+    normal,
+    observe,
+    origin,
+    seed_of,
+    seeded,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -68,29 +86,37 @@ def test_a_dynamics(name):
 
 @pytest.mark.parametrize("name", members("critics"))
 def test_a_critic(name):
-    kind = build("critics", name, latent=LATENT, embedding_size=5).takes_latent[0]
-    critic = build("critics", name, latent=latent_spec(kind), embedding_size=5)
-    check(critic, latent(4, spec=latent_spec(kind)), normal(6, 5))
+    for kind in registry_of("critics").get(name).takes_latent:
+        spec = latent_spec(kind)
+        critic = build("critics", name, latent=spec, embedding_size=5)
+        check(critic, latent(4, spec=spec), candidates(critic, 6, spec))
 
 
 @pytest.mark.parametrize("name", members("negatives"))
-@pytest.mark.parametrize("axis", ["row", "column", "symmetric"])
-def test_a_strategy_and_the_bound_on_it(name, axis):
-    strategy = build("negatives", name)
-    origin = Origin.of(torch.arange(3)[:, None].expand(3, 4))
+def test_a_strategy_and_a_loss_on_it(name):
+    strategy, critic = build("negatives", name), build("critics", "CosineCritic", latent=LATENT, embedding_size=5)
+    strategy.allocate(5)
+    given = contrast(torch.zeros(12, 12), origin(3, 4), critic)
 
-    def loss(scores: Tensor) -> tuple[Tensor, Tensor]:
-        weights = strategy(scores, origin, origin)
-        return contrastive.infonce_loss(scores, weights, axis), contrastive.log_candidates(weights, axis)
+    def loss(seed: Tensor) -> tuple[Tensor, Tensor]:
+        chosen = strategy(given, seed)
+        return contrastive.infonce_loss(chosen.scores, chosen.log_weights), contrastive.log_candidates(chosen.log_weights)
 
-    check(loss, normal(12, 12))
+    check(loss, seed_of(0))
+
+
+@pytest.mark.parametrize("name", members("bounds"))
+def test_a_bound(name):
+    bound = build("bounds", name, latent=LATENT, embedding_size=5)
+    given = contrast(torch.zeros(12, 12), origin(3, 4), build("critics", "BilinearCritic", latent=LATENT, embedding_size=5))
+    check(lambda: (bound.loss(given), bound.estimate(given)))
 
 
 @pytest.mark.parametrize("name", members("objectives"))
 def test_an_objective(name):
     objective = build("objectives", name, latent=LATENT, embedding_size=5, observation=OBSERVATIONS["both"])
-    belief, embedding, data = latent(ROWS, TIMES), normal(ROWS, TIMES, 5), batch()
-    check(lambda: objective(belief, belief, embedding, data))
+    seen = filtered(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), normal(ROWS, TIMES, 5), batch())
+    check(lambda seed: objective(seen, seed), seed_of(0))
 
 
 @pytest.mark.parametrize("name", members("heads"))
@@ -133,3 +159,7 @@ def test_a_behaviour_in_imagination(name):
 
     check(behaviour.sample, start.features, action_noise[0])
     check(dream, start, noise, action_noise)
+
+
+def test_numbers_from_a_seed():
+    check(lambda seed: uniform(fork(seed, 2), 7, 3), seed_of(4))

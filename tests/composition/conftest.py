@@ -16,6 +16,7 @@ Agent.actor_critic = @actor_critics.DynamicsBackprop
 Agent.optimizers = {'model': @model/optimizers.Adam, 'actor': @actor/optimizers.Adam, 'value': @value/optimizers.Adam}
 DynamicsBackprop.value = @values.NormalValue
 InfoNCE.critic = @critics.GaussianCritic
+InfoNCE.bound = @bounds.InfoNCEBound
 InfoNCE.negatives = @negatives.RollingWindow
 RollingWindow.rows = 10
 model/Adam.learning_rate = 6e-4

@@ -8,8 +8,10 @@ import pytest
 
 from framework.composition import check
 from framework.composition.specs import RULES
+from tests.members import ROOT
 
 Write = Callable[[str, str], Path]
+QUICKSTART = ROOT / "recipes" / "quickstart.gin"
 LATENT_AND_OBSERVATION = """
 from framework import critics, dynamics
 from framework.critics.bilinear_critic import BilinearCritic
@@ -102,6 +104,14 @@ def test_a_wrong_axis_is_found_on_its_own_line(write: Write) -> None:
     assert (problem.file, problem.line) == ("recipe.gin", 3)
 
 
+def test_negatives_of_the_replay_have_their_draws() -> None:
+    recipe, bindings = QUICKSTART, ["InfoNCE.negatives = @UniformSubset", "UniformSubset.of = @negatives.ReplayNegatives"]
+    found = [str(problem) for problem in check(recipe, bindings)]
+    assert len(found) == 1, found
+    assert "@negatives.ReplayNegatives needs draws of their own, and Replay.extra = 0; bind Replay.extra = 256" in found[0]
+    assert check(recipe, [*bindings, "Replay.extra = 16"]) == []
+
+
 def test_every_rule_says_what_it_asks() -> None:
-    assert len(RULES) == 5
+    assert len(RULES) == 6
     assert all(rule.__doc__ for rule in RULES)

@@ -9,6 +9,7 @@ FAMILY_OF_FIXTURE = {
     "dynamics_name": "dynamics",
     "critic_name": "critics",
     "negatives_name": "negatives",
+    "bound_name": "bounds",
     "objective_name": "objectives",
     "head_name": "heads",
     "value_name": "values",

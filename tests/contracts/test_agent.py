@@ -11,6 +11,7 @@ from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.agent import Agent
 from framework.data import Imagination, Specs
 from framework.errors import UserError
+from framework.functional.hashing import draw_seed
 from framework.imagination import imagine
 from framework.optimizers.base import Optimizer
 from tests.members import agent_factory, factory, members
@@ -55,8 +56,8 @@ def recording(**changes) -> Agent:
 def losses_of(agent: Agent, data, generator):
     """The algorithm box, written once more."""
     dynamics, behaviour = agent.world_model.dynamics, agent.behaviour
-    known = agent.world_model(data, dynamics.draw_noise(ROWS, TIMES, generator=generator))
-    start = known.posterior.detach().flatten()
+    known = agent.world_model(data, dynamics.draw_noise(ROWS, TIMES, generator=generator), draw_seed(generator))
+    start = known.seen.posterior.detach().flatten()
     with torch.set_grad_enabled(behaviour.needs_dynamics_gradient):
         imagination = imagine(
             dynamics=dynamics,
@@ -153,7 +154,7 @@ def test_rollouts_start_from_detached_latents_of_the_batch(starts, count):
     agent = recording(actor_critic=behaviour, imagination_starts=starts)
     agent.update(batch(), seeded(7))
     noise = agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(7))
-    posterior, _, _ = agent.world_model.observe(batch(), noise)
+    posterior = agent.world_model.observe(batch(), noise).posterior
     rolled, known = agent.behaviour.seen.features, posterior.flatten().features
     assert rolled.shape[:2] == (count, agent.horizon + 1)
     distance = (rolled[:, :1] - known[None]).abs().amax(dim=-1)

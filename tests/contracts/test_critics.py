@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from framework.critics.base import examine
 from framework.data import LatentSpec
+from framework.registry import registry_of
 from tests.members import build
-from tests.tiny import latent, latent_spec, normal, requiring_gradient
+from tests.tiny import candidates, latent, latent_spec, normal, requiring_gradient
 
 EMBEDDING = 5
 
@@ -14,9 +16,9 @@ EMBEDDING = 5
 def built(critic_name):
     """The critic for each kind of latent that it takes, with latents and embeddings to score."""
     found = []
-    for kind in build("critics", critic_name, latent=latent_spec("gaussian"), embedding_size=EMBEDDING).takes_latent:
+    for kind in registry_of("critics").get(critic_name).takes_latent:
         critic = build("critics", critic_name, latent=latent_spec(kind), embedding_size=EMBEDDING)
-        found.append((critic, latent(4, spec=latent_spec(kind)), normal(6, EMBEDDING, seed=2)))
+        found.append((critic, latent(4, spec=latent_spec(kind)), candidates(critic, 6, latent_spec(kind), EMBEDDING)))
     assert found
     return found
 
@@ -55,42 +57,64 @@ def test_it_is_float32_under_bfloat16(built):
         assert torch.equal(under, exact)
 
 
-def test_it_is_normalised_over_what_it_says(critic_name, built):
+def over_all_values(critic_name):
+    """The critic for each kind of latent of one number or one group, with all values that this can take, and the size of a cell."""
+    for kind in registry_of("critics").get(critic_name).takes_latent:
+        values = {"gaussian": torch.linspace(-60, 60, 24_001)[:, None], "categorical": torch.eye(3)}[kind]
+        spec = LatentSpec(deterministic=6, stochastic=values.shape[1], kind=kind, classes={"gaussian": None, "categorical": 3}[kind])
+        cell = {"gaussian": 120 / 24_000, "categorical": 1.0}[kind]
+        yield build("critics", critic_name, latent=spec, embedding_size=EMBEDDING), spec, values, cell
+
+
+def test_it_is_normalised_over_what_it_says(critic_name):
     """Integrates `exp f` along one axis: a density gives one, whatever stands on the other side."""
-    critic, _, _ = built[0]
-    grid = torch.linspace(-60, 60, 24_001)[:, None]
-    if critic.normalised_over == "latent":
-        narrow = LatentSpec(deterministic=6, stochastic=1, kind="gaussian")
-        density = build("critics", critic_name, latent=narrow, embedding_size=EMBEDDING)
-        points = latent(len(grid), spec=narrow)
-        points.stochastic.copy_(grid)
-        total = density(points, normal(3, EMBEDDING)).exp().sum(dim=0)
-    elif critic.normalised_over == "observation":
-        density = build("critics", critic_name, latent=latent_spec("gaussian"), embedding_size=1)
-        total = density(latent(3), grid).exp().sum(dim=1)
-    else:
-        assert critic.normalised_over is None
-        return
-    assert torch.allclose(total * (grid[1] - grid[0]), torch.ones(3), atol=1e-2)
+    for critic, spec, values, cell in over_all_values(critic_name):
+        if critic.normalised_over == "latent":
+            points = latent(len(values), spec=spec)
+            points.stochastic.copy_(values)
+            total = critic(points, normal(3, EMBEDDING)).exp().sum(dim=0)
+        elif critic.normalised_over == "observation":
+            assert critic.candidate == "stochastic", "state here how all observations are run through"
+            total = critic(latent(3, spec=spec), values).exp().sum(dim=1)
+        else:
+            assert critic.normalised_over is None
+            continue
+        assert torch.allclose(total * cell, torch.ones(3), atol=1e-2)
 
 
 def test_it_is_bounded_if_it_says_so(built):
-    """Training may make its parameters a hundred times larger."""
+    """Training may make its parameters, and what the encoder gives, a hundred times larger."""
     for critic, latents, embeddings in built:
         before = critic(latents, embeddings).abs().max()
         with torch.no_grad():
-            torch._foreach_mul_(list(critic.parameters()), 100.0)
-        grown = critic(latents, embeddings).abs().max()
+            for parameter in critic.parameters():
+                parameter.mul_(100.0)
+        grown = critic(latents, 100.0 * embeddings).abs().max()
         assert bool(grown > 10 * before) != critic.bounded
 
 
 def test_everything_gets_gradient(built):
+    """Both sides of every pair, and every parameter, through one offset or another."""
     for critic, latents, embeddings in built:
         given, leaf = requiring_gradient(latents), embeddings.clone().requires_grad_()
         weight = normal(4, 6, seed=7)
-        total = (critic(given, leaf) * weight).sum()
-        gradients = torch.autograd.grad(total, [given.stochastic, leaf, *critic.parameters()])
-        assert all(gradient.abs().sum() > 0 for gradient in gradients)
+        total = sum((each(given, leaf) * weight).sum() for each in critic.each_offset().values())
+        belief = [given.stochastic, *given.statistics.values()]
+        parameters = list(critic.parameters())
+        found = torch.autograd.grad(total, [*belief, leaf, *parameters], allow_unused=True)
+        of_belief, others = found[: len(belief)], found[len(belief) :]
+        assert any(gradient is not None and (gradient.abs().sum(dim=-1) > 0).all() for gradient in of_belief)
+        assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in others)
+
+
+def test_it_says_what_it_costs(built):
+    for critic, _, _ in built:
+        assert critic.cost
+
+
+def test_it_passes_an_examination(built):
+    for critic, latents, embeddings in built:
+        assert torch.equal(examine(critic, latents, embeddings), critic(latents, embeddings))
 
 
 def test_what_it_says_of_itself_is_a_number(built):

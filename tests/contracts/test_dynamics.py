@@ -86,7 +86,7 @@ def test_without_a_reset_history_matters(dynamics, sequence):
     before, _ = dynamics.observe(**sequence)
     for name in ("embedding", "action", "noise"):
         changed = sequence[name].clone()
-        changed[:, 1] += 1.0
+        changed[:, 1] += (1.0 if name == "action" else 20.0) * normal(*changed[:, 1].shape, seed=8)
         after, _ = dynamics.observe(**(sequence | {name: changed}))
         assert not same(at(before, slice(None), -1), at(after, slice(None), -1)), name
 
@@ -109,8 +109,9 @@ def test_the_future_does_not_reach_the_past(dynamics, sequence):
 
 def test_no_row_sees_another(dynamics, sequence):
     before = dynamics.observe(**sequence)
-    for name in ("embedding", "action", "noise"):
+    for name in ("embedding", "action"):
         sequence[name][0] += 1.0
+    sequence["noise"][0] += 3 * normal(*sequence["noise"][0].shape, seed=8)
     after = dynamics.observe(**sequence)
     for one, other in zip(before, after, strict=True):
         assert same(at(one, slice(1, None)), at(other, slice(1, None)))
@@ -175,7 +176,7 @@ def test_what_is_seen_and_done_gets_gradient(dynamics, sequence):
     start = requiring_gradient(dynamics.initial(ROWS))
     posterior, _ = dynamics.observe(**sequence)
     imagined = dynamics.imagine_step(start, sequence["action"][:, 0], sequence["noise"][:, 0])
-    of_embedding, of_action = torch.autograd.grad(posterior.features[:, -1].sum(), leaves)
+    of_embedding, of_action = torch.autograd.grad((posterior.features[:, -1] * normal(dynamics.latent.feature_size)).sum(), leaves)
     assert (of_embedding.abs().sum(dim=-1) > 0).all()
     assert (of_action[:, 1:].abs().sum(dim=-1) > 0).all()
     assert (of_action[:, 0] == 0).all()

@@ -11,15 +11,16 @@ from tests.members import PLUGINS, ROOT, members
 
 AT_LEAST = {
     "environments": 2,
-    "encoders": 3,
-    "dynamics": 1,
-    "critics": 3,
-    "negatives": 5,
+    "encoders": 7,
+    "dynamics": 4,
+    "critics": 9,
+    "negatives": 18,
+    "bounds": 11,
     "objectives": 2,
-    "heads": 4,
-    "values": 1,
+    "heads": 5,
+    "values": 4,
     "actor_critics": 1,
-    "optimizers": 1,
+    "optimizers": 3,
 }
 CUSTOM = {"encoders": "PatchEncoder", "negatives": "NearestInTime", "actor_critics": "Reinforce"}
 

@@ -1,86 +1,187 @@
-"""What every negative-sampling strategy promises."""
+"""What every negative-sampling strategy promises, alone and around another."""
 
 import math
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import torch
 
-from framework.critics.gaussian_critic import gaussian_scores
+from framework.contrast import Contrast, Drawn, Units
 from framework.data import Origin
+from framework.errors import UserError
 from framework.functional import contrastive
-from tests.members import build
-from tests.tiny import normal, seeded
+from framework.functional.densities import gaussian_scores
+from tests.members import build, factory
+from tests.tiny import LATENT, contrast, normal, origin, seed_of, seeded
 
 SIZES = [(2, 2), (3, 5), (5, 2), (4, 8)]
+CRITIC, EMBEDDING = "CosineCritic", 5
+"""A critic of unit vectors, so that they can be mixed too."""
+
+
+def made(name: str, **settings):
+    strategy = build("negatives", name, **settings)
+    for each in strategy.each():
+        each.allocate(EMBEDDING)
+    return strategy
 
 
 @pytest.fixture
 def strategy(negatives_name):
-    return build("negatives", negatives_name)
+    return made(negatives_name)
 
 
-def origin(rows: int, times: int) -> Origin:
-    return Origin.of(torch.arange(rows)[:, None].expand(rows, times))
+@pytest.fixture
+def critic():
+    return build("critics", CRITIC, latent=LATENT, embedding_size=EMBEDDING)
 
 
-def weigh(strategy, rows: int, times: int, seed: int = 0) -> torch.Tensor:
-    steps = origin(rows, times)
-    return strategy(normal(rows * times, rows * times, seed=seed), steps, steps)
-
-
-@pytest.mark.parametrize(("rows", "times"), SIZES)
-def test_it_keeps_the_positive(strategy, rows, times):
-    weights = weigh(strategy, rows, times)
-    assert weights.shape == (rows * times, rows * times)
-    assert (weights.diagonal() == 0).all()
+def apply(strategy, critic, steps: Origin, seed: int = 0):
+    size = steps.row.shape[0]
+    return strategy(contrast(torch.zeros(size, size), steps, critic, seed=seed), seed_of(seed))
 
 
 @pytest.mark.parametrize(("rows", "times"), SIZES)
-def test_every_anchor_keeps_a_negative(strategy, rows, times):
-    weights = weigh(strategy, rows, times)
-    assert (weights.isfinite().sum(dim=1) >= 2).all()
-    assert (weights.isfinite().sum(dim=0) >= 2).all()
+def test_it_keeps_the_positive(strategy, critic, rows, times):
+    chosen = apply(strategy, critic, origin(rows, times))
+    assert chosen.scores.shape == chosen.log_weights.shape
+    assert chosen.scores.shape[0] == rows * times
+    assert chosen.scores.shape[1] == chosen.candidates.row.shape[0] >= rows * times
+    if strategy.keeps_positive:
+        assert (chosen.log_weights.diagonal() == 0).all()
 
 
 @pytest.mark.parametrize(("rows", "times"), SIZES)
-def test_a_weight_is_a_number_or_leaves_out(strategy, rows, times):
-    weights = weigh(strategy, rows, times)
+def test_the_positives_scores_are_the_critics(strategy, critic, rows, times):
+    """Along the diagonal; a strategy that tells actions apart may have another anchor there, and says so by adding candidates."""
+    given = contrast(torch.zeros(rows * times, rows * times), origin(rows, times), critic)
+    chosen = strategy(given, seed_of(0))
+    assert torch.equal(chosen.scores[:, : rows * times].diagonal(), given.scores.diagonal())
+    assert chosen.scores.isfinite().all()
+
+
+@pytest.mark.parametrize(("rows", "times"), SIZES)
+def test_every_anchor_keeps_a_negative(strategy, critic, rows, times):
+    chosen = apply(strategy, critic, origin(rows, times))
+    assert (chosen.negative.sum(dim=1) >= 1).all()
+
+
+@pytest.mark.parametrize(("rows", "times"), SIZES)
+def test_a_weight_is_a_float32_number_or_leaves_out(strategy, critic, rows, times):
+    weights = apply(strategy, critic, origin(rows, times)).log_weights
     assert weights.dtype == torch.float32
     assert (weights.isfinite() | weights.isneginf()).all()
 
 
-def test_one_sequence_or_one_step_is_no_crash(strategy):
-    for rows, times in ((1, 1), (1, 4), (4, 1)):
-        weights = weigh(strategy, rows, times)
-        loss = contrastive.row_loss(torch.zeros_like(weights), weights)
-        assert loss.isfinite().all()
+def test_one_sequence_or_one_step_is_no_crash(strategy, critic):
+    for rows, times in ((1, 4), (4, 1)):
+        chosen = apply(strategy, critic, origin(rows, times))
+        assert contrastive.infonce_loss(chosen.scores, chosen.log_weights).isfinite().all()
 
 
-def test_it_draws_nothing_at_random(strategy):
-    before = weigh(strategy, 3, 4)
+def test_a_lone_step_has_nothing_against_it_or_is_refused(strategy, critic):
+    with suppress(UserError):
+        chosen = apply(strategy, critic, origin(1, 1))
+        assert contrastive.infonce_loss(chosen.scores, chosen.log_weights).isfinite().all()
+
+
+def test_it_remembers_if_it_says_so(strategy, critic):
+    before = apply(strategy, critic, origin(3, 4))
+    strategy.remember(normal(4, EMBEDDING, seed=8), origin(2, 2))
+    after = apply(strategy, critic, origin(3, 4))
+    assert torch.equal(before.log_weights, after.log_weights) != strategy.remembers
+    assert strategy.remembers or not list(strategy.buffers())
+
+
+def test_it_draws_from_its_seed_alone(strategy, critic):
+    before = apply(strategy, critic, origin(3, 4))
     torch.manual_seed(99)
-    assert torch.equal(weigh(strategy, 3, 4), before)
+    after = apply(strategy, critic, origin(3, 4))
+    assert torch.equal(before.log_weights, after.log_weights)
+    assert torch.equal(before.scores, after.scores)
 
 
-@pytest.mark.parametrize("axis", ["row", "column", "symmetric"])
-def test_the_estimate_stays_below_its_ceiling(strategy, axis):
-    scores, weights = 3 * normal(12, 12, seed=5), weigh(strategy, 3, 4, seed=5)
-    ceiling = contrastive.log_candidates(weights, axis)
-    assert (ceiling > 0).all()
-    assert (ceiling - contrastive.infonce_loss(scores, weights, axis) <= ceiling + 1e-5).all()
+def test_it_says_the_same_under_bfloat16(strategy, critic):
+    exact = apply(strategy, critic, origin(3, 4))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under = apply(strategy, critic, origin(3, 4))
+    assert under.scores.dtype == under.log_weights.dtype == torch.float32
+    assert torch.allclose(under.scores, exact.scores, atol=1e-4)
+    assert torch.allclose(under.log_weights, exact.log_weights, atol=1e-4)
+
+
+def test_it_stays_on_the_device_of_the_contrast(strategy, critic):
+    """On one without numbers, which refuses to meet another."""
+    with torch.device("meta"):
+        steps, seed = Origin.of(torch.empty(3, 4, dtype=torch.long)), torch.empty((), dtype=torch.long)
+    given = contrast(torch.zeros(12, 12), origin(3, 4), critic)
+    source = replace(
+        given.source,
+        latents=given.source.latents.map(lambda part: part.to("meta")),
+        embeddings=given.source.embeddings.to("meta"),
+        score=critic.score,
+        score_pairs=lambda latents, embeddings: critic.score(latents, embeddings).diagonal(),
+        units=lambda latents, embeddings: Units(critic.embed_latents(latents), critic.embed_candidates(embeddings), critic.scale()),
+        drawn=Drawn(torch.empty(7, EMBEDDING, device="meta"), torch.empty(7, dtype=torch.long, device="meta")),
+        action=given.source.action.to("meta"),
+        is_first=given.source.is_first.to("meta"),
+        predict=lambda action: source.latents.map(lambda part: part + action.sum(dim=-1, keepdim=True)),
+    )
+    critic.to("meta")
+    chosen = strategy.to("meta")(Contrast.of(given.scores.to("meta"), steps, source), seed)
+    assert chosen.scores.device == chosen.log_weights.device == chosen.candidates.row.device == torch.device("meta")
+    strategy.remember(torch.empty(12, EMBEDDING, device="meta"), steps)
+
+
+def test_choosing_has_no_side_effect(strategy, critic):
+    before = {name: value.clone() for name, value in strategy.state_dict().items()}
+    apply(strategy, critic, origin(3, 4))
+    assert all(torch.equal(before[name], value) for name, value in strategy.state_dict().items())
+
+
+def test_around_another_it_leaves_out_what_that_left_out(negatives_name, critic):
+    if negatives_name == "InBatch":
+        return
+    wrapping = made(negatives_name, of=factory("negatives", "CrossSequence"))
+    chosen = apply(wrapping, critic, origin(3, 4))
+    own = (chosen.anchors.row[:, None] == chosen.candidates.row[None, :]) & ~chosen.positive
+    assert chosen.log_weights[own].isneginf().all()
+    assert [type(each).__name__ for each in wrapping.each()] == [negatives_name, "CrossSequence"]
+    assert not wrapping.bounds_below()
+
+
+def test_the_estimate_of_a_selection_stays_below_its_ceiling(strategy, critic):
+    chosen = apply(strategy, critic, origin(3, 4), seed=5)
+    if bool(((chosen.log_weights == 0) | chosen.log_weights.isneginf()).all()) and strategy.keeps_positive:
+        ceiling = contrastive.log_candidates(chosen.log_weights)
+        assert (ceiling > 0).all()
+        assert (contrastive.infonce_estimate(3 * chosen.scores, chosen.log_weights) <= ceiling + 1e-5).all()
 
 
 def test_a_lower_bound_stays_below_the_information(strategy):
     """With the exact critic, on sequences of independent steps; two sequences, where leaving out the own one shows most."""
+    if strategy.adds_candidates:
+        return
     information, size, rows, times = 4.0, 4, 2, 8
     rho = math.sqrt(1 - math.exp(-2 * information / size))
     steps, generator, found = origin(rows, times), seeded(3), []
-    for _ in range(60):
+    for number in range(60):
         x, noise = torch.randn(2, rows * times, size, generator=generator)
         y = rho * x + math.sqrt(1 - rho**2) * noise
         scores = gaussian_scores(x, rho * y, torch.full_like(x, math.sqrt(1 - rho**2)))
-        weights = strategy(scores, steps, steps)
-        found.append((contrastive.log_candidates(weights, "row") - contrastive.row_loss(scores, weights)).mean())
+        chosen = strategy(contrast(scores, steps), seed_of(number))
+        found.append(contrastive.infonce_estimate(chosen.scores, chosen.log_weights).mean())
     if strategy.is_lower_bound:
         assert torch.stack(found).mean() <= information
     assert torch.stack(found).mean() > 0.5
+
+
+def test_the_gradient_reaches_every_score_that_is_kept(strategy):
+    scores = normal(12, 12, seed=4).requires_grad_()
+    if strategy.adds_candidates:
+        return
+    chosen = strategy(contrast(scores, origin(3, 4)), seed_of(0))
+    (gradient,) = torch.autograd.grad(contrastive.infonce_loss(chosen.scores, chosen.log_weights).sum(), scores)
+    assert (gradient[chosen.negative] != 0).all()
+    assert (gradient[chosen.log_weights.isneginf() & ~chosen.positive] == 0).all()

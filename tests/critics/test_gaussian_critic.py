@@ -1,11 +1,14 @@
 """The Gaussian density by matrix products, against the naive tensor."""
 
+import math
+
 import pytest
 import torch
 from torch import distributions as td
 
-from framework.critics.gaussian_critic import GaussianCritic, gaussian_scores
+from framework.critics.gaussian_critic import GaussianCritic
 from framework.errors import UserError
+from framework.functional.densities import gaussian_scores
 from tests.tiny import LATENT, latent, normal
 
 
@@ -13,11 +16,19 @@ def naive(value, mean, std):
     return td.Normal(mean[None].double(), std[None].double()).log_prob(value[:, None].double()).sum(dim=-1)
 
 
-def error(size: int, sigma: float) -> float:
-    """The largest error in nats between pairs that match, where scores decide."""
-    mean, std = normal(64, size), torch.full((64, size), sigma)
-    value = mean + sigma * normal(64, size, seed=1)
-    return (gaussian_scores(value, mean, std) - naive(value, mean, std)).diagonal().abs().max().item()
+def plain(value, mean, std):
+    """The expanded square as it stands in several public codes: nothing centred."""
+    precision = std.square().reciprocal()
+    square = value.square() @ precision.T - 2 * value @ (mean * precision).T + (mean.square() * precision).sum(dim=-1)
+    return -0.5 * square - std.log().sum(dim=-1) - value.shape[-1] * 0.5 * math.log(2 * math.pi)
+
+
+def error(scores, size: int, sigma: float, offset: float = 0.0) -> float:
+    """The largest error in nats of the scores of pairs that belong together, where a softmax is decided."""
+    mean, std = offset + normal(256, size), torch.full((256, size), sigma)
+    value = mean + sigma * normal(256, size, seed=1)
+    exact = td.Normal(mean.double(), std.double()).log_prob(value.double()).sum(dim=-1)
+    return (scores(value, mean, std).diagonal() - exact).abs().max().item()
 
 
 @pytest.mark.parametrize("size", [1, 7, 30])
@@ -34,10 +45,16 @@ def test_its_gradient_equals_the_naive_one():
     assert all(torch.allclose(one, other, rtol=1e-3, atol=1e-3) for one, other in zip(expanded, direct, strict=True))
 
 
-def test_cancellation_costs_nats_at_a_small_sigma_and_not_at_the_floor():
-    assert error(size=230, sigma=0.01) > 0.3
-    assert error(size=230, sigma=0.1) < 0.05
-    assert error(size=30, sigma=0.1) < 0.01
+def test_the_plain_expansion_loses_nats_to_cancellation():
+    """At a small sigma, and at the floor where the latents lie away from zero."""
+    assert error(plain, size=230, sigma=0.01) > 1.0
+    assert error(plain, size=230, sigma=0.1, offset=10.0) > 0.5
+
+
+@pytest.mark.parametrize("offset", [0.0, 10.0])
+def test_centred_and_floored_it_is_exact_to_a_twentieth_of_a_nat(offset):
+    assert error(gaussian_scores, size=230, sigma=0.1, offset=offset) < 0.05
+    assert error(gaussian_scores, size=30, sigma=0.1, offset=offset) < 0.01
 
 
 @pytest.mark.parametrize(("density", "size"), [("stochastic", 4), ("feature", 10)])
@@ -73,3 +90,14 @@ def test_the_floor_holds_and_the_smallest_sigma_is_shown():
 def test_a_floor_of_zero_is_refused():
     with pytest.raises(UserError, match=r"GaussianCritic.minimum_std"):
         GaussianCritic(latent=LATENT, embedding_size=5, minimum_std=0.0)
+
+
+@pytest.mark.parametrize("density", ["stochastic", "feature"])
+def test_a_fixed_sigma_is_the_same_everywhere(density):
+    critic = GaussianCritic(latent=LATENT, embedding_size=5, density=density, deviation="fixed", minimum_std=0.5, layers=1, units=8)
+    latents, embeddings = latent(4), normal(6, 5, seed=2)
+    mean = critic.head(embeddings)
+    value = {"stochastic": latents.stochastic, "feature": latents.features}[density]
+    assert mean.shape[-1] == value.shape[-1]
+    assert torch.allclose(critic(latents, embeddings).double(), naive(value, mean, torch.full_like(mean, 0.5)), atol=1e-3)
+    assert critic.diagnose(embeddings)["contrastive/sigma_smallest"].item() == 0.5

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from framework.functional import contrastive
 from tests.tiny import normal, seeded
 
-AXES = ["row", "column", "symmetric"]
 FEW = settings(max_examples=20, deadline=None)
 
 
@@ -21,68 +20,58 @@ def mask(size: int, candidates: int, seed: int) -> torch.Tensor:
     return torch.zeros(size, candidates).masked_fill(~kept, -torch.inf)
 
 
-def naive(scores: torch.Tensor, weights: torch.Tensor, axis: str) -> list[float]:
+def naive(scores: torch.Tensor, weights: torch.Tensor) -> list[float]:
     size, candidates = scores.shape
-    if axis == "symmetric":
-        both = zip(naive(scores, weights, "row"), naive(scores, weights, "column"), strict=True)
-        return [(row + column) / 2 for row, column in both]
     losses = []
     for i in range(size):
-        total = 0.0
-        for j in range(candidates if axis == "row" else size):
-            anchor, candidate = (i, j) if axis == "row" else (j, i)
-            total += math.exp(scores[anchor, candidate] + weights[anchor, candidate])
+        total = sum(math.exp(scores[i, j] + weights[i, j]) for j in range(candidates))
         losses.append(math.log(total) - float(scores[i, i]))
     return losses
 
 
-@pytest.mark.parametrize("axis", AXES)
 @given(size=st.integers(1, 9))
 @FEW
-def test_uniform_scores_cost_log_n(axis, size):
-    loss = contrastive.infonce_loss(torch.full((size, size), 3.0), torch.zeros(size, size), axis)
+def test_uniform_scores_cost_log_n(size):
+    loss = contrastive.infonce_loss(torch.full((size, size), 3.0), torch.zeros(size, size))
     assert torch.allclose(loss, torch.full((size,), math.log(size)), atol=1e-6)
 
 
 def test_uniform_scores_cost_the_log_of_the_candidates_that_are_kept():
     weights = mask(6, 6, seed=0)
-    for axis, dim in (("row", 1), ("column", 0)):
-        counted = (weights == 0).sum(dim=dim)
-        assert torch.allclose(contrastive.infonce_loss(torch.zeros(6, 6), weights, axis), counted.log())
-        assert torch.allclose(contrastive.log_candidates(weights, axis), counted.log())
+    counted = (weights == 0).sum(dim=1)
+    assert torch.allclose(contrastive.infonce_loss(torch.zeros(6, 6), weights), counted.log())
+    assert torch.allclose(contrastive.log_candidates(weights), counted.log())
 
 
-def test_a_constant_of_each_row_changes_the_column_axis_alone():
+def test_a_constant_of_each_row_changes_nothing():
     scores, weights, constant = normal(5, 5), mask(5, 5, seed=1), normal(5, 1, seed=2)
-    assert torch.allclose(contrastive.row_loss(scores + constant, weights), contrastive.row_loss(scores, weights), atol=1e-5)
-    assert (contrastive.column_loss(scores + constant, weights) - contrastive.column_loss(scores, weights)).abs().max() > 0.1
+    before = contrastive.infonce_loss(scores, weights)
+    assert torch.allclose(contrastive.infonce_loss(scores + constant, weights), before, atol=1e-5)
 
 
-def test_a_constant_of_each_column_changes_the_row_axis_alone():
+def test_a_constant_of_each_column_changes_the_loss():
     scores, weights, constant = normal(5, 5), mask(5, 5, seed=1), normal(1, 5, seed=2)
-    assert torch.allclose(contrastive.column_loss(scores + constant, weights), contrastive.column_loss(scores, weights), atol=1e-5)
-    assert (contrastive.row_loss(scores + constant, weights) - contrastive.row_loss(scores, weights)).abs().max() > 0.1
+    before = contrastive.infonce_loss(scores, weights)
+    assert (contrastive.infonce_loss(scores + constant, weights) - before).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("axis", AXES)
 @given(size=st.integers(1, 8), extra=st.integers(0, 4), seed=st.integers(0, 1000), scale=st.sampled_from([0.1, 1.0, 30.0]))
 @FEW
-def test_the_estimate_never_exceeds_its_ceiling(axis, size, extra, seed, scale):
+def test_the_estimate_never_exceeds_its_ceiling(size, extra, seed, scale):
     scores, weights = scale * normal(size, size + extra, seed=seed), mask(size, size + extra, seed)
-    ceiling = contrastive.log_candidates(weights, axis)
-    estimate = ceiling - contrastive.infonce_loss(scores, weights, axis)
+    ceiling = contrastive.log_candidates(weights)
+    estimate = ceiling - contrastive.infonce_loss(scores, weights)
     assert (estimate <= ceiling + 1e-5).all()
 
 
-@pytest.mark.parametrize("axis", AXES)
 @pytest.mark.parametrize("nonsense", [torch.nan, torch.inf, -torch.inf, 1e30])
-def test_a_masked_candidate_changes_nothing(axis, nonsense):
+def test_a_masked_candidate_changes_nothing(nonsense):
     scores, weights = normal(6, 6), mask(6, 6, seed=3)
     spoilt = scores.masked_fill(weights.isneginf(), nonsense)
     results = []
     for each in (scores, spoilt):
         leaf = each.clone().requires_grad_()
-        loss = contrastive.infonce_loss(leaf, weights, axis)
+        loss = contrastive.infonce_loss(leaf, weights)
         results.append((loss.detach(), *torch.autograd.grad(loss.sum(), leaf)))
     (clean_loss, clean_gradient), (loss, gradient) = results
     assert weights.isneginf().sum() > 5
@@ -91,39 +80,34 @@ def test_a_masked_candidate_changes_nothing(axis, nonsense):
     assert (gradient[weights.isneginf()] == 0).all()
 
 
-@pytest.mark.parametrize("axis", AXES)
-def test_permuting_anchors_with_their_candidates_permutes_the_losses(axis):
+def test_permuting_anchors_with_their_candidates_permutes_the_losses():
     scores, weights = normal(7, 7), mask(7, 7, seed=4)
     order = torch.randperm(7, generator=seeded(5))
-    moved = contrastive.infonce_loss(scores[order][:, order], weights[order][:, order], axis)
-    assert torch.allclose(moved, contrastive.infonce_loss(scores, weights, axis)[order], atol=1e-6)
+    moved = contrastive.infonce_loss(scores[order][:, order], weights[order][:, order])
+    assert torch.allclose(moved, contrastive.infonce_loss(scores, weights)[order], atol=1e-6)
 
 
-def test_extra_candidates_stand_in_rows_alone_in_any_order():
+def test_extra_candidates_cost_in_any_order():
     scores, weights = normal(4, 7), mask(4, 7, seed=6)
     order = torch.tensor([0, 1, 2, 3, 6, 4, 5])
-    assert torch.allclose(contrastive.row_loss(scores[:, order], weights[:, order]), contrastive.row_loss(scores, weights))
-    assert torch.equal(contrastive.column_loss(scores, weights), contrastive.column_loss(scores[:, :4], weights[:, :4]))
-    assert (contrastive.row_loss(scores, weights) > contrastive.row_loss(scores[:, :4], weights[:, :4])).all()
+    assert torch.allclose(contrastive.infonce_loss(scores[:, order], weights[:, order]), contrastive.infonce_loss(scores, weights))
+    assert (contrastive.infonce_loss(scores, weights) > contrastive.infonce_loss(scores[:, :4], weights[:, :4])).all()
 
 
-@pytest.mark.parametrize("axis", AXES)
 @given(size=st.integers(1, 6), extra=st.integers(0, 3), seed=st.integers(0, 1000))
 @FEW
-def test_it_equals_a_double_loop(axis, size, extra, seed):
+def test_it_equals_a_double_loop(size, extra, seed):
     scores = normal(size, size + extra, seed=seed)
     weights = mask(size, size + extra, seed) + normal(size, size + extra, seed=seed + 1).tril(-1)
-    assert torch.allclose(contrastive.infonce_loss(scores, weights, axis), torch.tensor(naive(scores, weights, axis)), atol=1e-4)
+    assert torch.allclose(contrastive.infonce_loss(scores, weights), torch.tensor(naive(scores, weights)), atol=1e-4)
 
 
 def test_its_gradient_is_softmax_less_the_target():
     scores = normal(5, 5).requires_grad_()
-    (rows,) = torch.autograd.grad(contrastive.row_loss(scores, torch.zeros(5, 5)).sum(), scores)
-    (columns,) = torch.autograd.grad(contrastive.column_loss(scores, torch.zeros(5, 5)).sum(), scores)
+    (rows,) = torch.autograd.grad(contrastive.infonce_loss(scores, torch.zeros(5, 5)).sum(), scores)
     assert torch.allclose(rows, scores.softmax(dim=1) - torch.eye(5), atol=1e-6)
-    assert torch.allclose(columns, scores.softmax(dim=0) - torch.eye(5), atol=1e-6)
 
 
 def test_large_scores_stay_finite():
     scores = torch.tensor([[-1e6, 1e6], [1e6, -1e6]])
-    assert contrastive.row_loss(scores, torch.zeros(2, 2)).tolist() == [2e6, 2e6]
+    assert contrastive.infonce_loss(scores, torch.zeros(2, 2)).tolist() == [2e6, 2e6]

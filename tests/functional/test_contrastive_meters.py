@@ -13,13 +13,18 @@ ALL = torch.zeros(3, 3)
 
 
 def test_accuracy_counts_the_positives_that_score_highest():
-    assert contrastive.accuracy(SCORES, ALL, "row").item() == pytest.approx(1 / 3)
-    assert contrastive.accuracy(SCORES, ALL, "column").item() == pytest.approx(1 / 3)
+    assert contrastive.accuracy(SCORES, ALL).item() == pytest.approx(1 / 3)
+    assert contrastive.accuracy(SCORES.T, ALL).item() == pytest.approx(1 / 3)
     weights = ALL.clone()
     weights[1, 0] = weights[2, 0] = -torch.inf
-    assert contrastive.accuracy(SCORES, weights, "row").item() == 1
-    assert contrastive.accuracy(SCORES, weights, "column").item() == pytest.approx(2 / 3)
-    assert contrastive.accuracy(SCORES, weights, "symmetric").item() == pytest.approx(5 / 6)
+    assert contrastive.accuracy(SCORES, weights).item() == 1
+    assert contrastive.accuracy(SCORES.T, weights.T).item() == pytest.approx(2 / 3)
+
+
+def test_accuracy_counts_a_positive_that_has_no_weight_and_no_tie():
+    weights = ALL.masked_fill(torch.eye(3, dtype=torch.bool), -torch.inf)
+    assert contrastive.accuracy(SCORES, weights).item() == pytest.approx(1 / 3)
+    assert contrastive.accuracy(torch.zeros(3, 3), ALL).item() == 0
 
 
 def test_the_negative_mean_leaves_positives_and_masked_candidates_out():

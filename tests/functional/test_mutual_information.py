@@ -1,6 +1,6 @@
 """InfoNCE on correlated Gaussians, whose mutual information is known: what the bound gives with the exact conditional density.
 
-`x ~ N(0, I)`, `y = rho x + sqrt(1 - rho^2) noise` in 20 dimensions; the score is `log p(x | y)`, a density over latents.
+The score is `log p(x | y)`, a density over latents, of the Gaussians of `tests.gaussians`.
 """
 
 import math
@@ -8,24 +8,17 @@ import math
 import pytest
 import torch
 
-from framework.critics.gaussian_critic import gaussian_scores
 from framework.functional import contrastive
-from framework.functional.contrastive import Axis
-from tests.tiny import seeded
-
-SIZE = 20
+from framework.functional.densities import gaussian_scores
+from tests.gaussians import SIZE, correlation, pairs
 
 
-def estimate(information: float, candidates: int, batches: int, axis: Axis = "row") -> tuple[float, float]:
+def estimate(information: float, candidates: int, batches: int, axis: str = "row") -> tuple[float, float]:
     """The mean estimate in nats and its standard error."""
-    rho = math.sqrt(1 - math.exp(-2 * information / SIZE))
-    generator, weights, found = seeded(), torch.zeros(candidates, candidates), []
-    for _ in range(batches):
-        x, noise = torch.randn(2, candidates, SIZE, generator=generator)
-        y = rho * x + math.sqrt(1 - rho**2) * noise
+    rho, weights, found = correlation(information), torch.zeros(candidates, candidates), []
+    for x, y in zip(*pairs(information, batches, candidates), strict=True):
         scores = gaussian_scores(x, rho * y, torch.full((candidates, SIZE), math.sqrt(1 - rho**2)))
-        loss = contrastive.infonce_loss(scores, weights, axis)
-        found.append((contrastive.log_candidates(weights, axis) - loss).mean())
+        found.append(contrastive.infonce_estimate(scores if axis == "row" else scores.T, weights).mean())
     values = torch.stack(found)
     return values.mean().item(), (values.std() / math.sqrt(batches)).item()
 

@@ -5,12 +5,11 @@ import math
 import pytest
 import torch
 
-from framework.data import Origin
 from framework.errors import UserError
 from framework.functional import contrastive
 from framework.negatives.rolling_window import RollingWindow
 from framework.registry import registry_of
-from tests.tiny import normal, seeded
+from tests.tiny import contrast, normal, origin, seed_of, seeded
 
 SELECTIONS = ["CrossSequence", "InBatch", "RollingWindow", "SameTimestep", "WithinSequence"]
 LITERAL = {
@@ -22,13 +21,9 @@ LITERAL = {
 }
 
 
-def origin(rows: int, times: int) -> Origin:
-    return Origin.of(torch.arange(rows)[:, None].expand(rows, times))
-
-
 def kept(strategy, rows: int, times: int) -> torch.Tensor:
-    steps = origin(rows, times)
-    return strategy(torch.zeros(rows * times, rows * times), steps, steps) == 0
+    given = contrast(torch.zeros(rows * times, rows * times), origin(rows, times))
+    return strategy(given, seed_of(0)).log_weights == 0
 
 
 @pytest.mark.parametrize("name", SELECTIONS)
@@ -46,7 +41,7 @@ def test_the_number_of_candidates(name, count):
 @pytest.mark.parametrize("name", SELECTIONS)
 def test_a_selection_depends_on_origins_alone(name):
     strategy, steps = registry_of("negatives").get(name)(), origin(3, 4)
-    masks = [strategy(normal(12, 12, seed=seed), steps, steps) for seed in (1, 2)]
+    masks = [strategy(contrast(normal(12, 12, seed=seed), steps), seed_of(0)).log_weights for seed in (1, 2)]
     assert torch.equal(*masks)
 
 
@@ -72,11 +67,10 @@ def test_the_window_is_the_released_codes_stack_of_rolled_copies(rows, times):
             latent_time = torch.arange(length).roll(shift_time)[None].expand(batch, length)
             rolled.append(of_observation[b, t, latent_row, latent_time])
     expected = torch.logsumexp(torch.stack(rolled), dim=0) - of_observation[b, t, b, t]
-    steps = origin(batch, length)
-    weights = RollingWindow(rows=rows, times=times)(scores, steps, steps)
-    loss = contrastive.column_loss(scores, weights)
+    chosen = RollingWindow(rows=rows, times=times)(contrast(scores.T, origin(batch, length)), seed_of(0))
+    loss = contrastive.infonce_loss(chosen.scores, chosen.log_weights)
     assert torch.allclose(loss.reshape(batch, length), expected, atol=1e-4)
-    ceiling = contrastive.log_candidates(weights, "column")
+    ceiling = contrastive.log_candidates(chosen.log_weights)
     assert torch.allclose(ceiling, torch.full_like(ceiling, math.log(len(rolled))))
 
 
@@ -93,7 +87,7 @@ def test_what_is_constant_in_a_sequence_is_seen_across_and_not_within():
     scores = 5 * label @ label.T - 2.5 * label.square().sum(dim=1)
     estimates = {}
     for name in ("WithinSequence", "CrossSequence"):
-        weights = registry_of("negatives").get(name)()(scores, steps, steps)
-        estimates[name] = (contrastive.log_candidates(weights, "row") - contrastive.row_loss(scores, weights)).mean().item()
+        chosen = registry_of("negatives").get(name)()(contrast(scores, steps), seed_of(0))
+        estimates[name] = contrastive.infonce_estimate(chosen.scores, chosen.log_weights).mean().item()
     assert estimates["WithinSequence"] == pytest.approx(0.0, abs=1e-4)
     assert estimates["CrossSequence"] > 1.5

@@ -88,7 +88,7 @@ def same() -> Callable[[Batch, Batch], bool]:
 
     def equal(left: Batch, right: Batch) -> bool:
         one, other = (batch.__dict__ | dict(batch.observation) for batch in (left, right))
-        names = one.keys() - {"observation"}
+        names = one.keys() - {"observation", "draws"}
         return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in names)
 
     return equal

@@ -1,6 +1,6 @@
 """Evaluation returns of the quickstart and its baselines: from run folders to `curves.csv`, `curves.png` and a table.
 
-python docs/results/quickstart/curves.py runs/quickstart-* ...     # reads run folders, then draws
+python docs/results/quickstart/curves.py runs/quickstart-* ...     # adds run folders to curves.csv, then draws
 python docs/results/quickstart/curves.py                           # draws what curves.csv holds
 """
 
@@ -18,12 +18,17 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
-FIELDS = ("recipe", "seed", "minutes", "step", "updates", "return", "std", "episodes")
+FIELDS = ("recipe", "settings", "seed", "minutes", "step", "updates", "return", "std", "episodes")
 NAMES = {
-    "quickstart": "InfoNCE (quickstart)",
-    "quickstart_reconstruction": "reconstruction",
-    "quickstart_reward_only": "reward only",
+    ("quickstart", "now"): "InfoNCE (quickstart)",
+    ("quickstart_reconstruction", "now"): "reconstruction",
+    ("quickstart_reward_only", "now"): "reward only",
+    ("quickstart", "first"): "InfoNCE, first settings",
+    ("quickstart_reconstruction", "first"): "reconstruction, first settings",
+    ("quickstart_reward_only", "first"): "reward only, first settings",
 }
+FIRST = "Agent.imagination_starts = 192"
+"""What the first settings had: twice the rollouts and channels, slower rates for the actor and the value."""
 RANDOM = 114
 """The mean return of 40 episodes of uniform actions, standard deviation 55."""
 COLOURS = {"quickstart": "#1f6fb4", "quickstart_reconstruction": "#d9822b", "quickstart_reward_only": "#7a7a7a"}
@@ -34,33 +39,48 @@ def read(folder: Path) -> list[dict[str, str]]:
     resolved = (folder / "resolved.gin").read_text()
     seed = re.search(r"^Run\.seed = (\d+)", resolved, re.MULTILINE)
     recipe = re.sub(r"-\d{8}-\d{6}-.*$", "", json.loads((folder / "run.json").read_text())["name"])
+    settings = "first" if FIRST in resolved else "now"
     minutes, updates, rows = 0.0, 0.0, []
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         record = json.loads(line)
         values = record.get("values", {}) if record["kind"] == "metrics" else {}
         minutes, updates = values.get("time/minutes", minutes), values.get("train/updates", updates)
         if "eval/return" in values:
-            row = (recipe, seed[1] if seed else "0", f"{minutes:.2f}", record["step"], int(updates))
+            row = (recipe, settings, seed[1] if seed else "0", f"{minutes:.2f}", record["step"], int(updates))
             row += (f"{values['eval/return']:.1f}", f"{values['eval/return_std']:.1f}", int(values["eval/episodes"]))
             rows.append(dict(zip(FIELDS, map(str, row), strict=True)))
     return rows
 
 
-def curves() -> dict[tuple[str, str], np.ndarray]:
+Run = tuple[str, str, str]
+
+
+def run_of(row: dict[str, str]) -> Run:
+    return row["recipe"], row["settings"], row["seed"]
+
+
+def stored() -> list[dict[str, str]]:
+    with (HERE / "curves.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def curves() -> dict[Run, np.ndarray]:
     """Minutes, return, step and updates of every run in `curves.csv`."""
     found = defaultdict(list)
-    with (HERE / "curves.csv").open() as file:
-        for row in csv.DictReader(file):
-            found[row["recipe"], row["seed"]].append([float(row[key]) for key in ("minutes", "return", "step", "updates", "std")])
-    return {key: np.array(rows) for key, rows in found.items()}
+    for row in stored():
+        found[run_of(row)].append([float(row[key]) for key in ("minutes", "return", "step", "updates", "std")])
+    return {key: np.array(found[key]) for key in sorted(found, key=lambda run: (run[1] == "first", *run))}
 
 
-def draw(found: dict[tuple[str, str], np.ndarray]) -> None:
+def draw(found: dict[Run, np.ndarray]) -> None:
     """Returns over minutes, which differ with what else the machine did, and over environment steps, which do not."""
     figure, (left, right) = plt.subplots(ncols=2, figsize=(11, 4.4), sharey=True, layout="constrained")
-    for (recipe, seed), rows in sorted(found.items()):
-        label = NAMES[recipe] if seed == min(other for name, other in found if name == recipe) else None
-        style = {"color": COLOURS[recipe], "alpha": 0.85, "linewidth": 1.8, "marker": ".", "markersize": 5}
+    for (recipe, settings, seed), rows in found.items():
+        same = [other for name, which, other in found if (name, which) == (recipe, settings)]
+        label = NAMES[recipe, settings] if seed == min(same) else None
+        style = {"color": COLOURS[recipe], "alpha": 0.9, "linewidth": 1.8, "marker": ".", "markersize": 5}
+        if settings == "first":
+            style |= {"linestyle": "--", "linewidth": 1.0, "alpha": 0.6, "markersize": 3}
         left.plot(rows[:, 0], rows[:, 1], label=label, **style)
         right.plot(rows[:, 2] / 1000, rows[:, 1], **style)
     for axes in (left, right):
@@ -76,14 +96,14 @@ def draw(found: dict[tuple[str, str], np.ndarray]) -> None:
     figure.savefig(HERE / "curves.png", dpi=120)
 
 
-def table(found: dict[tuple[str, str], np.ndarray]) -> str:
+def table(found: dict[Run, np.ndarray]) -> str:
     lines = ["| recipe | seed | at 12 minutes | last | best | environment steps | updates |", "|---|---|---|---|---|---|---|"]
-    for (recipe, seed), rows in sorted(found.items()):
+    for (recipe, settings, seed), rows in found.items():
         early = rows[rows[:, 0] <= 12]
         first = f"{early[-1, 1]:.0f}" if len(early) else "-"
         last, best = rows[-1], rows[rows[:, 1].argmax()]
         ended = f"{last[1]:.0f} ± {last[4]:.0f} ({last[0]:.0f} min)"
-        cells = (NAMES[recipe], seed, first, ended, f"{best[1]:.0f}", f"{last[2]:,.0f}", f"{last[3]:,.0f}")
+        cells = (NAMES[recipe, settings], seed, first, ended, f"{best[1]:.0f}", f"{last[2]:,.0f}", f"{last[3]:,.0f}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -91,10 +111,13 @@ def table(found: dict[tuple[str, str], np.ndarray]) -> str:
 def main() -> None:
     folders = [Path(name) for name in sys.argv[1:]]
     if folders:
+        new = [row for folder in folders for row in read(folder)]
+        replaced = {run_of(row) for row in new}
+        rows = [row for row in stored() if run_of(row) not in replaced] + new
         with (HERE / "curves.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, FIELDS)
             writer.writeheader()
-            writer.writerows(row for folder in folders for row in read(folder))
+            writer.writerows(rows)
     found = curves()
     draw(found)
     print(table(found))

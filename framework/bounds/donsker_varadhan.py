@@ -1,0 +1,33 @@
+"""The bound of Donsker and Varadhan, as one batch estimates it."""
+
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from framework import bounds
+from framework.bounds.base import Bound
+from framework.contrast import Contrast
+from framework.data import LatentSpec
+from framework.functional import bounds as formulas
+
+
+@final
+@bounds.register
+class DonskerVaradhan(Bound):
+    """`f(s_i, o_i) - log mean_k mean_{j != k} exp f(s_k, o_j)`; trained as it is evaluated.
+
+    Donsker and Varadhan (1983). The partition function is one for the whole batch, without the positives. A lower bound with the true
+    one; the logarithm of a mean over a batch is too low on average, so the estimate is too high.
+    """
+
+    side = None
+
+    def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size)
+
+    def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
+        return formulas.donsker_varadhan_estimate(contrast.scores, contrast.log_weights)
+
+    def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
+        return -self.estimate(contrast)

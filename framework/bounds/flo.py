@@ -1,0 +1,62 @@
+"""The Fenchel-Legendre bound."""
+
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from framework import bounds
+from framework.blocks import MLP, Activation
+from framework.bounds.base import Bound
+from framework.contrast import Contrast
+from framework.data import LatentSpec
+from framework.errors import UserError
+from framework.functional import bounds as formulas
+
+
+@final
+@bounds.register
+class FLO(Bound):
+    """`1 - u_i - exp(-u_i) mean_{j != i} exp(f_ij - f_ii)` with a learned `u(s_i, o_i)`; trained as it is evaluated.
+
+    Guo et al. (2022), *Tight Mutual Information Estimation with Contrastive Fenchel-Legendre Optimization*. Not capped, and no score
+    of its own scale is exponentiated. The best `u` is `-log ratio`; the perceptron, on `[z, h]` and the embedding of each positive
+    pair, begins near 0. It needs the row axis, where the pairs themselves are at hand.
+    """
+
+    needs_source = True
+
+    def __init__(
+        self,
+        *,
+        latent: LatentSpec,
+        embedding_size: int,
+        layers: int = 2,
+        units: int = 200,
+        activation: Activation = "elu",
+    ) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size)
+        size = latent.feature_size + embedding_size
+        self.network = MLP(input_size=size, output_size=1, layers=layers, units=units, activation=activation)
+        *_, output = (each for each in self.network.modules() if isinstance(each, nn.Linear))
+        with torch.no_grad():
+            output.weight.mul_(0.01)
+
+    def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
+        return formulas.flo_estimate(contrast.scores, contrast.log_weights, self._u(contrast))
+
+    def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
+        return -self.estimate(contrast)
+
+    def _u(self, contrast: Contrast) -> Float[Tensor, " N"]:
+        source = contrast.source
+        if source is None:
+            raise UserError(
+                "FLO needs the latents and embeddings of the pairs, which only the row axis gives; "
+                "bind InfoNCE.axis = 'row' or another InfoNCE.bound."
+            )
+        with torch.autocast(contrast.scores.device.type, enabled=False):
+            features = source.latents.features.float()
+            pairs = torch.cat([features, source.embeddings[: features.shape[0]].float()], dim=-1)
+            return self.network(pairs).squeeze(-1)

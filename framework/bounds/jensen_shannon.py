@@ -1,0 +1,31 @@
+"""The Jensen-Shannon objective, evaluated as a bound on the mutual information."""
+
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from framework import bounds
+from framework.bounds.base import Bound
+from framework.contrast import Contrast
+from framework.data import LatentSpec
+from framework.functional import bounds as formulas
+
+
+@final
+@bounds.register
+class JensenShannon(Bound):
+    """Trained by `softplus(-f_ii) + mean_{j != i} softplus(f_ij)`, evaluated by the NWJ bound of `f + 1`.
+
+    Nowozin et al. (2016); Hjelm et al. (2019). The loss is steady and wants `f = log ratio`; NWJ wants one more. Published code that
+    evaluates NWJ of `f` itself is `1 / e = 0.368` nats too low at the best critic.
+    """
+
+    def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size)
+
+    def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
+        return formulas.jensen_shannon_estimate(contrast.scores, contrast.log_weights)
+
+    def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
+        return formulas.jensen_shannon_loss(contrast.scores, contrast.log_weights)

@@ -1,0 +1,41 @@
+"""A penalty on the partition function, around another bound."""
+
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from framework import bounds
+from framework.bounds.base import Bound
+from framework.contrast import Contrast
+from framework.data import Factory, LatentSpec
+from framework.errors import UserError
+from framework.functional import bounds as formulas
+
+
+@final
+@bounds.register
+class Penalised(Bound):
+    """The loss of another bound and `weight (log sum_j exp f(s_i, o_j))^2`; the estimate, and what is true of it, are that bound's.
+
+    Eysenbach et al. (2022): 0.01. InfoNCE leaves a constant `c(s)` of each row free; this fixes it, so that scores of different
+    anchors compare.
+    """
+
+    def __init__(self, *, latent: LatentSpec, embedding_size: int, of: Factory[Bound], weight: float = 0.01) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size)
+        if weight < 0:
+            raise UserError(f"Penalised.weight = {weight} must not be negative: it would push the scores apart; bind 0.01.")
+        self.of: Bound = of(latent=latent, embedding_size=embedding_size)
+        self.weight = weight
+        self.side, self.capped, self.baseline = self.of.side, self.of.capped, self.of.baseline
+        self.remembers, self.needs_source = self.of.remembers, self.of.needs_source
+
+    def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
+        return self.of.estimate(contrast)
+
+    def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
+        return self.of.loss(contrast) + self.weight * formulas.squared_partition(contrast.scores, contrast.log_weights)
+
+    def remember(self, contrast: Contrast) -> None:
+        self.of.remember(contrast)

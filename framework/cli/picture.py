@@ -1,0 +1,46 @@
+"""`picture`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import framework
+from framework.cli import options
+from framework.signatures import display
+
+if TYPE_CHECKING:
+    from framework.training.pictures import Kind
+
+
+@click.command("picture")
+@click.argument("run")
+@click.option(
+    "--kind",
+    type=click.Choice(["which", "imagine", "scores", "estimate"]),
+    default="which",
+    show_default=True,
+    help="Images told apart, imagination, the matrix of scores, or the estimate against its ceiling.",
+)
+@options.bindings
+@options.checkpoint("latest")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws the batch from the checkpoint's replay.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="By default in the run's folder.")
+@options.folder
+def picture_command(run: str, kind: "Kind", bindings: tuple[str, ...], checkpoint: str, seed: int, out: Path | None, folder: Path) -> None:
+    """Draw what a run's contrast sees, imagines and estimates.
+
+    RUN is `latest`, a name, an MLflow id, a folder, or the beginning of a name or an id.
+
+    \b
+    which      for a few latents: the true image and the candidates of highest score, hits and misses framed
+    imagine    the imagined future, as the images that the critic finds for it, above the real one
+    scores     the score matrix of a batch, by sequence and time
+    estimate   the estimate of mutual information and its ceiling, over the whole run
+
+    \b
+    dream picture latest --kind imagine --checkpoint best --out imagined.png
+    """
+    if out is not None and out.suffix != ".png":
+        raise click.BadParameter(f"'{out}' must end with .png, the only format that is written.", param_hint="--out")
+    click.echo(display(framework.picture(run, kind, bindings, checkpoint=checkpoint, seed=seed, out=out, folder=folder)))

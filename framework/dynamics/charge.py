@@ -1,0 +1,34 @@
+"""What every dynamics charges for what the posterior knows beyond the prior."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from framework.data import Latent, Losses, Metrics
+from framework.errors import UserError
+from framework.functional.divergence import FreeNats, leave_free
+
+
+def charge(
+    posterior: Latent,
+    prior: Latent,
+    *,
+    divergence: Callable[[Latent, Latent], Tensor],
+    balance: float | None,
+    free_nats: float,
+    free_nats_on: FreeNats,
+) -> tuple[Losses, Metrics]:
+    """`b KL(sg(posterior) || prior) + (1 - b) KL(posterior || sg(prior))`, less what is free; without a balance the plain KL.
+
+    Gradients: with a balance, each side is detached in the other's term.
+    """
+    plain = divergence(posterior, prior)
+    charged = plain
+    if balance is not None:
+        charged = balance * divergence(posterior.detach(), prior) + (1 - balance) * divergence(posterior, prior.detach())
+    return {"divergence": leave_free(charged, free_nats, free_nats_on)}, {"model/divergence_nats": plain.mean()}
+
+
+def check_balance(name: str, balance: float | None) -> None:
+    if balance is not None and not 0 <= balance <= 1:
+        raise UserError(f"{name}.balance = {balance} is no share: bind a number from 0 to 1, or None.")

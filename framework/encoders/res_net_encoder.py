@@ -1,0 +1,65 @@
+"""The residual image encoder of IMPALA."""
+
+from collections.abc import Mapping
+from typing import final
+
+from dm_env import specs
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from framework import encoders
+from framework.blocks import ACTIVATIONS, Activation, glorot
+from framework.data import Observation
+from framework.encoders.base import Encoder, only_image, scaled
+
+
+@final
+@encoders.register
+class ResNetEncoder(Encoder):
+    """Stages of a convolution, max pooling over 3 x 3 in steps of 2, and residual blocks; then a linear map to `size`.
+
+    *IMPALA* (Espeholt et al., 2018): 16, 32 and 32 channels, two blocks in each stage, 256 numbers. A stage halves the image,
+    rounding up, so that any size will do. `uint8` images are scaled to [-0.5, 0.5].
+    """
+
+    def __init__(
+        self,
+        *,
+        observation: Mapping[str, specs.Array],
+        channels: tuple[int, ...] = (16, 32, 32),
+        blocks: int = 2,
+        size: int = 256,
+        activation: Activation = "relu",
+    ) -> None:
+        super().__init__(observation=observation)
+        self.name, spec = only_image(observation, "ResNetEncoder")
+        height, width, depth = spec.shape
+        stages: list[nn.Module] = []
+        for following in channels:
+            stages += [nn.Conv2d(depth, following, 3, padding=1), nn.MaxPool2d(3, stride=2, padding=1)]
+            stages += [ResidualBlock(channels=following, activation=activation) for _ in range(blocks)]
+            height, width, depth = (height + 1) // 2, (width + 1) // 2, following
+        head = [ACTIVATIONS[activation](), nn.Flatten(), nn.Linear(height * width * depth, size), ACTIVATIONS[activation]()]
+        self.net = glorot(nn.Sequential(*stages, *head))
+        self.embedding_size = size
+
+    def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
+        image = observation[self.name]
+        return self.net(scaled(image)).reshape(*image.shape[:-3], self.embedding_size)
+
+
+@final
+class ResidualBlock(nn.Module):
+    """`x + conv(act(conv(act(x))))`, both 3 x 3."""
+
+    def __init__(self, *, channels: int, activation: Activation) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            ACTIVATIONS[activation](),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            ACTIVATIONS[activation](),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, images: Float[Tensor, "N C Y X"]) -> Float[Tensor, "N C Y X"]:
+        return images + self.net(images)

@@ -1,0 +1,42 @@
+"""Groups of categorical variables, flattened: `S` groups of `K` classes side by side.
+
+    log p_k = log((1 - unimix) softmax_k + unimix / K),    z = onehot(argmax(log p + g)) + p - sg(p),    g ~ Gumbel
+
+Hafner et al. (2021), *Mastering Atari with Discrete World Models* (straight-through samples); unimix since Dreamer V3 (2023).
+"""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+
+def mixed_log_probabilities(logits: Float[Tensor, "*B Z"], classes: int, unimix: float) -> Float[Tensor, "*B Z"]:
+    """Log-probabilities of each group, in float32, a share `unimix` of which is uniform."""
+    grouped = rearrange(logits.float(), "... (s k) -> ... s k", k=classes)
+    found = grouped.log_softmax(dim=-1)
+    if unimix > 0:
+        found = torch.log((1 - unimix) * found.exp() + unimix / classes)
+    return rearrange(found, "... s k -> ... (s k)")
+
+
+def straight_through(log_probabilities: Float[Tensor, "*B Z"], noise: Float[Tensor, "*B Z"], classes: int) -> Float[Tensor, "*B Z"]:
+    """One-hot samples from Gumbel noise; no noise gives the mode. Gradients: those of the probabilities, as if they were the sample."""
+    grouped = rearrange(log_probabilities, "... (s k) -> ... s k", k=classes)
+    chosen = (grouped + rearrange(noise, "... (s k) -> ... s k", k=classes)).argmax(dim=-1)
+    probabilities = grouped.exp()
+    sample = F.one_hot(chosen, classes).to(probabilities.dtype) + (probabilities - probabilities.detach())
+    return rearrange(sample, "... s k -> ... (s k)")
+
+
+def gumbel(*shape: int, generator: torch.Generator) -> Float[Tensor, "..."]:
+    """`-log(-log u)`, on the device of the generator."""
+    tiny = torch.finfo(torch.float32).tiny
+    drawn = torch.rand(*shape, generator=generator, device=generator.device).clamp(min=tiny)
+    return -(-drawn.log()).clamp(min=tiny).log()
+
+
+def categorical_divergence(log_probabilities: Float[Tensor, "*B Z"], other: Float[Tensor, "*B Z"]) -> Float[Tensor, "*B"]:
+    """`KL(p || other)`, summed over the groups, in nats, of log-probabilities that are normalised in each group."""
+    return (log_probabilities.exp() * (log_probabilities - other)).sum(dim=-1)

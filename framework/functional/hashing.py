@@ -1,0 +1,46 @@
+"""Uniform numbers from a seed in a tensor: what a compiled or captured update can draw, where a generator cannot go.
+
+    u_k = the upper 24 bits of splitmix64, k steps after the seed, / 2^24        (Steele, Lea and Flood, 2014)
+
+The seed itself comes from an explicit generator, once for each update. Different purposes take `fork`s of it.
+"""
+
+from typing import Final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+Seed = Int[Tensor, ""]
+GOLDEN: Final = 0x9E3779B97F4A7C15 - (1 << 64)
+FIRST: Final = 0xBF58476D1CE4E5B9 - (1 << 64)
+SECOND: Final = 0x94D049BB133111EB - (1 << 64)
+"""The constants of splitmix64 as signed numbers: products wrap around alike."""
+
+
+def draw_seed(generator: torch.Generator) -> Seed:
+    """A seed, on the device of the generator."""
+    return torch.randint(1 << 62, (), generator=generator, device=generator.device)
+
+
+def fork(seed: Seed, purpose: int) -> Seed:
+    """A seed of its own for one purpose, by number."""
+    return _mix(seed ^ _mix(torch.full_like(seed, purpose)))
+
+
+def uniform(seed: Seed, *shape: int) -> Float[Tensor, "..."]:
+    """Numbers in [0, 1), the same for the same seed."""
+    count = torch.Size(shape).numel()
+    bits = _mix(seed + GOLDEN * torch.arange(1, count + 1, device=seed.device))
+    return (_shifted(bits, 40).to(torch.float32) * 2.0**-24).reshape(shape)
+
+
+def _mix(bits: Tensor) -> Tensor:
+    bits = (bits ^ _shifted(bits, 30)) * FIRST
+    bits = (bits ^ _shifted(bits, 27)) * SECOND
+    return bits ^ _shifted(bits, 31)
+
+
+def _shifted(bits: Tensor, by: int) -> Tensor:
+    """Shift right without the sign."""
+    return (bits >> by) & ((1 << (64 - by)) - 1)

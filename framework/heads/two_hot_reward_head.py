@@ -1,0 +1,44 @@
+"""Dreamer V3's reward: a categorical distribution over exponentially growing bins."""
+
+from typing import final
+
+from dm_env import specs
+from jaxtyping import Float
+from torch import Tensor
+
+from framework import heads
+from framework.blocks import MLP, Activation, Norm
+from framework.data import Batch
+from framework.functional.two_hot import TwoHot, symexp_bins
+from framework.heads.base import Head
+
+
+@final
+@heads.register
+class TwoHotRewardHead(Head):
+    """The cross-entropy of the two-hot reward over `symexp(-20 .. 20)`; Hafner et al. (2023): 255 bins, zero weights in the last layer."""
+
+    bins: Tensor
+
+    def __init__(
+        self,
+        *,
+        feature_size: int,
+        target: tuple[str, specs.Array] | None = None,
+        layers: int = 1,
+        units: int = 256,
+        activation: Activation = "silu",
+        norm: Norm = "rms",
+        bins: int = 255,
+    ) -> None:
+        super().__init__(feature_size=feature_size, target=target)
+        self.net = MLP(
+            input_size=feature_size, output_size=bins, layers=layers, units=units, activation=activation, norm=norm, output="zeros"
+        )
+        self.register_buffer("bins", symexp_bins(bins, 20.0), persistent=False)
+
+    def forward(self, features: Float[Tensor, "*B F"]) -> TwoHot:
+        return TwoHot(self.net(features), self.bins)
+
+    def loss(self, features: Float[Tensor, "B T F"], batch: Batch) -> Float[Tensor, "B T"]:
+        return -self(features).log_density(batch.reward)

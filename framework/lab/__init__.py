@@ -1,0 +1,1 @@
+"""The laboratory: what critics, strategies and bounds really do, against known truth and without training an agent."""

@@ -1,0 +1,34 @@
+"""A measurement of the laboratory as an MLflow run."""
+
+import json
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from framework.lab.report import Report
+from framework.tracking.runs import new_folder
+from framework.tracking.tracking import Tracking
+
+EXPERIMENT: Final = "laboratory"
+
+
+def record(report: Report, figure: Figure, folder: Path) -> str:
+    """Record rows as metrics, settings as parameters, JSON and plot as artifacts; returns where.
+
+    The run's own folder lies in `<folder>/laboratory`, apart from those of trainings.
+    """
+    tracking = Tracking(folder=str(folder), experiment=EXPERIMENT)
+    run_folder = new_folder(folder / EXPERIMENT, f"lab-{report.command}", int(report.setting.get("seed", 0)))
+    with TemporaryDirectory() as temporary:
+        table, plot = Path(temporary) / f"{report.command}.json", Path(temporary) / f"{report.command}.png"
+        table.write_text(json.dumps(report.json(), indent=2), encoding="utf-8")
+        figure.savefig(plot)
+        tags = {"laboratory": report.command, "title": report.title}
+        with tracking.start(run_folder=run_folder, total_steps=0, parameters=report.setting, tags=tags) as tracker:
+            tracker.metrics(0, report.metrics())
+            tracker.file(table, EXPERIMENT)
+            tracker.file(plot, EXPERIMENT)
+    return tracker.url or os.fspath(run_folder)

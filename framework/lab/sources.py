@@ -1,0 +1,138 @@
+"""Sources whose mutual information is known: what the laboratory draws from, and the exact densities of what it drew.
+
+Everything is Gaussian, and drawn and scored in float64, so that no truth is blurred by rounding; scores leave as float32.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from framework.errors import UserError
+from framework.functional.densities import gaussian_scores
+from framework.functional.distributions import HALF_LOG_TAU
+
+
+def correlation(nats: float, dimensions: int, setting: str) -> float:
+    """`rho = sqrt(1 - exp(-2 I / d))`: of d pairs of unit-variance Gaussians that share I nats."""
+    at_least(dimensions, 1, "--dimensions", "the number of Gaussian pairs")
+    if not 0 <= nats < math.inf:
+        raise UserError(f"{setting} = {nats:g} is no mutual information: give a finite number of nats, 0 or more.")
+    return math.sqrt(-math.expm1(-2 * nats / dimensions))
+
+
+def at_least(value: int, least: int, setting: str, what: str) -> None:
+    if value < least:
+        raise UserError(f"{setting} = {value} is {what}, and must be at least {least}.")
+
+
+def stationary(phi: float) -> None:
+    if not -1 < phi < 1:
+        raise UserError(f"--phi = {phi:g} is no correlation of a stationary process: give a number between -1 and 1, neither included.")
+
+
+def normal(*shape: int, generator: torch.Generator) -> Tensor:
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+@final
+@dataclass(frozen=True)
+class Pairs:
+    """`x ~ N(0, I)`, `y = rho x + sqrt(1 - rho^2) e`, with a `rho` for each dimension: `I(x; y) = -1/2 sum log(1 - rho^2)`."""
+
+    rho: Float[Tensor, " D"]
+
+    @staticmethod
+    def of(nats: float, dimensions: int, setting: str = "--mutual-information") -> "Pairs":
+        return Pairs(torch.full((dimensions,), correlation(nats, dimensions, setting), dtype=torch.float64))
+
+    @property
+    def truth(self) -> float:
+        return round(-0.5 * torch.log1p(-self.rho.square()).sum().item(), 12)
+
+    @property
+    def deviation(self) -> Float[Tensor, " D"]:
+        return (1 - self.rho.square()).sqrt()
+
+    def observe(self, x: Float[Tensor, "*B D"], noise: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
+        return self.rho * x + self.deviation * noise
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
+        x, noise = normal(2, count, len(self.rho), generator=generator)
+        return x, self.observe(x, noise)
+
+    def log_density(self, x: Float[Tensor, "N D"], y: Float[Tensor, "M D"]) -> Float[Tensor, "N M"]:
+        """`log p(x_i | y_j)`: a density over x."""
+        mean = self.rho * y.double()
+        return gaussian_scores(x.double(), mean, self.deviation.expand_as(mean)).float()
+
+    def log_ratio(self, x: Float[Tensor, "N D"], y: Float[Tensor, "M D"]) -> Float[Tensor, "N M"]:
+        """`log p(x_i | y_j) - log p(x_i)`: what the best critic is, on either axis."""
+        marginal = -0.5 * x.double().square().sum(dim=-1, keepdim=True) - len(self.rho) * HALF_LOG_TAU
+        return self.log_density(x, y) - marginal.float()
+
+    def log_ratio_of_pairs(self, x: Float[Tensor, "N D"], y: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
+        """The same of each pair alone."""
+        x, y = x.double(), y.double()
+        square = ((x - self.rho * y) / self.deviation).square() - x.square()
+        return (-0.5 * square - self.deviation.log()).sum(dim=-1).float()
+
+
+class Sequences(ABC):
+    """Sequences of latents and observations, of which each step alone carries `pairs.truth` nats."""
+
+    pairs: Pairs
+
+    @abstractmethod
+    def draw(self, rows: int, times: int, generator: torch.Generator) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B T D"]]: ...
+
+    @abstractmethod
+    def alike(self, apart: Int[Tensor, "..."]) -> Bool[Tensor, "..."]:
+        """Whether two latents of one sequence, so many steps apart, have at least half of their variance in common."""
+
+
+@final
+class SlowFast(Sequences):
+    """A slow pair, its noise included, that a sequence draws once, and a fast pair that each step draws afresh; 4 dimensions each."""
+
+    half = 4
+
+    def __init__(self, *, slow_nats: float, fast_nats: float) -> None:
+        slow, fast = Pairs.of(slow_nats, self.half, "--slow-nats"), Pairs.of(fast_nats, self.half, "--fast-nats")
+        self.pairs = Pairs(torch.cat([slow.rho, fast.rho]))
+
+    def draw(self, rows: int, times: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        slow = normal(2, rows, 1, self.half, generator=generator).expand(2, rows, times, self.half)
+        fast = normal(2, rows, times, self.half, generator=generator)
+        latents, noise = torch.cat([slow, fast], dim=-1)
+        return latents, self.pairs.observe(latents, noise)
+
+    def alike(self, apart: Tensor) -> Tensor:
+        return torch.ones_like(apart, dtype=torch.bool)
+
+
+@final
+class Autoregressive(Sequences):
+    """A stationary AR(1) of unit variance, `s_t = phi s_{t-1} + sqrt(1 - phi^2) e`, in 4 dimensions; the observation's noise is fresh."""
+
+    dimensions = 4
+
+    def __init__(self, *, phi: float, nats: float) -> None:
+        stationary(phi)
+        self.phi = phi
+        self.pairs = Pairs.of(nats, self.dimensions, "--nats")
+
+    def draw(self, rows: int, times: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        steps, noise = normal(2, rows, times, self.dimensions, generator=generator)
+        latents = [steps[:, 0]]
+        for step in range(1, times):
+            latents.append(self.phi * latents[-1] + math.sqrt(1 - self.phi**2) * steps[:, step])
+        stacked = torch.stack(latents, dim=1)
+        return stacked, self.pairs.observe(stacked, noise)
+
+    def alike(self, apart: Tensor) -> Tensor:
+        return abs(self.phi) ** (2 * apart.abs()) >= 0.5

@@ -1,0 +1,61 @@
+"""Other actions in the same history."""
+
+from typing import ClassVar, Literal, final
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from framework import negatives
+from framework.contrast import Contrast
+from framework.data import Factory
+from framework.errors import UserError
+from framework.functional.hashing import Seed, fork, uniform
+from framework.negatives.base import Negatives
+
+
+@final
+@negatives.register
+class ActionNegatives(Negatives):
+    """Tells the prior that an action led to apart from those that `count` other actions of the batch would have led to.
+
+        loss_i = -f(s_i, o_i) + log( exp f(s_i, o_i) + sum_k exp f(s_ik, o_i) ),    s_ik = prior(h_i, z_i, a_k), all at their means
+
+    The observation and the history are the anchor's own, so that only what the action did can tell: `I(o; a | h)`. The other steps of the
+    batch are left out (`batch = 'keep'` leaves them in). A first step has no action, and so no negative: it earns nothing.
+    Actions are those of other steps, not of other choices in the same one, and the information is not that of latent and observation:
+    not a lower bound on `I(s; o)`. The cost is `count` times that of predicting and scoring the pairs.
+
+    Gradients: to the critic, the embedding, the dynamics and the step before, through the priors.
+    """
+
+    is_lower_bound: ClassVar[bool] = False
+    adds_candidates: ClassVar[bool] = True
+    anchor: ClassVar[Literal["posterior", "prior"] | None] = "prior"
+
+    def __init__(self, *, count: int = 16, batch: Literal["keep", "drop"] = "drop", of: Factory[Negatives] | None = None) -> None:
+        super().__init__(of=of)
+        if count < 1:
+            raise UserError(f"ActionNegatives.count = {count} leaves no negative; bind at least 1.")
+        self.count, self.batch = count, batch
+
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        source = self.source_of(contrast)
+        if source.predict is None or source.action is None or source.is_first is None:
+            raise UserError("ActionNegatives asks a world model what other actions lead to, and here is none; bind another strategy.")
+        anchors = contrast.scores.shape[0]
+        embeddings, first = source.embeddings[:anchors], source.is_first
+        scores, left_out = [], []
+        for number in range(self.count):
+            other = _others(anchors, fork(seed, 2 + number))
+            scores.append(source.score_pairs(source.predict(source.action[other]), embeddings))
+            left_out.append(first | first[other])
+        columns = torch.stack(scores, dim=1)
+        base = contrast if self.batch == "keep" else contrast.without_batch()
+        return base.append(columns, torch.zeros_like(columns).masked_fill(torch.stack(left_out, dim=1), -torch.inf))
+
+
+def _others(count: int, seed: Seed) -> Int[Tensor, " N"]:
+    """For each of them another one, uniformly."""
+    drawn = (uniform(seed, count) * (count - 1)).long()
+    return (drawn + (drawn >= torch.arange(count, device=drawn.device))).clamp(max=count - 1)

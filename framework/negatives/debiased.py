@@ -1,0 +1,60 @@
+"""Corrected for negatives that are positives."""
+
+from typing import ClassVar, Final, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from framework import negatives
+from framework.contrast import Contrast
+from framework.data import Factory
+from framework.errors import UserError
+from framework.functional.contrastive import weighted
+from framework.functional.hashing import Seed
+from framework.negatives.base import Negatives
+
+ROUNDING: Final = 1e-5
+"""How far below the floor counts as on it: scores that are all alike are no reason to stop learning."""
+
+
+@final
+@negatives.register
+class Debiased(Negatives):
+    """Takes from the denominator what false negatives put there, if a candidate is another positive with probability `tau`.
+
+        N_i = max( (sum_j exp f_ij - tau n_i exp f_ii) / (1 - tau),  n_i exp min_j f_ij ),    w_ij = N_i / sum_j exp f_ij
+
+    over the `n_i` negatives. Chuang et al. (2020), *Debiased contrastive learning*; `tau = positive_share`, and 0 is InfoNCE. Their floor
+    is the least value of a cosine over a temperature. Here it is the least score of the row, which the mean of true negatives cannot go
+    below either, whatever range the critic has. A `tau` above `exp(-I)`, of I nats found, puts nearly every row there: bind the share of
+    candidates that look the same. What is subtracted is an estimate: not a lower bound.
+
+    Gradients: the floor is detached, so that a row at its floor gives its negatives none, as in the code released with the paper.
+    """
+
+    is_lower_bound: ClassVar[bool] = False
+
+    def __init__(self, *, positive_share: float = 0.1, of: Factory[Negatives] | None = None) -> None:
+        super().__init__(of=of)
+        if not 0 <= positive_share < 1:
+            raise UserError(f"Debiased.positive_share = {positive_share} must be at least 0, which is InfoNCE, and below 1.")
+        self.positive_share = positive_share
+
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        negative = contrast.negative
+        some = negative.any(dim=1)
+        weights = contrast.log_weights.masked_fill(~negative, -torch.inf).where(some[:, None], 0.0)
+        scores = contrast.scores.where(negative, 0.0)
+        total = torch.logsumexp(weighted(scores, weights), dim=1)
+        number = torch.logsumexp(weights, dim=1)
+        least = scores.detach().masked_fill(~negative, torch.inf).amin(dim=1).where(some, 0.0)
+        change = self._log_change(contrast.scores.diagonal() + number - total, least + number - total)
+        return contrast.weigh(change[:, None].expand_as(scores).where(negative, 0.0))
+
+    def _log_change(self, positive: Float[Tensor, " N"], floor: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+        """`log N_i - log sum_j exp f_ij`, from the logarithms of `n_i exp f_ii` and of the floor over that sum."""
+        share = self.positive_share
+        left = (1 - share * positive.clamp(max=50.0).exp()) / (1 - share)
+        above = left >= floor.exp() * (1 - ROUNDING)
+        return left.where(above, 1.0).log().where(above, floor)

@@ -1,0 +1,42 @@
+"""Harder negatives weigh more."""
+
+from typing import final
+
+import torch
+
+from framework import negatives
+from framework.contrast import Contrast
+from framework.data import Factory
+from framework.errors import UserError
+from framework.functional.contrastive import weighted
+from framework.functional.hashing import Seed
+from framework.negatives.base import Negatives
+
+
+@final
+@negatives.register
+class HardWeighted(Negatives):
+    """Weighs the negatives of each anchor by `w_ij = exp(beta f_ij) / mean_j exp(beta f_ij)`.
+
+    Robinson et al. (2021), *Contrastive learning with hard negative samples*; `beta = 0` is InfoNCE. As the weights grow with the scores,
+    `sum_j w_ij exp f_ij >= sum_j exp f_ij` (Chebyshev): each estimate is at most InfoNCE's, and a lower bound where that is one. For
+    Gaussian scores of deviation sigma the mean of `w exp f` is `exp(sigma^2 (1/2 + beta))`. With `Debiased` around it, it is the paper's.
+
+    Gradients: through the weights too, as in the code released with the paper: the loss is the bound that is reported, and the easiest
+    negatives are pushed up.
+    """
+
+    def __init__(self, *, beta: float = 1.0, of: Factory[Negatives] | None = None) -> None:
+        super().__init__(of=of)
+        if not 0 <= beta < torch.inf:
+            raise UserError(f"HardWeighted.beta = {beta} must not be negative; bind 0, which is InfoNCE, or a larger number.")
+        self.beta = beta
+
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        negative = contrast.negative
+        weights = contrast.log_weights.masked_fill(~negative, -torch.inf)
+        tilted = self.beta * contrast.scores.masked_fill(~negative, 0.0)
+        some = negative.any(dim=1, keepdim=True)
+        total = torch.logsumexp(weighted(tilted, weights).where(some, 0.0), dim=1, keepdim=True)
+        number = torch.logsumexp(weights.where(some, 0.0), dim=1, keepdim=True)
+        return contrast.weigh((tilted - total + number).where(negative, 0.0))

@@ -1,0 +1,44 @@
+"""Some negatives of the own sequence, and some of the others."""
+
+from typing import ClassVar, final
+
+from framework import negatives
+from framework.contrast import Contrast
+from framework.data import Factory
+from framework.errors import UserError
+from framework.functional.hashing import Seed, fork, uniform
+from framework.functional.ranking import ranks
+from framework.negatives.base import Negatives
+
+
+@final
+@negatives.register
+class Mixed(Negatives):
+    """Keeps `count` negatives: each comes from the own sequence with probability `share`, else from another, none of them twice.
+
+    Biza et al. (2021), *The impact of negative sampling on contrastive structured world models*, with a share of 0.5. Where one of the
+    two has too few, the other gives more. The positive's own sequence is drawn from more often than by chance, so that exchangeability
+    is broken: not a strict lower bound.
+    """
+
+    is_lower_bound: ClassVar[bool] = False
+
+    def __init__(self, *, share: float = 0.5, count: int = 64, of: Factory[Negatives] | None = None) -> None:
+        super().__init__(of=of)
+        if not 0 <= share <= 1:
+            raise UserError(f"Mixed.share = {share} is no probability; bind a number from 0 to 1.")
+        if count < 1:
+            raise UserError(f"Mixed.count = {count} leaves no negative; bind at least 1.")
+        self.share, self.count = share, count
+
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        anchors, given = contrast.scores.shape
+        if self.count > given - 1:
+            raise UserError(f"Mixed.count = {self.count}, and there are {given - 1} negatives; bind from 1 to {given - 1}.")
+        same = contrast.anchors.row[:, None] == contrast.candidates.row[None, :]
+        own, other = contrast.negative & same, contrast.negative & ~same
+        drawn = (uniform(fork(seed, 2), anchors, self.count) < self.share).sum(dim=1)
+        lacking = (self.count - drawn - other.sum(dim=1)).clamp(min=0)
+        from_own = (drawn + lacking).minimum(own.sum(dim=1))
+        keys = uniform(seed, anchors, given)
+        return contrast.keep((ranks(keys, own) < from_own[:, None]) & own | (ranks(keys, other) < self.count - from_own[:, None]) & other)

@@ -1,0 +1,43 @@
+"""Fresh draws from the replay: the true marginal."""
+
+from typing import ClassVar, Literal, final
+
+import torch
+
+from framework import negatives
+from framework.contrast import Contrast
+from framework.data import Factory
+from framework.errors import UserError
+from framework.functional.hashing import Seed
+from framework.negatives.base import Negatives
+
+
+@final
+@negatives.register
+class ReplayNegatives(Negatives):
+    """Puts the `Replay.extra` steps drawn with each batch in the place of its other steps, or (`batch = 'keep'`) beside them.
+
+    They are drawn one by one, uniformly from all that is stored: independent of the anchors and of each other, as the bound of
+    van den Oord et al. (2018) asks, where a batch of sequences only comes near. An exact lower bound, `K = extra + 1`; false negatives
+    are as rare as in the replay. The price is one encoding of the draws.
+
+    Gradients: to the draws as to every candidate.
+    """
+
+    is_lower_bound: ClassVar[bool] = True
+    adds_candidates: ClassVar[bool] = True
+    needs_draws: ClassVar[bool] = True
+
+    def __init__(self, *, batch: Literal["keep", "drop"] = "drop", of: Factory[Negatives] | None = None) -> None:
+        super().__init__(of=of)
+        self.batch = batch
+
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        source = self.source_of(contrast)
+        drawn = source.drawn
+        if drawn is None:
+            raise UserError("ReplayNegatives needs draws of their own: bind Replay.extra = 256, or another number of them.")
+        if drawn.embedding.shape[1] != source.embeddings.shape[1]:
+            raise UserError("ReplayNegatives draws observations, and this critic scores against latents; bind another InfoNCE.critic.")
+        base = contrast if self.batch == "keep" else contrast.without_batch()
+        return base.join(drawn.embedding, drawn.episode, torch.ones_like(drawn.episode, dtype=torch.bool))

@@ -1,0 +1,36 @@
+"""The hardest negatives alone."""
+
+from typing import final
+
+from framework import negatives
+from framework.contrast import Contrast
+from framework.data import Factory
+from framework.errors import UserError
+from framework.functional.hashing import Seed
+from framework.functional.ranking import ranks
+from framework.negatives.base import Negatives
+
+
+@final
+@negatives.register
+class TopK(Negatives):
+    """Keeps the `count` negatives of each anchor that score highest.
+
+    No other choice of as many has a larger sum, so that each estimate is at most that of `UniformSubset` with `count + 1` candidates on
+    the same batch: a lower bound wherever that is one, if a lower one, and at most `log(count + 1)`. False negatives are chosen first.
+
+    Gradients: to the scores that are kept; which they are is decided without.
+    """
+
+    def __init__(self, *, count: int = 64, of: Factory[Negatives] | None = None) -> None:
+        super().__init__(of=of)
+        if count < 1:
+            raise UserError(f"TopK.count = {count} leaves no negative; bind at least 1.")
+        self.count = count
+
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        given = contrast.scores.shape[1] - 1
+        if self.count > given:
+            raise UserError(f"TopK.count = {self.count}, and there are {given} negatives; bind from 1 to {given}.")
+        negative = contrast.negative
+        return contrast.keep(negative & (ranks(-contrast.scores, negative) < self.count))

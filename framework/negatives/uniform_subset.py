@@ -1,0 +1,34 @@
+"""A few candidates, drawn for every anchor anew."""
+
+from typing import final
+
+from framework import negatives
+from framework.contrast import Contrast
+from framework.data import Factory
+from framework.errors import UserError
+from framework.functional.hashing import Seed, uniform
+from framework.functional.ranking import ranks
+from framework.negatives.base import Negatives
+
+
+@final
+@negatives.register
+class UniformSubset(Negatives):
+    """Keeps the positive and `candidates - 1` others, drawn uniformly without replacement from those that are kept.
+
+    Unbiased for the bound of that many candidates, whose expectation grows with their number, and a lower bound wherever that of all
+    is one: for what fewer candidates cost, and for comparing strategies at the same `K`. A row that keeps fewer takes them all.
+    """
+
+    def __init__(self, *, candidates: int = 64, of: Factory[Negatives] | None = None) -> None:
+        super().__init__(of=of)
+        if candidates < 2:
+            raise UserError(f"UniformSubset.candidates = {candidates} leaves no negative beside the positive; bind at least 2.")
+        self.candidates = candidates
+
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        given = contrast.scores.shape[1]
+        if self.candidates > given:
+            raise UserError(f"UniformSubset.candidates = {self.candidates}, and there are {given} candidates; bind from 2 to {given}.")
+        order = ranks(uniform(seed, *contrast.scores.shape), contrast.negative)
+        return contrast.keep(order < self.candidates - 1)

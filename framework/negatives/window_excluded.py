@@ -1,0 +1,34 @@
+"""Every step but the neighbours in time."""
+
+from typing import ClassVar, final
+
+from framework import negatives
+from framework.contrast import Contrast
+from framework.data import Factory
+from framework.errors import UserError
+from framework.functional.hashing import Seed
+from framework.negatives.base import Negatives
+
+
+@final
+@negatives.register
+class WindowExcluded(Negatives):
+    """Leaves out what the own sequence showed less than `steps` steps before or after: `0 < |t - t'| < steps`.
+
+    Without the nearly equal neighbours that slow dynamics gives, and with the rest of the sequence; `K_i` is larger at the ends. Leaving
+    out a part of the own sequence breaks exchangeability, as `CrossSequence` does, so that the estimate can exceed the mutual
+    information a little: not a strict lower bound.
+    """
+
+    is_lower_bound: ClassVar[bool] = False
+
+    def __init__(self, *, steps: int = 8, of: Factory[Negatives] | None = None) -> None:
+        super().__init__(of=of)
+        if steps < 1:
+            raise UserError(f"WindowExcluded.steps = {steps} is no window: bind at least 1, which leaves out nothing, or more.")
+        self.steps = steps
+
+    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+        anchors, candidates = contrast.anchors, contrast.candidates
+        far = (anchors.time[:, None] - candidates.time[None, :]).abs() >= self.steps
+        return contrast.keep(far | (anchors.row[:, None] != candidates.row[None, :]))

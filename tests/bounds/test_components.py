@@ -1,0 +1,151 @@
+"""The bounds as components: what each trains and evaluates, what MINE remembers, what is refused."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from framework.errors import UserError
+from framework.functional import bounds, contrastive
+from tests.members import build, factory
+from tests.tiny import LATENT, contrast, normal, origin, requiring_gradient
+
+WEIGHTS = torch.zeros(12, 12)
+
+
+def make(name: str, **settings):
+    return build("bounds", name, latent=LATENT, embedding_size=5, **settings)
+
+
+def of(scores: torch.Tensor):
+    return contrast(scores, origin(3, 4))
+
+
+def with_source():
+    return contrast(WEIGHTS, origin(3, 4), build("critics", "BilinearCritic", latent=LATENT, embedding_size=5))
+
+
+def running(bound) -> float:
+    return (bound.log_mean - bound.log_share).exp().item()
+
+
+def test_the_running_mean_of_mine_is_a_corrected_average():
+    bound, seen = make("MINE", rate=0.25), []
+    for seed in range(4):
+        given = of(normal(12, 12, seed=seed))
+        seen.append(given.scores[~given.positive].exp().mean().item())
+        bound.remember(given)
+        weights = [0.25 * 0.75**k for k in reversed(range(len(seen)))]
+        expected = sum(w * each for w, each in zip(weights, seen, strict=True)) / sum(weights)
+        assert running(bound) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("rate", [0.1, 1.0])
+def test_the_gradient_of_mine_has_the_running_denominator(rate):
+    bound, before = make("MINE", rate=rate), normal(12, 12, seed=3)
+    bound.remember(of(2 * before))
+    given = of(normal(12, 12).requires_grad_())
+    (found,) = torch.autograd.grad(bound.loss(given).mean(), given.scores)
+    (biased,) = torch.autograd.grad(-bounds.donsker_varadhan_estimate(given.scores, WEIGHTS).mean(), given.scores)
+    batch = given.scores.detach()[~given.positive].exp().mean().item()
+    (after := make("MINE", rate=rate)).load_state_dict(bound.state_dict())
+    after.remember(given)
+    change = torch.ones(12, 12).where(given.positive, batch / running(after))
+    assert torch.allclose(found, biased * change, atol=1e-6)
+    assert (batch / running(after) == pytest.approx(1, abs=1e-5)) == (rate == 1.0)
+    assert torch.allclose(bound.loss(given), -bound.estimate(given))
+
+
+def test_the_first_update_of_mine_is_donsker_varadhans():
+    given = of(normal(12, 12).requires_grad_())
+    found = [torch.autograd.grad(make(name).loss(given).mean(), given.scores)[0] for name in ("MINE", "DonskerVaradhan")]
+    assert torch.allclose(*found, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["JensenShannon", "SMILE"])
+def test_what_is_trained_by_jensen_shannon_is_not_what_is_evaluated(name):
+    given = of(normal(12, 12))
+    assert torch.equal(make(name).loss(given), bounds.jensen_shannon_loss(given.scores, given.log_weights))
+    assert not torch.allclose(make(name).loss(given), -make(name).estimate(given))
+
+
+def test_interpolated_takes_its_alpha():
+    given = of(normal(12, 12))
+    assert torch.allclose(make("Interpolated", alpha=1.0).estimate(given), contrastive.infonce_estimate(given.scores, WEIGHTS), atol=1e-5)
+    assert torch.allclose(make("Interpolated", alpha=0.0).estimate(given), make("NWJ").estimate(given), atol=1e-5)
+
+
+def test_flo_begins_where_nothing_is_known_and_learns_from_the_pairs():
+    given = with_source()
+    assert given.source is not None
+    source = replace(given.source, latents=requiring_gradient(given.source.latents), embeddings=given.source.embeddings.requires_grad_())
+    given, bound = replace(given, source=source, scores=torch.zeros(12, 12)), make("FLO")
+    assert bound.estimate(given).tolist() == pytest.approx([0] * 12, abs=1e-2)
+    leaves = [source.latents.stochastic, source.embeddings]
+    for gradient in torch.autograd.grad(bound.loss(given).mean(), leaves):
+        assert (gradient.abs().sum(dim=-1) > 0).all()
+
+
+def test_flo_is_float32_under_bfloat16():
+    given, bound = with_source(), make("FLO")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under = bound.loss(given)
+    assert torch.equal(under, bound.loss(given))
+
+
+def test_flo_without_the_pairs_asks_for_the_row_axis():
+    with pytest.raises(UserError, match=r"FLO .*bind InfoNCE.axis = 'row'"):
+        make("FLO").estimate(of(normal(12, 12)))
+
+
+def test_the_bias_of_sigmoid_follows_the_number_of_candidates():
+    """Scores that are the log ratio are best at bias 0, whether there are 12 candidates or 4."""
+    for rows, times in ((3, 4), (2, 2)):
+        bound, size = make("Sigmoid"), rows * times
+        given = contrast(torch.zeros(size, size), origin(rows, times))
+        (gradient,) = torch.autograd.grad(bound.loss(given).mean(), bound.bias)
+        assert gradient.item() == pytest.approx(0, abs=1e-6)
+        logit = -math.log(size - 1)
+        expected = math.log(1 + math.exp(-logit)) + (size - 1) * math.log(1 + math.exp(logit))
+        assert bound.loss(given).tolist() == pytest.approx([expected] * size, abs=1e-5)
+
+
+def test_the_estimate_of_sigmoid_is_what_the_critic_says():
+    bound, given = make("Sigmoid"), of(normal(12, 12))
+    torch.nn.init.constant_(bound.bias, 0.3)
+    assert torch.allclose(bound.estimate(given), given.scores.diagonal() + 0.3)
+
+
+def test_a_penalty_adds_the_squared_partition_to_the_loss_alone():
+    given = of(normal(12, 12))
+    plain, penalised = make("InfoNCEBound"), make("Penalised", weight=0.5)
+    squares = given.scores.exp().sum(dim=1).log().square()
+    assert torch.allclose(penalised.loss(given), plain.loss(given) + 0.5 * squares, atol=1e-5)
+    assert torch.equal(penalised.estimate(given), plain.estimate(given))
+
+
+@pytest.mark.parametrize("name", ["InfoNCEBound", "NWJ", "MINE", "FLO", "LeaveOneOut", "Sigmoid"])
+def test_a_penalty_leaves_true_what_is_true_of_the_bound(name):
+    penalised, plain = make("Penalised", of=factory("bounds", name)), make(name)
+    for fact in ("side", "capped", "remembers", "needs_source", "baseline"):
+        assert getattr(penalised, fact) == getattr(plain, fact)
+    if plain.remembers:
+        penalised.remember(of(normal(12, 12)))
+        assert running(penalised.of) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "wrong"),
+    [
+        ("MINE", "rate", 0.0),
+        ("MINE", "rate", 1.5),
+        ("SMILE", "clip", 0.0),
+        ("Interpolated", "alpha", -0.1),
+        ("Interpolated", "alpha", 1.1),
+        ("Penalised", "weight", -1.0),
+    ],
+)
+def test_an_impossible_setting_is_refused_by_name(name, setting, wrong):
+    with pytest.raises(UserError, match=rf"{name}\.{setting} = {wrong}"):
+        make(name, **{setting: wrong})

@@ -1,0 +1,93 @@
+"""What every bound promises."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.members import build
+from tests.tiny import LATENT, contrast, normal, origin
+
+
+@pytest.fixture
+def bound(bound_name):
+    return build("bounds", bound_name, latent=LATENT, embedding_size=5)
+
+
+@pytest.fixture
+def critic():
+    return build("critics", "BilinearCritic", latent=LATENT, embedding_size=5)
+
+
+def given(critic, seed: int = 0):
+    return contrast(torch.zeros(12, 12), origin(3, 4), critic, seed=seed)
+
+
+def test_it_gives_one_number_for_each_anchor(bound, critic):
+    for value in (bound.estimate(given(critic)), bound.loss(given(critic))):
+        assert value.shape == (12,)
+        assert value.dtype == torch.float32
+        assert value.isfinite().all()
+
+
+def test_it_never_exceeds_its_cap(bound, critic):
+    if bound.capped:
+        assert (bound.estimate(given(critic)) <= math.log(12) + 1e-5).all()
+
+
+def test_a_masked_candidate_changes_nothing(bound, critic):
+    left_out = torch.zeros(12, 12).masked_fill((normal(12, 12, seed=3) > 0.5) & ~torch.eye(12, dtype=torch.bool), -torch.inf)
+    spoilt = given(critic).weigh(left_out)
+    spoilt = replace(spoilt, scores=spoilt.scores.masked_fill(left_out.isneginf(), 1e6))
+    clean = given(critic).weigh(left_out)
+    assert torch.allclose(bound.estimate(spoilt), bound.estimate(clean))
+    assert torch.allclose(bound.loss(spoilt), bound.loss(clean))
+
+
+def test_an_anchor_without_a_negative_breaks_nothing(bound, critic):
+    """As where a batch is one sequence, and the strategy takes the others'."""
+    lonely = given(critic).keep((torch.arange(12) > 3)[:, None].expand(12, 12))
+    lonely = replace(lonely, scores=lonely.scores.detach().requires_grad_())
+    loss = bound.loss(lonely)
+    (gradient,) = torch.autograd.grad(loss.sum(), lonely.scores)
+    assert all(value.isfinite().all() for value in (loss, bound.estimate(lonely), gradient))
+
+
+def test_the_loss_raises_the_positives_and_lowers_the_negatives(bound, critic):
+    if bound.side == "upper":
+        return
+    given_ = given(critic)
+    scores = given_.scores.detach().requires_grad_()
+    moved = replace(given_, scores=scores)
+    (gradient,) = torch.autograd.grad(bound.loss(moved).mean(), scores)
+    assert (gradient.diagonal() < 0).all()
+    assert (gradient[given_.negative] >= 0).all()
+    assert (gradient[given_.negative] > 0).any()
+
+
+def test_every_parameter_learns(bound, critic):
+    parameters = list(bound.parameters())
+    if parameters:
+        gradients = torch.autograd.grad(bound.loss(given(critic)).mean(), parameters)
+        assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+def test_a_loss_and_an_estimate_have_no_side_effect(bound, critic):
+    before = {name: value.clone() for name, value in bound.state_dict().items()}
+    bound.loss(given(critic))
+    bound.estimate(given(critic))
+    assert all(torch.equal(before[name], value) for name, value in bound.state_dict().items())
+
+
+def test_what_it_remembers_is_in_its_checkpoint(bound, critic):
+    before = {name: value.clone() for name, value in bound.state_dict().items()}
+    bound.remember(given(critic))
+    changed = any(not torch.equal(before[name], value) for name, value in bound.state_dict().items())
+    assert changed == bound.remembers
+
+
+def test_scores_that_know_nothing_give_no_information(bound, critic):
+    """At the score that is optimal where latent and observation are independent."""
+    nothing = replace(given(critic), scores=torch.full((12, 12), bound.baseline))
+    assert bound.estimate(nothing).mean().item() == pytest.approx(0.0, abs=0.02)

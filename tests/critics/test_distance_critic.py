@@ -1,0 +1,49 @@
+"""Distances by products, against the naive ones; and the root at 0."""
+
+import pytest
+import torch
+
+from framework.critics.distance_critic import DistanceCritic, plain_distances, squared_distances
+from tests.tiny import LATENT, latent, normal
+
+
+@pytest.mark.parametrize(("distance", "power"), [("squared", 2), ("plain", 1)])
+@pytest.mark.parametrize("temperature", ["fixed", "learned"])
+def test_it_is_minus_the_distance_of_two_maps(distance, power, temperature):
+    critic = DistanceCritic(latent=LATENT, embedding_size=5, size=7, distance=distance, temperature=temperature, initial_temperature=0.5)
+    latents, embeddings = latent(4), normal(6, 5, seed=2)
+    ours, theirs = critic.from_latent(latents.features), critic.from_embedding(embeddings)
+    naive = -2.0 * (ours[:, None] - theirs[None]).norm(dim=-1).pow(power)
+    assert torch.allclose(critic(latents, embeddings), naive, atol=1e-4)
+
+
+def test_its_gradient_equals_the_naive_one():
+    weight = normal(5, 6, seed=3)
+    for distances, power in ((squared_distances, 2), (plain_distances, 1)):
+        leaves = [normal(5, 4).requires_grad_(), normal(6, 4, seed=1).requires_grad_()]
+        expanded = torch.autograd.grad((distances(*leaves) * weight).sum(), leaves)
+        direct = torch.autograd.grad(((leaves[0][:, None] - leaves[1][None]).norm(dim=-1).pow(power) * weight).sum(), leaves)
+        assert all(torch.allclose(one, other, rtol=1e-3, atol=1e-4) for one, other in zip(expanded, direct, strict=True))
+
+
+@pytest.mark.parametrize("size", [1, 7, 200])
+@pytest.mark.parametrize("distances", [squared_distances, plain_distances])
+def test_the_gradient_at_distance_0_is_0(size, distances):
+    """Where every pair is the same point, and where only those on the diagonal are."""
+    for points in (torch.full((5, size), 3.0), torch.zeros(5, size), 10 * normal(5, size)):
+        ours, theirs = points.clone().requires_grad_(), points.clone().requires_grad_()
+        own = distances(ours, theirs).diagonal()
+        assert own.abs().max() <= 1e-5 * points.square().sum(dim=-1).max()
+        for gradient in torch.autograd.grad(own.sum(), [ours, theirs]):
+            assert gradient.abs().max() <= 1e-4 * points.abs().max()
+    for gradient in torch.autograd.grad(plain_distances(ours, theirs).sum(), [ours, theirs]):
+        assert gradient.isfinite().all()
+
+
+def test_a_distance_beyond_rounding_keeps_its_gradient():
+    ours = normal(4, 7).requires_grad_()
+    theirs = ours.detach() + 0.01 * normal(4, 7, seed=1)
+    distances = plain_distances(ours, theirs).diagonal()
+    assert torch.allclose(distances, (ours - theirs).norm(dim=-1), rtol=0.01)
+    (gradient,) = torch.autograd.grad(distances.sum(), ours)
+    assert torch.allclose(gradient.norm(dim=-1), torch.ones(4), rtol=0.01)

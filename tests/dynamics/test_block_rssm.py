@@ -1,0 +1,42 @@
+"""The block-diagonal GRU against its dense equal, and against its equations written out."""
+
+import pytest
+import torch
+
+from framework.dynamics.block_rssm import BlockLinear, BlockRSSM
+from framework.errors import UserError
+from tests.tiny import normal
+
+
+def test_a_block_linear_equals_a_dense_one_with_zeros_outside_its_blocks():
+    layer, values = BlockLinear(blocks=3, input_size=12, output_size=6), normal(5, 12)
+    dense = torch.block_diag(*layer.weight)
+    assert (dense == 0).sum() == 12 * 6 * 2 / 3
+    assert torch.allclose(layer(values), values @ dense + layer.bias, atol=1e-6)
+
+
+def test_a_step_equals_its_equations():
+    dynamics = BlockRSSM(embedding_size=5, action_size=2, deterministic=8, hidden=4, groups=2, classes=3, blocks=2)
+    hidden, stochastic, action = normal(3, 8), normal(3, 6, seed=1), 0.5 * normal(3, 2, seed=2).tanh()
+    found = dynamics.advance(stochastic, hidden, dynamics.from_actions(action))
+    x = torch.cat([dynamics.summary[0](hidden), dynamics.summary[1](stochastic), dynamics.from_action(action)], dim=-1)
+    per_block = [torch.cat([hidden[:, 4 * block : 4 * block + 4], x], dim=-1) for block in range(2)]
+    mixed = torch.cat([per_block[b] @ dynamics.mixing.weight[b] for b in range(2)], dim=-1) + dynamics.mixing.bias
+    mixed = dynamics.activation(dynamics.mixing_norm(mixed))
+    for block in range(2):
+        own = slice(4 * block, 4 * block + 4)
+        gates = mixed[:, own] @ dynamics.gates.weight[block] + dynamics.gates.bias[12 * block : 12 * block + 12]
+        reset, candidate, update = gates.split(4, dim=-1)
+        share = torch.sigmoid(update - 1)
+        expected = share * torch.tanh(torch.sigmoid(reset) * candidate) + (1 - share) * hidden[:, own]
+        assert torch.allclose(found[:, own], expected, atol=1e-6)
+
+
+def test_an_action_beyond_one_is_scaled_back():
+    dynamics = BlockRSSM(embedding_size=5, action_size=2, deterministic=8, hidden=4, groups=2, classes=3, blocks=2)
+    assert torch.allclose(dynamics.from_actions(torch.tensor([[3.0, -0.5]])), dynamics.from_actions(torch.tensor([[1.0, -0.5]])))
+
+
+def test_blocks_that_do_not_divide_are_refused():
+    with pytest.raises(UserError, match=r"BlockRSSM.blocks = 3 does not divide BlockRSSM.deterministic = 8"):
+        BlockRSSM(embedding_size=5, action_size=2, deterministic=8, blocks=3)

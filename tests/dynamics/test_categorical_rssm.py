@@ -1,0 +1,47 @@
+"""The discrete state-space models: what is charged, what is mixed, and where gradient stops."""
+
+import pytest
+import torch
+
+from framework.dynamics.categorical_rssm import CategoricalRSSM
+from framework.errors import UserError
+from tests.tiny import ROWS, TIMES, batch, normal, seeded
+
+SMALL = {"embedding_size": 5, "action_size": 2, "deterministic": 6, "groups": 3, "classes": 4, "hidden": 8}
+
+
+def observe(dynamics: CategoricalRSSM):
+    data = batch()
+    noise = dynamics.draw_noise(ROWS, TIMES, generator=seeded())
+    return dynamics.observe(normal(ROWS, TIMES, 5), data.action, data.is_first, dynamics.initial(ROWS), noise)
+
+
+def test_latents_are_one_hot_in_each_group():
+    posterior, prior = observe(CategoricalRSSM(**SMALL))
+    for latent in (posterior, prior):
+        groups = latent.stochastic.reshape(ROWS, TIMES, 3, 4)
+        assert torch.allclose(groups.sum(dim=-1), torch.ones(ROWS, TIMES, 3), atol=1e-6)
+        assert torch.allclose(groups.max(dim=-1).values, torch.ones(ROWS, TIMES, 3), atol=1e-6)
+
+
+def test_unimix_keeps_every_class_possible():
+    posterior, prior = observe(CategoricalRSSM(unimix=0.2, **SMALL))
+    for latent in (posterior, prior):
+        assert latent.statistics["logits"].exp().min() >= 0.2 / 4 - 1e-6
+
+
+@pytest.mark.parametrize(("balance", "prior_share"), [(0.8, 0.8), (0.0, 0.0), (1.0, 1.0)])
+def test_the_balance_shares_the_gradient_out(balance, prior_share):
+    dynamics = CategoricalRSSM(balance=balance, free_nats=0.0, **SMALL)
+    posterior, prior = observe(dynamics)
+    charged = dynamics.divergence(posterior, prior)[0]["divergence"].sum()
+    plain = CategoricalRSSM(balance=None, free_nats=0.0, **SMALL).divergence(posterior, prior)[0]["divergence"].sum()
+    assert torch.allclose(charged, plain)
+    logits = prior.statistics["logits"], posterior.statistics["logits"]
+    shared, whole = torch.autograd.grad(charged, logits, retain_graph=True), torch.autograd.grad(plain, logits)
+    assert torch.allclose(shared[0], prior_share * whole[0], atol=1e-6)
+
+
+def test_a_balance_that_is_no_share_is_refused():
+    with pytest.raises(UserError, match=r"CategoricalRSSM.balance = 2.0 is no share"):
+        CategoricalRSSM(balance=2.0, **SMALL)

@@ -1,0 +1,64 @@
+"""Two-hot regression: laws, literal numbers, and the weights by hand."""
+
+import math
+
+import pytest
+import torch
+
+from framework.functional.two_hot import TwoHot, symexp, symexp_bins, symlog, two_hot
+from tests.tiny import normal
+
+
+def test_symexp_undoes_symlog():
+    value = torch.tensor([-1e4, -3.0, -1e-3, 0.0, 1e-3, 3.0, 1e4])
+    assert torch.allclose(symexp(symlog(value)), value, rtol=1e-4)
+    assert symlog(torch.tensor(math.e - 1)).item() == pytest.approx(1.0)
+    assert symlog(torch.tensor(-(math.e - 1))).item() == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("count", [3, 4, 41, 255])
+def test_bins_are_symmetric_to_the_bit_and_grow(count):
+    bins = symexp_bins(count, 20.0)
+    assert bins.shape == (count,)
+    assert torch.equal(bins, -bins.flip(0))
+    assert (bins.diff() > 0).all()
+    assert bins[-1].item() == pytest.approx(math.expm1(20.0), rel=1e-6)
+    assert torch.allclose(symlog(bins), torch.linspace(-20, 20, count), atol=1e-4)
+
+
+def test_the_weights_are_those_of_its_two_neighbours():
+    bins = torch.tensor([-2.0, 0.0, 1.0, 5.0])
+    weights = two_hot(torch.tensor([[-2.0, -0.5], [1.0, 4.0]]), bins)
+    expected = torch.tensor([[[1, 0, 0, 0], [0.25, 0.75, 0, 0]], [[0, 0, 1, 0], [0, 0, 0.25, 0.75]]])
+    assert torch.allclose(weights, expected)
+
+
+def test_what_lies_outside_goes_to_the_outermost_bin():
+    bins = torch.tensor([-2.0, 0.0, 1.0])
+    assert torch.equal(two_hot(torch.tensor([-9.0, 9.0]), bins), torch.tensor([[1.0, 0, 0], [0, 0, 1.0]]))
+
+
+def test_the_mean_of_the_weights_is_the_number():
+    bins = symexp_bins(255, 20.0)
+    value = 300 * normal(500)
+    weights = two_hot(value, bins)
+    assert torch.allclose(weights.sum(dim=-1), torch.ones(500))
+    assert ((weights > 0).sum(dim=-1) <= 2).all()
+    assert torch.allclose((weights * bins).sum(dim=-1), value, rtol=1e-4, atol=1e-3)
+
+
+def test_uniform_probabilities_say_zero_exactly():
+    for count in (255, 256):
+        said = TwoHot(torch.full((4, count), 0.7), symexp_bins(count, 20.0))
+        assert torch.equal(said.mean, torch.zeros(4))
+        assert said.log_density(torch.tensor([0.0, 1.0, -7.0, 1e5])).tolist() == pytest.approx([-math.log(count)] * 4)
+
+
+def test_the_best_logits_are_the_logs_of_the_weights():
+    bins, target = torch.tensor([-2.0, 0.0, 1.0, 5.0]), torch.tensor([3.0])
+    best = TwoHot(two_hot(target, bins).clamp(min=1e-9).log(), bins)
+    assert best.mean.item() == pytest.approx(3.0, abs=1e-5)
+    entropy = -(0.5 * math.log(0.5)) * 2
+    assert -best.log_density(target).item() == pytest.approx(entropy, abs=1e-5)
+    for seed in range(5):
+        assert TwoHot(normal(1, 4, seed=seed), bins).log_density(target) < best.log_density(target)

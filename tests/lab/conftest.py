@@ -1,0 +1,28 @@
+"""The command as a user calls it, in an empty folder, and what a report says by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from framework.lab.report import Report, Row
+from tests.cli.calls import Call, call_dream
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Calls the command in an empty folder."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return call_dream
+
+
+@pytest.fixture
+def row() -> Callable[..., Row]:
+    """The one row of a report with this name, and with these conditions."""
+
+    def find(report: Report, name: str, **under: object) -> Row:
+        (found,) = [each for each in report.rows if each.name == name and under.items() <= dict(each.under).items()]
+        return found
+
+    return find

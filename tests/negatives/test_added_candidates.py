@@ -1,0 +1,326 @@
+"""Candidates from elsewhere: queues, draws, mixtures and other actions, by known equalities and by loops."""
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from framework.contrast import Contrast, Drawn
+from framework.data import Origin
+from framework.errors import UserError
+from framework.functional import contrastive
+from framework.functional.hashing import fork, uniform
+from framework.negatives.action_negatives import ActionNegatives
+from framework.negatives.episode_excluded import EpisodeExcluded
+from framework.negatives.memory_queue import MemoryQueue
+from framework.negatives.mixed_negatives import MixedNegatives
+from framework.negatives.replay_negatives import ReplayNegatives
+from framework.negatives.uniform_subset import UniformSubset
+from framework.negatives.within_sequence import WithinSequence
+from framework.objectives.infonce import InfoNCE
+from tests.members import build, factory
+from tests.tiny import LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, filtered, latent, normal, origin, seed_of
+
+EMBEDDING = 5
+
+
+def critic(name: str = "BilinearCritic"):
+    torch.manual_seed(0)
+    return build("critics", name, latent=LATENT, embedding_size=EMBEDDING)
+
+
+def given(name: str = "BilinearCritic", rows: int = 3, times: int = 4) -> Contrast:
+    return contrast(torch.zeros(rows * times, rows * times), origin(rows, times), critic(name))
+
+
+def queue(**settings) -> MemoryQueue:
+    made = MemoryQueue(**settings)
+    made.allocate(EMBEDDING)
+    return made
+
+
+def estimate(strategy, contrasted: Contrast) -> torch.Tensor:
+    chosen = strategy(contrasted, seed_of(0))
+    return contrastive.infonce_estimate(chosen.scores, chosen.log_weights)
+
+
+def test_a_queue_that_holds_the_batch_estimates_what_the_batch_does():
+    """Every candidate stands there twice: once as itself, once as remembered by an encoder that stood still."""
+    whole, made = given(), queue(size=12)
+    made.remember(whole.source.embeddings, origin(3, 4))
+    chosen = made(whole, seed_of(0))
+    assert torch.allclose(chosen.scores[:, 12:], whole.scores, atol=1e-6)
+    expected = contrastive.infonce_estimate(whole.scores, whole.log_weights)
+    assert torch.allclose(estimate(made, whole), expected, atol=1e-5)
+    alone = queue(size=12, batch="drop")
+    alone.remember(whole.source.embeddings, origin(3, 4))
+    in_place = alone(whole, seed_of(0))
+    among = torch.logsumexp((in_place.scores + in_place.log_weights)[:, 12:], dim=1)
+    assert torch.allclose(among, torch.logsumexp(whole.scores, dim=1), atol=1e-5)
+    assert torch.allclose(contrastive.log_candidates(in_place.log_weights), torch.tensor(13.0).log())
+
+
+def test_a_queue_goes_around_and_forgets_the_oldest():
+    made, steps = queue(size=5), [normal(2, EMBEDDING, seed=number) for number in range(4)]
+    for number, embeddings in enumerate(steps):
+        made.remember(embeddings, Origin.of(torch.tensor([[10 * number, 10 * number + 1]])))
+    assert made.episodes.tolist() == [21, 30, 31, 11, 20]
+    assert torch.equal(made.embeddings, torch.cat([steps[2][1:], steps[3], steps[1][1:], steps[2][:1]]))
+
+
+def test_a_queue_smaller_than_a_batch_takes_the_newest():
+    made, embeddings = queue(size=5), normal(12, EMBEDDING)
+    for _ in range(3):
+        made.remember(embeddings, Origin.of(torch.arange(12)[None]))
+    assert sorted(made.episodes.tolist()) == [7, 8, 9, 10, 11]
+    assert torch.equal(made.embeddings, embeddings[made.episodes])
+
+
+def test_the_candidates_grow_in_number_while_a_queue_fills():
+    made, whole, found = queue(size=20), given(), []
+    for _ in range(3):
+        chosen = made(whole, seed_of(0))
+        found.append((chosen.log_weights == 0).sum(dim=1).unique().tolist())
+        made.remember(normal(12, EMBEDDING), origin(3, 4))
+    assert found == [[12], [24], [32]]
+
+
+def test_the_episodes_of_a_queue_can_be_left_out():
+    made = EpisodeExcluded(of=partial(MemoryQueue, size=12))
+    for each in made.each():
+        each.allocate(EMBEDDING)
+        each.remember(normal(12, EMBEDDING), origin(3, 4))
+    kept = made(given(), seed_of(0)).log_weights[:, 12:] == 0
+    assert torch.equal(kept, origin(3, 4).row[:, None] != origin(3, 4).row[None, :])
+
+
+def test_a_queue_survives_a_checkpoint():
+    made, other = queue(size=7), queue(size=7)
+    made.remember(normal(5, EMBEDDING), origin(1, 5))
+    other.load_state_dict(made.state_dict())
+    assert torch.equal(estimate(other, given()), estimate(made, given()))
+
+
+def objective(negatives, name: str = "BilinearCritic", **settings) -> InfoNCE:
+    torch.manual_seed(0)
+    return InfoNCE(
+        latent=LATENT,
+        embedding_size=EMBEDDING,
+        observation=OBSERVATIONS["both"],
+        critic=factory("critics", name),
+        negatives=negatives,
+        bound=factory("bounds", "InfoNCEBound"),
+        **settings,
+    )
+
+
+def seen(embedding=None, **changes):
+    embedding = normal(ROWS, TIMES, EMBEDDING, seed=3) if embedding is None else embedding
+    return replace(filtered(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), embedding, batch("both")), **changes)
+
+
+@pytest.mark.parametrize(("slow_rate", "offset"), [(None, 0.0), (0.01, 0.1)])
+def test_the_objective_fills_the_queue_once_for_each_update(slow_rate, offset):
+    """With the embeddings of the slow encoder where it is asked for, which `tests.tiny` sets off by a tenth."""
+    made = objective(partial(MemoryQueue, size=40, slow_rate=slow_rate))
+    assert made.slow_rate == slow_rate
+    first, _ = made(seen(), seed_of(0))
+    made.follow(seen(), seed_of(0))
+    second, _ = made(seen(), seed_of(0))
+    remembered = made.negatives.embeddings
+    assert made.negatives.added == ROWS * TIMES
+    assert torch.allclose(remembered[: ROWS * TIMES], seen().embedding.reshape(-1, EMBEDDING) + offset)
+    assert not remembered.requires_grad
+    assert torch.allclose(second["infonce"], first["infonce"] + math.log(2), atol=1e-5)
+
+
+def test_what_is_wrapped_around_a_slow_queue_asks_for_its_encoder():
+    made = UniformSubset(candidates=3, of=partial(MemoryQueue, size=4, slow_rate=0.01))
+    assert made.slow_rate == 0.01
+    with pytest.raises(UserError, match=r"MemoryQueue.slow_rate = 0.5, and the strategy in it has 0.01"):
+        MemoryQueue(slow_rate=0.5, of=partial(MemoryQueue, slow_rate=0.01))
+
+
+def test_draws_stand_in_the_place_of_the_batch_or_beside_it():
+    whole = given()
+    drawn = whole.source.score(whole.source.latents, whole.source.drawn.embedding)
+    dropped, kept = ReplayNegatives()(whole, seed_of(0)), ReplayNegatives(batch="keep")(whole, seed_of(0))
+    for chosen in (dropped, kept):
+        assert torch.equal(chosen.scores, torch.cat([whole.scores, drawn], dim=1))
+        assert chosen.candidates.episode[12:].tolist() == whole.source.drawn.episode.tolist()
+    assert ((dropped.log_weights == 0).sum(dim=1) == 1 + 7).all()
+    assert ((kept.log_weights == 0).sum(dim=1) == 12 + 7).all()
+    loss = contrastive.infonce_loss(dropped.scores, dropped.log_weights)
+    for i in range(12):
+        total = math.exp(whole.scores[i, i]) + sum(math.exp(f) for f in drawn[i])
+        assert loss[i].item() == pytest.approx(math.log(total) - whole.scores[i, i].item(), abs=1e-5)
+
+
+@pytest.mark.parametrize(("gradient", "flows"), [("flow", True), ("stop", False)])
+def test_draws_get_gradient_as_candidates_do(gradient, flows):
+    embedding = normal(7, EMBEDDING).requires_grad_()
+    drawn = Drawn(embedding=embedding, episode=torch.arange(7))
+    loss = objective(ReplayNegatives, embedding_gradient=gradient)(seen(drawn=drawn), seed_of(0))[0]["infonce"]
+    (found,) = torch.autograd.grad(loss.sum(), embedding, allow_unused=True)
+    assert (found is not None) == flows
+
+
+def test_draws_estimate_no_more_than_the_information():
+    """Against draws that are independent of all, an exact critic has van den Oord's bound: below the truth, and below its ceiling."""
+    information, count, found = 1.0, 15, []
+    rho = math.sqrt(1 - math.exp(-2 * information))
+    for seed in range(60):
+        x, noise, others = normal(64, 1, seed=seed), normal(64, 1, seed=1000 + seed), normal(count, 1, seed=2000 + seed)
+
+        def score(_, y, x=x):
+            return -0.5 * (x - rho * y.T) ** 2 / (1 - rho**2)
+
+        y = rho * x + math.sqrt(1 - rho**2) * noise
+        source = replace(given().source, embeddings=y, score=score, drawn=Drawn(others, torch.arange(count)))
+        whole = Contrast.of(score(None, y), origin(8, 8), source)
+        found.append(estimate(ReplayNegatives(), whole).mean())
+    mean, error = torch.stack(found).mean(), torch.stack(found).std() / math.sqrt(60)
+    assert 0.8 < mean < information + error
+
+
+def test_a_selection_by_place_leaves_out_what_has_none():
+    chosen = WithinSequence(of=partial(ReplayNegatives, batch="keep"))(given(), seed_of(0))
+    assert chosen.log_weights[:, 12:].isneginf().all()
+
+
+def test_mixtures_are_unit_vectors_between_the_hardest_by_a_loop():
+    whole, seed, hardest, mixed, with_anchor = given("CosineCritic"), seed_of(4), 3, 4, 2
+    strategy = MixedNegatives(hardest=hardest, mixed=mixed, with_anchor=with_anchor)
+    chosen = strategy(whole, seed)
+    units = whole.source.units(whole.source.latents, whole.source.embeddings)
+    assert chosen.scores.shape == (12, 12 + mixed + with_anchor)
+    assert torch.equal(chosen.log_weights, torch.zeros_like(chosen.log_weights))
+    draws = {purpose: uniform(fork(seed, purpose), 12, mixed) for purpose in (2, 3, 4)}
+    draws |= {purpose: uniform(fork(seed, purpose), 12, with_anchor) for purpose in (5, 6)}
+    for i in range(12):
+        order = sorted((j for j in range(12) if j != i), key=lambda j, i=i: -whole.scores[i, j].item())[:hardest]
+        for number in range(mixed + with_anchor):
+            if number < mixed:
+                one, other = (units.candidates[order[int(draws[purpose][i, number] * hardest)]] for purpose in (2, 3))
+                share = draws[4][i, number]
+            else:
+                other = units.candidates[order[int(draws[5][i, number - mixed] * hardest)]]
+                one, share = units.latents[i], draws[6][i, number - mixed] / 2
+            vector = F.normalize(share * one + (1 - share) * other, dim=0)
+            assert chosen.scores[i, 12 + number].item() == pytest.approx((units.scale * units.latents[i] @ vector).item(), abs=1e-4)
+
+
+def test_mixtures_have_gradient_to_the_anchor_alone():
+    whole = given("CosineCritic")
+    embeddings = whole.source.embeddings.clone().requires_grad_()
+    latents = whole.source.latents.map(lambda part: part.clone().requires_grad_())
+    chosen = MixedNegatives()(replace(whole, source=replace(whole.source, latents=latents, embeddings=embeddings)), seed_of(0))
+    wanted = torch.autograd.grad(chosen.scores[:, 12:].sum(), [latents.stochastic, embeddings], allow_unused=True)
+    assert wanted[0].abs().sum() > 0
+    assert wanted[1] is None
+
+
+def test_mixtures_use_what_the_wrapped_strategy_keeps_and_adds():
+    """The hardest mixed with itself is the hardest: here of the draws, since the batch is left out."""
+    made = MixedNegatives(of=partial(ReplayNegatives, batch="drop"), hardest=1, with_anchor=0)
+    chosen = made(given("CosineCritic"), seed_of(0))
+    hardest = chosen.scores[:, 12:19].amax(dim=1, keepdim=True)
+    assert torch.allclose(chosen.scores[:, 19:], hardest.expand(-1, 16), atol=1e-4)
+    alone = MixedNegatives(of=WithinSequence)(given("CosineCritic", rows=4, times=1), seed_of(0))
+    assert alone.log_weights[:, 4:].isneginf().all()
+
+
+def test_other_actions_equal_a_loop():
+    whole, seed = given(), seed_of(2)
+    chosen, source = ActionNegatives(count=3)(whole, seed), whole.source
+    assert chosen.scores.shape == (12, 12 + 3)
+    assert torch.equal(chosen.log_weights[:, :12] == 0, torch.eye(12, dtype=torch.bool))
+    for number in range(3):
+        drawn = (uniform(fork(seed, 2 + number), 12) * 11).long()
+        for i in range(12):
+            other = int(drawn[i]) + int(drawn[i] >= i)
+            assert other != i
+            changed = source.latents.map(lambda part, i=i, other=other: part[i : i + 1] + source.action[other].sum())
+            expected = source.score(changed, source.embeddings[i : i + 1]).item()
+            assert chosen.scores[i, 12 + number].item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_first_step_has_no_other_action_and_gives_none():
+    whole = given()
+    first = torch.zeros(12, dtype=torch.bool)
+    first[[0, 4, 8]] = True
+    chosen = ActionNegatives(count=30)(replace(whole, source=replace(whole.source, is_first=first)), seed_of(0))
+    weights = chosen.log_weights[:, 12:]
+    assert weights[first].isneginf().all()
+    assert 0.5 < (weights[~first] == 0).float().mean() < 0.95
+    assert (contrastive.infonce_loss(chosen.scores, chosen.log_weights)[first] == 0).all()
+
+
+def test_what_the_own_action_leads_to_is_the_prior_itself():
+    """So that nothing but the action tells the alternatives apart."""
+    data, generator = batch("both"), torch.Generator().manual_seed(0)
+    dynamics = build("dynamics", "GaussianRSSM", embedding_size=EMBEDDING, action_size=2)
+    noise = dynamics.draw_noise(ROWS, TIMES, generator=generator)
+    embedding = normal(ROWS, TIMES, EMBEDDING)
+    posterior, prior = dynamics.observe(embedding, data.action, data.is_first, dynamics.initial(ROWS), noise)
+    found = replace(filtered(posterior, prior, embedding, data), dynamics=dynamics).predict(data.action)
+    assert torch.allclose(found.features, prior.flatten().features, atol=1e-5)
+
+
+def test_other_actions_train_the_dynamics_through_the_objective():
+    made, given_seen = objective(partial(ActionNegatives, count=3), anchor="prior"), seen()
+    losses, metrics = made(given_seen, seed_of(0))
+    assert torch.allclose(losses["infonce"][given_seen.batch.is_first], torch.zeros(()))
+    gradient = torch.autograd.grad(losses["infonce"].sum(), given_seen.dynamics.from_action.weight)[0]
+    assert gradient.abs().sum() > 0
+    assert "contrastive/estimate_no_bound" in metrics
+
+
+@pytest.mark.parametrize("name", ["BilinearCritic", "CosineCritic", "GaussianCritic"])
+def test_the_scores_of_pairs_are_the_diagonal_of_all(name):
+    scorer, latents, embeddings = critic(name), latent(6), normal(6, EMBEDDING, seed=2)
+    assert torch.allclose(scorer.score_pairs(latents, embeddings), scorer(latents, embeddings).diagonal(), atol=1e-5)
+
+
+BARE = Contrast.of(torch.zeros(4, 4), origin(2, 2))
+WITHOUT = {
+    "ReplayNegatives needs draws of their own: bind Replay.extra = 256": (ReplayNegatives, {"drawn": None}),
+    "bind InfoNCE.critic = @critics.CosineCritic": (MixedNegatives, {"units": None}),
+    "ActionNegatives asks a world model": (ActionNegatives, {"predict": None}),
+}
+
+
+@pytest.mark.parametrize("message", WITHOUT)
+def test_it_refuses_a_contrast_without(message):
+    strategy, changes = WITHOUT[message]
+    whole = given("CosineCritic")
+    with pytest.raises(UserError, match=message):
+        strategy()(replace(whole, source=replace(whole.source, **changes)), seed_of(0))
+
+
+@pytest.mark.parametrize("strategy", [ActionNegatives, MemoryQueue, MixedNegatives, ReplayNegatives])
+def test_it_refuses_scores_alone(strategy):
+    with pytest.raises(UserError, match=f"{strategy.__name__} adds candidates"):
+        strategy()(BARE, seed_of(0))
+
+
+IMPOSSIBLE = {
+    "MemoryQueue.size = 0": partial(MemoryQueue, size=0),
+    "MemoryQueue.slow_rate = 0.0": partial(MemoryQueue, slow_rate=0.0),
+    "MemoryQueue.slow_rate = 1.5": partial(MemoryQueue, slow_rate=1.5),
+    "MixedNegatives.hardest = 0": partial(MixedNegatives, hardest=0),
+    "mixed = 0 and with_anchor = 0": partial(MixedNegatives, mixed=0, with_anchor=0),
+    "ActionNegatives.count = 0": partial(ActionNegatives, count=0),
+    "tells the prior apart, and InfoNCE.anchor = 'posterior'; bind InfoNCE.anchor = 'prior'": partial(objective, ActionNegatives),
+    "MemoryQueue adds candidate observations": partial(objective, MemoryQueue, axis="column"),
+    "mixes candidates that all anchors share": lambda: MixedNegatives(of=ActionNegatives)(given("CosineCritic"), seed_of(0)),
+}
+
+
+@pytest.mark.parametrize("message", IMPOSSIBLE)
+def test_it_refuses(message):
+    with pytest.raises(UserError, match=message):
+        IMPOSSIBLE[message]()

@@ -1,0 +1,91 @@
+"""The world model around its objectives: the slow encoder, draws from the replay, augmentation, and what follows an update."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from framework.data import Batch, Draws
+from framework.errors import UserError
+from framework.functional.hashing import draw_seed
+from tests.members import agent_factory, factory
+from tests.tiny import OBSERVATIONS, ROWS, TIMES, batch, observe, seed_of, seeded, specs_of
+
+
+def make(negatives: str = "InBatch", **settings):
+    objective = factory("objectives", "InfoNCE", negatives=factory("negatives", negatives, **settings))
+    return agent_factory(objectives=[objective])(specs=specs_of("both"))
+
+
+def with_draws(count: int = 4) -> Batch:
+    return replace(batch(), draws=Draws(observation=observe(OBSERVATIONS["both"], count, seed=8), episode=torch.arange(count) + 900))
+
+
+def noise(agent):
+    return agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(3))
+
+
+def test_there_is_a_slow_encoder_only_where_an_objective_asks_for_one():
+    assert make().world_model.slow_encoder is None
+    agent = make("MemoryQueue", slow_rate=0.25)
+    assert not any(parameter.requires_grad for parameter in agent.world_model.slow_encoder.parameters())
+    assert agent.parameter_count()["model"] == make().parameter_count()["model"]
+
+
+def test_the_slow_encoder_moves_by_its_rate_after_each_update():
+    agent = make("MemoryQueue", slow_rate=0.25)
+    model = agent.world_model
+    before = [parameter.clone() for parameter in model.slow_encoder.parameters()]
+    agent.update(batch(), seeded(1))
+    assert len(before) > 0
+    for old, slow, fast in zip(before, model.slow_encoder.parameters(), model.encoder.parameters(), strict=True):
+        assert torch.allclose(slow, old + 0.25 * (fast - old), atol=1e-6)
+
+
+def test_a_queue_takes_in_what_the_slow_encoder_gave_before_it_moved():
+    agent = make("MemoryQueue", slow_rate=0.25, size=ROWS * TIMES)
+    expected = agent.world_model.slow_encoder(batch().observation).flatten(0, 1)
+    agent.update(batch(), seeded(1))
+    queue = agent.world_model.objectives[0].negatives
+    assert torch.allclose(queue.embeddings, expected, atol=1e-6)
+    assert queue.added.item() == ROWS * TIMES
+
+
+def test_what_is_carried_over_is_in_the_checkpoint():
+    agent, other = make("MemoryQueue", size=40), make("MemoryQueue", size=40)
+    agent.update(batch(), seeded(1))
+    other.load_state_dict(agent.state_dict())
+    one, two = (each.world_model(batch(), noise(agent), seed_of(0)).losses["infonce"] for each in (agent, other))
+    assert torch.equal(one, two)
+
+
+def test_draws_become_candidates():
+    agent = make("ReplayNegatives")
+    seen = agent.world_model.observe(with_draws(), noise(agent))
+    assert torch.equal(seen.drawn.embedding, agent.world_model.encoder(with_draws().draws.observation))
+    metrics = agent.update(with_draws(), seeded(1))
+    assert metrics["contrastive/ceiling"].exp().item() == pytest.approx(5, abs=1e-4)
+
+
+def test_without_draws_a_strategy_that_needs_them_says_what_to_bind():
+    with pytest.raises(UserError, match=r"ReplayNegatives needs draws.*Replay.extra"):
+        make("ReplayNegatives").update(batch(), seeded(1))
+
+
+def test_training_sees_augmented_images_and_acting_does_not():
+    encoder = factory("encoders", "RandomShift", encoder=factory("encoders", "ConvEncoder"), pixels=2)
+    agent = agent_factory(encoder=encoder)(specs=specs_of("pixels"))
+    seen = agent.world_model(batch("pixels"), noise(agent), draw_seed(seeded(4))).seen
+    assert not torch.equal(seen.batch.observation["pixels"], batch("pixels").observation["pixels"])
+    plain = agent.world_model.observe(batch("pixels"), noise(agent))
+    assert torch.equal(plain.batch.observation["pixels"], batch("pixels").observation["pixels"])
+    assert not torch.allclose(seen.embedding, plain.embedding)
+
+
+def test_the_prior_under_the_actions_that_were_taken_is_the_prior():
+    agent = make()
+    seen = agent.world_model.observe(batch(), noise(agent))
+    predicted = seen.predict(batch().action)
+    assert torch.allclose(predicted.deterministic, seen.prior.deterministic.flatten(0, 1), atol=1e-5)
+    assert torch.allclose(predicted.statistics["mean"], seen.prior.statistics["mean"].flatten(0, 1), atol=1e-5)
+    assert torch.allclose(predicted.stochastic, seen.prior.stochastic.flatten(0, 1), atol=1e-5)

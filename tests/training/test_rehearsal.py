@@ -1,0 +1,32 @@
+"""A rehearsal says which of the parts is wrong: a critic whose scores are no numbers is named before a loss is."""
+
+import pytest
+import torch
+
+from framework import critics
+from framework.data import LatentSpec
+from framework.errors import UserError
+from framework.training.rehearsal import rehearse
+
+
+@critics.register
+class Unnumbered(critics.Critic):
+    """Scores that are no numbers."""
+
+    cost = "one product"
+
+    def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size)
+        self.map = torch.nn.Linear(latent.feature_size, embedding_size)
+
+    def score(self, latents, embeddings):
+        return (self.map(latents.features) @ embeddings.T).sub(1e9).log()
+
+
+def test_a_critic_that_gives_no_numbers_is_named(tiny):
+    with pytest.raises(UserError, match=r"Unnumbered.score gives \d+ of \d+ scores that are nan or infinite"):
+        rehearse(tiny("InfoNCE.critic=@critics.Unnumbered"))
+
+
+def test_the_tiny_recipe_passes(tiny):
+    assert rehearse(tiny())["train/model_loss"] < float("inf")

@@ -29,23 +29,27 @@ def bounds(report: Report) -> Figure:
     figure = _figure(3.1 * columns + 0.4, 2.7 * lines + 1.1)
     shared = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     highest = max((row.truth or 0.0 for row in rows), default=1.0)
+    lowest, top = _limits(rows, highest)
     for axes, (name, score, mark) in zip(shared.flat, panels, strict=False):
         mine = [row for row in rows if (row.name, _score(row), row.mark) == (name, score, mark)]
         _staircase(axes, mine, colours, highest)
+        _say_where(axes, [_finite(row.mean) for row in mine], lowest)
         axes.set_title(f"{name}{f' · {score}' if score and report.setting.get('axis') == 'column' else ''}", loc="left", fontsize=10)
         if mark:
             axes.text(0.03, 0.96, mark, transform=axes.transAxes, va="top", fontsize=8.5, color=WRONG)
     for axes in list(shared.flat)[len(panels) :]:
         axes.set_visible(False)
-    shared[0, 0].set_ylim(_limits(rows, highest))
+    for axes in list(shared.flat)[max(0, len(panels) - columns) : len(panels)]:
+        axes.tick_params(labelbottom=True)
+    shared[0, 0].set_ylim(lowest, top)
     figure.supxlabel("true mutual information (nats)", fontsize=10)
     figure.supylabel("estimate (nats)", fontsize=10)
     handles = [Line2D([], [], color=colours[count], marker="o", markersize=4, label=f"K = {count}") for count in counts]
     handles += [Line2D([], [], color=TRUTH, linestyle="--", label="truth")]
     if any(row.ceiling is not None for row in rows):
         handles.append(Line2D([], [], color="#888888", linestyle=":", label="ceiling log K"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
-    figure.suptitle(f"{report.title.removesuffix('; nats.')}. Bars: standard deviation over batches.", fontsize=9.5)
+    title = f"{report.title.removesuffix('; nats.')}. Bars: standard deviation over batches."
+    figure.legend(handles=handles, title=title, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
     return figure
 
 
@@ -116,6 +120,13 @@ def _staircase(axes: Axes, rows: Sequence[Row], colours: dict[int, str], highest
         if ceilings:
             axes.axhline(ceilings[0], color=colour, linestyle=":", linewidth=1)
     _tidy(axes)
+
+
+def _say_where(axes: Axes, means: Sequence[float], lowest: float) -> None:
+    """In words, where nothing could be drawn without squeezing every other panel."""
+    if max(means) < lowest:
+        text = f"far below: {min(means):.3g} to {max(means):.3g} nats"
+        axes.text(0.97, 0.06, text, transform=axes.transAxes, ha="right", fontsize=8.5, color=WRONG)
 
 
 def _limits(rows: Sequence[Row], highest: float) -> tuple[float, float]:

@@ -20,7 +20,7 @@ def test_each_value_has_the_place_that_it_came_from(write: Write) -> None:
     lines = compose("recipe.gin", "Agent.horizon = 7").resolved.splitlines()
     assert "Agent.horizon = 7  # -b 'Agent.horizon = 7' (number 1)" in lines
     assert "RollingWindow.rows = 4  # recipe.gin:3, replaces agent.gin:13" in lines
-    assert "actor/Adam.learning_rate = 8e-05  # agent.gin:14, RATE at agent.gin:17" in lines
+    assert "actor/Adam.learning_rate = 8e-05  # agent.gin:15, RATE at agent.gin:18" in lines
     assert any(line.startswith("GaussianRSSM.hidden = 200  # default in ") and "gaussian_rssm.py:" in line for line in lines)
 
 

@@ -1,12 +1,26 @@
 """The command as a user calls it, in an empty folder, and what a report says by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from framework.lab.report import Report, Row
+from framework.registry import registry_of
 from tests.cli.calls import Call, call_dream
+from tests.members import members
+
+
+@pytest.fixture(autouse=True, scope="package")
+def only_ours() -> Iterator[None]:
+    """The laboratory measures every registered member: here without those that other tests registered for themselves."""
+    hidden = {family: dict(registry_of(family).registered) for family in ("critics", "negatives", "bounds")}
+    for family, classes in hidden.items():
+        for name in [each for each in classes if each not in members(family)]:
+            registry_of(family)._classes.pop(name)
+    yield
+    for family, classes in hidden.items():
+        registry_of(family)._classes.update(classes)
 
 
 @pytest.fixture

@@ -18,17 +18,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
-FIELDS = ("recipe", "settings", "seed", "minutes", "step", "updates", "return", "std", "episodes")
-NAMES = {
-    ("quickstart", "now"): "InfoNCE (quickstart)",
-    ("quickstart_reconstruction", "now"): "reconstruction",
-    ("quickstart_reward_only", "now"): "reward only",
-    ("quickstart", "first"): "InfoNCE, first settings",
-    ("quickstart_reconstruction", "first"): "reconstruction, first settings",
-    ("quickstart_reward_only", "first"): "reward only, first settings",
-}
-FIRST = "Agent.imagination_starts = 192"
-"""What the first settings had: twice the rollouts and channels, slower rates for the actor and the value."""
+FIELDS = ("recipe", "seed", "minutes", "step", "updates", "return", "std", "episodes")
+NAMES = {"quickstart": "InfoNCE (quickstart)", "quickstart_reconstruction": "reconstruction", "quickstart_reward_only": "reward only"}
 RANDOM = 114
 """The mean return of 40 episodes of uniform actions, standard deviation 55."""
 COLOURS = {"quickstart": "#1f6fb4", "quickstart_reconstruction": "#d9822b", "quickstart_reward_only": "#7a7a7a"}
@@ -39,24 +30,23 @@ def read(folder: Path) -> list[dict[str, str]]:
     resolved = (folder / "resolved.gin").read_text()
     seed = re.search(r"^Run\.seed = (\d+)", resolved, re.MULTILINE)
     recipe = re.sub(r"-\d{8}-\d{6}-.*$", "", json.loads((folder / "run.json").read_text())["name"])
-    settings = "first" if FIRST in resolved else "now"
     minutes, updates, rows = 0.0, 0.0, []
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         record = json.loads(line)
         values = record.get("values", {}) if record["kind"] == "metrics" else {}
         minutes, updates = values.get("time/minutes", minutes), values.get("train/updates", updates)
         if "eval/return" in values:
-            row = (recipe, settings, seed[1] if seed else "0", f"{minutes:.2f}", record["step"], int(updates))
+            row = (recipe, seed[1] if seed else "0", f"{minutes:.2f}", record["step"], int(updates))
             row += (f"{values['eval/return']:.1f}", f"{values['eval/return_std']:.1f}", int(values["eval/episodes"]))
             rows.append(dict(zip(FIELDS, map(str, row), strict=True)))
     return rows
 
 
-Run = tuple[str, str, str]
+Run = tuple[str, str]
 
 
 def run_of(row: dict[str, str]) -> Run:
-    return row["recipe"], row["settings"], row["seed"]
+    return row["recipe"], row["seed"]
 
 
 def stored() -> list[dict[str, str]]:
@@ -69,20 +59,18 @@ def curves() -> dict[Run, np.ndarray]:
     found = defaultdict(list)
     for row in stored():
         found[run_of(row)].append([float(row[key]) for key in ("minutes", "return", "step", "updates", "std")])
-    return {key: np.array(found[key]) for key in sorted(found, key=lambda run: (run[1] == "first", *run))}
+    return {key: np.array(found[key]) for key in sorted(found)}
 
 
 def draw(found: dict[Run, np.ndarray]) -> None:
     """Returns over minutes, which differ with what else the machine did, and over environment steps, which do not."""
     figure, (left, right) = plt.subplots(ncols=2, figsize=(11, 4.4), sharey=True, layout="constrained")
-    for (recipe, settings, seed), rows in found.items():
-        same = [other for name, which, other in found if (name, which) == (recipe, settings)]
-        label = NAMES[recipe, settings] if seed == min(same) else None
+    for (recipe, seed), rows in found.items():
+        same = [other for name, other in found if name == recipe]
+        label = NAMES[recipe] if seed == min(same) else None
         style = {"color": COLOURS[recipe], "alpha": 0.9, "linewidth": 1.8, "marker": ".", "markersize": 5}
-        if settings == "first":
-            style |= {"linestyle": "--", "linewidth": 1.0, "alpha": 0.6, "markersize": 3}
-        left.plot(rows[:, 0], rows[:, 1], label=label, **style)
-        right.plot(rows[:, 2] / 1000, rows[:, 1], **style)
+        left.plot(rows[:, 0], rows[:, 1], **style)
+        right.plot(rows[:, 2] / 1000, rows[:, 1], label=label, **style)
     for axes in (left, right):
         axes.axhline(700, color="#bbbbbb", linewidth=1, linestyle="--", zorder=0)
         axes.axhline(RANDOM, color="#bbbbbb", linewidth=1, linestyle=":", zorder=0)
@@ -91,19 +79,19 @@ def draw(found: dict[Run, np.ndarray]) -> None:
     left.text(23.5, RANDOM - 34, "random actions", color="#8a8a8a", fontsize=8)
     left.set(xlabel="minutes of training, evaluations included", ylabel="evaluation return", ylim=(0, 850))
     right.set(xlabel="thousand environment steps")
-    left.legend(frameon=False, loc="upper left")
+    right.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.16))
     figure.suptitle("cartpole_swingup from 32 x 32 pixels on one CPU thread: one line a seed")
     figure.savefig(HERE / "curves.png", dpi=120)
 
 
 def table(found: dict[Run, np.ndarray]) -> str:
     lines = ["| recipe | seed | at 12 minutes | last | best | environment steps | updates |", "|---|---|---|---|---|---|---|"]
-    for (recipe, settings, seed), rows in found.items():
+    for (recipe, seed), rows in found.items():
         early = rows[rows[:, 0] <= 12]
         first = f"{early[-1, 1]:.0f}" if len(early) else "-"
         last, best = rows[-1], rows[rows[:, 1].argmax()]
         ended = f"{last[1]:.0f} ± {last[4]:.0f} ({last[0]:.0f} min)"
-        cells = (NAMES[recipe, settings], seed, first, ended, f"{best[1]:.0f}", f"{last[2]:,.0f}", f"{last[3]:,.0f}")
+        cells = (NAMES[recipe], seed, first, ended, f"{best[1]:.0f}", f"{last[2]:,.0f}", f"{last[3]:,.0f}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -115,7 +103,7 @@ def main() -> None:
         replaced = {run_of(row) for row in new}
         rows = [row for row in stored() if run_of(row) not in replaced] + new
         with (HERE / "curves.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS)
+            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
     found = curves()

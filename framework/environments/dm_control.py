@@ -10,15 +10,15 @@ from dm_env import specs
 
 from framework import environments
 from framework.environments import normalisation, opengl
-from framework.environments.base import Seekable
 from framework.environments.rendering import Quality, Renderer
+from framework.environments.staging import Scenic, Staging
 from framework.errors import UserError
 from framework.registry import advice
 
 
 @environments.register
 @final
-class DMControl(Seekable):
+class DMControl(Scenic):
     """Any task of the control suite, from `pixels` (uint8 `[height, width, channel]`), from its named float32 vectors, or both.
 
     An action in [-1, 1] is held for `action_repeat` control steps, whose rewards are summed; an episode's end cuts the last
@@ -86,6 +86,14 @@ class DMControl(Seekable):
 
     def action_spec(self) -> specs.BoundedArray:
         return self._scale.spec
+
+    @property
+    def colours(self) -> int:
+        return int(self._suite.physics.model.nmat)
+
+    def stage(self, staging: Staging) -> None:
+        if self._renderer is not None:
+            self._renderer.stage(staging)
 
     def close(self) -> None:
         self._over = True

@@ -1,4 +1,7 @@
-"""One form for every environment: named float32 vectors and uint8 images in, actions in [-1, 1] out."""
+"""One form for every environment: named float32 vectors and uint8 images in, one float32 action vector out.
+
+A continuous action is numbers in [-1, 1]; each choice of a discrete one is a one-hot group, groups side by side.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +9,8 @@ from typing import Any, Final, final
 
 import numpy as np
 from dm_env import specs
+
+from framework.errors import UserError
 
 UNLIMITED: Final = 1e9
 """A bound from here on means no bound: MuJoCo writes 1e10 for an actuator without limits."""
@@ -38,11 +43,51 @@ class ActionScale:
 
     def native(self, action: np.ndarray) -> np.ndarray:
         """The action as the environment takes it. Raises `ValueError` for a wrong shape, and for what is not finite."""
-        action = np.asarray(action, np.float64)
-        if action.shape != (self.middle.size,) or not np.isfinite(action).all():
-            raise ValueError(f"an action must be {self.middle.size} finite numbers in [-1, 1], and not {action.tolist()}")
+        action = _finite(action, self.middle.size, "in [-1, 1]")
         scaled = self.middle + self.half * action.reshape(self.middle.shape)
         return np.clip(scaled, self.low, self.high)
+
+
+@final
+@dataclass(frozen=True)
+class ActionChoices:
+    """Turns one-hot groups, side by side, into an environment's own integers: in each group the largest number chooses.
+
+    `low` is what an environment calls the first option of each choice.
+    """
+
+    low: np.ndarray
+    sizes: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @staticmethod
+    def of(spec: specs.BoundedArray) -> "ActionChoices":
+        low = np.broadcast_to(np.asarray(spec.minimum, np.int64), spec.shape).ravel()
+        high = np.broadcast_to(np.asarray(spec.maximum, np.int64), spec.shape).ravel()
+        return ActionChoices(low=low, sizes=tuple((high - low + 1).tolist()), shape=tuple(spec.shape), dtype=np.dtype(spec.dtype))
+
+    @property
+    def spec(self) -> specs.BoundedArray:
+        """The choices as the agent sees them: options count from 0."""
+        if not self.shape:
+            return specs.DiscreteArray(self.sizes[0], name="action")
+        return specs.BoundedArray((len(self.sizes),), np.int64, 0, np.array(self.sizes) - 1, name="action")
+
+    def native(self, action: np.ndarray) -> Any:
+        """The action as the environment takes it, an `int` for a lone choice. Raises `ValueError` as `ActionScale.native` does."""
+        groups = np.split(_finite(action, sum(self.sizes), f"in groups of {self.sizes}"), np.cumsum(self.sizes)[:-1])
+        native = (self.low + [group.argmax() for group in groups]).astype(self.dtype).reshape(self.shape)
+        return native if self.shape else int(native)
+
+
+def action_form(spec: specs.Array) -> ActionScale | ActionChoices:
+    """Between the agent's action and the environment's: an integer array is a choice for each element."""
+    if not np.issubdtype(spec.dtype, np.integer):
+        return ActionScale.of(spec)
+    if not isinstance(spec, specs.BoundedArray):
+        raise UserError(f"an action of integers needs bounds, and {spec!r} has none: give a dm_env BoundedArray or DiscreteArray.")
+    return ActionChoices.of(spec)
 
 
 def observation_spec(spec: Any) -> dict[str, specs.Array]:
@@ -55,6 +100,13 @@ def observation(value: Any) -> dict[str, np.ndarray]:
     """The named observations, in arrays of their own: images stay uint8, all else becomes a float32 vector."""
     named = value if isinstance(value, Mapping) else {"observation": value}
     return {name: _array(np.asarray(array)) for name, array in named.items()}
+
+
+def _finite(action: np.ndarray, size: int, kind: str) -> np.ndarray:
+    action = np.asarray(action, np.float64)
+    if action.shape != (size,) or not np.isfinite(action).all():
+        raise ValueError(f"an action must be {size} finite numbers {kind}, and not {action.tolist()}")
+    return action
 
 
 def _is_image(array: specs.Array | np.ndarray) -> bool:

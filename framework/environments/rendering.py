@@ -6,6 +6,8 @@ import numpy as np
 from einops import reduce
 
 from framework.environments import opengl
+from framework.environments.scene import read_layers, stage_scene
+from framework.environments.staging import Staging, composite
 from framework.errors import UserError
 from framework.registry import advice
 
@@ -34,19 +36,42 @@ class Renderer:
         self._supersampling = supersampling
         _prepare(physics.model.vis, size=(height, width), quality=quality)
         index = _index(physics.model, camera)
+        self._physics, self._staging = physics, Staging()
         try:
-            self._camera = engine.Camera(physics, height, width, index)
+            self._camera = engine.Camera(physics, height, width, index, scene_callback=self._stage_scene)
         except Exception as error:
             raise opengl.broken(error) from error
         self._flags = {"shadow": False, "reflection": False} if quality == "fast" else {}
 
+    def stage(self, staging: Staging) -> None:
+        """Let the next images look like this."""
+        self._staging = staging
+
     def image(self) -> np.ndarray:
         """Render the physics as it is now, into an array of its own."""
+        background = self._staging.background
+        if background is not None:
+            layers = self._averaged(self._layers())
+            return composite(layers[..., :3], layers[..., 3:] / 255, background)
         image = self._camera.render(render_flag_overrides=self._flags)
         if self._supersampling == 1:
             return np.array(image, order="C")
-        each = reduce(image.astype(np.float32), "(y v) (x u) c -> y x c", "mean", v=self._supersampling, u=self._supersampling)
-        return each.round().astype(np.uint8)
+        return self._averaged(image).round().astype(np.uint8)
+
+    def _layers(self) -> np.ndarray:
+        """What stands before the background, and how much of each pixel it covers."""
+        self._camera.render(render_flag_overrides=self._flags | {"skybox": False})
+        contexts = self._physics.contexts
+        with contexts.gl.make_current() as thread:
+            layers = thread.call(read_layers, contexts.mujoco.ptr, self._camera.height, self._camera.width)
+        return contexts.gl.to_pixels(layers)
+
+    def _averaged(self, image: np.ndarray) -> np.ndarray:
+        wide = image.astype(np.float32)
+        return reduce(wide, "(y v) (x u) c -> y x c", "mean", v=self._supersampling, u=self._supersampling)
+
+    def _stage_scene(self, physics: Any, scene: Any) -> None:
+        stage_scene(physics, scene, self._staging)
 
 
 def _prepare(visual: Any, size: tuple[int, int], quality: Quality) -> None:

@@ -50,15 +50,14 @@ class Description:
 
 @final
 class Session:
-    """Normalises one environment, and numbers its episodes. A discrete action comes as a one-hot vector."""
+    """Normalises what one environment shows and takes."""
 
     def __init__(self, factory: Callable[..., Environment], seed: int) -> None:
         self._environment = factory(seed=seed)
         native = self._environment.action_spec()
         if not isinstance(native, specs.Array):
             raise UserError(f"{type(self._environment).__name__} takes {native!r}, and an action must be one array; wrap it.")
-        self._discrete = native if isinstance(native, specs.DiscreteArray) else None
-        self._scale = normalisation.ActionScale.of(native)
+        self._action = normalisation.action_form(native)
 
     def perform(self, request: str, *arguments: Any) -> Any:
         """Answer one of `REQUESTS`."""
@@ -70,7 +69,7 @@ class Session:
         seekable = isinstance(self._environment, Seekable)
         return Description(
             observation=normalisation.observation_spec(self._environment.observation_spec()),
-            action=self._discrete or self._scale.spec,
+            action=self._action.spec,
             seekable=seekable,
             action_repeat=self._environment.action_repeat if isinstance(self._environment, Seekable) else 1,
         )
@@ -79,16 +78,13 @@ class Session:
         return Step.of(self._environment.reset())
 
     def step(self, action: np.ndarray) -> Step:
-        return Step.of(self._environment.step(self._native(action)))
+        return Step.of(self._environment.step(self._action.native(action)))
 
     def restore(self, episode: int, actions: Iterable[np.ndarray]) -> Step:
         """Replay an episode; an environment that cannot seek starts a new one instead."""
         if not isinstance(self._environment, Seekable):
             return self.reset()
-        return Step.of(self._environment.replay(episode, [self._native(action) for action in actions]))
+        return Step.of(self._environment.replay(episode, [self._action.native(action) for action in actions]))
 
     def close(self) -> None:
         self._environment.close()
-
-    def _native(self, action: np.ndarray) -> Any:
-        return int(np.argmax(action)) if self._discrete else self._scale.native(action)

@@ -7,7 +7,7 @@ from typing import Literal, final
 
 import numpy as np
 
-from framework.data import Specs
+from framework.data import ActionSpec, Specs
 from framework.environments.base import Environment
 from framework.environments.hosts import Host, ProcessHost, SerialHost
 from framework.environments.session import Description, Step
@@ -89,6 +89,10 @@ class VectorEnvironment:
         """Take one action `[n, A]` in every environment."""
         self.send(actions)
         return self.receive()
+
+    def random_actions(self, random: np.random.Generator) -> np.ndarray:
+        """Uniform actions `[n, A]`: numbers in [-1, 1], or one option of each choice."""
+        return random_actions(self.specs.seen_action, self.count, random)
 
     def send(self, actions: np.ndarray) -> None:
         """Let every environment begin its step."""
@@ -187,3 +191,11 @@ class VectorEnvironment:
             is_terminal=np.array([answer.is_terminal for answer in answers]),
             episode=np.array(self._episodes, np.int64),
         )
+
+
+def random_actions(action: ActionSpec, count: int, random: np.random.Generator) -> np.ndarray:
+    """Uniform actions `[n, A]`: numbers in [-1, 1], or one option of each choice."""
+    if action.kind == "continuous":
+        return random.uniform(-1, 1, (count, action.size)).astype(np.float32)
+    groups = [np.eye(size, dtype=np.float32)[random.integers(size, size=count)] for size in action.sizes]
+    return np.concatenate(groups, axis=-1)

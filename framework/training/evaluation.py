@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 
 from framework.agent import Agent
+from framework.data import Factory, Specs
 from framework.environments.base import Environment
 from framework.environments.vector import VectorEnvironment
 from framework.errors import UserError
@@ -31,15 +32,21 @@ class Evaluated:
 @final
 @parts.register
 class Evaluation:
-    """Runs `episodes` episodes every `every` environment steps, the same ones each time: their seeds derive from the run's."""
+    """Runs `episodes` episodes every `every` environment steps, the same ones each time: their seeds derive from the run's.
 
-    def __init__(self, *, every: int = 10_000, episodes: int = 10, environments: int = 1) -> None:
+    They are played in the run's own environment, or in another `environment` that shows and takes the same, such as one with other
+    distractors.
+    """
+
+    def __init__(
+        self, *, every: int = 10_000, episodes: int = 10, environments: int = 1, environment: Factory[Environment] | None = None
+    ) -> None:
         if every < 1 or episodes < 1 or environments < 1:
             raise UserError(
                 f"Evaluation.every = {every}, Evaluation.episodes = {episodes} and Evaluation.environments = {environments} "
                 "must all be at least 1."
             )
-        self.every, self.episodes, self.environments = every, episodes, environments
+        self.every, self.episodes, self.environments, self.environment = every, episodes, environments, environment
 
     def run(
         self, *, agent: Agent, runtime: Runtime, environment: Callable[..., Environment], seed: int, episodes: int | None = None
@@ -48,9 +55,19 @@ class Evaluation:
         count = episodes or self.episodes
         size = min(self.environments, count)
         with VectorEnvironment(
-            factory=environment, count=size, seed=derive(seed, 900), mode="serial" if size == 1 else "process"
+            factory=self.environment or environment, count=size, seed=derive(seed, 900), mode="serial" if size == 1 else "process"
         ) as vector:
+            _check_specs(vector.specs, agent.specs)
             return _play(agent=agent, runtime=runtime, vector=vector, episodes=count, seed=seed)
+
+
+def _check_specs(played: Specs, learned: Specs) -> None:
+    shown, wanted = ({name: spec.shape for name, spec in each.observation.items()} for each in (played, learned))
+    if shown != wanted or played.seen_action != learned.seen_action:
+        raise UserError(
+            f"Evaluation.environment shows {shown} and takes {played.seen_action}, and the agent learned from {wanted} and gives "
+            f"{learned.seen_action}; bind one that fits."
+        )
 
 
 def _play(*, agent: Agent, runtime: Runtime, vector: VectorEnvironment, episodes: int, seed: int) -> Evaluated:

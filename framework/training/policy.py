@@ -47,15 +47,15 @@ class PolicyRecipe:
         )
 
     def specs(self) -> Specs:
-        """The specs, without an environment."""
-        action = self.action
+        """The specs, without an environment; a lone integer is a discrete action."""
+        action, dtype = self.action, np.dtype(self.action["dtype"])
+        shape, low, high = tuple(action["shape"]), action["minimum"], action["maximum"]
+        lone = not shape and np.issubdtype(dtype, np.integer)
         return Specs(
             observation={
                 name: specs.Array(tuple(spec["shape"]), np.dtype(spec["dtype"]), name=name) for name, spec in self.observation.items()
             },
-            action=specs.BoundedArray(
-                tuple(action["shape"]), np.dtype(action["dtype"]), action["minimum"], action["maximum"], name="action"
-            ),
+            action=specs.DiscreteArray(high + 1, dtype, "action") if lone else specs.BoundedArray(shape, dtype, low, high, name="action"),
         )
 
     def compose(self) -> composition.Composition:
@@ -73,7 +73,7 @@ class Policy:
     """A trained agent that acts with its best action. It remembers between calls of `act`; `reset` begins a new episode.
 
     `act` takes the named arrays of one observation, as the environment gave them, or of several at once with a leading axis, and
-    answers with actions in [-1, 1] to match.
+    answers with actions to match, as the agent gives them: numbers in [-1, 1], or a one-hot group for each choice.
     """
 
     def __init__(self, *, agent: Agent, runtime: Runtime, seed: int) -> None:

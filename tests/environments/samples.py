@@ -9,6 +9,8 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
+from framework.environments.base import Seekable
+
 
 class Plain(dm_env.Environment):
     """A lone float64 observation: the last action as it arrived. It ignores the seed, cannot seek, and ends after 3 steps."""
@@ -42,6 +44,39 @@ class Discrete(Plain):
 
     def action_spec(self) -> specs.Array:
         return specs.DiscreteArray(4)
+
+
+class Switches(Seekable):
+    """A square of choices with two, three, four and one options, which count from 5; it has no end.
+
+    It shows what was chosen so far, each step weighed by its number, the seed and the episode.
+    """
+
+    def __init__(self, *, seed: int) -> None:
+        self._seed, self._episode = seed, -1
+
+    def seek(self, episode: int) -> None:
+        self._episode = episode - 1
+
+    def reset(self) -> dm_env.TimeStep:
+        self._episode += 1
+        self._chosen: list[np.ndarray] = []
+        return dm_env.restart(self._observe())
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        self.action_spec().validate(action)
+        self._chosen.append(action)
+        return dm_env.transition(1.0, self._observe())
+
+    def observation_spec(self) -> specs.Array:
+        return specs.Array((6,), np.int64)
+
+    def action_spec(self) -> specs.Array:
+        return specs.BoundedArray((2, 2), np.int16, 5, [[6, 7], [8, 5]])
+
+    def _observe(self) -> np.ndarray:
+        total = sum(((time + 1) * chosen for time, chosen in enumerate(self._chosen)), np.zeros((2, 2), np.int64))
+        return np.array([*total.ravel(), self._seed % 1000, self._episode])
 
 
 class Misbehaving(Plain):

@@ -4,8 +4,10 @@ from dm_env import specs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from framework.data import ActionSpec
 from framework.environments import normalisation
-from framework.environments.normalisation import ActionScale
+from framework.environments.normalisation import ActionChoices, ActionScale, action_form
+from framework.errors import UserError
 
 LIMITS = st.tuples(st.floats(-100, 100), st.floats(0.1, 100))
 
@@ -41,6 +43,43 @@ def test_an_action_outside_is_clipped():
 def test_a_wrong_action_is_refused(action):
     with pytest.raises(ValueError, match="2 finite numbers"):
         ActionScale.of(specs.BoundedArray((2,), np.float64, -1, 1)).native(action)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(-7, 7), st.data())
+def test_one_hot_groups_are_the_integers_that_they_choose(sizes, low, data):
+    """Whatever the first option is called; and the agent sees as many groups of as many options."""
+    form = action_form(specs.BoundedArray((len(sizes),), np.int32, low, low + np.array(sizes) - 1))
+    chosen = [data.draw(st.integers(0, size - 1)) for size in sizes]
+    native = form.native(np.concatenate([np.eye(size)[each] for size, each in zip(sizes, chosen, strict=True)]))
+    assert native.dtype == np.int32
+    assert native.tolist() == [low + each for each in chosen]
+    assert ActionSpec.of(form.spec) == ActionSpec(kind="multi_discrete", sizes=tuple(sizes))
+
+
+@pytest.mark.parametrize("spec", [specs.DiscreteArray(3), specs.BoundedArray((), np.int64, 4, 6)])
+def test_a_lone_choice_is_an_int(spec):
+    form = action_form(spec)
+    native = form.native(np.array([0.1, 0.2, 0.7]))
+    assert (type(native), native) == (int, int(spec.minimum) + 2)
+    assert ActionSpec.of(form.spec) == ActionSpec(kind="discrete", sizes=(3,))
+
+
+def test_choices_keep_the_shape_of_the_environment():
+    form = action_form(specs.BoundedArray((2, 2), np.uint8, 5, [[6, 7], [8, 5]]))
+    assert isinstance(form, ActionChoices)
+    assert form.sizes == (2, 3, 4, 1)
+    np.testing.assert_array_equal(form.native(np.array([0, 1, 0, 0, 1, 1, 0, 0, 0, 1.0])), np.array([[6, 7], [5, 5]], np.uint8))
+
+
+@pytest.mark.parametrize("action", [np.zeros(3), np.array([0.0, np.nan, 0, 0, 0]), np.zeros((5, 1)), np.zeros(())])
+def test_a_wrong_choice_is_refused(action):
+    with pytest.raises(ValueError, match=r"5 finite numbers in groups of \(2, 3\)"):
+        action_form(specs.BoundedArray((2,), np.int64, 0, [1, 2])).native(action)
+
+
+def test_integers_without_bounds_are_refused():
+    with pytest.raises(UserError, match="needs bounds"):
+        action_form(specs.Array((2,), np.int64))
 
 
 def test_all_but_images_becomes_a_float32_vector():

@@ -11,7 +11,7 @@ from framework.environments.dm_control import DMControl
 from framework.environments.hosts import ProcessHost
 from framework.environments.vector import VectorEnvironment
 from framework.errors import UserError
-from tests.environments.samples import Discrete, Misbehaving, Plain
+from tests.environments.samples import Discrete, Misbehaving, Plain, Switches
 
 CARTPOLE = partial(DMControl, task="cartpole_swingup", observe="both", size=16, action_repeat=50, quality="fast")
 
@@ -123,6 +123,50 @@ def test_a_discrete_action_is_one_hot():
         steps = vector.step(np.eye(4)[[2]])
         assert (steps.observation["observation"] == 2).all()
         np.testing.assert_array_equal(steps.action, np.eye(4)[[2]])
+
+
+def test_several_choices_are_groups_side_by_side():
+    with VectorEnvironment(factory=Switches, count=1, seed=0, mode="serial") as vector:
+        assert (vector.specs.action_kind, vector.specs.seen_action.sizes) == ("multi_discrete", (2, 3, 4, 1))
+        vector.reset()
+        given = np.array([[0, 1, 0, 0, 1, 1, 0, 0, 0, 1]], np.float32)
+        steps = vector.step(given)
+        np.testing.assert_array_equal(steps.observation["observation"][0, :4], [6, 7, 5, 5])
+        np.testing.assert_array_equal(steps.action, given)
+
+
+@pytest.mark.parametrize(("environment", "sizes"), [(Switches, (2, 3, 4, 1)), (Discrete, (4,))])
+def test_random_choices_are_uniform_and_valid(environment, sizes):
+    with VectorEnvironment(factory=environment, count=2, seed=0, mode="serial") as vector:
+        random = np.random.default_rng(0)
+        drawn = np.concatenate([vector.random_actions(random) for _ in range(600)])
+    assert drawn.dtype == np.float32
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+    for size, group in zip(sizes, np.split(drawn, np.cumsum(sizes)[:-1], axis=1), strict=True):
+        assert (group.sum(axis=1) == 1).all()
+        np.testing.assert_allclose(group.mean(axis=0), 1 / size, atol=0.06)
+
+
+def test_random_numbers_are_uniform_in_their_range():
+    with VectorEnvironment(factory=Counting, count=3, seed=0, mode="serial") as vector:
+        drawn = vector.random_actions(np.random.default_rng(7))
+    np.testing.assert_array_equal(drawn, np.random.default_rng(7).uniform(-1, 1, (3, 2)).astype(np.float32))
+
+
+def test_choices_are_resumed_exactly():
+    """In a worker too, and whatever integers the choices are there."""
+    random = np.random.default_rng(0)
+    with (
+        VectorEnvironment(factory=Switches, count=2, seed=1, mode="process") as played,
+        VectorEnvironment(factory=Switches, count=2, seed=1, mode="serial") as restored,
+    ):
+        played.reset()
+        for _ in range(9):
+            steps = played.step(played.random_actions(random))
+        assert_same(restored.restore(played.record()), steps)
+        for _ in range(3):
+            given = played.random_actions(random)
+            assert_same(played.step(given), restored.step(given))
 
 
 def test_a_killed_worker_is_an_error_at_once_and_closes_the_rest():

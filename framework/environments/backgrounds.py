@@ -1,0 +1,169 @@
+"""What moves behind the agent: noise that needs no files, or the user's own videos and images.
+
+A film gives an uint8 frame `[Y, X, 3]` for each time. Which film an episode has, and where it begins, follows from (seed, episode).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, final
+
+import av
+import numpy as np
+from PIL import Image, ImageOps
+
+from framework.errors import UserError
+
+VIDEOS: Final = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+IMAGES: Final = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+ENDINGS: Final = VIDEOS + IMAGES
+FILM_BYTES: Final = 16 * 2**20
+"""Of a longer film only the first frames are shown: at 64 x 64 pixels some 1,300 of them."""
+KEPT_BYTES: Final = 128 * 2**20
+"""What a folder keeps of films that it has read; others are read again when their episode comes."""
+WAVES: Final = 24
+CYCLES: Final = (1.0, 5.0)
+"""How often a wave of the noise fits across the image: its band."""
+PERIODS: Final = (20.0, 80.0)
+"""Frames in which a wave of the noise comes around."""
+BRIGHTNESS, COLOUR = 45.0, 25.0
+"""The standard deviations of the noise, in 255ths: of what its channels share, and of what each has for itself."""
+
+
+class Film(ABC):
+    """Moving pictures without an end."""
+
+    @abstractmethod
+    def frame(self, time: int) -> np.ndarray:
+        """The frame of a time, from 0."""
+
+
+class Backgrounds(ABC):
+    """Gives each episode its film."""
+
+    @abstractmethod
+    def film(self, seed: int, episode: int) -> Film: ...
+
+
+@final
+class Noise(Film):
+    """Band-limited noise that moves smoothly: plane waves of every direction, each with its own colour and speed.
+
+    frame(x, y, t) = 1/2 + sum_k c_k cos(k_x x + k_y y + phase_k - speed_k t),    c_k normal for each channel, and correlated
+    """
+
+    def __init__(self, size: tuple[int, int], random: np.random.Generator) -> None:
+        direction = random.uniform(0, 2 * np.pi, WAVES)
+        number = 2 * np.pi * random.uniform(*CYCLES, WAVES) / max(size)
+        colour = BRIGHTNESS * random.standard_normal((WAVES, 1)) + COLOUR * random.standard_normal((WAVES, 3))
+        colour *= np.sqrt(2 / WAVES)
+        self._speed = 2 * np.pi / random.uniform(*PERIODS, WAVES) * random.choice([-1.0, 1.0], WAVES)
+        self._phase = random.uniform(0, 2 * np.pi, WAVES)
+        self._down = np.arange(size[0])[:, None] * number * np.sin(direction)
+        across = np.arange(size[1])[:, None] * number * np.cos(direction)
+        waves = np.stack([np.cos(across), np.sin(across)])
+        # cos(a + b) = cos a cos b - sin a sin b makes a frame one product of two matrices.
+        self._across = np.einsum("pxk,kc->pkxc", waves, colour).reshape(2 * WAVES, -1)
+        self._size = size
+
+    def frame(self, time: int) -> np.ndarray:
+        angle = self._down + self._phase - self._speed * time
+        values = np.concatenate([np.cos(angle), -np.sin(angle)], axis=1) @ self._across
+        return np.clip(np.rint(127.5 + values), 0, 255).astype(np.uint8).reshape(*self._size, 3)
+
+
+@final
+class Footage(Film):
+    """Recorded frames, played forward and backward by turns from where the episode begins."""
+
+    def __init__(self, frames: np.ndarray, random: np.random.Generator) -> None:
+        self._frames = frames
+        self._round = max(2 * len(frames) - 2, 1)
+        self._start = int(random.integers(self._round))
+
+    def frame(self, time: int) -> np.ndarray:
+        place = (self._start + time) % self._round
+        return self._frames[min(place, self._round - place)]
+
+
+@final
+class Procedural(Backgrounds):
+    """New noise for each episode."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+
+    def film(self, seed: int, episode: int) -> Film:
+        return Noise(self._size, np.random.default_rng([seed, episode]))
+
+
+@final
+class Folder(Backgrounds):
+    """Films of a folder, in an order drawn from the seed: none comes again before all others have come.
+
+    Each video is a film, however deep it lies; so are the images of each folder below, in the order of their names, and each image that
+    lies in the folder itself, which stands still. Frames are cut to the shape of the image, around their middle, and brought to its size.
+    Raises `UserError` for a folder that is not there, holds nothing of that kind, or holds what cannot be read.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+        self._size = size
+        self._films = _films(path)
+        self._kept: dict[int, np.ndarray] = {}
+        for film in self._films:
+            next(_read(film))
+
+    def film(self, seed: int, episode: int) -> Film:
+        turn, place = divmod(episode, len(self._films))
+        order = np.random.default_rng([seed, turn]).permutation(len(self._films))
+        return Footage(self._frames(int(order[place])), np.random.default_rng([seed, episode, 1]))
+
+    def _frames(self, number: int) -> np.ndarray:
+        if number in self._kept:
+            return self._kept[number]
+        height, width = self._size
+        most = max(FILM_BYTES // (height * width * 3), 1)
+        images = islice(_read(self._films[number]), most)
+        frames = np.stack([np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BOX)) for image in images])
+        if frames.nbytes + sum(each.nbytes for each in self._kept.values()) <= KEPT_BYTES:
+            self._kept[number] = frames
+        return frames
+
+
+def _films(path: Path) -> list[Sequence[Path]]:
+    """The files of each film: one video, or images in their order."""
+    if not path.is_dir():
+        raise UserError(f"Distractors.background: there is no folder '{path}'; give one with videos or images, or 'procedural'.")
+    found = sorted(each for each in path.rglob("*") if each.suffix.lower() in ENDINGS and each.is_file())
+    films: dict[Path, list[Path]] = {}
+    for each in found:
+        still = each.parent == path
+        films.setdefault(each if still or each.suffix.lower() in VIDEOS else each.parent, []).append(each)
+    if not films:
+        raise UserError(f"Distractors.background: the folder '{path}' holds no video or image ({', '.join(ENDINGS)}); give another.")
+    return list(films.values())
+
+
+def _read(film: Sequence[Path]) -> Iterator[Image.Image]:
+    """The frames of a film; at least one, or a `UserError`."""
+    count = 0
+    for path in film:
+        try:
+            for image in _video(path) if path.suffix.lower() in VIDEOS else [Image.open(path).convert("RGB")]:
+                count += 1
+                yield image
+        except (av.FFmpegError, OSError, SyntaxError) as error:
+            raise UserError(f"Distractors.background: '{path}' cannot be read ({error}); remove it, or mend it.") from error
+    if not count:
+        raise UserError(f"Distractors.background: '{film[0]}' has no frame; remove it.")
+
+
+def _video(path: Path) -> Iterator[Image.Image]:
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            return
+        stream: Any = container.streams.video[0]
+        stream.thread_count = 1
+        for frame in container.decode(stream):
+            yield frame.to_image()

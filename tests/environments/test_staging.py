@@ -1,0 +1,121 @@
+"""What staging does to images: the compositing alone, then real scenes of the suite."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framework.environments.dm_control import DMControl
+from framework.environments.staging import SOFTNESS, Staging, View, composite, replace_colour
+
+BLACK, WHITE = np.zeros((48, 48, 3), np.uint8), np.full((48, 48, 3), 255, np.uint8)
+
+
+def scene(task="walker_walk", **settings):
+    """A scene, and a function that renders it as it is staged, the physics left as they are."""
+    environment = DMControl(**{"task": task, "seed": 3, "size": 48, "quality": "near", "action_repeat": 1} | settings)
+    environment.reset()
+
+    def image(**staging):
+        environment.stage(Staging(**staging))
+        return environment._renderer.image().astype(int)
+
+    return environment, image
+
+
+def middle(image):
+    """Where the image is not black, on the average: row and column."""
+    return np.argwhere(image.sum(axis=-1) > 0).mean(axis=0)
+
+
+@given(st.integers(0, 255), st.integers(0, 255), st.floats(0, 1))
+def test_a_pixel_is_foreground_and_background_by_its_coverage(front, back, coverage):
+    shown = composite(np.full((1, 1, 3), coverage * front), np.full((1, 1, 1), coverage), np.full((1, 1, 3), back, np.uint8))
+    assert shown.dtype == np.uint8
+    np.testing.assert_allclose(shown, coverage * front + (1 - coverage) * back, atol=0.51)
+
+
+def test_only_the_key_becomes_background_and_an_edge_in_part():
+    key, back = (250, 250, 250), np.full((1, 4, 3), [10, 20, 30], np.uint8)
+    image = np.array([[[250, 250, 250], [0, 0, 0], [250 - SOFTNESS, 250, 250], [250 - SOFTNESS // 2, 250, 250]]], np.uint8)
+    shown = replace_colour(image, key, back)
+    assert shown[0, 0].tolist() == [10, 20, 30]
+    assert (shown[0, 1:3] == image[0, 1:3]).all()
+    assert shown[0, 3].tolist() == [250 - 32 - 125 + 5, 125 + 10, 125 + 15]
+
+
+def test_nothing_staged_is_what_is_rendered_to_the_bit():
+    environment, image = scene()
+    environment.seek(0)
+    plain = environment.reset().observation["pixels"]
+    image(background=WHITE, tint=np.ones((environment.colours, 3)), view=View(right=0.5))
+    np.testing.assert_array_equal(image(), plain)
+
+
+@pytest.mark.parametrize("settings", [{"quality": "near"}, {"quality": "fast"}, {"quality": "fast", "supersampling": 2}])
+def test_the_foreground_stays_and_the_rest_is_the_background(settings):
+    """What covers a pixel whole is as it was, what covers none is the background, and edges lie between the two."""
+    _, image = scene(**settings)
+    plain, black, white = image(), image(background=BLACK), image(background=WHITE)
+    uncovered = (white - black)[..., 0]
+    assert (white - black).min() >= 0
+    assert 0.02 < (uncovered == 0).mean() < 0.3
+    assert 0.6 < (uncovered == 255).mean() < 0.98
+    np.testing.assert_array_equal(black[uncovered == 0], plain[uncovered == 0])
+    assert (black[uncovered == 255] == 0).all()
+    assert ((uncovered > 0) & (uncovered < 255)).any() == (settings != {"quality": "fast"})
+
+
+def test_the_sky_alone_leaves_the_ground():
+    _, image = scene()
+    plain, sky, both = image(), image(background=WHITE, behind="sky"), image(background=WHITE, behind="ground")
+    replaced = [(each == 255).all(axis=-1).mean() for each in (plain, sky, both)]
+    assert replaced[0] == 0 < 0.2 < replaced[1] < replaced[2] - 0.1
+    ground = (sky != 255).any(axis=-1) & (both == 255).all(axis=-1)
+    np.testing.assert_array_equal(sky[ground][-100:], plain[ground][-100:])
+
+
+def test_a_tint_is_added_to_the_materials():
+    environment, image = scene(quality="fast")
+    nothing = np.zeros((environment.colours, 3))
+    np.testing.assert_array_equal(image(tint=nothing), image())
+    redder = image(tint=nothing + np.array([0.3, 0, 0]), background=BLACK) - image(background=BLACK)
+    assert redder[..., 0].max() > 10
+    np.testing.assert_array_equal(redder[..., 1:], 0)
+
+
+def test_a_view_moves_the_camera_around_what_it_looks_at():
+    """The thing in the middle stays there; up, right, roll and away do what they say."""
+    _, image = scene("finger_spin", quality="fast", size=96)
+    back = np.zeros((96, 96, 3), np.uint8)
+    here, away, rolled = (image(background=back, view=view) for view in (View(), View(away=1.0), View(roll=np.pi / 2)))
+    assert (away.sum(axis=-1) > 0).sum() < 0.4 * (here.sum(axis=-1) > 0).sum()
+    row, column = middle(here) - 47.5
+    turned = middle(rolled) - 47.5
+    np.testing.assert_allclose(np.hypot(*turned), np.hypot(row, column), atol=1.5)
+    assert turned @ [row, column] == pytest.approx(0, abs=0.3 * np.hypot(row, column) ** 2)
+    for view in (View(up=0.5), View(right=0.5), View(right=-0.5)):
+        other = image(background=back, view=view)
+        assert np.abs(middle(other) - middle(here)).max() < 12
+        assert np.abs(other - here).sum() > 0.2 * here.sum()
+
+
+def test_a_camera_that_looks_along_the_ground_does_not_sink():
+    _, image = scene("cartpole_swingup", quality="fast")
+    np.testing.assert_array_equal(image(view=View(up=-0.4, roll=0.1)), image(view=View(roll=0.1)))
+    _, above = scene("reacher_easy", quality="fast")
+    assert not np.array_equal(above(view=View(up=-0.4, roll=0.1)), above(view=View(roll=0.1)))
+
+
+def test_staging_leaves_the_physics_as_they_are():
+    plain, staged = (DMControl(task="cheetah_run", seed=1, observe="both", size=16, quality="fast") for _ in range(2))
+    staged.stage(Staging(background=BLACK[:16, :16], tint=np.full((staged.colours, 3), 0.1), view=View(right=0.3, roll=0.2)))
+    plain.reset(), staged.reset()
+    random = np.random.default_rng(0)
+    for _ in range(10):
+        action = random.uniform(-1, 1, 6)
+        step, other = plain.step(action), staged.step(action)
+        assert step.reward == other.reward
+        for name in ("position", "velocity"):
+            np.testing.assert_array_equal(step.observation[name], other.observation[name])
+        assert not np.array_equal(step.observation["pixels"], other.observation["pixels"])

@@ -1,0 +1,82 @@
+"""Whole runs in other environments than the counting one: choices instead of numbers, and an evaluation elsewhere."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from dm_env import specs
+
+import framework
+from framework.data import ActionSpec, Specs
+from framework.errors import UserError
+from framework.training import checkpoints
+from framework.training.policy import PolicyRecipe
+from framework.training.run import Result, Run
+
+VECTORS = ["MultiEncoder.encoders={'*': @encoders.MLPEncoder}", "Agent.actor_critic=@actor_critics.Reinforce"]
+VECTORS += ["Reinforce.value=@values.NormalValue", "Reinforce.layers=1", "Reinforce.units=8", "Reinforce.replay_value=0.0"]
+CARTPOLE = ["Run.environment=@environments.Gymnasium", "Gymnasium.task='CartPole-v1'", *VECTORS]
+ROOM = ["Run.environment=@environments.Gymnasium", "Gymnasium.task='tests.environments.gymnasium_tasks:Room-v0'", *VECTORS]
+ROOM += ["Gymnasium.arguments={'shows': 'vector', 'takes': 'several'}"]
+PLACES = np.array([[1.0], [-0.5]], np.float32)
+
+
+def agent_of(result: Result) -> dict[str, torch.Tensor]:
+    assert result.latest is not None
+    return checkpoints.read(result.latest)[1]["agent"]
+
+
+@pytest.mark.parametrize("bindings", [CARTPOLE, ROOM], ids=["discrete", "multi-discrete"])
+def test_a_run_with_choices_resumes_as_one_that_never_stopped(tiny: Callable[..., Run], bindings: list[str]) -> None:
+    short = [*bindings, "Trainer.steps=80", "Evaluation.every=80"]
+    whole = tiny(*short).train()
+    part = tiny(*short, "Trainer.steps=55").train()
+    resumed = framework.resume(str(part.folder), ["Trainer.steps=80"])
+    assert resumed.progress.updates == whole.progress.updates > 4
+    assert resumed.progress.episodes == whole.progress.episodes > 1
+    first, second = agent_of(whole), agent_of(resumed)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_policy_of_a_run_with_choices_gives_one_hot_groups(tiny: Callable[..., Run]) -> None:
+    """Out of a checkpoint, in which the specs must have come through."""
+    result = tiny(*ROOM, "Trainer.steps=40").train()
+    policy = framework.load_policy(result.folder, checkpoint="latest")
+    assert policy.agent.specs.seen_action == ActionSpec(kind="multi_discrete", sizes=(2, 3))
+    action = policy.act({"observation": PLACES})
+    assert action.shape == (2, 5)
+    assert set(np.unique(action)) == {0.0, 1.0}
+    assert (action[:, :2].sum(axis=1) == 1).all()
+    assert (action[:, 2:].sum(axis=1) == 1).all()
+    assert len(framework.evaluate(str(result.folder), checkpoint="latest", episodes=2).returns) == 2
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        specs.DiscreteArray(4),
+        specs.BoundedArray((3,), np.int64, 0, [1, 2, 3]),
+        specs.BoundedArray((), np.int64, 0, 4),
+        specs.BoundedArray((2,), np.float32, -1.0, 1.0),
+    ],
+)
+def test_a_checkpoint_gives_the_action_back(action: specs.BoundedArray, tiny: Callable[..., Run], tmp_path: Path) -> None:
+    shown = Specs(observation={"place": specs.Array((2,), np.float32)}, action=action)
+    stored = vars(PolicyRecipe.of(tiny().composed, shown, 0))
+    torch.save(stored["action"], tmp_path / "action.pt")
+    again = PolicyRecipe(**stored | {"action": torch.load(tmp_path / "action.pt", weights_only=True)}).specs().action
+    assert (again.shape, again.dtype) == (action.shape, action.dtype)
+    np.testing.assert_array_equal(again.minimum, action.minimum)
+    np.testing.assert_array_equal(again.maximum, action.maximum)
+    assert ActionSpec.of(again).sizes == ActionSpec.of(action).sizes
+    assert isinstance(again, specs.DiscreteArray) == (action.shape == ())
+
+
+def test_an_evaluation_may_be_in_another_environment(tiny: Callable[..., Run], whole: Result) -> None:
+    """There an episode has 4 steps, and pays 1 + 2 + 3 + 4; the run's own has 10."""
+    elsewhere = ["Evaluation.environment=@elsewhere/environments.Counting", "elsewhere/Counting.length=4"]
+    assert framework.evaluate(str(whole.folder), elsewhere, episodes=2).returns == [10.0, 10.0]
+    with pytest.raises(UserError, match=r"Evaluation.environment shows .* \(16, 16, 3\).* learned from .* \(8, 8, 3\)"):
+        framework.evaluate(str(whole.folder), [*elsewhere, "elsewhere/Counting.size=16"], episodes=1)

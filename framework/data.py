@@ -8,9 +8,10 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 from dm_env import specs
 from einops import rearrange
@@ -22,7 +23,7 @@ Factory = Callable[..., Built]
 """What a recipe binds with `@family.Name`: called once, by the stage that owns it, with the sizes that it derives."""
 
 LatentKind = Literal["gaussian", "categorical"]
-ActionKind = Literal["continuous", "discrete"]
+ActionKind = Literal["continuous", "discrete", "multi_discrete"]
 Observation = Mapping[str, Tensor]
 Metrics = dict[str, Tensor]
 Pictures = dict[str, Tensor]
@@ -30,22 +31,51 @@ Losses = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
+class ActionSpec:
+    """The action as the model sees it: numbers in [-1, 1], or a one-hot group for each choice, side by side.
+
+    `sizes` holds how many numbers a continuous action has, and how many options each choice of a discrete one.
+    """
+
+    kind: ActionKind
+    sizes: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """The length of the action vector."""
+        return sum(self.sizes)
+
+    @staticmethod
+    def of(spec: specs.Array) -> "ActionSpec":
+        """An integer array is one choice for each element, its options counted from its minimum."""
+        if isinstance(spec, specs.DiscreteArray):
+            return ActionSpec(kind="discrete", sizes=(int(spec.num_values),))
+        if isinstance(spec, specs.BoundedArray) and np.issubdtype(spec.dtype, np.integer):
+            options = np.broadcast_to(spec.maximum - spec.minimum + 1, spec.shape)
+            return ActionSpec(kind="multi_discrete", sizes=tuple(int(size) for size in options.ravel()))
+        return ActionSpec(kind="continuous", sizes=(int(np.prod(spec.shape)),))
+
+
+@dataclass(frozen=True)
 class Specs:
-    """What an environment shows and takes: named observation arrays, and a continuous action in [-1, 1]."""
+    """What an environment shows and takes: named observation arrays, and an action in [-1, 1] or of integers."""
 
     observation: Mapping[str, specs.Array]
     action: specs.Array
 
     @property
+    def seen_action(self) -> ActionSpec:
+        """The action as the model sees it."""
+        return ActionSpec.of(self.action)
+
+    @property
     def action_kind(self) -> ActionKind:
-        return "discrete" if isinstance(self.action, specs.DiscreteArray) else "continuous"
+        return self.seen_action.kind
 
     @property
     def action_size(self) -> int:
-        """The length of the action vector that the model sees; a discrete action is one-hot."""
-        if isinstance(self.action, specs.DiscreteArray):
-            return int(self.action.num_values)
-        return int(self.action.shape[0])
+        """The length of the action vector that the model sees."""
+        return self.seen_action.size
 
 
 def is_image(spec: specs.Array) -> bool:
@@ -123,6 +153,9 @@ class Latent:
     deterministic: Float[Tensor, "*B D"]
     stochastic: Float[Tensor, "*B Z"]
     statistics: dict[str, Tensor]
+    past: dict[str, Tensor] = field(default_factory=dict)
+    """What the next step needs beyond `h` and `z`, by name; most dynamics need nothing. Over `[B, T]` it is a view into one buffer,
+    which flattening copies: choose steps first (`map` with an index), or leave it (`without_past`)."""
 
     @property
     def features(self) -> Float[Tensor, "*B F"]:
@@ -135,6 +168,7 @@ class Latent:
             deterministic=function(self.deterministic),
             stochastic=function(self.stochastic),
             statistics={name: function(value) for name, value in self.statistics.items()},
+            past={name: function(value) for name, value in self.past.items()},
         )
 
     def where(self, chosen: Bool[Tensor, "N 1"], other: "Latent") -> "Latent":
@@ -143,7 +177,15 @@ class Latent:
             deterministic=self.deterministic.where(chosen, other.deterministic),
             stochastic=self.stochastic.where(chosen, other.stochastic),
             statistics={name: value.where(chosen, other.statistics[name]) for name, value in self.statistics.items()},
+            past={name: value.where(_like(chosen, value), other.past[name]) for name, value in self.past.items()},
         )
+
+    def with_past(self, past: dict[str, Tensor]) -> "Latent":
+        return Latent(deterministic=self.deterministic, stochastic=self.stochastic, statistics=self.statistics, past=past)
+
+    def without_past(self) -> "Latent":
+        """For what looks at the latent and does not go on from it."""
+        return self.with_past({})
 
     def detach(self) -> "Latent":
         return self.map(Tensor.detach)
@@ -162,7 +204,12 @@ class Latent:
             deterministic=torch.stack([latent.deterministic for latent in latents], dim),
             stochastic=torch.stack([latent.stochastic for latent in latents], dim),
             statistics={name: torch.stack([latent.statistics[name] for latent in latents], dim) for name in latents[0].statistics},
+            past={name: torch.stack([latent.past[name] for latent in latents], dim) for name in latents[0].past},
         )
+
+
+def _like(chosen: Bool[Tensor, "N 1"], value: Tensor) -> Tensor:
+    return chosen.reshape(-1, *[1] * (value.dim() - 1))
 
 
 @dataclass(frozen=True)
@@ -214,3 +261,23 @@ class Imagination:
     features: Float[Tensor, "N H+1 F"]
     reward: Float[Tensor, "N H+1"]
     continuation: Float[Tensor, "N H+1"]
+    policy: Float[Tensor, "N H P"] | None = None
+    """The numbers of the policy's distribution at each action, where they were kept for its losses (`ActorCritic.decide`)."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A batch as a behaviour sees it: what the model believed and was told at each step, aligned as a `Batch` is."""
+
+    latent: Latent
+    embedding: Float[Tensor, "B T E"]
+    action: Float[Tensor, "B T A"]
+    reward: Float[Tensor, "B T"]
+    is_first: Bool[Tensor, "B T"]
+    is_terminal: Bool[Tensor, "B T"]
+    noise: Float[Tensor, "B T A"]
+    """The randomness of one action at each step, of the kind that the behaviour draws."""
+
+    @property
+    def features(self) -> Float[Tensor, "B T F"]:
+        return self.latent.features

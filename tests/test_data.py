@@ -4,7 +4,7 @@ import torch
 from dm_env import specs
 
 from framework.data import Latent, Origin, Specs, is_image
-from tests.tiny import ACTION, OBSERVATIONS, batch, latent
+from tests.tiny import ACTION, OBSERVATIONS, batch, latent, normal
 
 
 def test_flattening_a_latent_and_numbering_a_batch_agree():
@@ -24,6 +24,33 @@ def test_stacking_undoes_taking_apart():
     again = Latent.stack([whole.map(lambda tensor, t=t: tensor[:, t]) for t in range(3)], dim=1)
     assert torch.equal(again.features, whole.features)
     assert torch.equal(again.statistics["std"], whole.statistics["std"])
+
+
+def remembering() -> Latent:
+    """A belief `[2, 3]` whose past is two windows `[4, 5]` and an age."""
+    past = {"window": normal(2, 3, 4, 5), "age": normal(2, 3)}
+    return latent(2, 3).with_past(past)
+
+
+def test_the_past_goes_where_the_latent_goes():
+    whole = remembering()
+    assert torch.equal(whole.flatten().past["window"][4], whole.past["window"][1, 1])
+    assert torch.equal(whole.before(2).past["age"], whole.past["age"][:, :2])
+    again = Latent.stack([whole.map(lambda tensor, t=t: tensor[:, t]) for t in range(3)], dim=1)
+    assert {*again.past} == {*whole.past} == {"window", "age"}
+    assert all(torch.equal(again.past[name], value) for name, value in whole.past.items())
+    assert whole.without_past().past == {}
+    assert torch.equal(whole.without_past().features, whole.features)
+
+
+def test_one_latent_where_it_is_chosen_and_the_other_elsewhere():
+    one = remembering().flatten()
+    other = one.map(lambda tensor: tensor + 1)
+    found = one.where(torch.tensor([1, 0, 0, 1, 1, 0], dtype=torch.bool)[:, None], other)
+    tensors = [[each.features, *each.statistics.values(), *each.past.values()] for each in (found, one, other)]
+    for mixed, left, right in zip(*tensors, strict=True):
+        assert torch.equal(mixed[[0, 3, 4]], left[[0, 3, 4]])
+        assert torch.equal(mixed[[1, 2, 5]], right[[1, 2, 5]])
 
 
 def test_features_are_the_sample_and_the_deterministic_part():

@@ -17,7 +17,8 @@ class Dynamics(nn.Module, ABC):
     """A latent state-space model `q(z_t | h_t, o_t)`, `p(z_t | h_t)`, `h_t = f(h_{t-1}, z_{t-1}, a_{t-1})`.
 
     Randomness comes in as noise that the caller drew with `draw_noise`, so that a step is a function of its arguments.
-    An action at `is_first` is ignored: it led nowhere, and the belief starts anew.
+    An action at `is_first` is ignored: it led nowhere, and the belief starts anew. What `imagine_step` needs beyond `h` and `z` travels
+    in `Latent.past`: in what `initial`, `recur`, `filter` and `imagine_step` give, and never in a prior, which no step goes on from.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("embedding_size", "action_size")
@@ -49,6 +50,15 @@ class Dynamics(nn.Module, ABC):
     def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
         """The recurrence alone: the posterior of one step, from what `prepare` gave for it."""
 
+    def filter(self, start: Latent, prepared: Prepared, noise: Float[Tensor, "B T Z"]) -> Latent:
+        """The posterior of every step: the recurrence in a loop, unless a dynamics can do all of them at once, with equal results."""
+        latent, posteriors = start, []
+        # All steps are taken apart at once: the gradient of an index is as large as the whole sequence, for each step.
+        for *parts, of_step in zip(*(part.unbind(dim=1) for part in (*prepared, noise)), strict=True):
+            latent = self.recur(latent, tuple(parts), of_step)
+            posteriors.append(latent)
+        return Latent.stack(posteriors, dim=1)
+
     @abstractmethod
     def finish(self, posterior: Latent) -> tuple[Latent, Latent]:
         """The posterior and the prior of the same steps, over the whole sequence at once."""
@@ -67,12 +77,7 @@ class Dynamics(nn.Module, ABC):
         noise: Float[Tensor, "B T Z"],
     ) -> tuple[Latent, Latent]:
         """Filter a sequence: the posterior and the prior of every step."""
-        prepared = self.prepare(embedding, action, is_first)
-        latent, posteriors = start, []
-        for t in range(embedding.shape[1]):
-            latent = self.recur(latent, tuple(part[:, t] for part in prepared), noise[:, t])
-            posteriors.append(latent)
-        return self.finish(Latent.stack(posteriors, dim=1))
+        return self.finish(self.filter(start, self.prepare(embedding, action, is_first), noise))
 
     @final
     def observe_step(

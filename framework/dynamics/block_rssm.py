@@ -8,23 +8,24 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import dynamics
-from framework.blocks import ACTIVATIONS, NORMS, Activation, gated, glorot
-from framework.dynamics.categorical import CategoricalDynamics
+from framework.blocks import ACTIVATIONS, NORMS, Activation, BlockLinear, JoinedLinear, gated, hidden_layers, truncated_normal
+from framework.dynamics.categorical import CategoricalRecurrence
 from framework.errors import UserError
 from framework.functional.divergence import FreeNats
 
 
 @final
 @dynamics.register
-class BlockRSSM(CategoricalDynamics):
+class BlockRSSM(CategoricalRecurrence):
     """A deterministic path in `blocks` that see each other only through a shared summary, and one-hot latents with unimix.
 
         x = [act(norm(W h)), act(norm(W z)), act(norm(W a))],    y_b = [h_b, x]
         r, c, u = B act(norm(B y)),    h' = u tanh(r c) + (1 - u) h        B: one matrix for each block; u less 1 before its sigmoid
 
     Hafner et al. (2023), *Mastering Diverse Domains through World Models*, as its code has been since 2024: 8 blocks, two hidden layers
-    before the prior's logits and one before the posterior's, root-mean-square norms, SiLU, 1 free nat at each step. Its two losses,
-    dynamics at 1 and representation at 0.1, are `balance = 1 / 1.1` under a scale of 1.1. Actions beyond 1 are scaled back to it.
+    before the prior's logits and one before the posterior's, root-mean-square norms, SiLU, truncated-normal weights, 1 free nat at each
+    step. Its two losses, dynamics at 1 and representation at 0.1, are `balance = 1 / 1.1` under a scale of 1.1. Actions beyond 1 are
+    scaled back to it. The 12-million size has 2,048 deterministic units, as in the code; the 1,024 of the paper are a misprint.
 
     Gradients: straight through the samples; with a balance, each side of the divergence is detached in the other's term; an action's
     size is taken as given where it is scaled back.
@@ -60,18 +61,22 @@ class BlockRSSM(CategoricalDynamics):
         if deterministic % blocks:
             raise UserError(f"BlockRSSM.blocks = {blocks} does not divide BlockRSSM.deterministic = {deterministic}; bind a divisor of it.")
         size, self.blocks = groups * classes, blocks
-        self.summary = nn.ModuleList([_layer(width, hidden, activation) for width in (deterministic, size)])
-        self.from_action = _layer(action_size, hidden, activation)
+
+        def layers(width: int, count: int = 1) -> list[nn.Module]:
+            return hidden_layers(input_size=width, layers=count, units=hidden, activation=activation, norm="rms")
+
+        self.summary = nn.ModuleList([nn.Sequential(*layers(width)) for width in (deterministic, size)])
+        self.from_action = nn.Sequential(*layers(action_size))
         self.mixing = BlockLinear(blocks=blocks, input_size=deterministic + 3 * blocks * hidden, output_size=deterministic)
         self.mixing_norm, self.activation = NORMS["rms"](deterministic), ACTIVATIONS[activation]()
         self.gates = BlockLinear(blocks=blocks, input_size=deterministic, output_size=3 * deterministic)
-        self.prior = nn.Sequential(_layer(deterministic, hidden, activation), _layer(hidden, hidden, activation), nn.Linear(hidden, size))
-        self.posterior_hidden, self.from_embedding = nn.Linear(deterministic, hidden), nn.Linear(embedding_size, hidden, bias=False)
+        self.prior = nn.Sequential(*layers(deterministic, 2), nn.Linear(hidden, size))
+        self.posterior_hidden = JoinedLinear(first_size=deterministic, second_size=embedding_size, output_size=hidden)
         self.posterior_norm, self.posterior_out = NORMS["rms"](hidden), nn.Linear(hidden, size)
-        glorot(self)
+        truncated_normal(self)
 
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Float[Tensor, "B T U"]:
-        return self.from_embedding(embedding)
+        return self.posterior_hidden.second(embedding)
 
     def from_actions(self, action: Float[Tensor, "*B A"]) -> Float[Tensor, "*B U"]:
         return self.from_action(action / action.detach().abs().clamp(min=1.0))
@@ -90,25 +95,4 @@ class BlockRSSM(CategoricalDynamics):
         return self.prior(deterministic)
 
     def posterior_logits(self, deterministic: Float[Tensor, "*B D"], from_embedding: Float[Tensor, "*B U"]) -> Float[Tensor, "*B Z"]:
-        return self.posterior_out(self.activation(self.posterior_norm(self.posterior_hidden(deterministic) + from_embedding)))
-
-
-def _layer(size: int, following: int, activation: Activation) -> nn.Module:
-    return nn.Sequential(nn.Linear(size, following), NORMS["rms"](following), ACTIVATIONS[activation]())
-
-
-@final
-class BlockLinear(nn.Module):
-    """A linear map whose matrix is block-diagonal: part `b` of the output sees part `b` of the input alone."""
-
-    def __init__(self, *, blocks: int, input_size: int, output_size: int) -> None:
-        super().__init__()
-        self.blocks = blocks
-        self.weight = nn.Parameter(torch.empty(blocks, input_size // blocks, output_size // blocks))
-        self.bias = nn.Parameter(torch.zeros(output_size))
-        for block in self.weight:
-            nn.init.xavier_uniform_(block)
-
-    def forward(self, values: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
-        grouped = rearrange(values, "n (g i) -> g n i", g=self.blocks)
-        return rearrange(torch.bmm(grouped, self.weight.to(grouped.dtype)), "g n o -> n (g o)") + self.bias
+        return self.posterior_out(self.activation(self.posterior_norm(self.posterior_hidden.first(deterministic) + from_embedding)))

@@ -15,7 +15,7 @@ from framework.functional.divergence import FreeNats
 
 
 class CategoricalDynamics(Dynamics):
-    """`z` as `groups` one-hot vectors of `classes` with straight-through gradients; a subclass gives the path and the logits.
+    """`z` as `groups` one-hot vectors of `classes` with straight-through gradients; a subclass gives the path and the logits of the prior.
 
     Every distribution is mixed with a share `unimix` of the uniform one, in samples and divergence alike. Noise is Gumbel noise.
 
@@ -44,24 +44,7 @@ class CategoricalDynamics(Dynamics):
         self.free_nats, self.free_nats_on = free_nats, free_nats_on
 
     @abstractmethod
-    def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Float[Tensor, "B T U"]:
-        """What the posterior takes from an embedding."""
-
-    @abstractmethod
-    def from_actions(self, action: Float[Tensor, "*B A"]) -> Float[Tensor, "*B U"]:
-        """What the path takes from an action."""
-
-    @abstractmethod
-    def advance(
-        self, stochastic: Float[Tensor, "N Z"], deterministic: Float[Tensor, "N D"], from_action: Float[Tensor, "N U"]
-    ) -> Float[Tensor, "N D"]:
-        """The deterministic path, one step on."""
-
-    @abstractmethod
     def prior_logits(self, deterministic: Float[Tensor, "*B D"]) -> Float[Tensor, "*B Z"]: ...
-
-    @abstractmethod
-    def posterior_logits(self, deterministic: Float[Tensor, "*B D"], from_embedding: Float[Tensor, "*B U"]) -> Float[Tensor, "*B Z"]: ...
 
     def initial(self, size: int) -> Latent:
         zeros = next(self.parameters()).new_zeros
@@ -70,19 +53,6 @@ class CategoricalDynamics(Dynamics):
 
     def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B Z"]:
         return gumbel(*leading, self.latent.stochastic, generator=generator)
-
-    def imagine_step(self, latent: Latent, action: Float[Tensor, "N A"], noise: Float[Tensor, "N Z"]) -> Latent:
-        deterministic = self.advance(latent.stochastic, latent.deterministic, self.from_actions(action)).float()
-        return self._latent(deterministic, self.prior_logits(deterministic), noise)
-
-    def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
-        kept = (~is_first).unsqueeze(-1).to(action.dtype)
-        return kept, self.from_actions(action * kept), self.from_embeddings(embedding)
-
-    def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
-        kept, from_action, from_embedding = prepared
-        deterministic = self.advance(latent.stochastic * kept, latent.deterministic * kept, from_action).float()
-        return self._latent(deterministic, self.posterior_logits(deterministic, from_embedding), noise)
 
     def finish(self, posterior: Latent) -> tuple[Latent, Latent]:
         logits = self.prior_logits(posterior.deterministic)
@@ -102,6 +72,40 @@ class CategoricalDynamics(Dynamics):
     def _latent(self, deterministic: Tensor, logits: Tensor, noise: Tensor) -> Latent:
         found = mixed_log_probabilities(logits, self.classes, self.unimix)
         return Latent(deterministic=deterministic, stochastic=straight_through(found, noise, self.classes), statistics={"logits": found})
+
+
+class CategoricalRecurrence(CategoricalDynamics):
+    """A discrete latent whose path is a function of the step before, and whose posterior sees the path and the embedding."""
+
+    @abstractmethod
+    def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Float[Tensor, "B T U"]:
+        """What the posterior takes from an embedding."""
+
+    @abstractmethod
+    def from_actions(self, action: Float[Tensor, "*B A"]) -> Float[Tensor, "*B U"]:
+        """What the path takes from an action."""
+
+    @abstractmethod
+    def advance(
+        self, stochastic: Float[Tensor, "N Z"], deterministic: Float[Tensor, "N D"], from_action: Float[Tensor, "N U"]
+    ) -> Float[Tensor, "N D"]:
+        """The deterministic path, one step on."""
+
+    @abstractmethod
+    def posterior_logits(self, deterministic: Float[Tensor, "*B D"], from_embedding: Float[Tensor, "*B U"]) -> Float[Tensor, "*B Z"]: ...
+
+    def imagine_step(self, latent: Latent, action: Float[Tensor, "N A"], noise: Float[Tensor, "N Z"]) -> Latent:
+        deterministic = self.advance(latent.stochastic, latent.deterministic, self.from_actions(action)).float()
+        return self._latent(deterministic, self.prior_logits(deterministic), noise)
+
+    def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
+        kept = (~is_first).unsqueeze(-1).to(action.dtype)
+        return kept, self.from_actions(action * kept), self.from_embeddings(embedding)
+
+    def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
+        kept, from_action, from_embedding = prepared
+        deterministic = self.advance(latent.stochastic * kept, latent.deterministic * kept, from_action).float()
+        return self._latent(deterministic, self.posterior_logits(deterministic, from_embedding), noise)
 
 
 def _entropy(latent: Latent) -> Tensor:

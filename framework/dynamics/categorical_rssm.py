@@ -6,21 +6,21 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import dynamics
-from framework.blocks import ACTIVATIONS, NORMS, Activation, Norm, NormGRUCell, glorot
-from framework.dynamics.categorical import CategoricalDynamics
+from framework.blocks import ACTIVATIONS, NORMS, Activation, JoinedLinear, Norm, NormGRUCell, glorot
+from framework.dynamics.categorical import CategoricalRecurrence
 from framework.functional.divergence import FreeNats
 
 
 @final
 @dynamics.register
-class CategoricalRSSM(CategoricalDynamics):
+class CategoricalRSSM(CategoricalRecurrence):
     """Deterministic path `h`, and `z` as `groups` one-hot vectors of `classes`, with straight-through gradients.
 
         h_t = GRU(h_{t-1}, act(norm(W [z_{t-1}, a_{t-1}])))
         prior      z_t ~ Categorical(W act(norm(W h_t))),    posterior of [h_t, e_t] likewise
 
     Hafner et al. (2021), *Mastering Atari with Discrete World Models*: 32 groups of 32, balance 0.8, 1 free nat on the mean; for the
-    control suite 200 units everywhere. The paper has no `unimix`, Dreamer V3 1 %.
+    control suite 200 units everywhere. As released, the GRU alone has a norm, `cell_norm`. The paper has no `unimix`, Dreamer V3 1 %.
 
     Gradients: straight through the samples; with a balance, each side of the divergence is detached in the other's term.
     """
@@ -35,7 +35,8 @@ class CategoricalRSSM(CategoricalDynamics):
         classes: int = 32,
         hidden: int = 200,
         activation: Activation = "elu",
-        norm: Norm = "layer",
+        norm: Norm = "none",
+        cell_norm: Norm = "layer",
         unimix: float = 0.0,
         free_nats: float = 1.0,
         free_nats_on: FreeNats = "mean",
@@ -54,27 +55,27 @@ class CategoricalRSSM(CategoricalDynamics):
         )
         size = groups * classes
         self.activation = ACTIVATIONS[activation]()
-        self.from_latent, self.from_action = nn.Linear(size, hidden), nn.Linear(action_size, hidden, bias=False)
+        self.input = JoinedLinear(first_size=size, second_size=action_size, output_size=hidden)
         self.input_norm, self.prior_norm, self.posterior_norm = (NORMS[norm](hidden) for _ in range(3))
         self.prior_hidden, self.prior_out = nn.Linear(deterministic, hidden), nn.Linear(hidden, size)
-        self.posterior_hidden, self.posterior_out = nn.Linear(deterministic, hidden), nn.Linear(hidden, size)
-        self.from_embedding = nn.Linear(embedding_size, hidden, bias=False)
+        self.posterior_hidden = JoinedLinear(first_size=deterministic, second_size=embedding_size, output_size=hidden)
+        self.posterior_out = nn.Linear(hidden, size)
         glorot(self)
-        self.cell = NormGRUCell(input_size=hidden, hidden_size=deterministic, norm=norm)
+        self.cell = NormGRUCell(input_size=hidden, hidden_size=deterministic, norm=cell_norm)
 
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Float[Tensor, "B T U"]:
-        return self.from_embedding(embedding)
+        return self.posterior_hidden.second(embedding)
 
     def from_actions(self, action: Float[Tensor, "*B A"]) -> Float[Tensor, "*B U"]:
-        return self.from_action(action)
+        return self.input.second(action)
 
     def advance(
         self, stochastic: Float[Tensor, "N Z"], deterministic: Float[Tensor, "N D"], from_action: Float[Tensor, "N U"]
     ) -> Float[Tensor, "N D"]:
-        return self.cell(self.activation(self.input_norm(self.from_latent(stochastic) + from_action)), deterministic)
+        return self.cell(self.activation(self.input_norm(self.input.first(stochastic) + from_action)), deterministic)
 
     def prior_logits(self, deterministic: Float[Tensor, "*B D"]) -> Float[Tensor, "*B Z"]:
         return self.prior_out(self.activation(self.prior_norm(self.prior_hidden(deterministic))))
 
     def posterior_logits(self, deterministic: Float[Tensor, "*B D"], from_embedding: Float[Tensor, "*B U"]) -> Float[Tensor, "*B Z"]:
-        return self.posterior_out(self.activation(self.posterior_norm(self.posterior_hidden(deterministic) + from_embedding)))
+        return self.posterior_out(self.activation(self.posterior_norm(self.posterior_hidden.first(deterministic) + from_embedding)))

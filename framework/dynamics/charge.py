@@ -20,13 +20,16 @@ def charge(
 ) -> tuple[Losses, Metrics]:
     """`b KL(sg(posterior) || prior) + (1 - b) KL(posterior || sg(prior))`, less what is free; without a balance the plain KL.
 
+    Two losses with scales of their own, Dreamer V3's `d` on the dynamics and `r` on the representation, are `b = d / (d + r)` under a
+    scale of `d + r`: both have the same value, and so are free at the same steps.
+
     Gradients: with a balance, each side is detached in the other's term.
     """
-    plain = divergence(posterior, prior)
-    charged = plain
-    if balance is not None:
+    if balance is None:
+        charged = divergence(posterior, prior)
+    else:
         charged = balance * divergence(posterior.detach(), prior) + (1 - balance) * divergence(posterior, prior.detach())
-    return {"divergence": leave_free(charged, free_nats, free_nats_on)}, {"model/divergence_nats": plain.mean()}
+    return {"divergence": leave_free(charged, free_nats, free_nats_on)}, {"model/divergence_nats": charged.mean()}
 
 
 def check_balance(name: str, balance: float | None) -> None:

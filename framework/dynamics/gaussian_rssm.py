@@ -1,23 +1,20 @@
 """The recurrent state-space model of PlaNet and Dreamer V1."""
 
-from typing import ClassVar, final
+from typing import final
 
-import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import dynamics
-from framework.blocks import ACTIVATIONS, Activation, glorot, gru_cell
-from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
-from framework.dynamics.base import Dynamics, Prepared
-from framework.dynamics.charge import charge, check_balance
-from framework.functional.divergence import FreeNats, gaussian_divergence
+from framework.blocks import Activation, glorot, gru_cell
+from framework.dynamics.base import Prepared
+from framework.dynamics.gaussian import GaussianDynamics, Normal
+from framework.functional.divergence import FreeNats
 
 
 @final
 @dynamics.register
-class GaussianRSSM(Dynamics):
+class GaussianRSSM(GaussianDynamics):
     """Deterministic path `h`, diagonal-Gaussian `z`.
 
         h_t = GRU(h_{t-1}, ELU(W [z_{t-1}, a_{t-1}]))
@@ -30,8 +27,6 @@ class GaussianRSSM(Dynamics):
 
     Gradients: with a balance, each side of the divergence is detached in the other's term; nothing else is.
     """
-
-    latent_kind: ClassVar[LatentKind] = "gaussian"
 
     def __init__(
         self,
@@ -47,14 +42,18 @@ class GaussianRSSM(Dynamics):
         free_nats_on: FreeNats = "mean",
         balance: float | None = None,
     ) -> None:
-        super().__init__(embedding_size=embedding_size, action_size=action_size)
-        check_balance("GaussianRSSM", balance)
-        self.latent = LatentSpec(deterministic=deterministic, stochastic=stochastic, kind="gaussian")
-        self.minimum_std, self.balance = minimum_std, balance
-        self.free_nats, self.free_nats_on = free_nats, free_nats_on
-        self.activation = ACTIVATIONS[activation]()
-        self.from_latent = nn.Linear(stochastic, hidden)
-        self.from_action = nn.Linear(action_size, hidden, bias=False)
+        super().__init__(
+            embedding_size=embedding_size,
+            action_size=action_size,
+            deterministic=deterministic,
+            stochastic=stochastic,
+            hidden=hidden,
+            minimum_std=minimum_std,
+            activation=activation,
+            free_nats=free_nats,
+            free_nats_on=free_nats_on,
+            balance=balance,
+        )
         self.prior_hidden = nn.Linear(deterministic, hidden)
         self.prior_statistics = nn.Linear(hidden, 2 * stochastic)
         self.posterior_hidden = nn.Linear(deterministic, hidden)
@@ -63,64 +62,12 @@ class GaussianRSSM(Dynamics):
         glorot(self)
         self.cell = gru_cell(hidden, deterministic)
 
-    def initial(self, size: int) -> Latent:
-        zeros = self.from_latent.weight.new_zeros
-        stochastic = zeros(size, self.latent.stochastic)
-        return Latent(
-            deterministic=zeros(size, self.latent.deterministic),
-            stochastic=stochastic,
-            statistics={"mean": stochastic, "std": stochastic + 1.0},
-        )
+    def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Prepared:
+        return (self.from_embedding(embedding),)
 
-    def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B Z"]:
-        return torch.randn(*leading, self.latent.stochastic, generator=generator, device=generator.device)
+    def prior_normal(self, deterministic: Float[Tensor, "*B D"]) -> Normal:
+        return self.normal(self.prior_statistics(self.activation(self.prior_hidden(deterministic))))
 
-    def imagine_step(self, latent: Latent, action: Float[Tensor, "N A"], noise: Float[Tensor, "N Z"]) -> Latent:
-        deterministic = self._advance(latent.stochastic, latent.deterministic, self.from_action(action))
-        hidden = self.activation(self.prior_hidden(deterministic))
-        return self._latent(deterministic, self.prior_statistics(hidden), noise)
-
-    def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
-        kept = (~is_first).unsqueeze(-1).to(action.dtype)
-        return kept, self.from_action(action * kept), self.from_embedding(embedding)
-
-    def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
-        kept, from_action, from_embedding = prepared
-        deterministic = self._advance(latent.stochastic * kept, latent.deterministic * kept, from_action)
-        hidden = self.activation(self.posterior_hidden(deterministic) + from_embedding)
-        return self._latent(deterministic, self.posterior_statistics(hidden), noise)
-
-    def finish(self, posterior: Latent) -> tuple[Latent, Latent]:
-        hidden = self.activation(self.prior_hidden(posterior.deterministic))
-        mean, std = self._split(self.prior_statistics(hidden))
-        prior = Latent(deterministic=posterior.deterministic, stochastic=mean, statistics={"mean": mean, "std": std})
-        return posterior, prior
-
-    def divergence(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
-        losses, metrics = charge(
-            posterior,
-            prior,
-            divergence=between_gaussians,
-            balance=self.balance,
-            free_nats=self.free_nats,
-            free_nats_on=self.free_nats_on,
-        )
-        spread = {"model/prior_std": prior.statistics["std"].mean(), "model/posterior_std": posterior.statistics["std"].mean()}
-        return losses, metrics | spread
-
-    def _advance(self, stochastic: Tensor, deterministic: Tensor, from_action: Tensor) -> Tensor:
-        hidden = self.activation(self.from_latent(stochastic) + from_action)
-        return self.cell(hidden, deterministic).float()
-
-    def _split(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = statistics.float().chunk(2, dim=-1)
-        return mean, F.softplus(std) + self.minimum_std
-
-    def _latent(self, deterministic: Tensor, statistics: Tensor, noise: Tensor) -> Latent:
-        mean, std = self._split(statistics)
-        return Latent(deterministic=deterministic, stochastic=mean + std * noise, statistics={"mean": mean, "std": std})
-
-
-def between_gaussians(posterior: Latent, prior: Latent) -> Tensor:
-    """The divergence of two Gaussian latents, in nats."""
-    return gaussian_divergence(posterior.statistics["mean"], posterior.statistics["std"], prior.statistics["mean"], prior.statistics["std"])
+    def posterior_normal(self, deterministic: Float[Tensor, "N D"], *from_embedding: Tensor) -> Normal:
+        hidden = self.activation(self.posterior_hidden(deterministic) + from_embedding[0])
+        return self.normal(self.posterior_statistics(hidden))

@@ -66,6 +66,20 @@ def test_step_by_step_equals_the_sequence(dynamics, sequence):
         given = {name: sequence[name][:, t] for name in ("embedding", "action", "is_first", "noise")}
         latent = dynamics.observe_step(latent, **given)
         assert same(latent, at(posterior, slice(None), t)), t
+        assert all(torch.allclose(latent.past[name], value[:, t], atol=1e-5) for name, value in posterior.past.items())
+    assert set(latent.past) == set(sequence["start"].past)
+
+
+def test_imagination_goes_on_from_a_latent_chosen_by_its_place(dynamics, sequence):
+    """As behaviours do: with what the latent needs of its past, which differs from step to step."""
+    posterior, prior = dynamics.observe(**sequence)
+    rows, times = torch.tensor([2, 0, 1]), torch.tensor([1, 3, 0])
+    imagined = dynamics.imagine_step(at(posterior, rows, times), sequence["action"][rows, times + 1], sequence["noise"][rows, times + 1])
+    assert torch.allclose(imagined.deterministic, prior.deterministic[rows, times + 1], atol=1e-5)
+    flat = posterior.flatten()
+    places = rows * TIMES + times
+    again = dynamics.imagine_step(at(flat, places), sequence["action"][rows, times + 1], sequence["noise"][rows, times + 1])
+    assert same(imagined, again)
 
 
 def test_a_reset_erases_history(dynamics, sequence):
@@ -177,17 +191,17 @@ def test_every_parameter_learns(dynamics, sequence):
 
 def test_what_is_seen_and_done_gets_gradient(dynamics, sequence):
     leaves = [sequence[name].requires_grad_() for name in ("embedding", "action")]
-    start = requiring_gradient(dynamics.initial(ROWS))
     posterior, _ = dynamics.observe(**sequence)
+    start = requiring_gradient(at(posterior, slice(None), -1))
     imagined = dynamics.imagine_step(start, sequence["action"][:, 0], sequence["noise"][:, 0])
     of_embedding, of_action = torch.autograd.grad((posterior.features[:, -1] * normal(dynamics.latent.feature_size)).sum(), leaves)
     assert (of_embedding.abs().sum(dim=-1) > 0).all()
     assert (of_action[:, 1:].abs().sum(dim=-1) > 0).all()
     assert (of_action[:, 0] == 0).all()
-    assert all(
-        gradient.abs().sum() > 0
-        for gradient in torch.autograd.grad(imagined.features.square().sum(), [start.deterministic, start.stochastic])
-    )
+    leaves = [start.stochastic, *(start.past.values() or [start.deterministic])]
+    found = torch.autograd.grad(imagined.features.square().sum(), leaves, allow_unused=True)
+    assert found[0].abs().sum() > 0
+    assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in found[1:])
 
 
 def total_of(losses: Losses) -> list[torch.Tensor]:

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from framework.dynamics.block_rssm import BlockLinear, BlockRSSM
+from framework.blocks import BlockLinear
+from framework.dynamics.block_rssm import BlockRSSM
 from framework.errors import UserError
 from tests.tiny import normal
 
@@ -30,6 +32,31 @@ def test_a_step_equals_its_equations():
         share = torch.sigmoid(update - 1)
         expected = share * torch.tanh(torch.sigmoid(reset) * candidate) + (1 - share) * hidden[:, own]
         assert torch.allclose(found[:, own], expected, atol=1e-6)
+
+
+def test_its_logits_equal_their_equations():
+    """Two hidden layers before the prior's, one before the posterior's, which sees path and embedding joined."""
+    dynamics = BlockRSSM(embedding_size=5, action_size=2, deterministic=8, hidden=4, groups=2, classes=3, blocks=2)
+    hidden, embedding = normal(3, 8), normal(3, 5, seed=1)
+
+    def activated(values):
+        return F.silu(values / (values.square().mean(dim=-1, keepdim=True) + 1e-4).sqrt())
+
+    first, _, _, second, _, _, last = dynamics.prior
+    assert torch.allclose(dynamics.prior_logits(hidden), last(activated(second(activated(first(hidden))))), atol=1e-6)
+    joined = torch.cat([hidden, embedding], dim=-1) @ dynamics.posterior_hidden.weight.T + dynamics.posterior_hidden.bias
+    found = dynamics.posterior_logits(hidden, dynamics.from_embeddings(embedding.unsqueeze(1)).squeeze(1))
+    assert torch.allclose(found, dynamics.posterior_out(activated(joined)), atol=1e-6)
+
+
+def test_its_weights_begin_as_in_dreamer_v3():
+    """Of variance one over the fan-in; that of a block is the whole input's, that of the posterior both of its inputs."""
+    dynamics = BlockRSSM(embedding_size=300, action_size=2, deterministic=400, hidden=50, groups=8, classes=8, blocks=8)
+    spread = {"mixing": 400 + 3 * 8 * 50, "gates": 400, "posterior_hidden": 700}
+    for name, fan_in in spread.items():
+        weight = dynamics.get_submodule(name).weight
+        assert weight.std().item() == pytest.approx(fan_in**-0.5, rel=0.03)
+    assert dynamics.posterior_hidden.weight[:, 400:].std().item() == pytest.approx(700**-0.5, rel=0.03)
 
 
 def test_an_action_beyond_one_is_scaled_back():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from framework.dynamics.categorical_rssm import CategoricalRSSM
 from framework.errors import UserError
@@ -22,6 +23,21 @@ def test_latents_are_one_hot_in_each_group():
         groups = latent.stochastic.reshape(ROWS, TIMES, 3, 4)
         assert torch.allclose(groups.sum(dim=-1), torch.ones(ROWS, TIMES, 3), atol=1e-6)
         assert torch.allclose(groups.max(dim=-1).values, torch.ones(ROWS, TIMES, 3), atol=1e-6)
+
+
+def test_a_step_equals_its_equations():
+    """The released Dreamer V2 has a norm in its GRU alone."""
+    dynamics = CategoricalRSSM(**SMALL)
+    hidden, stochastic, action, embedding = (normal(3, size, seed=size) for size in (6, 12, 2, 5))
+    found = dynamics.advance(stochastic, hidden, dynamics.from_actions(action))
+    inputs = F.elu(torch.cat([stochastic, action], dim=-1) @ dynamics.input.weight.T + dynamics.input.bias)
+    assert torch.allclose(found, dynamics.cell(inputs, hidden), atol=1e-6)
+    assert isinstance(dynamics.cell.norm, torch.nn.LayerNorm)
+    prior = F.elu(hidden @ dynamics.prior_hidden.weight.T + dynamics.prior_hidden.bias)
+    assert torch.allclose(dynamics.prior_logits(hidden), dynamics.prior_out(prior), atol=1e-6)
+    joined = torch.cat([hidden, embedding], dim=-1) @ dynamics.posterior_hidden.weight.T + dynamics.posterior_hidden.bias
+    logits = dynamics.posterior_logits(hidden, dynamics.from_embeddings(embedding.unsqueeze(1)).squeeze(1))
+    assert torch.allclose(logits, dynamics.posterior_out(F.elu(joined)), atol=1e-6)
 
 
 def test_unimix_keeps_every_class_possible():

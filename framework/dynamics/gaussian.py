@@ -1,0 +1,122 @@
+"""What dynamics with Gaussian latents share."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from framework.blocks import ACTIVATIONS, Activation
+from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
+from framework.dynamics.base import Dynamics, Prepared
+from framework.dynamics.charge import charge, check_balance
+from framework.functional.divergence import FreeNats, gaussian_divergence
+
+Normal = tuple[Tensor, Tensor]
+"""The mean and the standard deviation of a diagonal Gaussian."""
+
+
+class GaussianDynamics(Dynamics):
+    """A diagonal-Gaussian `z` beside a GRU; a subclass gives the prior's network and the posterior's, and last of all the `cell`.
+
+        h_t = GRU(h_{t-1}, act(W [z_{t-1}, a_{t-1}])),    sigma = softplus(.) + minimum_std
+
+    Gradients: with a balance, each side of the divergence is detached in the other's term; nothing else is.
+    """
+
+    latent_kind: ClassVar[LatentKind] = "gaussian"
+    cell: nn.GRUCell
+
+    def __init__(
+        self,
+        *,
+        embedding_size: int,
+        action_size: int,
+        deterministic: int,
+        stochastic: int,
+        hidden: int,
+        minimum_std: float,
+        activation: Activation,
+        free_nats: float,
+        free_nats_on: FreeNats,
+        balance: float | None,
+    ) -> None:
+        super().__init__(embedding_size=embedding_size, action_size=action_size)
+        check_balance(type(self).__name__, balance)
+        self.latent = LatentSpec(deterministic=deterministic, stochastic=stochastic, kind="gaussian")
+        self.minimum_std, self.balance = minimum_std, balance
+        self.free_nats, self.free_nats_on = free_nats, free_nats_on
+        self.activation = ACTIVATIONS[activation]()
+        self.from_latent = nn.Linear(stochastic, hidden)
+        self.from_action = nn.Linear(action_size, hidden, bias=False)
+
+    @abstractmethod
+    def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Prepared:
+        """What the posterior takes from an embedding."""
+
+    @abstractmethod
+    def prior_normal(self, deterministic: Float[Tensor, "*B D"]) -> Normal: ...
+
+    @abstractmethod
+    def posterior_normal(self, deterministic: Float[Tensor, "N D"], *from_embedding: Tensor) -> Normal: ...
+
+    def initial(self, size: int) -> Latent:
+        zeros = self.from_latent.weight.new_zeros
+        stochastic = zeros(size, self.latent.stochastic)
+        return Latent(
+            deterministic=zeros(size, self.latent.deterministic),
+            stochastic=stochastic,
+            statistics={"mean": stochastic, "std": stochastic + 1.0},
+        )
+
+    def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B Z"]:
+        return torch.randn(*leading, self.latent.stochastic, generator=generator, device=generator.device)
+
+    def imagine_step(self, latent: Latent, action: Float[Tensor, "N A"], noise: Float[Tensor, "N Z"]) -> Latent:
+        deterministic = self._advance(latent.stochastic, latent.deterministic, self.from_action(action))
+        return _sampled(deterministic, self.prior_normal(deterministic), noise)
+
+    def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
+        kept = (~is_first).unsqueeze(-1).to(action.dtype)
+        return kept, self.from_action(action * kept), *self.from_embeddings(embedding)
+
+    def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
+        kept, from_action, *from_embedding = prepared
+        deterministic = self._advance(latent.stochastic * kept, latent.deterministic * kept, from_action)
+        return _sampled(deterministic, self.posterior_normal(deterministic, *from_embedding), noise)
+
+    def finish(self, posterior: Latent) -> tuple[Latent, Latent]:
+        mean, std = self.prior_normal(posterior.deterministic)
+        return posterior, Latent(deterministic=posterior.deterministic, stochastic=mean, statistics={"mean": mean, "std": std})
+
+    def divergence(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
+        losses, metrics = charge(
+            posterior,
+            prior,
+            divergence=_between,
+            balance=self.balance,
+            free_nats=self.free_nats,
+            free_nats_on=self.free_nats_on,
+        )
+        spread = {"model/prior_std": prior.statistics["std"].mean(), "model/posterior_std": posterior.statistics["std"].mean()}
+        return losses, metrics | spread
+
+    def normal(self, statistics: Float[Tensor, "*B S"]) -> Normal:
+        """Mean and standard deviation from what a network puts out."""
+        mean, std = statistics.float().chunk(2, dim=-1)
+        return mean, F.softplus(std) + self.minimum_std
+
+    def _advance(self, stochastic: Tensor, deterministic: Tensor, from_action: Tensor) -> Tensor:
+        hidden = self.activation(self.from_latent(stochastic) + from_action)
+        return self.cell(hidden, deterministic).float()
+
+
+def _sampled(deterministic: Tensor, normal: Normal, noise: Tensor) -> Latent:
+    mean, std = normal
+    return Latent(deterministic=deterministic, stochastic=mean + std * noise, statistics={"mean": mean, "std": std})
+
+
+def _between(posterior: Latent, prior: Latent) -> Tensor:
+    return gaussian_divergence(posterior.statistics["mean"], posterior.statistics["std"], prior.statistics["mean"], prior.statistics["std"])

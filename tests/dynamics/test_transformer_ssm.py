@@ -1,0 +1,196 @@
+"""The transformer dynamics: one pass over a sequence, step by step with its past, and imagination are one function."""
+
+import pytest
+import torch
+
+from framework.dynamics.transformer_ssm import TransformerSSM
+from framework.errors import UserError
+from tests.members import agent_factory, factory
+from tests.tiny import batch, normal, seeded, specs_of
+
+ROWS, TIMES, CLASSES = 3, 9, 4
+
+
+def make(**changes) -> TransformerSSM:
+    sizes = {"deterministic": 8, "hidden": 8, "layers": 2, "attention_heads": 2, "window": 3, "groups": 3, "classes": CLASSES}
+    return TransformerSSM(embedding_size=5, action_size=2, **(sizes | {"free_nats": 0.0} | changes))
+
+
+def sequence(dynamics, *, start=None, seed=0):
+    """Two rows begin anew on the way; the first step is none of an episode, so that the start counts."""
+    is_first = torch.zeros(ROWS, TIMES, dtype=torch.bool)
+    is_first[0, 4] = is_first[1, 2] = is_first[1, 3] = True
+    return {
+        "embedding": normal(ROWS, TIMES, 5, seed=seed),
+        "action": normal(ROWS, TIMES, 2, seed=seed + 1).tanh(),
+        "is_first": is_first,
+        "start": start or dynamics.initial(ROWS),
+        "noise": dynamics.draw_noise(ROWS, TIMES, generator=seeded(seed + 2)),
+    }
+
+
+def within_an_episode(dynamics):
+    """A belief that has seen more than a window."""
+    posterior, _ = dynamics.observe(**sequence(dynamics, seed=10))
+    return posterior.map(lambda tensor: tensor[:, -1])
+
+
+def part(given, begin, end):
+    return {name: value if name == "start" else value[:, begin:end] for name, value in given.items()}
+
+
+def same(one, other):
+    tensors = [[each.deterministic, each.stochastic, *each.statistics.values(), *each.past.values()] for each in (one, other)]
+    assert len(tensors[0]) == 6
+    return all(torch.allclose(left, right, atol=1e-5) for left, right in zip(*tensors, strict=True))
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 30])
+@pytest.mark.parametrize("begun", [True, False])
+def test_all_at_once_equals_step_by_step(window, begun):
+    """From nothing and from amid an episode, over starts on the way, with windows below and above the length."""
+    dynamics = make(window=window)
+    given = sequence(dynamics, start=within_an_episode(dynamics) if begun else None)
+    posterior, _ = dynamics.observe(**given)
+    latent = given["start"]
+    for t in range(TIMES):
+        latent = dynamics.observe_step(latent, **{name: given[name][:, t] for name in ("embedding", "action", "is_first", "noise")})
+        assert same(latent, posterior.map(lambda tensor, t=t: tensor[:, t])), t
+
+
+def test_two_halves_equal_the_whole():
+    dynamics = make()
+    given = sequence(dynamics, start=within_an_episode(dynamics))
+    whole, _ = dynamics.observe(**given)
+    one, _ = dynamics.observe(**part(given, 0, 5))
+    other, _ = dynamics.observe(**(part(given, 5, TIMES) | {"start": one.map(lambda tensor: tensor[:, -1])}))
+    assert same(one, whole.before(5))
+    assert same(other, whole.map(lambda tensor: tensor[:, 5:]))
+
+
+def test_a_start_on_the_way_equals_a_start_from_nothing():
+    dynamics = make(window=6)
+    given = sequence(dynamics)
+    given["is_first"][:, 4] = True
+    whole, _ = dynamics.observe(**given)
+    fresh, _ = dynamics.observe(**part(given, 4, TIMES))
+    assert torch.allclose(whole.deterministic[:, 4:], fresh.deterministic, atol=1e-6)
+
+
+@pytest.mark.parametrize("window", [2, 3, 30])
+def test_imagination_equals_one_pass_over_what_it_imagined(window):
+    """Steps of the prior after each step of a batch, and a pass over a sequence whose samples are the imagined ones."""
+    dynamics, horizon = make(window=window), 5
+    given = sequence(dynamics)
+    posterior, _ = dynamics.observe(**given)
+    rows, times = torch.arange(ROWS).repeat_interleave(TIMES), torch.arange(TIMES).repeat(ROWS)
+    start = posterior.map(lambda tensor: tensor[rows, times])
+    action, noise = normal(ROWS * TIMES, horizon, 2, seed=7).tanh(), dynamics.draw_noise(ROWS * TIMES, horizon, generator=seeded(8))
+    latent, imagined = start, []
+    for step in range(horizon):
+        latent = dynamics.imagine_step(latent, action[:, step], noise[:, step])
+        imagined.append(latent)
+    chosen = torch.stack([each.stochastic for each in imagined], dim=1).detach()
+    prepared = (torch.zeros(ROWS * TIMES, horizon, dtype=torch.bool), dynamics.input.second(action), 100 * (chosen - 1))
+    passed = dynamics.filter(start, prepared, torch.zeros_like(chosen))
+    assert torch.allclose(passed.stochastic, chosen, atol=1e-6)
+    for step, each in enumerate(imagined):
+        assert torch.allclose(each.deterministic, passed.deterministic[:, step], atol=1e-5), step
+        assert all(torch.allclose(value, passed.past[name][:, step], atol=1e-5) for name, value in each.past.items())
+
+
+def test_what_it_attends_to_is_the_step_before_and_those_of_the_window():
+    """`h_t` knows `z` and `a` of as many steps as the blocks reach; the posterior knows its own observation alone."""
+    dynamics = make(layers=2, window=3)
+    given = sequence(dynamics)
+    given["is_first"].zero_()
+    leaves = [given[name].requires_grad_() for name in ("embedding", "action")]
+    posterior, _ = dynamics.observe(**given)
+    logits, deterministic = posterior.statistics["logits"][:, 7], posterior.deterministic[:, 7]
+    of_path = torch.autograd.grad((deterministic * normal(8)).sum(), leaves, retain_graph=True)
+    (of_logits,) = torch.autograd.grad((logits * normal(12)).sum(), leaves[:1])
+    reached = [(gradient.abs().sum(dim=(0, 2)) > 0).nonzero().flatten().tolist() for gradient in (*of_path, of_logits)]
+    assert reached == [[2, 3, 4, 5, 6], [3, 4, 5, 6, 7], [7]]
+
+
+def test_gradient_flows_from_imagination_through_the_past():
+    dynamics = make(window=4)
+    given = sequence(dynamics)
+    given["is_first"].zero_()
+    given["embedding"].requires_grad_()
+    posterior, _ = dynamics.observe(**given)
+    imagined = dynamics.imagine_step(posterior.map(lambda tensor: tensor[:, 5]), given["action"][:, 6], given["noise"][:, 6])
+    (gradient,) = torch.autograd.grad((imagined.deterministic * normal(8)).sum(), given["embedding"])
+    assert (gradient[:, :6].abs().sum(dim=(0, 2)) > 0).all()
+    assert (gradient[:, 6:] == 0).all()
+    detached = dynamics.imagine_step(posterior.detach().map(lambda tensor: tensor[:, 5]), given["action"][:, 6], given["noise"][:, 6])
+    assert torch.autograd.grad(detached.deterministic.sum(), given["embedding"], allow_unused=True) == (None,)
+
+
+def test_its_gradient_does_not_blow_up_at_the_start_of_an_episode():
+    """Where all is zero, each norm would multiply it by the root of one over its epsilon."""
+    dynamics = make(deterministic=64, hidden=64, layers=4)
+    given = sequence(dynamics)
+    given["is_first"][:, 0] = True
+    _, prior = dynamics.observe(**given)
+    gradients = torch.autograd.grad((prior.statistics["logits"] * normal(12)).sum(dim=-1).mean(), dynamics.parameters(), allow_unused=True)
+    assert torch.stack([gradient.norm() for gradient in gradients if gradient is not None]).max() < 1000
+
+
+@pytest.mark.parametrize("starts", [None, 4])
+def test_an_agent_learns_with_it(starts):
+    kinds = {"deterministic": 8, "attention_heads": 2, "window": 3}
+    agent = agent_factory(
+        dynamics=factory("dynamics", "TransformerSSM", **kinds),
+        objectives=[factory("objectives", "InfoNCE", critic=factory("critics", "BilinearCritic"))],
+        imagination_starts=starts,
+    )(specs=specs_of("both"))
+    before = {name: parameter.detach().clone() for name, parameter in agent.named_parameters() if parameter.requires_grad}
+    generator = seeded(7)
+    for _ in range(2):
+        metrics = agent.update(batch(), generator)
+    assert all(value.isfinite() for value in metrics.values())
+    assert [name for name, old in before.items() if torch.equal(dict(agent.named_parameters())[name], old)] == []
+
+
+def test_the_prior_under_the_actions_that_were_taken_is_the_prior():
+    """As `ActionNegatives` asks: from the past of every step, and from nothing at a start."""
+    agent = agent_factory(dynamics=factory("dynamics", "TransformerSSM", window=3))(specs=specs_of("both"))
+    noise = agent.world_model.dynamics.draw_noise(*batch().reward.shape, generator=seeded(3))
+    seen = agent.world_model.observe(batch(), noise)
+    predicted, prior = seen.predict(batch().action), seen.prior.flatten()
+    assert torch.allclose(predicted.deterministic, prior.deterministic, atol=1e-5)
+    assert torch.allclose(predicted.statistics["logits"], prior.statistics["logits"], atol=1e-5)
+
+
+def test_it_stays_in_float32_under_bfloat16():
+    dynamics = make()
+    given = sequence(dynamics)
+    exact, _ = dynamics.observe(**given)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        posterior, prior = dynamics.observe(**given)
+        latent = posterior.map(lambda tensor: tensor[:, -1])
+        imagined = dynamics.imagine_step(latent, given["action"][:, 0], given["noise"][:, 0])
+    for latent in (posterior, prior, imagined):
+        assert latent.features.dtype == latent.statistics["logits"].dtype == torch.float32
+    assert torch.allclose(posterior.deterministic, exact.deterministic, atol=0.1)
+
+
+def test_a_latent_without_its_past_is_refused():
+    dynamics = make()
+    _, prior = dynamics.observe(**sequence(dynamics))
+    with pytest.raises(UserError, match="cannot go on from a latent without its past"):
+        dynamics.imagine_step(prior.map(lambda tensor: tensor[:, 0]), torch.zeros(ROWS, 2), torch.zeros(ROWS, 12))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"attention_heads": 3}, r"TransformerSSM.deterministic = 8 .*attention_heads = 3 an even share.*multiple of 6"),
+        ({"attention_heads": 8}, "multiple of 16"),
+        ({"window": 0}, "TransformerSSM.window = 0 is no window"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(UserError, match=message):
+        make(**changes)

@@ -1,0 +1,95 @@
+"""The causal transformer: who sees whom, and that parts give what the whole gives."""
+
+import pytest
+import torch
+
+from framework.attention import CausalBlock, CausalTransformer, ages, visible
+from framework.functional.rotary import rotated, turns
+from tests.tiny import normal
+
+ROWS, TIMES, SIZE = 3, 9, 8
+
+
+def make(layers: int = 2, window: int = 4) -> CausalTransformer:
+    return CausalTransformer(size=SIZE, hidden=12, layers=layers, attention_heads=2, window=window)
+
+
+def starts() -> torch.Tensor:
+    """The first row begins anew twice, the second never, the third at once."""
+    is_first = torch.zeros(ROWS, TIMES, dtype=torch.bool)
+    is_first[0, 2] = is_first[0, 6] = is_first[2, 0] = True
+    return is_first
+
+
+def at(past, time):
+    return {name: value[:, time] for name, value in past.items()}
+
+
+def test_an_age_counts_the_tokens_of_an_episode():
+    found = ages(torch.tensor([5.0, 2.0, 7.0]), starts())
+    assert found.tolist() == [[6, 7, 1, 2, 3, 4, 1, 2, 3], [3, 4, 5, 6, 7, 8, 9, 10, 11], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
+
+
+@pytest.mark.parametrize("window", [1, 2, 4, 20])
+def test_a_token_sees_the_last_of_its_own_episode_and_none_after(window):
+    before = torch.tensor([5.0, 2.0, 0.0])
+    age = ages(before, starts())
+    found = visible(age, window)
+    assert found.shape == (ROWS, TIMES, window - 1 + TIMES)
+    for row in range(ROWS):
+        for time in range(TIMES):
+            seen = {time - place for place in range(window) if place < age[row, time]}
+            assert {place - (window - 1) for place in found[row, time].nonzero().flatten().tolist()} == seen
+
+
+@pytest.mark.parametrize("window", [1, 2, 4, 20])
+@pytest.mark.parametrize("parts", [(1,) * TIMES, (4, 5), (2, 1, 6)])
+def test_parts_give_what_the_whole_gives(window, parts):
+    model, tokens, is_first = make(window=window), normal(ROWS, TIMES, SIZE), starts()
+    whole, after = model(tokens, is_first, model.nothing(ROWS))
+    past, begin = model.nothing(ROWS), 0
+    for length in parts:
+        here = slice(begin, begin + length)
+        found, following = model(tokens[:, here], is_first[:, here], past)
+        past, begin = at(following, -1), begin + length
+        assert torch.allclose(found, whole[:, here], atol=1e-5)
+        for name, value in past.items():
+            assert torch.allclose(value, after[name][:, begin - 1], atol=1e-5)
+
+
+def test_a_block_is_attention_written_out():
+    block, tokens, past = CausalBlock(size=SIZE, hidden=12, attention_heads=2), normal(1, 3, SIZE), normal(1, 2, 2 * SIZE, seed=1)
+    age, turn = torch.tensor([[2.0, 3.0, 1.0]]), turns(5, SIZE // 2, tokens.device)
+    found, known = block(tokens, past, visible(age, 3), turn)
+    normed = block.attention_norm(tokens)
+    assert torch.allclose(known, torch.cat([past, block.known(normed)], dim=1))
+    for time, places in enumerate([(1, 2), (1, 2, 3), (4,)]):
+        heads = []
+        for head in (slice(0, 4), slice(4, 8)):
+            query = rotated(block.query(normed)[0, time, head].expand(5, 4), turn)[time + 2]
+            keys = rotated(known[0, :, :SIZE][:, head], turn)[list(places)]
+            weights = (keys @ query / 2.0).softmax(dim=0)
+            heads.append(weights @ known[0, :, SIZE:][list(places), head])
+        after = tokens[0, time] + block.joined(torch.cat(heads))
+        expected = after + block.perceptron(block.perceptron_norm(after))
+        assert torch.allclose(found[0, time], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("layers", "window"), [(1, 4), (2, 3), (3, 2)])
+def test_it_reaches_a_window_back_in_each_block_and_no_further(layers, window):
+    model, tokens = make(layers, window), normal(1, TIMES, SIZE).requires_grad_()
+    found, _ = model(tokens, torch.zeros(1, TIMES, dtype=torch.bool), model.nothing(1))
+    (gradient,) = torch.autograd.grad((found[0, -1] * normal(SIZE, seed=3)).sum(), tokens)
+    reached = gradient.abs().sum(dim=-1)[0] > 0
+    assert reached.tolist() == [time >= TIMES - 1 - layers * (window - 1) for time in range(TIMES)]
+
+
+def test_the_past_of_all_steps_is_one_buffer():
+    """A copy for each step would take `window - 1` times the memory."""
+    model = make(window=6)
+    _, past = model(normal(ROWS, TIMES, SIZE), starts(), model.nothing(ROWS))
+    assert set(past) == {"age", "block_0", "block_1"}
+    for name in ("block_0", "block_1"):
+        assert past[name].shape == (ROWS, TIMES, 5, 2 * SIZE)
+        assert past[name].untyped_storage().nbytes() == ROWS * (5 + TIMES) * 2 * SIZE * 4
+    assert model.nothing(1000)["block_0"].untyped_storage().nbytes() == 5 * 2 * SIZE * 4

@@ -1,4 +1,4 @@
-"""The layers that components share, initialised as Keras does (Glorot uniform, zero bias), which the Dreamer papers relied on."""
+"""The layers that components share, and how their weights begin."""
 
 import math
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Final, Literal, final
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -31,8 +32,42 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 """Dreamer V2 and the first V3 have layer norms, the present V3 root-mean-square norms, with these epsilons."""
 
 
+@final
+class BlockLinear(nn.Module):
+    """A linear map whose matrix is block-diagonal: part `b` of the output sees part `b` of the input alone."""
+
+    def __init__(self, *, blocks: int, input_size: int, output_size: int) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.weight = nn.Parameter(torch.empty(blocks, input_size // blocks, output_size // blocks))
+        self.bias = nn.Parameter(torch.empty(output_size))
+        truncated_normal(self)
+
+    def forward(self, values: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
+        grouped = rearrange(values, "n (g i) -> g n i", g=self.blocks)
+        return rearrange(torch.bmm(grouped, self.weight.to(grouped.dtype)), "g n o -> n (g o)") + self.bias
+
+
+@final
+class JoinedLinear(nn.Linear):
+    """A linear map of two vectors joined, whose parts can be taken apart: `W [x, y] + b = first(x) + second(y)`.
+
+    What is known before the time loop is mapped before it, and the weights stay one tensor: they begin, and are clipped, as one.
+    """
+
+    def __init__(self, *, first_size: int, second_size: int, output_size: int) -> None:
+        super().__init__(first_size + second_size, output_size)
+        self.first_size = first_size
+
+    def first(self, values: Float[Tensor, "*B X"]) -> Float[Tensor, "*B O"]:
+        return F.linear(values, self.weight[:, : self.first_size], self.bias)
+
+    def second(self, values: Float[Tensor, "*B Y"]) -> Float[Tensor, "*B O"]:
+        return F.linear(values, self.weight[:, self.first_size :])
+
+
 def glorot(module: nn.Module) -> nn.Module:
-    """Initialise every linear and convolution below a module in Keras's way; returns the module."""
+    """Initialise every linear and convolution below a module as Keras does, which the first two Dreamers relied on; returns the module."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(layer.weight)
@@ -41,18 +76,44 @@ def glorot(module: nn.Module) -> nn.Module:
     return module
 
 
+CUT: Final = 2.0
+"""A truncated normal ends this many of its own deviations from its mean ..."""
+SHRUNK: Final = 0.8796256610342398
+"""... and its true deviation is then that share of the one that it was cut from."""
+
+
+def truncated_normal(module: nn.Module) -> nn.Module:
+    """Initialise every linear, block-linear and convolution below a module as Dreamer V3 does; returns the module.
+
+    A normal distribution, cut at two deviations, of variance one over the fan-in; zero bias. The fan-in of a block-linear map is the
+    whole input, not that of one block: its outputs begin smaller, by the root of the number of blocks.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | BlockLinear):
+            fan_in = layer.weight.shape[:2].numel() if isinstance(layer, BlockLinear) else layer.weight[0].numel()
+            std = fan_in**-0.5 / SHRUNK
+            nn.init.trunc_normal_(layer.weight, std=std, a=-CUT * std, b=CUT * std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return module
+
+
+InitialWeights = Literal["glorot", "truncated_normal"]
+INITIAL_WEIGHTS: dict[str, Callable[[nn.Module], nn.Module]] = {"glorot": glorot, "truncated_normal": truncated_normal}
+
+
 @final
 class NormGRUCell(nn.Module):
     """A GRU whose gates come from one product, through a norm, and which forgets slowly at first.
 
         r, c, u = norm(W [x, h]),    h' = u tanh(r c) + (1 - u) h,    r and u through sigmoids, u less 1 before its own
 
-    Dreamer V2 (Hafner et al., 2021), as released; with a layer norm there, a root-mean-square norm in V3.
+    Dreamer V2 (Hafner et al., 2021), as released, which has a layer norm, and a bias before it.
     """
 
     def __init__(self, *, input_size: int, hidden_size: int, norm: Norm) -> None:
         super().__init__()
-        self.gates = nn.Linear(input_size + hidden_size, 3 * hidden_size, bias=norm == "none")
+        self.gates = nn.Linear(input_size + hidden_size, 3 * hidden_size)
         self.norm = NORMS[norm](3 * hidden_size)
         glorot(self)
 
@@ -94,9 +155,17 @@ class ChannelRMSNorm(nn.Module):
         return rearrange(self.norm(rearrange(images, "n c y x -> n y x c")), "n y x c -> n c y x")
 
 
+def hidden_layers(*, input_size: int, layers: int, units: int, activation: Activation, norm: Norm) -> list[nn.Module]:
+    """`layers` linear maps to `units`, each followed by its norm and the activation."""
+    stack: list[nn.Module] = []
+    for size, following in pairwise([input_size] + [units] * layers):
+        stack += [nn.Linear(size, following), *normed(norm, following), ACTIVATIONS[activation]()]
+    return stack
+
+
 @final
 class MLP(nn.Module):
-    """`layers` hidden layers of `units`, each followed by its norm and the activation, and a linear output that may begin at zero."""
+    """`layers` hidden layers of `units`, and a linear output whose first weights are multiplied by `output_scale`."""
 
     def __init__(
         self,
@@ -107,17 +176,15 @@ class MLP(nn.Module):
         units: int,
         activation: Activation,
         norm: Norm = "none",
-        output: Literal["glorot", "zeros"] = "glorot",
+        initial_weights: InitialWeights = "glorot",
+        output_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        sizes = [input_size] + [units] * layers
-        stack: list[nn.Module] = []
-        for size, following in pairwise(sizes):
-            stack += [nn.Linear(size, following), *normed(norm, following), ACTIVATIONS[activation]()]
-        last = nn.Linear(sizes[-1], output_size)
-        self.net = glorot(nn.Sequential(*stack, last))
-        if output == "zeros":
-            nn.init.zeros_(last.weight)
+        hidden = hidden_layers(input_size=input_size, layers=layers, units=units, activation=activation, norm=norm)
+        last = nn.Linear(units if layers else input_size, output_size)
+        self.net = INITIAL_WEIGHTS[initial_weights](nn.Sequential(*hidden, last))
+        with torch.no_grad():
+            last.weight.mul_(output_scale)
 
     def forward(self, values: Float[Tensor, "*B I"]) -> Float[Tensor, "*B O"]:
         return self.net(values)

@@ -38,11 +38,14 @@ class Bound:
 
 @final
 class Meaning:
-    """The bindings of a program: those that hold, by slot, and those that later ones replaced."""
+    """The bindings of a program: those that hold, by slot, and those that later ones replaced.
 
-    def __init__(self, bindings: Iterable[Binding], catalogue: Catalogue, report: Report) -> None:
+    What is missing is told apart from what is wrong: an include that was not found may have had it.
+    """
+
+    def __init__(self, bindings: Iterable[Binding], catalogue: Catalogue, report: Report, report_absent: Report) -> None:
         self.catalogue = catalogue
-        self.report = report
+        self.report, self.report_absent = report, report_absent
         bindings = list(bindings)
         self.order = {binding: number for number, binding in enumerate(bindings)}
         self.macros = {each.selector: each for each in bindings if not each.parameter}
@@ -116,7 +119,7 @@ class Meaning:
         if name in chain:
             self._complain(binding, f"the macros go around in a circle: {' -> '.join(f'%{each}' for each in (*chain, name))}")
         elif name not in self.macros:
-            self._complain(binding, f"{binding.key}: there is no macro %{name}{advice(name, self.macros)}")
+            self.report_absent(Problem.at(binding.place, f"{binding.key}: there is no macro %{name}{advice(name, self.macros)}."))
         else:
             used.append(self.macros[name])
             return self._without_macros(self.macros[name].value, binding, used, (*chain, name))

@@ -27,9 +27,10 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
         plugins |= dict.fromkeys(imported.files)
         problems += [imported.problem] if imported.problem else []
     catalogue = Catalogue()
-    meaning = Meaning(program.bindings, catalogue, problems.append)
     absent: list[Problem] = []
+    meaning = Meaning(program.bindings, catalogue, problems.append, absent.append)
     wiring = Wiring(meaning, catalogue, absent.append)
+    wiring.consumed |= {macro for macro, _ in program.chosen}
     tree = wiring.build(root, Place(display(program.recipe), 1))
     set_aside = unused(meaning, wiring, catalogue, absent.append)
     result = Plan(
@@ -40,6 +41,7 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
         modules=tuple(dict.fromkeys(statement.module for statement, _ in program.imports)),
         plugins=tuple(plugins),
         set_aside=tuple(set_aside),
+        chosen=tuple(program.chosen),
     )
     if program.whole:
         problems += absent + [problem for rule in RULES for problem in rule(result)]

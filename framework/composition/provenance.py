@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 from framework.composition.tree import Node, Plan, PythonDefault, Setting
+from framework.signatures import display
 
 
 @final
@@ -25,6 +26,10 @@ def show(plan: Plan, *, provenance: bool = False) -> str:
 def resolved_text(plan: Plan) -> str:
     """Every value, defaults included, with its place: valid gin, which gives the same run when it is loaded by itself."""
     text = _text(plan, provenance=True)
+    if plan.chosen:
+        text += "\n# Chosen by a macro:\n"
+    for macro, path in plan.chosen:
+        text += f"#   {display(path)}  # {macro.key} at {macro.place}\n"
     if plan.set_aside:
         text += "\n# Set aside, because the component that it belongs to was replaced:\n"
     for binding, remover in plan.set_aside:

@@ -1,18 +1,20 @@
 """Where recipes and their includes are, and what their files say, in the order in which it holds."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, final
 
 from framework.composition.problems import Place, Problem
-from framework.composition.statements import Binding, Import, Include, parse
+from framework.composition.statements import Binding, Import, Include, Unreadable, parse
 from framework.errors import UserError
-from framework.registry import nearest
+from framework.registry import advice, nearest
 from framework.signatures import PACKAGE, display
 
 CHECKOUT: Final = PACKAGE.parent
 WHEEL: Final = PACKAGE / "_data"
+MACRO: Final = re.compile(r"%([A-Za-z_]\w*)")
 
 
 @final
@@ -37,6 +39,16 @@ class Program:
     problems: list[Problem] = field(default_factory=list)
     whole: bool = True
     """Whether every include was found; else nothing can be said of what is absent or idle."""
+    known: Mapping[str, Binding] = field(default_factory=dict)
+    """The macros that includes may read."""
+    asked: dict[str, Place] = field(default_factory=dict)
+    """The macros that includes read, and the first that did."""
+    chosen: list[tuple[Binding, Path]] = field(default_factory=list)
+    """The files that a macro chose, each with the macro that did."""
+
+    def macros(self) -> dict[str, Binding]:
+        """Every macro by its name, as it holds in the end."""
+        return {each.selector: each for each in self.bindings if not each.parameter}
 
 
 def shipped() -> Path:
@@ -71,9 +83,27 @@ def find_recipe(name: str | Path) -> Path:
 
 
 def read(recipe: str | Path, bindings: Sequence[str] = (), imports: Sequence[str] = ()) -> Program:
-    """Everything that holds for a run of this recipe, in order."""
+    """Everything that holds for a run of this recipe, in order.
+
+    `include 'sizes/%size.gin'` takes the value of the macro that holds in the end, which the command line may give: files are read again
+    until every macro that chooses one is known.
+    """
     path = find_recipe(recipe)
-    program = Program(recipe=path)
+    known: dict[str, Binding] = {}
+    while True:
+        program = _read_once(path, bindings, imports, known)
+        macros = program.macros()
+        found = {name: macros[name] for name in program.asked if name in macros and name not in known}
+        fresh = {name: macro for name, macro in found.items() if isinstance(macro.value, str)}
+        if not fresh:
+            program.problems += _unsettled(program, macros)
+            program.chosen = list(dict.fromkeys((macros[macro.selector], file) for macro, file in program.chosen))
+            return program
+        known |= fresh
+
+
+def _read_once(path: Path, bindings: Sequence[str], imports: Sequence[str], known: Mapping[str, Binding]) -> Program:
+    program = Program(recipe=path, known=known)
     _read_file(path, program, chain=())
     for number, module in enumerate(imports, 1):
         program.imports.append((Import(module, Place(f"--import {module}", number)), path))
@@ -87,6 +117,21 @@ def read(recipe: str | Path, bindings: Sequence[str] = (), imports: Sequence[str
                 message = "only bindings can be given here: put `include` into a recipe, and use --import for a module."
                 program.problems.append(Problem.at(statement.place, message))
     return program
+
+
+def _unsettled(program: Program, macros: Mapping[str, Binding]) -> list[Problem]:
+    """What is wrong with the macros that choose files: there is none of that name, it is no text, or what it chose changes it."""
+    problems = []
+    for name, place in program.asked.items():
+        macro, known = macros.get(name), program.known.get(name)
+        if macro is None:
+            problems.append(Problem.at(place, f"the include reads the macro %{name}, which nothing defines{advice(name, macros)}."))
+        elif known is None and not isinstance(macro.value, Unreadable):
+            message = f"{name} = {macro.value} chooses a file for the include at {place}, so it must be text in quotes."
+            problems.append(Problem.at(macro.place, message))
+        elif known is not None and known.place != macro.place:
+            problems.append(Problem.at(macro.place, f"{name} chose this file for the include at {place}, so it cannot be set here."))
+    return problems
 
 
 def _read_file(path: Path, program: Program, chain: tuple[Path, ...]) -> None:
@@ -113,21 +158,44 @@ def _read_file(path: Path, program: Program, chain: tuple[Path, ...]) -> None:
 
 def _read_include(include: Include, program: Program, chain: tuple[Path, ...]) -> None:
     folders = [chain[-1].parent, *_shipped_folders()]
-    found = _first_file(include.file, folders)
+    names = MACRO.findall(include.file)
+    program.asked |= {name: include.place for name in names if name not in program.asked}
+    if any(name not in program.known for name in names):
+        program.whole = False
+        return
+    macros = [program.known[name] for name in names]
+    file = MACRO.sub(lambda name: program.known[name[1]].value, include.file)
+    found = _first_file(file, folders)
     program.whole &= found is not None and found not in chain
     if found is None:
-        choices = {path.relative_to(folder).as_posix() for folder in folders for path in _gin_files(folder)}
-        close = nearest(include.file, choices)
-        hint = f"; the nearest that exists is '{close}'" if close else ""
-        message = f"there is no file '{include.file}' beside this one or in {display(shipped())}{hint}."
-        program.problems.append(Problem.at(include.place, message))
+        program.problems.append(_not_chosen(include, macros, folders) if macros else _not_found(include, folders))
     elif found in chain:
         cycle = " -> ".join(display(each) for each in (*chain[chain.index(found) :], found))
-        other = _first_file(include.file, [folder for folder in folders if found.parent != folder.resolve()])
+        other = _first_file(file, [folder for folder in folders if found.parent != folder.resolve()])
         hint = f"; if you mean another file, write include '{_shipped_name(other)}'" if other and other not in chain else ""
         program.problems.append(Problem.at(include.place, f"the includes go around in a circle: {cycle}{hint}."))
     else:
+        program.chosen += [(macro, found) for macro in macros]
         _read_file(found, program, chain)
+
+
+def _not_found(include: Include, folders: Sequence[Path]) -> Problem:
+    choices = {path.relative_to(folder).as_posix() for folder in folders for path in _gin_files(folder)}
+    close = nearest(include.file, choices)
+    hint = f"; the nearest that exists is '{close}'" if close else ""
+    return Problem.at(include.place, f"there is no file '{include.file}' beside this one or in {display(shipped())}{hint}.")
+
+
+def _not_chosen(include: Include, macros: Sequence[Binding], folders: Sequence[Path]) -> Problem:
+    """The last macro is the one to blame; the values that it could have had are those of the files that there are."""
+    macro = macros[-1]
+    known = {each.selector: each.value for each in macros if each is not macro}
+    pattern = MACRO.sub(lambda name: known.get(name[1], "*"), include.file.removesuffix(".gin")) + ".gin"
+    head, _, tail = pattern.partition("*")
+    paths = {path.relative_to(folder).as_posix() for folder in folders for path in folder.glob(pattern)}
+    values = sorted((path[len(head) : len(path) - len(tail)] for path in paths), key=lambda value: (len(value), value))
+    wrong = f"{macro.selector} = {macro.value!r} chooses no file for include '{include.file}' at {include.place}"
+    return Problem.at(macro.place, f"{wrong}{advice(macro.value, values)}.")
 
 
 def _shipped_name(path: Path) -> str:

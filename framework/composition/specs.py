@@ -4,6 +4,7 @@ A later rule is one more function in `RULES`. Rules read the facts of the class 
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 from framework.composition.problems import Problem
@@ -46,12 +47,15 @@ def imagination_has_a_reward(plan: Plan) -> Iterator[Problem]:
 
 
 def every_group_has_an_optimizer(plan: Plan) -> Iterator[Problem]:
-    """`Agent.optimizers` has one for the model and one for each group of the actor-critic."""
+    """`Agent.optimizers` has one for the model and one for each group of the actor-critic, and of those that it wraps."""
     for agent in _agents(plan):
         behaviour = agent.links("actor_critic").get(None)
-        if behaviour is None or not agent.sound("optimizers", "actor_critic") or "groups" not in behaviour.node.component.facts:
+        if behaviour is None or not agent.sound("optimizers", "actor_critic"):
             continue
-        groups = {"model": agent.name} | dict.fromkeys(behaviour.node.component.facts["groups"], behaviour.node.name)
+        behaviours = _wrapped(behaviour.node)
+        if any("groups" not in each.component.facts or ("of" in _parameters(each) and not each.sound("of")) for each in behaviours):
+            continue
+        groups = {"model": agent.name} | {name: each.name for each in reversed(behaviours) for name in each.component.facts["groups"]}
         given = agent.links("optimizers")
         for name, owner in groups.items():
             if name not in given:
@@ -117,6 +121,55 @@ def draws_are_there(plan: Plan) -> Iterator[Problem]:
                 yield Problem.at(holder.place_of(parameter), message)
 
 
+def two_views_differ(plan: Plan) -> Iterator[Problem]:
+    """An objective that declares `needs_second_view` has an encoder, or one inside it, that `augments`."""
+    for agent in _agents(plan):
+        encoder = agent.links("encoder").get(None)
+        if encoder is None or not agent.sound("encoder", "objectives"):
+            continue
+        if any(node.component.facts.get("augments") for node in walk(encoder.node)):
+            continue
+        for link in agent.links("objectives").values():
+            if link.node.component.facts.get("needs_second_view"):
+                message = (
+                    f"{link} compares two augmented views of a batch, and {encoder} augments nothing; "
+                    f"bind {agent.key}.encoder = @encoders.RandomShift and RandomShift.encoder = {encoder}."
+                )
+                yield Problem.at(agent.place_of("objectives"), message)
+
+
+def rollouts_start_everywhere(plan: Plan) -> Iterator[Problem]:
+    """A behaviour has a rollout from every replayed step while a setting that it declares in `needs_all_starts` is not 0."""
+    for agent in _agents(plan):
+        behaviour = agent.links("actor_critic").get(None)
+        if behaviour is None or not agent.sound("imagination_starts") or (starts := agent.settings["imagination_starts"].value) is None:
+            continue
+        for node in _wrapped(behaviour.node):
+            for parameter in node.component.facts.get("needs_all_starts", ()):
+                if node.sound(parameter) and (value := node.settings[parameter].value):
+                    message = (
+                        f"{node.key}.{parameter} = {value} needs a rollout from every replayed step, and {agent.key}.imagination_starts = "
+                        f"{starts}; bind {agent.key}.imagination_starts = None, or {node.key}.{parameter} = 0.0."
+                    )
+                    yield Problem.at(agent.place_of("imagination_starts"), message)
+
+
+def folders_hold_what_is_read(plan: Plan) -> Iterator[Problem]:
+    """Each folder that a component declares in `folders` is there, with a file whose ending is one of its `endings`."""
+    for node in plan.nodes():
+        facts = node.component.facts
+        others = facts.get("no_folders", ())
+        for parameter in facts.get("folders", ()):
+            if not node.sound(parameter) or (value := node.settings[parameter].value) in (None, *others):
+                continue
+            found = [path.suffix.lower() for path in Path(value).rglob("*")] if Path(value).is_dir() else None
+            if found is None or not set(found) & set(facts["endings"]):
+                wrong = "no such folder" if found is None else f"no file in it that ends in {', '.join(facts['endings'])}"
+                instead = "".join(f", or '{each}'" for each in others)
+                message = f"{node.key}.{parameter} = '{value}', but there is {wrong}; bind a folder with such files{instead}."
+                yield Problem.at(node.place_of(parameter), message)
+
+
 RULES: Final[tuple[Rule, ...]] = (
     every_loss_has_a_scale,
     imagination_has_a_reward,
@@ -124,11 +177,24 @@ RULES: Final[tuple[Rule, ...]] = (
     densities_contrast_on_their_own_axis,
     critics_take_the_latent,
     draws_are_there,
+    two_views_differ,
+    rollouts_start_everywhere,
+    folders_hold_what_is_read,
 )
 
 
 def _agents(plan: Plan) -> list[Node]:
     return [node for node in plan.nodes() if node.component.selector == "parts.Agent"]
+
+
+def _wrapped(behaviour: Node) -> list[Node]:
+    """A behaviour and those that it wraps, the outermost first."""
+    inner = behaviour.links("of").get(None)
+    return [behaviour] if inner is None else [behaviour, *_wrapped(inner.node)]
+
+
+def _parameters(node: Node) -> set[str]:
+    return {each.name for each in node.component.settings}
 
 
 def _losses(agent: Node) -> dict[str, list[str]]:

@@ -98,6 +98,7 @@ class Plan:
     modules: tuple[str, ...]
     plugins: tuple[Path, ...]
     set_aside: tuple[tuple[Binding, Binding], ...]
+    chosen: tuple[tuple[Binding, Path], ...]
 
     def with_problems(self, problems: Iterable[Problem]) -> "Plan":
         """The same plan, with everything that is wrong with it."""

@@ -93,6 +93,7 @@ def _why(bound: Bound, wiring: Wiring) -> str:
 
 def _unused_macros(meaning: Meaning, wiring: Wiring, report: Report) -> None:
     read = {leaf.name for binding in meaning.order for leaf in leaves(binding.value) if isinstance(leaf, Macro)}
+    read |= {binding.selector for binding in wiring.consumed if not binding.parameter}
     for name, binding in meaning.macros.items():
         on_command_line = binding.place.file.startswith(COMMAND_LINE)
         literal = not any(isinstance(leaf, Reference | Unreadable) for leaf in leaves(binding.value))

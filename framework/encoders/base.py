@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
+import torch
 from dm_env import specs
 from einops import rearrange
 from jaxtyping import Float, UInt8
@@ -17,11 +18,13 @@ from framework.functional.hashing import Seed
 class Encoder(nn.Module, ABC):
     """Turns the named arrays of one observation into one vector, for any leading axes.
 
-    It is built with `observation`, the specs of the arrays that it must take, and refuses those that it cannot.
+    It is built with `observation`, the specs of the arrays that it must take, and refuses those that it cannot. `augments` says whether
+    `augment` changes anything.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("observation",)
     embedding_size: int
+    augments: bool = False
 
     @abstractmethod
     def __init__(self, *, observation: Mapping[str, specs.Array]) -> None:
@@ -48,5 +51,5 @@ def only_image(observation: Mapping[str, specs.Array], name: str) -> tuple[str, 
 
 
 def scaled(image: UInt8[Tensor, "*B Y X C"]) -> Float[Tensor, "N C Y X"]:
-    """Pixels in [-0.5, 0.5], as one batch of images, channels first."""
-    return rearrange(image, "... y x c -> (...) c y x") / 255.0 - 0.5
+    """Pixels in [-0.5, 0.5], as one batch of images, channels first. In one new tensor: memory is what this costs."""
+    return rearrange(image, "... y x c -> (...) c y x").to(torch.float32, copy=True).div_(255.0).sub_(0.5)

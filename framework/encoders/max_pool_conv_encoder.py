@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import encoders
-from framework.blocks import ACTIVATIONS, Activation, ChannelRMSNorm, glorot
+from framework.blocks import ACTIVATIONS, Activation, ChannelRMSNorm, truncated_normal
 from framework.data import Observation
 from framework.encoders.base import Encoder, only_image, scaled
 from framework.errors import UserError
@@ -20,7 +20,8 @@ class MaxPoolConvEncoder(Encoder):
     """Convolutions that keep the size, each followed by max pooling over 2 x 2, a root-mean-square norm and the activation.
 
     Dreamer V3 (Hafner et al., 2023) as its code has been since 2024: kernel 5, `depth` times 2, 3, 4 and 4 channels, SiLU, so that
-    64 x 64 becomes 4 x 4. `uint8` images are scaled to [-0.5, 0.5]; both sides must be divisible by 2 once for each layer.
+    64 x 64 becomes 4 x 4; truncated-normal weights. `uint8` images are scaled to [-0.5, 0.5]; both sides must be divisible by 2 once for
+    each layer.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class MaxPoolConvEncoder(Encoder):
             layers += [nn.Conv2d(channels, following, kernel, padding=kernel // 2), nn.MaxPool2d(2)]
             layers += [ChannelRMSNorm(following), ACTIVATIONS[activation]()]
             channels = following
-        self.net = glorot(nn.Sequential(*layers))
+        self.net = truncated_normal(nn.Sequential(*layers))
         self.embedding_size = (height // factor) * (width // factor) * channels
 
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:

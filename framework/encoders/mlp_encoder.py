@@ -7,10 +7,10 @@ from typing import Literal, final
 import torch
 from dm_env import specs
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from framework import encoders
-from framework.blocks import MLP, Activation, Norm
+from framework.blocks import INITIAL_WEIGHTS, Activation, InitialWeights, Norm, hidden_layers
 from framework.data import Observation, is_image
 from framework.encoders.base import Encoder
 from framework.errors import UserError
@@ -22,7 +22,8 @@ from framework.functional.two_hot import symlog
 class MLPEncoder(Encoder):
     """Joins every vector that it is given, in the order of their names, and sends them through a multilayer perceptron.
 
-    `squash = 'symlog'` takes `sign(x) log(1 + |x|)` of them first, as Dreamer V3 does with vectors of unknown scale.
+    `squash = 'symlog'` takes `sign(x) log(1 + |x|)` of them first, as Dreamer V3 does with vectors of unknown scale. `size = None` ends
+    with the last hidden layer, as there: the embedding is its `units`.
     """
 
     def __init__(
@@ -31,9 +32,10 @@ class MLPEncoder(Encoder):
         observation: Mapping[str, specs.Array],
         layers: int = 3,
         units: int = 400,
-        size: int = 400,
+        size: int | None = 400,
         activation: Activation = "elu",
         norm: Norm = "none",
+        initial_weights: InitialWeights = "glorot",
         squash: Literal["none", "symlog"] = "none",
     ) -> None:
         super().__init__(observation=observation)
@@ -45,9 +47,13 @@ class MLPEncoder(Encoder):
             )
         self.names = sorted(observation)
         self.axes = {name: len(observation[name].shape) for name in self.names}
-        self.embedding_size = size
+        if size is None and layers < 1:
+            raise UserError("MLPEncoder.size = None ends with the last hidden layer, and MLPEncoder.layers is 0; bind a size or a layer.")
+        self.embedding_size = units if size is None else size
         width = sum(prod(spec.shape) for spec in observation.values())
-        self.net = MLP(input_size=width, output_size=size, layers=layers, units=units, activation=activation, norm=norm)
+        hidden = hidden_layers(input_size=width, layers=layers, units=units, activation=activation, norm=norm)
+        last = [] if size is None else [nn.Linear(units if layers else width, size)]
+        self.net = INITIAL_WEIGHTS[initial_weights](nn.Sequential(*hidden, *last))
         self.squash = squash
 
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:

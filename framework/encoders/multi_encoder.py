@@ -1,7 +1,6 @@
 """Several encoders, each for the observations whose names it is bound to."""
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import cast, final
 
 import torch
@@ -14,6 +13,7 @@ from framework.data import Factory, Observation
 from framework.encoders.base import Encoder
 from framework.errors import UserError
 from framework.functional.hashing import Seed, fork
+from framework.patterns import share_out
 
 
 @final
@@ -32,6 +32,7 @@ class MultiEncoder(Encoder):
         parts = [encoders[pattern](observation={name: observation[name] for name in names}) for pattern, names in shares.items()]
         self.parts = nn.ModuleList(parts)
         self.embedding_size = sum(part.embedding_size for part in parts)
+        self.augments = any(part.augments for part in parts)
 
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
         parts = [part({name: observation[name] for name in names}) for part, names in zip(self.parts, self.names, strict=True)]
@@ -45,16 +46,13 @@ class MultiEncoder(Encoder):
 
 
 def _share_out(*, names: list[str], patterns: list[str]) -> dict[str, list[str]]:
-    shares: dict[str, list[str]] = {pattern: [] for pattern in patterns}
-    for name in names:
-        fitting = [pattern for pattern in patterns if fnmatchcase(name, pattern)]
-        if not fitting:
-            raise UserError(
-                f"No encoder takes the observation '{name}': the patterns of MultiEncoder.encoders are {patterns}; "
-                f"add '{name}' or '*' to them."
-            )
-        shares[fitting[0]].append(name)
-    idle = [pattern for pattern, taken in shares.items() if not taken]
-    if idle:
+    shares = share_out(names, patterns)
+    taken = [name for share in shares.values() for name in share]
+    if left := [name for name in names if name not in taken]:
+        raise UserError(
+            f"No encoder takes the observation '{left[0]}': the patterns of MultiEncoder.encoders are {patterns}; "
+            f"add '{left[0]}' or '*' to them."
+        )
+    if idle := [pattern for pattern, share in shares.items() if not share]:
         raise UserError(f"The patterns {idle} of MultiEncoder.encoders take no observation; the observations are {names}.")
     return shares

@@ -26,6 +26,8 @@ class RandomShift(Encoder):
     sequence alike, so that motion stays what it was; `'step'` moves each by itself. Vectors pass as they are.
     """
 
+    augments = True
+
     def __init__(
         self,
         *,

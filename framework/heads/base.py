@@ -1,13 +1,15 @@
 """The contract of a head."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Protocol, runtime_checkable
 
 from dm_env import specs
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import Batch
+from framework.data import Batch, LatentSpec, is_image
+from framework.errors import UserError
 
 
 @runtime_checkable
@@ -23,13 +25,13 @@ class Prediction(Protocol):
 class Head(nn.Module, ABC):
     """Predicts one thing from the features of a latent, with a likelihood.
 
-    It is built with the size of the features, and with the name and the spec of its target where that is an observation.
+    It is built with the sizes of the latent, and where it decodes observations with the specs of those, by name.
     """
 
-    derived: ClassVar[tuple[str, ...]] = ("feature_size", "target")
+    derived: ClassVar[tuple[str, ...]] = ("latent", "target")
 
     @abstractmethod
-    def __init__(self, *, feature_size: int, target: tuple[str, specs.Array] | None = None) -> None:
+    def __init__(self, *, latent: LatentSpec, target: Mapping[str, specs.Array] | None = None) -> None:
         super().__init__()
 
     @abstractmethod
@@ -37,4 +39,12 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, features: Float[Tensor, "B T F"], batch: Batch) -> Float[Tensor, "B T"]:
-        """The negative log-likelihood of each step, in nats."""
+        """The negative log-likelihood of each step, in nats; of a squared error up to a constant."""
+
+
+def only_image(target: Mapping[str, specs.Array] | None, name: str) -> tuple[str, specs.Array]:
+    """The one image that the head of that name decodes."""
+    if target is None or len(target) != 1 or not is_image(next(iter(target.values()))):
+        given = "nothing" if not target else ", ".join(f"{each} {spec.shape}" for each, spec in target.items())
+        raise UserError(f"{name} decodes one image of the observation and was given {given}; name one in Reconstruction.decoders.")
+    return next(iter(target.items()))

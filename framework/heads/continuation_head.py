@@ -1,5 +1,6 @@
 """Whether the episode goes on."""
 
+from collections.abc import Mapping
 from typing import final
 
 from dm_env import specs
@@ -7,8 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import heads
-from framework.blocks import MLP, Activation
-from framework.data import Batch
+from framework.blocks import MLP, Activation, InitialWeights, Norm
+from framework.data import Batch, LatentSpec
+from framework.errors import UserError
 from framework.functional.distributions import Bernoulli
 from framework.heads.base import Head
 
@@ -19,23 +21,38 @@ class ContinuationHead(Head):
     """`q(c_t | s_t)`, the probability that step `t` is not terminal; a time limit is no termination.
 
     *Dream to Control*, Appendix A: three layers of 400 ELU units. The paper leaves it out on the control suite, whose episodes end
-    by time alone.
+    by time alone. Dreamer V2 and V3 as released predict `discount` times the continuation, and the behaviour's own discount in
+    imagination is 1 then; with 1 here and the discount there, the product is the same where the head is right.
     """
 
     def __init__(
         self,
         *,
-        feature_size: int,
-        target: tuple[str, specs.Array] | None = None,
+        latent: LatentSpec,
+        target: Mapping[str, specs.Array] | None = None,
         layers: int = 3,
         units: int = 400,
         activation: Activation = "elu",
+        norm: Norm = "none",
+        initial_weights: InitialWeights = "glorot",
+        discount: float = 1.0,
     ) -> None:
-        super().__init__(feature_size=feature_size, target=target)
-        self.net = MLP(input_size=feature_size, output_size=1, layers=layers, units=units, activation=activation)
+        super().__init__(latent=latent, target=target)
+        if not 0 < discount <= 1:
+            raise UserError(f"ContinuationHead.discount = {discount} must lie above 0 and be at most 1.")
+        self.net = MLP(
+            input_size=latent.feature_size,
+            output_size=1,
+            layers=layers,
+            units=units,
+            activation=activation,
+            norm=norm,
+            initial_weights=initial_weights,
+        )
+        self.discount = discount
 
     def forward(self, features: Float[Tensor, "*B F"]) -> Bernoulli:
         return Bernoulli(self.net(features).squeeze(-1))
 
     def loss(self, features: Float[Tensor, "B T F"], batch: Batch) -> Float[Tensor, "B T"]:
-        return -self(features).log_density((~batch.is_terminal).float())
+        return -self(features).log_density(self.discount * (~batch.is_terminal).float())

@@ -1,5 +1,6 @@
 """Dreamer's image decoder."""
 
+from collections.abc import Mapping
 from typing import final
 
 from dm_env import specs
@@ -9,10 +10,10 @@ from torch import Tensor, nn
 
 from framework import heads
 from framework.blocks import ACTIVATIONS, Activation, glorot
-from framework.data import Batch, is_image
+from framework.data import Batch, LatentSpec
 from framework.errors import UserError
 from framework.functional.distributions import UnitNormal
-from framework.heads.base import Head
+from framework.heads.base import Head, only_image
 
 
 @final
@@ -21,25 +22,23 @@ class ImageHead(Head):
     """`q(o_t | s_t) = N(mu(s_t), I)` over the pixels in [-0.5, 0.5], by transposed convolutions of stride 2 from one pixel.
 
     *World Models* and *Dream to Control*, Appendix A: kernels 5-5-6-6, channels 128-64-32, which give 64 x 64. From the size `n` each
-    layer makes `2 (n - 1) + kernel`; kernels 5-6-6 with two channel counts give 32 x 32.
+    layer makes `2 (n - 1) + kernel`; kernels 5-6-6 with two channel counts give 32 x 32. Dreamer V2's is half as wide again, with ELU.
     """
 
     def __init__(
         self,
         *,
-        feature_size: int,
-        target: tuple[str, specs.Array] | None = None,
+        latent: LatentSpec,
+        target: Mapping[str, specs.Array] | None = None,
         channels: tuple[int, ...] = (128, 64, 32),
         kernels: tuple[int, ...] = (5, 5, 6, 6),
         base: int = 1024,
         activation: Activation = "relu",
     ) -> None:
-        super().__init__(feature_size=feature_size, target=target)
-        if target is None or not is_image(target[1]):
-            raise UserError(f"ImageHead decodes an image of the observation and was given {target}; name one in Reconstruction.decoders.")
-        self.name, spec = target
+        super().__init__(latent=latent, target=target)
+        self.name, spec = only_image(target, "ImageHead")
         _check_sizes(kernels=kernels, channels=channels, shape=spec.shape)
-        self.project = glorot(nn.Linear(feature_size, base))
+        self.project = glorot(nn.Linear(latent.feature_size, base))
         sizes = [base, *channels, spec.shape[-1]]
         layers: list[nn.Module] = []
         for depth, following, kernel in zip(sizes[:-1], sizes[1:], kernels, strict=True):

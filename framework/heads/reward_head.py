@@ -1,5 +1,6 @@
 """The reward, generative as in both bounds."""
 
+from collections.abc import Mapping
 from typing import final
 
 from dm_env import specs
@@ -7,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import heads
-from framework.blocks import MLP, Activation
-from framework.data import Batch
+from framework.blocks import MLP, Activation, Norm
+from framework.data import Batch, LatentSpec
 from framework.functional.distributions import UnitNormal
 from framework.heads.base import Head
 
@@ -16,19 +17,20 @@ from framework.heads.base import Head
 @final
 @heads.register
 class RewardHead(Head):
-    """`q(r_t | s_t) = N(mu(s_t), 1)`; *Dream to Control*, Appendix A: two layers of 400 ELU units."""
+    """`q(r_t | s_t) = N(mu(s_t), 1)`; *Dream to Control*, Appendix A: two layers of 400 ELU units; Dreamer V2 has four."""
 
     def __init__(
         self,
         *,
-        feature_size: int,
-        target: tuple[str, specs.Array] | None = None,
+        latent: LatentSpec,
+        target: Mapping[str, specs.Array] | None = None,
         layers: int = 2,
         units: int = 400,
         activation: Activation = "elu",
+        norm: Norm = "none",
     ) -> None:
-        super().__init__(feature_size=feature_size, target=target)
-        self.net = MLP(input_size=feature_size, output_size=1, layers=layers, units=units, activation=activation)
+        super().__init__(latent=latent, target=target)
+        self.net = MLP(input_size=latent.feature_size, output_size=1, layers=layers, units=units, activation=activation, norm=norm)
 
     def forward(self, features: Float[Tensor, "*B F"]) -> UnitNormal:
         return UnitNormal(self.net(features).squeeze(-1).float())

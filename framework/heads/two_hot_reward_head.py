@@ -1,5 +1,6 @@
 """Dreamer V3's reward: a categorical distribution over exponentially growing bins."""
 
+from collections.abc import Mapping
 from typing import final
 
 from dm_env import specs
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from framework import heads
 from framework.blocks import MLP, Activation, Norm
-from framework.data import Batch
+from framework.data import Batch, LatentSpec
 from framework.functional.two_hot import TwoHot, symexp_bins
 from framework.heads.base import Head
 
@@ -23,17 +24,24 @@ class TwoHotRewardHead(Head):
     def __init__(
         self,
         *,
-        feature_size: int,
-        target: tuple[str, specs.Array] | None = None,
+        latent: LatentSpec,
+        target: Mapping[str, specs.Array] | None = None,
         layers: int = 1,
         units: int = 256,
         activation: Activation = "silu",
         norm: Norm = "rms",
         bins: int = 255,
     ) -> None:
-        super().__init__(feature_size=feature_size, target=target)
+        super().__init__(latent=latent, target=target)
         self.net = MLP(
-            input_size=feature_size, output_size=bins, layers=layers, units=units, activation=activation, norm=norm, output="zeros"
+            input_size=latent.feature_size,
+            output_size=bins,
+            layers=layers,
+            units=units,
+            activation=activation,
+            norm=norm,
+            initial_weights="truncated_normal",
+            output_scale=0.0,
         )
         self.register_buffer("bins", symexp_bins(bins, 20.0), persistent=False)
 

@@ -1,43 +1,64 @@
 """The decoder of vectors."""
 
+from collections.abc import Callable, Mapping
 from math import prod
-from typing import final
+from typing import Literal, final
 
+import torch
 from dm_env import specs
 from jaxtyping import Float
 from torch import Tensor
 
 from framework import heads
-from framework.blocks import MLP, Activation
-from framework.data import Batch
+from framework.blocks import MLP, Activation, InitialWeights, Norm
+from framework.data import Batch, LatentSpec
 from framework.errors import UserError
-from framework.functional.distributions import UnitNormal
-from framework.heads.base import Head
+from framework.functional.distributions import SymlogError, UnitNormal
+from framework.heads.base import Head, Prediction
+
+LIKELIHOODS: Mapping[str, Callable[[Tensor, int], Prediction]] = {"normal": UnitNormal, "symlog": SymlogError}
 
 
 @final
 @heads.register
 class VectorHead(Head):
-    """`q(o_t | s_t) = N(mu(s_t), I)` over one vector of the observation, its log-density summed over the elements."""
+    """The vectors of the observation that it is given, joined in the order of their names, by one multilayer perceptron.
+
+    `likelihood = 'normal'` is `N(mu(s_t), I)`; `'symlog'` the squared error of `sign(x) log(1 + |x|)`, as Dreamer V3 decodes vectors of
+    unknown scale: there three layers with root-mean-square norms and SiLU. Both are summed over the elements.
+    """
 
     def __init__(
         self,
         *,
-        feature_size: int,
-        target: tuple[str, specs.Array] | None = None,
+        latent: LatentSpec,
+        target: Mapping[str, specs.Array] | None = None,
         layers: int = 3,
         units: int = 400,
         activation: Activation = "elu",
+        norm: Norm = "none",
+        initial_weights: InitialWeights = "glorot",
+        likelihood: Literal["normal", "symlog"] = "normal",
     ) -> None:
-        super().__init__(feature_size=feature_size, target=target)
-        if target is None or len(target[1].shape) > 1:
-            raise UserError(f"VectorHead decodes a vector of the observation and was given {target}; name one in Reconstruction.decoders.")
-        self.name, spec = target
-        self.net = MLP(input_size=feature_size, output_size=prod(spec.shape), layers=layers, units=units, activation=activation)
+        super().__init__(latent=latent, target=target)
+        if not target or any(len(spec.shape) > 1 for spec in target.values()):
+            given = "nothing" if not target else ", ".join(f"{name} {spec.shape}" for name, spec in target.items())
+            raise UserError(f"VectorHead decodes vectors of the observation and was given {given}; name some in Reconstruction.decoders.")
+        self.names = sorted(target)
+        self.net = MLP(
+            input_size=latent.feature_size,
+            output_size=sum(prod(spec.shape) for spec in target.values()),
+            layers=layers,
+            units=units,
+            activation=activation,
+            norm=norm,
+            initial_weights=initial_weights,
+        )
+        self.likelihood = LIKELIHOODS[likelihood]
 
-    def forward(self, features: Float[Tensor, "*B F"]) -> UnitNormal:
-        return UnitNormal(mean=self.net(features).float(), axes=1)
+    def forward(self, features: Float[Tensor, "*B F"]) -> Prediction:
+        return self.likelihood(self.net(features).float(), 1)
 
     def loss(self, features: Float[Tensor, "B T F"], batch: Batch) -> Float[Tensor, "B T"]:
-        value = batch.observation[self.name]
-        return -self(features).log_density(value.reshape(*features.shape[:-1], -1).float())
+        values = [batch.observation[name].reshape(*features.shape[:-1], -1).float() for name in self.names]
+        return -self(features).log_density(torch.cat(values, dim=-1))

@@ -32,7 +32,7 @@ MISTAKES = {
     "an unknown component": ("Agnt.horizon = 3", "there is no component 'Agnt'; did you mean 'Agent'?"),
     "an unknown component of a family": (
         "Agent.actor_critic = @actor_critics.DynamicBackprop",
-        "there is no component 'DynamicBackprop' in `actor_critics`; did you mean 'DynamicsBackprop'? Valid are: DynamicsBackprop",
+        "there is no component 'DynamicBackprop' in `actor_critics`; did you mean 'DynamicsBackprop'? Valid are: ",
     ),
     "an unknown component by its bare name": ("Agent.encoder = @ConvEncodr", "in `encoders`; did you mean 'ConvEncoder'?"),
     "an unknown family": ("Agent.encoder = @encoder.ConvEncoder", "there is no family 'encoder'; did you mean 'encoders'?"),

@@ -42,8 +42,8 @@ def test_a_recipe_of_the_working_directory_comes_first(write: Write) -> None:
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"There is no recipe 'dreamer_v2'; did you mean 'dreamer_v1'\? .*dreamer_v1_infonce"):
-        find_recipe("dreamer_v2")
+    with pytest.raises(UserError, match=r"There is no recipe 'dreamer_v1_infonc'; did you mean 'dreamer_v1_infonce'\? .*dreamer_v3"):
+        find_recipe("dreamer_v1_infonc")
 
 
 def test_the_header_is_the_comment_before_the_first_statement(write: Write) -> None:

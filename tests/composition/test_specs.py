@@ -55,6 +55,24 @@ MISMATCHES = {
         "Agent.optimizers = {'model': @model/Adam, 'actor': @actor/Adam, 'value': @value/Adam, 'critic': @value/Adam}",
         "Agent.optimizers has 'critic', and @actor_critics.DynamicsBackprop has no such group: the groups are model, actor, value",
     ),
+    "a wrapper's group without an optimizer": (
+        "Agent.actor_critic = @actor_critics.Plan2Explore\nPlan2Explore.of = @actor_critics.DynamicsBackprop",
+        "the parameters 'ensemble' of Plan2Explore have no optimizer; add 'ensemble': @ensemble/optimizers.Adam to Agent.optimizers",
+    ),
+    "a wrapped behaviour's group without an optimizer": (
+        "Agent.actor_critic = @actor_critics.ActionNoise\nActionNoise.of = @actor_critics.DynamicsBackprop\n"
+        "Agent.optimizers = {'model': @model/optimizers.Adam, 'actor': @actor/optimizers.Adam}",
+        "the parameters 'value' of DynamicsBackprop have no optimizer; add 'value': @value/optimizers.Adam to Agent.optimizers",
+    ),
+    "an optimizer without a group in a wrapper": (
+        "Agent.actor_critic = @actor_critics.ActionNoise\nActionNoise.of = @actor_critics.CEMPlanner",
+        "Agent.optimizers has 'actor', and @actor_critics.ActionNoise has no such group: the groups are model; remove 'actor' from it.",
+    ),
+    "rollouts from some of the steps that a value learns from": (
+        "Agent.actor_critic = @actor_critics.Reinforce\nReinforce.value = @values.TwoHotValue\nAgent.imagination_starts = 96",
+        "Reinforce.replay_value = 0.3 needs a rollout from every replayed step, and Agent.imagination_starts = 96; bind "
+        "Agent.imagination_starts = None, or Reinforce.replay_value = 0.0.",
+    ),
     "a density over latents on columns": (
         "InfoNCE.axis = 'column'",
         "InfoNCE.axis = 'column' does not go with @critics.GaussianCritic, a density normalised over the latent: the bound would be wrong "
@@ -104,6 +122,25 @@ def test_a_wrong_axis_is_found_on_its_own_line(write: Write) -> None:
     assert (problem.file, problem.line) == ("recipe.gin", 3)
 
 
+def test_the_groups_of_a_wrapper_are_those_of_all_that_it_wraps(write: Write) -> None:
+    lines = [
+        "include 'agent.gin'",
+        "Agent.actor_critic = @actor_critics.ActionNoise",
+        "ActionNoise.of = @actor_critics.Plan2Explore",
+        "Plan2Explore.of = @actor_critics.DynamicsBackprop",
+        "Agent.optimizers = {'model': @model/Adam, 'actor': @actor/Adam, 'value': @value/Adam, 'ensemble': @actor/Adam}",
+    ]
+    write("recipe.gin", "\n".join(lines))
+    assert check("recipe.gin", root="parts.Agent") == []
+
+
+@pytest.mark.parametrize("lines", ["Agent.imagination_starts = None", "Agent.imagination_starts = 96\nReinforce.replay_value = 0.0"])
+def test_a_value_that_learns_from_replayed_steps_goes_with(lines: str, write: Write) -> None:
+    behaviour = "Agent.actor_critic = @actor_critics.Reinforce\nReinforce.value = @values.TwoHotValue"
+    write("recipe.gin", f"include 'agent.gin'\n{behaviour}\n{lines}\n")
+    assert check("recipe.gin", root="parts.Agent") == []
+
+
 def test_negatives_of_the_replay_have_their_draws() -> None:
     recipe, bindings = QUICKSTART, ["InfoNCE.negatives = @UniformSubset", "UniformSubset.of = @negatives.ReplayNegatives"]
     found = [str(problem) for problem in check(recipe, bindings)]
@@ -112,6 +149,57 @@ def test_negatives_of_the_replay_have_their_draws() -> None:
     assert check(recipe, [*bindings, "Replay.extra = 16"]) == []
 
 
+TWO_VIEWS = """
+include 'agent.gin'
+include 'objectives/prototypes.gin'
+Agent.scales = {
+    'divergence': 1.0, 'reward': 1.0, 'swapped_prototypes': 1.0, 'temporal_prototypes': 1.0, 'projection_norm': 0.0,
+}
+"""
+
+
+def test_two_views_need_an_encoder_that_augments(write: Write) -> None:
+    write("recipe.gin", TWO_VIEWS)
+    found = [str(problem) for problem in check("recipe.gin", root="parts.Agent") if "views" in str(problem)]
+    assert len(found) == 1
+    assert "@objectives.Prototypes compares two augmented views of a batch, and @encoders.ConvEncoder augments nothing" in found[0]
+    assert "bind Agent.encoder = @encoders.RandomShift and RandomShift.encoder = @encoders.ConvEncoder" in found[0]
+
+
+@pytest.mark.parametrize(
+    "bindings",
+    [
+        ["Agent.encoder = @encoders.RandomShift", "RandomShift.encoder = @encoders.ConvEncoder"],
+        [
+            "Agent.encoder = @encoders.MultiEncoder",
+            "MultiEncoder.encoders = {'*': @encoders.RandomShift}",
+            "RandomShift.encoder = @encoders.ConvEncoder",
+        ],
+    ],
+)
+def test_one_that_augments_may_be_inside_another(bindings: list[str], write: Write) -> None:
+    write("recipe.gin", TWO_VIEWS)
+    assert [str(problem) for problem in check("recipe.gin", bindings, root="parts.Agent") if "views" in str(problem)] == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("absent", "Distractors.background = 'absent', but there is no such folder; bind a folder with such files, or 'procedural'."),
+        ("empty", "Distractors.background = 'empty', but there is no file in it that ends in .avi, .gif,"),
+        ("videos", ""),
+        ("procedural", ""),
+    ],
+)
+def test_a_folder_is_there_and_holds_what_is_read(folder: str, words: str, write: Write) -> None:
+    write("empty/notes.txt", "")
+    write("videos/below/CLIP.MP4", "")
+    write("recipe.gin", f"include 'quickstart.gin'\ninclude 'environments/distractors.gin'\nDistractors.background = '{folder}'\n")
+    found = [str(problem) for problem in check("recipe.gin")]
+    assert len(found) == bool(words)
+    assert all(text.startswith(f"recipe.gin:3: {words}") for text in found)
+
+
 def test_every_rule_says_what_it_asks() -> None:
-    assert len(RULES) == 6
+    assert len(RULES) == 9
     assert all(rule.__doc__ for rule in RULES)

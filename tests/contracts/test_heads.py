@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.members import TARGETS, accepted_targets, build
-from tests.tiny import ROWS, TIMES, batch, normal
+from tests.tiny import LATENT, ROWS, TIMES, batch, normal
 
-FEATURES = 10
+FEATURES = LATENT.feature_size
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def built(head_name):
     """The head for each target that it takes."""
     targets = accepted_targets(head_name)
     assert targets, f"{head_name} predicts nothing"
-    return [build("heads", head_name, feature_size=FEATURES, target=TARGETS[target]) for target in targets]
+    return [build("heads", head_name, latent=LATENT, target=TARGETS[target]) for target in targets]
 
 
 def test_its_loss_is_a_density_of_each_step(built):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from dm_env import specs
+from torch import nn
 
 from framework.encoders.conv_encoder import ConvEncoder
 from framework.encoders.mlp_encoder import MLPEncoder
@@ -42,6 +43,25 @@ def test_the_image_encoder_refuses_anything_else(kind):
 def test_the_vector_encoder_refuses_images():
     with pytest.raises(UserError, match=r"was given pixels.*ConvEncoder"):
         MLPEncoder(observation=OBSERVATIONS["both"])
+
+
+def test_an_encoder_may_end_with_its_last_hidden_layer():
+    """Dreamer V3's: the embedding is what the norm and the activation leave."""
+    settings = {"layers": 2, "units": 6, "size": None, "activation": "silu", "norm": "rms", "squash": "symlog"}
+    encoder = MLPEncoder(observation=OBSERVATIONS["vectors"], **settings)
+    seen = observe(OBSERVATIONS["vectors"], 3)
+    values = torch.cat([seen["position"], seen["speed"].unsqueeze(-1)], dim=-1)
+    values = values.sign() * (1 + values.abs()).log()
+    for layer in (encoder.net[0], encoder.net[3]):
+        values = layer(values)
+        values = nn.functional.silu(values / (values.square().mean(dim=-1, keepdim=True) + 1e-4).sqrt())
+    assert encoder.embedding_size == 6
+    assert torch.allclose(encoder(seen), values, atol=1e-5)
+
+
+def test_an_encoder_without_any_layer_needs_a_size():
+    with pytest.raises(UserError, match=r"MLPEncoder.size = None ends with the last hidden layer, and MLPEncoder.layers is 0"):
+        MLPEncoder(observation=OBSERVATIONS["vectors"], layers=0, size=None)
 
 
 def test_several_encoders_each_see_their_own():

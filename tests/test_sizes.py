@@ -1,0 +1,153 @@
+"""Dreamer V3 has the published number of parameters at each of its sizes, part by part; built without memory, on the meta device.
+
+The names of the sizes are all that the paper says. What is exact is what the released program prints when it starts, which is public for
+two settings. Every other count is of the same structure, written out below layer by layer and held to those two.
+
+    size        1M         12M         25M         50M        100M         200M         400M     64 x 64 x 3 pixels, 6 numbers of action
+    count  686,846  10,494,158  23,489,326  41,650,062  93,468,238  165,948,686  372,896,398     without the value's slow copy
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from dm_env import specs
+from torch import nn
+
+from framework import composition
+from framework.data import Specs
+from tests.members import ROOT
+
+PIXELS = {"pixels": specs.BoundedArray((64, 64, 3), np.uint8, 0, 255)}
+WALKER = {"height": specs.Array((), np.float32), "orientations": specs.Array((14,), np.float32), "velocity": specs.Array((9,), np.float32)}
+SIX = specs.BoundedArray((6,), np.float32, -1.0, 1.0)
+
+SIZES = {
+    "1M": (512, 64, 4),
+    "12M": (2048, 256, 16),
+    "25M": (3072, 384, 24),
+    "50M": (4096, 512, 32),
+    "100M": (6144, 768, 48),
+    "200M": (8192, 1024, 64),
+    "400M": (12288, 1536, 96),
+}
+"""The deterministic part; units everywhere; classes of each of 32 groups, which is also what channels are multiples of."""
+
+COUNTS = {
+    "1M": 686_846,
+    "12M": 10_494_158,
+    "25M": 23_489_326,
+    "50M": 41_650_062,
+    "100M": 93_468_238,
+    "200M": 165_948_686,
+    "400M": 372_896_398,
+}
+
+PRINTED_200M_PIXELS_17_CHOICES = {
+    "encoder": 3_492_864,
+    "dynamics": 95_495_168,
+    "decoder": 20_282_115,
+    "reward": 10_749_183,
+    "continuation": 10_488_833,
+    "actor": 12_606_481,
+    "value": 12_850_431,
+}
+PRINTED_1M_WALKER_VECTORS = {
+    "encoder": 10_112,
+    "dynamics": 364_416,
+    "decoder": 51_096,
+    "reward": 57_663,
+    "continuation": 41_153,
+    "actor": 50_316,
+    "value": 66_111,
+}
+
+
+def linear(inputs: int, outputs: int) -> int:
+    return inputs * outputs + outputs
+
+
+def layer(inputs: int, outputs: int) -> int:
+    """With a root-mean-square norm: a scale, no offset."""
+    return linear(inputs, outputs) + outputs
+
+
+def published(deterministic: int, units: int, classes: int, actions: int) -> dict[str, int]:
+    """Every layer of the released structure, for pixels and a continuous action."""
+    stochastic, features = 32 * classes, deterministic + 32 * classes
+    channels = [3, 2 * classes, 3 * classes, 4 * classes, 4 * classes]
+    grid = 4 * 4 * channels[-1]
+    block = deterministic // 8
+    recurrence = layer(deterministic, units) + layer(stochastic, units) + layer(actions, units)
+    recurrence += 8 * ((block + 3 * units) * block) + 2 * deterministic
+    recurrence += 8 * (block * 3 * block) + 3 * deterministic
+    prior = layer(deterministic, units) + layer(units, units) + linear(units, stochastic)
+    posterior = layer(deterministic + grid, units) + linear(units, stochastic)
+    start = 8 * (block * grid // 8) + grid + layer(stochastic, 2 * units) + linear(2 * units, grid) + channels[-1]
+    downward = channels[:0:-1]
+    return {
+        "encoder": sum(layer(25 * size, following) for size, following in pairwise(channels)),
+        "dynamics": recurrence + prior + posterior,
+        "decoder": start + sum(layer(25 * size, following) for size, following in pairwise(downward)) + linear(25 * downward[-1], 3),
+        "reward": layer(features, units) + linear(units, 255),
+        "continuation": layer(features, units) + linear(units, 1),
+        "actor": layer(features, units) + 2 * layer(units, units) + linear(units, 2 * actions),
+        "value": layer(features, units) + 2 * layer(units, units) + linear(units, 255),
+    }
+
+
+def counted(recipe: str, size: str, observation: Mapping[str, specs.Array], action: specs.Array) -> dict[str, int]:
+    """The parameters that our agent trains, part by part."""
+    composed = composition.load(ROOT / "recipes" / f"{recipe}.gin", [f"size='{size}'"])
+    with torch.device("meta"):
+        agent = composed.root.keywords["agent"](specs=Specs(observation=observation, action=action))
+    model, behaviour = agent.world_model, agent.behaviour
+    parts: dict[str, nn.Module] = {
+        "encoder": model.encoder,
+        "dynamics": model.dynamics,
+        "decoder": model.objectives,
+        "reward": model.heads["reward"],
+        "continuation": model.heads["continuation"],
+        "actor": behaviour.actor,
+        "value": behaviour.value,
+    }
+    assert all(each.device.type == "meta" for each in agent.parameters())
+    counts = {name: sum(each.numel() for each in part.parameters() if each.requires_grad) for name, part in parts.items()}
+    assert sum(counts.values()) == sum(agent.parameter_count().values())
+    return counts
+
+
+def test_every_part_has_the_parameters_that_the_released_program_prints():
+    found = counted("dreamer_v3", "200M", PIXELS, specs.DiscreteArray(17))
+    assert found == PRINTED_200M_PIXELS_17_CHOICES
+    assert sum(found.values()) == 165_965_075
+
+
+def test_so_it_has_from_vectors():
+    found = counted("dreamer_v3_proprio", "1M", WALKER, SIX)
+    assert found == PRINTED_1M_WALKER_VECTORS
+    assert sum(found.values()) == 640_867
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_has_the_published_structure(size):
+    deterministic, units, classes = SIZES[size]
+    found = counted("dreamer_v3", size, PIXELS, SIX)
+    assert found == published(deterministic, units, classes, actions=6)
+    assert sum(found.values()) == COUNTS[size]
+
+
+def test_the_structure_that_is_written_out_is_the_printed_one():
+    """But for the action: a choice has one output where a number has two."""
+    found = published(*SIZES["200M"], actions=17)
+    found["actor"] -= linear(1024, 2 * 17) - linear(1024, 17)
+    assert found == PRINTED_200M_PIXELS_17_CHOICES
+
+
+def test_the_recipes_say_these_numbers():
+    header = (ROOT / "gin" / "agents" / "dreamer_v3.gin").read_text()
+    files = {path.stem for path in (ROOT / "gin" / "agents" / "dreamer_v3").glob("*.gin")}
+    assert files == {*SIZES} == {*COUNTS}
+    assert all(f"{count:,}" in header for count in COUNTS.values())

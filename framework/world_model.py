@@ -20,10 +20,11 @@ from framework.encoders.base import Encoder
 from framework.errors import UserError
 from framework.functional.hashing import Seed, fork
 from framework.heads.base import Head
-from framework.objectives.base import Filtered, Objective
+from framework.objectives.base import Filtered, Objective, View
 
 AUGMENTING: Final = 1
-"""What the encoder draws from the seed is not what the objectives draw."""
+AUGMENTING_AGAIN: Final = 2
+"""What the encoder draws from the seed, for each view, is not what the objectives draw."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class WorldModel(nn.Module):
         self.objectives = nn.ModuleList(objectives)
         self.slow_rate = _slow_rate(objectives)
         self.slow_encoder = None if self.slow_rate is None else deepcopy(encoder).requires_grad_(False)
+        self.two_views = _two_views(objectives, encoder)
 
     @property
     def each_head(self) -> dict[str, Head]:
@@ -73,6 +75,10 @@ class WorldModel(nn.Module):
             drawn=None if batch.draws is None else self._drawn(batch.draws),
         )
 
+    def _view(self, observation: Observation) -> View:
+        slow = self.slow_encoder
+        return View(embedding=self.encoder(observation), slow_embedding=None if slow is None else slow(observation))
+
     def _drawn(self, draws: Draws) -> Drawn:
         encoder = self.encoder if self.slow_encoder is None else self.slow_encoder
         return Drawn(embedding=encoder(draws.observation), episode=draws.episode)
@@ -81,6 +87,8 @@ class WorldModel(nn.Module):
         """Filter a batch and charge for it; objectives draw from the seed."""
         shown = self.encoder.augment(batch.observation, fork(seed, AUGMENTING))
         seen = self.observe(replace(batch, observation=shown), noise)
+        if self.two_views:
+            seen = replace(seen, second=self._view(self.encoder.augment(batch.observation, fork(seed, AUGMENTING_AGAIN))))
         losses, metrics = self.dynamics.divergence(seen.posterior, seen.prior)
         losses |= {name: head.loss(seen.posterior.features, batch) for name, head in self.each_head.items()}
         for objective in self.each_objective:
@@ -117,3 +125,14 @@ def _slow_rate(objectives: Sequence[Objective]) -> float | None:
     if len(rates) > 1:
         raise UserError(f"The objectives ask for slow encoders that follow at {sorted(map(str, rates))}; one encoder has one slow copy.")
     return rates.pop() if rates else None
+
+
+def _two_views(objectives: Sequence[Objective], encoder: Encoder) -> bool:
+    """Whether an objective compares two views of a batch."""
+    comparing = [type(objective).__name__ for objective in objectives if objective.needs_second_view]
+    if comparing and not encoder.augments:
+        raise UserError(
+            f"{comparing[0]} compares two augmented views of a batch, and {type(encoder).__name__} augments nothing, so that both would be "
+            "the same; wrap it: bind Agent.encoder = @encoders.RandomShift, and RandomShift.encoder to the one that is bound now."
+        )
+    return bool(comparing)

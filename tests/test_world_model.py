@@ -7,7 +7,8 @@ import torch
 
 from framework.data import Batch, Draws
 from framework.errors import UserError
-from framework.functional.hashing import draw_seed
+from framework.functional.hashing import draw_seed, fork
+from framework.world_model import AUGMENTING, AUGMENTING_AGAIN
 from tests.members import agent_factory, factory
 from tests.tiny import OBSERVATIONS, ROWS, TIMES, batch, observe, seed_of, seeded, specs_of
 
@@ -80,6 +81,53 @@ def test_training_sees_augmented_images_and_acting_does_not():
     plain = agent.world_model.observe(batch("pixels"), noise(agent))
     assert torch.equal(plain.batch.observation["pixels"], batch("pixels").observation["pixels"])
     assert not torch.allclose(seen.embedding, plain.embedding)
+
+
+def with_two_views(encoder=None, **settings):
+    shifted = factory("encoders", "RandomShift", encoder=factory("encoders", "ConvEncoder"), pixels=2)
+    objective = factory("objectives", "Prototypes", **settings)
+    scales = dict.fromkeys(("divergence", "reward", "continuation", "swapped_prototypes", "temporal_prototypes", "projection_norm"), 1.0)
+    return agent_factory(encoder=encoder or shifted, objectives=[objective], scales=scales)(specs=specs_of("pixels"))
+
+
+def test_two_views_are_augmented_apart_and_the_first_is_filtered():
+    agent = with_two_views()
+    model, data, seed = agent.world_model, batch("pixels"), draw_seed(seeded(4))
+    seen = model(data, noise(agent), seed).seen
+    shown = [model.encoder.augment(data.observation, fork(seed, purpose)) for purpose in (AUGMENTING, AUGMENTING_AGAIN)]
+    assert not torch.equal(shown[0]["pixels"], shown[1]["pixels"])
+    for view, observation in zip((seen, seen.second), shown, strict=True):
+        assert torch.equal(view.embedding, model.encoder(observation))
+        assert torch.equal(view.slow_embedding, model.slow_encoder(observation))
+    assert torch.equal(seen.batch.observation["pixels"], shown[0]["pixels"])
+
+
+def test_there_is_no_second_view_where_no_objective_asks_for_one_nor_outside_of_training():
+    agent = with_two_views()
+    assert agent.world_model.observe(batch("pixels"), noise(agent)).second is None
+    assert make().world_model(batch(), noise(make()), seed_of(0)).seen.second is None
+
+
+def test_both_views_teach_the_encoder():
+    agent = with_two_views()
+    known = agent.world_model(batch("pixels"), noise(agent), seed_of(0))
+    loss = known.losses["swapped_prototypes"].sum()
+    for view in (known.seen.embedding, known.seen.second.embedding):
+        (gradient,) = torch.autograd.grad(loss, [view], retain_graph=True)
+        assert gradient.abs().sum() > 0
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_two_views_need_an_encoder_that_augments(wrapped):
+    plain = factory("encoders", "ConvEncoder")
+    encoder = factory(
+        "encoders", "MultiEncoder", encoders={"pixels": factory("encoders", "RandomShift", encoder=plain) if wrapped else plain}
+    )
+    if wrapped:
+        assert with_two_views(encoder).world_model.two_views
+        return
+    with pytest.raises(UserError, match=r"Prototypes compares two augmented views.*MultiEncoder augments nothing.*RandomShift"):
+        with_two_views(encoder)
 
 
 def test_the_prior_under_the_actions_that_were_taken_is_the_prior():

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -12,16 +12,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.contrast import Drawn
-from framework.data import Batch, Latent, LatentSpec, Losses, Metrics, Pictures
+from framework.data import ActionSpec, Batch, Latent, LatentSpec, Losses, Metrics, Pictures
 from framework.dynamics.base import Dynamics
 from framework.functional.hashing import Seed
+
+
+@dataclass(frozen=True)
+class View:
+    """The observations of a batch, augmented once more: what the encoder makes of them, and its slow copy where there is one."""
+
+    embedding: Float[Tensor, "B T E"]
+    slow_embedding: Float[Tensor, "B T E"] | None = None
 
 
 @dataclass(frozen=True)
 class Filtered:
     """A batch as the world model sees it.
 
-    `slow_embedding` is that of the encoder's slow copy, where an objective asked for one; `drawn` what `Replay.extra` gave.
+    `slow_embedding` is that of the encoder's slow copy, where an objective asked for one; `drawn` what `Replay.extra` gave; `second`
+    another view of the batch, in training alone, where an objective asked for it. Only the first view is filtered.
     """
 
     posterior: Latent
@@ -31,6 +40,18 @@ class Filtered:
     dynamics: Dynamics
     slow_embedding: Float[Tensor, "B T E"] | None = None
     drawn: Drawn | None = None
+    second: View | None = None
+
+    def detach(self) -> "Filtered":
+        """The same without gradient, for what comes after the step."""
+        return replace(
+            self,
+            posterior=self.posterior.detach(),
+            prior=self.prior.detach(),
+            embedding=self.embedding.detach(),
+            drawn=self.drawn and replace(self.drawn, embedding=self.drawn.embedding.detach()),
+            second=self.second and replace(self.second, embedding=self.second.embedding.detach()),
+        )
 
     def predict(self, action: Float[Tensor, "B T A"]) -> Latent:
         """The prior of every step, had these actions led to it: `p(s_t | s_{t-1}, a_{t-1})`, at its mean."""
@@ -43,13 +64,17 @@ class Filtered:
 
 
 class Objective(nn.Module, ABC):
-    """What makes a latent and its observation tell of each other: named losses `[B, T]`."""
+    """What makes a latent and its observation tell of each other: named losses `[B, T]`.
 
-    derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size", "observation")
+    `needs_second_view` says that it compares two views of the batch, and so needs an encoder that augments.
+    """
+
+    derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size", "observation", "action")
     losses: ClassVar[tuple[str, ...]]
+    needs_second_view: bool = False
 
     @abstractmethod
-    def __init__(self, *, latent: LatentSpec, embedding_size: int, observation: Mapping[str, specs.Array]) -> None:
+    def __init__(self, *, latent: LatentSpec, embedding_size: int, observation: Mapping[str, specs.Array], action: ActionSpec) -> None:
         super().__init__()
 
     @abstractmethod

@@ -1,5 +1,6 @@
 """Eq. 15 of the note: latent and observation predict each other, against the other observations of the batch."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, cast, final
@@ -14,13 +15,14 @@ from framework import objectives
 from framework.bounds.base import Bound
 from framework.contrast import Contrast, Source
 from framework.critics.base import Critic, UnitCritic
-from framework.data import Factory, Latent, LatentSpec, Losses, Metrics, Origin, Pictures, is_image
+from framework.data import ActionSpec, Factory, Latent, LatentSpec, Losses, Metrics, Origin, Pictures, is_image
 from framework.errors import UserError
 from framework.functional import contrastive
 from framework.functional.hashing import Seed
 from framework.negatives.base import Negatives
 from framework.objectives import contrastive_pictures, imagination_pictures
 from framework.objectives.base import Filtered, Objective
+from framework.objectives.contrasting import diagnosed, meters
 from framework.objectives.contrastive_pictures import Axis
 from framework.objectives.imagination_pictures import Bank
 
@@ -48,6 +50,7 @@ class InfoNCE(Objective):
         latent: LatentSpec,
         embedding_size: int,
         observation: Mapping[str, specs.Array],
+        action: ActionSpec,
         critic: Factory[Critic],
         negatives: Factory[Negatives],
         bound: Factory[Bound],
@@ -56,7 +59,7 @@ class InfoNCE(Objective):
         axis: Literal["row", "column", "symmetric", "column_as_released"] = "row",
         embedding_gradient: Literal["flow", "stop"] = "flow",
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation)
+        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
         self.critic: Critic = critic(latent=latent, embedding_size=embedding_size)
         self.negatives: Negatives = negatives()
         candidate_size = embedding_size if self.critic.candidate == "embedding" else latent.stochastic
@@ -83,16 +86,16 @@ class InfoNCE(Objective):
         return "contrastive/estimate" + _mark(self.bound, self.negatives)
 
     def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
-        losses, estimates, contrasts = [], [], []
+        losses, estimates, contrasts, counted = [], [], [], []
         for offset, contrast, valid in self._contrasts(seen, seed):
             found = self.bound.loss(contrast).where(valid, 0.0)
             losses.append(F.pad(rearrange(found, "(b t) -> b t", b=seen.batch.reward.shape[0]), (0, offset)))
             with torch.no_grad():
-                estimate = self.bound.estimate(contrast).where(valid, 0.0)
-                estimates.append(estimate.sum() / valid.sum().clamp(min=1))
+                estimates.append(contrastive.mean_where(self.bound.estimate(contrast), valid))
                 contrasts.append(contrast)
+                counted.append(valid)
         with torch.no_grad():
-            metrics = {self.estimate_key: torch.stack(estimates).mean(), **_meters(contrasts)}
+            metrics = {self.estimate_key: torch.stack(estimates).mean(), **meters(contrasts, counted)}
         return {"infonce": torch.stack(losses).mean(dim=0)}, metrics
 
     @torch.no_grad()
@@ -107,16 +110,14 @@ class InfoNCE(Objective):
                 each.remember(embeddings, Origin.of(seen.batch.episode))
 
     def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
-        _, contrast, _ = next(self._contrasts(seen, seed))
+        _, contrast, valid = next(self._contrasts(seen, seed))
         flat = rearrange(seen.embedding, "b t e -> (b t) e")
-        estimates = {_key(each, self.negatives): each.estimate(contrast).mean() for each in cast(Iterable[Bound], self.diagnostics)}
+        bounds = cast(Sequence[Bound], self.diagnostics)
+        estimates = [contrastive.mean_where(each.estimate(contrast), valid) for each in bounds]
         return {
-            "contrastive/own_sequence_mass": contrastive.share_on(
-                contrast.scores, contrast.log_weights, contrast.anchors.row, contrast.candidates.row
-            ),
-            "contrastive/effective_rank": contrastive.effective_rank(flat),
+            **diagnosed("InfoNCE", self.negatives, contrast, seen.embedding),
             **self.critic.diagnose(flat),
-            **estimates,
+            **dict(zip(_keys(bounds, self.negatives), estimates, strict=True)),
         }
 
     def pictures(self, seen: Filtered, seed: Seed) -> Pictures:
@@ -144,7 +145,7 @@ class InfoNCE(Objective):
 
     def _contrasts(self, seen: Filtered, seed: Seed) -> Iterator[tuple[int, Contrast, Tensor]]:
         """One contrast for each offset and axis, and which of its anchors have a positive in their own episode."""
-        latents = {"posterior": seen.posterior, "prior": seen.prior}[self.anchor]
+        latents = {"posterior": seen.posterior, "prior": seen.prior}[self.anchor].without_past()
         candidates = self._candidates(seen)
         for offset, critic in self.critic.each_offset().items():
             last = candidates.shape[1] - offset
@@ -194,25 +195,15 @@ def _mark(bound: Bound, negatives: Negatives) -> str:
     return "" if negatives.bounds_below() and bound.side == "lower" else "_no_bound"
 
 
-def _key(bound: Bound, negatives: Negatives) -> str:
-    return f"contrastive/{type(bound).__name__}" + ("_upper_bound" if bound.side == "upper" else _mark(bound, negatives))
-
-
-def _meters(contrasts: Sequence[Contrast]) -> Metrics:
-    """The mean of each meter over the offsets and axes; the largest score is the largest of all."""
-
-    def mean(values: Iterator[Tensor]) -> Tensor:
-        return torch.stack(list(values)).mean()
-
-    return {
-        "contrastive/ceiling": mean(contrastive.log_candidates(each.log_weights).mean() for each in contrasts),
-        "contrastive/accuracy": mean(contrastive.accuracy(each.scores, each.log_weights) for each in contrasts),
-        "contrastive/positive_score": mean(each.scores.diagonal().mean() for each in contrasts),
-        "contrastive/negative_score": mean(contrastive.negative_mean(each.scores, each.log_weights) for each in contrasts),
-        "contrastive/largest_score": torch.stack(
-            [each.scores.masked_fill(each.log_weights.isneginf(), -torch.inf).max() for each in contrasts]
-        ).max(),
-    }
+def _keys(bounds: Iterable[Bound], negatives: Negatives) -> list[str]:
+    """A metric for each, in their order; a class that is there twice is numbered from its second on."""
+    keys, seen = [], Counter[str]()
+    for bound in bounds:
+        name = type(bound).__name__
+        seen[name] += 1
+        number = f"_{seen[name]}" if seen[name] > 1 else ""
+        keys.append(f"contrastive/{name}{number}" + ("_upper_bound" if bound.side == "upper" else _mark(bound, negatives)))
+    return keys
 
 
 def _check_axis(critic: Critic, axis: str) -> None:

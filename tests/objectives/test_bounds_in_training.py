@@ -8,7 +8,7 @@ from framework.errors import UserError
 from framework.objectives.base import Filtered
 from framework.objectives.infonce import InfoNCE
 from tests.members import build, factory, members
-from tests.tiny import LATENT, OBSERVATIONS, batch, filtered, latent, normal, seed_of
+from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, batch, filtered, latent, normal, seed_of
 
 ROWS, TIMES, EMBEDDING = 6, 8, 4
 TRAINABLE = [name for name in members("bounds") if build("bounds", name, latent=LATENT, embedding_size=EMBEDDING).side != "upper"]
@@ -21,6 +21,7 @@ def make(bound: str = "InfoNCEBound", **settings) -> InfoNCE:
         latent=LATENT,
         embedding_size=EMBEDDING,
         observation=OBSERVATIONS["both"],
+        action=ACTIONS["continuous"],
         critic=factory("critics", "BilinearCritic"),
         negatives=factory("negatives", "InBatch"),
         bound=factory("bounds", bound),

@@ -14,7 +14,7 @@ from framework.objectives.imagination_pictures import Bank, imagine, imagined_fu
 from framework.objectives.infonce import InfoNCE
 from framework.objectives.matrices import LEFT_OUT, MARGIN, VIRIDIS
 from tests.members import factory
-from tests.tiny import LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, filtered, latent, normal, observe, origin, seed_of
+from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, filtered, latent, normal, observe, origin, seed_of
 
 TILE, ACROSS = 128, 128 + 14
 
@@ -223,6 +223,7 @@ def make(critic="BilinearCritic", kind="pixels", **settings) -> InfoNCE:
         latent=LATENT,
         embedding_size=5,
         observation=OBSERVATIONS[kind],
+        action=ACTIONS["continuous"],
         critic=factory("critics", critic),
         negatives=factory("negatives", "InBatch"),
         bound=factory("bounds", "InfoNCEBound"),

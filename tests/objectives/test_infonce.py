@@ -1,15 +1,31 @@
 """InfoNCE as an objective: each loss at its own step, what is detached, and which pairs are refused."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from framework import critics
 from framework.errors import UserError
+from framework.objectives.contrasting import check_some_have_negatives
 from framework.objectives.infonce import InfoNCE
 from tests.members import factory
-from tests.tiny import LATENT, OBSERVATIONS, ROWS, TIMES, batch, filtered, latent, normal, requiring_gradient, seed_of
+from tests.tiny import (
+    ACTIONS,
+    LATENT,
+    OBSERVATIONS,
+    ROWS,
+    TIMES,
+    batch,
+    contrast,
+    filtered,
+    latent,
+    normal,
+    origin,
+    requiring_gradient,
+    seed_of,
+)
 
 
 class OverObservations(critics.Critic):
@@ -30,6 +46,7 @@ def make(critic="BilinearCritic", negatives="InBatch", **settings) -> InfoNCE:
         latent=LATENT,
         embedding_size=5,
         observation=OBSERVATIONS["both"],
+        action=ACTIONS["continuous"],
         critic=critic if callable(critic) else factory("critics", critic),
         negatives=factory("negatives", negatives),
         bound=factory("bounds", "InfoNCEBound"),
@@ -86,7 +103,7 @@ def test_the_diagnostics_of_the_contrast_are_all_there():
     _, metrics = objective(seen, seed_of(0))
     said = objective.diagnose(seen, seed_of(0))
     assert set(metrics) == {
-        f"contrastive/{name}" for name in ("estimate", "ceiling", "accuracy", "positive_score", "negative_score", "largest_score")
+        f"contrastive/{name}" for name in ("estimate", "ceiling", "alone", "accuracy", "positive_score", "negative_score", "largest_score")
     }
     assert set(said) == {f"contrastive/{name}" for name in ("own_sequence_mass", "effective_rank", "sigma_smallest")}
     assert metrics["contrastive/ceiling"].item() == pytest.approx(math.log(ROWS * TIMES))
@@ -108,3 +125,51 @@ def test_a_density_over_observations_is_refused_off_the_column_axis(axis):
     with pytest.raises(UserError, match=r"bind InfoNCE.axis = 'column'"):
         make(OverObservations, axis=axis)
     assert make(OverObservations, axis="column").axes == ("column",)
+
+
+def test_diagnostics_of_one_class_are_told_apart():
+    alphas = (0.1, 0.9)
+    objective = make(diagnostics=[factory("bounds", "Interpolated", alpha=alpha) for alpha in alphas])
+    seen = filtered(*given())
+    said = objective.diagnose(seen, seed_of(0))
+    for name, alpha in zip(("Interpolated", "Interpolated_2"), alphas, strict=True):
+        single = make(diagnostics=[factory("bounds", "Interpolated", alpha=alpha)])
+        single.critic = objective.critic  # of the same weights
+        assert said[f"contrastive/{name}"] == single.diagnose(seen, seed_of(0))["contrastive/Interpolated"]
+    assert said["contrastive/Interpolated"] != said["contrastive/Interpolated_2"]
+
+
+def test_it_says_how_many_anchors_are_alone():
+    """A first step has no action, and so no other; the second row has two of them."""
+    seen = filtered(*given())
+    assert make()(seen, seed_of(0))[1]["contrastive/alone"] == 0
+    _, metrics = make(negatives="ActionNegatives", anchor="prior")(seen, seed_of(0))
+    assert metrics["contrastive/alone"].item() == pytest.approx((ROWS + 1) / (ROWS * TIMES))
+
+
+def test_strategies_that_leave_each_other_nothing_are_refused_when_a_batch_is_looked_at():
+    objective, seen = make(negatives="WithinSequence"), filtered(*given())
+    objective.negatives = factory("negatives", "WithinSequence", of=factory("negatives", "CrossSequence"))()
+    losses, metrics = objective(seen, seed_of(0))
+    assert metrics["contrastive/alone"] == 1
+    assert (losses["infonce"] == 0).all()
+    with pytest.raises(UserError, match=r"InfoNCE.negatives leaves no anchor a negative: WithinSequence of CrossSequence keeps nothing"):
+        objective.diagnose(seen, seed_of(0))
+
+
+def test_a_batch_of_one_sequence_cannot_do_without_it():
+    strategy = factory("negatives", "CrossSequence")()
+    for rows in (2, 1):
+        chosen = strategy(contrast(torch.zeros(4 * rows, 4 * rows), origin(rows, 4)), seed_of(0))
+        if rows > 1:
+            check_some_have_negatives("InfoNCE", strategy, chosen)
+    with pytest.raises(UserError, match=r"the positives of 1 x 4 steps.*Replay.batch"):
+        check_some_have_negatives("InfoNCE", strategy, chosen)
+
+
+def test_a_single_episode_may_leave_all_alone_for_a_while():
+    posterior, prior, embedding, data = given()
+    seen = filtered(posterior, prior, embedding, replace(data, episode=torch.zeros_like(data.episode)))
+    objective = make(negatives="EpisodeExcluded")
+    assert objective(seen, seed_of(0))[1]["contrastive/alone"] == 1
+    assert "contrastive/effective_rank" in objective.diagnose(seen, seed_of(0))

@@ -6,7 +6,7 @@ import torch
 from framework.errors import UserError
 from framework.objectives.infonce import InfoNCE
 from tests.members import factory
-from tests.tiny import LATENT, OBSERVATIONS, ROWS, TIMES, batch, filtered, latent, normal, requiring_gradient, seed_of
+from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, filtered, latent, normal, requiring_gradient, seed_of
 
 OFFSETS = (1, 3)
 
@@ -16,6 +16,7 @@ def make(critic="BilinearCritic", offsets=OFFSETS, **settings) -> InfoNCE:
         latent=LATENT,
         embedding_size=5,
         observation=OBSERVATIONS["both"],
+        action=ACTIONS["continuous"],
         critic=factory("critics", "MultiHorizonCritic", critic=factory("critics", critic), offsets=offsets),
         negatives=factory("negatives", settings.pop("negatives", "InBatch")),
         bound=factory("bounds", "InfoNCEBound"),
@@ -67,6 +68,21 @@ def test_pairs_across_the_end_of_an_episode_count_for_nothing():
     assert (losses["infonce"][:, :-1][~ends] != 0).all()
 
 
+def test_the_meters_count_pairs_inside_an_episode_alone():
+    diagnostics = [factory("bounds", "InfoNCEBound")]
+    objective, (posterior, prior, embedding, data) = make(offsets=(1,), diagnostics=diagnostics), given()
+    seen = filtered(posterior, prior, embedding, data)
+    _, metrics = objective(seen, seed_of(0))
+    scores = objective.critic(posterior.before(TIMES - 1).flatten(), embedding[:, 1:].flatten(0, 1))
+    inside = (data.episode[:, :-1] == data.episode[:, 1:]).flatten()
+    hit = scores.argmax(dim=1) == torch.arange(len(scores))
+    for name, each in {"accuracy": hit.float(), "positive_score": scores.diagonal()}.items():
+        assert metrics[f"contrastive/{name}"].item() == pytest.approx(each[inside].mean().item(), abs=1e-6)
+        assert abs(each[inside].mean() - each.mean()) > 1e-3
+    said = objective.diagnose(seen, seed_of(0))
+    assert said["contrastive/InfoNCEBound"].item() == pytest.approx(metrics["contrastive/estimate"].item(), abs=1e-6)
+
+
 def test_the_last_steps_have_no_later_observation():
     objective, (posterior, prior, embedding, data) = make(offsets=(3,)), given()
     losses, _ = objective(filtered(posterior, prior, embedding, data), seed_of(0))
@@ -80,6 +96,7 @@ def test_the_offset_0_alone_is_the_critic_itself():
         latent=LATENT,
         embedding_size=5,
         observation=OBSERVATIONS["both"],
+        action=ACTIONS["continuous"],
         critic=factory("critics", "BilinearCritic"),
         negatives=factory("negatives", "InBatch"),
         bound=factory("bounds", "InfoNCEBound"),

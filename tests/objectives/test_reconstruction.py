@@ -6,18 +6,18 @@ import torch
 from framework.errors import UserError
 from framework.objectives.reconstruction import Reconstruction
 from tests.members import factory
-from tests.tiny import LATENT, OBSERVATIONS, ROWS, TIMES, batch, filtered, latent, normal, seed_of
+from tests.tiny import ROWS, TIMES, batch, filtered, latent, normal, objective_sizes, seed_of
 
 
 def make(**decoders) -> Reconstruction:
-    return Reconstruction(latent=LATENT, embedding_size=5, observation=OBSERVATIONS["both"], decoders=decoders)
+    return Reconstruction(**objective_sizes(), decoders=decoders)
 
 
 def test_it_sums_the_decoders():
     objective = make(pixels=factory("heads", "ImageHead"), position=factory("heads", "VectorHead"))
     posterior, data = latent(ROWS, TIMES), batch("both")
     losses, metrics = objective(filtered(posterior, posterior, normal(ROWS, TIMES, 5), data), seed_of(0))
-    parts = [decoder.loss(posterior.features, data) for decoder in objective.decoders.values()]
+    parts = [decoder.loss(posterior.features, data) for decoder in objective.decoders]
     assert torch.allclose(losses["reconstruction"], parts[0] + parts[1])
     assert torch.allclose(metrics["model/reconstruction_pixels"], parts[0].mean())
 
@@ -28,8 +28,26 @@ def test_it_shows_the_truth_above_what_it_decodes():
     picture = objective.pictures(filtered(posterior, posterior, normal(ROWS, TIMES, 5), data), seed_of(0))["reconstruction_pixels"]
     assert picture.shape == (ROWS * 2 * 8, TIMES * 8, 3)
     assert torch.equal(picture[16:24, 8:16], data.observation["pixels"][1, 1])
-    decoded = ((objective.decoders["pixels"](posterior.features).mean[1, 1] + 0.5).clamp(0, 1) * 255).round()
+    decoded = ((objective.decoders[0](posterior.features).mean[1, 1] + 0.5).clamp(0, 1) * 255).round()
     assert torch.equal(picture[24:32, 8:16].float(), decoded)
+
+
+def test_the_first_pattern_that_fits_decodes_what_it_takes():
+    objective = make(**{"pos*": factory("heads", "VectorHead"), "*i*": factory("heads", "ImageHead")})
+    assert objective.names == [["position"], ["pixels"]]
+    joined = make(**{"[ps]*d": factory("heads", "VectorHead"), "pos*": factory("heads", "VectorHead")})
+    assert joined.names == [["speed"], ["position"]]
+
+
+def test_one_head_decodes_all_the_vectors_that_its_pattern_takes():
+    objective = make(**{"pixels": factory("heads", "ImageHead"), "*": factory("heads", "VectorHead")})
+    posterior, data = latent(ROWS, TIMES), batch("both")
+    losses, metrics = objective(filtered(posterior, posterior, normal(ROWS, TIMES, 5), data), seed_of(0))
+    assert objective.names == [["pixels"], ["position", "speed"]]
+    vectors = torch.cat([data.observation["position"], data.observation["speed"].unsqueeze(-1)], dim=-1)
+    expected = -objective.decoders[1](posterior.features).log_density(vectors)
+    assert torch.allclose(metrics["model/reconstruction_position_speed"], expected.mean())
+    assert torch.allclose(losses["reconstruction"], expected + objective.decoders[0].loss(posterior.features, data))
 
 
 def test_an_unknown_observation_and_no_decoder_at_all_are_refused():

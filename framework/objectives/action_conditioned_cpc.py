@@ -1,0 +1,118 @@
+"""TWISTER: latents, told the actions that follow, find what is observed some steps later."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import ClassVar, Literal, cast, final
+
+import torch
+import torch.nn.functional as F
+from dm_env import specs
+from einops import rearrange
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from framework import objectives
+from framework.contrast import Contrast
+from framework.critics.base import Critic
+from framework.data import ActionSpec, Factory, Latent, LatentSpec, Losses, Metrics, Origin
+from framework.errors import UserError
+from framework.functional import contrastive
+from framework.functional.hashing import Seed
+from framework.negatives.base import Negatives
+from framework.objectives.base import Filtered, Objective
+from framework.objectives.contrasting import check_scores_embeddings, check_selects, diagnosed, estimate_key, meters
+
+
+@final
+@objectives.register
+class ActionConditionedCPC(Objective):
+    """`sum_k w_k (-f_k(s_t, a_t .. a_{t+k-1}; y_{t+k}) + log sum_j exp f_k(s_t, ..; y_j))`, `w_k ~ discount^k`, k = 0 .. steps - 1.
+
+    *Learning Transformer-based World Models with Contrastive Predictive Coding* (Burchi & Timofte, 2025): 10 steps, a discount of 0.75,
+    the prior's latent as anchor, a critic of its own for each k (two perceptrons of two layers, a dot product), all steps of the batch as
+    negatives. The actions join the deterministic part, so that any critic can be bound. `positive` says what is found: the embedding of
+    a `second_view`, augmented once more, as in the paper (there the latent drawn from it), the `embedding` that was filtered, or the
+    `stochastic` part of its posterior. A pair whose episode ends between counts for nothing; as a candidate the observation stays.
+
+    Gradients: to both sides.
+    """
+
+    losses: ClassVar[tuple[str, ...]] = ("action_conditioned_cpc",)
+
+    def __init__(
+        self,
+        *,
+        latent: LatentSpec,
+        embedding_size: int,
+        observation: Mapping[str, specs.Array],
+        action: ActionSpec,
+        critic: Factory[Critic],
+        negatives: Factory[Negatives],
+        steps: int = 10,
+        discount: float = 0.75,
+        anchor: Literal["prior", "posterior"] = "prior",
+        positive: Literal["second_view", "embedding", "stochastic"] = "second_view",
+    ) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        if steps < 1 or not 0 < discount <= 1:
+            raise UserError(
+                f"ActionConditionedCPC.steps = {steps} must be at least 1, and ActionConditionedCPC.discount = {discount} above 0 and "
+                "at most 1."
+            )
+        self.steps, self.anchor, self.positive = steps, anchor, positive
+        self.needs_second_view = positive == "second_view"
+        self.weights = [discount**step / sum(discount**each for each in range(steps)) for step in range(steps)]
+        sizes = [latent.deterministic + step * action.size for step in range(steps)]
+        size = latent.stochastic if positive == "stochastic" else embedding_size
+        self.critics = nn.ModuleList([critic(latent=replace(latent, deterministic=each), embedding_size=size) for each in sizes])
+        self.negatives: Negatives = negatives()
+        check_scores_embeddings("ActionConditionedCPC", cast(Critic, self.critics[0]), anchor)
+        check_selects("ActionConditionedCPC", self.negatives)
+
+    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+        total, estimates, contrasts, counted = torch.zeros_like(seen.batch.reward), [], [], []
+        for step, (contrast, valid) in enumerate(self._contrasts(seen, seed)):
+            found = contrastive.infonce_loss(contrast.scores, contrast.log_weights).where(valid, 0.0)
+            total = total + self.weights[step] * F.pad(rearrange(found, "(b t) -> b t", b=total.shape[0]), (0, step))
+            with torch.no_grad():
+                estimates.append(contrastive.mean_where(contrastive.infonce_estimate(contrast.scores, contrast.log_weights), valid))
+                contrasts.append(contrast)
+                counted.append(valid)
+        with torch.no_grad():
+            metrics = {estimate_key(self.negatives): torch.stack(estimates).mean(), **meters(contrasts, counted)}
+        return {"action_conditioned_cpc": total}, metrics
+
+    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
+        """Of the same step."""
+        contrast, _ = next(self._contrasts(seen, seed))
+        return diagnosed("ActionConditionedCPC", self.negatives, contrast, seen.embedding)
+
+    def _contrasts(self, seen: Filtered, seed: Seed) -> Iterator[tuple[Contrast, Bool[Tensor, " N"]]]:
+        """One contrast for each step ahead, and which of its anchors have a positive in their own episode."""
+        positives, episode = self._positives(seen), seen.batch.episode
+        times = episode.shape[1]
+        if times <= self.steps - 1:
+            raise UserError(
+                f"ActionConditionedCPC.steps = {self.steps}, and sequences are {times} steps long: no step has an observation "
+                f"{self.steps - 1} later; bind a longer Replay.length or fewer steps."
+            )
+        latents = {"prior": seen.prior, "posterior": seen.posterior}[self.anchor].without_past()
+        for step, critic in enumerate(self.critics):
+            anchors = _told(latents.before(times - step), seen.batch.action, step).flatten()
+            scores = critic(anchors, rearrange(positives[:, step:], "b t e -> (b t) e"))
+            chosen: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode[:, step:])), seed)
+            yield chosen, rearrange(episode[:, : times - step] == episode[:, step:], "b t -> (b t)")
+
+    def _positives(self, seen: Filtered) -> Tensor:
+        if self.positive == "stochastic":
+            return seen.posterior.stochastic
+        if self.positive == "embedding" or seen.second is None:  # outside of training there is one view alone
+            return seen.embedding
+        return seen.second.embedding
+
+
+def _told(latents: Latent, action: Tensor, steps: int) -> Latent:
+    """The latents of `[B, L]`, with the actions that are taken from each on, so many of them, beside the deterministic part."""
+    length = latents.deterministic.shape[1]
+    ahead = [action[:, step : step + length] for step in range(1, steps + 1)]
+    return replace(latents, deterministic=torch.cat([latents.deterministic, *ahead], dim=-1))

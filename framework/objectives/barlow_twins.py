@@ -1,0 +1,65 @@
+"""R2-Dreamer: what the latent tells of the embedding, without negatives, augmentation or a decoder."""
+
+from collections.abc import Mapping
+from typing import ClassVar, final
+
+import torch
+from dm_env import specs
+from einops import rearrange
+from torch import nn
+
+from framework import objectives
+from framework.blocks import glorot
+from framework.data import ActionSpec, LatentSpec, Losses, Metrics
+from framework.errors import UserError
+from framework.functional.contrastive import effective_rank
+from framework.functional.hashing import Seed
+from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss
+from framework.objectives.base import Filtered, Objective
+
+
+@final
+@objectives.register
+class BarlowTwins(Objective):
+    """`sum_i (1 - c_ii)^2 + redundancy sum_{i != j} c_ij^2`: `c` correlates `W [z, h]` with the embedding of the same step.
+
+    *R2-Dreamer* (2026, arXiv 2603.18202), after Zbontar et al. (2021): both sides are standardised over the batch, `W` is one linear map
+    without bias, `redundancy` is 5e-4 and the loss has the scale 0.05. It is one number for the batch, the same at every step.
+
+    Gradients: none to the embedding as a target, so that the encoder learns through the posterior alone.
+    """
+
+    losses: ClassVar[tuple[str, ...]] = ("barlow",)
+
+    def __init__(
+        self,
+        *,
+        latent: LatentSpec,
+        embedding_size: int,
+        observation: Mapping[str, specs.Array],
+        action: ActionSpec,
+        redundancy: float = 5e-4,
+    ) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        if redundancy < 0:
+            raise UserError(f"BarlowTwins.redundancy = {redundancy} must be 0 or more; 5e-4 is usual.")
+        self.redundancy = redundancy
+        self.map = glorot(nn.Linear(latent.feature_size, embedding_size, bias=False))
+
+    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+        with torch.autocast(seen.embedding.device.type, enabled=False):
+            told = rearrange(self.map(seen.posterior.features.float()), "b t e -> (b t) e")
+            target = rearrange(seen.embedding.detach().float(), "b t e -> (b t) e")
+            every = torch.ones(target.shape[0], dtype=torch.bool, device=target.device)
+            correlation = cross_correlation(told, target, every)
+            loss = redundancy_loss(correlation, self.redundancy)
+        found = correlation.detach()
+        metrics = {
+            "model/barlow_agreement": found.diagonal().mean(),
+            "model/barlow_redundancy": off_diagonal(found).square().mean().sqrt(),
+        }
+        return {"barlow": loss.expand(seen.batch.reward.shape)}, metrics
+
+    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
+        """The collapse meter."""
+        return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}

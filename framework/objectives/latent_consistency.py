@@ -1,0 +1,107 @@
+"""TD-MPC2 and SPR: what the dynamics expects, some steps ahead under the actions that were taken, is what is then seen."""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal, final
+
+import torch
+import torch.nn.functional as F
+from dm_env import specs
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from framework import objectives
+from framework.blocks import glorot
+from framework.data import ActionSpec, LatentSpec, Losses, Metrics
+from framework.errors import UserError
+from framework.functional.contrastive import effective_rank
+from framework.functional.hashing import Seed
+from framework.objectives.base import Filtered, Objective
+
+
+@final
+@objectives.register
+class LatentConsistency(Objective):
+    """`1 / H sum_{k=1..H} discount^(k-1) d(x_{t+k|t}, sg y_{t+k})`, `x` rolled from the posterior of t by the prior at its mean.
+
+    `target = 'latent'` compares the features `[z, h]` with those of the posterior of `t + k`: TD-MPC2 (Hansen et al., 2024: the mean
+    squared error, 3 steps, a discount of 0.5, scale 20), whose latent is the encoding itself. `'embedding'` compares `W [z, h]` with the
+    embedding of `o_{t+k}`, by a slow copy of the encoder if `slow_rate` says how fast it follows: SPR (Schwarzer et al., 2021: 5 steps,
+    `distance = 'cosine'`, a discount of 1). A pair whose episode ends between counts for nothing.
+
+    Gradients: none to the targets; to the dynamics and to the posterior of t through the whole roll.
+    """
+
+    losses: ClassVar[tuple[str, ...]] = ("latent_consistency",)
+
+    def __init__(
+        self,
+        *,
+        latent: LatentSpec,
+        embedding_size: int,
+        observation: Mapping[str, specs.Array],
+        action: ActionSpec,
+        target: Literal["latent", "embedding"] = "latent",
+        distance: Literal["squared", "cosine"] = "squared",
+        horizon: int = 3,
+        discount: float = 0.5,
+        slow_rate: float | None = None,
+    ) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        if horizon < 1 or not 0 < discount <= 1:
+            raise UserError(
+                f"LatentConsistency.horizon = {horizon} must be at least 1, and LatentConsistency.discount = {discount} above 0 and "
+                "at most 1."
+            )
+        if slow_rate is not None and (target == "latent" or not 0 < slow_rate <= 1):
+            raise UserError(
+                f"LatentConsistency.slow_rate = {slow_rate} is the rate, above 0 and at most 1, of a slow encoder, which only embeddings "
+                "come from; bind LatentConsistency.target = 'embedding', or slow_rate = None."
+            )
+        self.target, self.distance, self.horizon, self.discount, self._slow_rate = target, distance, horizon, discount, slow_rate
+        self.map = glorot(nn.Linear(latent.feature_size, embedding_size)) if target == "embedding" else nn.Identity()
+
+    @property
+    def slow_rate(self) -> float | None:
+        return self._slow_rate
+
+    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+        batch, goal = seen.batch, self._goal(seen).float()
+        times = goal.shape[1]
+        if times <= self.horizon:
+            raise UserError(
+                f"LatentConsistency.horizon = {self.horizon}, and sequences are {times} steps long: no step has one so much later; "
+                "bind a longer Replay.length or a smaller horizon."
+            )
+        losses, first = torch.zeros_like(batch.reward), torch.zeros_like(batch.reward[0, 0])
+        for step, rolled in enumerate(self._rolled(seen), start=1):
+            valid = batch.episode[:, : times - step] == batch.episode[:, step:]
+            found = self._distance(rolled[:, : times - step], goal[:, step:]).where(valid, 0.0)
+            losses = losses + self.discount ** (step - 1) / self.horizon * F.pad(found, (0, step))
+            if step == 1:
+                first = found.detach().sum() / valid.sum().clamp(min=1)
+        return {"latent_consistency": losses}, {"model/consistency_next_step": first}
+
+    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
+        """The collapse meter."""
+        return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}
+
+    def _goal(self, seen: Filtered) -> Tensor:
+        if self.target == "latent":
+            return seen.posterior.features.detach()
+        slow = seen.slow_embedding if self._slow_rate is not None else None
+        return (seen.embedding if slow is None else slow).detach()
+
+    def _rolled(self, seen: Filtered) -> Iterator[Float[Tensor, "B T G"]]:
+        """What is expected of 1, 2, .. steps after each step; past the end of a sequence it means nothing."""
+        latent, rows = seen.posterior.flatten(), seen.batch.reward.shape[0]
+        noise = torch.zeros_like(latent.stochastic)
+        for step in range(1, self.horizon + 1):
+            action = rearrange(seen.batch.action.roll(-step, dims=1), "b t a -> (b t) a")
+            latent = seen.dynamics.imagine_step(latent, action, noise)
+            yield rearrange(self.map(latent.features), "(b t) g -> b t g", b=rows)
+
+    def _distance(self, rolled: Float[Tensor, "B T G"], goal: Float[Tensor, "B T G"]) -> Float[Tensor, "B T"]:
+        if self.distance == "squared":
+            return (rolled.float() - goal).square().mean(dim=-1)
+        return 1 - F.cosine_similarity(rolled.float(), goal, dim=-1)

@@ -1,0 +1,99 @@
+"""NE-Dreamer: a causal transformer over the latents so far predicts the embeddings that come next."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, final
+
+import torch
+import torch.nn.functional as F
+from dm_env import specs
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from framework import objectives
+from framework.attention import CausalTransformer
+from framework.blocks import glorot
+from framework.data import ActionSpec, LatentSpec, Losses, Metrics
+from framework.errors import UserError
+from framework.functional.contrastive import effective_rank
+from framework.functional.hashing import Seed
+from framework.functional.redundancy import cross_correlation, redundancy_loss
+from framework.objectives.base import Filtered, Objective
+
+
+@final
+@objectives.register
+class NextEmbedding(Objective):
+    """`sum_k discount^(k-1) d(p_k(c_t), sg e_{t+k})` over `sum_k discount^(k-1)`, `c_t` a transformer's reading of `[z, h]` up to t.
+
+    *Next Embedding Prediction Makes World Models Stronger* (Bredis et al., 2026): the next step alone, by redundancy reduction
+    (`distance = 'barlow'`, see `BarlowTwins`; one number for the batch, the same at every step), or `1 - cos` at each step (`'cosine'`).
+    In each layer a step reads the last `window` of its own episode; a pair whose episode ends between counts for nothing. The actions
+    that lie between are not given: the latents must foresee what can be foreseen of them.
+
+    Gradients: none to the embedding as a target, so that the encoder learns through the posteriors alone.
+    """
+
+    losses: ClassVar[tuple[str, ...]] = ("next_embedding",)
+
+    def __init__(
+        self,
+        *,
+        latent: LatentSpec,
+        embedding_size: int,
+        observation: Mapping[str, specs.Array],
+        action: ActionSpec,
+        distance: Literal["barlow", "cosine"] = "barlow",
+        redundancy: float = 5e-4,
+        horizon: int = 1,
+        discount: float = 1.0,
+        layers: int = 2,
+        units: int = 256,
+        attention_heads: int = 4,
+        window: int = 64,
+    ) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        _check(horizon, discount, redundancy)
+        if units % (2 * attention_heads):
+            raise UserError(f"NextEmbedding.units = {units} must be a multiple of {2 * attention_heads}, an even share for each head.")
+        self.distance, self.redundancy, self.horizon, self.discount = distance, redundancy, horizon, discount
+        self.token = nn.Linear(latent.feature_size, units)
+        self.transformer = CausalTransformer(size=units, hidden=4 * units, layers=layers, attention_heads=attention_heads, window=window)
+        self.predictors = nn.ModuleList([nn.Linear(units, embedding_size) for _ in range(horizon)])
+        glorot(self)
+
+    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+        rows, times = seen.batch.reward.shape
+        if times <= self.horizon:
+            raise UserError(
+                f"NextEmbedding.horizon = {self.horizon}, and sequences are {times} steps long: no step has one so much later; "
+                "bind a longer Replay.length or a smaller horizon."
+            )
+        read, _ = self.transformer(self.token(seen.posterior.features), seen.batch.is_first, self.transformer.nothing(rows))
+        target, total = seen.embedding.detach().float(), sum(self.discount**step for step in range(self.horizon))
+        losses, cosines = torch.zeros_like(seen.batch.reward), []
+        for step, predictor in enumerate(self.predictors, start=1):
+            valid = seen.batch.episode[:, : times - step] == seen.batch.episode[:, step:]
+            told, goal = predictor(read[:, : times - step]).float(), target[:, step:]
+            cosine = F.cosine_similarity(told, goal, dim=-1).where(valid, 0.0)
+            found = F.pad((1 - cosine).where(valid, 0.0), (0, step)) if self.distance == "cosine" else self._barlow(told, goal, valid)
+            losses = losses + self.discount ** (step - 1) / total * found
+            cosines.append(cosine.detach().sum() / valid.sum().clamp(min=1))
+        return {"next_embedding": losses}, {"model/next_embedding_cosine": torch.stack(cosines).mean()}
+
+    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
+        """The collapse meter."""
+        return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}
+
+    def _barlow(self, told: Float[Tensor, "B L E"], goal: Float[Tensor, "B L E"], valid: Bool[Tensor, "B L"]) -> Float[Tensor, ""]:
+        with torch.autocast(goal.device.type, enabled=False):
+            one, other = (rearrange(each, "b l e -> (b l) e") for each in (told, goal))
+            return redundancy_loss(cross_correlation(one, other, rearrange(valid, "b l -> (b l)")), self.redundancy)
+
+
+def _check(horizon: int, discount: float, redundancy: float) -> None:
+    if horizon < 1 or not 0 < discount <= 1 or redundancy < 0:
+        raise UserError(
+            f"NextEmbedding.horizon = {horizon} must be at least 1, NextEmbedding.discount = {discount} above 0 and at most 1, and "
+            f"NextEmbedding.redundancy = {redundancy} 0 or more."
+        )

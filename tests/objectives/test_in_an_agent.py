@@ -1,0 +1,50 @@
+"""Every objective inside a whole agent, on images that are augmented; and its gin file on top of Dreamer V1."""
+
+import copy
+
+import pytest
+import torch
+
+from framework.composition import check
+from framework.registry import registry_of
+from tests.members import ROOT, agent_factory, factory, members
+from tests.tiny import batch, seeded, specs_of
+
+FILES = sorted(path.name for path in (ROOT / "gin" / "objectives").glob("*.gin"))
+TWO_VIEWS = ["Agent.encoder = @encoders.RandomShift", "RandomShift.encoder = @encoders.ConvEncoder"]
+
+
+def make(name: str, **changes):
+    torch.manual_seed(0)
+    held = {"decoders": {"pixels": factory("heads", "ImageHead")}} if name == "Reconstruction" else {}
+    encoder = factory("encoders", "RandomShift", encoder=factory("encoders", "ConvEncoder"), pixels=1)
+    losses = ("divergence", "reward", "continuation", *registry_of("objectives").get(name).losses)
+    settings = {"encoder": encoder, "objectives": [factory("objectives", name, **held)], "scales": dict.fromkeys(losses, 1.0)}
+    return agent_factory(**(settings | changes))(specs=specs_of("pixels"))
+
+
+@pytest.mark.parametrize("dynamics", ["GaussianRSSM", "CategoricalRSSM"])
+@pytest.mark.parametrize("name", members("objectives"))
+def test_an_agent_learns_by_it(name, dynamics):
+    agent, generator = make(name, dynamics=factory("dynamics", dynamics)), seeded(7)
+    before = copy.deepcopy(agent.state_dict())
+    metrics = [agent.update(batch("pixels", seed=seed), generator) for seed in range(2)][-1]
+    assert all(value.isfinite() for value in metrics.values())
+    trained = {key for key, parameter in agent.named_parameters() if parameter.requires_grad}
+    still = [key for key in trained if torch.equal(before[key], agent.state_dict()[key])]
+    assert still == []
+    assert all(value.isfinite() for value in agent.diagnose(batch("pixels"), generator).values())
+    assert all(picture.dtype == torch.uint8 for picture in agent.pictures(batch("pixels"), generator).values())
+
+
+def test_there_is_a_gin_file_for_each_and_one_for_none():
+    assert len(FILES) == len(members("objectives")) + 1
+    assert "none.gin" in FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_its_gin_file_goes_on_top_of_dreamer_v1(name, tmp_path):
+    recipe = tmp_path / "recipe.gin"
+    recipe.write_text(f"include 'agents/dreamer_v1.gin'\ninclude 'objectives/{name}'\n")
+    augmenting = TWO_VIEWS if name in ("prototypes.gin", "action_conditioned_cpc.gin") else []
+    assert [str(problem) for problem in check(recipe, augmenting)] == []

@@ -1,22 +1,23 @@
 """The agent: every stage of the flow built in its order, and one update that reads like the algorithm box."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from framework.actor_critics.base import ActorCritic, Mode
-from framework.data import Batch, Factory, Latent, Losses, Metrics, Observation, Pictures, Specs
+from framework.actor_critics.base import ActorCritic, Choose, Mode
+from framework.data import Batch, Factory, Imagination, Latent, Losses, Metrics, Observation, Pictures, Replayed, Specs
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
 from framework.functional.hashing import draw_seed
 from framework.heads.base import Head
 from framework.imagination import imagine
-from framework.objectives.base import Objective
+from framework.lesson import Chance, Lesson, Study
+from framework.objectives.base import Filtered, Objective
 from framework.optimizers.base import Optimizer
 from framework.registry import parts
 from framework.world_model import WorldModel
@@ -24,10 +25,11 @@ from framework.world_model import WorldModel
 
 @dataclass(frozen=True)
 class Memory:
-    """What acting carries from step to step: the belief, and the action that it took last."""
+    """What acting carries from step to step: the belief, the action that it took last, and what the behaviour means to do."""
 
     latent: Latent
     action: Float[Tensor, "N A"]
+    intention: Float[Tensor, "N I"]
 
 
 @final
@@ -66,39 +68,59 @@ class Agent(nn.Module):
         self.world_model = WorldModel(
             encoder=encode,
             dynamics=dynamic,
-            heads={name: head(feature_size=latent.feature_size) for name, head in heads.items()},
+            heads={name: head(latent=latent) for name, head in heads.items()},
             objectives=[
-                objective(latent=latent, embedding_size=encode.embedding_size, observation=specs.observation) for objective in objectives
+                objective(
+                    latent=latent, embedding_size=encode.embedding_size, observation=specs.observation, action=specs.seen_action
+                )
+                for objective in objectives
             ],
         )
-        self.behaviour: ActorCritic = actor_critic(feature_size=latent.feature_size, action_size=specs.action_size)
+        self.behaviour: ActorCritic = actor_critic(latent=latent, action=specs.seen_action, embedding_size=encode.embedding_size)
         self.specs, self.scales = specs, dict(scales)
         self.horizon, self.imagination_starts = horizon, imagination_starts
         _check_losses(self.world_model, self.scales)
         _check_action(self.behaviour, specs)
         self.optimizers = self._optimizers(optimizers)
 
-    def update(self, batch: Batch, generator: torch.Generator) -> Metrics:
-        """One gradient step of every group, on one batch; all losses are computed before any step is taken."""
-        known = self.world_model(batch, self._noise(batch, generator), seed := draw_seed(generator))
-        _same_names(known.losses, self.scales)
-        total = torch.stack([self.scales[name] * loss.mean() for name, loss in known.losses.items()]).sum()
-        losses, metrics = self._dream(known.seen.posterior, generator)
-        objectives = {"model": total} | {name: loss.mean() for name, loss in losses.items()}
-        gradients = {name: self._gradients(name, objective) for name, objective in objectives.items()}
+    def update(self, batch: Batch, generator: torch.Generator, study: Study | None = None) -> Metrics:
+        """One gradient step of every group, on one batch; all losses are computed before any step is taken.
+
+        `study` stands in for the agent's own `forward`, which it must equal, as a compiled one does.
+        """
+        chance = self._draw(batch, generator)
+        lesson = (study or self)(batch, chance)
+        metrics = dict(lesson.metrics)
         for name, optimizer in self.optimizers.items():
-            norms = optimizer.step(gradients[name])
+            norms = optimizer.step(lesson.gradients[name])
             metrics |= {f"train/{name}_{key}": value for key, value in norms.items()}
         self.behaviour.follow()
-        self.world_model.follow(known.seen, seed)
-        metrics |= known.metrics | {f"model/{name}_loss": loss.mean() for name, loss in known.losses.items()}
+        self.world_model.follow(lesson.seen, chance.seed)
+        return metrics
+
+    def forward(self, batch: Batch, chance: Chance) -> Lesson:
+        """What a batch teaches: the losses of every group, and their gradients; nothing is drawn here, and nothing stepped."""
+        known = self.world_model(batch, chance.filtering, chance.seed)
+        _same_names(known.losses, self.scales)
+        means = {name: loss.mean() for name, loss in known.losses.items()}
+        total = torch.stack([self.scales[name] * mean for name, mean in means.items()]).sum()
+        losses, metrics = self._behave(known.seen, chance)
+        objectives = {"model": total} | {name: loss.mean() for name, loss in losses.items()}
+        learned = objectives | {"model": torch.stack([total, *(objectives[name] for name in self.behaviour.shapes_model)]).sum()}
+        gradients = {name: self._gradients(name, objective) for name, objective in learned.items()}
+        metrics |= known.metrics | {f"model/{name}_loss": mean for name, mean in means.items()}
         metrics |= {f"train/{name}_loss": objective for name, objective in objectives.items()}
-        return {name: value.detach() for name, value in metrics.items()}
+        said = {name: value.detach() for name, value in metrics.items()}
+        return Lesson(gradients=gradients, seen=known.seen.detach(), metrics=said)
 
     def initial(self, size: int) -> Memory:
         """The memory before the first step, for `size` environments."""
         latent = self.world_model.dynamics.initial(size)
-        return Memory(latent=latent, action=latent.stochastic.new_zeros(size, self.specs.action_size))
+        return Memory(
+            latent=latent,
+            action=latent.stochastic.new_zeros(size, self.specs.action_size),
+            intention=self.behaviour.initial(size).to(latent.stochastic.device),
+        )
 
     @torch.no_grad()
     def act(
@@ -110,10 +132,23 @@ class Agent(nn.Module):
         generator: torch.Generator,
     ) -> tuple[Float[Tensor, "N A"], Memory]:
         """Take one observation in and choose an action."""
+        latent = self.watch(memory, observation, is_first, generator)
+        fresh = self.behaviour.initial(is_first.shape[0]).to(is_first.device)
+        intention = torch.where(is_first[:, None], fresh, memory.intention)
+        action, intention = self.behaviour.act(latent, intention, self.foresee, mode, generator)
+        return action, Memory(latent=latent, action=action, intention=intention)
+
+    @torch.no_grad()
+    def watch(self, memory: Memory, observation: Observation, is_first: Bool[Tensor, " N"], generator: torch.Generator) -> Latent:
+        """Take one observation in, whoever acts."""
         noise = self.world_model.dynamics.draw_noise(is_first.shape[0], generator=generator)
-        latent = self.world_model.step(memory.latent, observation, memory.action, is_first, noise)
-        action = self.behaviour.act(latent.features, mode, generator)
-        return action, Memory(latent=latent, action=action)
+        return self.world_model.step(memory.latent, observation, memory.action, is_first, noise)
+
+    @torch.no_grad()
+    def foresee(self, start: Latent, choose: Choose, noise: Float[Tensor, "H N A"], generator: torch.Generator) -> Imagination:
+        """What the model expects of actions that a behaviour considers."""
+        horizon, size, _ = noise.shape
+        return self._imagine(start, choose, noise, self.world_model.dynamics.draw_noise(horizon, size, generator=generator))
 
     def diagnose(self, batch: Batch, generator: torch.Generator) -> Metrics:
         """Metrics too dear for every update."""
@@ -129,26 +164,65 @@ class Agent(nn.Module):
     def _noise(self, batch: Batch, generator: torch.Generator) -> Tensor:
         return self.world_model.dynamics.draw_noise(*batch.reward.shape, generator=generator)
 
-    def _dream(self, posterior: Latent, generator: torch.Generator) -> tuple[Losses, Metrics]:
-        start = posterior.detach().flatten()
-        size = start.stochastic.shape[0]
+    def _draw(self, batch: Batch, generator: torch.Generator) -> Chance:
+        filtering, seed = self._noise(batch, generator), draw_seed(generator)
+        starts, size = None, batch.reward.numel()
         if self.imagination_starts is not None and self.imagination_starts < size:
-            chosen = torch.randperm(size, generator=generator, device=generator.device)[: self.imagination_starts]
-            start, size = start.map(lambda tensor: tensor[chosen]), self.imagination_starts
-        with torch.set_grad_enabled(self.behaviour.needs_dynamics_gradient):
-            imagination = imagine(
-                dynamics=self.world_model.dynamics,
-                heads=self.world_model.each_head,
-                policy=self.behaviour.sample,
-                start=start,
-                latent_noise=self.world_model.dynamics.draw_noise(self.horizon, size, generator=generator),
-                action_noise=self.behaviour.draw_noise(self.horizon, size, generator=generator),
-            )
-        return self.behaviour.losses(imagination)
+            starts = torch.randperm(size, generator=generator, device=generator.device)[: self.imagination_starts]
+            size = self.imagination_starts
+        horizon = self.horizon if self.behaviour.imagines else 0
+        return Chance(
+            seed=seed,
+            filtering=filtering,
+            starts=starts,
+            dreaming=self.world_model.dynamics.draw_noise(horizon, size, generator=generator),
+            acting=self.behaviour.draw_noise(horizon, size, generator=generator),
+            replaying=self.behaviour.draw_noise(*batch.reward.shape, generator=generator),
+        )
+
+    def _behave(self, seen: Filtered, chance: Chance) -> tuple[Losses, Metrics]:
+        """What the behaviour loses over rollouts and over what was replayed."""
+        batch = seen.batch
+        imagination = self._rollouts(_starts(seen.posterior.detach(), chance.starts), chance)
+        replayed = Replayed(
+            latent=seen.posterior,
+            embedding=seen.embedding,
+            action=batch.action,
+            reward=batch.reward,
+            is_first=batch.is_first,
+            is_terminal=batch.is_terminal,
+            noise=chance.replaying,
+        )
+        return self.behaviour.losses(imagination, replayed)
+
+    def _rollouts(self, start: Latent, chance: Chance) -> Imagination:
+        """Imagination to learn from. Where gradients are taken, the policy's numbers are kept, so that they need not be computed again."""
+        if not self.behaviour.needs_dynamics_gradient:
+            with torch.no_grad():
+                return self._imagine(start, self.behaviour.sample, chance.acting, chance.dreaming)
+        kept: list[Tensor] = []
+
+        def choose(features: Tensor, noise: Tensor) -> Tensor:
+            action, numbers = self.behaviour.decide(features, noise)
+            kept.extend([] if numbers is None else [numbers])
+            return action
+
+        imagination = self._imagine(start, choose, chance.acting, chance.dreaming)
+        return replace(imagination, policy=torch.stack(kept, dim=1)) if kept else imagination
+
+    def _imagine(self, start: Latent, choose: Choose, action_noise: Tensor, latent_noise: Tensor) -> Imagination:
+        return imagine(
+            dynamics=self.world_model.dynamics,
+            heads=self.world_model.each_head,
+            policy=choose,
+            start=start,
+            latent_noise=latent_noise,
+            action_noise=action_noise,
+        )
 
     def _gradients(self, name: str, objective: Tensor) -> Sequence[Tensor]:
         parameters = self._group(name)
-        kept = name != self.behaviour.groups[-1]
+        kept = name != ("model", *self.behaviour.groups)[-1]
         found = torch.autograd.grad(objective, parameters, retain_graph=kept, allow_unused=True)
         gradients = [gradient for gradient in found if gradient is not None]
         if len(gradients) < len(parameters):
@@ -172,6 +246,14 @@ class Agent(nn.Module):
                 f"{sorted(groups)}; bind one optimizer for each."
             )
         return {name: factories[name](parameters=self._group(name)) for name in groups}
+
+
+def _starts(posterior: Latent, chosen: Int[Tensor, " N"] | None) -> Latent:
+    """The latents of a batch that rollouts begin from."""
+    if chosen is None:
+        return posterior.flatten()
+    times = posterior.stochastic.shape[1]
+    return posterior.map(lambda tensor: tensor[chosen // times, chosen % times])
 
 
 def _check_losses(model: WorldModel, scales: Mapping[str, float]) -> None:

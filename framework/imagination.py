@@ -20,7 +20,7 @@ def imagine(
     latent_noise: Float[Tensor, "H N Z"],
     action_noise: Float[Tensor, "H N A"],
 ) -> Imagination:
-    """Roll the prior forward; the length of the noise is the horizon.
+    """Roll the prior forward; the length of the noise is the horizon, and may be zero.
 
     Without a `continuation` head every episode goes on. Gradients: whatever the caller leaves attached; nothing is detached here.
     """
@@ -33,4 +33,5 @@ def imagine(
     seen = torch.stack(features, dim=1)
     reward = heads["reward"](seen).mean
     going_on = heads["continuation"](seen).mean if "continuation" in heads else torch.ones_like(reward)
-    return Imagination(action=torch.stack(actions, dim=1), features=seen, reward=reward, continuation=going_on)
+    taken = torch.stack(actions, dim=1) if actions else action_noise.transpose(0, 1)
+    return Imagination(action=taken, features=seen, reward=reward, continuation=going_on)

@@ -7,16 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from framework.data import Factory
+from framework.data import ActionKind, Factory
 from framework.errors import UserError
 from framework.registry import registry_of
-from tests.tiny import OBSERVATIONS, PIXELS, POSITION
+from tests.tiny import LATENT, OBSERVATIONS, PIXELS, POSITION, VECTORS, behaviour_sizes
 
 ROOT = Path(__file__).parents[1]
 CUSTOM = ROOT / "recipes" / "custom"
-TARGETS = {"nothing": None, "pixels": ("pixels", PIXELS), "position": ("position", POSITION)}
+TARGETS = {"nothing": None, "pixels": {"pixels": PIXELS}, "position": {"position": POSITION}, "vectors": VECTORS}
+
+TASKS = {"DMControl": "cartpole_swingup", "Gymnasium": "MountainCar-v0"}
 
 SMALL: Mapping[str, Any] = {
+    "action_repeat": 10,
     "activation": "tanh",
     "attention_heads": 1,
     "base": 8,
@@ -25,21 +28,29 @@ SMALL: Mapping[str, Any] = {
     "channels": (4,),
     "classes": 4,
     "depth": 4,
+    "elites": 2,
     "count": 3,
     "deterministic": 6,
     "free_nats": 0.0,
+    "frozen_updates": 0,
     "groups": 3,
     "hardest": 3,
     "hidden": 8,
+    "iterations": 2,
     "kernels": (2, 6),
     "layers": 1,
     "mixed": 3,
     "learning_rate": 1e-2,
     "multipliers": (1, 2),
     "patch": 4,
+    "policy_plans": 1,
+    "prototypes": 7,
+    "quality": "fast",
     "size": 5,
+    "steps": 3,
     "stochastic": 4,
     "units": 8,
+    "warm_up": 0,
     "warmup": 2,
     "with_anchor": 2,
 }
@@ -77,8 +88,10 @@ def factory(family: str, name: str, **settings: Any) -> Factory[Any]:
         "encoders": lambda: {"pixels": factory("encoders", "ConvEncoder"), "*": factory("encoders", "MLPEncoder")},
         "decoders": lambda: {"pixels": factory("heads", "ImageHead"), "position": factory("heads", "VectorHead")},
     }
-    if family == "bounds":
-        held["of"] = lambda: factory("bounds", "InfoNCEBound")
+    if family == "environments":
+        held |= {"task": lambda: TASKS[name], "of": lambda: factory("environments", "DMControl")}
+    if family in ("bounds", "actor_critics"):
+        held["of"] = lambda: factory(family, {"bounds": "InfoNCEBound", "actor_critics": "DynamicsBackprop"}[family])
     small = {key: value for key, value in SMALL.items() if key in wanted}
     bound = {key: make() for key, make in held.items() if key in wanted}
     return partial(registry_of(family).get(name), **(small | bound | settings))
@@ -88,6 +101,12 @@ def build(family: str, name: str, **given: Any) -> Any:
     return factory(family, name)(**given)
 
 
+def behaviours() -> list[tuple[str, ActionKind]]:
+    """Every actor-critic with every kind of action that it takes, a wrapper with those of what it holds."""
+    built = {name: build("actor_critics", name, **behaviour_sizes(LATENT)) for name in members("actor_critics")}
+    return [(name, kind) for name, behaviour in built.items() for kind in behaviour.action_kinds]
+
+
 def accepted_observations(name: str) -> list[str]:
     """The kinds of observation that an encoder takes; it must refuse the others as a user's mistake, not crash on them."""
     return [kind for kind, shown in OBSERVATIONS.items() if _builds("encoders", name, observation=shown)]
@@ -95,7 +114,7 @@ def accepted_observations(name: str) -> list[str]:
 
 def accepted_targets(name: str) -> list[str]:
     """What a head can be asked to predict."""
-    return [kind for kind, target in TARGETS.items() if _builds("heads", name, feature_size=10, target=target)]
+    return [kind for kind, target in TARGETS.items() if _builds("heads", name, latent=LATENT, target=target)]
 
 
 def agent_factory(**changes: Any) -> Factory[Any]:
@@ -107,10 +126,11 @@ def agent_factory(**changes: Any) -> Factory[Any]:
         "objectives": [factory("objectives", "InfoNCE")],
         "scales": {"divergence": 1.0, "reward": 1.0, "continuation": 1.0, "infonce": 1.0},
         "actor_critic": factory("actor_critics", "DynamicsBackprop"),
-        "optimizers": {name: factory("optimizers", "Adam") for name in ("model", "actor", "value")},
         "horizon": 4,
-    }
-    return partial(registry_of("parts").get("Agent"), **(settings | changes))
+    } | changes
+    groups = ("model", *settings["actor_critic"](**behaviour_sizes(LATENT)).groups)
+    optimizers = {"optimizers": {name: factory("optimizers", "Adam") for name in groups}}
+    return partial(registry_of("parts").get("Agent"), **(optimizers | settings))
 
 
 def _builds(family: str, name: str, **given: Any) -> bool:

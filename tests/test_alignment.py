@@ -114,20 +114,22 @@ def test_steps_of_one_episode_share_a_number_and_others_do_not(replay):
 
 
 @pytest.mark.parametrize("mode", ["explore", "mode"])
-def test_the_actor_filters_the_posterior_that_the_model_observes(vector, mode):
+@pytest.mark.parametrize("name", ["GaussianRSSM", "TransformerSSM"])
+def test_the_actor_filters_the_posterior_that_the_model_observes(vector, mode, name):
     """Acting step by step over several episodes, and observing the same sequence out of the replay, give one belief."""
-    agent = agent_factory(encoder=factory("encoders", "MultiEncoder"))(specs=vector.specs)
+    agent = agent_factory(encoder=factory("encoders", "MultiEncoder"), dynamics=factory("dynamics", name))(specs=vector.specs)
     dynamics, generator, replay = agent.world_model.dynamics, seeded(5), replay_of(vector)
     actor = Actor(agent=agent, runtime=Runtime(device="cpu"), count=STREAMS, mode=mode, generator=generator)
     steps, beliefs, noises = vector.reset(), [], []
     for time in range(STEPS):
         replay.add(steps)
         noises.append(dynamics.draw_noise(STREAMS, generator=copy_of(generator)))
-        action = actor.act(steps.observation, steps.is_first)
-        beliefs.append(actor.memory.latent)
         if time % 3 == 0:
             action = numbered(time)
-            actor.remember(action)
+            actor.watch(steps.observation, steps.is_first, action)
+        else:
+            action = actor.act(steps.observation, steps.is_first)
+        beliefs.append(actor.memory.latent)
         steps = vector.step(action)
     batch = replay.windows(torch.arange(STREAMS) * STEPS)
     with torch.no_grad():

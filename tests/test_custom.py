@@ -12,12 +12,12 @@ from framework.data import Imagination
 from framework.errors import UserError
 from framework.registry import registry_of
 from tests.members import build, factory
-from tests.tiny import OBSERVATIONS, contrast, normal, observe, origin, seed_of, seeded
+from tests.tiny import LATENT, OBSERVATIONS, behaviour_sizes, contrast, normal, observe, origin, replayed, seed_of, seeded
 
 
-def reinforce(**settings):
+def policy_gradient(**settings):
     sizes = {"layers": 1, "units": 8, "value": factory("values", "NormalValue")}
-    return registry_of("actor_critics").get("Reinforce")(feature_size=10, action_size=2, **(sizes | settings))
+    return registry_of("actor_critics").get("PolicyGradient")(**behaviour_sizes(LATENT), **(sizes | settings))
 
 
 def rollout() -> Imagination:
@@ -30,8 +30,8 @@ def rollout() -> Imagination:
 
 
 def test_the_score_function_loss_is_that_of_nested_loops():
-    behaviour, rolled = reinforce(entropy=0.1), rollout()
-    losses, _ = behaviour.losses(rolled)
+    behaviour, rolled = policy_gradient(entropy=0.1), rollout()
+    losses, _ = behaviour.losses(rolled, replayed())
     assert losses["actor"].shape == losses["value"].shape == (3, 5)
     for n in range(3):
         values = [behaviour.value(feature).item() for feature in rolled.features[n]]
@@ -55,7 +55,7 @@ def test_the_score_function_loss_is_that_of_nested_loops():
 def test_the_score_function_needs_nothing_from_the_rollout():
     rolled = rollout()
     leaves = [getattr(rolled, name).requires_grad_() for name in ("action", "features", "reward", "continuation")]
-    losses, _ = reinforce().losses(rolled)
+    losses, _ = policy_gradient().losses(rolled, replayed())
     for loss in losses.values():
         gradients = torch.autograd.grad(loss.sum(), leaves, allow_unused=True, retain_graph=True)
         assert all(gradient is None for gradient in gradients)

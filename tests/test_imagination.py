@@ -5,19 +5,18 @@ import torch
 from framework.data import Latent
 from framework.imagination import imagine
 from tests.members import build
-from tests.tiny import latent, seeded
+from tests.tiny import behaviour_sizes, latent, seeded
 
 HORIZON, STARTS, ACTION = 4, 3, 2
 
 
 def parts():
     dynamics = build("dynamics", "GaussianRSSM", embedding_size=5, action_size=ACTION)
-    size = dynamics.latent.feature_size
     heads = {
-        "reward": build("heads", "RewardHead", feature_size=size, target=None),
-        "continuation": build("heads", "ContinuationHead", feature_size=size, target=None),
+        "reward": build("heads", "RewardHead", latent=dynamics.latent),
+        "continuation": build("heads", "ContinuationHead", latent=dynamics.latent),
     }
-    return dynamics, heads, build("actor_critics", "DynamicsBackprop", feature_size=size, action_size=ACTION)
+    return dynamics, heads, build("actor_critics", "DynamicsBackprop", **behaviour_sizes(dynamics.latent))
 
 
 def test_each_action_was_taken_at_its_features_and_led_to_the_next():
@@ -50,3 +49,18 @@ def test_without_a_continuation_every_episode_goes_on():
         action_noise=behaviour.draw_noise(HORIZON, STARTS, generator=seeded(2)),
     )
     assert torch.equal(found.continuation, torch.ones(STARTS, HORIZON + 1))
+
+
+def test_no_noise_is_no_step():
+    dynamics, heads, behaviour = parts()
+    found = imagine(
+        dynamics=dynamics,
+        heads=heads,
+        policy=behaviour.sample,
+        start=(start := latent(STARTS, spec=dynamics.latent)),
+        latent_noise=dynamics.draw_noise(0, STARTS, generator=seeded(1)),
+        action_noise=behaviour.draw_noise(0, STARTS, generator=seeded(2)),
+    )
+    assert found.action.shape == (STARTS, 0, ACTION)
+    assert found.reward.shape == (STARTS, 1)
+    assert torch.equal(found.features[:, 0], start.features)

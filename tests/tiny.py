@@ -1,6 +1,7 @@
 """Small data that every test can afford: specs, observations, batches, latents."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,11 +9,12 @@ from dm_env import specs
 from einops import rearrange
 from torch import Tensor
 
+from framework.actor_critics.base import ActorCritic, Mode
 from framework.contrast import Contrast, Drawn, Source
 from framework.critics.base import Critic, UnitCritic
-from framework.data import Batch, Latent, LatentKind, LatentSpec, Origin, Specs
+from framework.data import ActionKind, ActionSpec, Batch, Imagination, Latent, LatentKind, LatentSpec, Origin, Replayed, Specs
 from framework.functional.hashing import draw_seed
-from framework.objectives.base import Filtered
+from framework.objectives.base import Filtered, View
 from framework.registry import registry_of
 
 PIXELS = specs.BoundedArray((8, 8, 3), np.uint8, 0, 255, name="pixels")
@@ -25,6 +27,11 @@ OBSERVATIONS: dict[str, dict[str, specs.Array]] = {
     "both": {"pixels": PIXELS, **VECTORS},
 }
 ACTION = specs.BoundedArray((2,), np.float32, -1.0, 1.0, name="action")
+ACTIONS: dict[ActionKind, ActionSpec] = {
+    "continuous": ActionSpec(kind="continuous", sizes=(2,)),
+    "discrete": ActionSpec(kind="discrete", sizes=(3,)),
+    "multi_discrete": ActionSpec(kind="multi_discrete", sizes=(2, 3)),
+}
 LATENT = LatentSpec(deterministic=6, stochastic=4, kind="gaussian")
 ROWS, TIMES = 3, 5
 
@@ -92,12 +99,29 @@ def candidates(critic: Critic, count: int, spec: LatentSpec = LATENT, embedding_
 
 
 def filtered(posterior: Latent, prior: Latent, embedding: Tensor, data: Batch) -> Filtered:
-    """A batch as the world model would hand it to an objective, with a slow copy's embeddings and draws beside it."""
-    dynamics = registry_of("dynamics").get("GaussianRSSM")(embedding_size=embedding.shape[-1], action_size=2, deterministic=6, stochastic=4)
+    """A batch as the world model would hand it to an objective, with a slow copy's embeddings, draws and a second view beside it."""
+    sizes = {"embedding_size": embedding.shape[-1], "action_size": 2, "deterministic": 6}
+    if "logits" in posterior.statistics:
+        dynamics = registry_of("dynamics").get("CategoricalRSSM")(groups=2, classes=2, **sizes)
+    else:
+        dynamics = registry_of("dynamics").get("GaussianRSSM")(stochastic=4, **sizes)
     drawn = Drawn(embedding=normal(7, embedding.shape[-1], seed=11), episode=torch.arange(7) + 1000)
+    second = View(embedding=embedding + 0.2 * normal(*embedding.shape, seed=12), slow_embedding=embedding + 0.3)
     return Filtered(
-        posterior=posterior, prior=prior, embedding=embedding, batch=data, dynamics=dynamics, slow_embedding=embedding + 0.1, drawn=drawn
+        posterior=posterior,
+        prior=prior,
+        embedding=embedding,
+        batch=data,
+        dynamics=dynamics,
+        slow_embedding=embedding + 0.1,
+        drawn=drawn,
+        second=second,
     )
+
+
+def objective_sizes(spec: LatentSpec = LATENT, kind: str = "both") -> dict[str, Any]:
+    """What an objective is told."""
+    return {"latent": spec, "embedding_size": 5, "observation": OBSERVATIONS[kind], "action": ACTIONS["continuous"]}
 
 
 def origin(rows: int, times: int) -> Origin:
@@ -131,3 +155,43 @@ def latent_spec(kind: LatentKind) -> LatentSpec:
 
 def requiring_gradient(belief: Latent) -> Latent:
     return belief.map(lambda tensor: tensor.detach().clone().requires_grad_())
+
+
+def behaviour_sizes(spec: LatentSpec, kind: ActionKind = "continuous") -> dict[str, Any]:
+    """What a behaviour is told."""
+    return {"latent": spec, "action": ACTIONS[kind], "embedding_size": 5}
+
+
+def actions(kind: ActionKind, *leading: int, seed: int = 0) -> Tensor:
+    """Random actions of a kind."""
+    sizes = ACTIONS[kind].sizes
+    if kind == "continuous":
+        return normal(*leading, *sizes, seed=seed).tanh()
+    drawn = normal(*leading, sum(sizes), seed=seed).split(sizes, dim=-1)
+    return torch.cat([torch.nn.functional.one_hot(each.argmax(dim=-1), each.shape[-1]).float() for each in drawn], dim=-1)
+
+
+def replayed(spec: LatentSpec = LATENT, kind: ActionKind = "continuous", seed: int = 0, rows: int = ROWS) -> Replayed:
+    """What a behaviour is shown of a random batch."""
+    data = batch(rows=rows, seed=seed)
+    return Replayed(
+        latent=latent(rows, TIMES, spec=spec, seed=seed + 10),
+        embedding=normal(rows, TIMES, 5, seed=seed + 12),
+        action=actions(kind, rows, TIMES, seed=seed + 13).masked_fill(data.is_first[..., None], 0.0),
+        reward=data.reward,
+        is_first=data.is_first,
+        is_terminal=data.is_terminal,
+        noise=normal(rows, TIMES, ACTIONS[kind].size, seed=seed + 14),
+    )
+
+
+def nothing_foreseen(start: Latent, choose: object, noise: Tensor, generator: torch.Generator) -> Imagination:
+    """For policies, which do not look ahead."""
+    raise AssertionError("a policy looked ahead")
+
+
+def acted(behaviour: ActorCritic, features: Tensor, mode: Mode, generator: torch.Generator) -> Tensor:
+    """What a policy does at features that are all stochastic part."""
+    empty = features.new_zeros(features.shape[0], 0)
+    belief = Latent(deterministic=empty, stochastic=features, statistics={})
+    return behaviour.act(belief, behaviour.initial(features.shape[0]), nothing_foreseen, mode, generator)[0]

@@ -9,18 +9,19 @@ def lambda_return(
     reward: Float[Tensor, "*N H"],
     discount: Float[Tensor, "*N H"],
     next_value: Float[Tensor, "*N H"],
-    mixing: float,
+    mixing: Float[Tensor, "*N H"] | float,
 ) -> Float[Tensor, "*N H"]:
     """Mix the returns of every length: `R_t = r_t + d_t ((1 - lambda) v_{t+1} + lambda R_{t+1})`, `R_H = v_H`.
 
     *Dream to Control*, Eq. 6. `next_value[t]` is the value of the step after `t`, `discount[t]` is gamma times the
-    probability that there is one; `mixing` is lambda: 0 is TD(0), 1 is Monte Carlo with a bootstrap at the end.
+    probability that there is one; `mixing` is lambda, one for all steps or one for each: 0 is TD(0), 1 is Monte Carlo with a bootstrap
+    at the end.
     """
-    step = reward + discount * next_value * (1 - mixing)
+    step, kept = reward + discount * next_value * (1 - mixing), discount * mixing
     following = next_value[..., -1]
     returns = []
-    for t in reversed(range(reward.shape[-1])):
-        following = step[..., t] + discount[..., t] * mixing * following
+    for of_step, of_kept in zip(reversed(step.unbind(dim=-1)), reversed(kept.unbind(dim=-1)), strict=True):
+        following = of_step + of_kept * following
         returns.append(following)
     return torch.stack(returns[::-1], dim=-1)
 

@@ -1,6 +1,7 @@
 """The agent at work in environments: numpy in, numpy out, its memory kept between steps."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -23,15 +24,23 @@ class Actor:
 
     def act(self, observation: Mapping[str, np.ndarray], is_first: np.ndarray) -> np.ndarray:
         """One action for each environment; where `is_first`, what was remembered is forgotten."""
-        seen = {name: torch.as_tensor(value).to(self.runtime.device) for name, value in observation.items()}
-        first = torch.as_tensor(is_first).to(self.runtime.device)
         with self.runtime.autocast():
-            action, self.memory = self.agent.act(self.memory, seen, first, self.mode, self.generator)
+            action, self.memory = self.agent.act(
+                self.memory, self._place(observation), self._on_device(is_first), self.mode, self.generator
+            )
         return action.cpu().numpy()
 
-    def remember(self, action: np.ndarray) -> None:
-        """Note that another action was taken than the one last given."""
-        self.memory = Memory(latent=self.memory.latent, action=torch.as_tensor(action).to(self.runtime.device))
+    def watch(self, observation: Mapping[str, np.ndarray], is_first: np.ndarray, action: np.ndarray) -> None:
+        """Take in what is seen while somebody else acts: a behaviour that plans is not asked."""
+        with self.runtime.autocast():
+            latent = self.agent.watch(self.memory, self._place(observation), self._on_device(is_first), self.generator)
+        self.memory = replace(self.agent.initial(len(is_first)), latent=latent, action=self._on_device(action))
+
+    def _place(self, observation: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        return {name: self._on_device(value) for name, value in observation.items()}
+
+    def _on_device(self, values: np.ndarray) -> Tensor:
+        return torch.as_tensor(values).to(self.runtime.device)
 
     def dump(self) -> dict[str, object]:
         """All that a later `load` needs to act on exactly."""
@@ -40,7 +49,9 @@ class Actor:
             "deterministic": latent.deterministic,
             "stochastic": latent.stochastic,
             "statistics": dict(latent.statistics),
+            "past": dict(latent.past),
             "action": self.memory.action,
+            "intention": self.memory.intention,
             "generator": self.generator.get_state(),
         }
 
@@ -51,14 +62,16 @@ class Actor:
             assert isinstance(tensor, Tensor)
             return tensor.to(device)
 
-        statistics = content["statistics"]
+        statistics, past = content["statistics"], content["past"]
         assert isinstance(statistics, Mapping)
+        assert isinstance(past, Mapping)
         latent = Latent(
             deterministic=place(content["deterministic"]),
             stochastic=place(content["stochastic"]),
             statistics={name: place(value) for name, value in statistics.items()},
+            past={name: place(value) for name, value in past.items()},
         )
-        self.memory = Memory(latent=latent, action=place(content["action"]))
+        self.memory = Memory(latent=latent, action=place(content["action"]), intention=place(content["intention"]))
         generator = content["generator"]
         assert isinstance(generator, Tensor)
         self.generator.set_state(generator.cpu())

@@ -12,6 +12,7 @@ from framework.agent import Agent
 from framework.data import Batch, Metrics
 from framework.environments.vector import Record, Steps, VectorEnvironment
 from framework.errors import UserError
+from framework.lesson import Study
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
@@ -70,6 +71,7 @@ class Learner:
             mode="explore",
             generator=self.runtime.generator(self.seed, ACTING),
         )
+        self.study: Study = self.runtime.compiled(self.agent, "the update")
         self.generator = self.runtime.generator(self.seed, LEARNING)
         self.random = np.random.default_rng(derive(self.seed, RANDOM))
         self.totals = np.zeros(self.vector.count)
@@ -86,10 +88,11 @@ class Learner:
         """Take one action in every environment, store what comes, and say which episodes ended."""
         assert self.steps is not None, "call begin() or load() first"
         before = self.actor.memory
-        acted = self.actor.act(self.steps.observation, self.steps.is_first)
-        action = self.random.uniform(-1, 1, acted.shape).astype(np.float32) if randomly else acted
         if randomly:
-            self.actor.remember(action)
+            action = self.vector.random_actions(self.random)
+            self.actor.watch(self.steps.observation, self.steps.is_first, action)
+        else:
+            action = self.actor.act(self.steps.observation, self.steps.is_first)
         try:
             self.steps = self.vector.step(action)
         except UserError:
@@ -103,7 +106,7 @@ class Learner:
         """One gradient step of every part of the agent, on a fresh batch."""
         self.batch = self.replay.sample()
         with self.runtime.autocast():
-            metrics = self.agent.update(self.batch, self.generator)
+            metrics = self.agent.update(self.batch, self.generator, self.study)
         self.progress.updates += 1
         if self.runtime.synchronous:
             self.check(metrics)

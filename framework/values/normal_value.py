@@ -1,16 +1,15 @@
 """Dreamer's value."""
 
-from copy import deepcopy
 from typing import final
 
 from jaxtyping import Float
 from torch import Tensor
 
 from framework import values
-from framework.blocks import MLP, Activation, copy_parameters
-from framework.errors import UserError
+from framework.blocks import MLP, Activation
 from framework.functional.distributions import UnitNormal
 from framework.values.base import Value
+from framework.values.slow_copy import slow_copy
 
 
 @final
@@ -19,7 +18,7 @@ class NormalValue(Value):
     """`N(v(s), 1)`, so that the loss is half the squared error; *Dream to Control*, Appendix A: three layers of 400 ELU units.
 
     The paper bootstraps from the value itself (`slow_rate = 1`); a rate below 1 bootstraps from a copy that moves by that share of the
-    way after each update.
+    way, after every `slow_every`-th update (Dreamer V2: a rate of 1 every 100).
     """
 
     def __init__(
@@ -30,13 +29,11 @@ class NormalValue(Value):
         units: int = 400,
         activation: Activation = "elu",
         slow_rate: float = 1.0,
+        slow_every: int = 1,
     ) -> None:
         super().__init__(feature_size=feature_size)
-        if not 0 < slow_rate <= 1:
-            raise UserError(f"NormalValue.slow_rate = {slow_rate} must lie above 0 and be at most 1, which is no slow copy.")
         self.net = MLP(input_size=feature_size, output_size=1, layers=layers, units=units, activation=activation)
-        self.slow_rate = slow_rate
-        self.slow = deepcopy(self.net).requires_grad_(False) if slow_rate < 1 else None
+        self.slow = slow_copy(owner="NormalValue", source=self.net, rate=slow_rate, every=slow_every)
 
     def forward(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
         return self.net(features).squeeze(-1).float()
@@ -49,4 +46,4 @@ class NormalValue(Value):
 
     def follow(self) -> None:
         if self.slow is not None:
-            copy_parameters(source=self.net, target=self.slow, rate=self.slow_rate)
+            self.slow.follow(self.net)

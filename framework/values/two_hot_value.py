@@ -1,6 +1,5 @@
 """Dreamer V3's value: a categorical distribution over exponentially growing bins."""
 
-from copy import deepcopy
 from typing import final
 
 import torch
@@ -8,10 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import values
-from framework.blocks import MLP, Activation, Norm, copy_parameters
+from framework.blocks import MLP, Activation, Norm
 from framework.errors import UserError
 from framework.functional.two_hot import TwoHot, symexp_bins
 from framework.values.base import Value
+from framework.values.slow_copy import SlowCopy
 
 
 @final
@@ -39,17 +39,25 @@ class TwoHotValue(Value):
         norm: Norm = "rms",
         bins: int = 255,
         slow_rate: float = 0.02,
+        slow_every: int = 1,
         slow_weight: float = 1.0,
     ) -> None:
         super().__init__(feature_size=feature_size)
-        if bins < 3 or not 0 < slow_rate <= 1:
-            raise UserError(f"TwoHotValue.bins = {bins} must be at least 3, and TwoHotValue.slow_rate = {slow_rate} above 0 and at most 1.")
+        if bins < 3:
+            raise UserError(f"TwoHotValue.bins = {bins} must be at least 3.")
         self.net = MLP(
-            input_size=feature_size, output_size=bins, layers=layers, units=units, activation=activation, norm=norm, output="zeros"
+            input_size=feature_size,
+            output_size=bins,
+            layers=layers,
+            units=units,
+            activation=activation,
+            norm=norm,
+            initial_weights="truncated_normal",
+            output_scale=0.0,
         )
         self.register_buffer("bins", symexp_bins(bins, 20.0), persistent=False)
-        self.slow_rate, self.slow_weight = slow_rate, slow_weight
-        self.slow = deepcopy(self.net).requires_grad_(False)
+        self.slow_weight = slow_weight
+        self.slow = SlowCopy(owner="TwoHotValue", source=self.net, rate=slow_rate, every=slow_every)
 
     def prediction(self, features: Float[Tensor, "*B F"]) -> TwoHot:
         return TwoHot(self.net(features), self.bins)
@@ -67,4 +75,4 @@ class TwoHotValue(Value):
         return self(features)
 
     def follow(self) -> None:
-        copy_parameters(source=self.net, target=self.slow, rate=self.slow_rate)
+        self.slow.follow(self.net)

@@ -1,6 +1,7 @@
 """Dreamer V1's behaviour, against loops written from the paper's code."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,14 +9,14 @@ import torch
 from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.data import Imagination
 from tests.members import factory
-from tests.tiny import normal, seeded
+from tests.tiny import ACTIONS, LATENT, acted, actions, behaviour_sizes, normal, replayed, seeded
 
 FEATURES, ACTION = 10, 2
 
 
-def make(**settings) -> DynamicsBackprop:
+def make(kind="continuous", **settings) -> DynamicsBackprop:
     sizes = {"layers": 1, "units": 8, "value": factory("values", "NormalValue")}
-    return DynamicsBackprop(feature_size=FEATURES, action_size=ACTION, **(sizes | settings))
+    return DynamicsBackprop(**behaviour_sizes(LATENT, kind), **(sizes | settings))
 
 
 def rollout(starts: int, horizon: int) -> Imagination:
@@ -49,7 +50,7 @@ def naive(behaviour: DynamicsBackprop, imagination: Imagination, discount: float
 
 def test_its_losses_are_those_of_the_papers_code():
     behaviour, imagination = make(), rollout(3, 15)
-    losses, metrics = behaviour.losses(imagination)
+    losses, metrics = behaviour.losses(imagination, replayed())
     actor, value = naive(behaviour, imagination, 0.99, 0.95)
     assert losses["actor"].shape == losses["value"].shape == (3, 14)
     assert torch.allclose(losses["actor"], actor, atol=1e-5)
@@ -66,7 +67,7 @@ def test_its_gradients_are_those_of_the_papers_code():
     """Returns are differentiated in the actor's loss and constant in the value's; weights are constant in both."""
     behaviour, imagination = make(), rollout(2, 6)
     leaves = [each.requires_grad_() for each in (imagination.features, imagination.reward, imagination.continuation)]
-    losses, _ = behaviour.losses(imagination)
+    losses, _ = behaviour.losses(imagination, replayed())
     actor, _ = naive(behaviour, imagination, 0.99, 0.95)
     found = torch.autograd.grad(losses["actor"].sum(), leaves, retain_graph=True)
     expected = torch.autograd.grad(actor.sum(), leaves, retain_graph=True)
@@ -88,7 +89,7 @@ def test_entropy_is_paid_for():
     imagination, behaviour, plain = rollout(2, 4), make(entropy=0.5), make()
     plain.load_state_dict(behaviour.state_dict())
     surprise = -behaviour.policy(imagination.features[:, 1:-1]).log_density(imagination.action[:, 1:])
-    difference = behaviour.losses(imagination)[0]["actor"] - plain.losses(imagination)[0]["actor"]
+    difference = behaviour.losses(imagination, replayed())[0]["actor"] - plain.losses(imagination, replayed())[0]["actor"]
     assert torch.allclose(difference, -0.5 * surprise, atol=1e-5)
 
 
@@ -96,7 +97,7 @@ def test_the_policy_starts_as_wide_as_it_is_told():
     policy = make(initial_std=3.0, mean_scale=0.5).policy(100 * normal(200, FEATURES))
     zero = make(initial_std=3.0)
     with torch.no_grad():
-        zero.actor.net[-1].weight.zero_()
+        zero.actor.net.net[-1].weight.zero_()
     assert torch.allclose(zero.policy(normal(4, FEATURES)).std, torch.tensor(3.0), atol=1e-3)
     assert policy.mean.abs().max() <= 0.5
 
@@ -108,19 +109,44 @@ def test_exploring_adds_noise_to_the_action():
     loud.load_state_dict(quiet.state_dict())
     with torch.no_grad():
         for behaviour in (quiet, loud):
-            behaviour.actor.net[-1].weight.zero_()
-    assert quiet.act(features, "explore", seeded()).abs().max() < 0.02
-    assert loud.act(features, "explore", seeded()).std().item() == pytest.approx(0.3, abs=0.02)
+            behaviour.actor.net.net[-1].weight.zero_()
+    assert acted(quiet, features, "explore", seeded()).abs().max() < 0.02
+    assert acted(loud, features, "explore", seeded()).std().item() == pytest.approx(0.3, abs=0.02)
 
 
 def test_its_best_action_is_the_likeliest_of_a_hundred():
     behaviour, features = make(), normal(5, FEATURES)
     candidates = behaviour.policy(features).sample(behaviour.draw_noise(100, 5, generator=seeded(3)))
     density = behaviour.policy(features).log_density(candidates)
-    for row, action in enumerate(behaviour.act(features, "mode", seeded(3))):
+    for row, action in enumerate(acted(behaviour, features, "mode", seeded(3))):
         assert torch.equal(action, candidates[density[:, row].argmax(), row])
 
 
 def test_its_mean_action_is_the_tanh_of_the_mean():
     behaviour, features = make(mode="mean"), normal(5, FEATURES)
-    assert torch.equal(behaviour.act(features, "mode", seeded()), behaviour.policy(features).mean.tanh())
+    assert torch.equal(acted(behaviour, features, "mode", seeded()), behaviour.policy(features).mean.tanh())
+
+
+@pytest.mark.parametrize("kind", ["discrete", "multi_discrete"])
+def test_exploring_takes_choices_at_random_as_often_as_it_says(kind):
+    """A policy that is sure of the first option of each choice, disturbed with probability 0.4."""
+    behaviour = make(kind, action_noise=0.4)
+    sure = torch.cat([torch.eye(size)[0] for size in ACTIONS[kind].sizes])
+    with torch.no_grad():
+        behaviour.actor.net.net[-1].weight.zero_()
+        behaviour.actor.net.net[-1].bias.copy_(50 * sure)
+    features = normal(5000, FEATURES)
+    assert torch.equal(acted(behaviour, features, "mode", seeded()), sure.expand(5000, -1))
+    taken = acted(behaviour, features, "explore", seeded())
+    assert (taken == sure).all(dim=-1).float().mean().item() == pytest.approx(0.6 + 0.4 / math.prod(ACTIONS[kind].sizes), abs=0.02)
+    for group, size in zip(taken.split(ACTIONS[kind].sizes, dim=-1), ACTIONS[kind].sizes, strict=True):
+        assert torch.equal(group.sum(dim=-1), torch.ones(5000))
+        assert group.mean(dim=0)[1:].tolist() == pytest.approx([0.4 / size] * (size - 1), abs=0.02)
+
+
+def test_the_entropy_of_choices_is_paid_for_exactly():
+    behaviour, plain = make("discrete", entropy=0.5), make("discrete")
+    plain.load_state_dict(behaviour.state_dict())
+    imagination = replace(rollout(2, 4), action=actions("discrete", 2, 4))
+    found, without = (each.losses(imagination, replayed(kind="discrete"))[0]["actor"] for each in (behaviour, plain))
+    assert torch.allclose(found, without - 0.5 * behaviour.policy(imagination.features[:, 1:-1]).entropy, atol=1e-5)

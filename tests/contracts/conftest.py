@@ -5,6 +5,7 @@ import pytest
 from tests.members import members
 
 FAMILY_OF_FIXTURE = {
+    "environment_name": "environments",
     "encoder_name": "encoders",
     "dynamics_name": "dynamics",
     "critic_name": "critics",

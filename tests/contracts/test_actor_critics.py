@@ -1,117 +1,150 @@
-"""What every actor-critic promises, on rollouts of a real, small model."""
+"""What every actor-critic promises, on rollouts of a real, small model, for every kind of action that it takes."""
 
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from framework.data import Imagination
+from framework.actor_critics.base import ActorCritic, Choose
+from framework.data import ActionKind, Imagination, Latent, Replayed
+from framework.dynamics.base import Dynamics
 from framework.imagination import imagine
-from tests.members import build
-from tests.tiny import latent, normal, seeded
+from framework.registry import registry_of
+from tests.members import behaviours, build, factory
+from tests.tiny import ACTIONS, ROWS, TIMES, actions, behaviour_sizes, latent, normal, replayed, seeded
 
-ACTION, HORIZON, STARTS = 2, 4, 6
+HORIZON, STARTS, STARTS_LEARNT = 4, ROWS * TIMES, 65
+
+
+pytestmark = pytest.mark.parametrize(("name", "kind"), behaviours())
+
+
+@dataclass(frozen=True)
+class World:
+    """A small model, and a behaviour in it."""
+
+    dynamics: Dynamics
+    heads: dict[str, Any]
+    behaviour: ActorCritic
+    kind: ActionKind
+
+    def imagine(self, start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
+        latent_noise = self.dynamics.draw_noise(*noise.shape[:2], generator=generator)
+        return imagine(dynamics=self.dynamics, heads=self.heads, policy=choose, start=start, latent_noise=latent_noise, action_noise=noise)
+
+    def belief(self, size: int, scale: float = 1.0) -> Latent:
+        return latent(size, spec=self.dynamics.latent).map(lambda tensor: scale * tensor)
+
+    def act(self, belief: Latent, mode: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        intention = self.behaviour.initial(belief.stochastic.shape[0])
+        return self.behaviour.act(belief, intention, self.foresee, mode, generator)
+
+    @torch.no_grad()
+    def foresee(self, start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
+        return self.imagine(start, choose, noise, generator)
+
+    def replayed(self, rows: int = ROWS) -> Replayed:
+        known = replayed(self.dynamics.latent, self.kind, rows=rows)
+        return replace(known, noise=self.behaviour.draw_noise(*known.reward.shape, generator=seeded(8)))
+
+    def rollouts(self) -> Imagination:
+        """From as many latents as are replayed."""
+        noise = self.behaviour.draw_noise(HORIZON if self.behaviour.imagines else 0, STARTS, generator=seeded(2))
+        return self.imagine(latent(STARTS, spec=self.dynamics.latent), self.behaviour.sample, noise, seeded(1))
 
 
 @pytest.fixture
-def model():
-    dynamics = build("dynamics", "GaussianRSSM", embedding_size=5, action_size=ACTION)
-    size = dynamics.latent.feature_size
-    return dynamics, {name: build("heads", head, feature_size=size, target=None) for name, head in HEADS.items()}
+def world(name, kind) -> World:
+    dynamics = build("dynamics", "GaussianRSSM", embedding_size=5, action_size=ACTIONS[kind].size)
+    heads = {key: build("heads", head, latent=dynamics.latent) for key, head in HEADS.items()}
+    return World(dynamics, heads, factory("actor_critics", name)(**behaviour_sizes(dynamics.latent, kind)), kind)
 
 
 HEADS = {"reward": "RewardHead", "continuation": "ContinuationHead"}
 
 
 @pytest.fixture
-def behaviour(actor_critic_name, model):
-    return build("actor_critics", actor_critic_name, feature_size=model[0].latent.feature_size, action_size=ACTION)
+def imagination(world) -> Imagination:
+    with torch.set_grad_enabled(world.behaviour.needs_dynamics_gradient):
+        return world.rollouts()
 
 
-@pytest.fixture
-def imagination(behaviour, model) -> Imagination:
-    dynamics, heads = model
-    with torch.set_grad_enabled(behaviour.needs_dynamics_gradient):
-        return imagine(
-            dynamics=dynamics,
-            heads=heads,
-            policy=behaviour.sample,
-            start=latent(STARTS, spec=dynamics.latent),
-            latent_noise=dynamics.draw_noise(HORIZON, STARTS, generator=seeded(1)),
-            action_noise=behaviour.draw_noise(HORIZON, STARTS, generator=seeded(2)),
-        )
-
-
-def is_action(action: torch.Tensor, behaviour) -> bool:
-    if "continuous" in behaviour.action_kinds:
+def is_action(action: Tensor, kind: ActionKind) -> bool:
+    if kind == "continuous":
         return bool((action.abs() <= 1).all())
-    return bool(((action == 0) | (action == 1)).all() and (action.sum(dim=-1) == 1).all())
+    groups = action.split(ACTIONS[kind].sizes, dim=-1)
+    return all(bool(((group == 0) | (group == 1)).all() and (group.sum(dim=-1) == 1).all()) for group in groups)
 
 
 @pytest.mark.parametrize("mode", ["explore", "mode"])
-def test_it_acts_within_its_bounds(behaviour, model, mode):
-    features = 10 * normal(50, model[0].latent.feature_size)
-    action = behaviour.act(features, mode, seeded(3))
-    assert action.shape == (50, ACTION)
+def test_it_acts_within_its_bounds(world, mode):
+    action, intention = world.act(world.belief(50, scale=10.0), mode, seeded(3))
+    assert action.shape == (50, ACTIONS[world.kind].size)
     assert action.dtype == torch.float32
     assert not action.requires_grad
-    assert is_action(action, behaviour)
-    assert action.std(dim=0).min() > 0
+    assert is_action(action, world.kind)
+    assert action.std(dim=0).max() > 0
+    assert intention.shape == world.behaviour.initial(50).shape
+    assert not intention.requires_grad
 
 
 @pytest.mark.parametrize("mode", ["explore", "mode"])
-def test_the_generator_determines_the_action(behaviour, model, mode):
-    features = normal(20, model[0].latent.feature_size)
-    action = behaviour.act(features, mode, seeded(3))
+def test_the_generator_determines_the_action(world, mode):
+    belief = world.belief(20)
+    action, intention = world.act(belief, mode, seeded(3))
     torch.manual_seed(99)
-    assert torch.equal(behaviour.act(features, mode, seeded(3)), action)
+    again, meant = world.act(belief, mode, seeded(3))
+    assert torch.equal(again, action)
+    assert torch.equal(meant, intention)
     if mode == "explore":
-        assert not torch.equal(behaviour.act(features, mode, seeded(4)), action)
+        assert not torch.equal(world.act(belief, mode, seeded(4))[0], action)
 
 
 @pytest.mark.parametrize("leading", [(3,), (2, 3)])
-def test_a_sample_is_a_function_of_features_and_noise(behaviour, model, leading):
-    features = normal(*leading, model[0].latent.feature_size)
-    noise, other = (behaviour.draw_noise(*leading, generator=seeded(seed)) for seed in (1, 2))
-    action = behaviour.sample(features, noise)
-    assert action.shape == (*leading, ACTION)
-    assert is_action(action, behaviour)
-    assert torch.equal(action, behaviour.sample(features, noise))
-    assert not torch.equal(action, behaviour.sample(features, other))
+def test_a_sample_is_a_function_of_features_and_noise(world, leading):
+    features = normal(*leading, world.dynamics.latent.feature_size)
+    noise, other = (world.behaviour.draw_noise(*leading, generator=seeded(seed)) for seed in (1, 4))
+    action = world.behaviour.sample(features, noise)
+    assert action.shape == (*leading, ACTIONS[world.kind].size)
+    assert is_action(action.detach().round(decimals=5), world.kind)
+    assert torch.equal(action, world.behaviour.sample(features, noise))
+    assert not torch.equal(action, world.behaviour.sample(features, other))
 
 
-def test_it_gives_a_loss_for_each_group_in_their_order(behaviour, imagination):
-    losses, metrics = behaviour.losses(imagination)
-    assert tuple(losses) == behaviour.groups
-    for loss in losses.values():
-        assert loss.shape[0] == STARTS
-        assert loss.isfinite().all()
+def test_it_gives_a_loss_for_each_group_in_their_order(world, imagination):
+    losses, metrics = world.behaviour.losses(imagination, world.replayed())
+    assert tuple(losses) == world.behaviour.groups
+    assert set(world.behaviour.shapes_model) <= set(losses)
+    assert all(loss.isfinite().all() for loss in losses.values())
     for name, value in metrics.items():
         assert name.startswith("behavior/")
         assert value.dim() == 0
         assert value.isfinite()
 
 
-def test_each_loss_reaches_every_parameter_of_its_group(behaviour, imagination):
-    losses, _ = behaviour.losses(imagination)
-    for name in behaviour.groups:
-        gradients = torch.autograd.grad(losses[name].mean(), behaviour.group(name), retain_graph=True)
+def test_each_loss_reaches_every_parameter_of_its_group(world, imagination):
+    losses, _ = world.behaviour.losses(imagination, world.replayed())
+    for name in world.behaviour.groups:
+        gradients = torch.autograd.grad(losses[name].mean(), world.behaviour.group(name), retain_graph=True)
         assert gradients
         assert all(gradient.abs().sum() > 0 for gradient in gradients), name
 
 
-def test_the_groups_hold_every_trained_parameter_once(behaviour):
-    groups = [{id(parameter) for parameter in behaviour.group(name)} for name in behaviour.groups]
-    trained = {id(parameter) for parameter in behaviour.parameters() if parameter.requires_grad}
-    assert set.union(*groups) == trained
+def test_the_groups_hold_every_trained_parameter_once(world):
+    groups = [{id(parameter) for parameter in world.behaviour.group(name)} for name in world.behaviour.groups]
+    trained = {id(parameter) for parameter in world.behaviour.parameters() if parameter.requires_grad}
+    assert set().union(*groups) == trained
     assert not any(one & other for one, other in combinations(groups, 2))
 
 
-def test_only_the_actor_may_learn_through_the_model(behaviour, imagination, model):
+def test_only_the_actor_may_learn_through_the_model(world, imagination):
     """Whatever the graph holds, a value's loss ends at its own parameters."""
-    dynamics, heads = model
-    model_parameters = [*dynamics.parameters(), *heads["reward"].parameters(), *heads["continuation"].parameters()]
-    losses, _ = behaviour.losses(imagination)
+    behaviour = world.behaviour
+    model_parameters = [each for part in (world.dynamics, *world.heads.values()) for each in part.parameters()]
+    losses, _ = behaviour.losses(imagination, world.replayed())
     for name in behaviour.groups:
         if name == "actor":
             continue
@@ -120,45 +153,82 @@ def test_only_the_actor_may_learn_through_the_model(behaviour, imagination, mode
         assert all(gradient is None or not gradient.any() for gradient in gradients), name
 
 
-def test_it_needs_the_gradient_of_the_dynamics_only_if_it_says_so(behaviour, imagination):
+def test_only_the_losses_that_shape_the_model_reach_what_was_replayed(world, imagination):
+    known = world.replayed()
+    leaf = known.latent.map(lambda tensor: tensor.clone().requires_grad_())
+    embedding = known.embedding.clone().requires_grad_()
+    losses, _ = world.behaviour.losses(imagination, replace(known, latent=leaf, embedding=embedding))
+    leaves = [leaf.deterministic, leaf.stochastic, embedding]
+    for name, loss in losses.items():
+        gradients = torch.autograd.grad(loss.mean(), leaves, allow_unused=True, retain_graph=True)
+        reached = any(gradient is not None and bool(gradient.any()) for gradient in gradients)
+        assert reached == (name in world.behaviour.shapes_model), name
+
+
+def test_it_needs_the_gradient_of_the_dynamics_only_if_it_says_so(world, imagination):
+    """Cut off from the dynamics, an actor that says so learns something else, and any other the very same."""
+    behaviour = world.behaviour
     assert imagination.features.requires_grad == behaviour.needs_dynamics_gradient
-    detached = Imagination(**{name: value.detach() for name, value in vars(imagination).items()})
-    losses, _ = behaviour.losses(detached)
-    reached = losses["actor"].requires_grad and any(
-        gradient is not None and bool(gradient.any())
-        for gradient in torch.autograd.grad(losses["actor"].mean(), behaviour.group("actor"), allow_unused=True)
-    )
-    assert reached != behaviour.needs_dynamics_gradient
+    if "actor" not in behaviour.groups:
+        assert not behaviour.needs_dynamics_gradient
+        return
+    attached = world.rollouts()
+    parts = {name: value.detach() for name, value in vars(attached).items() if value is not None}
+    detached = Imagination(**parts)
+    through, without = (of_actor(world, rolled) for rolled in (attached, detached))
+    assert any(not torch.equal(one, other) for one, other in zip(through, without, strict=True)) == behaviour.needs_dynamics_gradient
+    assert any(gradient.any() for gradient in through)
 
 
-def test_an_actor_learns_to_act_for_reward(behaviour, model):
-    """In a model whose reward is the first action's first number, the policy moves towards larger ones."""
-    dynamics, _ = model
-    size = dynamics.latent.feature_size
+def of_actor(world: World, rolled: Imagination) -> list[Tensor]:
+    """The gradient of the actor's loss; zero where nothing reaches."""
+    losses, _ = world.behaviour.losses(rolled, world.replayed())
+    parameters = world.behaviour.group("actor")
+    if not losses["actor"].requires_grad:
+        return [torch.zeros_like(each) for each in parameters]
+    return list(torch.autograd.grad(losses["actor"].mean(), parameters, allow_unused=True, materialize_grads=True))
+
+
+def test_an_actor_learns_to_act_for_reward(world):
+    """In a model whose reward is the first number of the action that led to it, the policy moves towards larger ones."""
+    behaviour, kind = world.behaviour, world.kind
+    if "actor" not in behaviour.groups or any(
+        each.name == "of" for each in registry_of("actor_critics").describe(type(behaviour).__name__).settings
+    ):
+        pytest.skip("it learns no policy of its own for this reward")
     optimizers = {name: torch.optim.Adam(behaviour.group(name), lr=1e-2) for name in behaviour.groups}
-    generator, features = seeded(5), normal(64, 3, size, seed=6)
-    before = behaviour.act(features[:, 0], "mode", seeded(7))[:, 0].mean()
+    generator, features = seeded(5), normal(STARTS_LEARNT, 4, world.dynamics.latent.feature_size, seed=6)
+    known = rewarded(world.replayed(rows=STARTS_LEARNT // TIMES), kind)
+    before = policy_means(world, features)
     for _ in range(60):
-        action = behaviour.sample(features[:, :2], behaviour.draw_noise(64, 2, generator=generator))
-        if not behaviour.needs_dynamics_gradient:
-            action = action.detach()
-        reward = torch.cat([torch.zeros(64, 1), action[..., 0]], dim=1)
-        rolled = Imagination(action=action, features=features, reward=reward, continuation=torch.ones(64, 3))
-        losses, _ = behaviour.losses(shifted(rolled) if behaviour.needs_dynamics_gradient else rolled)
+        action = behaviour.sample(features[:, :3], behaviour.draw_noise(STARTS_LEARNT, 3, generator=generator))
+        action = action if behaviour.needs_dynamics_gradient else action.detach()
+        reward = torch.cat([torch.zeros(STARTS_LEARNT, 1), action[..., 0]], dim=1)
+        rolled = Imagination(action=action, features=features, reward=reward, continuation=torch.ones(STARTS_LEARNT, 4))
+        losses, _ = behaviour.losses(rolled if behaviour.imagines else start_of(rolled), known)
         for name in behaviour.groups:
             gradients = torch.autograd.grad(losses[name].mean(), behaviour.group(name), retain_graph=True)
             for parameter, gradient in zip(behaviour.group(name), gradients, strict=True):
                 parameter.grad = gradient
         for optimizer in optimizers.values():
             optimizer.step()
-    assert behaviour.act(features[:, 0], "mode", seeded(7))[:, 0].mean() > before + 0.1
+        behaviour.follow()
+    assert policy_means(world, features) > before + 0.1
 
 
-def shifted(rolled: Imagination) -> Imagination:
-    """The start of a rollout may be left out of the losses: one more step before it."""
+def policy_means(world: World, features: Tensor) -> Tensor:
+    """How large the first number is, of many actions."""
+    drawn = world.behaviour.draw_noise(STARTS_LEARNT, 4, generator=seeded(7))
+    return world.behaviour.sample(features, drawn)[..., 0].mean()
+
+
+def rewarded(known: Replayed, kind: ActionKind) -> Replayed:
+    """The reward of a step is the first number of the action that led to it."""
+    action = actions(kind, *known.reward.shape, seed=9).masked_fill(known.is_first[..., None], 0.0)
+    return replace(known, action=action, reward=action[..., 0])
+
+
+def start_of(rolled: Imagination) -> Imagination:
     return Imagination(
-        action=torch.cat([rolled.action[:, :1], rolled.action], dim=1),
-        features=torch.cat([rolled.features[:, :1], rolled.features], dim=1),
-        reward=torch.cat([torch.zeros(64, 1), rolled.reward], dim=1),
-        continuation=torch.cat([rolled.continuation[:, :1], rolled.continuation], dim=1),
+        action=rolled.action[:, :0], features=rolled.features[:, :1], reward=rolled.reward[:, :1], continuation=rolled.continuation[:, :1]
     )

@@ -9,10 +9,11 @@ from dm_env import specs
 
 from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.agent import Agent
-from framework.data import Imagination, Specs
+from framework.data import Imagination, Replayed, Specs
 from framework.errors import UserError
 from framework.functional.hashing import draw_seed
 from framework.imagination import imagine
+from framework.objectives.base import Filtered
 from framework.optimizers.base import Optimizer
 from tests.members import agent_factory, factory, members
 from tests.tiny import ACTION, OBSERVATIONS, ROWS, TIMES, batch, seeded, specs_of
@@ -40,9 +41,9 @@ class Recording(Optimizer):
 class Watching(DynamicsBackprop):
     """Remembers what it was shown."""
 
-    def losses(self, imagination: Imagination):
+    def losses(self, imagination: Imagination, replayed: Replayed):
         self.seen = imagination
-        return super().losses(imagination)
+        return super().losses(imagination, replayed)
 
 
 def make(kind: str = "both", **changes) -> Agent:
@@ -50,25 +51,34 @@ def make(kind: str = "both", **changes) -> Agent:
 
 
 def recording(**changes) -> Agent:
-    return make(optimizers=dict.fromkeys(GROUPS, Recording), **changes)
+    agent = make(**changes)
+    agent.optimizers = {name: Recording(parameters=optimizer.parameters) for name, optimizer in agent.optimizers.items()}
+    return agent
 
 
 def losses_of(agent: Agent, data, generator):
     """The algorithm box, written once more."""
     dynamics, behaviour = agent.world_model.dynamics, agent.behaviour
     known = agent.world_model(data, dynamics.draw_noise(ROWS, TIMES, generator=generator), draw_seed(generator))
-    start = known.seen.posterior.detach().flatten()
+    start, horizon = known.seen.posterior.detach().flatten(), agent.horizon if behaviour.imagines else 0
     with torch.set_grad_enabled(behaviour.needs_dynamics_gradient):
         imagination = imagine(
             dynamics=dynamics,
             heads=dict(agent.world_model.heads.items()),
             policy=behaviour.sample,
             start=start,
-            latent_noise=dynamics.draw_noise(agent.horizon, ROWS * TIMES, generator=generator),
-            action_noise=behaviour.draw_noise(agent.horizon, ROWS * TIMES, generator=generator),
+            latent_noise=dynamics.draw_noise(horizon, ROWS * TIMES, generator=generator),
+            action_noise=behaviour.draw_noise(horizon, ROWS * TIMES, generator=generator),
         )
+    replayed = replayed_by(known.seen, behaviour.draw_noise(ROWS, TIMES, generator=generator))
+    losses = {name: loss.mean() for name, loss in behaviour.losses(imagination, replayed)[0].items()}
     model = sum(agent.scales[name] * loss.mean() for name, loss in known.losses.items())
-    return {"model": model} | {name: loss.mean() for name, loss in behaviour.losses(imagination)[0].items()}
+    return {"model": model + sum(losses[name] for name in behaviour.shapes_model)} | losses
+
+
+def replayed_by(seen: Filtered, noise: torch.Tensor) -> Replayed:
+    data = seen.batch
+    return Replayed(seen.posterior, seen.embedding, data.action, data.reward, data.is_first, data.is_terminal, noise)
 
 
 @pytest.mark.parametrize("actor_critic", members("actor_critics"))
@@ -77,8 +87,8 @@ def test_each_group_receives_the_gradient_of_its_own_loss_alone(actor_critic):
     agent = recording(scales=scales, actor_critic=factory("actor_critics", actor_critic))
     agent.update(batch(), seeded(7))
     losses = losses_of(agent, batch(), seeded(7))
-    for name in GROUPS:
-        optimizer = agent.optimizers[name]
+    assert set(losses) == set(agent.optimizers) == {"model", *agent.behaviour.groups}
+    for name, optimizer in agent.optimizers.items():
         expected = torch.autograd.grad(losses[name], optimizer.parameters, retain_graph=True)
         assert len(optimizer.gradients) == 1
         for found, right in zip(optimizer.gradients[0], expected, strict=True):
@@ -201,7 +211,8 @@ def test_what_does_not_fit_together_is_refused(changes, message):
 
 
 def test_actions_that_the_behaviour_cannot_take_are_refused():
+    only_numbers = factory("actor_critics", "PolicyGradient")
     shown = Specs(observation=OBSERVATIONS["both"], action=specs.DiscreteArray(4))
     assert Specs(observation=OBSERVATIONS["both"], action=ACTION).action_kind == "continuous"
-    with pytest.raises(UserError, match=r"DynamicsBackprop takes continuous actions.*discrete"):
-        agent_factory()(specs=shown)
+    with pytest.raises(UserError, match=r"PolicyGradient takes continuous actions.*discrete"):
+        agent_factory(actor_critic=only_numbers)(specs=shown)

@@ -27,6 +27,26 @@ def test_accuracy_counts_a_positive_that_has_no_weight_and_no_tie():
     assert contrastive.accuracy(torch.zeros(3, 3), ALL).item() == 0
 
 
+def test_hits_are_the_anchors_that_accuracy_counts():
+    assert contrastive.hits(SCORES, ALL).tolist() == [True, False, False]
+
+
+def test_an_anchor_is_alone_if_nothing_but_its_positive_is_kept():
+    weights = torch.zeros(4, 5)
+    weights[1, [0, 2, 3, 4]] = -torch.inf
+    weights[2, :4] = -torch.inf
+    weights[3] = -torch.inf
+    weights[0, 1:4] = -2.5
+    assert contrastive.alone(weights).tolist() == [False, True, False, True]
+
+
+def test_a_mean_over_some_ignores_what_the_others_have():
+    values = torch.tensor([1.0, torch.nan, 3.0, torch.inf])
+    assert contrastive.mean_where(values, torch.tensor([True, False, True, False])) == 2
+    assert contrastive.mean_where(values, torch.zeros(4, dtype=torch.bool)) == 0
+    assert contrastive.mean_where(torch.tensor([True, False]), torch.tensor([True, True])) == 0.5
+
+
 def test_the_negative_mean_leaves_positives_and_masked_candidates_out():
     assert contrastive.negative_mean(SCORES, ALL).item() == pytest.approx(14 / 6)
     weights = ALL.clone()

@@ -78,6 +78,17 @@ def test_a_time_limit_bootstraps():
     assert lambda_return(reward, torch.full((1, 3), 0.5), value, 1.0).tolist() == [[1.0, 2.0, 4.0]]
 
 
+def test_each_step_may_mix_by_a_share_of_its_own():
+    reward, discount, value = rollout(2, 5, 0)
+    mixing = torch.full((2, 5), 0.8)
+    assert close(lambda_return(reward, discount, value, mixing), lambda_return(reward, discount, value, 0.8))
+    mixing[0, 2] = 0.0
+    found = lambda_return(reward, discount, value, mixing)
+    assert close(found[0, 2], reward[0, 2] + discount[0, 2] * value[0, 2])
+    following = 0.2 * value[0, 1] + 0.8 * found[0, 2]
+    assert close(found[0, 1], reward[0, 1] + discount[0, 1] * following)
+
+
 def test_its_gradient_is_the_weight_of_each_reward():
     reward, discount, value = rollout(1, 4, 0)
     reward.requires_grad_()

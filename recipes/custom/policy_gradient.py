@@ -1,7 +1,7 @@
 """An actor-critic of your own: the score-function gradient, which asks nothing of the dynamics."""
 
 import math
-from typing import ClassVar, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import actor_critics
-from framework.actor_critics.base import Mode
+from framework.actor_critics.base import Foresee, Mode
 from framework.blocks import MLP, Activation
-from framework.data import ActionKind, Factory, Imagination, Losses, Metrics
+from framework.data import ActionKind, ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
 from framework.functional.distributions import HALF_LOG_TAU, TanhNormal
 from framework.functional.returns import lambda_return, survival
 from framework.values.base import Value
@@ -19,7 +19,7 @@ from framework.values.base import Value
 
 @final
 @actor_critics.register
-class Reinforce(actor_critics.ActorCritic):
+class PolicyGradient(actor_critics.ActorCritic):
     """Make likelier what returned more than expected: REINFORCE (Williams, 1992) with a value as baseline, on imagined lambda-returns.
 
         actor  -w_t (log pi(a_t | s_t) sg(R_t - v(s_t)) + entropy H),     value  w_t (v(s_t) - sg R_t)^2 / 2
@@ -30,15 +30,16 @@ class Reinforce(actor_critics.ActorCritic):
     Gradients: the actor by its own log-density alone; advantage, weights, actions and features are detached.
     """
 
-    action_kinds: ClassVar[tuple[ActionKind, ...]] = ("continuous",)
-    groups: ClassVar[tuple[str, ...]] = ("actor", "value")
-    needs_dynamics_gradient: ClassVar[bool] = False
+    action_kinds: tuple[ActionKind, ...] = ("continuous",)
+    groups: tuple[str, ...] = ("actor", "value")
+    needs_dynamics_gradient: bool = False
 
     def __init__(
         self,
         *,
-        feature_size: int,
-        action_size: int,
+        latent: LatentSpec,
+        action: ActionSpec,
+        embedding_size: int,
         value: Factory[Value],
         layers: int = 2,
         units: int = 200,
@@ -49,14 +50,15 @@ class Reinforce(actor_critics.ActorCritic):
         initial_std: float = 1.0,
         minimum_std: float = 0.1,
     ) -> None:
-        super().__init__(feature_size=feature_size, action_size=action_size)
-        self.actor = MLP(input_size=feature_size, output_size=2 * action_size, layers=layers, units=units, activation=activation)
+        super().__init__(latent=latent, action=action, embedding_size=embedding_size)
+        feature_size = latent.feature_size
+        self.actor = MLP(input_size=feature_size, output_size=2 * action.size, layers=layers, units=units, activation=activation)
         self.value: Value = value(feature_size=feature_size)
-        self.action_size, self.discount, self.mixing, self.entropy = action_size, discount, mixing, entropy
+        self.action, self.discount, self.mixing, self.entropy = action, discount, mixing, entropy
         self.minimum_std, self.raw_std = minimum_std, math.log(math.expm1(initial_std))
 
     def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
-        return torch.randn(*leading, self.action_size, generator=generator, device=generator.device)
+        return torch.randn(*leading, self.action.size, generator=generator, device=generator.device)
 
     def policy(self, features: Float[Tensor, "*B F"]) -> TanhNormal:
         """The distribution of actions; its mean stays where the hyperbolic tangent still has a slope."""
@@ -67,13 +69,15 @@ class Reinforce(actor_critics.ActorCritic):
         return self.policy(features.detach()).sample(noise)
 
     @torch.no_grad()
-    def act(self, features: Float[Tensor, "N F"], mode: Mode, generator: torch.Generator) -> Float[Tensor, "N A"]:
-        policy = self.policy(features)
+    def act(
+        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+        policy = self.policy(latent.features)
         if mode == "mode":
-            return torch.tanh(policy.mean)
-        return policy.sample(self.draw_noise(features.shape[0], generator=generator))
+            return torch.tanh(policy.mean), intention
+        return policy.sample(self.draw_noise(intention.shape[0], generator=generator)), intention
 
-    def losses(self, imagination: Imagination) -> tuple[Losses, Metrics]:
+    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
         features = imagination.features.detach()
         discount = self.discount * imagination.continuation[:, 1:].detach()
         with torch.no_grad():

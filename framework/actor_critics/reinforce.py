@@ -1,0 +1,128 @@
+"""Dreamer V3's behaviour: the score-function gradient with returns of one scale, and a value that also learns from what was replayed."""
+
+from typing import ClassVar, final
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from framework import actor_critics
+from framework.actor_critics.policies import LAWS, Distribution, Policy
+from framework.actor_critics.policy_and_value import PolicyAndValue
+from framework.actor_critics.return_scale import ReturnScale
+from framework.blocks import Activation, Norm
+from framework.data import ActionSpec, Factory, Imagination, LatentSpec, Losses, Metrics, Replayed
+from framework.errors import UserError
+from framework.functional.returns import lambda_return, survival
+from framework.values.base import Value
+
+
+@final
+@actor_critics.register
+class Reinforce(PolicyAndValue):
+    """Make likelier what returned more than expected; *Mastering diverse control tasks through world models* (Hafner et al., 2025).
+
+        actor  -w_t (log pi(a_t | s_t) sg(R_t - v(s_t)) / max(1, S) + entropy H(pi)),       w_t = c_0 prod_{0 < i <= t} gamma c_i
+        value  w_t loss(v(s_t), R_t),     and `replay_value` times the mean of loss(v(s_t), Q_t) over replayed steps
+        Q_t    r_{t+1} + gamma (1 - terminal_{t+1}) ((1 - lambda) R_0(s_{t+1}) + lambda Q_{t+1})
+
+    `S` is a moving average of the range from the 5th to the 95th percentile of the imagined returns, the present ones in it. `Q` mixes
+    replayed rewards with the return that was imagined from each replayed step, which alone bootstraps at the last step of an episode;
+    that step has no loss of its own. Rollouts must start from every replayed step (`Agent.imagination_starts = None`), or
+    `replay_value` be 0. `distribution` is the law of numbers, and `unimix` the uniform share of choices; the value is a `TwoHotValue` in
+    the paper. Evaluation takes the mode, where the released code samples.
+
+    Gradients: the actor by its own log-density and entropy alone, the value on detached features and targets, except that its loss on
+    replayed steps also trains the world model. Returns, advantages, scales and weights are detached.
+    """
+
+    shapes_model: tuple[str, ...] = ("value",)
+    needs_dynamics_gradient: bool = False
+    needs_all_starts: ClassVar[tuple[str, ...]] = ("replay_value",)
+
+    def __init__(
+        self,
+        *,
+        latent: LatentSpec,
+        action: ActionSpec,
+        embedding_size: int,
+        value: Factory[Value],
+        layers: int = 3,
+        units: int = 256,
+        activation: Activation = "silu",
+        norm: Norm = "rms",
+        distribution: Distribution = "bounded_normal",
+        unimix: float = 0.01,
+        discount: float = 0.996997,
+        mixing: float = 0.95,
+        entropy: float = 3e-4,
+        replay_value: float = 0.3,
+    ) -> None:
+        if replay_value < 0:
+            raise UserError(f"Reinforce.replay_value = {replay_value} must be at least 0; 0.3 is usual, 0.0 leaves replayed steps out.")
+        actor = Policy(
+            feature_size=latent.feature_size,
+            action=action,
+            law=LAWS[distribution],
+            unimix=unimix,
+            layers=layers,
+            units=units,
+            activation=activation,
+            norm=norm,
+            initial_weights="truncated_normal",
+            output_scale=0.01,
+        )
+        held: Value = value(feature_size=latent.feature_size)
+        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=held)
+        self.scale = ReturnScale()
+        self.discount, self.mixing, self.entropy, self.replay_value = discount, mixing, entropy, replay_value
+        self.shapes_model = ("value",) if replay_value > 0 else ()
+
+    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
+        features, going_on = imagination.features.detach(), imagination.continuation.detach()
+        discount = self.discount * going_on[:, 1:]
+        with torch.no_grad():
+            expected = self.value.bootstrap(features)
+            returns = lambda_return(imagination.reward[:, 1:], discount, expected[:, 1:], self.mixing)
+        weight, scale = going_on[:, :1] * survival(discount), self.scale(returns)
+        advantage = (returns - expected[:, :-1]) / scale
+        policy = self.policy(features[:, :-1])
+        likelihood, entropy = policy.log_density(imagination.action.detach()), policy.entropy
+        of_value, seen = self._of_value(weight * self.value.loss(features[:, :-1], returns), returns, replayed)
+        losses = {"actor": -weight * (likelihood * advantage + self.entropy * entropy), "value": of_value}
+        metrics = {
+            "behavior/return": returns.mean(),
+            "behavior/return_scale": scale,
+            "behavior/advantage": advantage.abs().mean(),
+            "behavior/value": expected.mean(),
+            "behavior/reward": imagination.reward.mean(),
+            "behavior/entropy": entropy.mean(),
+        }
+        return losses, metrics | seen
+
+    def _of_value(self, imagined: Float[Tensor, "N H"], returns: Float[Tensor, "N H"], replayed: Replayed) -> tuple[Tensor, Metrics]:
+        """The value's whole loss, and what was seen of the replayed steps."""
+        if self.replay_value == 0:
+            return imagined, {}
+        rows, times = replayed.reward.shape
+        if returns.shape[0] != rows * times:
+            raise UserError(
+                f"Reinforce.replay_value = {self.replay_value} needs a rollout from each of the {rows * times} replayed steps, and there "
+                f"are {returns.shape[0]}; bind Agent.imagination_starts = None, or Reinforce.replay_value = 0.0."
+            )
+        targets = self._replayed_returns(rearrange(returns[:, 0], "(b t) -> b t", t=times), replayed)
+        inside = ~replayed.is_first[:, 1:]
+        loss = inside * self.value.loss(replayed.features[:, :-1], targets)
+        return imagined.mean() + self.replay_value * loss.mean(), {"behavior/replayed_return": targets.mean()}
+
+    @torch.no_grad()
+    def _replayed_returns(self, foreseen: Float[Tensor, "B T"], replayed: Replayed) -> Float[Tensor, "B T-1"]:
+        """Of each replayed step but the last, by the rewards that came and the returns that were foreseen at the steps after it."""
+        last = torch.cat([replayed.is_first[:, 2:], torch.ones_like(replayed.is_first[:, :1])], dim=1)
+        discount = self.discount * ~replayed.is_terminal[:, 1:]
+        return lambda_return(replayed.reward[:, 1:], discount, foreseen[:, 1:], self.mixing * ~last)
+
+    def follow(self) -> None:
+        super().follow()
+        self.scale.follow()

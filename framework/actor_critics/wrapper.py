@@ -1,0 +1,63 @@
+"""A behaviour around another one."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from framework.actor_critics.base import ActorCritic, Foresee, Mode
+from framework.data import ActionKind, ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
+from framework.errors import UserError
+
+
+class Wrapper(ActorCritic, ABC):
+    """Does what the behaviour in it does; a wrapper changes one thing of it.
+
+    `groups` of the class are the wrapper's own. Those of an instance begin with the inner behaviour's, and all else that a behaviour
+    declares is the inner one's.
+    """
+
+    action_kinds: tuple[ActionKind, ...] = ("continuous", "discrete", "multi_discrete")
+    groups: tuple[str, ...] = ()
+
+    @abstractmethod
+    def __init__(self, *, latent: LatentSpec, action: ActionSpec, embedding_size: int, of: Factory[ActorCritic]) -> None:
+        super().__init__(latent=latent, action=action, embedding_size=embedding_size)
+        self.of: ActorCritic = of(latent=latent, action=action, embedding_size=embedding_size)
+        if doubled := set(self.of.groups) & set(self.groups):
+            raise UserError(
+                f"{type(self).__name__} and {type(self.of).__name__} in it both have a group of parameters named {sorted(doubled)}; "
+                f"bind another {type(self).__name__}.of."
+            )
+        self.action_kinds, self.groups = self.of.action_kinds, (*self.of.groups, *self.groups)
+        self.shapes_model, self.imagines = self.of.shapes_model, self.of.imagines
+        self.needs_dynamics_gradient = self.of.needs_dynamics_gradient
+
+    def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
+        return self.of.draw_noise(*leading, generator=generator)
+
+    def sample(self, features: Float[Tensor, "*B F"], noise: Float[Tensor, "*B A"]) -> Float[Tensor, "*B A"]:
+        return self.of.sample(features, noise)
+
+    def decide(
+        self, features: Float[Tensor, "N F"], noise: Float[Tensor, "N A"]
+    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N P"] | None]:
+        return self.of.decide(features, noise)
+
+    def initial(self, size: int) -> Float[Tensor, "N I"]:
+        return self.of.initial(size)
+
+    def act(
+        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+        return self.of.act(latent, intention, foresee, mode, generator)
+
+    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
+        return self.of.losses(imagination, replayed)
+
+    def group(self, name: str) -> list[nn.Parameter]:
+        return self.of.group(name)
+
+    def follow(self) -> None:
+        self.of.follow()

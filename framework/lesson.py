@@ -1,0 +1,39 @@
+"""What passes between drawing, learning and stepping inside one update."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from framework.data import Batch, Metrics
+from framework.functional.hashing import Seed
+from framework.objectives.base import Filtered
+
+
+@dataclass(frozen=True)
+class Chance:
+    """All that one update draws, so that what it computes is a function of its arguments.
+
+    `starts` are the steps that rollouts begin from, counted through the batch; None for all of them.
+    """
+
+    seed: Seed
+    filtering: Float[Tensor, "B T Z"]
+    starts: Int[Tensor, " N"] | None
+    dreaming: Float[Tensor, "H N Z"]
+    acting: Float[Tensor, "H N A"]
+    replaying: Float[Tensor, "B T A"]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one batch teaches: a gradient for each parameter of each group, what was seen on the way, and its metrics."""
+
+    gradients: Mapping[str, Sequence[Tensor]]
+    seen: Filtered
+    metrics: Metrics
+
+
+Study = Callable[[Batch, Chance], Lesson]
+"""An agent's `forward`, as it is or compiled."""

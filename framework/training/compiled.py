@@ -1,0 +1,73 @@
+"""A function as one compiled graph, made when it is first called."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Generic, ParamSpec, TypeVar, final
+
+import torch
+import torch._dynamo
+
+from framework.errors import UserError
+
+log = logging.getLogger(__name__)
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+CACHE: Final = ("TORCHINDUCTOR_CACHE_DIR", Path.home() / ".cache" / "dream-framework" / "compiled")
+"""Where compiled code is kept, so that the next run finds it: torch's own place is lost with the machine's temporary files."""
+
+
+@final
+class Compiled(Generic[Given, Result]):
+    """Gives what `function` gives, from one graph of fixed shapes in which gradients are taken too.
+
+    The first call compiles, and says so on standard error. Where that fails, `falls_back` goes on with the function as it is, after one
+    warning; else a `UserError` says what to do. `function` must be pure, since the first call may run it twice. Of torch's backends
+    `inductor` makes code, for which a CPU needs a compiler; `eager` and `aot_eager` only trace.
+    """
+
+    def __init__(self, function: Callable[Given, Result], *, name: str, falls_back: bool, backend: str = "inductor") -> None:
+        os.environ.setdefault(CACHE[0], str(CACHE[1]))
+        # Else a gradient inside the function ends the graph; torch 2.11 and later know the setting.
+        torch._dynamo.config.trace_autograd_ops = True
+        self.plain, self.name, self.falls_back = function, name, falls_back
+        self.chosen: Callable[Given, Result] | None = None
+        self._graph: Callable[Given, Result] = torch.compile(function, fullgraph=True, dynamic=False, backend=backend)
+
+    def __call__(self, *given: Given.args, **named: Given.kwargs) -> Result:
+        return self.chosen(*given, **named) if self.chosen is not None else self._first(*given, **named)
+
+    def _first(self, *given: Given.args, **named: Given.kwargs) -> Result:
+        started = time.monotonic()
+        _say(f"Compiling {self.name}: minutes where it is new, seconds where an earlier run left it in {os.environ[CACHE[0]]} ..")
+        try:
+            result = self._graph(*given, **named)
+        except Exception as error:  # a compiler fails in many ways, and of its classes few are public
+            return self._without(error, *given, **named)
+        self.chosen = self._graph
+        _say(f"Compiled {self.name} in {time.monotonic() - started:.0f} s.")
+        return result
+
+    def _without(self, error: Exception, *given: Given.args, **named: Given.kwargs) -> Result:
+        """The function as it is; what is wrong with itself, and not with its compilation, is raised here as it always was."""
+        result = self.plain(*given, **named)
+        failed = f"torch.compile fails on {self.name} ({_reason(error)})"
+        if not self.falls_back:
+            raise UserError(f"{failed}; bind Runtime.compile = 'auto' to go on without it where that happens, or 'off'.") from error
+        log.warning("%s: it runs uncompiled, as with Runtime.compile = 'off'.", failed)
+        self.chosen = self.plain
+        return result
+
+
+def _reason(error: Exception) -> str:
+    """The first words of what went wrong inside, without the compiler's own frames."""
+    inner: Any = vars(error).get("inner_exception") or error
+    words = [line.strip() for line in str(inner).splitlines() if line.strip()]
+    return f"{type(inner).__name__}: {words[0][:200]}" if words else type(inner).__name__
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,112 @@
+"""Noise on the action: how much, when, and of which kind."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from framework.actor_critics.action_noise import ActionNoise
+from framework.data import ActionKind
+from framework.errors import UserError
+from tests.members import factory
+from tests.tiny import ACTIONS, LATENT, acted, behaviour_sizes, normal, seeded
+
+CALM = factory("actor_critics", "DynamicsBackprop", action_noise=0.0)
+CHOOSING = factory("actor_critics", "Reinforce")
+FEATURES = normal(2000, LATENT.feature_size)
+
+
+def make(kind: ActionKind = "continuous", **settings) -> ActionNoise:
+    held = CALM if kind == "continuous" else CHOOSING
+    return ActionNoise(**behaviour_sizes(LATENT, kind), **({"of": held} | settings))
+
+
+def both(behaviour: ActionNoise, mode: str = "explore") -> tuple[Tensor, Tensor]:
+    """What it does, and what the behaviour in it would have done."""
+    return acted(behaviour, FEATURES, mode, seeded(3)), acted(behaviour.of, FEATURES, mode, seeded(3))
+
+
+def test_its_amount_falls_linearly_and_then_stays():
+    behaviour = make(initial=0.4, final=0.1, decay_steps=4)
+    amounts = []
+    for _ in range(6):
+        amounts.append(behaviour.amount.item())
+        acted(behaviour, FEATURES[:3], "explore", seeded())
+    assert amounts == pytest.approx([0.4, 0.325, 0.25, 0.175, 0.1, 0.1])
+
+
+def test_only_exploring_counts_and_the_count_is_saved():
+    behaviour, again = (make(initial=0.4, final=0.1, decay_steps=4) for _ in range(2))
+    acted(behaviour, FEATURES[:3], "mode", seeded())
+    assert behaviour.amount.item() == pytest.approx(0.4)
+    acted(behaviour, FEATURES[:3], "explore", seeded())
+    again.load_state_dict(behaviour.state_dict())
+    assert again.amount.item() == pytest.approx(0.325)
+
+
+def test_its_best_action_is_that_of_the_behaviour_in_it():
+    noisy, calm = both(make(initial=1.0, final=1.0), "mode")
+    assert torch.equal(noisy, calm)
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.1, 5.0])
+def test_it_adds_normal_noise_and_stays_in_bounds(amount):
+    noisy, calm = both(make(initial=amount, final=amount))
+    inside = (noisy.abs() < 1) & (calm.abs() < 0.5)
+    assert inside.sum() > 30
+    assert noisy.abs().max() <= 1
+    if amount < 1:
+        assert (noisy - calm)[inside].std().item() == pytest.approx(amount, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ["discrete", "multi_discrete"])
+def test_it_makes_random_choices_with_its_probability(kind):
+    """A random choice of `n` differs from another in all but one of `n` cases."""
+    noisy, calm = both(make(kind, initial=0.4, final=0.4))
+    start = 0
+    for size in ACTIONS[kind].sizes:
+        one, other = noisy[:, start : start + size], calm[:, start : start + size]
+        assert (one.sum(dim=-1) == 1).all()
+        differing = (one != other).any(dim=-1).float().mean().item()
+        assert differing == pytest.approx(0.4 * (1 - 1 / size), abs=0.03)
+        start += size
+    assert start == noisy.shape[-1]
+
+
+@pytest.mark.parametrize("kind", ["discrete", "multi_discrete"])
+def test_wholly_random_choices_are_uniform_and_none_change_nothing(kind):
+    noisy, _ = both(make(kind, initial=1.0, final=1.0))
+    uniform = torch.cat([torch.full((size,), 1 / size) for size in ACTIONS[kind].sizes])
+    assert torch.allclose(noisy.mean(dim=0), uniform, atol=0.04)
+    assert torch.equal(*both(make(kind, initial=0.0, final=0.0)))
+
+
+def test_it_declares_what_the_behaviour_in_it_declares():
+    behaviour = make()
+    assert (behaviour.groups, ActionNoise.groups) == (("actor", "value"), ())
+    assert behaviour.needs_dynamics_gradient
+    assert not make("discrete").needs_dynamics_gradient
+    assert not ActionNoise(**behaviour_sizes(LATENT), of=factory("actor_critics", "CEMPlanner")).imagines
+
+
+def test_slow_copies_of_the_behaviour_in_it_follow():
+    behaviour = make(of=factory("actor_critics", "LatentSAC", value=factory("values", "NormalValue", slow_rate=0.5)))
+    features = normal(3, LATENT.feature_size + 2)
+    with torch.no_grad():
+        for parameter in behaviour.group("value"):
+            parameter.add_(1.0)
+    before = behaviour.of.value.bootstrap(features)
+    behaviour.follow()
+    assert not torch.equal(behaviour.of.value.bootstrap(features), before)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        ("continuous", {"initial": -0.1}, "must be not negative"),
+        ("discrete", {"initial": 1.1}, "must be probabilities"),
+        ("continuous", {"decay_steps": 0}, r"ActionNoise.decay_steps = 0 at least 1"),
+    ],
+)
+def test_an_amount_that_is_none_is_refused(kind, settings, message):
+    with pytest.raises(UserError, match=message):
+        make(kind, **settings)

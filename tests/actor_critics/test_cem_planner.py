@@ -1,0 +1,114 @@
+"""PlaNet's planner, in worlds whose best plan is known, and against loops."""
+
+import pytest
+import torch
+from dm_env import specs
+from torch import Tensor
+
+from framework.actor_critics import planning
+from framework.actor_critics.cem_planner import CEMPlanner
+from framework.data import Imagination, Latent, Specs
+from framework.errors import UserError
+from tests.actor_critics.worlds import belief, rollout, still
+from tests.members import agent_factory, factory
+from tests.tiny import LATENT, OBSERVATIONS, behaviour_sizes, normal, seeded
+
+SIZE, ACTION = 4, 2
+GOALS = normal(SIZE, ACTION, seed=3).tanh()
+"""The best action of each environment: it stands in its latent."""
+
+
+def make(**settings) -> CEMPlanner:
+    return CEMPlanner(**behaviour_sizes(LATENT), **({"horizon": 3, "candidates": 100, "iterations": 8, "elites": 10} | settings))
+
+
+def towards(features: Tensor, action: Tensor) -> Tensor:
+    return -(action - features).square().sum(dim=-1)
+
+
+def acted(planner: CEMPlanner, foresee, mode: str = "mode", seed: int = 5) -> Tensor:
+    return planner.act(belief(GOALS), planner.initial(SIZE), foresee, mode, seeded(seed))[0]
+
+
+def test_it_finds_the_best_action_of_every_environment():
+    assert torch.allclose(acted(make(), still(towards)), GOALS, atol=0.05)
+
+
+@pytest.mark.parametrize("largest", [1, 250])
+def test_it_plans_for_as_many_environments_at_once_as_there_is_room(monkeypatch, largest):
+    monkeypatch.setattr(planning, "LARGEST", largest)
+    sizes: list[int] = []
+
+    def counting(start: Latent, *rest) -> Imagination:
+        sizes.append(start.stochastic.shape[0])
+        return still(towards)(start, *rest)
+
+    assert torch.allclose(acted(make(), counting), GOALS, atol=0.05)
+    assert set(sizes) == {100 * max(1, largest // 100)}
+
+
+def test_a_reward_beyond_the_end_of_an_episode_does_not_count():
+    """A first action above zero is paid a little more, and ends the episode before the large rewards."""
+
+    def foresee(start: Latent, choose, noise: Tensor, generator: torch.Generator) -> Imagination:
+        actions = torch.stack([choose(start.features, each) for each in noise], dim=1)
+        paid = torch.ones(actions.shape[:2])
+        paid[:, 0] = 0.1 * actions[:, 0, 0]
+        going_on = torch.ones_like(paid)
+        going_on[:, 0] = (actions[:, 0, 0] <= 0).float()
+        return rollout(actions, start.features[:, None].expand(-1, 4, -1), paid, going_on)
+
+    assert (acted(make(), foresee)[:, 0] < 0).all()
+
+
+def test_one_iteration_is_the_mean_of_the_best_candidates():
+    """Against a loop over environments and candidates, with the noise that the planner draws."""
+    planner = make(iterations=1, candidates=20, elites=5)
+    plans = torch.randn(3, SIZE, 20, ACTION, generator=seeded(5)).clamp(-1, 1)
+    found = acted(planner, still(towards))
+    for n in range(SIZE):
+        scores = [sum(towards(GOALS[n], plans[h, n, m]).item() for h in range(3)) for m in range(20)]
+        best = sorted(range(20), key=lambda m: -scores[m])[:5]
+        assert torch.allclose(found[n], sum(plans[0, n, m] for m in best) / 5, atol=1e-5)
+
+
+def test_a_second_iteration_is_drawn_around_the_best_of_the_first():
+    planner = make(iterations=2, candidates=20, elites=5, horizon=1)
+    generator = seeded(5)
+    first, second = (torch.randn(1, SIZE, 20, ACTION, generator=generator) for _ in range(2))
+    found = acted(planner, still(towards))
+    for n in range(SIZE):
+        mean, std = torch.zeros(ACTION), torch.ones(ACTION)
+        for noise in (first, second):
+            plans = (mean + std * noise[0, n]).clamp(-1, 1)
+            chosen = plans[towards(GOALS[n], plans).topk(5).indices]
+            mean, std = chosen.mean(dim=0), chosen.std(dim=0, unbiased=False)
+        assert torch.allclose(found[n], mean, atol=1e-5)
+
+
+def test_exploring_adds_noise_to_the_action_and_stays_in_bounds():
+    planner = make(candidates=10, elites=2, action_noise=0.3)
+    goals = torch.zeros(2000, ACTION)
+    loud, quiet = (planner.act(belief(goals), planner.initial(2000), still(towards), mode, seeded(5))[0] for mode in ("explore", "mode"))
+    assert (loud - quiet).std().item() == pytest.approx(0.3, abs=0.02)
+    wild = make(candidates=10, elites=2, action_noise=50.0)
+    assert acted(wild, still(towards), "explore").abs().max() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"elites": 101}, r"CEMPlanner.elites = 101 from 1 to CEMPlanner.candidates = 100"),
+        ({"horizon": 0}, r"CEMPlanner.horizon = 0"),
+        ({"action_noise": -0.1}, r"CEMPlanner.action_noise = -0.1 not negative"),
+    ],
+)
+def test_a_setting_that_makes_no_plan_is_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        make(**settings)
+
+
+def test_choices_are_refused():
+    shown = Specs(observation=OBSERVATIONS["both"], action=specs.DiscreteArray(4))
+    with pytest.raises(UserError, match=r"CEMPlanner takes continuous actions.*discrete"):
+        agent_factory(actor_critic=factory("actor_critics", "CEMPlanner"))(specs=shown)

@@ -1,0 +1,141 @@
+"""TD-MPC2's planner, in worlds whose best plan is known, and against loops."""
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from framework.actor_critics.mppi_planner import MPPIPlanner
+from framework.data import LatentSpec
+from framework.errors import UserError
+from framework.values.base import Value
+from tests.actor_critics.worlds import adding, belief, nothing_imagined, still
+from tests.members import agent_factory, factory
+from tests.tiny import LATENT, ROWS, TIMES, batch, behaviour_sizes, normal, replayed, seeded, specs_of
+
+SIZE, ACTION = 4, 2
+GOALS = normal(SIZE, ACTION, seed=3).tanh()
+PLANE = LatentSpec(deterministic=0, stochastic=ACTION, kind="gaussian")
+SMALL = {"layers": 1, "units": 8, "candidates": 100, "policy_plans": 4, "elites": 10}
+
+
+class Distance(Value):
+    """Worth most where the features are `goal`, whatever the action."""
+
+    def __init__(self, *, feature_size: int, goal: float) -> None:
+        super().__init__(feature_size=feature_size)
+        self.goal = goal
+
+    def forward(self, features: Tensor) -> Tensor:
+        return -(features[..., :ACTION] - self.goal).square().sum(dim=-1)
+
+    def loss(self, features: Tensor, target: Tensor) -> Tensor:
+        return (self(features) - target).square()
+
+    def bootstrap(self, features: Tensor) -> Tensor:
+        return self(features)
+
+    def follow(self) -> None:
+        pass
+
+
+def make(spec: LatentSpec = PLANE, **settings) -> MPPIPlanner:
+    return MPPIPlanner(**behaviour_sizes(spec), **(SMALL | {"value": factory("values", "NormalValue")} | settings))
+
+
+def towards(features: Tensor, action: Tensor) -> Tensor:
+    return -10 * (action - features).square().sum(dim=-1)
+
+
+def test_it_finds_the_best_action_of_every_environment():
+    planner = make(candidates=500, elites=50)
+    action, _ = planner.act(belief(GOALS), planner.initial(SIZE), still(towards), "mode", seeded(5))
+    assert torch.allclose(action, GOALS, atol=0.1)
+
+
+@pytest.mark.parametrize("goal", [-1.2, 1.2])
+def test_it_goes_where_the_value_beyond_the_plan_is_largest(goal):
+    """Nothing is paid; three actions add up to where the value is best."""
+    planner = make(value=partial(Distance, goal=goal), temperature=20.0)
+    action, intention = planner.act(belief(torch.zeros(SIZE, ACTION)), planner.initial(SIZE), adding, "mode", seeded(5))
+    assert intention.shape == (SIZE, 3 * ACTION)
+    ahead = action + intention.reshape(SIZE, 3, ACTION).sum(dim=1)
+    assert torch.allclose(ahead, torch.full_like(ahead, goal), atol=0.3)
+
+
+def test_the_next_plan_starts_from_this_one_shifted_by_a_step():
+    """With next to no spread nothing but the intention is left of a plan."""
+    planner = make(minimum_std=1e-4, maximum_std=1e-4, policy_plans=0)
+    intention = normal(SIZE, 3 * ACTION, seed=4).tanh()
+    action, after = planner.act(belief(GOALS), intention, still(towards), "mode", seeded(5))
+    assert torch.allclose(action, intention[:, :ACTION], atol=1e-2)
+    assert torch.allclose(after, torch.cat([intention[:, ACTION:], torch.zeros(SIZE, ACTION)], dim=1), atol=1e-2)
+
+
+def test_plans_of_the_policy_are_among_the_candidates():
+    """Where there are no others, an action is the best of the policy's."""
+    planner = make(value=partial(Distance, goal=0.0), horizon=1, candidates=6, policy_plans=6, elites=2, temperature=1e6)
+    action, _ = planner.act(belief(GOALS), planner.initial(SIZE), still(towards), "mode", seeded(5))
+    drawn = torch.randn(1, SIZE, 6, ACTION, generator=seeded(5))[0]
+    of_policy = planner.sample(GOALS[:, None].expand(-1, 6, -1), drawn)
+    best = towards(GOALS[:, None], of_policy).argmax(dim=1)
+    assert torch.allclose(action, of_policy[torch.arange(SIZE), best], atol=1e-6)
+
+
+def test_exploring_adds_the_last_spread():
+    planner, size = make(candidates=6, policy_plans=0, elites=3, minimum_std=0.2, maximum_std=0.2), 1000
+    given = belief(torch.zeros(size, ACTION)), planner.initial(size), still(towards)
+    loud, quiet = (planner.act(*given, mode, seeded(5))[0] for mode in ("explore", "mode"))
+    assert (loud - quiet).std().item() == pytest.approx(0.2, abs=0.02)
+
+
+def test_an_agent_carries_the_plan_within_an_episode_alone():
+    agent = agent_factory(actor_critic=factory("actor_critics", "MPPIPlanner"))(specs=specs_of("both"))
+    observation = {name: value[:, 0] for name, value in batch().observation.items()}
+    memory = agent.initial(ROWS)
+    first, later = torch.ones(ROWS, dtype=torch.bool), torch.tensor([True, False, False])
+    _, after = agent.act(memory, observation, first, "mode", seeded(1))
+    assert after.intention.abs().sum() > 0
+    _, going_on = agent.act(after, observation, later, "mode", seeded(2))
+    forgotten = agent.act(replace(after, intention=torch.zeros_like(after.intention)), observation, later, "mode", seeded(2))[1].intention
+    assert torch.equal(going_on.intention[0], forgotten[0])
+    assert not torch.equal(going_on.intention[1:], forgotten[1:])
+
+
+def test_its_losses_are_those_of_loops():
+    planner, known = make(LATENT, discount=0.9, entropy=0.1), replayed()
+    losses, _ = planner.losses(nothing_imagined(known), known)
+    policy, features = planner.policy(known.features), known.features
+    action = policy.sample(known.noise)
+    worth = planner.value(torch.cat([features, action], dim=-1))
+    low, high = torch.quantile(worth.flatten(), torch.tensor([0.05, 0.95]))
+    scale = max(1.0, (high - low).item())
+    actor, value = [], []
+    for b in range(ROWS):
+        for t in range(TIMES):
+            if not known.is_terminal[b, t]:
+                actor.append(-worth[b, t] / scale + 0.1 * policy.log_density(action)[b, t])
+            if t and not known.is_first[b, t]:
+                target = known.reward[b, t] + (0.0 if known.is_terminal[b, t] else 0.9) * worth[b, t]
+                given = planner.value(torch.cat([features[b, t - 1], known.action[b, t]]))
+                value.append(0.5 * (given - target).square() + 0.5 * math.log(2 * math.pi))
+    assert known.is_terminal.any()
+    assert known.is_first[:, 1:].any()
+    assert torch.allclose(losses["actor"].mean(), torch.stack(actor).mean(), atol=1e-3)
+    assert torch.allclose(losses["value"].mean(), torch.stack(value).mean(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"policy_plans": 101}, r"MPPIPlanner.policy_plans = 101 at most MPPIPlanner.candidates = 100"),
+        ({"elites": 0}, r"MPPIPlanner.elites = 0 \(one or more\)"),
+        ({"minimum_std": 3.0}, r"MPPIPlanner.minimum_std = 3.0"),
+    ],
+)
+def test_a_setting_that_makes_no_plan_is_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        make(**settings)

@@ -1,0 +1,205 @@
+"""Distributions over actions: laws of probability by quadrature and enumeration, and what gradients they give."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+
+from framework.functional.actions import BoundedNormal, OneHotGroups, TruncatedNormal
+from framework.functional.categorical import gumbel
+from framework.functional.distributions import TanhNormal
+from tests.tiny import normal, seeded
+
+SIZES = (2, 3, 4)
+MEANS_AND_STDS = pytest.mark.parametrize(("mean", "std"), [(0.0, 0.5), (0.7, 0.1), (-0.95, 1.0), (0.99, 2.1)])
+
+
+def one(law, mean: float, std: float):
+    return law(mean=torch.tensor([mean]), std=torch.tensor([std]))
+
+
+def inside(points: int = 200_000) -> tuple[torch.Tensor, float]:
+    """The middles of equal cells over (-1, 1), as one-number actions, and the width of a cell."""
+    edges = torch.linspace(-1, 1, points + 1, dtype=torch.float64)
+    return ((edges[1:] + edges[:-1]) / 2).float()[:, None], 2 / points
+
+
+def mass(law) -> float:
+    cells, width = inside()
+    return law.log_density(cells).double().exp().sum().item() * width
+
+
+def groups(*leading: int, unimix: float = 0.0) -> OneHotGroups:
+    return OneHotGroups.of(2 * normal(*leading, sum(SIZES)), SIZES, unimix)
+
+
+def every_action() -> torch.Tensor:
+    chosen = [torch.cat([torch.eye(size)[pick] for size, pick in zip(SIZES, picks, strict=True)]) for picks in product(*map(range, SIZES))]
+    return torch.stack(chosen)
+
+
+@MEANS_AND_STDS
+def test_a_bounded_normal_is_one_with_its_edges(mean, std):
+    law = one(BoundedNormal, mean, std)
+    edges = law.log_density(torch.tensor([[1.0], [-1.0]])).exp()
+    assert mass(law) + edges.sum().item() == pytest.approx(1.0, abs=1e-4)
+    assert edges[0].item() == pytest.approx(0.5 * math.erfc((1 - mean) / std / math.sqrt(2)), rel=1e-4)
+
+
+@MEANS_AND_STDS
+def test_a_truncated_normal_integrates_to_one(mean, std):
+    assert mass(one(TruncatedNormal, mean, std)) == pytest.approx(1.0, abs=1e-4)
+
+
+@MEANS_AND_STDS
+def test_the_entropy_of_a_truncated_normal_is_its_mean_surprise(mean, std):
+    law, (cells, width) = one(TruncatedNormal, mean, std), inside()
+    found = law.log_density(cells).double()
+    assert law.entropy.item() == pytest.approx(-(found.exp() * found).sum().item() * width, abs=1e-3)
+
+
+@pytest.mark.parametrize(("mean", "std", "within"), [(0.0, 0.5, 1e-4), (0.7, 0.3, 1e-4), (-1.0, 1.0, 1e-3), (2.0, 3.0, 0.03)])
+def test_the_entropy_of_a_tanh_normal_is_its_mean_surprise(mean, std, within):
+    points = torch.linspace(-9, 9, 100_001, dtype=torch.float64)
+    before, weight = mean + std * points, torch.exp(-0.5 * points**2)
+    jacobian = 2 * (math.log(2) - before.abs() - torch.log1p(torch.exp(-2 * before.abs())))
+    surprise = 0.5 * points**2 + math.log(std) + 0.5 * math.log(2 * math.pi) + jacobian
+    assert one(TanhNormal, mean, std).entropy.item() == pytest.approx(((weight * surprise).sum() / weight.sum()).item(), abs=within)
+    assert one(TanhNormal, mean, std).mode.item() == pytest.approx(math.tanh(mean))
+
+
+def test_literal_numbers():
+    bounded, truncated = one(BoundedNormal, 0.5, 0.25), one(TruncatedNormal, 0.0, 1.0)
+    assert bounded.entropy.item() == pytest.approx(0.5 * math.log(2 * math.pi * math.e * 0.0625), abs=1e-6)
+    assert bounded.log_density(torch.tensor([0.5])).item() == pytest.approx(-math.log(0.25 * math.sqrt(2 * math.pi)), abs=1e-6)
+    assert bounded.sample(torch.tensor([[0.0], [4.0], [-8.0]])).flatten().tolist() == [0.5, 1.0, -1.0]
+    assert truncated.log_density(torch.tensor([0.0])).item() == pytest.approx(-math.log(0.6826895 * math.sqrt(2 * math.pi)), abs=1e-6)
+    assert truncated.sample(torch.tensor([[0.5]])).item() == pytest.approx(0.0, abs=1e-6)
+    assert truncated.entropy.item() == pytest.approx(0.683, abs=5e-4)
+    assert bounded.mode.item() == 0.5
+    assert truncated.mode.item() == 0.0
+
+
+def test_densities_and_entropies_add_up_over_numbers():
+    mean, std, action = normal(4, 3).tanh(), normal(4, 3, seed=1).sigmoid() + 0.1, normal(4, 3, seed=2).tanh()
+    for law in (BoundedNormal, TruncatedNormal, TanhNormal):
+        alone = [law(mean[:, [k]], std[:, [k]]) for k in range(3)]
+        together = law(mean, std)
+        density = sum(each.log_density(action[:, [k]]) for k, each in enumerate(alone))
+        assert torch.allclose(together.entropy, sum(each.entropy for each in alone), atol=1e-5)
+        assert torch.allclose(together.log_density(action), density, atol=1e-4)
+
+
+@MEANS_AND_STDS
+def test_samples_of_a_bounded_normal_lie_on_the_edge_as_often_as_it_says(mean, std):
+    law = one(BoundedNormal, mean, std)
+    drawn = law.sample(normal(100_000, 1))
+    assert drawn.abs().max() <= 1
+    for edge in (-1.0, 1.0):
+        share, expected = (drawn == edge).float().mean().item(), law.log_density(torch.tensor([edge])).exp().item()
+        assert share == pytest.approx(expected, abs=5e-3)
+
+
+@MEANS_AND_STDS
+def test_a_sample_of_a_truncated_normal_is_the_quantile_of_its_noise(mean, std):
+    law, (cells, width) = one(TruncatedNormal, mean, std), inside()
+    noise = torch.tensor([[0.01], [0.3], [0.5], [0.9], [0.999]])
+    below = law.log_density(cells).double().exp().cumsum(dim=0) * width
+    for drawn, chance in zip(law.sample(noise), noise, strict=True):
+        index = int((cells[:, 0] < drawn).sum()) - 1
+        assert below[index].item() == pytest.approx(chance.item(), abs=1e-3)
+
+
+def test_samples_of_groups_are_one_hot_and_as_frequent_as_they_say():
+    law = groups()
+    drawn = law.sample(gumbel(50_000, sum(SIZES), generator=seeded(3)))
+    assert all(torch.equal(group.sum(dim=-1), torch.ones(50_000)) for group in drawn.split(SIZES, dim=-1))
+    assert torch.allclose(drawn.mean(dim=0), law.log_probabilities.exp(), atol=0.01)
+
+
+def test_the_actions_of_groups_share_one_probability_and_its_entropy():
+    for unimix in (0.0, 0.1):
+        found = groups(unimix=unimix).log_density(every_action())
+        assert found.shape == (24,)
+        assert found.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
+        assert groups(unimix=unimix).entropy.item() == pytest.approx(-(found.exp() * found).sum().item(), abs=1e-5)
+
+
+def test_a_share_of_groups_is_uniform():
+    law = OneHotGroups.of(torch.tensor([100.0, 0.0, 0.0, 100.0, 0.0]), (2, 3), 0.01)
+    assert torch.allclose(law.log_probabilities.exp(), torch.tensor([0.995, 0.005, 0.01 / 3, 0.99 + 0.01 / 3, 0.01 / 3]))
+
+
+def test_the_mode_of_groups_is_the_likeliest_action():
+    law, actions = groups(5), every_action()
+    density = torch.stack([law.log_density(action.expand(5, -1)) for action in actions])
+    assert torch.equal(law.mode, actions[density.argmax(dim=0)])
+
+
+@pytest.mark.parametrize("kind", ["mean", "std"])
+def test_the_gradient_of_a_bounded_normal_is_that_of_the_uncut_one_in_expectation_and_varies_less(kind):
+    """Dreamer V3 scores the number before it is cut: by quadrature over that number, for a reward that sees what was cut."""
+    points, mean, std = torch.linspace(-8, 8, 4001), 0.6, 0.7
+    weight = torch.exp(-0.5 * points.square())
+    before = mean + std * points
+    scores = {"mean": points / std, "std": (points.square() - 1) / std}[kind]
+    given = {name: torch.full((4001, 1), number).requires_grad_() for name, number in (("mean", mean), ("std", std))}
+    action = before.clamp(-1, 1)
+    (found,) = torch.autograd.grad(BoundedNormal(**given).log_density(action[:, None]).sum(), given[kind])
+    reward, weight = torch.sin(3 * action) + action, weight / weight.sum()
+    moments = [((weight * reward * each).sum(), (weight * (reward * each).square()).sum()) for each in (scores, found[:, 0])]
+    assert moments[0][0].item() == pytest.approx(moments[1][0].item(), abs=2e-3)
+    assert moments[1][1] < 0.95 * moments[0][1]
+
+
+def test_a_cut_sample_still_moves_with_its_mean():
+    mean, std = torch.zeros(3).requires_grad_(), torch.ones(3).requires_grad_()
+    noise = torch.tensor([0.5, 2.0, -4.0])
+    to_mean, to_std = torch.autograd.grad(BoundedNormal(mean, std).sample(noise).sum(), (mean, std))
+    assert torch.allclose(to_mean, torch.tensor([1.0, 0.5, 0.25]))
+    assert torch.allclose(to_std, torch.tensor([0.5, 1.0, -1.0]))
+
+
+def test_a_truncated_sample_moves_as_its_quantile_does():
+    mean, std = torch.tensor([0.3, -0.8]).requires_grad_(), torch.tensor([0.5, 1.2]).requires_grad_()
+    noise, step = torch.tensor([0.2, 0.7]), 1e-2
+
+    def drawn(by_mean: float, by_std: float) -> torch.Tensor:
+        return TruncatedNormal(mean + by_mean, std + by_std).sample(noise)
+
+    to_mean, to_std = torch.autograd.grad(drawn(0, 0).sum(), (mean, std))
+    assert torch.allclose(to_mean, (drawn(step, 0) - drawn(-step, 0)) / (2 * step), atol=1e-3)
+    assert torch.allclose(to_std, (drawn(0, step) - drawn(0, -step)) / (2 * step), atol=1e-3)
+    assert (to_mean < 1).all()
+
+
+def test_groups_pass_the_gradient_of_their_probabilities():
+    logits, reward = normal(4, sum(SIZES)).requires_grad_(), normal(4, sum(SIZES), seed=1)
+    law = OneHotGroups.of(logits, SIZES, 0.1)
+    drawn = law.sample(gumbel(4, sum(SIZES), generator=seeded(2)))
+    (found,) = torch.autograd.grad((drawn * reward).sum(), logits, retain_graph=True)
+    (expected,) = torch.autograd.grad((law.log_probabilities.exp() * reward).sum(), logits)
+    assert torch.allclose(found, expected)
+    assert found.any()
+
+
+@pytest.mark.parametrize("law", [BoundedNormal, TruncatedNormal])
+@pytest.mark.parametrize("noise", [0.0, 1 - 2**-24])
+@pytest.mark.parametrize("mean", [-0.9999, 0.9999])
+def test_they_are_finite_in_the_corners(law, noise, mean):
+    given = [torch.tensor([mean]).requires_grad_(), torch.tensor([0.1]).requires_grad_()]
+    drawn = law(*given).sample(torch.tensor([noise]))
+    assert drawn.abs() <= {BoundedNormal: 1.0, TruncatedNormal: 1 - 9e-7}[law]
+    for action in (drawn, torch.tensor([1.0]), torch.tensor([-1.0])):
+        said = law(*given).log_density(action.detach()) + law(*given).entropy + drawn.sum()
+        gradients = torch.autograd.grad(said, given, retain_graph=True)
+        assert said.isfinite()
+        assert all(gradient.isfinite() for gradient in gradients)
+
+
+def test_they_are_float32_whatever_they_are_given():
+    half = normal(2, 3).bfloat16()
+    for law in (BoundedNormal(half.tanh().float(), half.exp().float()), TruncatedNormal(half.tanh().float(), half.exp().float())):
+        assert law.log_density(half.tanh()).dtype == torch.float32
+    assert OneHotGroups.of(half, (3,), 0.01).log_density(half).dtype == torch.float32

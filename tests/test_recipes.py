@@ -1,7 +1,9 @@
 """Every recipe that is shipped: it is checked, builds its agent, learns two updates, and says the same twice."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,21 +24,45 @@ from tests.tiny import normal, observe, seeded
 RECIPES = sorted((ROOT / "recipes").rglob("*.gin"))
 NAMES = [path.relative_to(ROOT / "recipes").with_suffix("").as_posix() for path in RECIPES]
 EXPECTED = {
+    "planet",
     "dreamer_v1",
     "dreamer_v1_infonce",
     "dreamer_v1_reward_only",
     "dreamer_v1_cpc_window",
+    "dreamer_v1_proprio",
+    "dreamer_v1_infonce_proprio",
+    "dreamer_v1_distractors",
+    "dreamer_v1_infonce_distractors",
+    "cvrl",
+    "curl_in_latent",
+    "plan2explore",
+    "tpc",
+    "tpc_distractors",
+    "dreamer_v2",
+    "dreamer_pro",
+    "dreamer_pro_distractors",
+    "dreamer_v3",
+    "dreamer_v3_infonce",
+    "dreamer_v3_proprio",
+    "r2dreamer",
+    "ne_dreamer",
+    "twister_cpc",
+    "tdmpc2_like",
     "quickstart",
+    "quickstart_reconstruction",
+    "quickstart_reward_only",
     "custom/patch_encoder",
     "custom/nearest_in_time",
-    "custom/reinforce",
+    "custom/policy_gradient",
 }
 every_recipe = pytest.mark.parametrize("recipe", RECIPES, ids=NAMES)
 
 
 @cache
 def composed(recipe: Path) -> Run:
-    return framework.compose(recipe)
+    """At the smallest of its sizes, if it has sizes."""
+    sized = any(line.startswith("include 'agents/dreamer_v3") for line in recipe.read_text().splitlines())
+    return framework.compose(recipe, ["size='1M'"] if sized else [])
 
 
 def specs_of(run: Run) -> Specs:
@@ -49,7 +75,7 @@ def specs_of(run: Run) -> Specs:
     return Specs(observation={"pixels": pixels}, action=specs.BoundedArray((3,), np.float32, -1.0, 1.0))
 
 
-def batch_of(shown: Specs, seed: int, rows: int = 2, times: int = 3) -> Batch:
+def batch_of(shown: Specs, seed: int, rows: int = 2, times: int = 4) -> Batch:
     is_first = torch.zeros(rows, times, dtype=torch.bool)
     is_first[:, 0] = True
     return Batch(
@@ -66,7 +92,8 @@ def learn(run: Run, updates: int = 2) -> tuple[Agent, list[dict[str, float]]]:
     shown = specs_of(run)
     agent = build_agent(run.composed.root.keywords["agent"], shown, Runtime(device="cpu"), seed=5)
     generator = seeded(7)
-    said = [agent.update(batch_of(shown, seed), generator) for seed in range(updates)]
+    times = 1 + int(run.composed.parameters().get("ActionConditionedCPC.steps", 3))
+    said = [agent.update(batch_of(shown, seed, times=times), generator) for seed in range(updates)]
     return agent, [{name: value.item() for name, value in metrics.items()} for metrics in said]
 
 
@@ -96,10 +123,11 @@ def test_it_learns_two_updates_and_the_same_twice(recipe):
     (agent, said), (_, again) = learn(run), learn(run)
     assert said == again
     assert all(np.isfinite(value) for metrics in said for value in metrics.values())
-    moved = [name for name, value in agent.named_parameters() if not torch.equal(value, dict(fresh.named_parameters())[name])]
-    groups = {name.split(".")[0] for name in moved}
-    assert groups == {"world_model", "behaviour"}
-    assert len(moved) > 0.8 * len(list(agent.parameters()))
+    before = dict(fresh.named_parameters())
+    trained = [name for name, value in agent.named_parameters() if value.requires_grad]
+    moved = [name for name, value in agent.named_parameters() if value.requires_grad and not torch.equal(value, before[name])]
+    assert {name.split(".")[0] for name in moved} == {name.split(".")[0] for name in trained} >= {"world_model"}
+    assert len(moved) > 0.8 * len(trained)
 
 
 @every_recipe
@@ -115,7 +143,7 @@ def test_its_resolved_text_is_the_same_recipe(recipe, tmp_path):
     [
         ("patch_encoder", "encoders", "PatchEncoder"),
         ("nearest_in_time", "negatives", "NearestInTime"),
-        ("reinforce", "actor_critics", "Reinforce"),
+        ("policy_gradient", "actor_critics", "PolicyGradient"),
     ],
 )
 def test_a_custom_recipe_uses_the_component_beside_it(name, family, component):
@@ -166,3 +194,105 @@ def test_dreamer_v1_has_the_papers_numbers(name):
         "Trainer.train_ratio": 250.0,
     }
     assert {key: settings[key] for key in paper} == paper
+
+
+def settings_of(name: str) -> Mapping[str, Any]:
+    return framework.compose(ROOT / "recipes" / f"{name}.gin").composed.parameters()
+
+
+def test_dreamer_v2_has_the_papers_numbers():
+    settings = settings_of("dreamer_v2")
+    paper = {
+        "CategoricalRSSM.deterministic": 200,
+        "CategoricalRSSM.hidden": 200,
+        "CategoricalRSSM.groups": 32,
+        "CategoricalRSSM.classes": 32,
+        "CategoricalRSSM.balance": 0.8,
+        "CategoricalRSSM.free_nats": 1.0,
+        "CategoricalRSSM.norm": "none",
+        "CategoricalRSSM.cell_norm": "layer",
+        "CategoricalRSSM.unimix": 0.0,
+        "ConvEncoder.channels": "(48, 96, 192, 384)",
+        "ConvEncoder.activation": "elu",
+        "ImageHead.channels": "(192, 96, 48)",
+        "ImageHead.base": 1536,
+        "RewardHead.layers": 4,
+        "RewardHead.units": 400,
+        "NormalValue.layers": 4,
+        "NormalValue.slow_rate": 1.0,
+        "NormalValue.slow_every": 100,
+        "MixedGradient.discount": 0.99,
+        "MixedGradient.mixing": 0.95,
+        "MixedGradient.entropy": 1e-4,
+        "Agent.horizon": 15,
+        "Agent.imagination_starts": None,
+        "AdamW.epsilon": 1e-5,
+        "AdamW.clip": 100.0,
+        "DMControl.action_repeat": 2,
+        "Replay.batch": 16,
+        "Replay.length": 50,
+        "Trainer.pretrain": 100,
+    }
+    assert {key: settings.get(key, settings.get(f"model/{key}")) for key in paper} == paper
+    for group, rate in (("model", 3e-4), ("actor", 8e-5), ("value", 8e-5)):
+        assert settings[f"{group}/AdamW.learning_rate"] == rate
+        assert settings[f"{group}/AdamW.learning_rate"] * settings[f"{group}/AdamW.decay"] == pytest.approx(1e-6, rel=1e-4)
+    assert settings["Trainer.train_ratio"] / (16 * 50) * 1_000_000 == 100_000
+
+
+def test_dreamer_v3_has_the_papers_numbers():
+    settings = settings_of("dreamer_v3")
+    paper = {
+        "BlockRSSM.deterministic": 2048,
+        "BlockRSSM.hidden": 256,
+        "BlockRSSM.groups": 32,
+        "BlockRSSM.classes": 16,
+        "BlockRSSM.blocks": 8,
+        "BlockRSSM.unimix": 0.01,
+        "BlockRSSM.free_nats": 1.0,
+        "BlockRSSM.free_nats_on": "step",
+        "MaxPoolConvEncoder.depth": 16,
+        "MaxPoolConvEncoder.multipliers": "(2, 3, 4, 4)",
+        "MaxPoolConvEncoder.kernel": 5,
+        "UpsampleImageHead.depth": 16,
+        "UpsampleImageHead.multipliers": "(2, 3, 4, 4)",
+        "UpsampleImageHead.kernel": 5,
+        "UpsampleImageHead.units": 256,
+        "UpsampleImageHead.blocks": 8,
+        "TwoHotRewardHead.layers": 1,
+        "TwoHotRewardHead.bins": 255,
+        "ContinuationHead.layers": 1,
+        "ContinuationHead.units": 256,
+        "TwoHotValue.layers": 3,
+        "TwoHotValue.slow_rate": 0.02,
+        "TwoHotValue.slow_weight": 1.0,
+        "Reinforce.layers": 3,
+        "Reinforce.units": 256,
+        "Reinforce.mixing": 0.95,
+        "Reinforce.entropy": 3e-4,
+        "Reinforce.replay_value": 0.3,
+        "LaProp.learning_rate": 4e-5,
+        "LaProp.clip": 0.3,
+        "LaProp.epsilon": 1e-20,
+        "LaProp.warmup": 1000,
+        "Agent.horizon": 15,
+        "Agent.imagination_starts": None,
+        "DMControl.action_repeat": 1,
+        "Run.environments": 16,
+        "Replay.batch": 16,
+        "Replay.length": 64,
+        "Trainer.pretrain": 0,
+        "Trainer.train_ratio": 256.0,
+    }
+    assert {key: settings[key] for key in paper} == paper
+    assert settings["Reinforce.discount"] * settings["ContinuationHead.discount"] == pytest.approx(1 - 1 / 333, abs=1e-6)
+    assert 1.1 * settings["BlockRSSM.balance"] == pytest.approx(1.0, abs=1e-6)
+    assert settings["Agent.scales"] == "{'divergence': 1.1, 'reward': 1.0, 'continuation': 1.0, 'reconstruction': 1.0}"
+
+
+def test_vectors_alone_are_decoded_by_one_head():
+    settings = settings_of("dreamer_v3_proprio")
+    assert (settings["BlockRSSM.deterministic"], settings["Trainer.train_ratio"]) == (512, 1024.0)
+    assert (settings["MLPEncoder.squash"], settings["VectorHead.likelihood"]) == ("symlog", "symlog")
+    agent, _ = learn(composed(ROOT / "recipes" / "dreamer_v3_proprio.gin"), updates=0)
+    assert [decoder.names for decoder in agent.world_model.objectives[0].decoders] == [["height", "orientations", "velocity"]]

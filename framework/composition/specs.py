@@ -121,6 +121,21 @@ def draws_are_there(plan: Plan) -> Iterator[Problem]:
                 yield Problem.at(holder.place_of(parameter), message)
 
 
+def unit_vectors_are_there(plan: Plan) -> Iterator[Problem]:
+    """A strategy that declares `needs_units` goes with a critic that declares `has_units`."""
+    for objective in plan.nodes():
+        critic, strategy = (objective.links(name).get(None) for name in ("critic", "negatives"))
+        if critic is None or strategy is None or not objective.sound("critic", "negatives") or critic.node.component.facts.get("has_units"):
+            continue
+        for node in _wrapped(strategy.node):
+            if node.component.facts.get("needs_units"):
+                message = (
+                    f"{node.name} mixes unit vectors, and {critic} has none; "
+                    f"bind {objective.key}.critic = @critics.CosineCritic, or another {objective.key}.negatives."
+                )
+                yield Problem.at(objective.place_of("negatives"), message)
+
+
 def two_views_differ(plan: Plan) -> Iterator[Problem]:
     """An objective that declares `needs_second_view` has an encoder, or one inside it, that `augments`."""
     for agent in _agents(plan):
@@ -177,6 +192,7 @@ RULES: Final[tuple[Rule, ...]] = (
     densities_contrast_on_their_own_axis,
     critics_take_the_latent,
     draws_are_there,
+    unit_vectors_are_there,
     two_views_differ,
     rollouts_start_everywhere,
     folders_hold_what_is_read,

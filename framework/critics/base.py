@@ -26,6 +26,7 @@ class Critic(nn.Module, ABC):
     derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size")
     normalised_over: ClassVar[Literal["latent", "observation"] | None] = None
     bounded: ClassVar[bool] = False
+    has_units: ClassVar[bool] = False
     anchor: ClassVar[Literal["posterior", "prior"] | None] = None
     candidate: ClassVar[Literal["embedding", "stochastic"]] = "embedding"
     cost: ClassVar[str]
@@ -62,6 +63,7 @@ class UnitCritic(Critic):
     """A critic whose scores are `scale * <u(s_i), v(o_j)>` of unit vectors, so that candidates can be mixed between the vectors."""
 
     bounded: ClassVar[bool] = True
+    has_units: ClassVar[bool] = True
 
     @abstractmethod
     def embed_latents(self, latents: Latent) -> Float[Tensor, "N S"]:

@@ -19,7 +19,7 @@ class Negatives(nn.Module, ABC):
     where `of` is None. `is_lower_bound` says whether the estimate is still a lower bound on the mutual information `I(s; o)`;
     `adds_candidates` that it needs the critic again, and so the row axis; `keeps_positive` that the positive stays in the denominator;
     `remembers` that it carries something over from update to update. `anchor` names the latent that it needs, where only one makes
-    sense; `needs_draws` that it needs those of `Replay.extra`.
+    sense; `needs_draws` that it needs those of `Replay.extra`; `needs_units` that it needs a critic of unit vectors.
     """
 
     derived: ClassVar[tuple[str, ...]] = ()
@@ -29,6 +29,7 @@ class Negatives(nn.Module, ABC):
     keeps_positive: ClassVar[bool] = True
     anchor: ClassVar[Literal["posterior", "prior"] | None] = None
     needs_draws: ClassVar[bool] = False
+    needs_units: ClassVar[bool] = False
 
     @abstractmethod
     def __init__(self, *, of: "Factory[Negatives] | None" = None) -> None:

@@ -31,6 +31,7 @@ class MixedNegatives(Negatives):
 
     is_lower_bound: ClassVar[bool] = False
     adds_candidates: ClassVar[bool] = True
+    needs_units: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -228,6 +228,8 @@ def _check_parts(critic: Critic, negatives: Negatives, anchor: str, axis: str) -
     if wanting:
         told = f"{type(wanting[0]).__name__} tells the {wanting[0].anchor} apart, and InfoNCE.anchor = '{anchor}'"
         raise UserError(f"{told}; bind InfoNCE.anchor = '{wanting[0].anchor}'.")
+    if not isinstance(critic, UnitCritic) and (mixing := [type(each).__name__ for each in negatives.each() if each.needs_units]):
+        raise UserError(f"{mixing[0]} mixes unit vectors, and {name} has none; bind InfoNCE.critic = @critics.CosineCritic.")
     adding = [type(each).__name__ for each in negatives.each() if each.adds_candidates]
     if adding and axis != "row":
         raise UserError(f"{adding[0]} adds candidate observations, which only the row axis sums over; bind InfoNCE.axis = 'row'.")

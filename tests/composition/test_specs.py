@@ -149,6 +149,14 @@ def test_negatives_of_the_replay_have_their_draws() -> None:
     assert check(recipe, [*bindings, "Replay.extra = 16"]) == []
 
 
+@pytest.mark.parametrize(("critic", "count"), [("BilinearCritic", 1), ("CosineCritic", 0)])
+def test_unit_vectors_are_there_to_be_mixed(critic: str, count: int, write: Write) -> None:
+    write("recipe.gin", f"include 'quickstart.gin'\ninclude 'negatives/mixed_negatives.gin'\nInfoNCE.critic = @critics.{critic}\n")
+    found = [str(problem) for problem in check("recipe.gin") if "unit vectors" in str(problem)]
+    assert len(found) == count
+    assert all("MixedNegatives mixes unit vectors, and @critics.BilinearCritic has none; bind InfoNCE.critic" in text for text in found)
+
+
 TWO_VIEWS = """
 include 'agent.gin'
 include 'objectives/prototypes.gin'
@@ -201,5 +209,5 @@ def test_a_folder_is_there_and_holds_what_is_read(folder: str, words: str, write
 
 
 def test_every_rule_says_what_it_asks() -> None:
-    assert len(RULES) == 9
+    assert len(RULES) == 10
     assert all(rule.__doc__ for rule in RULES)

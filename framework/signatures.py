@@ -200,7 +200,7 @@ def _fields(node: ast.ClassDef) -> Iterator[Row]:
 
 def component_of(cls: type, family: str, base: type = object) -> Component:
     """The same for a class that is imported already: a plugin's, or one of a notebook cell."""
-    lines = _lines(cls)
+    lines, (file, line) = _lines(cls), source_of(cls)
     ancestors = [each for each in reversed(cls.__mro__) if each is not object and issubclass(each, base)]
     facts = {name: value for each in ancestors for name, value in vars(each).items() if _is_fact(name, value)}
     derived = facts.get("derived", ())
@@ -208,8 +208,8 @@ def component_of(cls: type, family: str, base: type = object) -> Component:
         family=family,
         name=cls.__name__,
         module=cls.__module__,
-        file=source_of(cls)[0],
-        line=source_of(cls)[1],
+        file=file,
+        line=line,
         doc=inspect.cleandoc(vars(cls).get("__doc__") or ""),
         parameters=tuple(
             Parameter(
@@ -217,7 +217,7 @@ def component_of(cls: type, family: str, base: type = object) -> Component:
                 annotation=_annotation(each.annotation),
                 default=None if each.default is inspect.Parameter.empty else repr(each.default),
                 derived=each.name in derived,
-                line=lines.get(each.name, source_of(cls)[1]),
+                line=lines.get(each.name, line),
             )
             for each in constructor(cls, base)
         ),
@@ -241,7 +241,7 @@ def constructor(cls: type, base: type = object) -> list[inspect.Parameter]:
 def source_of(cls: type) -> tuple[str, int]:
     """The file and line of a class; the line of its first method where a class in a notebook has none of its own."""
     try:
-        return display(inspect.getsourcefile(cls) or cls.__module__), inspect.getsourcelines(cls)[1]
+        return display(inspect.getsourcefile(cls) or cls.__module__), _line(cls)
     except (OSError, TypeError):
         codes = [each.__code__ for each in vars(cls).values() if inspect.isfunction(each)]
         return (codes[0].co_filename, codes[0].co_firstlineno) if codes else (cls.__module__, 0)
@@ -256,7 +256,15 @@ def display(path: str | Path) -> str:
     return path.as_posix()
 
 
-def _lines(cls: type) -> dict[str, int]:
+@cache
+def _line(cls: type) -> int:
+    """Where a class begins: asked once, since its whole file is read for it."""
+    return inspect.getsourcelines(cls)[1]
+
+
+@cache
+def _lines(cls: type) -> Mapping[str, int]:
+    """Where each parameter of its own constructor stands."""
     try:
         lines, first = inspect.getsourcelines(vars(cls)["__init__"])
         function = ast.parse(inspect.cleandoc("\n" + "".join(lines))).body[0]

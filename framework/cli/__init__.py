@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "show": ("recipes", "Show what a recipe comes to, every value of it."),
     "diff": ("recipes", "Show where two recipes differ."),
     "lab": ("lab", "Measure critics, strategies and bounds against known truth."),
+    "bench": ("bench", "Measure how fast an update, an action, an environment and a run are."),
     "ui": ("ui", "Open MLflow's pages on the runs."),
     "doctor": ("doctor", "See whether this machine has all that training needs."),
 }

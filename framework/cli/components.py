@@ -121,9 +121,10 @@ def _recipes(component: Component) -> Iterator[str]:
 def _holders(component: Component) -> Iterator[str]:
     """The settings that take such a component."""
     base = component.name if component.family == "parts" else FAMILIES[component.family].base
+    forms = f"Factory[{base}]", f"Callable[..., {base}]"
     for family in FAMILIES:
         for holder in components(family).values():
-            yield from (f"{holder.name}.{each.name}" for each in holder.settings if f"Factory[{base}]" in each.annotation)
+            yield from (f"{holder.name}.{each.name}" for each in holder.settings if any(form in each.annotation for form in forms))
 
 
 def _brief(component: Component) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Hafner et al. (2021), *Mastering Atari with Discrete World Models* (straight-thr
 """
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
@@ -24,9 +23,11 @@ def mixed_log_probabilities(logits: Float[Tensor, "*B Z"], classes: int, unimix:
 def straight_through(log_probabilities: Float[Tensor, "*B Z"], noise: Float[Tensor, "*B Z"], classes: int) -> Float[Tensor, "*B Z"]:
     """One-hot samples from Gumbel noise; no noise gives the mode. Gradients: those of the probabilities, as if they were the sample."""
     grouped = rearrange(log_probabilities, "... (s k) -> ... s k", k=classes)
-    chosen = (grouped + rearrange(noise, "... (s k) -> ... s k", k=classes)).argmax(dim=-1)
+    chosen = (grouped + rearrange(noise, "... (s k) -> ... s k", k=classes)).argmax(dim=-1, keepdim=True)
     probabilities = grouped.exp()
-    sample = F.one_hot(chosen, classes).to(probabilities.dtype) + (probabilities - probabilities.detach())
+    # `one_hot` reads the largest index on a CPU; this waits for nothing.
+    one_hot = torch.zeros_like(probabilities).scatter_(-1, chosen, 1.0)
+    sample = one_hot + (probabilities - probabilities.detach())
     return rearrange(sample, "... s k -> ... (s k)")
 
 

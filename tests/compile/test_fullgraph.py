@@ -12,21 +12,25 @@ from framework.functional import contrastive
 from framework.functional.hashing import fork, uniform
 from framework.imagination import imagine
 from framework.registry import registry_of
-from tests.members import TARGETS, accepted_observations, accepted_targets, build, members
+from tests.members import TARGETS, accepted_observations, accepted_targets, behaviours, build, members
 from tests.tiny import (
+    ACTIONS,
     LATENT,
     OBSERVATIONS,
     ROWS,
     TIMES,
     batch,
+    behaviour_sizes,
     candidates,
     contrast,
     filtered,
     latent,
     latent_spec,
     normal,
+    objective_sizes,
     observe,
     origin,
+    replayed,
     seed_of,
     seeded,
 )
@@ -114,7 +118,7 @@ def test_a_bound(name):
 
 @pytest.mark.parametrize("name", members("objectives"))
 def test_an_objective(name):
-    objective = build("objectives", name, latent=LATENT, embedding_size=5, observation=OBSERVATIONS["both"])
+    objective = build("objectives", name, **objective_sizes())
     seen = filtered(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), normal(ROWS, TIMES, 5), batch())
     check(lambda seed: objective(seen, seed), seed_of(0))
 
@@ -124,7 +128,7 @@ def test_a_head(name):
     targets = accepted_targets(name)
     assert targets
     data, features = batch(), normal(ROWS, TIMES, 10)
-    head = build("heads", name, feature_size=10, target=TARGETS[targets[0]])
+    head = build("heads", name, latent=LATENT, target=TARGETS[targets[0]])
     check(lambda given: head.loss(given, data), features)
     check(lambda given: head(given).mean, features)
 
@@ -136,15 +140,15 @@ def test_a_value(name):
     check(value.loss, features, normal(ROWS, TIMES))
 
 
-@pytest.mark.parametrize("name", members("actor_critics"))
-def test_a_behaviour_in_imagination(name):
+@pytest.mark.parametrize(("name", "kind"), behaviours())
+def test_a_behaviour_in_imagination(name, kind):
     """The policy, a whole rollout and the losses on it."""
-    dynamics = build("dynamics", "GaussianRSSM", embedding_size=5, action_size=2)
-    size = dynamics.latent.feature_size
-    behaviour = build("actor_critics", name, feature_size=size, action_size=2)
-    heads = {"reward": build("heads", "RewardHead", feature_size=size, target=None)}
-    start, noise = latent(4, spec=dynamics.latent), dynamics.draw_noise(3, 4, generator=seeded(1))
-    action_noise = behaviour.draw_noise(3, 4, generator=seeded(2))
+    dynamics = build("dynamics", "GaussianRSSM", embedding_size=5, action_size=ACTIONS[kind].size)
+    behaviour = build("actor_critics", name, **behaviour_sizes(dynamics.latent, kind))
+    heads = {"reward": build("heads", "RewardHead", latent=dynamics.latent)}
+    start, noise = latent(ROWS * TIMES, spec=dynamics.latent), dynamics.draw_noise(3, ROWS * TIMES, generator=seeded(1))
+    action_noise = behaviour.draw_noise(3, ROWS * TIMES, generator=seeded(2))
+    known = replayed(dynamics.latent, kind)
 
     def dream(start: Latent, latent_noise: Tensor, action_noise: Tensor) -> tuple[Any, ...]:
         rolled = imagine(
@@ -155,7 +159,7 @@ def test_a_behaviour_in_imagination(name):
             latent_noise=latent_noise,
             action_noise=action_noise,
         )
-        return rolled, behaviour.losses(rolled)
+        return rolled, behaviour.losses(rolled, known)
 
     check(behaviour.sample, start.features, action_noise[0])
     check(dream, start, noise, action_noise)

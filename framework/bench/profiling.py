@@ -1,0 +1,84 @@
+"""Where the time of an update goes: a trace for a browser's viewer, and the share of each stage."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from framework.agent import Agent
+from framework.replay.replay import Replay
+
+UPDATES: Final = 3
+MARK: Final = "dream/"
+BACKWARD: Final = "autograd::engine::evaluate_function"
+
+
+class Timed(Protocol):
+    """An event of the profiler, over all its calls: microseconds, those of events inside it included."""
+
+    key: str
+    cpu_time_total: float
+    device_time_total: float
+
+
+def traced(
+    update: Callable[[], object], agent: Agent, replay: Replay, device: torch.device, file: Path, *, inside: bool
+) -> dict[str, float]:
+    """Write a trace of some updates, and give the share of each stage; the profiler slows small operators more than large ones.
+
+    `inside` marks the stages within losses and gradients, which compiled code does not have any more.
+    """
+    cuda = [ProfilerActivity.CUDA] if device.type == "cuda" else []
+    with _marked(agent, replay, inside=inside), profile(activities=[ProfilerActivity.CPU, *cuda]) as profiler:
+        for _ in range(UPDATES):
+            with record_function(f"{MARK}update"):
+                update()
+        if cuda:
+            torch.cuda.synchronize(device)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    profiler.export_chrome_trace(str(file))
+    events: list[Timed] = list(profiler.key_averages())
+
+    def spent(name: str) -> float:
+        found = [each for each in events if each.key.startswith(name)]
+        return float(sum(each.device_time_total if cuda else each.cpu_time_total for each in found))
+
+    names = sorted({each.key for each in events if each.key.startswith(MARK)} - {f"{MARK}update"})
+    whole = spent(f"{MARK}update")
+    shares = {name.removeprefix(MARK): spent(name) / whole for name in names} | {"backward": spent(BACKWARD) / whole}
+    return shares | {"rest": 1 - sum(shares.values())}
+
+
+@contextmanager
+def _marked(agent: Agent, replay: Replay, *, inside: bool) -> Iterator[None]:
+    """While entered, the stages of an update have names in a trace."""
+    model, behaviour = agent.world_model, agent.behaviour
+    stages: list[tuple[Any, str, str]] = [(optimizer, "step", "optimizers") for optimizer in agent.optimizers.values()]
+    stages += [(replay, "sample", "sample"), (model, "follow", "follow"), (behaviour, "follow", "follow")]
+    if inside:
+        stages += [(model.encoder, "forward", "encoder"), (model.dynamics, "observe", "dynamics")]
+        stages += [(each, "forward", "objectives") for each in model.each_objective]
+        stages += [(model.dynamics, "imagine_step", "imagination"), (behaviour, "sample", "policy"), (behaviour, "losses", "behaviour")]
+    with ExitStack() as stack:
+        for owner, method, name in stages:
+            stack.enter_context(_renamed(owner, method, name))
+        yield
+
+
+@contextmanager
+def _renamed(owner: Any, method: str, name: str) -> Iterator[None]:
+    """While entered, an object's method is recorded under a name."""
+    inner = getattr(owner, method)
+
+    def recorded(*given: Any, **named: Any) -> Any:
+        with record_function(f"{MARK}{name}"):
+            return inner(*given, **named)
+
+    vars(owner)[method] = recorded
+    try:
+        yield
+    finally:
+        del vars(owner)[method]

@@ -1,0 +1,124 @@
+"""What is measured: the parts of a recipe that learn, built without an environment, a simulator or a tracker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast, final
+
+import numpy as np
+import torch
+from dm_env import specs
+
+from framework.agent import Agent
+from framework.composition import Plan
+from framework.composition import plan as planned
+from framework.composition.load import freeze
+from framework.composition.tree import Node
+from framework.data import Factory, Specs
+from framework.environments.base import Environment
+from framework.environments.vector import Steps, VectorEnvironment, random_actions
+from framework.errors import UserError
+from framework.replay.replay import Replay
+from framework.training.policy import build_agent
+from framework.training.runtime import Runtime, derive
+
+SEED: Final = 0
+ACTIONS: Final = 6
+"""Of walker and cheetah, with which papers measure; what an update costs hardly depends on it."""
+
+
+@final
+@dataclass(frozen=True)
+class Subject:
+    """A recipe with its bindings, checked, and what of it is built here."""
+
+    plan: Plan
+    specs: Specs
+    runtime: Runtime
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every value by its key, `Agent.horizon`."""
+        return dict(self.plan.parameters())
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the matrix products."""
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.runtime.precision]
+
+    def facts(self) -> dict[str, Any]:
+        """What of the recipe every number holds for."""
+        return {
+            "recipe": self.plan.recipe.stem,
+            "bindings": list(self.plan.overrides),
+            "observation": {name: list(spec.shape) for name, spec in self.specs.observation.items()},
+            "action": list(self.specs.seen_action.sizes),
+            "precision": self.runtime.precision,
+            "compile": self.runtime.compile,
+        }
+
+    def agent(self) -> Agent:
+        return build_agent(cast("Factory[Agent]", freeze(_part(self.plan, "agent"))), self.specs, self.runtime, SEED)
+
+    def replay(self, *, steps: int, streams: int = 1, **settings: Any) -> Replay:
+        """The recipe's replay, of `steps` random steps in episodes of a thousand."""
+        factory = freeze(_part(self.plan, "replay"))
+        given = {"capacity": steps, "specs": self.specs, "streams": streams, "device": self.runtime.device, "seed": SEED} | settings
+        replay: Replay = factory(**given)
+        random = np.random.default_rng(SEED)
+        for number in range(steps // streams):
+            replay.add(random_steps(self.specs, streams, number, random))
+        return replay
+
+
+def read(recipe: str, bindings: Sequence[str] = (), imports: Sequence[str] = (), actions: int | None = None) -> Subject:
+    """Check a recipe; the `UserError` has everything that is wrong with it."""
+    plan = planned(recipe, bindings, imports=imports)
+    if plan.problems or plan.root is None:
+        raise UserError("\n".join(str(problem) for problem in plan.problems))
+    runtime: Runtime = freeze(_part(plan, "runtime"))()
+    return Subject(plan=plan, specs=_specs(plan, actions), runtime=runtime)
+
+
+def random_steps(shown: Specs, streams: int, number: int, random: np.random.Generator) -> Steps:
+    """One random step of every stream; the first of an episode at every thousandth."""
+    first = number % 1000 == 0
+
+    def draw(spec: specs.Array) -> np.ndarray:
+        if spec.dtype == np.uint8:
+            return random.integers(0, 256, (streams, *spec.shape), np.uint8)
+        return random.standard_normal((streams, *spec.shape)).astype(spec.dtype)
+
+    zeros, whole = np.zeros(streams, bool), np.ones(streams, bool)
+    return Steps(
+        observation={name: draw(spec) for name, spec in shown.observation.items()},
+        action=np.zeros((streams, shown.action_size), np.float32) if first else random_actions(shown.seen_action, streams, random),
+        reward=np.zeros(streams, np.float32) if first else random.standard_normal(streams).astype(np.float32),
+        is_first=whole if first else zeros,
+        is_last=whole if number % 1000 == 999 else zeros,
+        is_terminal=zeros,
+        episode=np.full(streams, number // 1000, np.int64),
+    )
+
+
+def _part(plan: Plan, parameter: str) -> Node:
+    assert plan.root is not None
+    return plan.root.links(parameter)[None].node
+
+
+def _specs(plan: Plan, actions: int | None) -> Specs:
+    """Of the control suite's images by the recipe's settings alone, with `actions` numbers; any other environment is asked itself."""
+    node = _part(plan, "environment")
+    value = {name: setting.value for name, setting in node.settings.items()}
+    if node.name == "DMControl" and value["observe"] == "pixels":
+        size = value["size"]
+        height, width = (size, size) if isinstance(size, int) else size
+        pixels = specs.BoundedArray((height, width, 3), np.uint8, 0, 255, name="pixels")
+        return Specs(
+            observation={"pixels": pixels},
+            action=specs.BoundedArray((actions or ACTIONS,), np.float32, -1.0, 1.0, name="action"),
+        )
+    if actions is not None:
+        raise UserError(f"--actions {actions}: {node.name} is built here, and says itself what it takes; leave the option out.")
+    factory = cast("Factory[Environment]", freeze(node))
+    with VectorEnvironment(factory=factory, count=1, seed=derive(SEED, 0), mode="serial") as vector:
+        return vector.specs

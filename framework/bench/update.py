@@ -1,0 +1,118 @@
+"""`dream bench update`: one gradient update on a batch from the replay, and what it asks of the machine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, final
+
+from framework.bench import limits, machine
+from framework.bench.clock import USUAL, Effort, Progress, Times, clocked, silent
+from framework.bench.counting import Counts, count, cuda_waits, kernels
+from framework.bench.limits import Limits
+from framework.bench.profiling import traced
+from framework.bench.report import Report, Row, Value
+from framework.bench.subject import SEED, Subject
+from framework.data import Metrics
+from framework.lab.memory import peak_bytes
+from framework.training.learner import LEARNING
+
+GIGA: Final = 1e9
+MEBIBYTE: Final = 2**20
+
+
+@final
+class Update:
+    """Sample, losses, gradients, optimizers, slow copies: what the learner does, without an environment."""
+
+    def __init__(self, subject: Subject) -> None:
+        settings = subject.settings
+        self.subject, self.agent = subject, subject.agent()
+        self.batch, self.length = int(settings["Replay.batch"]), int(settings["Replay.length"])
+        self.replay = subject.replay(steps=max(2 * self.length, 1000))
+        self.generator = subject.runtime.generator(SEED, LEARNING)
+        self.study = subject.runtime.compiled(self.agent, "the update")
+
+    def __call__(self) -> Metrics:
+        with self.subject.runtime.autocast():
+            return self.agent.update(self.replay.sample(), self.generator, self.study)
+
+    def plainly(self) -> Metrics:
+        """Uncompiled, whatever the runtime says."""
+        with self.subject.runtime.autocast():
+            return self.agent.update(self.replay.sample(), self.generator)
+
+
+@final
+@dataclass(frozen=True)
+class Found:
+    """What was measured of one update."""
+
+    times: Times
+    counts: Counts
+    limits: Limits
+    peak: int
+
+
+def measure(
+    subject: Subject, effort: Effort = USUAL, progress: Progress = silent, *, roofline: bool = False, profile: Path | None = None
+) -> Report:
+    """One row. `roofline` adds the least times that arithmetic and memory allow; `profile` writes a trace, and adds shares of the time."""
+    update, device = Update(subject), subject.runtime.device
+    before = limits.measured(device, subject.dtype)
+    times = clocked(update, device, effort, "update", progress)
+    after = limits.measured(device, subject.dtype)
+    best = Limits(flops=max(before.flops, after.flops), bytes=max(before.bytes, after.bytes))
+    found = Found(times=times, counts=count(update.plainly), limits=best, peak=peak_bytes(update, device))
+    values = _values(update, found) | (_roofline(found) if roofline else {})
+    if device.type == "cuda":
+        values |= {"kernels": kernels(update), "waits": cuda_waits(update)}
+    if profile is not None:
+        shares = traced(update, update.agent, update.replay, device, profile, inside=subject.runtime.compile == "off")
+        values |= {f"share_{name}": share for name, share in shares.items()}
+    return Report(command="update", title=_title(update), rows=[Row("update", values)], setting=_setting(update))
+
+
+def _setting(update: Update) -> dict[str, Any]:
+    sizes = {"batch": update.batch, "length": update.length, "parameters": dict(update.agent.parameter_count())}
+    return update.subject.facts() | sizes | machine.facts(update.subject.runtime.device)
+
+
+def _title(update: Update) -> str:
+    runtime = update.subject.runtime
+    compiled = "eager" if runtime.compile == "off" else "compiled"
+    return f"One update of {update.subject.plan.recipe.stem}, {update.batch} x {update.length}, {runtime.precision}, {compiled}."
+
+
+def _values(update: Update, found: Found) -> dict[str, Value]:
+    """The operators are those of the uncompiled update."""
+    seconds, counts, replayed = found.times.median, found.counts, update.batch * update.length
+    ratio = float(update.subject.settings["Trainer.train_ratio"])
+    return {
+        **found.times.milliseconds(),
+        "updates_per_second": 1 / seconds,
+        "replayed_steps_per_second": replayed / seconds,
+        "environment_steps_per_second": replayed / seconds / ratio if ratio else None,
+        "peak_MiB": found.peak / MEBIBYTE,
+        "GFLOP": counts.flops / GIGA,
+        "GFLOP_per_second": counts.flops / seconds / GIGA,
+        "product_GFLOP_per_second": found.limits.flops / GIGA,
+        "share_of_product": counts.flops / seconds / found.limits.flops,
+        "operators": counts.operators,
+        "operators_computing": counts.computing,
+        "waits": counts.waits,
+    }
+
+
+def _roofline(found: Found) -> dict[str, Value]:
+    """Least times: of the arithmetic, of the bytes of products if all else is fused, and of all bytes as operators stand."""
+    counts, most = found.counts, found.limits
+    arithmetic, moving = counts.flops / most.flops, counts.heavy_bytes / most.bytes
+    return {
+        "copy_GB_per_second": most.bytes / GIGA,
+        "arithmetic_ms": 1e3 * arithmetic,
+        "product_GB": counts.heavy_bytes / GIGA,
+        "product_bytes_ms": 1e3 * moving,
+        "all_GB": counts.bytes / GIGA,
+        "all_bytes_ms": 1e3 * counts.bytes / most.bytes,
+        "GB_per_second": counts.bytes / found.times.median / GIGA,
+        "times_the_floor": found.times.median / max(arithmetic, moving),
+    }

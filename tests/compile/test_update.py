@@ -1,0 +1,139 @@
+"""A compiled update is the update: losses, gradients and parameters agree, checkpoints are the same, and failing leaves a way on."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+import torch._inductor.config
+from torch import Tensor
+
+from framework.agent import Agent
+from framework.data import Batch
+from framework.errors import UserError
+from framework.lesson import Study
+from framework.training.compiled import Compiled
+from framework.training.runtime import Runtime
+from tests.members import agent_factory, factory
+from tests.tiny import batch, seeded, specs_of
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler() -> Iterator[None]:
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def make() -> Agent:
+    """With a slow copy of the value, an entropy, and rollouts from some of the steps."""
+    torch.manual_seed(0)
+    agent: Agent = agent_factory(
+        encoder=factory("encoders", "MLPEncoder"),
+        objectives=[factory("objectives", "InfoNCE")],
+        actor_critic=factory("actor_critics", "DynamicsBackprop", value=factory("values", "NormalValue", slow_rate=0.5), entropy=0.1),
+        horizon=2,
+        imagination_starts=4,
+    )(specs=specs_of("vectors"))
+    return agent
+
+
+def data(seed: int) -> Batch:
+    return batch("vectors", rows=2, times=3, seed=seed)
+
+
+def learn(agent: Agent, study: Study | None, updates: int, first: int = 0) -> list[dict[str, Tensor]]:
+    generator = seeded(7 + first)
+    return [agent.update(data(seed), generator, study) for seed in range(first, first + updates)]
+
+
+def close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_it_agrees_with_the_plain_one_and_leaves_the_same_checkpoint(capsys):
+    """Adam divides by the size of a gradient, so that gradients which are nothing but rounding would move parameters: none are here."""
+    plain, agent = make(), make()
+    study = Compiled(agent, name="the update", falls_back=False, backend="aot_eager")
+    said, expected = learn(agent, study, 3), learn(plain, None, 3)
+    assert "Compiling the update" in capsys.readouterr().err
+    assert study.chosen is not study.plain
+    assert [*said[0]] == [*expected[0]]
+    assert len(said[0]) > 15
+    for found, right in zip(said, expected, strict=True):
+        assert [name for name in right if not close(found[name], right[name])] == []
+    kept = agent.state_dict()
+    assert [*kept] == [*plain.state_dict()]
+    assert [name for name, value in plain.state_dict().items() if not close(kept[name], value)] == []
+
+    chance = plain._draw(data(5), seeded(9))
+    found, right = study(data(5), chance).gradients, plain(data(5), chance).gradients
+    for name in ("model", "actor", "value"):
+        assert all(close(one, other) for one, other in zip(found[name], right[name], strict=True)), name
+
+    resumed = make()
+    resumed.load_state_dict(kept)
+    for name, optimizer in resumed.optimizers.items():
+        optimizer.load(agent.optimizers[name].dump())
+    after, same = learn(resumed, None, 1, first=3)[0], learn(agent, study, 1, first=3)[0]
+    assert [name for name in after if not close(after[name], same[name])] == []
+
+
+def test_off_is_the_function_itself():
+    agent = make()
+    assert Runtime(device="cpu").compiled(agent, "the update") is agent
+    assert isinstance(Runtime(device="cpu", compile="auto").compiled(agent, "the update"), Compiled)
+
+
+def broken(graph: torch.fx.GraphModule, given: list[Tensor]) -> Callable[..., object]:
+    raise FileNotFoundError("no compiler here")
+
+
+def test_where_compiling_fails_it_goes_on_with_one_warning(caplog):
+    study = Compiled(torch.sin, name="the update", falls_back=True, backend=broken)
+    with caplog.at_level(logging.WARNING):
+        found = [study(torch.ones(2)) for _ in range(2)]
+    assert all(torch.equal(each, torch.ones(2).sin()) for each in found)
+    (record,) = [each for each in caplog.records if each.name == "framework.training.compiled"]
+    assert "the update (FileNotFoundError: no compiler here): it runs uncompiled" in record.getMessage()
+
+
+def test_where_compiling_fails_and_was_asked_for_it_says_what_to_do():
+    study = Compiled(torch.sin, name="the update", falls_back=False, backend=broken)
+    with pytest.raises(UserError, match=r"no compiler here.*bind Runtime.compile = 'auto'"):
+        study(torch.ones(2))
+
+
+def test_a_mistake_of_the_functions_own_is_told_as_ever():
+    def mistaken(given: Tensor) -> Tensor:
+        raise UserError("No loss reaches it.")
+
+    with pytest.raises(UserError, match=r"^No loss reaches it\.$"):
+        Compiled(mistaken, name="the update", falls_back=False, backend="eager")(torch.ones(2))
+
+
+def test_a_machine_without_a_compiler_is_told_so(monkeypatch, caplog):
+    """The real one, told to use a compiler that is not there."""
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    study = Compiled(lambda given: given.sin() + 1, name="the update", falls_back=True)
+    with caplog.at_level(logging.WARNING), torch._inductor.config.patch(force_disable_caches=True):
+        found = study(torch.ones(2))
+    assert torch.equal(found, torch.ones(2).sin() + 1)
+    (record,) = [each for each in caplog.records if each.name == "framework.training.compiled"]
+    assert "InvalidCxxCompiler" in record.getMessage()
+
+
+def test_shapes_are_fixed_but_another_batch_is_another_graph():
+    """A recompilation gives the same numbers."""
+    study = Compiled(lambda given: given.square().sum(), name="the sum", falls_back=False, backend="eager")
+    assert study(torch.ones(2)) == 2
+    assert study(torch.ones(3)) == 3
+
+
+def test_the_noise_is_drawn_outside(capsys):
+    """Two studies of one chance are equal, whoever studies."""
+    agent = make()
+    chance = agent._draw(data(0), seeded(1))
+    one, other = agent(data(0), chance), agent(data(0), replace(chance))
+    assert all(torch.equal(one.metrics[name], other.metrics[name]) for name in one.metrics)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from framework.data import Latent, Origin
+from framework.functional.contrastive import kept
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,11 @@ class Contrast:
     @property
     def negative(self) -> Bool[Tensor, "N M"]:
         """The candidates that are kept and are not the positive."""
-        return self.log_weights.isfinite() & ~self.positive
+        return kept(self.log_weights) & ~self.positive
 
-    def keep(self, kept: Bool[Tensor, "N M"]) -> "Contrast":
+    def keep(self, chosen: Bool[Tensor, "N M"]) -> "Contrast":
         """Leave out the other candidates; a positive always stays."""
-        return self.weigh(torch.zeros_like(self.log_weights).masked_fill(~(kept | self.positive), -torch.inf))
+        return replace(self, log_weights=self.log_weights.masked_fill(~(chosen | self.positive), -torch.inf))
 
     def without_batch(self) -> "Contrast":
         """Leave out the batch itself: of it the positive alone stays, and what was added from elsewhere."""

@@ -1,9 +1,13 @@
 """What all tests share: one thread, so that times and numbers are the same on every machine, and nobody's global generator."""
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +23,14 @@ def global_generator_is_left_alone():
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with MLflow's tables and nothing in them but the experiment of a run: making them takes seconds, a copy none."""
+    from framework.tracking.mlflow import MLflow
+    from framework.tracking.store import local_uri
+
+    folder = tmp_path_factory.mktemp("tables")
+    MLflow(uri=local_uri(folder), folder=folder, experiment="tables", name="tables").close("FINISHED")
+    return folder / "mlflow.db"

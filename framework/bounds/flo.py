@@ -38,10 +38,7 @@ class FLO(Bound):
     ) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size)
         size = latent.feature_size + embedding_size
-        self.network = MLP(input_size=size, output_size=1, layers=layers, units=units, activation=activation)
-        *_, output = (each for each in self.network.modules() if isinstance(each, nn.Linear))
-        with torch.no_grad():
-            output.weight.mul_(0.01)
+        self.network: nn.Module = MLP(input_size=size, output_size=1, layers=layers, units=units, activation=activation, output_scale=0.01)
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return formulas.flo_estimate(contrast.scores, contrast.log_weights, self._u(contrast))

@@ -9,7 +9,7 @@ Fixed latents and a sum over observations is Eq. 15 of the note, the row axis; t
 """
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 Scores = Float[Tensor, "N M"]
@@ -19,6 +19,11 @@ def weighted(scores: Scores, log_weights: Scores) -> Scores:
     """Add the log-weights; what a mask leaves out has neither value nor gradient, whatever its score was."""
     left_out = log_weights.isneginf()
     return scores.masked_fill(left_out, 0.0) + log_weights
+
+
+def kept(log_weights: Scores) -> Bool[Tensor, "N M"]:
+    """The candidates that have any weight."""
+    return log_weights > -torch.inf
 
 
 def positives(scores: Scores) -> Bool[Tensor, "N M"]:
@@ -33,7 +38,7 @@ def infonce_loss(scores: Scores, log_weights: Scores) -> Float[Tensor, " N"]:
 
 def log_candidates(log_weights: Scores) -> Float[Tensor, " N"]:
     """`log K_i`, in nats, of the candidates that have any weight."""
-    return log_weights.isfinite().sum(dim=1).to(log_weights.dtype).log()
+    return kept(log_weights).sum(dim=1).to(log_weights.dtype).log()
 
 
 def infonce_estimate(scores: Scores, log_weights: Scores) -> Float[Tensor, " N"]:
@@ -41,17 +46,33 @@ def infonce_estimate(scores: Scores, log_weights: Scores) -> Float[Tensor, " N"]
     return log_candidates(log_weights) - infonce_loss(scores, log_weights)
 
 
-def accuracy(scores: Scores, log_weights: Scores) -> Float[Tensor, ""]:
-    """How often the positive scores above every other candidate that is kept."""
+def alone(log_weights: Scores) -> Bool[Tensor, " N"]:
+    """Which anchors keep no candidate beside their positive: nothing is asked of them, and they teach nothing."""
+    these = kept(log_weights)
+    return these.sum(dim=1) == these.diagonal()
+
+
+def hits(scores: Scores, log_weights: Scores) -> Bool[Tensor, " N"]:
+    """Where the positive scores above every other candidate that is kept."""
     positive = positives(scores)
     others = scores.masked_fill(log_weights.isneginf() | positive, -torch.inf)
-    return (scores.diagonal() > others.amax(dim=1)).float().mean()
+    return scores.diagonal() > others.amax(dim=1)
+
+
+def accuracy(scores: Scores, log_weights: Scores) -> Float[Tensor, ""]:
+    """How often the positive scores above every other candidate that is kept."""
+    return hits(scores, log_weights).float().mean()
+
+
+def mean_where(values: Shaped[Tensor, " N"], valid: Bool[Tensor, " N"]) -> Float[Tensor, ""]:
+    """The mean over the anchors that count, and 0 where none does."""
+    return values.float().where(valid, 0.0).sum() / valid.sum().clamp(min=1)
 
 
 def negative_mean(scores: Scores, log_weights: Scores) -> Float[Tensor, ""]:
     """The mean score of the candidates that are kept and are not the positive."""
-    kept = log_weights.isfinite() & ~positives(scores)
-    return scores.where(kept, 0.0).sum() / kept.sum().clamp(min=1)
+    negative = kept(log_weights) & ~positives(scores)
+    return scores.where(negative, 0.0).sum() / negative.sum().clamp(min=1)
 
 
 def share_on(scores: Scores, log_weights: Scores, own: Int[Tensor, " N"], theirs: Int[Tensor, " M"]) -> Float[Tensor, ""]:

@@ -1,15 +1,40 @@
-"""The order of some entries in every row of a matrix, without a shape that depends on how many they are."""
+"""The order of some entries in every row of a matrix, without a shape that depends on how many they are, and without sorting the rest."""
+
+from typing import Final
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float32, Int, Int32
 from torch import Tensor
 
+Values = Float32[Tensor, "N M"] | Int32[Tensor, "N M"]
+LOWEST: Final = -(1 << 31)
+"""Below every value: what stands for an entry that does not count."""
+BUT_THE_SIGN: Final = (1 << 31) - 1
 
-def ranks(values: Float[Tensor, "N M"], among: Bool[Tensor, "N M"]) -> Int[Tensor, "N M"]:
-    """The place of each entry, from 0, when those of its row that are `among` are put in ascending order; the others come after all.
 
-    Of equal values the first comes first. Gradients: none.
+def placed(
+    values: Values,
+    among: Bool[Tensor, "N M"],
+    *,
+    first: int | Int[Tensor, "N 1"] = 0,
+    last: int | Int[Tensor, "N 1"],
+    most: int,
+) -> Bool[Tensor, "N M"]:
+    """Which entries come from place `first` to before `last` when those of a row that are `among` are put in descending order.
+
+    The highest has place 0, and no place from `most` on is looked at, which is what it costs: each row is sorted only so far. A row that
+    has fewer gives what it has. Integers are above the lowest of their kind. Of equal values any may come first, the same one each time.
+    Gradients: none.
     """
-    order = values.detach().masked_fill(~among, torch.inf).argsort(dim=1, stable=True)
-    places = torch.arange(values.shape[1], device=values.device).expand_as(order)
-    return torch.zeros_like(order).scatter(1, order, places)
+    order = _integers(values.detach()).masked_fill(~among, LOWEST).topk(most, dim=1).indices
+    place = torch.arange(most, device=values.device)
+    inside = ((place >= first) & (place < last)).expand_as(order)
+    return among & torch.zeros_like(among).scatter(1, order, inside)
+
+
+def _integers(values: Values) -> Int32[Tensor, "N M"]:
+    """Numbers in the same order, which are faster to compare: the bits of a float, those of a negative one the other way round."""
+    if values.dtype == torch.int32:
+        return values
+    bits = values.contiguous().view(torch.int32)
+    return bits ^ ((bits >> 31) & BUT_THE_SIGN)

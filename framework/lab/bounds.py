@@ -104,33 +104,38 @@ def _levels(setting: Setting, members: Sequence[Member], pairs: Pairs, candidate
 
 def _trained(setting: Setting, members: Sequence[Member], progress: Progress) -> Iterator[Row]:
     """The staircase of Poole et al. (2019): one critic for each bound, which goes on from each level to the next."""
-    critic = held("critics", "SeparableCritic")
-    total, done = len(members) * len(setting.mutual_information) * setting.steps, 0
-    for member in members:
+    each, total = len(setting.mutual_information) * setting.steps, len(members) * len(setting.mutual_information) * setting.steps
+    for number, member in enumerate(members):
         bound = _build(member, setting)
         if bound.side == "upper":
             yield Row("bound", member.name, note="not trained: it bounds from above, and a critic could raise it without end.")
             continue
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setting.seed)
-            scored: Critic = critic(
-                latent=setting.latent, embedding_size=setting.dimensions, layers=2, units=256, size=32, activation="relu"
-            )
-        optimizer = torch.optim.Adam([*scored.parameters(), *bound.parameters()], lr=LEARNING_RATE)
-        generator = torch.Generator().manual_seed(setting.seed)
+
+        def told(done: int, what: str, before: int = number * each) -> None:
+            progress(before + done, total, what)
+
         try:
-            for nats in setting.mutual_information:
-                pairs = Pairs.of(nats, setting.dimensions)
-                for step in range(setting.steps):
-                    if step % 50 == 0:
-                        progress(done + step, total, f"{member.name}, {nats:g} nats")
-                    _update(bound, scored, optimizer, pairs.draw(TRAINING_BATCH, generator), setting.axis)
-                done += setting.steps
-                yield from _after(setting, member, bound, scored, pairs)
+            yield from _staircase(setting, member, bound, told)
         except UserError as reason:
             if member.by_hand:
                 raise
             yield Row("bound", member.name, note=str(reason))
+
+
+def _staircase(setting: Setting, member: Member, bound: Bound, progress: Callable[[int, str], None]) -> Iterator[Row]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(setting.seed)
+        sizes = {"layers": 2, "units": 256, "size": 32, "activation": "relu"}
+        critic: Critic = held("critics", "SeparableCritic")(latent=setting.latent, embedding_size=setting.dimensions, **sizes)
+    optimizer = torch.optim.Adam([*critic.parameters(), *bound.parameters()], lr=LEARNING_RATE)
+    generator = torch.Generator().manual_seed(setting.seed)
+    for level, nats in enumerate(setting.mutual_information):
+        pairs = Pairs.of(nats, setting.dimensions)
+        for step in range(setting.steps):
+            if step % 50 == 0:
+                progress(level * setting.steps + step, f"{member.name}, {nats:g} nats")
+            _update(bound, critic, optimizer, pairs.draw(TRAINING_BATCH, generator), setting.axis)
+        yield from _after(setting, member, bound, critic, pairs)
 
 
 def _update(bound: Bound, critic: Critic, optimizer: torch.optim.Optimizer, drawn: tuple[Tensor, Tensor], axis: str) -> None:

@@ -12,31 +12,17 @@ from dataclasses import dataclass, field
 from typing import Final, cast, final
 
 import torch
-import torch.nn.functional as F
-from einops import rearrange
-from torch import Tensor
 
-from framework.contrast import Drawn
 from framework.critics.base import Critic
-from framework.data import Batch, Latent, LatentKind, LatentSpec
-from framework.dynamics.base import Dynamics
 from framework.errors import UserError
-from framework.functional.hashing import draw_seed
-from framework.lab.members import Member, chosen, held
+from framework.lab.members import Member, chosen
 from framework.lab.memory import peak_bytes
 from framework.lab.report import Number, Progress, Report, Row, silent
-from framework.negatives.base import Negatives
-from framework.objectives.base import Filtered
-from framework.objectives.infonce import InfoNCE
+from framework.lab.update import GROUP, Sizes, Update
 from framework.registry import advice, registry_of
 
 BASELINE: Final = ("BilinearCritic", "InBatch")
 """What every time is compared with, and what the others are measured with: plain cross-entropy in the batch, of two products."""
-GROUP: Final = 8
-"""The size of a one-hot group, and how many times smaller the stochastic part is than all features."""
-ACTIONS: Final = 4
-DRAWS: Final = 256
-"""Steps drawn from the replay for themselves, for the strategies that want them."""
 REPEATS: Final = 5
 MOST: Final = 20
 SECONDS: Final = 0.5
@@ -89,11 +75,9 @@ class Setting:
         counts = {("Mixed", "count"): others, ("TopK", "count"): others, ("MixedNegatives", "hardest"): others}
         return {("UniformSubset", "candidates"): self.candidates, **counts}
 
-    def latent(self, kind: LatentKind) -> LatentSpec:
-        """An eighth of the features, in whole groups, is stochastic."""
-        stochastic = max(GROUP, self.features // GROUP // GROUP * GROUP)
-        classes = GROUP if kind == "categorical" else None
-        return LatentSpec(deterministic=self.features - stochastic, stochastic=stochastic, kind=kind, classes=classes)
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes(rows=self.rows, times=self.times, features=self.features, embedding=self.embedding, seed=self.seed)
 
 
 @final
@@ -120,7 +104,7 @@ def measure(setting: Setting, progress: Progress = silent) -> Report:
     """Each pair that is asked for, or the reason why it cannot go."""
     device = _device(setting.device)
     pairs = _pairs(setting)
-    plain = _Update(setting, *_plain(), device)
+    plain = Update(setting.sizes, *_plain(), device)
     plain()
     rows = []
     for done, pair in enumerate(pairs):
@@ -157,11 +141,11 @@ def _plain() -> tuple[Member, Member]:
     return chosen("critics", BASELINE[:1], ())[0], chosen("negatives", BASELINE[1:], ())[0]
 
 
-def _row(setting: Setting, pair: Pair, plain: "_Update", device: torch.device) -> Row:
+def _row(setting: Setting, pair: Pair, plain: Update, device: torch.device) -> Row:
     reason = ""
     for critic in (pair.critic, *pair.instead):
         try:
-            found = _cost(_Update(setting, critic, pair.strategy, device), plain, device)
+            found = _cost(Update(setting.sizes, critic, pair.strategy, device), plain, device)
         except UserError as refused:
             reason = reason or str(refused)
             continue
@@ -180,7 +164,7 @@ def _filled(critic: Member, strategy: Member, found: Cost, settings: str) -> Row
     return Row("critic", critic.name, under={"strategy": strategy.name}, also=also, note=settings)
 
 
-def _cost(update: "_Update", plain: "_Update", device: torch.device) -> Cost:
+def _cost(update: Update, plain: Update, device: torch.device) -> Cost:
     """The first update warms up, and its memory is measured.
 
     The baseline is timed beside every other, so that a busy machine slows both.
@@ -206,83 +190,6 @@ def _timed(update: Callable[[], object], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - begun
-
-
-@final
-class _Update:
-    """One update of an objective, over the same random batch each time."""
-
-    def __init__(self, setting: Setting, critic: Member, strategy: Member, device: torch.device) -> None:
-        generator = torch.Generator().manual_seed(setting.seed)
-        scoring, choosing = cast("type[Critic]", critic.cls), cast("type[Negatives]", strategy.cls)
-        kinds = scoring.takes_latent
-        latent = setting.latent("gaussian" if "gaussian" in kinds else kinds[0])
-        if choosing.anchor == "prior" and latent.kind != "gaussian":
-            raise UserError(f"{strategy.name} asks a dynamics, and the one here has no {latent.kind} latents, which {critic.name} takes.")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setting.seed)
-            objective = InfoNCE(
-                latent=latent,
-                embedding_size=setting.embedding,
-                observation={},
-                critic=critic.build,
-                negatives=strategy.build,
-                bound=held("bounds", "InfoNCEBound"),
-                anchor=scoring.anchor or choosing.anchor or "posterior",
-                axis="column" if scoring.normalised_over == "observation" else "row",
-            )
-            dynamics = registry_of("dynamics").get("GaussianRSSM")(
-                embedding_size=setting.embedding, action_size=ACTIONS, deterministic=latent.deterministic, stochastic=latent.stochastic
-            )
-        self.objective, self.seed = objective.to(device), draw_seed(generator).to(device)
-        self.seen = _filtered(setting, latent, dynamics.to(device), generator, device)
-        leaves = [self.seen.embedding, *_parts(self.seen.posterior), *_parts(self.seen.prior)]
-        self.leaves = [*leaves, *objective.parameters(), *dynamics.parameters()]
-
-    def __call__(self) -> None:
-        losses, _ = self.objective(self.seen, self.seed)
-        loss = torch.stack([each.mean() for each in losses.values()]).sum()
-        torch.autograd.grad(loss, self.leaves, allow_unused=True)
-        self.objective.follow(self.seen, self.seed)
-
-
-def _filtered(setting: Setting, latent: LatentSpec, dynamics: Dynamics, generator: torch.Generator, device: torch.device) -> Filtered:
-    """A batch as the world model would hand it to the objective: each row one episode, all numbers random."""
-    rows, times = setting.rows, setting.times
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator).to(device)
-
-    def belief() -> Latent:
-        drawn = normal(rows, times, latent.stochastic)
-        deterministic = normal(rows, times, latent.deterministic).requires_grad_()
-        if latent.kind == "gaussian":
-            mean, std = normal(*drawn.shape), torch.ones_like(drawn)
-            return Latent(deterministic, drawn.requires_grad_(), {"mean": mean.requires_grad_(), "std": std.requires_grad_()})
-        groups = F.one_hot(rearrange(drawn, "b t (s k) -> b t s k", k=GROUP).argmax(dim=-1), GROUP).float()
-        return Latent(deterministic, rearrange(groups, "b t s k -> b t (s k)").requires_grad_(), {"logits": drawn.requires_grad_()})
-
-    is_first = torch.arange(times, device=device).expand(rows, times) == 0
-    return Filtered(
-        posterior=belief(),
-        prior=belief(),
-        embedding=normal(rows, times, setting.embedding).requires_grad_(),
-        batch=Batch(
-            observation={},
-            action=normal(rows, times, ACTIONS).tanh(),
-            reward=normal(rows, times),
-            is_first=is_first,
-            is_terminal=torch.zeros_like(is_first),
-            episode=torch.arange(rows, device=device)[:, None].expand(rows, times),
-        ),
-        dynamics=dynamics,
-        slow_embedding=normal(rows, times, setting.embedding),
-        drawn=Drawn(embedding=normal(DRAWS, setting.embedding), episode=torch.arange(DRAWS, device=device) + rows),
-    )
-
-
-def _parts(latent: Latent) -> list[Tensor]:
-    return [latent.deterministic, latent.stochastic, *latent.statistics.values()]
 
 
 def _device(name: str) -> torch.device:

@@ -22,11 +22,12 @@ Settings = Mapping[str, Mapping[str, Any]]
 @final
 @dataclass(frozen=True)
 class Member:
-    """A component with the settings that it is measured with."""
+    """A component with the settings that it is measured with; `named` says that the user asked for it."""
 
     component: Component
     given: Mapping[str, Any]
     bound: Settings
+    named: bool = False
 
     @property
     def name(self) -> str:
@@ -68,7 +69,9 @@ def chosen(family: str, only: Sequence[str], settings: Sequence[str], smaller: M
     for name in only or names:
         component, ours = registry.describe(name), bound.get(name, {})
         most = {setting: value for (owner, setting), value in (smaller or {}).items() if owner == name and setting not in ours}
-        found.append(Member(component, {each: value for each, value in most.items() if _exceeds(component, each, value)}, bound))
+        found.append(
+            Member(component, {each: value for each, value in most.items() if _exceeds(component, each, value)}, bound, name in only)
+        )
     return found
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from framework.contrast import Contrast, Drawn, Source
 from framework.data import Latent, Origin
 from framework.errors import UserError
-from framework.functional.contrastive import accuracy, infonce_loss, log_candidates, weighted
+from framework.functional.contrastive import accuracy, alone, infonce_loss, log_candidates, weighted
 from framework.functional.hashing import draw_seed
 from framework.lab.members import Member, chosen
 from framework.lab.report import Progress, Report, Row, average, silent, statistics
@@ -117,8 +117,17 @@ class _Watched:
             return
         if not self.found:
             _check(self.member, chosen, contrast)
+            if bool(alone(chosen.log_weights).any()):
+                self._leave_alone()
+                return
         for name, value in _meters(chosen, sequences).items():
             self.found.setdefault(name, []).append(value)
+
+    def _leave_alone(self) -> None:
+        """Refuse, if it was asked for, what has no sense here; else its row says so."""
+        self.reason = f"{self.member.name} leaves a row without a negative; every anchor must keep one candidate beside its positive."
+        if self.member.named or self.member.by_hand:
+            raise UserError(self.reason)
 
     def remember(self, contrast: Contrast) -> None:
         assert contrast.source is not None
@@ -186,8 +195,6 @@ def _check(member: Member, chosen: object, given: Contrast) -> None:
         )
     if bool((chosen.log_weights.isnan() | chosen.log_weights.isposinf()).any()) or not bool(chosen.scores.isfinite().all()):
         raise UserError(f"{member.name}.choose gives scores or log-weights that are nan or infinite; a log-weight is a number or -inf.")
-    if not bool(chosen.negative.any(dim=1).all()):
-        raise UserError(f"{member.name} leaves a row without a negative; every anchor must keep one candidate beside its positive.")
 
 
 def _meters(chosen: Contrast, sequences: Sequences) -> dict[str, Tensor]:

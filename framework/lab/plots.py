@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -55,40 +55,49 @@ def bounds(report: Report) -> Figure:
 
 def negatives(report: Report) -> Figure:
     """The estimate of each strategy beside the truth, and how many of its negatives are false."""
-    rows = [row for row in report.rows if row.mean is not None]
-    figure = _figure(10.5, 0.34 * len(rows) + 1.9)
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    figure, left, right, rows = _beside(report)
     _dots(left, rows)
     _against(right, rows, {"top-1 accuracy": _accuracies(rows), "share of false negatives": _also(rows, "false_negatives")})
-    figure.suptitle(report.title.removesuffix("; nats."), fontsize=10)
+    said = ["A false negative is a step of the own sequence that is like the anchor."]
+    missing = [row.name for row in report.rows if row.mean is None]
+    said += [f"Not measured, as the table says why: {', '.join(missing)}."] if missing else []
+    _write_below(figure, said)
     return figure
 
 
 def critics(report: Report) -> Figure:
     """The estimate of each density and critic beside its truth."""
-    rows = [row for row in report.rows if row.mean is not None]
-    figure = _figure(10.5, 0.34 * len(rows) + 1.9)
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    figure, left, right, rows = _beside(report)
     _dots(left, rows)
     _against(right, rows, {"top-1 accuracy": _accuracies(rows)})
     exact = sum(row.also.get("trained") == "exact" for row in rows)
-    for axes in (left, right):
-        if 0 < exact < len(rows):
-            axes.axhline(exact - 0.5, color="#888888", linewidth=0.8)
     if 0 < exact < len(rows):
-        for place, text in ((exact - 0.56, "exact densities"), (exact - 0.44, "learned")):
-            left.annotate(
-                text,
-                (0.0, place),
-                xycoords=("axes fraction", "data"),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="bottom" if place < exact - 0.5 else "top",
-                fontsize=8,
-                color="#666666",
-            )
-    figure.suptitle(report.title, fontsize=9.5)
+        for axes in (left, right):
+            axes.axhline(exact - 0.5, color="#888888", linewidth=0.8)
+        _write_along(left, exact - 0.56, "exact densities", "bottom")
+        _write_along(left, exact - 0.44, "learned", "top")
+    _write_below(figure, [f"{name}: {note}" for name, note in report.notes()])
     return figure
+
+
+def _beside(report: Report) -> tuple[Figure, Axes, Axes, list[Row]]:
+    """Two panels over the same rows: what was measured, from above to below."""
+    rows = [row for row in report.rows if row.mean is not None]
+    figure = _figure(10.5, 0.34 * len(rows) + 2.1)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    figure.suptitle(report.title.removesuffix("; nats."), fontsize=10)
+    return figure, left, right, rows
+
+
+def _write_along(axes: Axes, place: float, text: str, side: Literal["top", "bottom"]) -> None:
+    """Left, beside a line across the rows."""
+    where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (4, 0), "textcoords": "offset points"}
+    axes.annotate(text, (0.0, place), va=side, fontsize=8, color="#666666", **where)
+
+
+def _write_below(figure: Figure, lines: Sequence[str]) -> None:
+    if lines:
+        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color="#666666")
 
 
 def _figure(width: float, height: float) -> Figure:

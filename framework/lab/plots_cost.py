@@ -21,7 +21,7 @@ def plot(report: Report) -> Figure:
     rows = [row for row in report.rows if row.also]
     if not rows:
         raise UserError("There is nothing to plot: no pair of these critics and strategies can go together.")
-    names, others = (list(dict.fromkeys(found)) for found in zip(*((row.name, _strategy(row)) for row in rows), strict=True))
+    names, others = list(dict.fromkeys(row.name for row in rows)), sorted({_strategy(row) for row in rows})
     if len(report.rows) == len(names) * len(others) and min(len(names), len(others)) > 1:
         return _grid(report, names, others)
     return _dots(report, rows)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from framework.errors import UserError
-from framework.lab.report import Report, Row
+from framework.lab.report import Report, Row, shown
 
 TITLES: Final = {
     "noisy": "A latent that tells\nsomething of the observation",
@@ -32,6 +32,7 @@ def plot(report: Report) -> Figure:
     for panel, latent in zip(panels, latents, strict=True):
         _panel(panel, [row for row in rows if row.under["latent"] == latent], TITLES[latent])
         panel.set_ylim(-0.08 * (highest + 0.5), highest + 0.5)
+    figure.suptitle("Eq. 15, which tells K observations apart, comes to the information from below as K grows", fontsize=10)
     panels[0].set_ylabel("nats")
     handles = {str(handle.get_label()): handle for panel in panels for handle in panel.get_legend_handles_labels()[0]}
     figure.legend(handles=[*handles.values()], loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
@@ -53,5 +54,5 @@ def _panel(panel: Axes, rows: Sequence[Row], title: str) -> None:
     panel.set_xticks(TICKS, [f"{tick:,}" for tick in TICKS])
     panel.set_xlabel("candidates K")
     panel.set_title(title, fontsize=9)
-    panel.annotate(f"I = {truth:.3f}", (counts[-1], truth), (0, 4), textcoords="offset points", ha="right", fontsize=8)
+    panel.annotate(f"I = {shown(round(truth, 3) + 0.0)}", (counts[-1], truth), (0, 4), textcoords="offset points", ha="right", fontsize=8)
     panel.grid(alpha=0.25)

@@ -6,8 +6,8 @@ from framework import negatives
 from framework.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed, fork, uniform
-from framework.functional.ranking import ranks
+from framework.functional.hashing import Seed, fork, lots, uniform
+from framework.functional.ranking import placed
 from framework.negatives.base import Negatives
 
 
@@ -39,6 +39,7 @@ class Mixed(Negatives):
         own, other = contrast.negative & same, contrast.negative & ~same
         drawn = (uniform(fork(seed, 2), anchors, self.count) < self.share).sum(dim=1)
         lacking = (self.count - drawn - other.sum(dim=1)).clamp(min=0)
-        from_own = (drawn + lacking).minimum(own.sum(dim=1))
-        keys = uniform(seed, anchors, given)
-        return contrast.keep((ranks(keys, own) < from_own[:, None]) & own | (ranks(keys, other) < self.count - from_own[:, None]) & other)
+        from_own = (drawn + lacking).minimum(own.sum(dim=1))[:, None]
+        keys = lots(seed, anchors, given)
+        inside = placed(keys, own, last=from_own, most=self.count)
+        return contrast.keep(inside | placed(keys, other, last=self.count - from_own, most=self.count))

@@ -1,5 +1,6 @@
 """Negatives neither too easy nor too hard."""
 
+import math
 from typing import ClassVar, final
 
 from framework import negatives
@@ -7,7 +8,7 @@ from framework.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.hashing import Seed
-from framework.functional.ranking import ranks
+from framework.functional.ranking import placed
 from framework.negatives.base import Negatives
 
 
@@ -33,7 +34,7 @@ class Ring(Negatives):
 
     def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
         negative = contrast.negative
-        number = negative.sum(dim=1, keepdim=True).double()
-        order = ranks(contrast.scores, negative)
-        inside = (order >= (self.lower * number).floor()) & (order < (self.upper * number).ceil())
-        return contrast.keep(negative & inside)
+        number = negative.sum(dim=1, keepdim=True)
+        easier, harder = ((self.lower * number.double()).floor().long(), (self.upper * number.double()).ceil().long())
+        most = min(negative.shape[1], math.ceil((1 - self.lower) * negative.shape[1]) + 1)
+        return contrast.keep(placed(contrast.scores, negative, first=number - harder, last=number - easier, most=most))

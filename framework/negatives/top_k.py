@@ -7,7 +7,7 @@ from framework.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.hashing import Seed
-from framework.functional.ranking import ranks
+from framework.functional.ranking import placed
 from framework.negatives.base import Negatives
 
 
@@ -32,5 +32,4 @@ class TopK(Negatives):
         given = contrast.scores.shape[1] - 1
         if self.count > given:
             raise UserError(f"TopK.count = {self.count}, and there are {given} negatives; bind from 1 to {given}.")
-        negative = contrast.negative
-        return contrast.keep(negative & (ranks(-contrast.scores, negative) < self.count))
+        return contrast.keep(placed(contrast.scores, contrast.negative, last=self.count, most=self.count))

@@ -9,7 +9,7 @@ from framework.errors import UserError
 from framework.functional import contrastive
 from framework.objectives.infonce import InfoNCE
 from tests.members import factory
-from tests.tiny import LATENT, OBSERVATIONS, ROWS, TIMES, batch, filtered, latent, latent_spec, normal, requiring_gradient, seed_of
+from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, filtered, latent, latent_spec, normal, requiring_gradient, seed_of
 
 
 def objective(**settings) -> InfoNCE:
@@ -17,6 +17,7 @@ def objective(**settings) -> InfoNCE:
         latent=LATENT,
         embedding_size=5,
         observation=OBSERVATIONS["both"],
+        action=ACTIONS["continuous"],
         critic=factory("critics", "PriorCritic"),
         negatives=factory("negatives", "SameTimestep"),
         bound=factory("bounds", "InfoNCEBound"),

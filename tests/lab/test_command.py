@@ -1,6 +1,7 @@
 """`dream lab` as it is called: its table, JSON, plots, runs, and components of one's own."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,9 @@ def test_a_plot_of_another_kind_is_refused_before_anything_is_measured(call: Cal
     assert "BOUND" not in result.output
 
 
-def test_it_is_recorded_in_mlflow(call: Call) -> None:
+def test_it_is_recorded_in_mlflow(call: Call, tables: Path) -> None:
+    Path("runs").mkdir()
+    shutil.copy(tables, "runs")
     result = call(*NEGATIVES, "--only", "InBatch", "CrossSequence", "--track")
     assert result.exit_code == 0, result.output
     (run,) = Path("runs/laboratory").iterdir()

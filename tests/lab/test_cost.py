@@ -1,7 +1,9 @@
 import pytest
 import torch
+from torch import Tensor
 
 from framework.critics import Critic
+from framework.data import Latent, LatentSpec
 from framework.errors import UserError
 from framework.lab.cost import Setting, measure
 from framework.lab.memory import peak_bytes
@@ -80,6 +82,25 @@ def test_a_pair_that_cannot_go_has_the_reason_in_place_of_numbers() -> None:
     (row,) = rows_of(critics=("BilinearCritic",), strategies=("MixedNegatives",))
     assert not row.also
     assert "unit vectors" in row.note
+
+
+class Unnumbered(Critic):
+    """Scores that are no numbers."""
+
+    cost = "nothing"
+
+    def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size)
+
+    def score(self, latents: Latent, embeddings: Tensor) -> Tensor:
+        return torch.full((len(latents.features), len(embeddings)), torch.nan)
+
+
+def test_a_critic_whose_scores_are_no_numbers_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry_of("critics")._classes, "Unnumbered", Unnumbered)
+    (row,) = rows_of(critics=("Unnumbered",), strategies=("InBatch",))
+    assert not row.also
+    assert "cannot go: Unnumbered.score gives 16 of 16 scores that are nan" in row.note
 
 
 def test_a_strategy_that_needs_another_critic_is_measured_with_that() -> None:

@@ -56,6 +56,19 @@ def test_every_strategy_has_a_row(row):
             assert 0 <= each.also["false_negatives"] <= 1
 
 
+def test_a_strategy_that_leaves_a_row_alone_is_refused_if_it_was_asked_for_and_else_noted(row):
+    """A batch of one sequence has no other sequence."""
+    given = {"batch": 1, "length": 8, "batches": 2}
+    report = measured(**given)
+    for name in ("CrossSequence", "EpisodeExcluded", "SameTimestep", "WindowExcluded"):
+        assert (row(report, name).mean is None) == ("leaves a row without a negative" in row(report, name).note)
+    assert row(report, "CrossSequence").mean is None
+    assert row(report, "WithinSequence").mean is not None
+    for asked in ({"only": ("CrossSequence",)}, {"settings": ("CrossSequence.of=@negatives.InBatch",)}):
+        with pytest.raises(UserError, match="CrossSequence leaves a row without a negative"):
+            measured(**given, **asked)
+
+
 def test_what_is_no_bound_is_marked_with_its_reason(row):
     report = measured(batch=4, length=4, batches=2)
     assert row(report, "CrossSequence").mark == "no bound"

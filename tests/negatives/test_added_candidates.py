@@ -22,7 +22,7 @@ from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.within_sequence import WithinSequence
 from framework.objectives.infonce import InfoNCE
 from tests.members import build, factory
-from tests.tiny import LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, filtered, latent, normal, origin, seed_of
+from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, filtered, latent, normal, origin, seed_of
 
 EMBEDDING = 5
 
@@ -110,6 +110,7 @@ def objective(negatives, name: str = "BilinearCritic", **settings) -> InfoNCE:
         latent=LATENT,
         embedding_size=EMBEDDING,
         observation=OBSERVATIONS["both"],
+        action=ACTIONS["continuous"],
         critic=factory("critics", name),
         negatives=negatives,
         bound=factory("bounds", "InfoNCEBound"),

@@ -1,0 +1,135 @@
+"""One update of the shipped objective over a random batch: what `dream lab cost` measures."""
+
+from dataclasses import dataclass
+from typing import Final, cast, final
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from framework.contrast import Drawn
+from framework.critics.base import Critic, examine
+from framework.data import ActionSpec, Batch, Latent, LatentKind, LatentSpec
+from framework.dynamics.base import Dynamics
+from framework.errors import UserError
+from framework.functional.hashing import draw_seed
+from framework.lab.members import Member, held
+from framework.negatives.base import Negatives
+from framework.objectives.base import Filtered
+from framework.objectives.infonce import InfoNCE
+from framework.registry import registry_of
+
+GROUP: Final = 8
+"""The size of a one-hot group, and how many times smaller the stochastic part is than all features."""
+ACTIONS: Final = 4
+EXAMINED: Final = 4
+"""So many latents are scored against as many candidates before anything is timed."""
+DRAWS: Final = 256
+"""Steps drawn from the replay for themselves, for the strategies that want them."""
+
+
+@final
+@dataclass(frozen=True)
+class Sizes:
+    """Of a batch, and of what is known of each step."""
+
+    rows: int
+    times: int
+    features: int
+    embedding: int
+    seed: int
+
+    def latent(self, kind: LatentKind) -> LatentSpec:
+        """An eighth of the features, in whole groups, is stochastic."""
+        stochastic = max(GROUP, self.features // GROUP // GROUP * GROUP)
+        classes = GROUP if kind == "categorical" else None
+        return LatentSpec(deterministic=self.features - stochastic, stochastic=stochastic, kind=kind, classes=classes)
+
+
+@final
+class Update:
+    """One update of an objective, over the same random batch each time."""
+
+    def __init__(self, sizes: Sizes, critic: Member, strategy: Member, device: torch.device) -> None:
+        generator = torch.Generator().manual_seed(sizes.seed)
+        scoring, choosing = cast("type[Critic]", critic.cls), cast("type[Negatives]", strategy.cls)
+        kinds = scoring.takes_latent
+        latent = sizes.latent("gaussian" if "gaussian" in kinds else kinds[0])
+        if choosing.anchor == "prior" and latent.kind != "gaussian":
+            raise UserError(f"{strategy.name} asks a dynamics, and the one here has no {latent.kind} latents, which {critic.name} takes.")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(sizes.seed)
+            objective = InfoNCE(
+                latent=latent,
+                embedding_size=sizes.embedding,
+                observation={},
+                action=ActionSpec(kind="continuous", sizes=(ACTIONS,)),
+                critic=critic.build,
+                negatives=strategy.build,
+                bound=held("bounds", "InfoNCEBound"),
+                anchor=scoring.anchor or choosing.anchor or "posterior",
+                axis="column" if scoring.normalised_over == "observation" else "row",
+            )
+            dynamics = registry_of("dynamics").get("GaussianRSSM")(
+                embedding_size=sizes.embedding, action_size=ACTIONS, deterministic=latent.deterministic, stochastic=latent.stochastic
+            )
+        self.objective, self.seed = objective.to(device), draw_seed(generator).to(device)
+        self.seen = _filtered(sizes, latent, dynamics.to(device), generator, device)
+        _examine(objective, self.seen)
+        leaves = [self.seen.embedding, *_parts(self.seen.posterior), *_parts(self.seen.prior)]
+        self.leaves = [*leaves, *objective.parameters(), *dynamics.parameters()]
+
+    def __call__(self) -> None:
+        losses, _ = self.objective(self.seen, self.seed)
+        loss = torch.stack([each.mean() for each in losses.values()]).sum()
+        torch.autograd.grad(loss, self.leaves, allow_unused=True)
+        self.objective.follow(self.seen, self.seed)
+
+
+@torch.no_grad()
+def _examine(objective: InfoNCE, seen: Filtered) -> None:
+    """Refuse a critic whose scores nothing can be made of."""
+    latents = {"posterior": seen.posterior, "prior": seen.prior}[objective.anchor].flatten().map(lambda part: part[:EXAMINED])
+    candidates = {"embedding": seen.embedding, "stochastic": seen.posterior.stochastic}[objective.critic.candidate]
+    for critic in objective.critic.each_offset().values():
+        examine(critic, latents, rearrange(candidates, "b t e -> (b t) e")[:EXAMINED])
+
+
+def _filtered(sizes: Sizes, latent: LatentSpec, dynamics: Dynamics, generator: torch.Generator, device: torch.device) -> Filtered:
+    """A batch as the world model would hand it to the objective: each row one episode, all numbers random."""
+    rows, times = sizes.rows, sizes.times
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device)
+
+    def belief() -> Latent:
+        drawn = normal(rows, times, latent.stochastic)
+        deterministic = normal(rows, times, latent.deterministic).requires_grad_()
+        if latent.kind == "gaussian":
+            mean, std = normal(*drawn.shape), torch.ones_like(drawn)
+            return Latent(deterministic, drawn.requires_grad_(), {"mean": mean.requires_grad_(), "std": std.requires_grad_()})
+        groups = F.one_hot(rearrange(drawn, "b t (s k) -> b t s k", k=GROUP).argmax(dim=-1), GROUP).float()
+        return Latent(deterministic, rearrange(groups, "b t s k -> b t (s k)").requires_grad_(), {"logits": drawn.requires_grad_()})
+
+    is_first = torch.arange(times, device=device).expand(rows, times) == 0
+    return Filtered(
+        posterior=belief(),
+        prior=belief(),
+        embedding=normal(rows, times, sizes.embedding).requires_grad_(),
+        batch=Batch(
+            observation={},
+            action=normal(rows, times, ACTIONS).tanh(),
+            reward=normal(rows, times),
+            is_first=is_first,
+            is_terminal=torch.zeros_like(is_first),
+            episode=torch.arange(rows, device=device)[:, None].expand(rows, times),
+        ),
+        dynamics=dynamics,
+        slow_embedding=normal(rows, times, sizes.embedding),
+        drawn=Drawn(embedding=normal(DRAWS, sizes.embedding), episode=torch.arange(DRAWS, device=device) + rows),
+    )
+
+
+def _parts(latent: Latent) -> list[Tensor]:
+    return [latent.deterministic, latent.stochastic, *latent.statistics.values()]

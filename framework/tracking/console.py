@@ -39,7 +39,7 @@ class Console(Tracker):
     A name whose metric was never recorded is left out. `NO_COLOR` and dumb terminals are respected.
 
     Args:
-        total_steps: where the run ends, in environment steps.
+        total_steps: where the run ends, in environment steps; of a run that has none, nothing is shown.
         first_step: where it begins: not 0 if it is continued.
         stream: where to write, standard output if not given.
     """
@@ -105,6 +105,8 @@ class Console(Tracker):
 
     def _try_to_show(self) -> None:
         """A reader who went away (`dream train .. | head`) must not end the run."""
+        if not self.total_steps:
+            return
         try:
             self._show()
         except (OSError, ValueError) as error:

@@ -1,5 +1,6 @@
 """Folders to call the command in: an empty one, and one that has a run."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+def trained(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A folder in which one tiny run was trained, and what the command said."""
     folder = tmp_path_factory.mktemp("trained")
+    (folder / "runs").mkdir()
+    shutil.copy(tables, folder / "runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.chdir(folder)

@@ -78,7 +78,7 @@ def test_every_mistake_of_a_recipe_comes_at_once(call: Call) -> None:
         (["train"], "Missing argument 'RECIPE'"),
         (["train", "tiny", "--seed", "one"], "'one' is not a valid integer"),
         (["train", "tiny", "--name", "a/b"], "give one word without '/'"),
-        (["train", "dreamer_v2"], "did you mean 'dreamer_v1'?"),
+        (["train", "dreamr_v1"], "did you mean 'dreamer_v1'?"),
         (["show", "no/such.gin"], "There is no recipe 'no/such.gin'"),
         (["diff", "dreamer_v1", "dreamer"], "There is no recipe 'dreamer'"),
         (["list", "critic"], "did you mean 'critics'?"),

@@ -208,12 +208,13 @@ def test_a_name_of_two_families_must_say_which(write: Write) -> None:
 
 
 def test_it_answers_without_torch_in_under_a_second_and_a_half(write: Write) -> None:
+    """Of the processor's time, so that a busy machine is no slower."""
     program = (
         "import json, sys, time\n"
-        "start = time.perf_counter()\n"
+        "start = time.process_time()\n"
         "from framework.composition import check\n"
         "found = check('agent.gin', root='parts.Agent')\n"
-        "print(json.dumps([len(found), 'torch' in sys.modules, time.perf_counter() - start]))\n"
+        "print(json.dumps([len(found), 'torch' in sys.modules, time.process_time() - start]))\n"
     )
     root = Path(__file__).parents[2]
     answers = [

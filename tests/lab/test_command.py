@@ -79,8 +79,9 @@ def test_a_plot_of_another_kind_is_refused_before_anything_is_measured(call: Cal
 def test_it_is_recorded_in_mlflow(call: Call, tables: Path) -> None:
     Path("runs").mkdir()
     shutil.copy(tables, "runs")
-    result = call(*NEGATIVES, "--only", "InBatch", "CrossSequence", "--track")
+    result = call(*NEGATIVES, "--only", "InBatch", "CrossSequence", "--track", "--json", "-")
     assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["rows"]) == 2
     (run,) = Path("runs/laboratory").iterdir()
     record = json.loads((run / RUN).read_text())
     assert record["experiment"] == "laboratory"

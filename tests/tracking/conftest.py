@@ -1,4 +1,4 @@
-"""A real sqlite store for each test: its tables are made once and copied, which takes seconds otherwise."""
+"""A real sqlite store for each test, whose tables are copied."""
 
 import os
 import shutil
@@ -9,16 +9,7 @@ from typing import Any
 
 import pytest
 
-from framework.tracking.mlflow import MLflow
 from framework.tracking.store import TRACKING_URI, local_uri
-
-
-@pytest.fixture(scope="session")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with MLflow's tables and nothing in them but the experiment of a run."""
-    folder = tmp_path_factory.mktemp("tables")
-    MLflow(uri=local_uri(folder), folder=folder, experiment="tables", name="tables").close("FINISHED")
-    return folder / "mlflow.db"
 
 
 @pytest.fixture(autouse=True)

@@ -196,7 +196,7 @@ def test_a_server_that_dies_midway_and_comes_back_misses_nothing(
     started = time.monotonic()
     for step in range(100):
         tracker.metrics(step, {"train/return": 1.0})
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 2
     end = time.monotonic() + 15
     while "tried again" not in caplog.text and time.monotonic() < end:
         time.sleep(0.05)

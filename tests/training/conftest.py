@@ -1,5 +1,6 @@
 """A whole run, small enough for tests."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,11 @@ TINY = Path(__file__).parent / "tiny.gin"
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder of runs, and so one store, for all: making a store takes seconds."""
-    return tmp_path_factory.mktemp("runs")
+def runs(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of runs, and so one store, for all."""
+    folder = tmp_path_factory.mktemp("runs")
+    shutil.copy(tables, folder)
+    return folder
 
 
 @pytest.fixture

@@ -70,9 +70,7 @@ class Agent(nn.Module):
             dynamics=dynamic,
             heads={name: head(latent=latent) for name, head in heads.items()},
             objectives=[
-                objective(
-                    latent=latent, embedding_size=encode.embedding_size, observation=specs.observation, action=specs.seen_action
-                )
+                objective(latent=latent, embedding_size=encode.embedding_size, observation=specs.observation, action=specs.seen_action)
                 for objective in objectives
             ],
         )

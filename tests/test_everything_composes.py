@@ -216,7 +216,7 @@ def work(agent: Agent, chosen: Mapping[str, str]) -> None:
         assert all(value.isfinite() for value in metrics.values()), {name for name, value in metrics.items() if not value.isfinite()}
 
 
-def test_every_two_components_meet_in_an_agent_that_works_or_are_refused_by_name(tmp_path, capsys):
+def test_every_two_components_meet_in_an_agent_that_works_or_are_refused_by_name(tmp_path, record_property):
     everything, draw = wanted(), random.Random(0)
     left, refused, agents = set(everything), set(), 0
     assert len(everything) > 1500
@@ -233,6 +233,6 @@ def test_every_two_components_meet_in_an_agent_that_works_or_are_refused_by_name
         work(agent, chosen)
         agents += 1
         left -= pairs(chosen)
-    with capsys.disabled():
-        print(f"\n{len(everything)} pairs: {len(everything) - len(refused)} met in {agents} agents, {len(refused)} were refused by name")
+    said = f"{len(everything)} pairs: {len(everything) - len(refused)} met in {agents} agents, {len(refused)} were refused by name"
+    record_property("said", said)
     assert len(refused) < 0.1 * len(everything)

@@ -10,14 +10,16 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, final
 
 import torch
 import torch._dynamo
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from framework.errors import UserError
 
 log = logging.getLogger(__name__)
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
-CACHE: Final = ("TORCHINDUCTOR_CACHE_DIR", Path.home() / ".cache" / "dream-framework" / "compiled")
-"""Where compiled code is kept, so that the next run finds it: torch's own place is lost with the machine's temporary files."""
+CACHE: Final = "TORCHINDUCTOR_CACHE_DIR"
+KEPT: Final = Path.home() / ".cache" / "dream-framework" / "compiled"
+"""Where compiled code is, unless the user names another place: torch's own is lost with the machine's temporary files."""
 
 
 @final
@@ -30,7 +32,8 @@ class Compiled(Generic[Given, Result]):
     """
 
     def __init__(self, function: Callable[Given, Result], *, name: str, falls_back: bool, backend: str = "inductor") -> None:
-        os.environ.setdefault(CACHE[0], str(CACHE[1]))
+        if os.environ.get(CACHE) in (None, default_cache_dir()):  # torch names its own as soon as it is imported
+            os.environ[CACHE] = str(KEPT)
         # Else a gradient inside the function ends the graph; torch 2.11 and later know the setting.
         torch._dynamo.config.trace_autograd_ops = True
         self.plain, self.name, self.falls_back = function, name, falls_back
@@ -42,7 +45,7 @@ class Compiled(Generic[Given, Result]):
 
     def _first(self, *given: Given.args, **named: Given.kwargs) -> Result:
         started = time.monotonic()
-        _say(f"Compiling {self.name}: minutes where it is new, seconds where an earlier run left it in {os.environ[CACHE[0]]} ..")
+        _say(f"Compiling {self.name}: minutes where it is new, seconds where an earlier run left it in {os.environ[CACHE]} ..")
         try:
             result = self._graph(*given, **named)
         except Exception as error:  # a compiler fails in many ways, and of its classes few are public

@@ -1,26 +1,30 @@
 """A compiled update is the update: losses, gradients and parameters agree, checkpoints are the same, and failing leaves a way on."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 import torch._inductor.config
 from torch import Tensor
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from framework.agent import Agent
 from framework.data import Batch
 from framework.errors import UserError
 from framework.lesson import Study
-from framework.training.compiled import Compiled
+from framework.training.compiled import CACHE, KEPT, Compiled
 from framework.training.runtime import Runtime
 from tests.members import agent_factory, factory
 from tests.tiny import batch, seeded, specs_of
 
 
 @pytest.fixture(autouse=True)
-def fresh_compiler() -> Iterator[None]:
+def fresh_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(CACHE, str(tmp_path))
     torch.compiler.reset()
     yield
     torch.compiler.reset()
@@ -84,6 +88,13 @@ def test_off_is_the_function_itself():
     agent = make()
     assert Runtime(device="cpu").compiled(agent, "the update") is agent
     assert isinstance(Runtime(device="cpu", compile="auto").compiled(agent, "the update"), Compiled)
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, str(KEPT)), (default_cache_dir(), str(KEPT)), ("/somewhere/else", "/somewhere/else")])
+def test_compiled_code_outlives_the_temporary_files_unless_the_user_names_a_place(given, kept, monkeypatch):
+    monkeypatch.setenv(CACHE, given) if given else monkeypatch.delenv(CACHE)
+    Compiled(torch.sin, name="the update", falls_back=True, backend="eager")
+    assert os.environ[CACHE] == kept
 
 
 def broken(graph: torch.fx.GraphModule, given: list[Tensor]) -> Callable[..., object]:

@@ -1,12 +1,12 @@
 # `make train` and `make test` are all that a fresh machine needs.
-.PHONY: train test install opengl check clean
+.PHONY: train test smoke install opengl check clean
 .DEFAULT_GOAL := train
 
 BIN := .venv/bin
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && echo $$python && break; done)
 # Shapes are checked at run time in every test but these: compilation breaks on it, whole runs are slow under it, and it would be measured.
-UNTYPED := tests/bench tests/compile tests/training tests/cli tests/test_recipes.py tests/test_everything_composes.py
+UNTYPED := tests/bench tests/compile tests/training tests/cli tests/test_recipes.py tests/test_everything_composes.py tests/smoke
 # As many workers as there are processors, and no more than memory has room for; each begins with its own part of the files.
 WORKERS := --numprocesses logical --maxprocesses 8 --dist worksteal
 EGL := libegl1 libopengl0 libgl1-mesa-dri
@@ -17,6 +17,10 @@ train: opengl
 test: opengl check
 	$(BIN)/python -m pytest $(WORKERS) $(addprefix --ignore=,$(UNTYPED))
 	$(BIN)/python -m pytest $(WORKERS) $(UNTYPED) --jaxtyping-packages=
+
+# Every recipe learns something small, in under a minute each; `make test` has the quickest of them.
+smoke: install
+	$(BIN)/python -m pytest $(WORKERS) tests/smoke -m '' --jaxtyping-packages=
 
 check: install
 	$(BIN)/ruff check .

@@ -165,6 +165,25 @@ def test_a_drawn_batch_does_not_change_when_steps_are_added(make: Make, extend: 
     assert torch.equal(count(batch), before)
 
 
+@pytest.mark.parametrize("storage", ["memory", "memmap", "device"])
+def test_writing_into_a_batch_reaches_no_other_row_and_not_the_replay(
+    make: Make, same: Callable[[Batch, Batch], bool], storage: str
+) -> None:
+    """Windows overlap: a batch of all of them holds each step in several rows, and each of those is a copy of its own."""
+    replay = make(added=30, storage=storage, extra=4)
+    batch, before = windows(replay), windows(replay)
+    for tensor in (batch.action, batch.reward, batch.is_first, batch.is_terminal, batch.episode, *batch.observation.values()):
+        untouched = tensor[1:].clone()
+        tensor[0] = 1 - tensor[0].byte() if tensor.dtype == torch.bool else tensor[0] + 7
+        assert torch.equal(tensor[1:], untouched)
+    drawn = replay.sample().draws
+    assert drawn is not None
+    drawn.observation["count"].add_(7)
+    drawn.episode.add_(7)
+    assert not same(batch, before)
+    assert same(windows(replay), before)
+
+
 def test_a_sequence_longer_than_what_is_stored_is_refused_with_the_prefill_that_mends_it(make: Make) -> None:
     replay = make(added=5)
     with pytest.raises(UserError, match=r"Replay.length is 6, .* 2 environments has given 5 steps: prefill at least 12 steps"):

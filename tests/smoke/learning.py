@@ -1,0 +1,66 @@
+"""A recipe, made small, learns in a world of closed form."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+import framework
+from framework.environments.vector import VectorEnvironment
+from framework.training.learner import Learner
+from framework.training.run import Run
+from tests.smoke.tasks import Task
+from tests.smoke.worlds import Player, Reach
+
+EPISODES = 20
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The mean return of the evaluation's episodes, and the seconds of one core that they and the training before them took."""
+
+    value: float
+    seconds: float
+    updates: int
+
+
+def margin(world: Mapping[str, Any]) -> float:
+    """What is to be beaten, fixed before anything was learned: half of the way from random actions to the best ones."""
+    return (returns("random", **world) + returns("perfect", **world)) / 2
+
+
+@cache
+def returns(player: Player, episodes: int = 400, **world: Any) -> float:
+    """The mean return of one who does not learn."""
+    environment, random, total = Reach(seed=7, **world), np.random.default_rng(0), 0.0
+    for _ in range(episodes):
+        step = environment.reset()
+        while not step.last():
+            step = environment.step(environment.played(player, random))
+            total += step.reward
+    return total / episodes
+
+
+def learn(task: Task, *bindings: str) -> Learned:
+    """Train as `Trainer.run` does and write nothing down; then evaluate as a run does."""
+    run = framework.compose(task.recipe, [*task.bindings, *bindings])
+    environment, started = partial(Reach, **task.world), time.process_time()
+    with VectorEnvironment(factory=environment, count=run.environments, seed=run.seed, mode="serial") as vector:
+        learner = run.learner(vector, None)
+        train(run, learner)
+    found = run.evaluation.run(agent=learner.agent, runtime=run.runtime, environment=environment, seed=run.seed, episodes=EPISODES)
+    return Learned(value=found.mean, seconds=time.process_time() - started, updates=learner.progress.updates)
+
+
+def train(run: Run, learner: Learner) -> None:
+    run.trainer.check(learner)
+    learner.begin()
+    while True:
+        while run.trainer.due(learner):
+            learner.update()
+        if run.trainer.over(learner):
+            return
+        learner.collect(randomly=learner.progress.step < run.trainer.prefill)

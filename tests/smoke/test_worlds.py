@@ -1,0 +1,94 @@
+"""The world in which recipes learn does what it says."""
+
+import numpy as np
+import pytest
+
+from tests.smoke.worlds import END, Reach
+
+MIDDLE, RIGHT = np.zeros(1), np.ones(1)
+
+
+def bars(observation):
+    """How far the red and the green bar reach, in [-1, 1]."""
+    return [2 * observation["pixels"][0, :, colour].sum() / 255 / 8 - 1 for colour in (0, 1)]
+
+
+def test_the_picture_says_where_both_are():
+    world = Reach(seed=0)
+    step = world.reset()
+    for _ in range(16):
+        assert bars(step.observation) == pytest.approx([world.point, world.target], abs=0.01)
+        assert not step.observation["pixels"][4:].any()
+        step = world.step(0.3 * RIGHT)
+    assert step.last()
+    assert step.discount == 1
+    assert world.step(RIGHT).first()
+
+
+def test_an_action_moves_the_point_and_the_distance_is_paid_for():
+    world = Reach(seed=0)
+    world.reset()
+    before = world.point
+    step = world.step(0.2 * RIGHT)
+    assert world.point == pytest.approx(min(1, before + 0.1))
+    assert step.reward == pytest.approx(1 - 2 * abs(world.point - world.target))
+    for _ in range(8):
+        world.step(RIGHT)
+    assert world.point == 1
+
+
+def test_a_choice_is_a_step_to_the_left_none_or_one_to_the_right():
+    world = Reach(seed=0, actions="choices")
+    for choice, moved in enumerate((-0.5, 0, 0.5)):
+        world.reset()
+        world.point = 0.1
+        world.step(choice)
+        assert world.point == pytest.approx(0.1 + moved)
+
+
+@pytest.mark.parametrize("show", ["pixels", "numbers"])
+def test_what_must_be_remembered_is_told_once(show):
+    world = Reach(seed=0, told="at_first", targets="ends", show=show)
+    targets = set()
+    for _ in range(10):
+        step = world.reset()
+        told = bars(step.observation)[1] if show == "pixels" else step.observation["target"][0]
+        assert told == pytest.approx(world.target, abs=0.01)
+        targets.add(world.target)
+        later = world.step(MIDDLE).observation
+        assert not (later["pixels"][..., 1] if show == "pixels" else later["target"]).any()
+    assert targets == {END, -END}
+
+
+def test_noise_is_new_at_every_step_and_hides_nothing():
+    world, plain = Reach(seed=0, noise=True), Reach(seed=0)
+    seen, clear = world.reset().observation["pixels"], plain.reset().observation["pixels"]
+    assert (seen[:4] == clear[:4]).all()
+    assert (seen[4:] != world.step(MIDDLE).observation["pixels"][4:]).mean() > 0.9
+
+
+def test_an_episode_is_its_seed_its_index_and_its_actions():
+    one, other = Reach(seed=3, noise=True), Reach(seed=3, noise=True)
+    for _ in range(3):
+        one.reset()
+    step, again = one.step(RIGHT), other.replay(2, [RIGHT])
+    assert step.reward == again.reward
+    assert (step.observation["pixels"] == again.observation["pixels"]).all()
+    for name, spec in one.observation_spec().items():
+        spec.validate(step.observation[name])
+
+
+def test_the_players_are_who_they_say():
+    world, random = Reach(seed=1), np.random.default_rng(0)
+    for player, goal in {"perfect": lambda: world.target, "blind": lambda: 0.0}.items():
+        world.reset()
+        for _ in range(5):
+            world.step(world.played(player, random))
+        assert world.point == pytest.approx(goal())
+    assert world.played("still", random) == 0
+    drawn = np.array([world.played("random", random)[0] for _ in range(500)])
+    assert abs(drawn.mean()) < 0.1
+    assert drawn.std() == pytest.approx(1 / 3**0.5, abs=0.05)
+    choosing = Reach(seed=1, actions="choices")
+    choosing.reset()
+    assert {int(choosing.played("random", random)[0]) for _ in range(50)} == {0, 1, 2}

@@ -1,0 +1,187 @@
+"""The mistakes that others made, and the test that keeps each of them out.
+
+| trap | who fell into it | held by |
+|---|---|---|
+| lambda-return off by one | several ports | functional/test_returns.py::test_it_is_the_weighted_mean_of_the_returns_of_every_length |
+| the value cut short before the bootstrap is read | a port of V1 and V2 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
+| the last value bootstrapped twice, its reward counted | a port of V1 | actor_critics/test_mixed_gradient.py::test_its_losses_are_those_of_the_papers_code |
+| no weights of the discount | two ports of V1 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
+| o_t beside the action after it | a port in JAX | test_alignment.py::test_the_action_is_the_one_that_led_there |
+| learned on the action before, acted on the one after | a port in JAX | test_alignment.py::test_the_actor_filters_the_posterior_that_the_model_observes |
+| the reward of the step before | a library | test_alignment.py::test_the_reward_arrived_with_its_observation |
+| a rollout that does not move on | a library | test_imagination.py::test_each_action_was_taken_at_its_features_and_led_to_the_next |
+| the first observation never embedded | a teaching port | test_traps.py::test_every_observation_is_seen_the_first_too |
+| an overlapping view written | a method's own code | replay/test_replay.py::test_writing_into_a_batch_reaches_no_other_row_and_not_the_replay |
+| the last step of an episode never sampled | the first code of V1 | replay/test_replay.py::test_every_stored_step_lies_in_exactly_as_many_windows_as_any_other |
+| a terminal step sampled less | the first code of V1 | replay/test_replay.py::test_a_terminal_step_is_drawn_as_often_as_a_first_one |
+| no reset inside a sequence | several ports | contracts/test_dynamics.py::test_a_reset_erases_history |
+| an action remembered over a reset | a library | contracts/test_dynamics.py::test_the_first_belief_does_not_depend_on_the_action |
+| a time limit taken for a termination | several ports | test_alignment.py::test_only_a_termination_is_terminal |
+| no bootstrap at a time limit | several ports | functional/test_returns.py::test_a_time_limit_bootstraps |
+| ... among replayed steps | several ports | actor_critics/test_reinforce.py::test_its_values_loss_is_that_of_the_papers_code |
+| ... in a value of actions | several ports | test_traps.py::test_a_value_of_actions_bootstraps_at_a_time_limit_and_not_at_an_end |
+| the continuation of the start forgotten | a library | actor_critics/test_reinforce.py::test_it_learns_nothing_after_an_episode_ended |
+| the wrong sign of the continuation loss | a library's V1 | heads/test_densities.py::test_a_continuation_is_what_is_not_terminal |
+| ... of any head | a library's V1 | contracts/test_heads.py::test_it_learns_its_target |
+| squared errors without their half | a library | heads/test_densities.py::test_the_reward_is_normal |
+| losses summed over time | a library | test_traps.py::test_a_loss_does_not_grow_with_the_batch |
+| KL without unimix | a method's own code | test_traps.py::test_a_divergence_is_one_of_mixed_distributions |
+| unimix of the policy left out | a library | actor_critics/test_reinforce.py::test_a_discrete_policy_keeps_one_percent_of_chance |
+| KL clipped per step, on the mean or after subtraction | several ports | dynamics/test_charge.py::test_each_papers_loss_and_its_gradients_are_a_balance_and_a_scale |
+| straight through a Gumbel-softmax | a method's own code | functional/test_categorical.py::test_the_gradient_is_that_of_the_probabilities |
+| a discrete actor without gradient under the dynamics | several ports | actor_critics/test_mixed_gradient.py::test_the_dynamics_teach_choices_straight_through |
+| ... which a flag hides | several ports | contracts/test_actor_critics.py::test_it_needs_the_gradient_of_the_dynamics_only_if_it_says_so |
+| the normalised advantage computed and not used | a port of V3 | actor_critics/test_reinforce.py::test_its_actors_loss_is_that_of_the_paper |
+| the actor's gradient in its features | a teaching port | actor_critics/test_dynamics_backprop.py::test_the_actor_sees_detached_features |
+| the model taught by the actor | a teaching port | contracts/test_agent.py::test_the_model_learns_nothing_from_the_behaviour |
+| no exploration | a teaching port | actor_critics/test_dynamics_backprop.py::test_exploring_adds_noise_to_the_action |
+| evaluation by samples | a teaching port | actor_critics/test_dynamics_backprop.py::test_its_best_action_is_the_likeliest_of_a_hundred |
+| block-linear weights that begin too large | a library | dynamics/test_block_rssm.py::test_its_weights_begin_as_in_dreamer_v3 |
+| images left in 0 to 255 | a port in JAX | encoders/test_encoders.py::test_pixels_are_scaled_to_half_units_around_zero |
+| dead compile: wrapped, and another method called | a port of V3 | test_traps.py::test_a_learner_updates_by_what_was_compiled |
+| ... compiled, and something else computed | a port of V3 | compile/test_update.py::test_it_agrees_with_the_plain_one_and_leaves_the_same_checkpoint |
+| a metric that waits for the device | a port of V3 | bench/test_guard.py::test_an_update_dispatches_few_operators_and_never_waits_for_the_device |
+| a configuration key that nothing reads | a port of V3 | composition/test_check.py::test_it_finds |
+| weights written at the end alone | a method's own code | training/test_run.py::test_a_run_killed_after_a_checkpoint_goes_on_from_it |
+"""  # noqa: E501
+
+import ast
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import framework
+from framework.actor_critics.action_values import beside, temporal_difference
+from framework.agent import Agent
+from framework.data import Batch
+from framework.lesson import Chance
+from framework.registry import registry_of
+from framework.training.compiled import Compiled
+from tests.members import agent_factory, build, factory, members
+from tests.tiny import ROWS, TIMES, batch, normal, replayed, seeded, specs_of
+
+TESTS = Path(__file__).parent
+TABLE = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (\S+)::(\w+) \|$", __doc__ or "", flags=re.MULTILINE)
+UNIMIXED = [name for name in members("dynamics") if "unimix" in {each.name for each in registry_of("dynamics").describe(name).settings}]
+
+
+def test_every_trap_has_its_test():
+    assert len(TABLE) == (__doc__ or "").count("::") > 40
+    known = {path: functions(TESTS / path) for _, _, path, _ in TABLE}
+    assert [f"{path}::{name}" for _, _, path, name in TABLE if name not in known[path]] == []
+
+
+def functions(path: Path) -> set[str]:
+    return {node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("name", members("dynamics"))
+def test_every_observation_is_seen_the_first_too(name):
+    agent, data = (
+        agent_factory(encoder=factory("encoders", "MLPEncoder"), dynamics=factory("dynamics", name))(specs=specs_of("vectors")),
+        batch(),
+    )
+    shown = {key: data.observation[key].clone().requires_grad_() for key in ("position", "speed")}
+    noise = agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(1))
+    belief = agent.world_model.observe(replace(data, observation=shown), noise).posterior
+    for time in range(TIMES):
+        statistics = torch.cat([value[:, time] for value in belief.statistics.values()], dim=-1)
+        (reached,) = torch.autograd.grad((statistics * normal(*statistics.shape)).sum(), [shown["position"]], retain_graph=True)
+        assert (reached[:, time].abs().sum(dim=-1) > 0).all(), time
+
+
+def test_a_value_of_actions_bootstraps_at_a_time_limit_and_not_at_an_end():
+    """In both rows an episode ends at the third step: in the first by time."""
+    known, value, following = replayed(rows=2), build("values", "NormalValue", feature_size=12), normal(2, TIMES, seed=3)
+    known.is_first[:] = torch.tensor([[True, False, False, True, False]])
+    known.is_terminal[:] = False
+    known.is_terminal[1, 2] = True
+    found = temporal_difference(value, known, following, 0.9)
+    said = value(beside(known.features[:, :-1], known.action[:, 1:]))
+    target = known.reward[:, 1:] + 0.9 * following[:, 1:]
+    target[1, 1] = known.reward[1, 2]
+    expected = 0.5 * (said - target).square() + 0.5 * math.log(2 * math.pi)
+    expected[:, 2] = 0.0
+    assert torch.allclose(found * 6 / 8, expected, atol=1e-5), "a mean over all eight is one over the six that count"
+
+
+@pytest.mark.parametrize("objective", ["Reconstruction", "LatentConsistency"])
+def test_a_loss_does_not_grow_with_the_batch(objective):
+    """A batch and the same batch twice teach the same, to every group."""
+    loss = {"Reconstruction": "reconstruction", "LatentConsistency": "latent_consistency"}[objective]
+    agent: Agent = agent_factory(
+        objectives=[factory("objectives", objective)], scales=dict.fromkeys(("divergence", "reward", "continuation", loss), 1.0)
+    )(specs=specs_of("both"))
+    data = batch()
+    chance = agent._draw(data, seeded(2))
+    one, two = agent(data, chance), agent(twice(data), twice_drawn(chance))
+    for name in ("model", "actor", "value"):
+        assert torch.allclose(one.metrics[f"train/{name}_loss"], two.metrics[f"train/{name}_loss"], rtol=1e-4), name
+        assert all(torch.allclose(*pair, rtol=1e-3, atol=1e-5) for pair in zip(one.gradients[name], two.gradients[name], strict=True)), name
+
+
+def twice(data: Batch) -> Batch:
+    doubled = {name: torch.cat([value, value]) for name, value in vars(data).items() if isinstance(value, Tensor)}
+    return replace(data, observation={name: torch.cat([value, value]) for name, value in data.observation.items()}, **doubled)
+
+
+def twice_drawn(chance: Chance) -> Chance:
+    rows = {name: torch.cat([getattr(chance, name)] * 2, dim=0) for name in ("filtering", "replaying")}
+    return replace(chance, **rows, **{name: torch.cat([getattr(chance, name)] * 2, dim=1) for name in ("dreaming", "acting")})
+
+
+@pytest.mark.parametrize("name", UNIMIXED)
+def test_a_divergence_is_one_of_mixed_distributions(name):
+    """However sure both sides are, no class is impossible, and so none costs more than its share can say."""
+    nats = {}
+    for share in (0.0, 0.05):
+        dynamics = build_dynamics(name, share)
+        noise, data = dynamics.draw_noise(ROWS, TIMES, generator=seeded(1)), batch()
+        given = (30 * normal(ROWS, TIMES, 5), data.action, data.is_first, dynamics.initial(ROWS), noise)
+        nats[share] = dynamics.divergence(*dynamics.observe(*given))[0]["divergence"].detach()
+    groups, classes = dynamics.latent.stochastic // dynamics.latent.classes, dynamics.latent.classes
+    assert nats[0.0].max() > nats[0.05].max() > 0.1
+    assert nats[0.05].max() <= groups * math.log(classes / 0.05)
+    assert nats[0.0].max() > groups * math.log(classes / 0.05)
+
+
+def build_dynamics(name: str, unimix: float):
+    """With weights so large that it is sure of everything."""
+    torch.manual_seed(0)
+    dynamics = factory("dynamics", name, unimix=unimix, balance=None)(embedding_size=5, action_size=2)
+    with torch.no_grad():
+        for parameter in dynamics.parameters():
+            parameter.mul_(30)
+    return dynamics
+
+
+def test_every_dynamics_with_mixed_distributions_is_here():
+    assert set(UNIMIXED) >= {"BlockRSSM", "CategoricalRSSM", "TransformerSSM"}
+
+
+def test_a_learner_updates_by_what_was_compiled():
+    """The graph itself is in `tests/compile`; here something that counts stands where it would."""
+    run = framework.compose(TESTS / "training" / "tiny.gin", ["Runtime.compile='default'"])
+    with run.vector(1, mode="serial") as vector:
+        learner = run.learner(vector, None)
+        assert isinstance(learner.study, Compiled)
+        assert learner.study.plain is learner.agent
+        calls: list[Batch] = []
+
+        def counting(data: Batch, chance: Chance):
+            calls.append(data)
+            return learner.agent(data, chance)
+
+        learner.study.chosen = counting
+        learner.begin()
+        for _ in range(learner.replay.length):
+            learner.collect(randomly=True)
+        for updates in (1, 2):
+            learner.update()
+            assert len(calls) == updates
+            assert calls[-1] is learner.batch

@@ -132,9 +132,10 @@ def _staircase(axes: Axes, rows: Sequence[Row], colours: dict[int, str], highest
 
 
 def _say_where(axes: Axes, means: Sequence[float], lowest: float) -> None:
-    """In words, where nothing could be drawn without squeezing every other panel."""
-    if max(means) < lowest:
-        text = f"far below: {min(means):.3g} to {max(means):.3g} nats"
+    """In words, where something could not be drawn without squeezing every other panel."""
+    far = [mean for mean in means if mean < lowest]
+    if far:
+        text = f"far below: {min(far):.3g} to {max(far):.3g} nats"
         axes.text(0.97, 0.06, text, transform=axes.transAxes, ha="right", fontsize=8.5, color=WRONG)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from framework.cli.lab import _spread
+from framework.lab.plots import bounds
+from framework.lab.report import Report, Row
 from framework.tracking.runs import RUN
 from tests.cli.calls import Call, spawn
 
@@ -67,6 +69,15 @@ def test_it_draws(call: Call, arguments: tuple[str, ...], ending: str) -> None:
     result = call(*arguments, "--plot", f"rows.{ending}")
     assert result.exit_code == 0, result.output
     assert Path(f"rows.{ending}").stat().st_size > 5000
+
+
+def test_a_bounds_plot_says_what_lies_below_it() -> None:
+    """One level that diverged does not squeeze the others, and is said."""
+    means = {2.0: 1.9, 4.0: -700.0, 6.0: 5.5}
+    rows = [Row("bound", "FLO", truth=truth, mean=mean, std=0.1, under={"candidates": 64}) for truth, mean in means.items()]
+    (panel,) = bounds(Report("bounds", "Bounds.", rows, {})).axes
+    assert [each.get_text() for each in panel.texts] == ["far below: -700 to -700 nats"]
+    assert panel.get_ylim()[0] > -20
 
 
 def test_a_plot_of_another_kind_is_refused_before_anything_is_measured(call: Call) -> None:

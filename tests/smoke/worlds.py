@@ -20,8 +20,8 @@ Player = Literal["random", "still", "blind", "perfect"]
 class Reach(Seekable):
     """Both the point `x` and its target lie in [-1, 1]: `x <- clip(x + 0.5 a)`, reward `1 - 2 |x - target|`, `length` steps.
 
-    The target lies anywhere, or at one of two `ends`. It is told `always`, or `at_first` alone, so that it must be remembered; `at_both_ends`
-    what was remembered is seen once more, when it is too late. `show` is a picture of 8 x 8 whose upper half has a red bar up to the point and a green one up to the target, or the same in numbers. Its lower
+    The target lies anywhere, or at one of two `ends`. It is told `always`, or `at_first` alone, so that it must be remembered. `show` is
+    a picture of 8 x 8 whose upper half has a red bar up to the point and a green one up to the target, or the same in numbers. Its lower
     half is black, or `noise`: other pixels at every step, which nothing foresees. Choices are left, stay and right.
     """
 
@@ -31,7 +31,7 @@ class Reach(Seekable):
         seed: int,
         length: int = 16,
         targets: Literal["anywhere", "ends"] = "anywhere",
-        told: Literal["always", "at_first", "at_both_ends"] = "always",
+        told: Literal["always", "at_first"] = "always",
         show: Literal["pixels", "numbers"] = "pixels",
         noise: bool = False,
         actions: Literal["numbers", "choices"] = "numbers",
@@ -80,7 +80,7 @@ class Reach(Seekable):
         return specs.DiscreteArray(3, name="action") if self._choices else specs.BoundedArray((1,), np.float32, -1.0, 1.0, name="action")
 
     def _observe(self) -> dict[str, np.ndarray]:
-        told = {"always": True, "at_first": self._count == 0, "at_both_ends": self._count in (0, self._length)}[self._told]
+        told = self._told == "always" or self._count == 0
         if self._show == "numbers":
             return {"point": np.array([self.point], np.float32), "target": np.array([told * self.target], np.float32)}
         pixels = np.zeros((SIDE, SIDE, 3), np.uint8)

@@ -94,7 +94,7 @@ class WorldModel(nn.Module):
         for objective in self.each_objective:
             found, said = objective(seen, seed)
             losses |= found
-            metrics |= said
+            metrics = _beside(metrics, said, objective)
         return Understanding(seen=seen, losses=losses, metrics=metrics)
 
     def follow(self, seen: Filtered, seed: Seed) -> None:
@@ -111,13 +111,23 @@ class WorldModel(nn.Module):
     @torch.no_grad()
     def diagnose(self, batch: Batch, noise: Float[Tensor, "B T Z"], seed: Seed) -> Metrics:
         """What the objectives read once per logging interval."""
-        seen = self.observe(batch, noise)
-        return {name: value for objective in self.each_objective for name, value in objective.diagnose(seen, seed).items()}
+        seen, metrics = self.observe(batch, noise), dict[str, Tensor]()
+        for objective in self.each_objective:
+            metrics = _beside(metrics, objective.diagnose(seen, seed), objective)
+        return metrics
 
     @torch.no_grad()
     def pictures(self, batch: Batch, noise: Float[Tensor, "B T Z"], seed: Seed) -> Pictures:
-        seen = self.observe(batch, noise)
-        return {name: value for objective in self.each_objective for name, value in objective.pictures(seen, seed).items()}
+        seen, pictures = self.observe(batch, noise), dict[str, Tensor]()
+        for objective in self.each_objective:
+            pictures = _beside(pictures, objective.pictures(seen, seed), objective)
+        return pictures
+
+
+def _beside(found: Mapping[str, Tensor], said: Mapping[str, Tensor], objective: Objective) -> dict[str, Tensor]:
+    """What an objective says beside those before it: under a name that is taken, its own name stands after the group."""
+    own = {name: f"{name.partition('/')[0]}/{type(objective).__name__}/{name.partition('/')[2]}" for name in said if name in found}
+    return {**found, **{own.get(name, name): value for name, value in said.items()}}
 
 
 def _slow_rate(objectives: Sequence[Objective]) -> float | None:

@@ -8,6 +8,7 @@ import torch
 from framework.data import Batch, Draws
 from framework.errors import UserError
 from framework.functional.hashing import draw_seed, fork
+from framework.registry import registry_of
 from framework.world_model import AUGMENTING, AUGMENTING_AGAIN
 from tests.members import agent_factory, factory
 from tests.tiny import OBSERVATIONS, ROWS, TIMES, batch, observe, seed_of, seeded, specs_of
@@ -128,6 +129,22 @@ def test_two_views_need_an_encoder_that_augments(wrapped):
         return
     with pytest.raises(UserError, match=r"Prototypes compares two augmented views.*MultiEncoder augments nothing.*RandomShift"):
         with_two_views(encoder)
+
+
+def test_what_two_objectives_say_under_one_name_is_told_apart():
+    objectives = [factory("objectives", name) for name in ("InfoNCE", "TemporalPredictive")]
+    names = ("divergence", "reward", "continuation", "infonce", *registry_of("objectives").get("TemporalPredictive").losses)
+    agent = agent_factory(objectives=objectives, scales=dict.fromkeys(names, 1.0))(specs=specs_of("both"))
+    seen = agent.world_model.observe(batch(), noise(agent))
+    (_, first), (_, second) = (objective(seen, seed_of(0)) for objective in agent.world_model.objectives)
+    shared = first.keys() & second.keys()
+    assert "contrastive/estimate" in shared
+    metrics = agent.world_model(batch(), noise(agent), seed_of(0)).metrics
+    for name in shared:
+        assert torch.equal(metrics[name], first[name])
+        assert torch.equal(metrics[name.replace("/", "/TemporalPredictive/")], second[name])
+    assert second.keys() - shared <= metrics.keys()
+    assert "contrastive/TemporalPredictive/effective_rank" in agent.diagnose(batch(), seeded(0))
 
 
 def test_the_prior_under_the_actions_that_were_taken_is_the_prior():

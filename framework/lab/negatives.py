@@ -1,4 +1,7 @@
-"""Every negative-sampling strategy on sequences whose structure is known, with the exact critic `log p(s_i | o_j)`."""
+"""Every negative-sampling strategy on sequences whose structure is known, with the exact critic `log p(s_i | o_j)`.
+
+It is scored less `log p(s_i)`, which no row sees, and without which it would be wrong where latents are the candidates.
+"""
 
 import re
 from collections.abc import Sequence
@@ -25,6 +28,7 @@ DRAWS: Final = 256
 """Steps of other sequences beside each batch, as `Replay.extra` gives them."""
 WARM_UP: Final = 8
 """Batches that only a queue sees, before anything is measured."""
+OF_DRIVE: Final = "truth: the information between an observation and what is new in its latent, given the latent before."
 ABOUT_BOUNDS: Final = re.compile(r"lower bound|bounds from above")
 
 
@@ -84,7 +88,7 @@ def measure(setting: Setting, progress: Progress = silent) -> Report:
             if number >= 0:
                 each.see(contrast, seed, sequences)
             each.remember(contrast)
-    rows = [each.row(sequences.pairs.truth) for each in watched]
+    rows = [each.row(sequences, setting.length) for each in watched]
     structure = {
         "slow-fast": f"{setting.slow_nats:g} nat that a sequence keeps and {setting.fast_nats:g} that each step draws",
         "autoregressive": f"{setting.nats:g} nats in each step of an AR(1) with phi = {setting.phi:g}",
@@ -135,7 +139,8 @@ class _Watched:
             if each.remembers:
                 each.remember(contrast.source.embeddings, contrast.candidates)
 
-    def row(self, truth: float) -> Row:
+    def row(self, sequences: Sequences, times: int) -> Row:
+        truth = sequences.of_drive(times) if self._foresees() else sequences.pairs.truth
         settings = ", ".join(f"{name} = {value}" for name, value in self._settings().items())
         if self.reason:
             return Row("strategy", self.member.name, truth=truth, also={"settings": settings}, note=f"not measured: {self.reason}")
@@ -153,8 +158,12 @@ class _Watched:
                 "false_negatives": average(self.found["false_negatives"]),
                 "false_negative_mass": average(self.found["false_negative_mass"]),
             },
-            note="" if below else self._why(),
+            note=" ".join(["" if below else self._why(), OF_DRIVE if self._foresees() else ""]).strip(),
         )
+
+    def _foresees(self) -> bool:
+        """Whether its negatives are what else could have come of the history."""
+        return any(each.anchor == "prior" for each in self.strategy.each())
 
     def _settings(self) -> dict[str, object]:
         """What differs from the defaults."""
@@ -168,18 +177,30 @@ class _Watched:
 
 def _contrast(setting: Setting, sequences: Sequences, number: int, generator: torch.Generator) -> Contrast:
     """One batch of sequences, each an episode of its own; and steps of sequences that are drawn for one step each."""
-    latents, observations = (part.flatten(0, 1) for part in sequences.draw(setting.batch, setting.length, generator))
+    whole, seen = sequences.draw(setting.batch, setting.length, generator)
+    latents, observations = whole.flatten(0, 1), seen.flatten(0, 1)
     _, drawn = (part.flatten(0, 1) for part in sequences.draw(DRAWS, 1, generator))
     first = number * (setting.batch + DRAWS)
     episode = torch.arange(first, first + setting.batch)[:, None].expand(setting.batch, setting.length)
+
+    def predict(drive: Tensor) -> Latent:
+        return _latent(sequences.driven(whole, drive.unflatten(0, whole.shape[:2])).flatten(0, 1))
+
     source = Source(
-        latents=Latent(deterministic=latents[:, :0], stochastic=latents, statistics={}),
+        latents=_latent(latents),
         embeddings=observations,
-        score=lambda given, candidates: sequences.pairs.log_density(given.stochastic, candidates),
-        score_pairs=lambda given, candidates: sequences.pairs.log_density(given.stochastic, candidates).diagonal(),
+        score=lambda given, candidates: sequences.pairs.log_ratio(given.stochastic, candidates),
+        score_pairs=lambda given, candidates: sequences.pairs.log_ratio_of_pairs(given.stochastic, candidates),
+        action=sequences.drive(whole).flatten(0, 1),
+        is_first=torch.zeros(len(latents), dtype=torch.bool),
+        predict=predict,
         drawn=Drawn(embedding=drawn, episode=torch.arange(DRAWS) + first + setting.batch),
     )
-    return Contrast.of(sequences.pairs.log_density(latents, observations), Origin.of(episode), source)
+    return Contrast.of(sequences.pairs.log_ratio(latents, observations), Origin.of(episode), source)
+
+
+def _latent(value: Tensor) -> Latent:
+    return Latent(deterministic=value[:, :0], stochastic=value, statistics={})
 
 
 def _check(member: Member, chosen: object, given: Contrast) -> None:

@@ -83,7 +83,10 @@ class Pairs:
 
 
 class Sequences(ABC):
-    """Sequences of latents and observations, of which each step alone carries `pairs.truth` nats."""
+    """Sequences of latents and observations, of which each step alone carries `pairs.truth` nats.
+
+    What is new in a latent is its drive, which stands where a world model has actions.
+    """
 
     pairs: Pairs
 
@@ -93,6 +96,18 @@ class Sequences(ABC):
     @abstractmethod
     def alike(self, apart: Int[Tensor, "..."]) -> Bool[Tensor, "..."]:
         """Whether two latents of one sequence, so many steps apart, have at least half of their variance in common."""
+
+    @abstractmethod
+    def drive(self, latents: Float[Tensor, "B T D"]) -> Float[Tensor, "B T A"]:
+        """Independent of all that came before, and standard normal."""
+
+    @abstractmethod
+    def driven(self, latents: Float[Tensor, "B T D"], drive: Float[Tensor, "B T A"]) -> Float[Tensor, "B T D"]:
+        """The latents, had another drive led to each from the one before it."""
+
+    @abstractmethod
+    def of_drive(self, times: int) -> float:
+        """`I(o_t; drive_t | s_{t-1})`, the mean over the steps of a sequence."""
 
 
 @final
@@ -113,6 +128,15 @@ class SlowFast(Sequences):
 
     def alike(self, apart: Tensor) -> Tensor:
         return torch.ones_like(apart, dtype=torch.bool)
+
+    def drive(self, latents: Tensor) -> Tensor:
+        return latents[..., self.half :]
+
+    def driven(self, latents: Tensor, drive: Tensor) -> Tensor:
+        return torch.cat([latents[..., : self.half], drive], dim=-1)
+
+    def of_drive(self, times: int) -> float:
+        return Pairs(self.pairs.rho[self.half :]).truth
 
 
 @final
@@ -136,3 +160,23 @@ class Autoregressive(Sequences):
 
     def alike(self, apart: Tensor) -> Tensor:
         return abs(self.phi) ** (2 * apart.abs()) >= 0.5
+
+    def drive(self, latents: Tensor) -> Tensor:
+        return (latents - self._carried(latents)) / self._share(latents.shape[1])
+
+    def driven(self, latents: Tensor, drive: Tensor) -> Tensor:
+        return self._carried(latents) + self._share(latents.shape[1]) * drive
+
+    def of_drive(self, times: int) -> float:
+        noise = self.pairs.deviation.square()
+        seen = torch.log1p(self.pairs.rho.square() * self._share(times).square() / noise)
+        return 0.5 * seen.sum(dim=-1).mean().item()
+
+    def _carried(self, latents: Tensor) -> Tensor:
+        return torch.cat([torch.zeros_like(latents[:, :1]), self.phi * latents[:, :-1]], dim=1)
+
+    def _share(self, times: int) -> Float[Tensor, "T 1"]:
+        """How much of its drive a latent takes: the first step all of it."""
+        share = torch.full((times, 1), math.sqrt(1 - self.phi**2), dtype=torch.float64)
+        share[0] = 1.0
+        return share

@@ -8,7 +8,7 @@ from framework.lab import negatives
 from framework.lab.sources import Autoregressive, SlowFast
 from framework.registry import components
 
-NEED_ANOTHER = {"ActionNegatives": "world model", "MixedNegatives": "unit vectors"}
+NEED_ANOTHER = {"MixedNegatives": "unit vectors"}
 """What this source cannot serve, and the word by which its row says so."""
 
 
@@ -42,6 +42,18 @@ def test_an_autoregressive_latent(row):
         near(row(report, name), expected, 0.02)
     assert row(report, "SameTimestep").accuracy == pytest.approx(0.78, abs=0.03)
     assert row(report, "WindowExcluded").also["false_negatives"] == 0.0
+
+
+@pytest.mark.parametrize(("source", "truth"), [("slow-fast", 1.0), ("autoregressive", 1.665)])
+def test_other_actions_tell_what_is_new_in_a_latent(row, source, truth):
+    """With few of them nearly all, with many all; a part that is not driven is no part of it."""
+    given = {"source": source, "batches": 6, "only": ("ActionNegatives",)}
+    few = row(measured(**given), "ActionNegatives")
+    many = row(measured(**given, settings=("ActionNegatives.count=200",)), "ActionNegatives")
+    assert few.truth == many.truth == pytest.approx(truth, abs=1e-3)
+    assert 0.8 * truth < few.mean < many.mean
+    near(many, truth, 0.03)
+    assert "new in its latent" in few.note
 
 
 def test_every_strategy_has_a_row(row):
@@ -127,3 +139,27 @@ def test_the_sources_are_what_they_say():
     assert (steps[:, 0] * steps[:, 2]).mean().item() == pytest.approx(0.81, abs=0.06)
     assert source.alike(torch.tensor([0, 3, 4, -3, -4])).tolist() == [True, True, False, True, False]
     assert source.pairs.truth == 4.0
+
+
+@pytest.mark.parametrize("source", [SlowFast(slow_nats=1.0, fast_nats=2.0), Autoregressive(phi=0.9, nats=4.0)], ids=["slow", "memory"])
+def test_a_drive_is_what_a_latent_has_anew(source):
+    latents, _ = source.draw(4000, 3, torch.Generator().manual_seed(0))
+    drive = source.drive(latents)
+    assert torch.allclose(source.driven(latents, drive), latents)
+    assert drive.var(dim=0).mean().item() == pytest.approx(1.0, abs=0.03)
+    assert (drive[:, 1:] * latents[:, :-1, -4:]).mean().abs() < 0.02
+    other = source.driven(latents, drive.flip(0))
+    assert other.var(dim=0).mean().item() == pytest.approx(1.0, abs=0.03)
+
+
+def test_the_truth_of_a_drive_is_that_of_its_gaussians():
+    """Against the determinants of what was drawn: `I(o_t; drive_t | s_{t-1})`, in one of the four dimensions."""
+    source = Autoregressive(phi=0.9, nats=4.0)
+    latents, seen = source.draw(60_000, 2, torch.Generator().manual_seed(0))
+    first, second = (torch.stack([latents[:, t, 0], seen[:, t, 0]]) for t in (0, 1))
+    given = torch.stack([seen[:, 1, 0], source.drive(latents)[:, 1, 0], latents[:, 0, 0]])
+    of_first = 0.5 * (first.cov().diagonal().log().sum() - first.cov().logdet())
+    both, apart = given.cov(), [given[[0, 2]].cov(), given[[1, 2]].cov()]
+    of_second = 0.5 * (apart[0].logdet() + apart[1].logdet() - both.logdet() - both[2, 2].log())
+    assert source.of_drive(2) == pytest.approx(4 * (of_first + of_second).item() / 2, abs=0.05)
+    assert second.var(dim=1)[0].item() == pytest.approx(1.0, abs=0.03)

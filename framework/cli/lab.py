@@ -172,7 +172,7 @@ def negatives_command(imports: tuple[str, ...], json_to: str | None, plot: Path 
 @click.option("--noise", type=float, default=1.0, show_default=True, help="Variance of the observation's noise; the signal's is 1.")
 @click.option("--dimensions", type=int, default=6, show_default=True, help="Independent ones.")
 @click.option("--candidates", type=int, default=1024, show_default=True, help="K, the size of a batch.")
-@click.option("--batches", type=int, default=20, show_default=True, help="How many are drawn for the exact densities.")
+@click.option("--batches", type=int, default=60, show_default=True, help="How many are drawn for the exact densities.")
 @click.option("--steps", type=int, default=200, show_default=True, help="Updates of each critic that learns; 0 leaves them out.")
 @_filters("critic")
 @_shared

@@ -4,9 +4,12 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
+
+SPACE_BETWEEN: Final = 3
+"""Columns that rich puts between two of ours."""
 
 
 def as_json(facts: Any) -> None:
@@ -34,15 +37,18 @@ def pairs(rows: Iterable[tuple[str, str]]) -> None:
         click.echo(f"{name.ljust(width)}  {value}")
 
 
-def _draw(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Between words a cell goes on below; a word or a number is never cut, though lines then be longer than the terminal is wide."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        drawn.add_column(name, overflow="fold")
+    drawn, console, least = Table(box=SIMPLE_HEAD, pad_edge=False), Console(), 0
+    for name, *cells in zip(columns, *rows, strict=True):
+        longest = max(len(word) for cell in (name, *cells) for word in cell.split() or [""])
+        drawn.add_column(name, overflow="fold", min_width=longest)
+        least += longest + SPACE_BETWEEN
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
+    console.print(drawn, width=max(console.width, least), crop=False)

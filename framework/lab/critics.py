@@ -32,7 +32,7 @@ class Setting:
     noise: float = 1.0
     dimensions: int = 6
     candidates: int = 1024
-    batches: int = 20
+    batches: int = 60
     steps: int = 200
     only: Sequence[str] = ()
     settings: Sequence[str] = ()

@@ -2,6 +2,7 @@
 
 import io
 
+import click
 import pytest
 
 from framework.cli import output
@@ -32,6 +33,18 @@ def test_a_table_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch, no_colo
     assert "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in text
     assert "[bold] is text, not markup" in text
     assert "\x1b[3" not in text
+
+
+@pytest.mark.parametrize("width", ["40", "200"])
+def test_no_word_is_cut_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, width: str) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stdout", terminal)
+    monkeypatch.setenv("COLUMNS", width)
+    monkeypatch.setenv("TERM", "xterm")
+    names = ["strategy", "false negatives", "false negative mass", "mean", "stderr", "std", "settings"]
+    output.table(names, [["HardWeighted", "0.336", "0.376", "-2931.250", "0.017", "0.300", "size = 1024, steps = 8"]])
+    words = {"HardWeighted", "0.336", "0.376", "-2931.250", "0.017", "0.300", "1024,", *(word for name in names for word in name.split())}
+    assert words <= set(click.unstyle(terminal.getvalue()).split())
 
 
 def test_a_dumb_terminal_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:

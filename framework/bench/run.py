@@ -11,6 +11,7 @@ from framework.bench.clock import USUAL, Effort, Progress, silent
 from framework.bench.report import Report, Row, Value
 from framework.errors import UserError
 from framework.tracking.jsonl import read
+from framework.training.journal import STAGES
 from framework.training.run import compose
 
 SHORT: Final = ("Trainer.pretrain=0", "Evaluation.episodes=1")
@@ -35,9 +36,9 @@ def measure(
             f"In {effort.seconds:g} s the run did not log one interval with updates; give more --seconds, or bind a smaller "
             "Trainer.prefill and Run.log_every."
         )
-    values: dict[str, Value] = {f"share_{name}": _mean(intervals, f"time/share_{name}") for name in ("update", "collect", "evaluate")}
+    values: dict[str, Value] = {f"share_{stage}": _mean(intervals, f"time/share_{stage}") for stage in STAGES}
     values |= {
-        "share_checkpoint": _mean(intervals, "time/share_checkpoint"),
+        "share_outside_updates": 1.0 - _mean(intervals, "time/share_update"),
         "updates_per_second": _mean(intervals, "time/updates_per_second"),
         "environment_steps_per_second": _mean(intervals, "time/steps_per_second"),
         "ms_per_update": 1e3 * _mean(intervals, "time/seconds_per_update"),

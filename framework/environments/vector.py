@@ -80,7 +80,7 @@ class VectorEnvironment:
             raise
         self.specs = Specs(observation=descriptions[0].observation, action=descriptions[0].action)
         self.action_repeat = descriptions[0].action_repeat
-        self._seekable = descriptions[0].seekable
+        self.seekable = descriptions[0].seekable
         self._episodes = [-1] * count
         self._actions: list[list[np.ndarray]] = [[] for _ in range(count)]
         self._sent: np.ndarray | None = None
@@ -139,7 +139,7 @@ class VectorEnvironment:
         """
         if len(record) != self.count:
             raise UserError(f"a record of {len(record)} environments cannot be restored into {self.count}; keep the count.")
-        if not self._seekable:
+        if not self.seekable:
             warnings.warn("an environment without `seek` cannot be resumed where it was: it starts a new episode", stacklevel=2)
             self._episodes = [each.episode for each in record]
             return self.reset()

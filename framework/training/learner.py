@@ -158,7 +158,10 @@ class Learner:
         }
 
     def load(self, content: Mapping[str, Any]) -> None:
-        """Go back to where `dump` was called; the replay is loaded by itself."""
+        """Go back to where `dump` was called; the replay is loaded by itself, and before.
+
+        Where environments cannot be brought back, the new episodes that they begin are stored as such.
+        """
         self.agent.load_state_dict(content["agent"])
         for name, optimizer in self.agent.optimizers.items():
             optimizer.load(content["optimizers"][name])
@@ -169,6 +172,9 @@ class Learner:
         _load_random(self.random, progress.pop("random"))
         self.progress = Progress(**progress)
         self.steps = self.vector.restore([_record(**record) for record in content["environments"]])
+        if not self.vector.seekable:
+            self.replay.add(self.steps)
+            self._count(self.steps)
 
     def _count(self, steps: Steps) -> list[Finished]:
         self.totals = np.where(steps.is_first, 0.0, self.totals + steps.reward)

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dm_env
+import numpy as np
 import pytest
 import torch
 
 import framework
+from framework import environments
 from framework.data import Batch
+from framework.environments.counting import Counting
 from framework.environments.vector import Mode, VectorEnvironment
 from framework.errors import UserError
 from framework.tracking.jsonl import Jsonl
@@ -193,6 +197,50 @@ def interrupt_after(interrupt: Interrupt, learner: Learner, updates: int) -> Non
     while learner.progress.updates < updates:
         time.sleep(0.0001)
     interrupt.requested = True
+
+
+@environments.register
+class Fleeting(environments.Environment):
+    """Counts, and cannot seek."""
+
+    derived = ("seed",)
+
+    def __init__(self, *, seed: int) -> None:
+        self.inner = Counting(seed=seed)
+
+    def reset(self) -> dm_env.TimeStep:
+        return self.inner.reset()
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        return self.inner.step(action)
+
+    def observation_spec(self) -> object:
+        return self.inner.observation_spec()
+
+    def action_spec(self) -> object:
+        return self.inner.action_spec()
+
+
+def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_path: Path) -> None:
+    run, saved = framework.compose(TINY, ["Run.environment=@environments.Fleeting"]), Checkpoints(every=1, folder=tmp_path)
+    with run.vector(1, mode="serial") as vector:
+        learner = run.learner(vector, None)
+        learner.begin()
+        for _ in range(4):
+            learner.collect(randomly=True)
+        learner.send(randomly=True)
+        saved.save(4, learner.dump(), learner.replay.snapshot)
+        saved.wait()
+    with run.vector(1, mode="serial") as vector:
+        again = run.learner(vector, None)
+        again.replay.load(saved.replay_folder(4))
+        with pytest.warns(UserWarning, match="without `seek`"):
+            again.load(saved.load()[1])
+        finished = [episode for _ in range(10) for episode in again.collect(randomly=True)]
+    stored = again.replay.windows(torch.arange(len(again.replay)))
+    assert stored.is_first[0].tolist() == [True, False, False, False, False, True]
+    assert again.replay.steps == 5 + 11
+    assert [(episode.value, episode.length) for episode in finished] == [(55.0, 10)]
 
 
 def agent_of(folder: Path | None) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ from framework.bench import machine
 from framework.bench.clock import USUAL, Effort, Progress, clocked, silent
 from framework.bench.report import Report, Row
 from framework.bench.subject import SEED
-from framework.environments.vector import VectorEnvironment
+from framework.environments.vector import Mode, VectorEnvironment
 from framework.training.run import Run
 
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def setting(run: Run) -> dict[str, object]:
     }
 
 
-def _row(run: Run, count: int, mode: str, effort: Effort, progress: Progress) -> Row:
+def _row(run: Run, count: int, mode: Mode, effort: Effort, progress: Progress) -> Row:
     random = np.random.default_rng(SEED)
     with run.vector(count, mode=mode) as vector:
         vector.reset()

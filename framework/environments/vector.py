@@ -13,6 +13,8 @@ from framework.environments.hosts import Host, ProcessHost, SerialHost
 from framework.environments.session import Description, Step
 from framework.errors import UserError
 
+Mode = Literal["process", "serial"]
+
 
 @final
 @dataclass(frozen=True)
@@ -35,10 +37,11 @@ class Steps:
 @final
 @dataclass(frozen=True)
 class Record:
-    """How far one environment is: its episode, and the actions `[k, A]` that were taken in it."""
+    """How far one environment is: its episode, the actions `[k, A]` that were taken in it, and one `[A]` sent and not yet received."""
 
     episode: int
     actions: np.ndarray
+    sent: np.ndarray | None = None
 
 
 @final
@@ -47,7 +50,8 @@ class VectorEnvironment:
 
     The step after `is_last` is the first of the next episode, whatever the action. The seed of each environment derives from
     `seed` and its index, so both modes show the same. `factory` is called with `seed=`; a worker must be able to unpickle it.
-    `send` and `receive` are the two halves of `step`, for work in between. An error closes every environment.
+    `send` and `receive` are the two halves of `step`, for work in between. An error closes every environment; what was sent stays
+    on record.
     Raises `UserError` where a worker raised, died, or has not answered for `timeout` seconds.
     """
 
@@ -57,7 +61,7 @@ class VectorEnvironment:
         factory: Callable[..., Environment],
         count: int,
         seed: int,
-        mode: Literal["process", "serial"] = "process",
+        mode: Mode = "process",
         timeout: float = 120.0,
     ) -> None:
         if count < 1:
@@ -76,10 +80,15 @@ class VectorEnvironment:
             raise
         self.specs = Specs(observation=descriptions[0].observation, action=descriptions[0].action)
         self.action_repeat = descriptions[0].action_repeat
-        self._seekable = descriptions[0].seekable
+        self.seekable = descriptions[0].seekable
         self._episodes = [-1] * count
         self._actions: list[list[np.ndarray]] = [[] for _ in range(count)]
         self._sent: np.ndarray | None = None
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a step was sent and not yet received."""
+        return self._sent is not None
 
     def reset(self) -> Steps:
         """Start the next episode everywhere."""
@@ -96,6 +105,7 @@ class VectorEnvironment:
 
     def send(self, actions: np.ndarray) -> None:
         """Let every environment begin its step."""
+        self._check_rest()
         actions = np.array(actions, np.float32)
         expected = (self.count, self.specs.action_size)
         if actions.shape != expected:
@@ -114,27 +124,31 @@ class VectorEnvironment:
         return self._stack(answers)
 
     def record(self) -> tuple[Record, ...]:
-        """Where every environment stands after the last step received; `restore` brings it back there."""
+        """Where every environment stands after the last step received, and what was sent since; `restore` brings it back there."""
         size = self.specs.action_size
+        sent = [None] * self.count if self._sent is None else list(self._sent)
         return tuple(
-            Record(episode=max(episode, 0), actions=np.array(actions, np.float32).reshape(-1, size))
-            for episode, actions in zip(self._episodes, self._actions, strict=True)
+            Record(episode=max(episode, 0), actions=np.array(actions, np.float32).reshape(-1, size), sent=action)
+            for episode, actions, action in zip(self._episodes, self._actions, sent, strict=True)
         )
 
     def restore(self, record: Sequence[Record]) -> Steps:
-        """Replay what `record` gave, and return the step that every environment stood at, bit for bit.
+        """Replay what `record` gave, and return the step that every environment stood at, bit for bit; what was in flight is again.
 
-        An environment that is not `Seekable` starts a new episode instead, with a warning.
+        An environment that is not `Seekable` starts a new episode instead, with a warning, and what was in flight is dropped.
         """
         if len(record) != self.count:
             raise UserError(f"a record of {len(record)} environments cannot be restored into {self.count}; keep the count.")
-        if not self._seekable:
+        if not self.seekable:
             warnings.warn("an environment without `seek` cannot be resumed where it was: it starts a new episode", stacklevel=2)
             self._episodes = [each.episode for each in record]
             return self.reset()
         answers = self._ask([("restore", each.episode, each.actions) for each in record])
         self._episodes = [each.episode for each in record]
         self._actions = [list(each.actions) for each in record]
+        sent = [each.sent for each in record if each.sent is not None]
+        if sent:
+            self.send(np.stack(sent))
         return self._stack(answers)
 
     def close(self) -> None:
@@ -160,7 +174,12 @@ class VectorEnvironment:
         else:
             self._actions[index].append(action)
 
+    def _check_rest(self) -> None:
+        if self.in_flight:
+            raise RuntimeError("a step is in flight: `receive` it first")
+
     def _ask(self, requests: Sequence[tuple]) -> list[Step]:
+        self._check_rest()
         self._send(requests)
         return self._receive()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from framework.training.checkpoints import Checkpoints
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.learner import Diverged, Finished, Learner, batch_content, mean_of
 from framework.training.policy import PolicyRecipe
+
+STAGES: Final = ("update", "act", "step", "evaluate", "checkpoint")
+"""What a run's time goes to, in `time/share_update` and so on; `step` is waiting for environments, and storing."""
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +51,10 @@ class Journal:
         self.latest: Evaluated | None = None
         self._history: list[Metrics] = []
         self._episodes: list[Finished] = []
-        self._spent = dict.fromkeys(("update", "collect", "evaluate", "checkpoint"), 0.0)
+        self._spent = dict.fromkeys(STAGES, 0.0)
         self._since = time.monotonic()
         self._from: tuple[int, int] | None = None
+        self._saved = (0, 0)
 
     @contextmanager
     def stopwatch(self, stage: str) -> Iterator[None]:
@@ -127,7 +131,7 @@ class Journal:
         """Write a checkpoint, unless the disk is full: then say so, and go on."""
         with self.stopwatch("checkpoint"):
             try:
-                self.checkpoints.save(learner.progress.step, self._contents(learner), learner.replay.snapshot, best=best)
+                self._save(learner, best=best)
             except UserError as error:
                 log.warning("%s Training goes on, and tries again.", error)
                 return False
@@ -141,10 +145,14 @@ class Journal:
             self.evaluate(learner)
         self._settle()
         try:
-            self.checkpoints.save(learner.progress.step, self._contents(learner), learner.replay.snapshot)
+            self._save(learner)
             self.checkpoints.wait()
         except UserError as error:
             raise UserError(f"{error} {_keep_elsewhere(self._contents(learner))}") from error
+
+    def _save(self, learner: Learner, *, best: bool = False) -> None:
+        self._saved = (learner.progress.step, learner.progress.updates)
+        self.checkpoints.save(learner.progress.step, self._contents(learner), learner.replay.snapshot, best=best)
 
     def _settle(self) -> None:
         """Wait for the checkpoint being written; one that failed must not stand in the way of what comes after it."""
@@ -155,7 +163,8 @@ class Journal:
 
     def rescue(self, learner: Learner) -> None:
         """Checkpoint what was learned before an environment or a disk failed, if it can be."""
-        if learner.steps is not None and learner.progress.step > self.checkpoints.step and self.checkpoint(learner):
+        reached = (learner.progress.step, learner.progress.updates)
+        if learner.steps is not None and reached > self._saved and self.checkpoint(learner):
             self._settle()
 
     def diverged(self, error: Diverged, folder: Path) -> UserError:

@@ -11,7 +11,6 @@ from torch import Tensor
 from framework.agent import Agent
 from framework.data import Batch, Metrics
 from framework.environments.vector import Record, Steps, VectorEnvironment
-from framework.errors import UserError
 from framework.lesson import Study
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
@@ -54,7 +53,10 @@ class Diverged(Exception):
 @final
 @dataclass
 class Learner:
-    """Collects one step at a time and learns one update at a time; the trainer decides when."""
+    """Collects one step at a time, in two halves, and learns one update at a time; the trainer decides when.
+
+    Between the halves a step is in flight: its actions are chosen, and what they lead to is not in the replay.
+    """
 
     agent: Agent
     runtime: Runtime
@@ -86,18 +88,24 @@ class Learner:
 
     def collect(self, *, randomly: bool) -> list[Finished]:
         """Take one action in every environment, store what comes, and say which episodes ended."""
+        self.send(randomly=randomly)
+        return self.receive()
+
+    def send(self, *, randomly: bool) -> None:
+        """Choose an action for every environment, and let the step begin; one that is in flight already stays as it is."""
         assert self.steps is not None, "call begin() or load() first"
-        before = self.actor.memory
+        if self.vector.in_flight:
+            return
         if randomly:
             action = self.vector.random_actions(self.random)
             self.actor.watch(self.steps.observation, self.steps.is_first, action)
         else:
             action = self.actor.act(self.steps.observation, self.steps.is_first)
-        try:
-            self.steps = self.vector.step(action)
-        except UserError:
-            self.actor.memory = before  # the step was not taken, so that a checkpoint now is one of the step before
-            raise
+        self.vector.send(action)
+
+    def receive(self) -> list[Finished]:
+        """Wait for the step in flight, store it, and say which episodes ended."""
+        self.steps = self.vector.receive()
         self.replay.add(self.steps)
         self.progress.step += self.vector.action_repeat * int((~self.steps.is_first).sum())
         return self._count(self.steps)
@@ -139,7 +147,7 @@ class Learner:
             "agent": self.agent.state_dict(),
             "optimizers": {name: optimizer.dump() for name, optimizer in self.agent.optimizers.items()},
             "actor": self.actor.dump(),
-            "environments": [{"episode": record.episode, "actions": record.actions} for record in self.vector.record()],
+            "environments": [vars(record) for record in self.vector.record()],
             "progress": {
                 **vars(self.progress),
                 "totals": self.totals,
@@ -150,7 +158,10 @@ class Learner:
         }
 
     def load(self, content: Mapping[str, Any]) -> None:
-        """Go back to where `dump` was called; the replay is loaded by itself."""
+        """Go back to where `dump` was called; the replay is loaded by itself, and before.
+
+        Where environments cannot be brought back, the new episodes that they begin are stored as such.
+        """
         self.agent.load_state_dict(content["agent"])
         for name, optimizer in self.agent.optimizers.items():
             optimizer.load(content["optimizers"][name])
@@ -160,8 +171,10 @@ class Learner:
         self.generator.set_state(progress.pop("generator"))
         _load_random(self.random, progress.pop("random"))
         self.progress = Progress(**progress)
-        records = [Record(episode=int(record["episode"]), actions=record["actions"].numpy()) for record in content["environments"]]
-        self.steps = self.vector.restore(records)
+        self.steps = self.vector.restore([_record(**record) for record in content["environments"]])
+        if not self.vector.seekable:
+            self.replay.add(self.steps)
+            self._count(self.steps)
 
     def _count(self, steps: Steps) -> list[Finished]:
         self.totals = np.where(steps.is_first, 0.0, self.totals + steps.reward)
@@ -169,6 +182,10 @@ class Learner:
         ended = np.flatnonzero(steps.is_last)
         self.progress.episodes += len(ended)
         return [Finished(float(self.totals[index]), int(self.lengths[index])) for index in ended]
+
+
+def _record(*, episode: int, actions: Tensor, sent: Tensor | None) -> Record:
+    return Record(episode=episode, actions=actions.numpy(), sent=None if sent is None else sent.numpy())
 
 
 def _dump_random(generator: np.random.Generator) -> dict[str, Any]:

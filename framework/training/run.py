@@ -13,7 +13,7 @@ from framework.agent import Agent
 from framework.composition import Composition
 from framework.data import Factory, Pictures, Specs
 from framework.environments.base import Environment
-from framework.environments.vector import VectorEnvironment
+from framework.environments.vector import Mode, VectorEnvironment
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
@@ -51,7 +51,7 @@ class Result:
 @final
 @parts.register
 class Run:
-    """Everything that a recipe binds. `seed` determines the whole run; `environments` step together in worker processes.
+    """Everything that a recipe binds. `seed` determines the whole run; several `environments`, or one to overlap, step in workers.
 
     A run is built without side effects: environments, agent and folder come with `train`, `resume` or `evaluate`.
     """
@@ -139,14 +139,9 @@ class Run:
         with self.vector(1, mode="serial") as vector:
             return vector.specs
 
-    def vector(self, count: int, *, mode: str) -> VectorEnvironment:
-        """Environments that step together; `mode` is `process` or `serial`."""
-        return VectorEnvironment(
-            factory=self.environment,
-            count=count,
-            seed=derive(self.seed, ENVIRONMENTS),
-            mode="serial" if mode == "serial" else "process",
-        )
+    def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
+        """Environments that step together, each in a worker process or all in this one."""
+        return VectorEnvironment(factory=self.environment, count=count, seed=derive(self.seed, ENVIRONMENTS), mode=mode)
 
     def learner(self, vector: VectorEnvironment, folder: Path | None) -> Learner:
         """The moving parts of a training."""
@@ -161,7 +156,8 @@ class Run:
 
     def _go(self, folder: Path, *, resumed: bool, checkpoint: str = "latest") -> Result:
         checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
-        with self.vector(self.environments, mode="process" if self.environments > 1 else "serial") as vector:
+        in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
+        with self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
             self.trainer.check(learner)
             if resumed:

@@ -1,7 +1,7 @@
 """The schedule: when to collect, when to update, when to stop."""
 
 import time
-from typing import final
+from typing import Literal, final
 
 from framework.errors import UserError
 from framework.registry import parts
@@ -19,6 +19,13 @@ class Trainer:
     updates of 50 x 50 every 1,000 steps, which is 250. Updates come in bursts, every `train_every` environment steps, and begin when
     the replay holds one sequence. `minutes` bounds the wall-clock of training, evaluations included, over every resume (None: no
     bound).
+
+    `schedule = 'alternating'`, as in papers: update, act, step, store; environments wait for updates, and updates for them.
+    `'overlapped'`: act, let the step begin, update, store; environments, in worker processes, step while this one makes the updates
+    that are due. The actions in flight were chosen by the parameters before those updates, which see the replay without that step.
+    Both orders are fixed by the counters alone, whatever takes how long, and two runs of one seed are equal. Only a step with updates
+    due hides behind them: bind `train_every = 1`, which spreads updates evenly, and enough `Run.environments` that each step of all
+    has one, `Replay.batch * Replay.length / (train_ratio * action repeat)`.
     """
 
     def __init__(
@@ -30,6 +37,7 @@ class Trainer:
         train_ratio: float = 250.0,
         train_every: int = 1_000,
         minutes: float | None = None,
+        schedule: Literal["alternating", "overlapped"] = "alternating",
     ) -> None:
         if steps < 1 or prefill < 0 or pretrain < 0 or train_every < 1:
             raise UserError(
@@ -40,6 +48,7 @@ class Trainer:
             raise UserError(f"Trainer.train_ratio = {train_ratio} must not be negative, and Trainer.minutes = {minutes} not be 0 or less.")
         self.steps, self.prefill, self.pretrain = steps, prefill, pretrain
         self.train_ratio, self.train_every, self.minutes = train_ratio, train_every, minutes
+        self.schedule = schedule
 
     def run(self, *, learner: Learner, journal: Journal, interrupt: Interrupt) -> None:
         """Train until the end, the bound or an interrupt. Updates that were due before an interrupt are made up for on resume."""
@@ -47,6 +56,8 @@ class Trainer:
         if learner.steps is None:
             learner.begin()
         while True:
+            if self.schedule == "overlapped":
+                self._act(learner, journal)
             while self.due(learner) and not interrupt.requested and not self._out_of_time(learner):
                 with journal.stopwatch("update"):
                     journal.updated(learner.update())
@@ -55,8 +66,9 @@ class Trainer:
                 break
             journal.mark(learner)
             progress.seconds = time.monotonic() - started
-            with journal.stopwatch("collect"):
-                journal.finished(learner.collect(randomly=progress.step < self.prefill))
+            self._act(learner, journal)
+            with journal.stopwatch("step"):
+                journal.finished(learner.receive())
 
     def due(self, learner: Learner) -> int:
         """How many updates the schedule is behind; a function of how far the run is alone, so that a resume takes it up exactly."""
@@ -84,6 +96,11 @@ class Trainer:
     def seconds_left(self, learner: Learner) -> float | None:
         """By the bound on the wall-clock alone."""
         return None if self.minutes is None else max(0.0, 60 * self.minutes - learner.progress.seconds)
+
+    def _act(self, learner: Learner, journal: Journal) -> None:
+        """Let the next step begin, if none is in flight."""
+        with journal.stopwatch("act"):
+            learner.send(randomly=learner.progress.step < self.prefill)
 
     def _out_of_time(self, learner: Learner) -> bool:
         return self.seconds_left(learner) == 0.0

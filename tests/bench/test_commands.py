@@ -92,7 +92,10 @@ def test_a_run_is_measured_by_what_it_logs_and_leaves_nothing(tmp_path, monkeypa
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (row,), _ = rows("run", TINY, "--seconds", "30")
     assert row["updates"] > 0
-    assert 0 < row["share_update"] <= 1
+    shares = [row[f"share_{stage}"] for stage in ("update", "act", "step", "evaluate", "checkpoint")]
+    assert all(0 <= share <= 1 for share in shares)
+    assert 0 < sum(shares) <= 1 + 1e-9
+    assert row["share_outside_updates"] == pytest.approx(1 - row["share_update"])
     assert row["environment_steps_per_second"] > 0
     assert [*tmp_path.iterdir()] == []
 

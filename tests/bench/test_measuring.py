@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from framework.bench import limits
+from framework.bench import limits, run
 from framework.bench.clock import WARM_UP, Effort, Times, clocked
 from framework.bench.counting import count
 from framework.bench.report import Report, Row
+from framework.tracking.jsonl import Jsonl
 
 CPU = torch.device("cpu")
 
@@ -61,6 +62,19 @@ def test_it_warms_up_and_then_measures_for_as_long_as_it_is_told():
 def test_the_median_and_the_spread():
     times = Times([0.005, 0.001, 0.003, 0.1, 0.002, 0.004, 0.006, 0.007, 0.008, 0.009])
     assert times.milliseconds() == pytest.approx({"median_ms": 5.5, "low_ms": 2.0, "high_ms": 100.0, "calls": 10})
+
+
+def test_the_shares_of_a_run_are_over_all_the_time_since_updates_began(tmp_path):
+    """Of the prefill and the first interval with updates nothing counts, and one without counts as long as it was."""
+    tracker = Jsonl(run_folder=tmp_path)
+    for step, (minutes, share, updates) in enumerate([(1, 0.0, False), (3, 0.9, True), (4, 0.0, False), (7, 0.8, True)]):
+        values = {"time/minutes": minutes, "time/share_update": share} | ({"time/seconds_per_update": 0.1} if updates else {})
+        tracker.metrics(step, values)
+        tracker.metrics(step, {"eval/return": 1.0})
+    tracker.close("FINISHED")
+    intervals = run._intervals(tmp_path)
+    assert [each["minutes"] for each in intervals] == [1.0, 3.0]
+    assert run._mean(intervals, "share_update") == pytest.approx(0.8 * 3 / 4)
 
 
 def test_the_limits_are_operations_and_bytes_of_what_was_timed(monkeypatch):

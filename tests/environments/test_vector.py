@@ -83,16 +83,54 @@ def test_both_modes_show_the_same_and_a_restored_one_goes_on_to_the_bit():
             assert_same(workers.step(actions(workers, index)), restored.step(actions(restored, index)))
 
 
-def test_a_record_holds_what_was_received_and_not_what_was_sent():
+def test_a_record_tells_what_was_received_from_what_was_sent():
     with VectorEnvironment(factory=Counting, count=2, seed=0, mode="serial") as vector:
         vector.reset()
         vector.step(actions(vector, 0))
+        assert [record.sent for record in vector.record()] == [None, None]
         vector.send(actions(vector, 1))
         assert [record.actions.shape for record in vector.record()] == [(1, 2), (1, 2)]
+        np.testing.assert_array_equal([record.sent for record in vector.record()], actions(vector, 1).astype(np.float32))
         vector.receive()
         assert [record.actions.shape for record in vector.record()] == [(2, 2), (2, 2)]
-        with pytest.raises(RuntimeError, match="send"):
+        assert [record.sent for record in vector.record()] == [None, None]
+
+
+@pytest.mark.parametrize("mode", ["serial", "process"])
+def test_a_record_of_a_step_in_flight_goes_on_with_it(mode):
+    with (
+        VectorEnvironment(factory=CARTPOLE, count=2, seed=1, mode=mode) as first,
+        VectorEnvironment(factory=CARTPOLE, count=2, seed=1, mode=mode) as restored,
+    ):
+        first.reset()
+        before = first.step(actions(first, 0))
+        first.send(actions(first, 1))
+        assert_same(restored.restore(first.record()), before)
+        assert restored.in_flight
+        assert_same(restored.receive(), first.receive())
+        assert_same(restored.step(actions(restored, 2)), first.step(actions(first, 2)))
+
+
+def test_the_halves_of_a_step_come_in_turn():
+    with VectorEnvironment(factory=Counting, count=1, seed=0, mode="serial") as vector:
+        vector.reset()
+        with pytest.raises(RuntimeError, match="`send` before"):
             vector.receive()
+        vector.send(np.zeros((1, 2)))
+        for call in (lambda: vector.send(np.ones((1, 2))), vector.reset, lambda: vector.restore(vector.record())):
+            with pytest.raises(RuntimeError, match="in flight"):
+                call()
+        np.testing.assert_array_equal(vector.receive().action, np.zeros((1, 2)))
+
+
+def test_workers_answer_before_they_are_asked():
+    """A step goes on while this process does something else."""
+    with VectorEnvironment(factory=Counting, count=2, seed=0) as vector:
+        vector.reset()
+        vector.send(np.zeros((2, 2)))
+        assert all(host._connection.poll(30) for host in vector._hosts)
+        assert vector.in_flight
+        assert (vector.receive().observation["count"] == 1).all()
 
 
 def test_steps_share_no_memory():
@@ -114,6 +152,19 @@ def test_a_users_own_environment_works_unchanged():
             again = vector.restore(vector.record())
         assert again.is_first.all()
         assert again.episode == 1
+
+
+def test_what_was_in_flight_is_dropped_where_a_new_episode_begins():
+    """It was chosen for what another episode showed."""
+    with (
+        VectorEnvironment(factory=Plain, count=2, seed=0, mode="serial") as vector,
+        VectorEnvironment(factory=Plain, count=2, seed=0, mode="serial") as other,
+    ):
+        vector.reset()
+        vector.send(np.zeros((2, 2)))
+        with pytest.warns(UserWarning, match="without `seek`"):
+            assert other.restore(vector.record()).is_first.all()
+        assert not other.in_flight
 
 
 def test_a_discrete_action_is_one_hot():
@@ -180,6 +231,7 @@ def test_a_killed_worker_is_an_error_at_once_and_closes_the_rest():
         vector.step(actions(vector, 0))
     assert time.monotonic() - start < 2
     assert not any(is_alive(worker) for worker in workers)
+    np.testing.assert_array_equal([record.sent for record in vector.record()], actions(vector, 0).astype(np.float32))
 
 
 @pytest.mark.parametrize(

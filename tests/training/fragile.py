@@ -7,17 +7,19 @@ import dm_env
 import numpy as np
 
 from framework import environments
+from framework.environments.base import Seekable
 from framework.environments.counting import Counting
 
 
 @environments.register
-class Fragile(environments.Environment):
+class Fragile(Seekable):
     """Counts, and ends its process from step 4 on while the file `fuse` is there, which it removes."""
 
     def __init__(self, *, seed: int, fuse: str) -> None:
         self.inner, self.fuse, self.count = Counting(seed=seed), Path(fuse), 0
 
-    derived = ("seed",)
+    def seek(self, episode: int) -> None:
+        self.inner.seek(episode)
 
     def reset(self) -> dm_env.TimeStep:
         self.count = 0
@@ -26,7 +28,7 @@ class Fragile(environments.Environment):
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
         self.count += 1
         if self.count >= 4 and self.fuse.exists():
-            self.fuse.unlink()
+            self.fuse.unlink(missing_ok=True)
             os._exit(3)
         return self.inner.step(action)
 

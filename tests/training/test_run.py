@@ -53,12 +53,13 @@ def test_two_runs_of_one_seed_are_equal_to_the_bit_and_of_two_seeds_are_not(tiny
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
-def test_a_resumed_run_ends_as_one_that_never_stopped(tiny: Callable[..., Run]) -> None:
-    wide = "Run.environments=2"
-    whole = tiny(wide).train()
-    part = tiny(wide, "Trainer.steps=60").train()
+@pytest.mark.parametrize("schedule", ["alternating", "overlapped"])
+def test_a_resumed_run_ends_as_one_that_never_stopped(tiny: Callable[..., Run], schedule: str) -> None:
+    wide = ["Run.environments=2", f"Trainer.schedule='{schedule}'"]
+    whole = tiny(*wide).train()
+    part = tiny(*wide, "Trainer.steps=60").train()
     resumed = framework.resume(str(part.folder), ["Trainer.steps=100"])
-    assert resumed.progress.updates == whole.progress.updates
+    assert resumed.progress.updates == whole.progress.updates == 6 * (100 - 30) // (4 * 6)
     first, second = agent_of(whole.latest), agent_of(resumed.latest)
     assert all(torch.equal(first[name], second[name]) for name in first)
 

@@ -1,0 +1,269 @@
+"""The schedule: what acts, what is learned from and what is stored depends on counters, and never on what takes how long."""
+
+import json
+import shutil
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dm_env
+import numpy as np
+import pytest
+import torch
+
+import framework
+from framework import environments
+from framework.data import Batch
+from framework.environments.counting import Counting
+from framework.environments.vector import Mode, VectorEnvironment
+from framework.errors import UserError
+from framework.tracking.jsonl import Jsonl
+from framework.training import checkpoints
+from framework.training.checkpoints import Checkpoints
+from framework.training.interrupt import Interrupt
+from framework.training.journal import Journal
+from framework.training.learner import Learner
+from framework.training.policy import PolicyRecipe
+from framework.training.run import Run
+
+TINY, DAWDLING, FRAGILE = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "dawdling", "fragile"))
+WIDE = ["Run.environments=2", "Trainer.pretrain=3", "Run.log_every=20"]
+"""Two environments in episodes of 10 steps, and an update every second step of both."""
+EVEN = ["Trainer.train_every=1", "Trainer.train_ratio=12.0"]
+OVERLAPPED = [*WIDE, *EVEN, "Trainer.schedule='overlapped'"]
+BURSTS = [*WIDE, "Trainer.schedule='overlapped'"]
+
+
+@dataclass
+class Trained:
+    """What a training came to: every parameter, everything stored, each mean of losses that was logged."""
+
+    agent: dict[str, torch.Tensor]
+    stored: Batch
+    losses: list[dict[str, float]]
+    updates: int
+
+
+def journal_of(run: Run, vector: VectorEnvironment, folder: Path) -> Journal:
+    """The run's own, which writes into a folder and nowhere else."""
+    folder.mkdir(exist_ok=True)
+    return Journal(
+        tracker=Jsonl(run_folder=folder),
+        evaluation=run.evaluation,
+        checkpoints=Checkpoints(every=40, folder=folder / "checkpoints"),
+        environment=run.environment,
+        policy=PolicyRecipe.of(run.composed, vector.specs, run.seed),
+        log_every=run.log_every,
+        seconds_left=run.trainer.seconds_left,
+    )
+
+
+def trained(run: Run, mode: Mode, folder: Path) -> Trained:
+    with run.vector(run.environments, mode=mode) as vector:
+        learner = run.learner(vector, None)
+        journal = journal_of(run, vector, folder)
+        run.trainer.run(learner=learner, journal=journal, interrupt=Interrupt())
+        journal.write(learner)
+        journal.checkpoints.wait()
+        return came_to(learner, folder)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """An overlapped run to its end, in this process."""
+    return trained(framework.compose(TINY, OVERLAPPED), "serial", tmp_path_factory.mktemp("whole"))
+
+
+def came_to(learner: Learner, folder: Path) -> Trained:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    values = [line["values"] for line in lines if line["kind"] == "metrics"]
+    return Trained(
+        agent=learner.agent.state_dict(),
+        stored=learner.replay.windows(torch.arange(len(learner.replay))),
+        losses=[{name: value for name, value in each.items() if not name.startswith("time/")} for each in values],
+        updates=learner.progress.updates,
+    )
+
+
+def assert_same_parameters(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+def assert_same(one: Trained, other: Trained) -> None:
+    assert one.updates == other.updates >= 20
+    for name in ("action", "reward", "is_first", "is_terminal", "episode"):
+        assert torch.equal(getattr(one.stored, name), getattr(other.stored, name)), name
+    for name, value in one.stored.observation.items():
+        assert torch.equal(value, other.stored.observation[name]), name
+    assert len(one.losses) == len(other.losses) >= 4
+    assert one.losses == other.losses
+    assert_same_parameters(one.agent, other.agent)
+
+
+def written_out(run: Run, folder: Path) -> Trained:
+    """The overlapped schedule without halves of a step: act, update, step, store."""
+    with run.vector(run.environments, mode="serial") as vector:
+        learner, trainer = run.learner(vector, None), run.trainer
+        journal, actor, progress = journal_of(run, vector, folder), learner.actor, learner.progress
+        steps = vector.reset()
+        learner.steps = steps
+        learner.replay.add(steps)
+        while True:
+            if progress.step < trainer.prefill:
+                action = vector.random_actions(learner.random)
+                actor.watch(steps.observation, steps.is_first, action)
+            else:
+                action = actor.act(steps.observation, steps.is_first)
+            for _ in range(trainer.due(learner)):
+                journal.updated(learner.update())
+            if progress.step >= trainer.steps:
+                journal.write(learner)
+                journal.checkpoints.wait()
+                return came_to(learner, folder)
+            journal.mark(learner)
+            steps = vector.step(action)
+            learner.replay.add(steps)
+            progress.step += int((~steps.is_first).sum())
+            journal.finished(learner._count(steps))
+
+
+def test_an_overlapped_run_acts_then_updates_then_steps(whole: Trained, tmp_path: Path) -> None:
+    assert_same(whole, written_out(framework.compose(TINY, OVERLAPPED), tmp_path))
+
+
+def test_so_it_does_in_bursts(tmp_path: Path) -> None:
+    one, other = framework.compose(TINY, BURSTS), framework.compose(TINY, BURSTS)
+    assert_same(trained(one, "serial", tmp_path / "trained"), written_out(other, tmp_path / "written"))
+
+
+def test_workers_that_take_their_time_give_the_replay_and_the_losses_of_this_process(whole: Trained, tmp_path: Path) -> None:
+    assert_same(whole, trained(framework.compose(DAWDLING, OVERLAPPED), "process", tmp_path))
+
+
+def test_the_schedules_make_as_many_updates_and_learn_something_else(whole: Trained, tmp_path: Path) -> None:
+    other = trained(framework.compose(TINY, [*WIDE, *EVEN]), "serial", tmp_path)
+    assert whole.updates == other.updates == 3 + 12 * (100 - 30) // (4 * 6)
+    assert torch.equal(whole.stored.reward, other.stored.reward)
+    assert not torch.equal(whole.stored.action, other.stored.action)
+    assert any(not torch.equal(value, other.agent[name]) for name, value in whole.agent.items())
+
+
+@pytest.mark.parametrize(("bindings", "during"), [(OVERLAPPED, True), ([*WIDE, *EVEN], False)], ids=["overlapped", "alternating"])
+def test_updates_are_made_while_a_step_is_in_flight_or_none(bindings: list[str], during: bool, tmp_path: Path) -> None:
+    run, found = framework.compose(TINY, [*bindings, "Trainer.steps=60"]), []
+    with run.vector(2, mode="serial") as vector:
+        learner, journal = run.learner(vector, None), journal_of(run, vector, tmp_path)
+        study = learner.study
+
+        def watched(*arguments: Any) -> Any:
+            found.append(vector.in_flight)
+            return study(*arguments)
+
+        learner.study = watched
+        run.trainer.run(learner=learner, journal=journal, interrupt=Interrupt())
+        journal.checkpoints.wait()
+    assert found == [during] * (3 + 15)
+
+
+@pytest.mark.parametrize("updates", [1, 20])
+def test_a_run_that_was_interrupted_anywhere_ends_as_one_that_was_not(whole: Trained, updates: int, tmp_path: Path) -> None:
+    run, saved = framework.compose(TINY, OVERLAPPED), Checkpoints(every=40, folder=tmp_path / "checkpoints")
+    with run.vector(2, mode="process") as vector:
+        learner, journal, interrupt = run.learner(vector, None), journal_of(run, vector, tmp_path), Interrupt()
+        interrupting = threading.Thread(target=interrupt_after, args=(interrupt, learner, updates))
+        interrupting.start()
+        run.trainer.run(learner=learner, journal=journal, interrupt=interrupt)
+        interrupting.join()
+        journal.finish(learner, evaluate=False)
+        assert vector.in_flight
+        assert learner.progress.step < 100
+    with run.vector(2, mode="serial") as vector:
+        learner, journal = run.learner(vector, None), journal_of(run, vector, tmp_path / "rest")
+        step, contents = saved.load()
+        learner.replay.load(saved.replay_folder(step))
+        learner.load(contents)
+        assert vector.in_flight
+        run.trainer.run(learner=learner, journal=journal, interrupt=Interrupt())
+        journal.checkpoints.wait()
+    assert learner.progress.updates == whole.updates
+    assert_same_parameters(learner.agent.state_dict(), whole.agent)
+
+
+def interrupt_after(interrupt: Interrupt, learner: Learner, updates: int) -> None:
+    while learner.progress.updates < updates:
+        time.sleep(0.0001)
+    interrupt.requested = True
+
+
+@environments.register
+class Fleeting(environments.Environment):
+    """Counts, and cannot seek."""
+
+    derived = ("seed",)
+
+    def __init__(self, *, seed: int) -> None:
+        self.inner = Counting(seed=seed)
+
+    def reset(self) -> dm_env.TimeStep:
+        return self.inner.reset()
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        return self.inner.step(action)
+
+    def observation_spec(self) -> object:
+        return self.inner.observation_spec()
+
+    def action_spec(self) -> object:
+        return self.inner.action_spec()
+
+
+def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_path: Path) -> None:
+    run, saved = framework.compose(TINY, ["Run.environment=@environments.Fleeting"]), Checkpoints(every=1, folder=tmp_path)
+    with run.vector(1, mode="serial") as vector:
+        learner = run.learner(vector, None)
+        learner.begin()
+        for _ in range(4):
+            learner.collect(randomly=True)
+        learner.send(randomly=True)
+        saved.save(4, learner.dump(), learner.replay.snapshot)
+        saved.wait()
+    with run.vector(1, mode="serial") as vector:
+        again = run.learner(vector, None)
+        again.replay.load(saved.replay_folder(4))
+        with pytest.warns(UserWarning, match="without `seek`"):
+            again.load(saved.load()[1])
+        finished = [episode for _ in range(10) for episode in again.collect(randomly=True)]
+    stored = again.replay.windows(torch.arange(len(again.replay)))
+    assert stored.is_first[0].tolist() == [True, False, False, False, False, True]
+    assert again.replay.steps == 5 + 11
+    assert [(episode.value, episode.length) for episode in finished] == [(55.0, 10)]
+
+
+def agent_of(folder: Path | None) -> dict[str, torch.Tensor]:
+    assert folder is not None
+    return checkpoints.read(folder)[1]["agent"]
+
+
+def test_a_worker_that_dies_in_flight_costs_nothing_and_the_run_ends_as_one_in_which_it_lived(tables: Path, tmp_path: Path) -> None:
+    """And a lone environment lives in a worker: in this process it would take the test with it."""
+    shutil.copy(tables, tmp_path)
+    fuse = tmp_path / "fuse"
+    lone = ["Run.environments=1", *EVEN, "Trainer.schedule='overlapped'", "Evaluation.every=1000", "Checkpoints.every=1000"]
+    bindings = [f"Tracking.folder='{tmp_path}'", *lone, f"Fragile.fuse='{fuse}'"]
+    whole = trained(framework.compose(TINY, lone), "serial", tmp_path / "whole")
+    part = framework.compose(FRAGILE, [*bindings, "Trainer.steps=60"]).train()
+    fuse.touch()
+    with pytest.raises(UserError, match=r"environment worker 0 of 1 died \(exit status 3\)"):
+        framework.resume(str(part.folder), ["Trainer.steps=100"])
+    left, contents = checkpoints.read(checkpoints.find(part.folder / "checkpoints", "latest"))
+    (environment,) = contents["environments"]
+    assert 60 <= left < 75
+    assert contents["progress"]["updates"] == (left - 30) // 2
+    assert environment["sent"].shape == (2,)
+    again = framework.resume(str(part.folder), ["Trainer.steps=100"])
+    assert again.progress.updates == whole.updates == 35
+    assert_same_parameters(agent_of(again.latest), whole.agent)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from framework.composition.constructors import constructors_refuse_nothing
 from framework.composition.problems import Problem
 from framework.composition.tree import Link, Node, Plan, walk
 
@@ -196,6 +197,7 @@ RULES: Final[tuple[Rule, ...]] = (
     two_views_differ,
     rollouts_start_everywhere,
     folders_hold_what_is_read,
+    constructors_refuse_nothing,
 )
 
 

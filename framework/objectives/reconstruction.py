@@ -25,6 +25,7 @@ class Reconstruction(Objective):
     The first pattern that fits a name takes it, and its head decodes all that it took; an observation that fits none is not decoded.
     """
 
+    patterns: ClassVar[tuple[str, ...]] = ("decoders",)
     losses: ClassVar[tuple[str, ...]] = ("reconstruction",)
 
     def __init__(

@@ -8,9 +8,8 @@ from typing import Any, final
 
 from framework.composition.foresight import foresee
 from framework.composition.problems import Place, Problem
-from framework.composition.reading import Reading, Refusal
+from framework.composition.reading import UNKNOWN, NotKnown, Reading, Refusal
 from framework.composition.tree import Link, Node, Plan, PythonDefault
-from framework.composition.unknown import UNKNOWN, NotKnown
 from framework.errors import UserError
 from framework.signatures import PACKAGE, Component, Lineage, lineage
 from framework.source_text import Module
@@ -18,7 +17,7 @@ from framework.source_text import Module
 
 def constructors_refuse_nothing(plan: Plan) -> Iterator[Problem]:
     """No constructor raises a `UserError` because of the settings, as far as its source says so."""
-    found = _Construction()
+    found = Construction()
     known = {"specs": found.specs(plan)}
     if plan.root is not None and plan.root.sound("environments"):
         known["streams"] = plan.root.settings["environments"].value
@@ -28,7 +27,7 @@ def constructors_refuse_nothing(plan: Plan) -> Iterator[Problem]:
 
 
 @final
-class _Construction:
+class Construction:
     """Follows components, each with those that it holds; what one refuses is a problem of its own, and does not end the others."""
 
     def __init__(self) -> None:
@@ -53,7 +52,8 @@ class _Construction:
         try:
             return self.reading.construct(ancestry, node.component.facts, (), named | derived)
         except Refusal as refusal:
-            self.problems.append(Problem.at(_place(node, str(refusal)), str(refusal)))
+            if message := str(refusal):
+                self.problems.append(Problem.at(_place(node, message), message))
         except NotKnown:
             pass
         return UNKNOWN
@@ -77,12 +77,14 @@ def _ancestry(component: Component) -> Lineage:
     if file is None:
         return ()
     path = Path(file).resolve()
-    module = Module.of_file(path, PACKAGE if component.builtin else path.parent)
+    above = component.module.count(".") - (path.name != "__init__.py")
+    module = Module.of_file(path, PACKAGE if component.builtin else path.parents[max(above, 0)])
     node = module.classes.get(component.name)
     return () if node is None else tuple(lineage(module, node))
 
 
 def _place(node: Node, message: str) -> Place:
-    """Where the first setting that the message names was bound; where the component was referred to if that is none."""
+    """Where the setting was bound that the message names, or else the component in it; where its holder was referred to if neither."""
     named = re.findall(rf"\b{node.name}\.(\w+)", message)
+    named += [name for name in node.settings if any(link.node.name in message for link in node.links(name).values())]
     return next((node.place_of(name) for name in named if name in node.settings and node.settings[name].binding), node.place)

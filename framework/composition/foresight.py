@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from framework.composition.freezing import freeze
+from framework.composition.reading import UNKNOWN, Given
 from framework.composition.tree import Node, Plan
-from framework.composition.unknown import UNKNOWN, Given
-from framework.environments import normalisation
+from framework.errors import UserError
 
 SEED: Final = 0
 
@@ -58,7 +58,14 @@ def _pixels(node: Node) -> Given:
 
 
 def _ask(node: Node, quick: Mapping[str, Any]) -> Given:
-    environment = freeze(node)(**{"seed": SEED} | quick)
+    from framework.environments import normalisation  # and with it numpy, which no other check needs
+
+    try:
+        environment = freeze(node)(**{**quick, "seed": SEED})
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{node.name} cannot be built, to ask what it shows ({type(error).__name__}: {error}).") from error
     try:
         form = normalisation.action_form(environment.action_spec())
         shown = normalisation.observation_spec(environment.observation_spec())

@@ -130,6 +130,12 @@ def walk(root: Node) -> Iterator[Node]:
             waiting[:0] = [link.node for name in node.settings for link in node.links(name).values()]
 
 
+def wrapped(node: Node) -> list[Node]:
+    """A component and those that it wraps (`of`), the outermost first."""
+    inner = node.links("of").get(None)
+    return [node] if inner is None else [node, *wrapped(inner.node)]
+
+
 def text_of(value: Any) -> str:
     """A value as gin writes it."""
     match value:

@@ -27,7 +27,7 @@ class Unknown:
     __neg__ = __pos__ = __invert__ = __abs__ = _spread
     __lt__ = __le__ = __gt__ = __ge__ = _spread
     __eq__ = __ne__ = _spread  # type: ignore[assignment]
-    __bool__ = __len__ = __iter__ = __contains__ = __hash__ = _refuse  # type: ignore[assignment]
+    __bool__ = __len__ = __iter__ = __contains__ = __hash__ = _refuse
     __str__ = __repr__ = __format__ = _refuse
 
 
@@ -40,6 +40,9 @@ class Given:
 
     def __init__(self, **known: Any) -> None:
         vars(self).update(known)
+
+    def __eq__(self, other: object) -> bool:
+        raise NotKnown
 
     def __getattr__(self, name: str) -> Any:
         return UNKNOWN

@@ -11,13 +11,13 @@ from framework.composition.problems import Place, Problem
 from framework.composition.reading import UNKNOWN, NotKnown, Reading, Refusal
 from framework.composition.tree import Link, Node, Plan, PythonDefault
 from framework.errors import UserError
-from framework.signatures import PACKAGE, Component, Lineage, lineage
+from framework.signatures import PACKAGE, Component, Lineage, display, lineage
 from framework.source_text import Module
 
 
 def constructors_refuse_nothing(plan: Plan) -> Iterator[Problem]:
     """No constructor raises a `UserError` because of the settings, as far as its source says so."""
-    found = Construction()
+    found = Construction(display(plan.recipe))
     known = {"specs": found.specs(plan)}
     if plan.root is not None and plan.root.sound("environments"):
         known["streams"] = plan.root.settings["environments"].value
@@ -30,7 +30,8 @@ def constructors_refuse_nothing(plan: Plan) -> Iterator[Problem]:
 class Construction:
     """Follows components, each with those that it holds; what one refuses is a problem of its own, and does not end the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, recipe: str = "") -> None:
+        self.recipe = recipe
         self.reading = Reading()
         self.problems: list[Problem] = []
 
@@ -53,7 +54,7 @@ class Construction:
             return self.reading.construct(ancestry, node.component.facts, (), named | derived)
         except Refusal as refusal:
             if message := str(refusal):
-                self.problems.append(Problem.at(_place(node, message), message))
+                self.problems.append(Problem.at(_place(node, message, self.recipe), message))
         except NotKnown:
             pass
         return UNKNOWN
@@ -83,8 +84,8 @@ def _ancestry(component: Component) -> Lineage:
     return () if node is None else tuple(lineage(module, node))
 
 
-def _place(node: Node, message: str) -> Place:
-    """Where the setting was bound that the message names, or else the component in it; where its holder was referred to if neither."""
-    named = re.findall(rf"\b{node.name}\.(\w+)", message)
+def _place(node: Node, message: str, recipe: str) -> Place:
+    """Where the setting was bound that the message names, or whose component it names; where the component itself was if there is none."""
+    named = [name for name in re.findall(rf"\b{node.name}\.(\w+)", message) if name in node.settings]
     named += [name for name in node.settings if any(link.node.name in message for link in node.links(name).values())]
-    return next((node.place_of(name) for name in named if name in node.settings and node.settings[name].binding), node.place)
+    return node.nearest(named, recipe)

@@ -10,6 +10,7 @@ from typing import Final
 from framework.composition.candidates import batches_have_enough_candidates, every_anchor_has_a_negative
 from framework.composition.problems import Problem
 from framework.composition.tree import Link, Node, Plan, walk, wrapped
+from framework.signatures import display
 
 Rule = Callable[[Plan], Iterator[Problem]]
 WRONG_AXES: Final = {"latent": ("column", "symmetric"), "observation": ("row", "column_as_released", "symmetric")}
@@ -89,7 +90,7 @@ def densities_contrast_on_their_own_axis(plan: Plan) -> Iterator[Problem]:
                 f"{objective.key}.axis = '{axis.value}' does not go with {critic}, a density normalised over the {over}: the bound "
                 f"would be wrong by nats; bind {objective.key}.axis = '{right}'{by_name}."
             )
-            yield Problem.at(objective.place_of("axis" if axis.binding else "critic"), message)
+            yield Problem.at(objective.nearest(("axis", "critic"), display(plan.recipe)), message)
 
 
 def critics_take_the_latent(plan: Plan) -> Iterator[Problem]:

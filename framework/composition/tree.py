@@ -85,6 +85,11 @@ class Node:
         setting = self.settings.get(parameter)
         return setting.binding.place if setting and setting.binding else self.place
 
+    def nearest(self, parameters: Iterable[str], recipe: str) -> Place:
+        """Where one of several was bound: on the command line, or else in the recipe itself, or else in what it includes."""
+        places = [self.place_of(name) for name in parameters if self.settings[name].binding]
+        return max(places, key=lambda place: (place.file.startswith("-"), place.file == recipe), default=self.place)
+
 
 @final
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class DMControl(Scenic):
         supersampling: int = 1,
     ) -> None:
         if action_repeat < 1:
-            raise UserError(f"an action cannot be repeated {action_repeat} times; give an action_repeat of at least 1.")
+            raise UserError(f"DMControl.action_repeat = {action_repeat} must be at least 1, which holds an action for one step.")
         self.action_repeat = action_repeat
         _choose_opengl(required=observe != "proprioception")
         self._suite = _load(task, seed)

@@ -21,7 +21,7 @@ def constructors_refuse_nothing(plan: Plan) -> Iterator[Problem]:
     known = {"specs": found.specs(plan)}
     if plan.root is not None and plan.root.sound("environments"):
         known["streams"] = plan.root.settings["environments"].value
-    for node in plan.nodes():
+    for node in (each for each in plan.nodes() if each not in found.built):
         found.build(node, **{each.name: known.get(each.name, UNKNOWN) for each in node.component.parameters if each.derived})
     yield from found.problems
 
@@ -34,6 +34,7 @@ class Construction:
         self.recipe = recipe
         self.reading = Reading()
         self.problems: list[Problem] = []
+        self.built: set[Node] = set()
 
     def specs(self, plan: Plan) -> Any:
         """What the environment shows and takes; one that is asked may refuse its settings itself."""
@@ -46,6 +47,7 @@ class Construction:
 
     def build(self, node: Node, **derived: Any) -> Any:
         """What would come of a component, with what Python passes to it."""
+        self.built.add(node)
         ancestry = _ancestry(node.component)
         if not ancestry:
             return UNKNOWN

@@ -56,5 +56,7 @@ def _share_out(*, names: list[str], patterns: list[str]) -> dict[str, list[str]]
             f"add '{left[0]}' or '*' to them."
         )
     if idle := [pattern for pattern, share in shares.items() if not share]:
-        raise UserError(f"The patterns {idle} of MultiEncoder.encoders take no observation; the observations are {names}.")
+        raise UserError(
+            f"The patterns {idle} of MultiEncoder.encoders take no observation; the observations are {names}: remove what takes none."
+        )
     return shares

@@ -80,12 +80,12 @@ NAMES = {
     ),
     "a pattern that takes nothing": (
         "Agent.encoder = @MultiEncoder\nMultiEncoder.encoders = {'pixels': @ConvEncoder, 'depth': @MLPEncoder}",
-        "The patterns ['depth'] of MultiEncoder.encoders take no observation; the observations are ['pixels'].",
+        "The patterns ['depth'] of MultiEncoder.encoders take no observation; the observations are ['pixels']: remove what takes none.",
         4,
     ),
     "a decoder of what is not shown": (
         "include 'objectives/reconstruction.gin'\nReconstruction.decoders = {'depth': @ImageHead}",
-        "Reconstruction.decoders names ['depth']; the observations are ['pixels'].",
+        "Reconstruction.decoders names ['depth']; the observations are ['pixels']: bind a decoder for one of them, or for '*'.",
         4,
     ),
     "a vector of another task": (

@@ -3,7 +3,7 @@
 import ast
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -116,8 +116,8 @@ def components_in(module: Module) -> Iterator[Component]:
     """The registered classes of one source file."""
     for node in module.classes.values():
         for family in filter(None, map(_family_of, node.decorator_list)):
-            lineage = list(_lineage(module, node))
-            facts = {name: value for owner, cls in reversed(lineage) for name, value in _facts(owner, cls).items()}
+            ancestry = list(lineage(module, node))
+            facts = facts_of(ancestry)
             yield Component(
                 family=family,
                 name=node.name,
@@ -125,7 +125,7 @@ def components_in(module: Module) -> Iterator[Component]:
                 file=module.file,
                 line=node.lineno,
                 doc=inspect.cleandoc(ast.get_docstring(node) or ""),
-                parameters=tuple(_parameters(lineage, facts.get("derived", ()))),
+                parameters=tuple(_parameters(ancestry, facts.get("derived", ()))),
                 facts=facts,
             )
 
@@ -137,12 +137,21 @@ def _family_of(decorator: ast.expr) -> str | None:
     return None
 
 
-def _lineage(module: Module, node: ast.ClassDef) -> Iterator[tuple[Module, ast.ClassDef]]:
+Lineage = Sequence[tuple[Module, ast.ClassDef]]
+
+
+def lineage(module: Module, node: ast.ClassDef) -> Iterator[tuple[Module, ast.ClassDef]]:
+    """A class and its base classes, as far as they are of this package or of its own, each with the file that it stands in."""
     yield module, node
     for base in node.bases:
         owner, found = module.find(base)
         if isinstance(found, ast.ClassDef):
-            yield from _lineage(owner, found)
+            yield from lineage(owner, found)
+
+
+def facts_of(ancestry: Lineage) -> dict[str, Any]:
+    """The literals of a class body, those of its base classes included."""
+    return {name: value for module, node in reversed(ancestry) for name, value in _facts(module, node).items()}
 
 
 def _facts(module: Module, node: ast.ClassDef) -> dict[str, Any]:
@@ -162,13 +171,13 @@ def _facts(module: Module, node: ast.ClassDef) -> dict[str, Any]:
     return facts
 
 
-def _parameters(lineage: list[tuple[Module, ast.ClassDef]], derived: tuple[str, ...]) -> Iterator[Parameter]:
-    for module, node in lineage:
+def _parameters(ancestry: Lineage, derived: tuple[str, ...]) -> Iterator[Parameter]:
+    for module, node in ancestry:
         inits = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
         if inits:
             rows = _arguments(inits[0].args)
         elif any("dataclass" in ast.unparse(each) for each in node.decorator_list):
-            rows = _fields(node)
+            rows = fields_of(node)
         else:
             continue
         for name, annotation, default, line in rows:
@@ -190,7 +199,8 @@ def _arguments(arguments: ast.arguments) -> Iterator[Row]:
         yield argument.arg, argument.annotation, default, argument.lineno
 
 
-def _fields(node: ast.ClassDef) -> Iterator[Row]:
+def fields_of(node: ast.ClassDef) -> Iterator[Row]:
+    """The fields of a dataclass."""
     for statement in node.body:
         match statement:
             case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=default):

@@ -18,15 +18,21 @@ OPERATORS: Final[Mapping[type[ast.operator], Any]] = {
 }
 
 
+Found = ast.ClassDef | ast.FunctionDef | ast.expr
+HOME: Final = Path(__file__).parent
+"""This package, whose names a user's own module may mean too."""
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Module:
-    """The top level of one source file: its classes, its assignments, and what its names were imported as."""
+    """The top level of one source file: its classes, functions and assignments, and what its names were imported as."""
 
     name: str
     file: str
     package: Path
     classes: Mapping[str, ast.ClassDef]
+    functions: Mapping[str, ast.FunctionDef]
     assignments: Mapping[str, ast.expr]
     imports: Mapping[str, tuple[str, str]]
 
@@ -37,12 +43,15 @@ class Module:
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
         dotted = path.relative_to(package.parent).with_suffix("").parts
         classes: dict[str, ast.ClassDef] = {}
+        functions: dict[str, ast.FunctionDef] = {}
         assignments: dict[str, ast.expr] = {}
         imports: dict[str, tuple[str, str]] = {}
         for node in tree.body:
             match node:
                 case ast.ClassDef(name=name):
                     classes[name] = node
+                case ast.FunctionDef(name=name):
+                    functions[name] = node
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
                     assignments[name] = value
                 case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
@@ -54,12 +63,13 @@ class Module:
             file=path.relative_to(package.parent).as_posix(),
             package=package,
             classes=classes,
+            functions=functions,
             assignments=assignments,
             imports=imports,
         )
 
-    def find(self, expression: ast.expr) -> "tuple[Module, ast.ClassDef | ast.expr | None]":
-        """The class or the assigned expression that a (dotted) name means, and the file that it stands in."""
+    def find(self, expression: ast.expr) -> "tuple[Module, Found | None]":
+        """The class, the function or the assigned expression that a (dotted) name means, and the file that it stands in."""
         match expression:
             case ast.Name(id=name):
                 return self._find(name)
@@ -71,11 +81,10 @@ class Module:
                 return self.find(value)
         return self, None
 
-    def _find(self, name: str) -> "tuple[Module, ast.ClassDef | ast.expr | None]":
-        if name in self.classes:
-            return self, self.classes[name]
-        if name in self.assignments:
-            return self, self.assignments[name]
+    def _find(self, name: str) -> "tuple[Module, Found | None]":
+        for known in (self.classes, self.functions, self.assignments):
+            if name in known:
+                return self, known[name]
         source, original = self.imports.get(name, ("", ""))
         owner = _module(source, self.package)
         return owner._find(original) if owner and owner is not self else (self, None)
@@ -83,13 +92,13 @@ class Module:
 
 @cache
 def _module(name: str, package: Path) -> Module | None:
-    if name.split(".")[0] != package.name:
+    first, *_ = parts = name.split(".")
+    owner = next((each for each in (package, HOME) if each.name == first), None)
+    if owner is None:
         return None
-    path = package.parent.joinpath(*name.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return Module.of_file(candidate, package)
-    return None
+    path = owner.parent.joinpath(*parts)
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((Module.of_file(each, owner) for each in candidates if each.is_file()), None)
 
 
 def expand(expression: ast.expr, module: Module) -> ast.expr:

@@ -11,7 +11,7 @@ from dm_env import specs
 from framework.agent import Agent
 from framework.composition import Plan
 from framework.composition import plan as planned
-from framework.composition.load import freeze
+from framework.composition.freezing import freeze
 from framework.composition.tree import Node
 from framework.data import Factory, Specs
 from framework.environments.base import Environment

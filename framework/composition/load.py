@@ -1,17 +1,17 @@
 """From the plan to frozen factories."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from shutil import copyfile
 from typing import Any, final
 
+from framework.composition.freezing import freeze
 from framework.composition.plan import ROOT, plan
 from framework.composition.provenance import operative_text, resolved_text
-from framework.composition.tree import Link, Node, Plan, PythonDefault
+from framework.composition.tree import Plan
 from framework.errors import UserError
-from framework.registry import registry_of
 
 
 @final
@@ -67,22 +67,3 @@ def load(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     if checked.problems or checked.root is None:
         raise UserError("\n".join(str(problem) for problem in checked.problems))
     return Composition(plan=checked, root=freeze(checked.root))
-
-
-def freeze(node: Node) -> partial[Any]:
-    """The class with its settings, every component inside them frozen likewise; a parameter left to Python is left out."""
-    cls: Callable[..., Any] = registry_of(node.component.family).get(node.name)
-    values = {name: setting.value for name, setting in node.settings.items() if not isinstance(setting.value, PythonDefault)}
-    frozen = {name: _frozen(value) for name, value in values.items()}
-    return partial(cls, **frozen)
-
-
-def _frozen(value: Any) -> Any:
-    match value:
-        case Link(node=node):
-            return freeze(node)
-        case list() | tuple():
-            return type(value)(_frozen(each) for each in value)
-        case dict():
-            return {key: _frozen(each) for key, each in value.items()}
-    return value

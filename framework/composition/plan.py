@@ -1,9 +1,10 @@
 """From statements to the tree: what each binding means, which component holds which, and everything that is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from framework.composition.catalogue import Catalogue
+from framework.composition.constructors import constructors_refuse_nothing
 from framework.composition.meaning import Meaning
 from framework.composition.modules import import_module
 from framework.composition.problems import Place, Problem
@@ -45,7 +46,14 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     )
     if program.whole:
         problems += absent + [problem for rule in RULES for problem in rule(result)]
+        problems += _elsewhere(constructors_refuse_nothing(result), problems)
     return result.with_problems(_in_order(problems, program))
+
+
+def _elsewhere(more: Iterable[Problem], problems: Sequence[Problem]) -> list[Problem]:
+    """Those of lines with which nothing is wrong yet: a rule and a constructor may find the same."""
+    places = {(each.file, each.line) for each in problems}
+    return [each for each in more if (each.file, each.line) not in places]
 
 
 def _in_order(problems: list[Problem], program: Program) -> list[Problem]:

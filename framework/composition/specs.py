@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from framework.composition.candidates import batches_have_enough_candidates, every_anchor_has_a_negative
 from framework.composition.problems import Problem
-from framework.composition.tree import Link, Node, Plan, walk
+from framework.composition.tree import Link, Node, Plan, walk, wrapped
+from framework.signatures import display
 
 Rule = Callable[[Plan], Iterator[Problem]]
 WRONG_AXES: Final = {"latent": ("column", "symmetric"), "observation": ("row", "column_as_released", "symmetric")}
@@ -52,7 +54,7 @@ def every_group_has_an_optimizer(plan: Plan) -> Iterator[Problem]:
         behaviour = agent.links("actor_critic").get(None)
         if behaviour is None or not agent.sound("optimizers", "actor_critic"):
             continue
-        behaviours = _wrapped(behaviour.node)
+        behaviours = wrapped(behaviour.node)
         if any("groups" not in each.component.facts or ("of" in _parameters(each) and not each.sound("of")) for each in behaviours):
             continue
         groups = {"model": agent.name} | {name: each.name for each in reversed(behaviours) for name in each.component.facts["groups"]}
@@ -88,7 +90,7 @@ def densities_contrast_on_their_own_axis(plan: Plan) -> Iterator[Problem]:
                 f"{objective.key}.axis = '{axis.value}' does not go with {critic}, a density normalised over the {over}: the bound "
                 f"would be wrong by nats; bind {objective.key}.axis = '{right}'{by_name}."
             )
-            yield Problem.at(objective.place_of("axis" if axis.binding else "critic"), message)
+            yield Problem.at(objective.nearest(("axis", "critic"), display(plan.recipe)), message)
 
 
 def critics_take_the_latent(plan: Plan) -> Iterator[Problem]:
@@ -127,7 +129,7 @@ def unit_vectors_are_there(plan: Plan) -> Iterator[Problem]:
         critic, strategy = (objective.links(name).get(None) for name in ("critic", "negatives"))
         if critic is None or strategy is None or not objective.sound("critic", "negatives") or critic.node.component.facts.get("has_units"):
             continue
-        for node in _wrapped(strategy.node):
+        for node in wrapped(strategy.node):
             if node.component.facts.get("needs_units"):
                 message = (
                     f"{node.name} mixes unit vectors, and {critic} has none; "
@@ -150,7 +152,7 @@ def two_views_differ(plan: Plan) -> Iterator[Problem]:
                     f"{link} compares two augmented views of a batch, and {encoder} augments nothing; "
                     f"bind {agent.key}.encoder = @encoders.RandomShift and RandomShift.encoder = {encoder}."
                 )
-                yield Problem.at(agent.place_of("objectives"), message)
+                yield Problem.at(agent.place_of("encoder"), message)
 
 
 def rollouts_start_everywhere(plan: Plan) -> Iterator[Problem]:
@@ -159,7 +161,7 @@ def rollouts_start_everywhere(plan: Plan) -> Iterator[Problem]:
         behaviour = agent.links("actor_critic").get(None)
         if behaviour is None or not agent.sound("imagination_starts") or (starts := agent.settings["imagination_starts"].value) is None:
             continue
-        for node in _wrapped(behaviour.node):
+        for node in wrapped(behaviour.node):
             for parameter in node.component.facts.get("needs_all_starts", ()):
                 if node.sound(parameter) and (value := node.settings[parameter].value):
                     message = (
@@ -196,17 +198,13 @@ RULES: Final[tuple[Rule, ...]] = (
     two_views_differ,
     rollouts_start_everywhere,
     folders_hold_what_is_read,
+    batches_have_enough_candidates,
+    every_anchor_has_a_negative,
 )
 
 
 def _agents(plan: Plan) -> list[Node]:
     return [node for node in plan.nodes() if node.component.selector == "parts.Agent"]
-
-
-def _wrapped(behaviour: Node) -> list[Node]:
-    """A behaviour and those that it wraps, the outermost first."""
-    inner = behaviour.links("of").get(None)
-    return [behaviour] if inner is None else [behaviour, *_wrapped(inner.node)]
 
 
 def _parameters(node: Node) -> set[str]:

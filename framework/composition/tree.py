@@ -85,6 +85,11 @@ class Node:
         setting = self.settings.get(parameter)
         return setting.binding.place if setting and setting.binding else self.place
 
+    def nearest(self, parameters: Iterable[str], recipe: str) -> Place:
+        """Where one of several was bound: on the command line, or else in the recipe itself, or else in what it includes."""
+        places = [self.place_of(name) for name in parameters if self.settings[name].binding]
+        return max(places, key=lambda place: (place.file.startswith("-"), place.file == recipe), default=self.place)
+
 
 @final
 @dataclass(frozen=True)
@@ -128,6 +133,12 @@ def walk(root: Node) -> Iterator[Node]:
             seen.add(node)
             yield node
             waiting[:0] = [link.node for name in node.settings for link in node.links(name).values()]
+
+
+def wrapped(node: Node) -> list[Node]:
+    """A component and those that it wraps (`of`), the outermost first."""
+    inner = node.links("of").get(None)
+    return [node] if inner is None else [node, *wrapped(inner.node)]
 
 
 def text_of(value: Any) -> str:

@@ -1,7 +1,7 @@
 """Several encoders, each for the observations whose names it is bound to."""
 
 from collections.abc import Mapping
-from typing import cast, final
+from typing import ClassVar, cast, final
 
 import torch
 from dm_env import specs
@@ -24,6 +24,8 @@ class MultiEncoder(Encoder):
     `encoders` maps a pattern of observation names to an encoder: `{'pixels': @encoders.ConvEncoder, '*': @encoders.MLPEncoder}`.
     The first pattern that fits takes the name; an observation that fits none, and a pattern that takes none, are errors.
     """
+
+    patterns: ClassVar[tuple[str, ...]] = ("encoders",)
 
     def __init__(self, *, observation: Mapping[str, specs.Array], encoders: Mapping[str, Factory[Encoder]]) -> None:
         super().__init__(observation=observation)
@@ -54,5 +56,7 @@ def _share_out(*, names: list[str], patterns: list[str]) -> dict[str, list[str]]
             f"add '{left[0]}' or '*' to them."
         )
     if idle := [pattern for pattern, share in shares.items() if not share]:
-        raise UserError(f"The patterns {idle} of MultiEncoder.encoders take no observation; the observations are {names}.")
+        raise UserError(
+            f"The patterns {idle} of MultiEncoder.encoders take no observation; the observations are {names}: remove what takes none."
+        )
     return shares

@@ -1,6 +1,7 @@
 """A fake environment in closed form, for tests of alignment."""
 
-from typing import ClassVar, Literal, final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, final
 
 import dm_env
 import numpy as np
@@ -20,6 +21,7 @@ class Counting(Seekable):
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
+    asked_with: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,

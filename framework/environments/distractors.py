@@ -37,6 +37,7 @@ class Distractors(Seekable):
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
+    passes_on: ClassVar[str] = "of"
     folders: ClassVar[tuple[str, ...]] = ("background",)
     endings: ClassVar[tuple[str, ...]] = ENDINGS
     no_folders: ClassVar[tuple[str, ...]] = ("procedural",)

@@ -1,7 +1,7 @@
 """The DeepMind control suite."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, final
 
 import dm_env
@@ -29,6 +29,8 @@ class DMControl(Scenic):
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
+    action_kind: ClassVar[str] = "continuous"
+    asked_with: ClassVar[Mapping[str, Any]] = {"observe": "proprioception"}
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class DMControl(Scenic):
         supersampling: int = 1,
     ) -> None:
         if action_repeat < 1:
-            raise UserError(f"an action cannot be repeated {action_repeat} times; give an action_repeat of at least 1.")
+            raise UserError(f"DMControl.action_repeat = {action_repeat} must be at least 1, which holds an action for one step.")
         self.action_repeat = action_repeat
         _choose_opengl(required=observe != "proprioception")
         self._suite = _load(task, seed)

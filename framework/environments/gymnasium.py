@@ -29,6 +29,7 @@ class Gymnasium(Seekable):
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
+    asked_with: ClassVar[Mapping[str, Any]] = {"observe": "observation"}
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class Gymnasium(Seekable):
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
         if action_repeat < 1:
-            raise UserError(f"an action cannot be repeated {action_repeat} times; give an action_repeat of at least 1.")
+            raise UserError(f"Gymnasium.action_repeat = {action_repeat} must be at least 1, which holds an action for one step.")
         self.action_repeat = action_repeat
         self._task, self._seed = task, seed
         self._rendered = observe != "observation"

@@ -1,6 +1,6 @@
 """The hardest negatives alone."""
 
-from typing import final
+from typing import ClassVar, final
 
 from framework import negatives
 from framework.contrast import Contrast
@@ -21,6 +21,8 @@ class TopK(Negatives):
 
     Gradients: to the scores that are kept; which they are is decided without.
     """
+
+    counts_negatives: ClassVar[tuple[str, ...]] = ("count",)
 
     def __init__(self, *, count: int = 64, of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)

@@ -25,6 +25,7 @@ class Reconstruction(Objective):
     The first pattern that fits a name takes it, and its head decodes all that it took; an observation that fits none is not decoded.
     """
 
+    patterns: ClassVar[tuple[str, ...]] = ("decoders",)
     losses: ClassVar[tuple[str, ...]] = ("reconstruction",)
 
     def __init__(
@@ -40,7 +41,10 @@ class Reconstruction(Objective):
         shares = share_out(sorted(observation), decoders)
         idle = [pattern for pattern, names in shares.items() if not names]
         if idle or not decoders:
-            raise UserError(f"Reconstruction.decoders names {idle or 'nothing'}; the observations are {sorted(observation)}.")
+            raise UserError(
+                f"Reconstruction.decoders names {idle or 'nothing'}; the observations are {sorted(observation)}: bind a decoder for one of "
+                "them, or for '*'."
+            )
         self.names = list(shares.values())
         parts = [decoders[pattern](latent=latent, target={name: observation[name] for name in names}) for pattern, names in shares.items()]
         self.decoders = nn.ModuleList(parts)

@@ -29,7 +29,7 @@ BUILT = {
     "task": ([*PIXELS, "DMControl.task='cartpol_swingup'"], "did you mean 'cartpole_swingup'"),
     "camera": ([*PIXELS, "DMControl.camera='front'"], "Valid are: 0 (fixed)"),
     "image size": ([*PIXELS, "DMControl.size=2"], "ConvEncoder cannot take images of 2 x 2"),
-    "action repeat": ([*PIXELS, "DMControl.action_repeat=0"], "give an action_repeat of at least 1"),
+    "action repeat": ([*PIXELS, "DMControl.action_repeat=0"], "DMControl.action_repeat = 0 must be at least 1"),
 }
 
 

@@ -186,7 +186,7 @@ def test_the_camera_is_dreamers_unless_chosen():
         ({"camera": 5}, "1 (lookatcart)"),
         ({"camera": "lookatcat"}, "There is no camera 'lookatcat'; did you mean 'lookatcart'?"),
         ({"size": 0}, "size of at least 1"),
-        ({"action_repeat": 0}, "action_repeat of at least 1"),
+        ({"action_repeat": 0}, "action_repeat = 0 must be at least 1"),
     ],
 )
 def test_a_users_mistake_is_named(bindings, words):

@@ -151,7 +151,7 @@ def test_choices_are_resumed_exactly():
         ({"arguments": {"takes": "text"}}, "register an id that wraps it"),
         ({"observe": "both", "arguments": {"shows": "own pixels"}}, "shows 'pixels' of its own"),
         ({"observe": "pixels", "arguments": {"renders": False}}, "renders no images, but ['rgb_array', 'ansi']"),
-        ({"action_repeat": 0}, "action_repeat of at least 1"),
+        ({"action_repeat": 0}, "action_repeat = 0 must be at least 1"),
     ],
 )
 def test_a_users_mistake_is_named(bindings, words):

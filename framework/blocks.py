@@ -34,7 +34,7 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 
 @final
 class BlockLinear(nn.Module):
-    """A linear map whose matrix is block-diagonal: part `b` of the output sees part `b` of the input alone."""
+    """A linear map whose matrix is block-diagonal: part `b` of the output sees part `b` of the input alone. Parts are the first axis."""
 
     def __init__(self, *, blocks: int, input_size: int, output_size: int) -> None:
         super().__init__()
@@ -43,9 +43,8 @@ class BlockLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(output_size))
         truncated_normal(self)
 
-    def forward(self, values: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
-        grouped = rearrange(values, "n (g i) -> g n i", g=self.blocks)
-        return rearrange(torch.bmm(grouped, self.weight.to(grouped.dtype)), "g n o -> n (g o)") + self.bias
+    def forward(self, values: Float[Tensor, "G N I"]) -> Float[Tensor, "G N O"]:
+        return torch.bmm(values, self.weight.to(values.dtype)) + rearrange(self.bias, "(g o) -> g 1 o", g=self.blocks)
 
 
 @final
@@ -121,7 +120,7 @@ class NormGRUCell(nn.Module):
         return gated(self.norm(self.gates(torch.cat([values, hidden], dim=-1))), hidden)
 
 
-def gated(gates: Float[Tensor, "N G"], hidden: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+def gated(gates: Float[Tensor, "*N G"], hidden: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
     """A GRU's step from its three gates: reset, candidate, update."""
     reset, candidate, update = gates.chunk(3, dim=-1)
     share = torch.sigmoid(update - 1)

@@ -81,15 +81,18 @@ class Reinforce(PolicyAndValue):
 
     def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
         features, going_on = imagination.features.detach(), imagination.continuation.detach()
+        # A copy, for three networks: a product over the view would go rollout by rollout.
+        before = features[:, :-1].contiguous()
         discount = self.discount * going_on[:, 1:]
+        said, value_loss = self.value.appraise(before)
         with torch.no_grad():
-            expected = self.value.bootstrap(features)
+            expected = torch.cat([said, self.value.bootstrap(features[:, -1:])], dim=1)
             returns = lambda_return(imagination.reward[:, 1:], discount, expected[:, 1:], self.mixing)
         weight, scale = going_on[:, :1] * survival(discount), self.scale(returns)
-        advantage = (returns - expected[:, :-1]) / scale
-        policy = self.policy(features[:, :-1])
+        advantage = (returns - said) / scale
+        policy = self.policy(before)
         likelihood, entropy = policy.log_density(imagination.action.detach()), policy.entropy
-        of_value, seen = self._of_value(weight * self.value.loss(features[:, :-1], returns), returns, replayed)
+        of_value, seen = self._of_value(weight * value_loss(returns), returns, replayed)
         losses = {"actor": -weight * (likelihood * advantage + self.entropy * entropy), "value": of_value}
         metrics = {
             "behavior/return": returns.mean(),

@@ -85,11 +85,11 @@ class BlockRSSM(CategoricalRecurrence):
         self, stochastic: Float[Tensor, "N Z"], deterministic: Float[Tensor, "N D"], from_action: Float[Tensor, "N U"]
     ) -> Float[Tensor, "N D"]:
         seen = [layer(part) for layer, part in zip(self.summary, (deterministic, stochastic), strict=True)]
-        shared = repeat(torch.cat([*seen, from_action], dim=-1), "n u -> n g u", g=self.blocks)
-        own = rearrange(deterministic, "n (g d) -> n g d", g=self.blocks)
-        mixed = self.mixing(rearrange(torch.cat([own, shared], dim=-1), "n g u -> n (g u)"))
-        gates = self.gates(self.activation(self.mixing_norm(mixed)))
-        return gated(rearrange(gates, "n (g three d) -> n (three g d)", g=self.blocks, three=3), deterministic)
+        shared = repeat(torch.cat([*seen, from_action], dim=-1), "n u -> g n u", g=self.blocks)
+        own = rearrange(deterministic, "n (g d) -> g n d", g=self.blocks)
+        mixed = rearrange(self.mixing(torch.cat([own, shared], dim=-1)), "g n d -> n (g d)")
+        gates = self.gates(rearrange(self.activation(self.mixing_norm(mixed)), "n (g d) -> g n d", g=self.blocks))
+        return rearrange(gated(gates, own), "g n d -> n (g d)")
 
     def prior_logits(self, deterministic: Float[Tensor, "*B D"]) -> Float[Tensor, "*B Z"]:
         return self.prior(deterministic)

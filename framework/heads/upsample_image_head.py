@@ -65,7 +65,8 @@ class UpsampleImageHead(Head):
         flat = features.reshape(-1, features.shape[-1])
         stochastic, deterministic = flat[:, : self.stochastic], flat[:, self.stochastic :]
         sizes = dict(zip("yx", self.grid, strict=True))
-        start = rearrange(self.from_deterministic(deterministic), "n (g y x c) -> n (g c) y x", g=self.blocks, **sizes)
+        grouped = rearrange(deterministic, "n (g d) -> g n d", g=self.blocks)
+        start = rearrange(self.from_deterministic(grouped), "g n (y x c) -> n (g c) y x", **sizes)
         start = start + rearrange(self.from_stochastic(stochastic), "n (y x c) -> n c y x", **sizes)
         image = rearrange(torch.sigmoid(self.net(start).float()) - 0.5, "n c y x -> n y x c")
         return SquaredError(mean=image.unflatten(0, features.shape[:-1]), axes=3)

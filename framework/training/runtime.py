@@ -10,6 +10,7 @@ import torch
 from framework.errors import UserError
 from framework.registry import parts
 from framework.training.compiled import Compiled
+from framework.training.heap import keep_freed_memory
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -39,6 +40,8 @@ class Runtime:
         self.precision, self.compile = precision, compile
         # Arithmetic on numbers too small to matter is slow on a CPU.
         torch.set_flush_denormal(True)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         if threads is not None:
             if threads < 1:
                 raise UserError(f"Runtime.threads = {threads} must be at least 1, or None for torch's own choice.")

@@ -1,10 +1,16 @@
 """The contract of a value function."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+Cost = Callable[[Tensor], Tensor]
+"""A loss that waits for its targets."""
 
 
 class Value(nn.Module, ABC):
@@ -27,6 +33,14 @@ class Value(nn.Module, ABC):
     @abstractmethod
     def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
         """The value that returns are built on: the slow copy where there is one, else the value itself."""
+
+    def appraise(self, features: Float[Tensor, "*B F"]) -> tuple[Float[Tensor, "*B"], Cost]:
+        """`bootstrap`, and `loss` without its targets, which may be built on it; in one pass where both are said by the same network.
+
+        Gradients: none through the first.
+        """
+        with torch.no_grad():
+            return self.bootstrap(features), partial(self.loss, features)
 
     @abstractmethod
     def follow(self) -> None:

@@ -1,5 +1,6 @@
 """Dreamer V3's value: a categorical distribution over exponentially growing bins."""
 
+from functools import partial
 from typing import final
 
 import torch
@@ -10,7 +11,7 @@ from framework import values
 from framework.blocks import MLP, Activation, Norm
 from framework.errors import UserError
 from framework.functional.two_hot import TwoHot, symexp_bins
-from framework.values.base import Value
+from framework.values.base import Cost, Value
 from framework.values.slow_copy import SlowCopy
 
 
@@ -66,13 +67,20 @@ class TwoHotValue(Value):
         return self.prediction(features).mean
 
     def loss(self, features: Float[Tensor, "*B F"], target: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
-        said = self.prediction(features)
+        return self._cost(self.prediction(features), features, target)
+
+    def _cost(self, said: TwoHot, features: Float[Tensor, "*B F"], target: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
         with torch.no_grad():
             slow = TwoHot(self.slow(features), self.bins).mean
         return -said.log_density(target) - self.slow_weight * said.log_density(slow)
 
     def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
         return self(features)
+
+    def appraise(self, features: Float[Tensor, "*B F"]) -> tuple[Float[Tensor, "*B"], Cost]:
+        said = self.prediction(features)
+        with torch.no_grad():
+            return said.mean, partial(self._cost, said, features)
 
     def follow(self) -> None:
         self.slow.follow(self.net)

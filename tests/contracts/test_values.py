@@ -59,3 +59,19 @@ def test_it_learns_its_target(value):
 def test_returns_are_built_on_itself_at_the_start(value):
     features = normal(4, FEATURES)
     assert torch.allclose(value.bootstrap(features), value(features))
+
+
+def test_appraising_equals_its_bootstrap_and_its_loss(value):
+    features, target = normal(4, 3, FEATURES), normal(4, 3, seed=1)
+    learn(value, features, 5 * normal(4, 3, seed=2), updates=3)
+    trained = [parameter for parameter in value.parameters() if parameter.requires_grad]
+    said, cost = value.appraise(features)
+    assert torch.equal(said, value.bootstrap(features))
+    assert torch.equal(cost(target), value.loss(features, target))
+    found, expected = (torch.autograd.grad(loss.sum(), trained) for loss in (cost(target), value.loss(features, target)))
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+def test_no_gradient_flows_through_what_was_appraised(value):
+    said, _ = value.appraise(normal(4, FEATURES).requires_grad_())
+    assert not said.requires_grad

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 
 from framework.blocks import BlockLinear
 from framework.dynamics.block_rssm import BlockRSSM
@@ -12,9 +13,11 @@ from tests.tiny import normal
 
 def test_a_block_linear_equals_a_dense_one_with_zeros_outside_its_blocks():
     layer, values = BlockLinear(blocks=3, input_size=12, output_size=6), normal(5, 12)
+    torch.nn.init.normal_(layer.bias)
     dense = torch.block_diag(*layer.weight)
     assert (dense == 0).sum() == 12 * 6 * 2 / 3
-    assert torch.allclose(layer(values), values @ dense + layer.bias, atol=1e-6)
+    found = layer(rearrange(values, "n (g i) -> g n i", g=3))
+    assert torch.allclose(rearrange(found, "g n o -> n (g o)"), values @ dense + layer.bias, atol=1e-6)
 
 
 def test_a_step_equals_its_equations():

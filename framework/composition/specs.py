@@ -3,13 +3,15 @@
 A later rule is one more function in `RULES`. Rules read the facts of the class bodies alone, so that nothing is imported.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from framework.composition.candidates import batches_have_enough_candidates, every_anchor_has_a_negative
 from framework.composition.problems import Problem
 from framework.composition.tree import Link, Node, Plan, walk, wrapped
+from framework.errors import UserError
 from framework.signatures import display
 
 Rule = Callable[[Plan], Iterator[Problem]]
@@ -172,19 +174,41 @@ def rollouts_start_everywhere(plan: Plan) -> Iterator[Problem]:
 
 
 def folders_hold_what_is_read(plan: Plan) -> Iterator[Problem]:
-    """Each folder that a component declares in `folders` is there, with a file whose ending is one of its `endings`."""
+    """Each folder that a component declares in `folders` is there, with a file whose ending is one of its `endings`.
+
+    Where it names in `read_by` the function that reads folders, that has nothing to complain of either.
+    """
     for node in plan.nodes():
-        facts = node.component.facts
-        others = facts.get("no_folders", ())
-        for parameter in facts.get("folders", ()):
+        others = node.component.facts.get("no_folders", ())
+        for parameter in node.component.facts.get("folders", ()):
             if not node.sound(parameter) or (value := node.settings[parameter].value) in (None, *others):
                 continue
-            found = [path.suffix.lower() for path in Path(value).rglob("*")] if Path(value).is_dir() else None
-            if found is None or not set(found) & set(facts["endings"]):
-                wrong = "no such folder" if found is None else f"no file in it that ends in {', '.join(facts['endings'])}"
+            if wrong := _wrong_with(Path(value), node.component.facts):
                 instead = "".join(f", or '{each}'" for each in others)
                 message = f"{node.key}.{parameter} = '{value}', but there is {wrong}; bind a folder with such files{instead}."
                 yield Problem.at(node.place_of(parameter), message)
+            elif unreadable := _complaint(Path(value), node.component.facts):
+                yield Problem.at(node.place_of(parameter), unreadable)
+
+
+def _wrong_with(folder: Path, facts: Mapping[str, Any]) -> str | None:
+    if not folder.is_dir():
+        return "no such folder"
+    if not {path.suffix.lower() for path in folder.rglob("*")} & {*facts["endings"]}:
+        return f"no file in it that ends in {', '.join(facts['endings'])}"
+    return None
+
+
+def _complaint(folder: Path, facts: Mapping[str, Any]) -> str | None:
+    """What the function that reads such folders says of this one."""
+    if "read_by" not in facts:
+        return None
+    module, _, function = facts["read_by"].rpartition(".")
+    try:
+        getattr(import_module(module), function)(folder)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 RULES: Final[tuple[Rule, ...]] = (

@@ -109,10 +109,8 @@ class Folder(Backgrounds):
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
         self._size = size
-        self._films = _films(path)
+        self._films = readable(path)
         self._kept: dict[int, np.ndarray] = {}
-        for film in self._films:
-            next(_read(film))
 
     def film(self, seed: int, episode: int) -> Film:
         turn, place = divmod(episode, len(self._films))
@@ -129,6 +127,14 @@ class Folder(Backgrounds):
         if frames.nbytes + sum(each.nbytes for each in self._kept.values()) <= KEPT_BYTES:
             self._kept[number] = frames
         return frames
+
+
+def readable(path: Path) -> Sequence[Sequence[Path]]:
+    """The films of a folder, by their files; each is begun, and a `UserError` says which cannot be."""
+    films = _films(path)
+    for film in films:
+        next(_read(film))
+    return films
 
 
 def _films(path: Path) -> list[Sequence[Path]]:

@@ -40,6 +40,7 @@ class Distractors(Seekable):
     passes_on: ClassVar[str] = "of"
     folders: ClassVar[tuple[str, ...]] = ("background",)
     endings: ClassVar[tuple[str, ...]] = ENDINGS
+    read_by: ClassVar[str] = "framework.environments.backgrounds.readable"
     no_folders: ClassVar[tuple[str, ...]] = ("procedural",)
 
     def __init__(

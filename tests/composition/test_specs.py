@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from framework.composition import check
 from framework.composition.specs import RULES
@@ -195,13 +196,16 @@ def test_one_that_augments_may_be_inside_another(bindings: list[str], write: Wri
     [
         ("absent", "Distractors.background = 'absent', but there is no such folder; bind a folder with such files, or 'procedural'."),
         ("empty", "Distractors.background = 'empty', but there is no file in it that ends in .avi, .gif,"),
-        ("videos", ""),
+        ("broken", "Distractors.background: 'broken/CLIP.MP4' cannot be read"),
+        ("images", ""),
         ("procedural", ""),
     ],
 )
 def test_a_folder_is_there_and_holds_what_is_read(folder: str, words: str, write: Write) -> None:
     write("empty/notes.txt", "")
-    write("videos/below/CLIP.MP4", "")
+    write("broken/CLIP.MP4", "no film")
+    image = write("images/below/sky.PNG", "")
+    Image.new("RGB", (3, 2)).save(image)
     write("recipe.gin", f"include 'quickstart.gin'\ninclude 'environments/distractors.gin'\nDistractors.background = '{folder}'\n")
     found = [str(problem) for problem in check("recipe.gin")]
     assert len(found) == bool(words)

@@ -64,8 +64,8 @@ class Contrast:
 
     @staticmethod
     def of(scores: Float[Tensor, "N N"], origin: Origin, source: Source | None = None) -> "Contrast":
-        """Every candidate kept."""
-        return Contrast(scores=scores, log_weights=torch.zeros_like(scores), anchors=origin, candidates=origin, source=source)
+        """Every candidate kept: one zero, seen as a matrix."""
+        return Contrast(scores=scores, log_weights=scores.new_zeros(()).expand_as(scores), anchors=origin, candidates=origin, source=source)
 
     @property
     def positive(self) -> Bool[Tensor, "N M"]:
@@ -79,7 +79,7 @@ class Contrast:
 
     def keep(self, chosen: Bool[Tensor, "N M"]) -> "Contrast":
         """Leave out the other candidates; a positive always stays."""
-        return replace(self, log_weights=self.log_weights.masked_fill(~(chosen | self.positive), -torch.inf))
+        return replace(self, log_weights=self.log_weights.where(chosen | self.positive, -torch.inf))
 
     def without_batch(self) -> "Contrast":
         """Leave out the batch itself: of it the positive alone stays, and what was added from elsewhere."""

@@ -16,8 +16,9 @@ from framework.environments.base import Environment
 from framework.environments.session import Session
 from framework.errors import UserError
 
-ONE_THREAD: Final = {"LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""Software rendering and numpy each take one core in a worker: the workers are the parallelism."""
+ONE_THREAD: Final = {"LP_NUM_THREADS": "0", "OMP_NUM_THREADS": "1"}
+"""Software rendering and numpy each take one core in a worker: the workers are the parallelism. Mesa's 0 draws in the thread that asks,
+where 1 starts another to hand each image to."""
 FAREWELL: Final = 2.0
 """Seconds that a worker gets to end by itself."""
 WELCOME: Final = 120.0

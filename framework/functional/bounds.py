@@ -14,9 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from framework.functional.contrastive import Scores, infonce_estimate, positives, weighted
-
-Each = Float[Tensor, " N"]
+from framework.functional.contrastive import Each, Scores, infonce_estimate, log_partition, positives
 
 
 def negatives(log_weights: Scores) -> Bool[Tensor, "N M"]:
@@ -33,7 +31,7 @@ def log_odds(log_weights: Scores) -> Each:
 
 def log_mean_negative(scores: Scores, log_weights: Scores) -> Each:
     """`log M_i`, without the overflow of `exp`."""
-    return torch.logsumexp(weighted(scores, _of_negatives(log_weights)), dim=1) - log_odds(log_weights)
+    return log_partition(scores, _of_negatives(log_weights)) - log_odds(log_weights)
 
 
 def log_mean_all(each: Each) -> Float[Tensor, ""]:
@@ -113,7 +111,7 @@ def sigmoid_loss(scores: Scores, log_weights: Scores, bias: Float[Tensor, ""]) -
 
 def squared_partition(scores: Scores, log_weights: Scores) -> Each:
     """`(log sum_j exp(f_ij + w_ij))^2`: fixes the constant of each row, which InfoNCE does not see. Eysenbach et al. (2022)."""
-    return torch.logsumexp(weighted(scores, log_weights), dim=1).square()
+    return log_partition(scores, log_weights).square()
 
 
 def _of_negatives(log_weights: Scores) -> Scores:

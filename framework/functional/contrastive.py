@@ -8,11 +8,18 @@ A log-weight `w` of 0 keeps a candidate, -inf leaves it out; the positive's is 0
 Fixed latents and a sum over observations is Eq. 15 of the note, the row axis; the column axis is the same of the transposed matrix.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast, final
+
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from framework.functional.row_blocks import CELLS, row_blocks
+
 Scores = Float[Tensor, "N M"]
+Each = Float[Tensor, " N"]
 
 
 def weighted(scores: Scores, log_weights: Scores) -> Scores:
@@ -31,17 +38,32 @@ def positives(scores: Scores) -> Bool[Tensor, "N M"]:
     return torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
 
 
-def infonce_loss(scores: Scores, log_weights: Scores) -> Float[Tensor, " N"]:
+def how_many(chosen: Bool[Tensor, "N M"]) -> Int[Tensor, " N"]:
+    """How many of each row; 32 bits are summed many times as fast as 64."""
+    return chosen.sum(dim=1, dtype=torch.int32)
+
+
+def log_partition(scores: Scores, log_weights: Scores, cells: int = CELLS) -> Each:
+    """`log sum_j exp(f_ij + w_ij)`, in blocks of rows of so many `cells` where the matrix is larger.
+
+    Gradients: the same in both, to the scores and to the weights; the blocks' is computed again from what was given.
+    """
+    if len(row_blocks(scores, cells)) == 1:
+        return torch.logsumexp(weighted(scores, log_weights), dim=1)
+    return cast(Tensor, _InBlocks.apply(scores, log_weights, cells))
+
+
+def infonce_loss(scores: Scores, log_weights: Scores) -> Each:
     """Which candidate belongs to this anchor?"""
-    return torch.logsumexp(weighted(scores, log_weights), dim=1) - scores.diagonal()
+    return log_partition(scores, log_weights) - scores.diagonal()
 
 
-def log_candidates(log_weights: Scores) -> Float[Tensor, " N"]:
+def log_candidates(log_weights: Scores) -> Each:
     """`log K_i`, in nats, of the candidates that have any weight."""
-    return kept(log_weights).sum(dim=1).to(log_weights.dtype).log()
+    return how_many(kept(log_weights)).to(log_weights.dtype).log()
 
 
-def infonce_estimate(scores: Scores, log_weights: Scores) -> Float[Tensor, " N"]:
+def infonce_estimate(scores: Scores, log_weights: Scores) -> Each:
     """`log K_i - loss_i`: its mean bounds the mutual information from below where the weights are a fair selection."""
     return log_candidates(log_weights) - infonce_loss(scores, log_weights)
 
@@ -49,30 +71,57 @@ def infonce_estimate(scores: Scores, log_weights: Scores) -> Float[Tensor, " N"]
 def alone(log_weights: Scores) -> Bool[Tensor, " N"]:
     """Which anchors keep no candidate beside their positive: nothing is asked of them, and they teach nothing."""
     these = kept(log_weights)
-    return these.sum(dim=1) == these.diagonal()
+    return how_many(these) == these.diagonal()
 
 
-def hits(scores: Scores, log_weights: Scores) -> Bool[Tensor, " N"]:
-    """Where the positive scores above every other candidate that is kept."""
-    positive = positives(scores)
-    others = scores.masked_fill(log_weights.isneginf() | positive, -torch.inf)
-    return scores.diagonal() > others.amax(dim=1)
+@final
+@dataclass(frozen=True)
+class Standing:
+    """How each anchor's positive stands among the other candidates that are kept: what every meter is made of, found in one walk."""
+
+    positive: Each
+    positive_kept: Bool[Tensor, " N"]
+    negatives: Int[Tensor, " N"]
+    negative_sum: Each
+    highest_negative: Each
+    """-inf where there is none."""
+
+    @staticmethod
+    def of(scores: Scores, log_weights: Scores, cells: int = CELLS) -> "Standing":
+        return _joined([_standing(scores[rows], log_weights[rows], rows.start) for rows in row_blocks(scores, cells)])
+
+    @property
+    def log_candidates(self) -> Each:
+        return (self.negatives + self.positive_kept).to(self.positive.dtype).log()
+
+    @property
+    def alone(self) -> Bool[Tensor, " N"]:
+        return self.negatives == 0
+
+    @property
+    def hits(self) -> Bool[Tensor, " N"]:
+        """Where the positive scores above every other."""
+        return self.positive > self.highest_negative
+
+    @property
+    def negative_mean(self) -> Float[Tensor, ""]:
+        """The mean score over all negatives of all anchors."""
+        return self.negative_sum.sum() / self.negatives.sum().clamp(min=1)
+
+    @property
+    def largest(self) -> Float[Tensor, ""]:
+        """The largest score of any candidate that is kept."""
+        return self.highest_negative.maximum(self.positive.masked_fill(~self.positive_kept, -torch.inf)).max()
 
 
 def accuracy(scores: Scores, log_weights: Scores) -> Float[Tensor, ""]:
     """How often the positive scores above every other candidate that is kept."""
-    return hits(scores, log_weights).float().mean()
+    return Standing.of(scores, log_weights).hits.float().mean()
 
 
 def mean_where(values: Shaped[Tensor, " N"], valid: Bool[Tensor, " N"]) -> Float[Tensor, ""]:
     """The mean over the anchors that count, and 0 where none does."""
     return values.float().where(valid, 0.0).sum() / valid.sum().clamp(min=1)
-
-
-def negative_mean(scores: Scores, log_weights: Scores) -> Float[Tensor, ""]:
-    """The mean score of the candidates that are kept and are not the positive."""
-    negative = kept(log_weights) & ~positives(scores)
-    return scores.where(negative, 0.0).sum() / negative.sum().clamp(min=1)
 
 
 def share_on(scores: Scores, log_weights: Scores, own: Int[Tensor, " N"], theirs: Int[Tensor, " M"]) -> Float[Tensor, ""]:
@@ -91,3 +140,53 @@ def effective_rank(embedding: Float[Tensor, "N E"]) -> Float[Tensor, ""]:
     singular = energy.where(energy > rounding, 0.0).sqrt()
     share = singular / singular.sum().clamp(min=torch.finfo(singular.dtype).tiny)
     return torch.special.entr(share).sum().exp()
+
+
+@final
+class _InBlocks(torch.autograd.Function):
+    """`log_partition`, of which nothing the size of the matrix is kept for the gradient but what was given.
+
+    By softmax, whose gradient it has: on a CPU torch's `exp`, and so its `logsumexp`, takes ten times as long for shares too small for a
+    normal number, which scores have as soon as they are some 90 nats apart.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, log_weights: Tensor, cells: int) -> Tensor:
+        ctx.save_for_backward(scores, log_weights)
+        ctx.walk = row_blocks(scores, cells)
+        return torch.cat([_log_sum(weighted(scores[rows], log_weights[rows])) for rows in ctx.walk])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        scores, log_weights = ctx.saved_tensors
+        gradient = torch.empty_like(scores)
+        for rows in ctx.walk:
+            share = torch.softmax(weighted(scores[rows], log_weights[rows]), dim=1)
+            torch.mul(share, gradients[0][rows, None], out=gradient[rows])
+        return gradient, gradient, None
+
+
+def _log_sum(values: Scores) -> Each:
+    """`log sum_j exp v_ij`: the highest, less the logarithm of its share."""
+    highest = values.amax(dim=1)
+    return (highest - torch.log_softmax(values, dim=1).amax(dim=1)).where(highest.isfinite(), highest)
+
+
+def _standing(scores: Scores, log_weights: Scores, first: int) -> Standing:
+    """Of a block of rows whose positives lie on the diagonal that begins at column `first`."""
+    negative = kept(log_weights)
+    positive_kept = negative.diagonal(first).clone()
+    negative.diagonal(first).fill_(False)
+    return Standing(
+        positive=scores.diagonal(first),
+        positive_kept=positive_kept,
+        negatives=how_many(negative),
+        negative_sum=scores.where(negative, 0.0).sum(dim=1),
+        highest_negative=scores.where(negative, -torch.inf).amax(dim=1),
+    )
+
+
+def _joined(parts: Sequence[Standing]) -> Standing:
+    if len(parts) == 1:
+        return parts[0]
+    return Standing(*(torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])))

@@ -6,30 +6,49 @@ import torch
 from jaxtyping import Bool, Float32, Int, Int32
 from torch import Tensor
 
+from framework.functional.hashing import Seed, lots
+from framework.functional.row_blocks import row_blocks
+
 Values = Float32[Tensor, "N M"] | Int32[Tensor, "N M"]
 LOWEST: Final = -(1 << 31)
 """Below every value: what stands for an entry that does not count."""
 BUT_THE_SIGN: Final = (1 << 31) - 1
 
 
-def placed(
-    values: Values,
-    among: Bool[Tensor, "N M"],
-    *,
-    first: int | Int[Tensor, "N 1"] = 0,
-    last: int | Int[Tensor, "N 1"],
-    most: int,
-) -> Bool[Tensor, "N M"]:
+Place = int | Int[Tensor, "N 1"]
+
+
+def placed(values: Values, among: Bool[Tensor, "N M"], *, first: Place = 0, last: Place, most: int) -> Bool[Tensor, "N M"]:
     """Which entries come from place `first` to before `last` when those of a row that are `among` are put in descending order.
 
     The highest has place 0, and no place from `most` on is looked at, which is what it costs: each row is sorted only so far. A row that
     has fewer gives what it has. Integers are above the lowest of their kind. Of equal values any may come first, the same one each time.
     Gradients: none.
     """
-    order = _integers(values.detach()).masked_fill(~among, LOWEST).topk(most, dim=1).indices
+    values = values.detach()
+    return torch.cat(
+        [_placed(values[rows], among[rows], _of(first, rows), _of(last, rows), most) for rows in row_blocks(among)],
+    )
+
+
+def drawn(seed: Seed, among: Bool[Tensor, "N M"], *, number: Place, most: int) -> Bool[Tensor, "N M"]:
+    """Draw `number` entries of each row, at most `most`, uniformly without replacement from those that are `among`.
+
+    A row that has fewer gives what it has. The same seed puts the entries in the same order, whichever of them are `among`.
+    """
+    columns = among.shape[1]
+    return torch.cat([_placed(lots(seed, rows, columns), among[rows], 0, _of(number, rows), most) for rows in row_blocks(among)])
+
+
+def _placed(values: Values, among: Bool[Tensor, "N M"], first: Place, last: Place, most: int) -> Bool[Tensor, "N M"]:
+    order = _integers(values).masked_fill(~among, LOWEST).topk(most, dim=1).indices
     place = torch.arange(most, device=values.device)
     inside = ((place >= first) & (place < last)).expand_as(order)
     return among & torch.zeros_like(among).scatter(1, order, inside)
+
+
+def _of(place: Place, rows: slice) -> int | Int[Tensor, "R 1"]:
+    return place if isinstance(place, int) else place[rows]
 
 
 def _integers(values: Values) -> Int32[Tensor, "N M"]:

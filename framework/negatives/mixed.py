@@ -6,8 +6,9 @@ from framework import negatives
 from framework.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed, fork, lots, uniform
-from framework.functional.ranking import placed
+from framework.functional.contrastive import how_many
+from framework.functional.hashing import Seed, fork, uniform
+from framework.functional.ranking import drawn
 from framework.negatives.base import Negatives
 
 
@@ -36,11 +37,10 @@ class Mixed(Negatives):
         anchors, given = contrast.scores.shape
         if self.count > given - 1:
             raise UserError(f"Mixed.count = {self.count}, and there are {given - 1} negatives; bind from 1 to {given - 1}.")
-        same = contrast.anchors.row[:, None] == contrast.candidates.row[None, :]
-        own, other = contrast.negative & same, contrast.negative & ~same
-        drawn = (uniform(fork(seed, 2), anchors, self.count) < self.share).sum(dim=1)
-        lacking = (self.count - drawn - other.sum(dim=1)).clamp(min=0)
-        from_own = (drawn + lacking).minimum(own.sum(dim=1))[:, None]
-        keys = lots(seed, anchors, given)
-        inside = placed(keys, own, last=from_own, most=self.count)
-        return contrast.keep(inside | placed(keys, other, last=self.count - from_own, most=self.count))
+        negative, same = contrast.negative, contrast.anchors.row[:, None] == contrast.candidates.row[None, :]
+        own, other = negative & same, negative & ~same
+        from_own = (uniform(fork(seed, 2), anchors, self.count) < self.share).sum(dim=1)
+        lacking = (self.count - from_own - how_many(other)).clamp(min=0)
+        from_own = (from_own + lacking).minimum(how_many(own))[:, None]
+        inside = drawn(seed, own, number=from_own, most=self.count)
+        return contrast.keep(inside | drawn(seed, other, number=self.count - from_own, most=self.count))

@@ -3,7 +3,7 @@
 from typing import final
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 from torch import Tensor
 
 from framework import negatives
@@ -11,6 +11,7 @@ from framework.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.hashing import Seed
+from framework.functional.masking import between
 from framework.negatives.base import Negatives
 
 
@@ -32,12 +33,12 @@ class RollingWindow(Negatives):
 
     def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
         anchors, candidates = contrast.anchors, contrast.candidates
-        row = _within(anchors.row[:, None] - candidates.row[None, :], self.rows, anchors.rows)
-        time = _within(anchors.time[:, None] - candidates.time[None, :], self.times, anchors.times)
-        return contrast.keep(row & time & (candidates.row >= 0)[None, :])
+        near_row = between(_near(self.rows, anchors.rows, anchors.row.device), anchors.row, candidates.row)
+        near_time = between(_near(self.times, anchors.times, anchors.time.device), anchors.time, candidates.time)
+        return contrast.keep(near_row & near_time & (candidates.row >= 0)[None, :])
 
 
-def _within(shift: Int[Tensor, "N M"], window: int, size: int) -> Bool[Tensor, "N M"]:
-    if window >= size:
-        return torch.ones_like(shift, dtype=torch.bool)
-    return (shift + window // 2) % size < window
+def _near(window: int, size: int, device: torch.device) -> Bool[Tensor, "P P"]:
+    """Which places lie in each other's window, around the edge; all do where it is wider than the batch."""
+    place = torch.arange(size, device=device)
+    return (place[:, None] - place[None, :] + window // 2) % size < min(window, size)

@@ -6,8 +6,8 @@ from framework import negatives
 from framework.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed, lots
-from framework.functional.ranking import placed
+from framework.functional.hashing import Seed
+from framework.functional.ranking import drawn
 from framework.negatives.base import Negatives
 
 
@@ -29,8 +29,8 @@ class UniformSubset(Negatives):
         self.candidates = candidates
 
     def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
-        anchors, given = contrast.scores.shape
+        given = contrast.scores.shape[1]
         if self.candidates > given:
             raise UserError(f"UniformSubset.candidates = {self.candidates}, and there are {given} candidates; bind from 2 to {given}.")
         count = self.candidates - 1
-        return contrast.keep(placed(lots(seed, anchors, given), contrast.negative, last=count, most=count))
+        return contrast.keep(drawn(seed, contrast.negative, number=count, most=count))

@@ -2,11 +2,14 @@
 
 from typing import ClassVar, final
 
+import torch
+
 from framework import negatives
 from framework.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.hashing import Seed
+from framework.functional.masking import between
 from framework.negatives.base import Negatives
 
 
@@ -30,5 +33,6 @@ class WindowExcluded(Negatives):
 
     def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
         anchors, candidates = contrast.anchors, contrast.candidates
-        far = (anchors.time[:, None] - candidates.time[None, :]).abs() >= self.steps
+        step = torch.arange(anchors.times, device=anchors.time.device)
+        far = between((step[:, None] - step[None, :]).abs() >= self.steps, anchors.time, candidates.time)
         return contrast.keep(far | (anchors.row[:, None] != candidates.row[None, :]))

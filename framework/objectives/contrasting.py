@@ -1,6 +1,6 @@
 """What the objectives that contrast have in common: their meters, and which parts can go into them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -13,6 +13,7 @@ from framework.critics.base import Critic
 from framework.data import Metrics
 from framework.errors import UserError
 from framework.functional import contrastive
+from framework.functional.contrastive import Standing
 from framework.negatives.base import Negatives
 
 
@@ -22,23 +23,20 @@ def meters(contrasts: Sequence[Contrast], valid: Sequence[Bool[Tensor, " _"]] | 
     `valid` says of each contrast which of its anchors have a positive, all where it is None: what is said of positives, and of what they
     stand against, is said of those.
     """
-    counted = valid or [torch.ones_like(each.scores.diagonal(), dtype=torch.bool) for each in contrasts]
+    standings = [Standing.of(each.scores, each.log_weights) for each in contrasts]
+    counted = valid or [torch.ones_like(each.alone) for each in standings]
 
-    def mean(values: Iterable[Tensor]) -> Tensor:
-        return torch.stack([*values]).mean()
-
-    def of_valid(meter: Callable[[Contrast], Tensor]) -> Tensor:
-        return mean(contrastive.mean_where(meter(each), those) for each, those in zip(contrasts, counted, strict=True))
+    def of_valid(meter: Callable[[Standing], Tensor]) -> Tensor:
+        means = [contrastive.mean_where(meter(each), those) for each, those in zip(standings, counted, strict=True)]
+        return torch.stack(means).mean()
 
     return {
-        "contrastive/ceiling": of_valid(lambda each: contrastive.log_candidates(each.log_weights)),
-        "contrastive/alone": of_valid(lambda each: contrastive.alone(each.log_weights)),
-        "contrastive/accuracy": of_valid(lambda each: contrastive.hits(each.scores, each.log_weights)),
-        "contrastive/positive_score": of_valid(lambda each: each.scores.diagonal()),
-        "contrastive/negative_score": mean(contrastive.negative_mean(each.scores, each.log_weights) for each in contrasts),
-        "contrastive/largest_score": torch.stack(
-            [each.scores.masked_fill(each.log_weights.isneginf(), -torch.inf).max() for each in contrasts]
-        ).max(),
+        "contrastive/ceiling": of_valid(lambda each: each.log_candidates),
+        "contrastive/alone": of_valid(lambda each: each.alone),
+        "contrastive/accuracy": of_valid(lambda each: each.hits),
+        "contrastive/positive_score": of_valid(lambda each: each.positive),
+        "contrastive/negative_score": torch.stack([each.negative_mean for each in standings]).mean(),
+        "contrastive/largest_score": torch.stack([each.largest for each in standings]).max(),
     }
 
 

@@ -111,3 +111,40 @@ def test_its_gradient_is_softmax_less_the_target():
 def test_large_scores_stay_finite():
     scores = torch.tensor([[-1e6, 1e6], [1e6, -1e6]])
     assert contrastive.infonce_loss(scores, torch.zeros(2, 2)).tolist() == [2e6, 2e6]
+
+
+BLOCKS = [1, 7, 8, 40, 55]
+"""Numbers in a block of a matrix of 9 x 11: a row each, however small; one, three and four rows; and five, which leaves four over."""
+
+
+@pytest.mark.parametrize("cells", BLOCKS)
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_a_partition_in_blocks_equals_the_plain_one(cells, scale):
+    """Values, and gradients to the scores and to weights that depend on something; with nonsense where a mask leaves out."""
+    scores, weights = scale * normal(9, 11).double(), (mask(9, 11, seed=7) + normal(9, 11, seed=8).tril(-1)).double()
+    weights[3] = -torch.inf
+    weights[3, 5] = 0.0
+    scores = scores.masked_fill(weights.isneginf(), torch.nan)
+    found = []
+    for size in (1000, cells):
+        leaves = (scores.clone().requires_grad_(), weights.clone().requires_grad_())
+        total = contrastive.log_partition(*leaves, size)
+        found.append((total.detach(), *torch.autograd.grad((total * normal(9, seed=9)).sum(), leaves)))
+    assert "_InBlocks" in type(total.grad_fn).__name__
+    for plain, blocks in zip(*found, strict=True):
+        assert plain.isfinite().all()
+        assert torch.allclose(blocks, plain, atol=1e-12, rtol=1e-10)
+
+
+def test_a_row_that_keeps_nothing_has_no_partition_in_blocks_either():
+    weights = torch.zeros(3, 4).index_fill(0, torch.tensor([1]), -torch.inf)
+    assert (
+        contrastive.log_partition(torch.zeros(3, 4), weights, 4).tolist() == contrastive.log_partition(torch.zeros(3, 4), weights).tolist()
+    )
+
+
+def test_a_partition_in_blocks_keeps_nothing_of_the_size_of_the_matrix():
+    scores, weights, kept = normal(8, 8).requires_grad_(), torch.zeros(8, 8), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda each: kept.append(each) or each, lambda each: each):
+        contrastive.log_partition(scores, weights, 16)
+    assert {each.data_ptr() for each in kept} == {scores.data_ptr(), weights.data_ptr()}

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from framework.functional import contrastive
+from framework.functional.contrastive import Standing
 from tests.tiny import normal
 
 SCORES = torch.tensor([[3.0, 1.0, 2.0], [5.0, 4.0, 0.0], [6.0, 0.0, 1.0]])
@@ -28,7 +29,7 @@ def test_accuracy_counts_a_positive_that_has_no_weight_and_no_tie():
 
 
 def test_hits_are_the_anchors_that_accuracy_counts():
-    assert contrastive.hits(SCORES, ALL).tolist() == [True, False, False]
+    assert Standing.of(SCORES, ALL).hits.tolist() == [True, False, False]
 
 
 def test_an_anchor_is_alone_if_nothing_but_its_positive_is_kept():
@@ -48,11 +49,11 @@ def test_a_mean_over_some_ignores_what_the_others_have():
 
 
 def test_the_negative_mean_leaves_positives_and_masked_candidates_out():
-    assert contrastive.negative_mean(SCORES, ALL).item() == pytest.approx(14 / 6)
+    assert Standing.of(SCORES, ALL).negative_mean.item() == pytest.approx(14 / 6)
     weights = ALL.clone()
     weights[2, 0] = -torch.inf
     spoilt = SCORES.masked_fill(weights.isneginf(), torch.nan)
-    assert contrastive.negative_mean(spoilt, weights).item() == pytest.approx(8 / 5)
+    assert Standing.of(spoilt, weights).negative_mean.item() == pytest.approx(8 / 5)
 
 
 def test_the_share_on_the_own_group_is_the_softmax_mass_of_its_negatives():
@@ -98,3 +99,24 @@ def test_the_effective_rank_is_the_entropy_of_the_singular_values():
     share = spread / 8
     expected = (-(share * share.log()).sum()).exp().item()
     assert contrastive.effective_rank(embedding[:, :4] * spread).item() == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("cells", [1, 25, 33, 1000])
+def test_what_stands_in_blocks_of_rows_is_what_stands(cells):
+    """In blocks of one, two and three of eight rows, and of all; with extra candidates, a row alone and a row without its positive."""
+    scores, weights = normal(8, 11), torch.zeros(8, 11).masked_fill(normal(8, 11, seed=1) > 0.4, -torch.inf)
+    weights.fill_diagonal_(0.0)
+    weights[2] = -torch.inf
+    weights[2, 2] = 0.0
+    weights[5, 5] = -torch.inf
+    found = Standing.of(scores, weights, cells)
+    for row in range(8):
+        others = [scores[row, column].item() for column in range(11) if column != row and weights[row, column] == 0]
+        assert found.positive[row] == scores[row, row]
+        assert found.negatives[row] == len(others)
+        assert found.negative_sum[row].item() == pytest.approx(sum(others), abs=1e-5)
+        assert found.highest_negative[row].item() == max(others, default=-math.inf)
+        assert found.alone[row] == (not others) == (row == 2)
+        assert found.hits[row] == (scores[row, row].item() > max(others, default=-math.inf))
+    assert found.largest == scores.masked_fill(weights.isneginf(), -torch.inf).max()
+    assert torch.equal(found.log_candidates, contrastive.log_candidates(weights))

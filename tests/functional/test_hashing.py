@@ -74,25 +74,32 @@ def short(seed: int, number: int) -> int:
 
 @pytest.mark.parametrize("seed", [0, 1, 1234567, 2**62 - 1])
 def test_lots_are_the_mixer_of_32_bits(seed):
-    found = lots(torch.tensor(seed), 5, 10)
+    found = lots(torch.tensor(seed), slice(0, 5), 10)
     assert found.dtype == torch.int32
     assert found.flatten().tolist() == [max(short(seed, number), 1 - (1 << 31)) for number in range(50)]
 
 
 def test_no_two_lots_of_a_drawing_are_equal():
-    assert lots(seed_of(3), 300, 700).unique().numel() == 300 * 700
+    assert lots(seed_of(3), slice(0, 300), 700).unique().numel() == 300 * 700
 
 
 def test_every_column_wins_a_drawing_equally_often():
     """Over rows, and over seeds."""
     rows, columns = 20_000, 10
-    for found in (lots(seed_of(5), rows, columns), torch.cat([lots(seed_of(number), 100, columns) for number in range(200)])):
+    for found in (
+        lots(seed_of(5), slice(0, rows), columns),
+        torch.cat([lots(seed_of(number), slice(0, 100), columns) for number in range(200)]),
+    ):
         wins = found.argmax(dim=1).bincount(minlength=columns)
         assert (wins - rows / columns).abs().max() < 5 * (rows / columns) ** 0.5
 
 
 def test_the_lots_of_rows_columns_and_seeds_are_not_correlated():
-    one, other = (lots(seed_of(number), 300, 300).double() for number in (5, 6))
+    one, other = (lots(seed_of(number), slice(0, 300), 300).double() for number in (5, 6))
     for first, second in ((one, other), (one[1:], one[:-1]), (one[:, 1:], one[:, :-1]), (one, one.T)):
         off = torch.stack([first.flatten(), second.flatten()])[:, first.flatten() != second.flatten()]
         assert abs(torch.corrcoef(off)[0, 1].item()) < 0.015
+
+
+def test_lots_of_some_rows_are_those_of_all():
+    assert torch.equal(torch.cat([lots(seed_of(7), slice(0, 3), 6), lots(seed_of(7), slice(3, 8), 6)]), lots(seed_of(7), slice(0, 8), 6))

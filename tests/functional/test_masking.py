@@ -2,7 +2,7 @@
 
 import torch
 
-from framework.functional.masking import masked
+from framework.functional.masking import between, masked
 from tests.tiny import normal, seeded
 
 
@@ -22,3 +22,9 @@ def test_nothing_kept_is_nothing():
 def test_what_is_left_out_may_be_no_number():
     values = torch.tensor([1.0, torch.nan, 3.0])
     assert masked(values, torch.tensor([True, False, True])).mean() == 2.0
+
+
+def test_between_two_places_stands_what_the_table_has_for_them():
+    table, own, theirs = normal(3, 3) > 0, torch.tensor([2, 0, 1, 1]), torch.tensor([0, 2, 2, 1, 0])
+    found = between(table, own, theirs)
+    assert found.tolist() == [[bool(table[one, other]) for other in theirs] for one in own]

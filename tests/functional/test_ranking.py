@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from framework.functional.hashing import lots
-from framework.functional.ranking import placed
+from framework.functional.ranking import drawn, placed
+from framework.functional.row_blocks import row_blocks
 from tests.tiny import normal, seed_of
 
 ROWS, COLUMNS = 7, 20
@@ -44,7 +45,7 @@ def test_every_row_may_ask_for_other_places():
 
 
 def test_integers_are_put_in_order_as_they_are():
-    values, among = lots(seed_of(0), ROWS, COLUMNS), some()
+    values, among = lots(seed_of(0), slice(0, ROWS), COLUMNS), some()
     assert (values < 0).any()
     assert torch.equal(placed(values, among, last=4, most=4), naive(values, among, [0] * ROWS, [4] * ROWS, 4))
 
@@ -78,3 +79,19 @@ def test_the_numbers_around_zero_are_in_order():
 def test_it_takes_no_gradient():
     values = normal(ROWS, COLUMNS).requires_grad_()
     assert not placed(values, some(), last=3, most=3).requires_grad
+
+
+def test_rows_in_blocks_have_the_places_that_all_have(monkeypatch):
+    values, among = normal(ROWS, COLUMNS), some()
+    last = torch.tensor([4, 1, 9, 5, 20, 0, 4])[:, None]
+    whole = placed(values, among, first=1, last=last, most=12), drawn(seed_of(0), among, number=last, most=12)
+    monkeypatch.setattr("framework.functional.ranking.row_blocks", lambda matrix: row_blocks(matrix, 3 * COLUMNS))
+    assert len(row_blocks(among, 3 * COLUMNS)) == 3
+    assert torch.equal(placed(values, among, first=1, last=last, most=12), whole[0])
+    assert torch.equal(drawn(seed_of(0), among, number=last, most=12), whole[1])
+
+
+def test_a_drawing_takes_the_highest_lots():
+    among = some()
+    highest = placed(lots(seed_of(3), slice(0, ROWS), COLUMNS), among, last=4, most=4)
+    assert torch.equal(drawn(seed_of(3), among, number=4, most=4), highest)

@@ -161,7 +161,9 @@ class _InBlocks(torch.autograd.Function):
         scores, log_weights = ctx.saved_tensors
         gradient = torch.empty_like(scores)
         for rows in ctx.walk:
-            share = torch.softmax(weighted(scores[rows], log_weights[rows]), dim=1)
+            values = weighted(scores[rows], log_weights[rows])
+            empty = values.amax(dim=1, keepdim=True).isneginf()
+            share = torch.softmax(values, dim=1).masked_fill(empty, 0.0)
             torch.mul(share, gradients[0][rows, None], out=gradient[rows])
         return gradient, gradient, None
 

@@ -136,11 +136,16 @@ def test_a_partition_in_blocks_equals_the_plain_one(cells, scale):
         assert torch.allclose(blocks, plain, atol=1e-12, rtol=1e-10)
 
 
-def test_a_row_that_keeps_nothing_has_no_partition_in_blocks_either():
-    weights = torch.zeros(3, 4).index_fill(0, torch.tensor([1]), -torch.inf)
-    assert (
-        contrastive.log_partition(torch.zeros(3, 4), weights, 4).tolist() == contrastive.log_partition(torch.zeros(3, 4), weights).tolist()
-    )
+def test_a_row_that_keeps_nothing_has_no_partition_and_no_gradient_in_blocks_either():
+    weights, found = torch.zeros(3, 4).index_fill(0, torch.tensor([1]), -torch.inf), []
+    for cells in (4, 1000):
+        scores = normal(3, 4).requires_grad_()
+        total = contrastive.log_partition(scores, weights, cells)
+        found.append((total.detach(), *torch.autograd.grad(total.sum(), scores)))
+    for blocks, plain in zip(*found, strict=True):
+        assert torch.allclose(blocks, plain)
+    assert found[0][0][1] == -torch.inf
+    assert found[0][1][1].eq(0).all()
 
 
 def test_a_partition_in_blocks_keeps_nothing_of_the_size_of_the_matrix():

@@ -25,7 +25,7 @@ class Runtime:
     `precision = bfloat16` runs matrix products in autocast: parameters, losses, densities and scores stay in float32.
     `compile = default` makes one graph of an update's losses and gradients; `auto` does, and goes on without where that fails. Numbers
     agree with `off` up to rounding, checkpoints are the same, and a run may be resumed with another setting.
-    `threads` bounds the CPU threads of this process (None: torch's own choice).
+    `threads` bounds the CPU threads of this process (None: torch's own choice). On a CPU the process keeps the memory that tensors free.
     """
 
     def __init__(

@@ -111,11 +111,19 @@ def test_a_deep_check_takes_an_update_on_pixels_and_writes_nothing(call: Call) -
 
 
 def test_a_deep_check_finds_what_only_building_shows(call: Call) -> None:
-    bindings = bound("ConvEncoder.channels=(4, 4, 4)")
+    bindings = bound(
+        "InfoNCE.critic=@MultiHorizonCritic", "MultiHorizonCritic.critic=@BilinearCritic", "MultiHorizonCritic.offsets=(9,)"
+    )
     assert call("check", TINY, *bindings).exit_code == 0
     deep = call("check", TINY, "--deep", *bindings)
     assert deep.exit_code == 2
-    assert "ConvEncoder cannot take images of 8 x 8" in deep.stdout
+    assert "MultiHorizonCritic.offsets has 9, and sequences are 6 steps long" in deep.stdout
+
+
+def test_a_plain_check_finds_what_a_constructor_refuses(call: Call) -> None:
+    plain = call("check", TINY, *bound("ConvEncoder.channels=(4, 4, 4)"))
+    assert plain.exit_code == 2
+    assert "ConvEncoder cannot take images of 8 x 8" in plain.stdout + plain.stderr
 
 
 def test_a_deep_check_finds_a_loss_that_is_no_number(call: Call) -> None:

@@ -9,22 +9,22 @@ from framework.training.learner import Diverged, Learner
 from framework.training.run import Run
 
 BATCH: Final = 2
-LENGTH: Final = 8
+ROOM: Final = 4096
+"""Steps that the replay could hold; only those that are collected take memory."""
 
 
 def rehearse(run: Run) -> dict[str, float]:
-    """Build the environment and the agent, collect some random steps, and take one update on a small batch. Writes nothing.
+    """Build the environment and the agent, collect some random steps, and take one update on two sequences. Writes nothing.
 
     Returns the update's metrics. Raises `UserError` where parts do not fit, or a score or a loss is no number.
     """
     with run.vector(1, mode="serial") as vector:
-        replay = Replay(
-            capacity=2 * LENGTH, batch=BATCH, length=LENGTH, specs=vector.specs, streams=1, device=run.runtime.device, seed=run.seed
-        )
+        small = {"batch": BATCH, "capacity": ROOM, "storage": "memory"}
+        replay: Replay = run.replay(specs=vector.specs, streams=1, device=run.runtime.device, seed=run.seed, **small)
         learner = Learner(agent=run.agent(vector.specs), runtime=run.runtime, vector=vector, replay=replay, seed=run.seed)
         learner.study = learner.agent  # uncompiled, so that scores can be looked at
         learner.begin()
-        while learner.replay.steps < 2 * LENGTH:
+        while len(learner.replay) < BATCH * learner.replay.length:
             learner.collect(randomly=True)
         try:
             with examined(learner.agent):

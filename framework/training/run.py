@@ -79,7 +79,7 @@ class Run:
                 f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
             )
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
-        self.environment, self._agent, self._replay = environment, agent, replay
+        self.environment, self._agent, self.replay = environment, agent, replay
         self.trainer: Trainer = trainer()
         self.evaluation: Evaluation = evaluation()
         self.tracking: Tracking = tracking()
@@ -121,7 +121,7 @@ class Run:
         shown = PolicyRecipe(**contents["policy"]).specs()
         agent = self.agent(shown)
         agent.load_state_dict(contents["agent"])
-        replay: Replay = self._replay(
+        replay: Replay = self.replay(
             specs=shown, streams=self.environments, device=self.runtime.device, seed=derive(seed, REPLAY), storage="memory"
         )
         replay.load(checkpoint / saved.REPLAY)
@@ -145,7 +145,7 @@ class Run:
 
     def learner(self, vector: VectorEnvironment, folder: Path | None) -> Learner:
         """The moving parts of a training."""
-        replay = self._replay(
+        replay = self.replay(
             specs=vector.specs,
             streams=vector.count,
             device=self.runtime.device,

@@ -111,9 +111,7 @@ def test_a_deep_check_takes_an_update_on_pixels_and_writes_nothing(call: Call) -
 
 
 def test_a_deep_check_finds_what_only_building_shows(call: Call) -> None:
-    bindings = bound(
-        "InfoNCE.critic=@MultiHorizonCritic", "MultiHorizonCritic.critic=@BilinearCritic", "MultiHorizonCritic.offsets=(9,)"
-    )
+    bindings = bound("InfoNCE.critic=@MultiHorizonCritic", "MultiHorizonCritic.critic=@BilinearCritic", "MultiHorizonCritic.offsets=(9,)")
     assert call("check", TINY, *bindings).exit_code == 0
     deep = call("check", TINY, "--deep", *bindings)
     assert deep.exit_code == 2

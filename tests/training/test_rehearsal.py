@@ -1,5 +1,7 @@
 """A rehearsal says which of the parts is wrong: a critic whose scores are no numbers is named before a loss is."""
 
+import math
+
 import pytest
 import torch
 
@@ -30,3 +32,14 @@ def test_a_critic_that_gives_no_numbers_is_named(tiny):
 
 def test_the_tiny_recipe_passes(tiny):
     assert rehearse(tiny())["train/model_loss"] < float("inf")
+
+
+def test_its_sequences_are_as_long_as_the_runs(tiny):
+    ahead = ["InfoNCE.critic=@MultiHorizonCritic", "MultiHorizonCritic.critic=@BilinearCritic", "MultiHorizonCritic.offsets=(9,)"]
+    assert rehearse(tiny(*ahead, "Replay.length=10"))["train/model_loss"] < float("inf")
+    with pytest.raises(UserError, match="offsets has 9, and sequences are 9 steps long"):
+        rehearse(tiny(*ahead, "Replay.length=9"))
+
+
+def test_single_steps_are_drawn_if_the_run_draws_them(tiny):
+    assert rehearse(tiny("InfoNCE.negatives=@ReplayNegatives", "Replay.extra=3"))["contrastive/ceiling"] == pytest.approx(math.log(4))

@@ -1,6 +1,7 @@
 """`dream bench update`: one gradient update on a batch from the replay, and what it asks of the machine."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -29,11 +30,12 @@ class Update:
         self.batch, self.length = int(settings["Replay.batch"]), int(settings["Replay.length"])
         self.replay = subject.replay(steps=max(2 * self.length, 1000))
         self.generator = subject.runtime.generator(SEED, LEARNING)
-        self.study = subject.runtime.compiled(self.agent, "the update")
+        self.learn = subject.runtime.learn(partial(self.agent.learn, study=subject.runtime.study(self.agent)))
 
     def __call__(self) -> Metrics:
+        batch = self.replay.sample()
         with self.subject.runtime.autocast():
-            return self.agent.update(self.replay.sample(), self.generator, self.study)
+            return self.learn(batch, self.agent.draw(batch, self.generator))
 
     def plainly(self) -> Metrics:
         """Uncompiled, whatever the runtime says."""

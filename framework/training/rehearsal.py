@@ -22,7 +22,7 @@ def rehearse(run: Run) -> dict[str, float]:
             capacity=2 * LENGTH, batch=BATCH, length=LENGTH, specs=vector.specs, streams=1, device=run.runtime.device, seed=run.seed
         )
         learner = Learner(agent=run.agent(vector.specs), runtime=run.runtime, vector=vector, replay=replay, seed=run.seed)
-        learner.study = learner.agent  # uncompiled, so that scores can be looked at
+        learner.learn = learner.agent.learn  # uncompiled, so that scores can be looked at
         learner.begin()
         while learner.replay.steps < 2 * LENGTH:
             learner.collect(randomly=True)

@@ -80,8 +80,8 @@ def _setting(update: Update) -> dict[str, Any]:
 
 def _title(update: Update) -> str:
     runtime = update.subject.runtime
-    compiled = "eager" if runtime.compile == "off" else "compiled"
-    return f"One update of {update.subject.plan.recipe.stem}, {update.batch} x {update.length}, {runtime.precision}, {compiled}."
+    how = f"compile {runtime.compile}, capture {runtime.capture}"
+    return f"One update of {update.subject.plan.recipe.stem}, {update.batch} x {update.length}, {runtime.precision}, {how}."
 
 
 def _values(update: Update, found: Found) -> dict[str, Value]:

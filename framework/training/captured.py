@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol, TypeVar, final
+from typing import Final, Protocol, TypeVar, final, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ WARM_UP: Final = 3
 """Updates before one is recorded: they compile, choose algorithms, and make what optimizers keep."""
 
 
+@runtime_checkable
 class Graph(Protocol):
     """Work of a device, recorded with the addresses of all that it reads and writes."""
 

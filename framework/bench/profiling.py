@@ -30,7 +30,7 @@ def traced(
 ) -> dict[str, float]:
     """Write a trace of some updates, and give the share of each stage; the profiler slows small operators more than large ones.
 
-    `inside` marks the stages within losses and gradients, which compiled code does not have any more.
+    `inside` marks the stages within losses and gradients, which compiled or captured work does not have any more.
     """
     cuda = [ProfilerActivity.CUDA] if device.type == "cuda" else []
     with _marked(agent, replay, inside=inside), profile(activities=[ProfilerActivity.CPU, *cuda]) as profiler:

@@ -68,7 +68,8 @@ def measure(
     if device.type == "cuda":
         values |= {"kernels": kernels(update), "waits": cuda_waits(update)}
     if profile is not None:
-        shares = traced(update, update.agent, update.replay, device, profile, inside=subject.runtime.compile == "off")
+        inside = subject.runtime.compile == subject.runtime.capture == "off"
+        shares = traced(update, update.agent, update.replay, device, profile, inside=inside)
         values |= {f"share_{name}": share for name, share in shares.items()}
     return Report(command="update", title=_title(update), rows=[Row("update", values)], setting=_setting(update))
 

@@ -82,11 +82,15 @@ class Agent(nn.Module):
         self.optimizers = self._optimizers(optimizers)
 
     def update(self, batch: Batch, generator: torch.Generator, study: Study | None = None) -> Metrics:
-        """One gradient step of every group, on one batch; all losses are computed before any step is taken.
+        """One gradient step of every group, on one batch: draw, and learn."""
+        return self.learn(batch, self.draw(batch, generator), study)
 
-        `study` stands in for the agent's own `forward`, which it must equal, as a compiled one does.
+    def learn(self, batch: Batch, chance: Chance, study: Study | None = None) -> Metrics:
+        """All of an update but its chance; all losses are computed before any step is taken.
+
+        `study` stands in for the agent's own `forward`, which it must equal, as a compiled one does. Nothing here is read back from the
+        device, and what lasts is changed in place, so that it can be captured.
         """
-        chance = self._draw(batch, generator)
         lesson = (study or self)(batch, chance)
         metrics = dict(lesson.metrics)
         for name, optimizer in self.optimizers.items():
@@ -95,6 +99,23 @@ class Agent(nn.Module):
         self.behaviour.follow()
         self.world_model.follow(lesson.seen, chance.seed)
         return metrics
+
+    def draw(self, batch: Batch, generator: torch.Generator) -> Chance:
+        """The chance of one update."""
+        filtering, seed = self._noise(batch, generator), draw_seed(generator)
+        starts, size = None, batch.reward.numel()
+        if self.imagination_starts is not None and self.imagination_starts < size:
+            starts = torch.randperm(size, generator=generator, device=generator.device)[: self.imagination_starts]
+            size = self.imagination_starts
+        horizon = self.horizon if self.behaviour.imagines else 0
+        return Chance(
+            seed=seed,
+            filtering=filtering,
+            starts=starts,
+            dreaming=self.world_model.dynamics.draw_noise(horizon, size, generator=generator),
+            acting=self.behaviour.draw_noise(horizon, size, generator=generator),
+            replaying=self.behaviour.draw_noise(*batch.reward.shape, generator=generator),
+        )
 
     def forward(self, batch: Batch, chance: Chance) -> Lesson:
         """What a batch teaches: the losses of every group, and their gradients; nothing is drawn here, and nothing stepped."""
@@ -161,22 +182,6 @@ class Agent(nn.Module):
 
     def _noise(self, batch: Batch, generator: torch.Generator) -> Tensor:
         return self.world_model.dynamics.draw_noise(*batch.reward.shape, generator=generator)
-
-    def _draw(self, batch: Batch, generator: torch.Generator) -> Chance:
-        filtering, seed = self._noise(batch, generator), draw_seed(generator)
-        starts, size = None, batch.reward.numel()
-        if self.imagination_starts is not None and self.imagination_starts < size:
-            starts = torch.randperm(size, generator=generator, device=generator.device)[: self.imagination_starts]
-            size = self.imagination_starts
-        horizon = self.horizon if self.behaviour.imagines else 0
-        return Chance(
-            seed=seed,
-            filtering=filtering,
-            starts=starts,
-            dreaming=self.world_model.dynamics.draw_noise(horizon, size, generator=generator),
-            acting=self.behaviour.draw_noise(horizon, size, generator=generator),
-            replaying=self.behaviour.draw_noise(*batch.reward.shape, generator=generator),
-        )
 
     def _behave(self, seen: Filtered, chance: Chance) -> tuple[Losses, Metrics]:
         """What the behaviour loses over rollouts and over what was replayed."""

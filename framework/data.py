@@ -122,25 +122,25 @@ class Batch:
     draws: Draws | None = None
     """What `Replay.extra` asked for."""
 
-    def to(self, device: torch.device) -> "Batch":
-        """Copy to a device, without waiting for the copy where memory is pinned."""
-
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=True)
-
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """Apply one function to every tensor."""
         return Batch(
-            observation={name: move(value) for name, value in self.observation.items()},
-            action=move(self.action),
-            reward=move(self.reward),
-            is_first=move(self.is_first),
-            is_terminal=move(self.is_terminal),
-            episode=move(self.episode),
+            observation={name: function(value) for name, value in self.observation.items()},
+            action=function(self.action),
+            reward=function(self.reward),
+            is_first=function(self.is_first),
+            is_terminal=function(self.is_terminal),
+            episode=function(self.episode),
             draws=self.draws
             and Draws(
-                observation={name: move(value) for name, value in self.draws.observation.items()},
-                episode=move(self.draws.episode),
+                observation={name: function(value) for name, value in self.draws.observation.items()},
+                episode=function(self.draws.episode),
             ),
         )
+
+    def to(self, device: torch.device) -> "Batch":
+        """Copy to a device, without waiting for the copy where memory is pinned."""
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)

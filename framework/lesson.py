@@ -25,6 +25,17 @@ class Chance:
     acting: Float[Tensor, "H N A"]
     replaying: Float[Tensor, "B T A"]
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Chance":
+        """Apply one function to every tensor."""
+        return Chance(
+            seed=function(self.seed),
+            filtering=function(self.filtering),
+            starts=None if self.starts is None else function(self.starts),
+            dreaming=function(self.dreaming),
+            acting=function(self.acting),
+            replaying=function(self.replaying),
+        )
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -37,3 +48,5 @@ class Lesson:
 
 Study = Callable[[Batch, Chance], Lesson]
 """An agent's `forward`, as it is or compiled."""
+Learn = Callable[[Batch, Chance], Metrics]
+"""An agent's `learn`, as it is or captured."""

@@ -118,7 +118,7 @@ def test_a_loss_does_not_grow_with_the_batch(objective):
         objectives=[factory("objectives", objective)], scales=dict.fromkeys(("divergence", "reward", "continuation", loss), 1.0)
     )(specs=specs_of("both"))
     data = batch()
-    chance = agent._draw(data, seeded(2))
+    chance = agent.draw(data, seeded(2))
     one, two = agent(data, chance), agent(twice(data), twice_drawn(chance))
     for name in ("model", "actor", "value"):
         assert torch.allclose(one.metrics[f"train/{name}_loss"], two.metrics[f"train/{name}_loss"], rtol=1e-4), name

@@ -10,6 +10,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from framework.agent import Agent
 from framework.replay.replay import Replay
+from framework.training.cells import standing_in
 
 UPDATES: Final = 3
 MARK: Final = "dream/"
@@ -29,7 +30,7 @@ def traced(
 ) -> dict[str, float]:
     """Write a trace of some updates, and give the share of each stage; the profiler slows small operators more than large ones.
 
-    `inside` marks the stages within losses and gradients, which compiled code does not have any more.
+    `inside` marks the stages within losses and gradients, which compiled or captured work does not have any more.
     """
     cuda = [ProfilerActivity.CUDA] if device.type == "cuda" else []
     with _marked(agent, replay, inside=inside), profile(activities=[ProfilerActivity.CPU, *cuda]) as profiler:
@@ -64,21 +65,15 @@ def _marked(agent: Agent, replay: Replay, *, inside: bool) -> Iterator[None]:
         stages += [(model.dynamics, "imagine_step", "imagination"), (behaviour, "sample", "policy"), (behaviour, "losses", "behaviour")]
     with ExitStack() as stack:
         for owner, method, name in stages:
-            stack.enter_context(_renamed(owner, method, name))
+            stack.enter_context(standing_in(owner, method, _recorded(getattr(owner, method), name)))
         yield
 
 
-@contextmanager
-def _renamed(owner: Any, method: str, name: str) -> Iterator[None]:
-    """While entered, an object's method is recorded under a name."""
-    inner = getattr(owner, method)
+def _recorded(function: Callable[..., object], name: str) -> Callable[..., object]:
+    """The same function, with a name in a trace."""
 
-    def recorded(*given: Any, **named: Any) -> Any:
+    def recorded(*given: Any, **named: Any) -> object:
         with record_function(f"{MARK}{name}"):
-            return inner(*given, **named)
+            return function(*given, **named)
 
-    vars(owner)[method] = recorded
-    try:
-        yield
-    finally:
-        del vars(owner)[method]
+    return recorded

@@ -54,6 +54,7 @@ class Subject:
             "action": list(self.specs.seen_action.sizes),
             "precision": self.runtime.precision,
             "compile": self.runtime.compile,
+            "capture": self.runtime.capture,
         }
 
     def agent(self) -> Agent:

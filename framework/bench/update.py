@@ -1,6 +1,7 @@
 """`dream bench update`: one gradient update on a batch from the replay, and what it asks of the machine."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -29,11 +30,12 @@ class Update:
         self.batch, self.length = int(settings["Replay.batch"]), int(settings["Replay.length"])
         self.replay = subject.replay(steps=max(2 * self.length, 1000))
         self.generator = subject.runtime.generator(SEED, LEARNING)
-        self.study = subject.runtime.compiled(self.agent, "the update")
+        self.learn = subject.runtime.learn(partial(self.agent.learn, study=subject.runtime.study(self.agent)))
 
     def __call__(self) -> Metrics:
+        batch = self.replay.sample()
         with self.subject.runtime.autocast():
-            return self.agent.update(self.replay.sample(), self.generator, self.study)
+            return self.learn(batch, self.agent.draw(batch, self.generator))
 
     def plainly(self) -> Metrics:
         """Uncompiled, whatever the runtime says."""
@@ -66,7 +68,8 @@ def measure(
     if device.type == "cuda":
         values |= {"kernels": kernels(update), "waits": cuda_waits(update)}
     if profile is not None:
-        shares = traced(update, update.agent, update.replay, device, profile, inside=subject.runtime.compile == "off")
+        inside = subject.runtime.compile == subject.runtime.capture == "off"
+        shares = traced(update, update.agent, update.replay, device, profile, inside=inside)
         values |= {f"share_{name}": share for name, share in shares.items()}
     return Report(command="update", title=_title(update), rows=[Row("update", values)], setting=_setting(update))
 
@@ -78,8 +81,8 @@ def _setting(update: Update) -> dict[str, Any]:
 
 def _title(update: Update) -> str:
     runtime = update.subject.runtime
-    compiled = "eager" if runtime.compile == "off" else "compiled"
-    return f"One update of {update.subject.plan.recipe.stem}, {update.batch} x {update.length}, {runtime.precision}, {compiled}."
+    how = f"compile {runtime.compile}, capture {runtime.capture}"
+    return f"One update of {update.subject.plan.recipe.stem}, {update.batch} x {update.length}, {runtime.precision}, {how}."
 
 
 def _values(update: Update, found: Found) -> dict[str, Value]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from framework import optimizers
 from framework.data import Metrics
 from framework.errors import UserError
-from framework.optimizers.base import Optimizer, laid_out_as
+from framework.optimizers.base import Optimizer, laid_out_as, load_inner
 
 
 @final
@@ -28,7 +28,7 @@ class Adam(Optimizer):
         if learning_rate <= 0 or (clip is not None and clip <= 0):
             raise UserError(f"Adam.learning_rate = {learning_rate} and Adam.clip = {clip} must be positive; Adam.clip may be None.")
         self.parameters, self.clip = list(parameters), clip
-        self.inner = torch.optim.Adam(self.parameters, lr=learning_rate, eps=epsilon, fused=True)
+        self.inner = torch.optim.Adam(self.parameters, lr=learning_rate, eps=epsilon, fused=True, capturable=True)
 
     def step(self, gradients: Sequence[Tensor]) -> Metrics:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
@@ -43,4 +43,4 @@ class Adam(Optimizer):
         return self.inner.state_dict()
 
     def load(self, content: Mapping[str, object]) -> None:
-        self.inner.load_state_dict(dict(content))
+        load_inner(self.inner, content)

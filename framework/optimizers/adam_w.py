@@ -1,6 +1,7 @@
 """Adam with decoupled weight decay and warm-up."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, final
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from framework import optimizers
 from framework.data import Metrics
 from framework.errors import UserError
-from framework.optimizers.base import Optimizer, laid_out_as, warmed_up
+from framework.optimizers.base import Optimizer, laid_out_as, load_inner, warmed_up
 
 
 @final
@@ -36,11 +37,17 @@ class AdamW(Optimizer):
                 f"AdamW.decay = {decay} and AdamW.warmup = {warmup} at least 0."
             )
         self.parameters, self.clip = list(parameters), clip
-        self.learning_rate, self.warmup, self.steps = learning_rate, warmup, 0
+        self.learning_rate, self.warmup = learning_rate, warmup
         decaying = [parameter for parameter in self.parameters if parameter.dim() > 1]
         others = [parameter for parameter in self.parameters if parameter.dim() <= 1]
         groups = [{"params": decaying, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-        self.inner = torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate, eps=epsilon, fused=True)
+        kept = [group for group in groups if group["params"]]
+        self.inner = torch.optim.AdamW(kept, lr=learning_rate, eps=epsilon, fused=True, capturable=True)
+
+    @cached_property
+    def steps(self) -> Tensor:
+        """How many were taken; made when it is first needed, as all that an optimizer keeps: an agent is moved after it was built."""
+        return self.parameters[0].new_zeros(())
 
     def step(self, gradients: Sequence[Tensor]) -> Metrics:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
@@ -48,15 +55,16 @@ class AdamW(Optimizer):
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
+        self.steps.add_(1)
+        rate = warmed_up(self.learning_rate, self.warmup, self.steps)
         for group in self.inner.param_groups:
-            group["lr"] = warmed_up(self.learning_rate, self.warmup, self.steps)
+            group["lr"] = rate
         self.inner.step()
-        self.steps += 1
         return {"gradient_norm": norm.detach()}
 
     def dump(self) -> Mapping[str, object]:
         return {"inner": self.inner.state_dict(), "steps": self.steps}
 
     def load(self, content: Mapping[str, Any]) -> None:
-        self.inner.load_state_dict(dict(content["inner"]))
-        self.steps = int(content["steps"])
+        load_inner(self.inner, content["inner"])
+        self.steps.copy_(content["steps"])

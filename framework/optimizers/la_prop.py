@@ -1,6 +1,7 @@
 """LaProp with adaptive gradient clipping: Dreamer V3's optimizer."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, final
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from framework import optimizers
 from framework.data import Metrics
 from framework.errors import UserError
-from framework.optimizers.base import Optimizer, laid_out_as, warmed_up
+from framework.optimizers.base import Optimizer, gathered, laid_out_as, warmed_up
 
 
 @final
@@ -43,23 +44,36 @@ class LaProp(Optimizer):
             raise UserError(f"LaProp.momentum = {momentum} and LaProp.decay = {decay} must be at least 0 and below 1.")
         self.parameters: list[Tensor] = list(parameters)
         self.learning_rate, self.momentum, self.decay, self.epsilon = learning_rate, momentum, decay, epsilon
-        self.clip, self.smallest_norm, self.warmup, self.steps = clip, smallest_norm, warmup, 0
-        self.squares = [torch.zeros_like(parameter, requires_grad=False) for parameter in self.parameters]
-        self.means = [torch.zeros_like(parameter, requires_grad=False) for parameter in self.parameters]
+        self.clip, self.smallest_norm, self.warmup = clip, smallest_norm, warmup
+
+    @cached_property
+    def steps(self) -> Tensor:
+        """How many were taken; made when it is first needed, as the averages: an agent is moved after it was built."""
+        return self.parameters[0].new_zeros(())
+
+    @cached_property
+    def squares(self) -> list[Tensor]:
+        """`v`."""
+        return [torch.zeros_like(parameter, requires_grad=False) for parameter in self.parameters]
+
+    @cached_property
+    def means(self) -> list[Tensor]:
+        """`m`."""
+        return [torch.zeros_like(parameter, requires_grad=False) for parameter in self.parameters]
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> Metrics:
         norm = torch.nn.utils.get_total_norm(gradients)
         given = [laid_out_as(parameter, gradient) for parameter, gradient in zip(self.parameters, gradients, strict=True)]
         clipped = given if self.clip is None else self._clipped(given)
-        self.steps += 1
+        self.steps.add_(1)
         torch._foreach_mul_(self.squares, self.decay)
         torch._foreach_addcmul_(self.squares, clipped, clipped, 1 - self.decay)
-        root = torch._foreach_sqrt(torch._foreach_div(self.squares, 1 - self.decay**self.steps))
+        root = torch._foreach_sqrt(torch._foreach_div(self.squares, gathered(self.decay, self.steps)))
         torch._foreach_add_(root, self.epsilon)
         torch._foreach_lerp_(self.means, torch._foreach_div(clipped, root), 1 - self.momentum)
-        rate = warmed_up(self.learning_rate, self.warmup, self.steps - 1)
-        torch._foreach_add_(self.parameters, self.means, alpha=-rate / (1 - self.momentum**self.steps))
+        rate = warmed_up(self.learning_rate, self.warmup, self.steps) / gathered(self.momentum, self.steps)
+        torch._foreach_sub_(self.parameters, torch._foreach_mul(self.means, rate))
         return {"gradient_norm": norm.detach()}
 
     def dump(self) -> Mapping[str, object]:
@@ -68,7 +82,7 @@ class LaProp(Optimizer):
     def load(self, content: Mapping[str, Any]) -> None:
         torch._foreach_copy_(self.squares, content["squares"])
         torch._foreach_copy_(self.means, content["means"])
-        self.steps = int(content["steps"])
+        self.steps.copy_(content["steps"])
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
         """`g min(1, clip max(|p|, smallest) / |g|)` for each tensor."""

@@ -49,7 +49,8 @@ class Replay:
     other**, the last of an episode, the newest and the oldest too. Streams grow together, so each is as likely as the next.
 
     `extra` single steps, drawn uniformly and for themselves, come with each batch for those who want candidates that do not depend on it.
-    Drawing takes the same time at any capacity. The same seed draws the same sequences from each kind of storage.
+    Drawing takes the same time at any capacity. The same seed draws the same sequences from each kind of storage: numbers are drawn on
+    the host, and steps on a device are gathered there, which waits for nothing.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("specs", "streams", "device", "seed", "folder")
@@ -119,18 +120,22 @@ class Replay:
         stream, first = starts // self._held, starts % self._held
         age = (first[:, None] + torch.arange(self.length)) % self._held
         slot = (self._added - self._held + age) % self._rows
-        index = (stream[:, None] * self._rows + slot).flatten().to(self._ring.device)
+        index = self._beside((stream[:, None] * self._rows + slot).flatten())
         rows = self._flat.apply(lambda column: column.index_select(0, index), batch_size=index.shape)
-        return self._batch(rows.reshape(age.shape), oldest=(age == 0).to(self._ring.device))
+        return self._batch(rows.reshape(age.shape), oldest=self._beside(age == 0))
 
     def reseed(self, seed: int) -> None:
         """Draw from here on as this seed says."""
         self._generator.manual_seed(seed)
 
+    def _beside(self, drawn: Tensor) -> Tensor:
+        """What was drawn here, where the steps lie, without waiting for them: numbers so few are copied at once."""
+        return drawn.to(self._ring.device, non_blocking=True)
+
     def _draw(self) -> Draws:
         drawn = torch.randint(len(self), (self.extra,), generator=self._generator)
         slot = (self._added - self._held + drawn % self._held) % self._rows
-        rows = self._flat[((drawn // self._held) * self._rows + slot).to(self._ring.device)].to(self._device)
+        rows = self._flat[self._beside((drawn // self._held) * self._rows + slot)].to(self._device, non_blocking=True)
         return Draws(observation=dict(rows["observation"].items()), episode=rows["episode"])
 
     def save(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A function as one compiled graph, made when it is first called."""
+"""A function whose compiled form stands in for it, made when it is first called."""
 
 import logging
 import os
@@ -24,21 +24,18 @@ KEPT: Final = Path.home() / ".cache" / "dream-framework" / "compiled"
 
 @final
 class Compiled(Generic[Given, Result]):
-    """Gives what `function` gives, from one graph of fixed shapes in which gradients are taken too.
+    """Gives what `function` gives, by `compiled`, which is the same function and compiles itself when it is first called.
 
-    The first call compiles, and says so on standard error. Where that fails, `falls_back` goes on with the function as it is, after one
-    warning; else a `UserError` says what to do. `function` must be pure, since the first call may run it twice. Of torch's backends
-    `inductor` makes code, for which a CPU needs a compiler; `eager` and `aot_eager` only trace.
+    The first call says so on standard error. Where it fails, `falls_back` goes on with the function as it is, after one warning; else a
+    `UserError` says what to do. `function` must be pure, since the first call may run it twice.
     """
 
-    def __init__(self, function: Callable[Given, Result], *, name: str, falls_back: bool, backend: str = "inductor") -> None:
+    def __init__(self, function: Callable[Given, Result], compiled: Callable[Given, Result], *, name: str, falls_back: bool) -> None:
         if os.environ.get(CACHE) in (None, default_cache_dir()):  # torch names its own as soon as it is imported
             os.environ[CACHE] = str(KEPT)
-        # Else a gradient inside the function ends the graph; torch 2.11 and later know the setting.
-        torch._dynamo.config.trace_autograd_ops = True
         self.plain, self.name, self.falls_back = function, name, falls_back
         self.chosen: Callable[Given, Result] | None = None
-        self._graph: Callable[Given, Result] = torch.compile(function, fullgraph=True, dynamic=False, backend=backend)
+        self._compiled = compiled
 
     def __call__(self, *given: Given.args, **named: Given.kwargs) -> Result:
         return self.chosen(*given, **named) if self.chosen is not None else self._first(*given, **named)
@@ -47,10 +44,10 @@ class Compiled(Generic[Given, Result]):
         started = time.monotonic()
         _say(f"Compiling {self.name}: minutes where it is new, seconds where an earlier run left it in {os.environ[CACHE]} ..")
         try:
-            result = self._graph(*given, **named)
+            result = self._compiled(*given, **named)
         except Exception as error:  # a compiler fails in many ways, and of its classes few are public
             return self._without(error, *given, **named)
-        self.chosen = self._graph
+        self.chosen = self._compiled
         _say(f"Compiled {self.name} in {time.monotonic() - started:.0f} s.")
         return result
 
@@ -63,6 +60,17 @@ class Compiled(Generic[Given, Result]):
         log.warning("%s: it runs uncompiled, as with Runtime.compile = 'off'.", failed)
         self.chosen = self.plain
         return result
+
+
+def one_graph(function: Callable[Given, Result], *, backend: str = "inductor") -> Callable[Given, Result]:
+    """A function as one graph of fixed shapes, in which gradients are taken too.
+
+    Of torch's backends `inductor` makes code, for which a CPU needs a compiler; `eager` and `aot_eager` only trace.
+    """
+    # Else a gradient inside the function ends the graph; torch 2.11 and later know the setting.
+    torch._dynamo.config.trace_autograd_ops = True
+    graph: Callable[Given, Result] = torch.compile(function, fullgraph=True, dynamic=False, backend=backend)
+    return graph
 
 
 def _reason(error: Exception) -> str:

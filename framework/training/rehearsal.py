@@ -22,7 +22,7 @@ def rehearse(run: Run) -> dict[str, float]:
         small = {"batch": BATCH, "capacity": ROOM, "storage": "memory"}
         replay: Replay = run.replay(specs=vector.specs, streams=1, device=run.runtime.device, seed=run.seed, **small)
         learner = Learner(agent=run.agent(vector.specs), runtime=run.runtime, vector=vector, replay=replay, seed=run.seed)
-        learner.study = learner.agent  # uncompiled, so that scores can be looked at
+        learner.learn = learner.agent.learn  # uncompiled, so that scores can be looked at
         learner.begin()
         while len(learner.replay) < BATCH * learner.replay.length:
             learner.collect(randomly=True)

@@ -1,19 +1,20 @@
 """Where and how precisely tensors are computed: the only place that knows a device by its name."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, ParamSpec, TypeVar, final
+from typing import Literal, final
 
 import numpy as np
 import torch
 
+from framework.agent import Agent
 from framework.errors import UserError
+from framework.lesson import Learn, Study
 from framework.registry import parts
-from framework.training.compiled import Compiled
+from framework.training.captured import Captured, CudaGraph
+from framework.training.cells import Cells
+from framework.training.compiled import Compiled, one_graph
 from framework.training.heap import keep_freed_memory
 
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
 
@@ -23,8 +24,10 @@ class Runtime:
     """`device = auto` takes the accelerator that torch finds, else the CPU; `cuda:1` names one of several.
 
     `precision = bfloat16` runs matrix products in autocast: parameters, losses, densities and scores stay in float32.
-    `compile = default` makes one graph of an update's losses and gradients; `auto` does, and goes on without where that fails. Numbers
-    agree with `off` up to rounding, checkpoints are the same, and a run may be resumed with another setting.
+    `compile = default` makes one graph of an update's losses and gradients; `cells` compiles only the steps of their loops, in a fraction
+    of the time. `auto` is `off` on a CPU, where neither was found to be worth its compilation, and `cells` elsewhere, going on without
+    where that fails. `capture = update` records a whole update as one CUDA graph. Numbers agree with `off` up to rounding, checkpoints
+    are the same, and a run may be resumed with another setting.
     `threads` bounds the CPU threads of this process (None: torch's own choice). On a CPU the process keeps the memory that tensors free.
     """
 
@@ -33,11 +36,14 @@ class Runtime:
         *,
         device: str = "auto",
         precision: Literal["float32", "bfloat16"] = "float32",
-        compile: Literal["off", "default", "auto"] = "off",
+        compile: Literal["off", "cells", "default", "auto"] = "off",
+        capture: Literal["off", "update"] = "off",
         threads: int | None = None,
     ) -> None:
         self.device = _find(device)
-        self.precision, self.compile = precision, compile
+        self.precision, self.compile, self.capture = precision, compile, capture
+        if capture != "off" and self.device.type != "cuda":
+            raise UserError(f"Runtime.capture = '{capture}' needs CUDA, and the device is {self.device}; bind Runtime.capture = 'off'.")
         # Arithmetic on numbers too small to matter is slow on a CPU.
         torch.set_flush_denormal(True)
         if self.device.type == "cpu":
@@ -56,9 +62,16 @@ class Runtime:
         """An independent source of randomness on the device for each purpose of one run."""
         return torch.Generator(self.device).manual_seed(derive(seed, stream))
 
-    def compiled(self, function: Callable[Given, Result], name: str) -> Callable[Given, Result]:
-        """A pure function as `compile` says; the name is for people."""
-        return function if self.compile == "off" else Compiled(function, name=name, falls_back=self.compile == "auto")
+    def study(self, agent: Agent) -> Study:
+        """An agent's losses and gradients, as `compile` says."""
+        if self.compile == "off" or (self.compile == "auto" and self.device.type == "cpu"):
+            return agent
+        compiled: Study = one_graph(agent) if self.compile == "default" else Cells(agent)
+        return Compiled(agent, compiled, name="the update", falls_back=self.compile == "auto")
+
+    def learn(self, learn: Learn) -> Learn:
+        """A whole update, as `capture` says."""
+        return learn if self.capture == "off" else Captured(learn, CudaGraph(self.device))
 
     def autocast(self) -> AbstractContextManager[object]:
         if self.precision == "float32":

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,15 @@ import pytest
 import torch
 import torch._inductor.config
 from torch import Tensor
+from torch._dynamo.exc import BackendCompilerFailed
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from framework.agent import Agent
 from framework.data import Batch
 from framework.errors import UserError
 from framework.lesson import Study
-from framework.training.compiled import CACHE, KEPT, Compiled
+from framework.training.cells import Cells
+from framework.training.compiled import CACHE, KEPT, Compiled, one_graph
 from framework.training.runtime import Runtime
 from tests.members import agent_factory, factory
 from tests.tiny import batch, seeded, specs_of
@@ -56,10 +59,14 @@ def close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_it_agrees_with_the_plain_one_and_leaves_the_same_checkpoint(capsys):
+HOW: dict[str, Callable[..., Study]] = {"default": one_graph, "cells": Cells}
+
+
+@pytest.mark.parametrize("how", sorted(HOW))
+def test_it_agrees_with_the_plain_one_and_leaves_the_same_checkpoint(how, capsys):
     """Adam divides by the size of a gradient, so that gradients which are nothing but rounding would move parameters: none are here."""
     plain, agent = make(), make()
-    study = Compiled(agent, name="the update", falls_back=False, backend="aot_eager")
+    study = Compiled(agent, HOW[how](agent, backend="aot_eager"), name="the update", falls_back=False)
     said, expected = learn(agent, study, 3), learn(plain, None, 3)
     assert "Compiling the update" in capsys.readouterr().err
     assert study.chosen is not study.plain
@@ -71,7 +78,7 @@ def test_it_agrees_with_the_plain_one_and_leaves_the_same_checkpoint(capsys):
     assert [*kept] == [*plain.state_dict()]
     assert [name for name, value in plain.state_dict().items() if not close(kept[name], value)] == []
 
-    chance = plain._draw(data(5), seeded(9))
+    chance = plain.draw(data(5), seeded(9))
     found, right = study(data(5), chance).gradients, plain(data(5), chance).gradients
     for name in ("model", "actor", "value"):
         assert all(close(one, other) for one, other in zip(found[name], right[name], strict=True)), name
@@ -84,16 +91,19 @@ def test_it_agrees_with_the_plain_one_and_leaves_the_same_checkpoint(capsys):
     assert [name for name in after if not close(after[name], same[name])] == []
 
 
-def test_off_is_the_function_itself():
+def test_off_is_the_agent_itself_and_on_a_cpu_so_is_auto():
     agent = make()
-    assert Runtime(device="cpu").compiled(agent, "the update") is agent
-    assert isinstance(Runtime(device="cpu", compile="auto").compiled(agent, "the update"), Compiled)
+    assert Runtime(device="cpu").learn(agent.learn) == agent.learn
+    for how in ("off", "auto"):
+        assert Runtime(device="cpu", compile=how).study(agent) is agent
+    for how in ("cells", "default"):
+        assert isinstance(Runtime(device="cpu", compile=how).study(agent), Compiled)
 
 
 @pytest.mark.parametrize(("given", "kept"), [(None, str(KEPT)), (default_cache_dir(), str(KEPT)), ("/somewhere/else", "/somewhere/else")])
 def test_compiled_code_outlives_the_temporary_files_unless_the_user_names_a_place(given, kept, monkeypatch):
     monkeypatch.setenv(CACHE, given) if given else monkeypatch.delenv(CACHE)
-    Compiled(torch.sin, name="the update", falls_back=True, backend="eager")
+    Compiled(torch.sin, torch.sin, name="the update", falls_back=True)
     assert os.environ[CACHE] == kept
 
 
@@ -102,7 +112,7 @@ def broken(graph: torch.fx.GraphModule, given: list[Tensor]) -> Callable[..., ob
 
 
 def test_where_compiling_fails_it_goes_on_with_one_warning(caplog):
-    study = Compiled(torch.sin, name="the update", falls_back=True, backend=broken)
+    study = Compiled(torch.sin, one_graph(torch.sin, backend=broken), name="the update", falls_back=True)
     with caplog.at_level(logging.WARNING):
         found = [study(torch.ones(2)) for _ in range(2)]
     assert all(torch.equal(each, torch.ones(2).sin()) for each in found)
@@ -111,7 +121,7 @@ def test_where_compiling_fails_it_goes_on_with_one_warning(caplog):
 
 
 def test_where_compiling_fails_and_was_asked_for_it_says_what_to_do():
-    study = Compiled(torch.sin, name="the update", falls_back=False, backend=broken)
+    study = Compiled(torch.sin, one_graph(torch.sin, backend=broken), name="the update", falls_back=False)
     with pytest.raises(UserError, match=r"no compiler here.*bind Runtime.compile = 'auto'"):
         study(torch.ones(2))
 
@@ -121,13 +131,17 @@ def test_a_mistake_of_the_functions_own_is_told_as_ever():
         raise UserError("No loss reaches it.")
 
     with pytest.raises(UserError, match=r"^No loss reaches it\.$"):
-        Compiled(mistaken, name="the update", falls_back=False, backend="eager")(torch.ones(2))
+        Compiled(mistaken, one_graph(mistaken, backend="eager"), name="the update", falls_back=False)(torch.ones(2))
 
 
 def test_a_machine_without_a_compiler_is_told_so(monkeypatch, caplog):
     """The real one, told to use a compiler that is not there."""
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
-    study = Compiled(lambda given: given.sin() + 1, name="the update", falls_back=True)
+
+    def function(given: Tensor) -> Tensor:
+        return given.sin() + 1
+
+    study = Compiled(function, one_graph(function), name="the update", falls_back=True)
     with caplog.at_level(logging.WARNING), torch._inductor.config.patch(force_disable_caches=True):
         found = study(torch.ones(2))
     assert torch.equal(found, torch.ones(2).sin() + 1)
@@ -137,7 +151,11 @@ def test_a_machine_without_a_compiler_is_told_so(monkeypatch, caplog):
 
 def test_shapes_are_fixed_but_another_batch_is_another_graph():
     """A recompilation gives the same numbers."""
-    study = Compiled(lambda given: given.square().sum(), name="the sum", falls_back=False, backend="eager")
+
+    def function(given: Tensor) -> Tensor:
+        return given.square().sum()
+
+    study = Compiled(function, one_graph(function, backend="eager"), name="the sum", falls_back=False)
     assert study(torch.ones(2)) == 2
     assert study(torch.ones(3)) == 3
 
@@ -145,6 +163,36 @@ def test_shapes_are_fixed_but_another_batch_is_another_graph():
 def test_the_noise_is_drawn_outside(capsys):
     """Two studies of one chance are equal, whoever studies."""
     agent = make()
-    chance = agent._draw(data(0), seeded(1))
+    chance = agent.draw(data(0), seeded(1))
     one, other = agent(data(0), chance), agent(data(0), replace(chance))
     assert all(torch.equal(one.metrics[name], other.metrics[name]) for name in one.metrics)
+
+
+def test_cells_stand_in_for_the_agents_own_steps_only_while_it_studies():
+    agent = make()
+    owners = (agent.world_model.dynamics, agent.behaviour)
+    before = [dict(vars(owner)) for owner in owners]
+    chance = agent.draw(data(0), seeded(1))
+    Cells(agent, backend="eager")(data(0), chance)
+    assert [[*vars(owner)] for owner in owners] == [[*each] for each in before]
+    with pytest.raises(BackendCompilerFailed, match="no compiler here"):
+        Cells(agent, backend=broken)(data(0), chance)
+    assert [[*vars(owner)] for owner in owners] == [[*each] for each in before]
+    copy = pickle.loads(pickle.dumps(agent.world_model))
+    assert [*copy.state_dict()] == [*agent.world_model.state_dict()]
+
+
+def test_a_cell_is_compiled_once_whatever_the_length_of_the_loop():
+    graphs: list[torch.fx.GraphModule] = []
+
+    def counting(graph: torch.fx.GraphModule, given: list[Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    agent = make()
+    agent.horizon = 5
+    cells = Cells(agent, backend=counting)
+    for seed in range(2):
+        long = batch("vectors", rows=2, times=6, seed=seed)
+        cells(long, agent.draw(long, seeded(seed)))
+    assert len(graphs) == 3, "a step of filtering, one of imagination, and the policy's"

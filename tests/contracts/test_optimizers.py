@@ -8,6 +8,7 @@ from torch import nn
 
 from tests.members import build
 from tests.tiny import normal
+from tests.training.tape import tensors
 
 
 def weights() -> list[nn.Parameter]:
@@ -68,3 +69,33 @@ def test_it_takes_a_gradient_in_any_memory_layout(make):
     make([one]).step([gradient])
     make([two]).step([gradient.to(memory_format=torch.channels_last)])
     assert torch.equal(one, two)
+
+
+def test_it_loads_in_place_and_keeps_its_settings(make, optimizer_name):
+    """A captured update holds addresses; and who resumes with another learning rate means it."""
+    parameters, others = weights(), weights()
+    optimizer, other = make(parameters), build("optimizers", optimizer_name, parameters=others, learning_rate=3e-3)
+    for seed in range(2):
+        optimizer.step(gradients(seed))
+        other.step(gradients(seed + 10))
+    before = [each.data_ptr() for each in tensors(optimizer.dump())]
+    optimizer.load(copy.deepcopy(other.dump()))
+    assert before == [each.data_ptr() for each in tensors(optimizer.dump())]
+    fresh = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
+    reference = make(fresh)
+    reference.load(copy.deepcopy(other.dump()))
+    optimizer.step(gradients(5))
+    reference.step(gradients(5))
+    assert all(torch.equal(one, two) for one, two in zip(parameters, fresh, strict=True))
+    moved = [(one - two).abs().max() for one, two in zip(parameters, others, strict=True)]
+    assert min(moved) > 0
+
+
+def test_it_follows_parameters_that_move_after_it_was_built(make):
+    """An agent is built on the CPU, and only then moved to its device; another precision stands for another device."""
+    parameters = weights()
+    optimizer = make(parameters)
+    for parameter in parameters:
+        parameter.data = parameter.data.double()
+    optimizer.step([each.double() for each in gradients(0)])
+    assert {each.dtype for each in tensors(optimizer.dump()) if each.dim()} == {torch.float64}

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from framework.errors import UserError
-from framework.optimizers.base import warmed_up
+from framework.optimizers.base import gathered, warmed_up
 from framework.optimizers.la_prop import LaProp
 from tests.tiny import normal
 
@@ -34,12 +34,18 @@ def test_each_tensor_is_clipped_by_its_own_norm():
 
 
 def test_the_rate_rises_to_its_value_and_stays():
-    assert [warmed_up(1.0, 4, step) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
-    assert warmed_up(0.5, 0, 0) == 0.5
+    assert [warmed_up(1.0, 4, torch.tensor(float(step))).item() for step in range(1, 7)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert warmed_up(0.5, 0, torch.tensor(1.0)) == 0.5
     parameter = nn.Parameter(torch.ones(3))
     optimizer = LaProp(parameters=[parameter], learning_rate=0.1, clip=None, warmup=10)
     optimizer.step([torch.ones(3)])
     assert torch.allclose(parameter, torch.full((3,), 1 - 0.01))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9, 0.999])
+def test_the_weight_that_an_average_gathered_is_exact_in_single_precision(decay):
+    for step in (1, 2, 10, 1_000, 1_000_000):
+        assert gathered(decay, torch.tensor(float(step))).item() == pytest.approx(1 - decay**step, rel=3e-7)
 
 
 @pytest.mark.parametrize("settings", [{"learning_rate": 0.0}, {"clip": -1.0}, {"warmup": -1}, {"momentum": 1.0}, {"decay": 1.0}])

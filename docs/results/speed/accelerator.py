@@ -1,0 +1,66 @@
+"""The table of an accelerator in one call, for a machine that is lent for minutes: `python docs/results/speed/accelerator.py OUT.json`.
+
+First whether a captured update equals the plain one, then the time of an update, the most wanted rows first, until the minutes are used
+up. Written without an accelerator at hand, and never run on one.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+CORRECT = ["-m", "pytest", "tests/compile/test_accelerator.py", "--jaxtyping-packages=", "-q"]
+ALWAYS = ["Runtime.device='cuda'", "Runtime.precision='bfloat16'", "Replay.storage='device'"]
+RECIPES: dict[str, tuple[str, list[str]]] = {
+    "dreamer_v3_infonce 12M": ("dreamer_v3_infonce", ["size='12M'"]),
+    "dreamer_v1_infonce": ("dreamer_v1_infonce", []),
+    "dreamer_v1": ("dreamer_v1", []),
+    "dreamer_v3_infonce 50M": ("dreamer_v3_infonce", ["size='50M'"]),
+}
+CAPTURE, CELLS, WHOLE = "Runtime.capture='update'", "Runtime.compile='cells'", "Runtime.compile='default'"
+WAYS = {"graph": [CAPTURE], "eager": [], "graph + cells": [CAPTURE, CELLS], "cells": [CELLS], "graph + compiled": [CAPTURE, WHOLE]}
+"""The last compiles for minutes, and comes when all else is done."""
+
+
+def run(arguments: list[str], seconds: float) -> tuple[str, str | None]:
+    """What a program of ours said, and what went wrong."""
+    try:
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return "", f"not done after {seconds:.0f} s"
+    return done.stdout, None if done.returncode == 0 else (done.stderr or done.stdout)[-2000:]
+
+
+def measured(name: str, way: str, seconds: float) -> dict[str, Any]:
+    """One row: `dream bench update`."""
+    recipe, own = RECIPES[name]
+    bindings = [part for binding in [*ALWAYS, *own, *WAYS[way]] for part in ("-b", binding)]
+    begun = time.monotonic()
+    said, failed = run(["-m", "framework", "bench", "update", recipe, "--seconds", "3", "--roofline", "--json", "-", *bindings], seconds)
+    head = {"recipe": name, "way": way, "bindings": bindings[1::2], "wall_seconds": time.monotonic() - begun}
+    if failed is not None:
+        return head | {"failed": failed}
+    found = json.loads(said)
+    return head | found["rows"][0] | {"setting": found["setting"]}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("out", type=Path)
+    options.add_argument("--minutes", type=float, default=8.0)
+    given = options.parse_args()
+    end = time.monotonic() + 60 * given.minutes
+    said, failed = run(CORRECT, 60 * given.minutes / 2)
+    found: dict[str, Any] = {"correct": {"said": said[-2000:], "failed": failed}, "rows": []}
+    for way in WAYS:
+        for name in RECIPES:
+            if time.monotonic() < end:
+                found["rows"].append(measured(name, way, end - time.monotonic()))
+            given.out.write_text(json.dumps(found, indent=2))  # after every row: the machine may be gone before the next
+
+
+if __name__ == "__main__":
+    main()

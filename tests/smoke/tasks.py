@@ -203,11 +203,12 @@ TASKS: Final[Mapping[str, Task]] = {
         "tdmpc2_like",
         CONTROL,
         [
-            *schedule(updates=600, batch=64, length=4),
+            *schedule(updates=450, batch=64, length=4),
             *CONV,
             *MEMORYLESS,
             *OF_MODEL,
             *OF_BEHAVIOUR,
+            "NormalValue.slow_rate=0.05",
             "MPPIPlanner.units=64",
             "MPPIPlanner.discount=0.9",
             "MPPIPlanner.candidates=40",

@@ -203,7 +203,7 @@ TASKS: Final[Mapping[str, Task]] = {
         "tdmpc2_like",
         CONTROL,
         [
-            *schedule(updates=450, batch=64, length=4),
+            *schedule(updates=600, batch=64, length=4),
             *CONV,
             *MEMORYLESS,
             *OF_MODEL,

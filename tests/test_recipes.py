@@ -296,3 +296,18 @@ def test_vectors_alone_are_decoded_by_one_head():
     assert (settings["MLPEncoder.squash"], settings["VectorHead.likelihood"]) == ("symlog", "symlog")
     agent, _ = learn(composed(ROOT / "recipes" / "dreamer_v3_proprio.gin"), updates=0)
     assert [decoder.names for decoder in agent.world_model.objectives[0].decoders] == [["height", "orientations", "velocity"]]
+
+
+def test_an_encoding_costs_nothing_in_the_manner_of_tdmpc2():
+    """Where it did, beside a reward of little weight, the latent came to be empty, and no plan was better than another."""
+    run = composed(ROOT / "recipes" / "tdmpc2_like.gin")
+    shown = specs_of(run)
+    model = build_agent(run.composed.root.keywords["agent"], shown, Runtime(device="cpu"), seed=5).world_model
+    data = batch_of(shown, 0, times=1)
+    seen = model.observe(data, model.dynamics.draw_noise(*data.reward.shape, generator=seeded(7)))
+    charged = model.dynamics.divergence(seen.posterior, seen.prior)[0]["divergence"].mean()
+    told = model.each_head["reward"].loss(seen.posterior.features, data).mean()
+    encoder = list(model.encoder.parameters())
+    assert charged > 0
+    assert not any(gradient.any() for gradient in torch.autograd.grad(charged, encoder, retain_graph=True))
+    assert all(gradient.any() for gradient in torch.autograd.grad(told, encoder))

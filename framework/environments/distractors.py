@@ -33,7 +33,8 @@ class Distractors(Seekable):
     All of it follows from the seed, the episode and the step, and so an exact resume shows the same.
     Raises `UserError` where the environment shows no single image, cannot seek, or cannot be changed in the way that is asked for.
     Source: after Stone et al. 2021, the Distracting Control Suite, arXiv 2101.02722; there the background is painted on the sky of the
-    scene, and here it is fixed to the image.
+    scene, and here it is fixed to the image; there all moves with every control step, and here with every step of the agent, whose
+    action may be repeated.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
@@ -100,7 +101,7 @@ class Distractors(Seekable):
 
     def _begin(self) -> None:
         episode, self._next_episode = self._next_episode, self._next_episode + 1
-        colours = self._inner.colours if isinstance(self._inner, Scenic) else 0
+        colours = self._inner.colours if isinstance(self._inner, Scenic) else np.zeros((0, 3))
         self._distraction = _Distraction(
             film=self._backgrounds.film(self._seed, episode) if self._backgrounds else None,
             colours=ColorWalk(colours=colours, reach=self._color, random=np.random.default_rng([self._seed, episode, COLOR])),

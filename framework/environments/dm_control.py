@@ -90,8 +90,8 @@ class DMControl(Scenic):
         return self._scale.spec
 
     @property
-    def colours(self) -> int:
-        return int(self._suite.physics.model.nmat)
+    def colours(self) -> np.ndarray:
+        return np.array(self._suite.physics.model.mat_rgba[:, :3], np.float64)
 
     def stage(self, staging: Staging) -> None:
         if self._renderer is not None:

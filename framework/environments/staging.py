@@ -46,8 +46,8 @@ class Scenic(Seekable):
 
     @property
     @abstractmethod
-    def colours(self) -> int:
-        """How many colours of the scene can be tinted."""
+    def colours(self) -> np.ndarray:
+        """The colours of the scene that can be tinted, one row of red, green and blue for each, in [0, 1]."""
 
     @abstractmethod
     def stage(self, staging: Staging) -> None:

@@ -1,7 +1,6 @@
-"""How colours and cameras wander within an episode: random walks after the Distracting Control Suite.
+"""How colours and cameras wander within an episode: the random walks of the Distracting Control Suite.
 
-Source: Stone et al. 2021, arXiv 2101.02722; `reach` is its difficulty, 0.1 easy, 0.2 medium, 0.3 hard. The numbers of the camera's
-walk are ours.
+Source: Stone et al. 2021, arXiv 2101.02722, and the code released with it; `reach` is its difficulty, 0.1 easy, 0.2 medium, 0.3 hard.
 """
 
 from typing import Final, final
@@ -11,49 +10,78 @@ import numpy as np
 from framework.environments.staging import View
 
 STEP: Final = 0.03
-PUSH, FASTEST = 1 / 150, 1 / 25
+"""The deviation of a colour's step, in shares of its reach."""
+TURN: Final = np.pi / 2
+"""How far a camera of reach 1 turns in each direction, and rolls."""
 CLOSER, FARTHER = 0.5, 1.5
+PUSH, FASTEST = 1 / 40, 1 / 10
+"""Of a camera's velocity, in its first distances from what it looks at: the suite's 0.1 and 0.4 for a distance of 4."""
+ROLL_PUSH, ROLL_FASTEST = np.pi / 300, np.pi / 50
 
 
 @final
 class ColorWalk:
-    """What is added to each of some colours, in [0, 1].
+    """What is added to each of some colours, which with it stay in [0, 1].
 
-    x_0 ~ U(-reach, reach),    x_{t+1} = clip(x_t + 0.03 reach n, -reach, reach),    n ~ N(0, 1)
+    x_0 ~ U(low, high),    x_{t+1} = clip(x_t + 0.03 reach n, low, high),    n ~ N(0, 1)
+
+    where `low .. high` is `-reach .. reach` as far as the colour allows.
     """
 
-    def __init__(self, *, colours: int, reach: float, random: np.random.Generator) -> None:
+    def __init__(self, *, colours: np.ndarray, reach: float, random: np.random.Generator) -> None:
         self.reach, self._random = reach, random
-        self.tint = random.uniform(-reach, reach, (colours, 3))
+        self._low, self._high = np.maximum(-reach, -colours), np.minimum(reach, 1 - colours)
+        self.tint = random.uniform(self._low, self._high)
 
     def step(self) -> None:
         moved = self.tint + STEP * self.reach * self._random.standard_normal(self.tint.shape)
-        self.tint = np.clip(moved, -self.reach, self.reach)
+        self.tint = np.clip(moved, self._low, self._high)
 
 
 @final
 class CameraWalk:
-    """Where the camera goes: angles of at most reach pi/2, and a distance from (1 - 0.5 reach) to (1 + 1.5 reach) of its own.
+    """Where the camera goes on a sphere: angles of at most `reach pi/2`, and a distance from `1 - 0.5 reach` to `1 + 1.5 reach` of its own.
 
-        u_0 ~ U(-1, 1),    v_{t+1} = clip(v_t + n / 150, -1/25, 1/25),    u_{t+1} = clip(u_t + v_{t+1}, -1, 1),    n ~ N(0, 1)
+        v <- v + reach n / 40, no faster than reach / 10,    p <- clip(p + v),    v <- what it moved,    n ~ N(0, 1) in each direction
 
-    for each of the two directions, the roll and the distance.
+    `p` is its place and `v` its velocity in space, in its first distances; it begins anywhere, at any such speed. It rolls by itself, with
+    steps of `reach pi / 300` and at most `reach pi / 50`. At the end of its reach it stops, and does not lean on it.
     """
 
     def __init__(self, *, reach: float, random: np.random.Generator) -> None:
         self.reach, self._random = reach, random
-        self._place = random.uniform(-1, 1, 4)
-        self._speed = np.zeros(4)
+        self._low, self._high = reach * np.array([-CLOSER, -TURN, -TURN]), reach * np.array([FARTHER, TURN, TURN])
+        self._place = random.uniform(self._low, self._high)
+        direction = random.standard_normal(3)
+        self._speed = direction / np.linalg.norm(direction) * random.uniform(0, FASTEST * reach)
+        self._roll = random.uniform(-TURN * reach, TURN * reach)
+        self._rolling = random.uniform(-ROLL_FASTEST * reach, ROLL_FASTEST * reach)
 
     def step(self) -> None:
-        self._speed = np.clip(self._speed + PUSH * self._random.standard_normal(4), -FASTEST, FASTEST)
-        moved = self._place + self._speed
-        self._place = np.clip(moved, -1, 1)
-        # At the end of its reach it stands still, and does not lean on the end for as long as its speed would last.
-        self._speed = np.where(moved == self._place, self._speed, 0.0)
+        pushed = self._speed + PUSH * self.reach * self._random.standard_normal(3)
+        fastest = FASTEST * self.reach
+        pushed *= fastest / max(float(np.linalg.norm(pushed)), fastest, np.finfo(float).tiny)
+        before = _in_space(self._place)
+        self._place = np.clip(_on_sphere(before + pushed), self._low, self._high)
+        self._speed = _in_space(self._place) - before
+        limit = ROLL_FASTEST * self.reach
+        rolling = np.clip(self._rolling + ROLL_PUSH * self.reach * self._random.standard_normal(), -limit, limit)
+        roll = np.clip(self._roll + rolling, -TURN * self.reach, TURN * self.reach)
+        self._roll, self._rolling = float(roll), float(roll - self._roll)
 
     @property
     def view(self) -> View:
-        right, up, roll = (self._place[:3] * self.reach * np.pi / 2).tolist()
-        away = float(self._place[3]) * self.reach * (FARTHER if self._place[3] > 0 else CLOSER)
-        return View(right=right, up=up, roll=roll, away=away)
+        away, right, up = self._place.tolist()
+        return View(right=right, up=up, roll=self._roll, away=away)
+
+
+def _in_space(place: np.ndarray) -> np.ndarray:
+    """Of (distance - 1, angle to the right, angle up): the point."""
+    away, right, up = place
+    return (1 + away) * np.array([np.cos(up) * np.cos(right), np.cos(up) * np.sin(right), np.sin(up)])
+
+
+def _on_sphere(point: np.ndarray) -> np.ndarray:
+    """The inverse of `_in_space`."""
+    forward, side, height = point
+    return np.array([np.linalg.norm(point) - 1, np.arctan2(side, forward), np.arctan2(height, np.hypot(forward, side))])

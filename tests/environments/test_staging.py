@@ -48,7 +48,7 @@ def test_nothing_staged_is_what_is_rendered_to_the_bit():
     environment, image = scene()
     environment.seek(0)
     plain = environment.reset().observation["pixels"]
-    image(background=WHITE, tint=np.ones((environment.colours, 3)), view=View(right=0.5))
+    image(background=WHITE, tint=np.ones_like(environment.colours), view=View(right=0.5))
     np.testing.assert_array_equal(image(), plain)
 
 
@@ -77,7 +77,7 @@ def test_the_sky_alone_leaves_the_ground():
 
 def test_a_tint_is_added_to_the_materials():
     environment, image = scene(quality="fast")
-    nothing = np.zeros((environment.colours, 3))
+    nothing = np.zeros_like(environment.colours)
     np.testing.assert_array_equal(image(tint=nothing), image())
     redder = image(tint=nothing + np.array([0.3, 0, 0]), background=BLACK) - image(background=BLACK)
     assert redder[..., 0].max() > 10
@@ -109,7 +109,7 @@ def test_a_camera_that_looks_along_the_ground_does_not_sink():
 
 def test_staging_leaves_the_physics_as_they_are():
     plain, staged = (DMControl(task="cheetah_run", seed=1, observe="both", size=16, quality="fast") for _ in range(2))
-    staged.stage(Staging(background=BLACK[:16, :16], tint=np.full((staged.colours, 3), 0.1), view=View(right=0.3, roll=0.2)))
+    staged.stage(Staging(background=BLACK[:16, :16], tint=np.full_like(staged.colours, 0.1), view=View(right=0.3, roll=0.2)))
     plain.reset(), staged.reset()
     random = np.random.default_rng(0)
     for _ in range(10):

@@ -4,6 +4,8 @@ import pytest
 from framework.environments.staging import View
 from framework.environments.walks import CameraWalk, ColorWalk
 
+GREY = np.full((40, 3), 0.5)
+
 
 def walk(make, steps, seed=0, **settings):
     found = make(random=np.random.default_rng(seed), **settings)
@@ -17,17 +19,32 @@ def views(reach, steps=3000, seed=0):
     return np.array([[view.right, view.up, view.roll, view.away] for view in found])
 
 
+def in_space(places):
+    """Where a camera is that looks at the origin from the place (1, 0, 0)."""
+    right, up, _, away = places.T
+    return (1 + away[:, None]) * np.stack([np.cos(up) * np.cos(right), np.cos(up) * np.sin(right), np.sin(up)], axis=-1)
+
+
 @pytest.mark.parametrize("reach", [0.1, 0.3, 1.0])
 def test_colours_begin_anywhere_in_reach_and_never_leave_it(reach):
-    tints = np.array([each.tint for each in walk(ColorWalk, 500, colours=40, reach=reach)])
+    tints = np.array([each.tint for each in walk(ColorWalk, 500, colours=GREY, reach=reach)])
+    limit = min(reach, 0.5)
     assert tints.shape == (500, 40, 3)
-    assert np.abs(tints).max() == pytest.approx(reach)
-    assert np.abs(tints[0]).max() > 0.9 * reach
-    assert np.abs(tints[0].mean()) < 0.2 * reach
+    assert np.abs(tints).max() == pytest.approx(limit)
+    assert np.abs(tints[0]).max() > 0.9 * limit
+    assert np.abs(tints[0].mean()) < 0.2 * limit
+
+
+def test_colours_begin_where_they_can_be_seen():
+    """As in the released code, black begins uniformly within what lies above it, and does not stay black half of the time."""
+    black = np.array([each.tint for each in walk(ColorWalk, 100, colours=np.zeros((200, 3)), reach=0.3)])
+    assert black.min() == 0
+    assert black[0].mean() == pytest.approx(0.15, abs=0.02)
+    assert (black[0] == 0).mean() < 0.01
 
 
 def test_colours_take_steps_of_the_papers_size():
-    tints = np.array([each.tint for each in walk(ColorWalk, 400, colours=40, reach=0.2)])
+    tints = np.array([each.tint for each in walk(ColorWalk, 400, colours=GREY, reach=0.2)])
     inner = np.diff(tints, axis=0)[np.abs(tints[:-1]) < 0.15]
     assert inner.std() == pytest.approx(0.03 * 0.2, rel=0.05)
 
@@ -42,16 +59,35 @@ def test_a_camera_stays_in_reach_and_uses_all_of_it(reach):
     assert 1.3 * reach < places[:, 3].max() <= 1.5 * reach + 1e-12
 
 
-def test_a_camera_has_the_speed_that_is_named():
-    """It changes by normal numbers whose deviation is 1 in 150, so that half of all changes are larger than 0.6745 of that."""
-    places = views(0.3)[:, :3] / (0.3 * np.pi / 2)
-    assert np.abs(np.diff(places, axis=0)).max() == pytest.approx(1 / 25)
-    assert np.median(np.abs(np.diff(places, n=2, axis=0))) == pytest.approx(0.6745 / 150, rel=0.15)
+@pytest.mark.parametrize("reach", [0.1, 0.3])
+def test_a_camera_has_the_speed_of_the_released_code(reach):
+    """In distances of 4, as there: at most 0.4 reach in a step, pushed by 0.1 reach in each direction."""
+    path = 4 * in_space(views(reach))
+    speed = np.linalg.norm(np.diff(path, axis=0), axis=-1)
+    assert speed.max() == pytest.approx(0.4 * reach, rel=1e-3)
+    assert np.quantile(speed, 0.5) > 0.25 * reach
+    found = [CameraWalk(reach=reach, random=np.random.default_rng(seed)) for seed in range(400)]
+    first = np.array([each._speed for each in found])
+    assert np.linalg.norm(first, axis=-1).mean() == pytest.approx(0.1 * reach / 2, rel=0.1)
+    quiet = [each for each in found if np.linalg.norm(each._speed) < 0.03 * reach and np.abs(each._place).max() < reach]
+    before = 4 * np.array([each._speed for each in quiet])
+    for each in quiet:
+        each.step()
+    pushes = 4 * np.array([each._speed for each in quiet]) - before
+    assert len(quiet) > 30
+    assert np.median(np.abs(pushes)) == pytest.approx(0.6745 * 0.1 * reach, rel=0.2)
+
+
+def test_a_camera_rolls_at_the_speed_of_the_released_code():
+    """It changes by normal numbers of deviation pi / 300, so that half of all changes are larger than 0.6745 of that."""
+    rolls = views(0.3)[:, 2] / 0.3
+    assert np.abs(np.diff(rolls)).max() == pytest.approx(np.pi / 50)
+    assert np.median(np.abs(np.diff(rolls, n=2))) == pytest.approx(0.6745 * np.pi / 300, rel=0.15)
 
 
 def test_no_reach_is_no_distraction():
     assert all(each.view == View() for each in walk(CameraWalk, 10, reach=0.0))
-    assert all((each.tint == 0).all() for each in walk(ColorWalk, 10, reach=0.0, colours=3))
+    assert all((each.tint == 0).all() for each in walk(ColorWalk, 10, reach=0.0, colours=GREY))
 
 
 def test_one_seed_walks_the_same_way_and_another_does_not():

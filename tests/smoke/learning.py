@@ -1,7 +1,7 @@
 """A recipe, made small, learns in a world of closed form."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 import framework
+from framework.environments.base import Environment
+from framework.environments.distractors import Distractors
 from framework.environments.vector import VectorEnvironment
 from framework.training.learner import Learner
 from framework.training.run import Run
@@ -47,12 +49,19 @@ def returns(player: Player, episodes: int = 400, **world: Any) -> float:
 def learn(task: Task, *bindings: str) -> Learned:
     """Train as `Trainer.run` does and write nothing down; then evaluate as a run does."""
     run = framework.compose(task.recipe, [*task.bindings, *bindings])
-    environment, started = partial(Reach, **task.world), time.process_time()
+    environment, started = environment_of(run, task), time.process_time()
     with VectorEnvironment(factory=environment, count=run.environments, seed=run.seed, mode="serial") as vector:
         learner = run.learner(vector, None)
         train(run, learner)
     found = run.evaluation.run(agent=learner.agent, runtime=run.runtime, environment=environment, seed=run.seed, episodes=EPISODES)
     return Learned(value=found.mean, seconds=time.process_time() - started, updates=learner.progress.updates)
+
+
+def environment_of(run: Run, task: Task) -> Callable[..., Environment]:
+    """The world in place of the recipe's own; where that is distracted, with the recipe's distractors around it."""
+    world = partial(Reach, **task.world)
+    distracted = isinstance(run.environment, partial) and run.environment.func is Distractors
+    return partial(run.environment, of=world) if distracted else world
 
 
 def train(run: Run, learner: Learner) -> None:

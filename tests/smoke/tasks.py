@@ -7,9 +7,17 @@ from typing import Any, Final
 
 CONTROL: Final[Mapping[str, Any]] = {}
 NUMBERS: Final[Mapping[str, Any]] = {"show": "numbers"}
-CHOICES: Final[Mapping[str, Any]] = {"actions": "choices"}
+CHOICES: Final[Mapping[str, Any]] = {"actions": "choices", "length": 12}
 NOISE: Final[Mapping[str, Any]] = {"noise": True}
 MEMORY: Final[Mapping[str, Any]] = {"told": "at_first", "targets": "ends", "length": 5}
+
+
+LATENT_SAC: Final = Path(__file__).with_name("latent_sac.gin")
+"""A behaviour that no shipped recipe has."""
+LEFT_OUT: Final[Mapping[str, str]] = dict.fromkeys(
+    ("quickstart", "quickstart_reconstruction", "quickstart_reward_only"),
+    "trained in full: docs/results/quickstart",
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,8 @@ def schedule(*, updates: int, batch: int = 16, length: int = 16, every: int = 16
 CONV = ["ConvEncoder.channels=(16, 32)", "ConvEncoder.kernel=2"]
 MLP = ["MLPEncoder.layers=1", "MLPEncoder.units=64", "MLPEncoder.size=64"]
 SHIFT = ["RandomShift.pixels=1"]
+DISTRACTED = ["Distractors.behind=(0, 0, 0)"]
+"""The recipe's own background in place of what is black."""
 DECODED = ["ImageHead.base=64", "ImageHead.channels=(32,)", "ImageHead.kernels=(2, 6)"]
 GAUSSIAN = ["GaussianRSSM.deterministic=64", "GaussianRSSM.stochastic=8", "GaussianRSSM.hidden=64", "GaussianRSSM.free_nats=0.5"]
 MEMORYLESS = ["MemorylessSSM.deterministic=64", "MemorylessSSM.stochastic=8", "MemorylessSSM.hidden=64"]
@@ -60,6 +70,7 @@ BACKPROP = [
     "DynamicsBackprop.minimum_std=0.1",
 ]
 V1 = [*schedule(updates=300), *CONV, *GAUSSIAN, *BACKPROP]
+TPC = [*schedule(updates=300), *CONV, *MEMORYLESS, *BACKPROP]
 V2 = [
     *schedule(updates=350),
     *CONV,
@@ -81,6 +92,7 @@ V2 = [
     "actor/AdamW.learning_rate=1e-3",
     "value/AdamW.learning_rate=2e-3",
 ]
+PRO = [*V2, *SHIFT, "Prototypes.prototypes=64", "Prototypes.frozen_updates=100"]
 REINFORCE = [
     "Agent.horizon=8",
     "Reinforce.layers=2",
@@ -120,7 +132,15 @@ LONG = [*schedule(updates=1000, length=12), "Agent.horizon=4", "LaProp.learning_
 TASKS: Final[Mapping[str, Task]] = {
     "dreamer_v1": Task("dreamer_v1", MEMORY, [*V1, *DECODED, *schedule(updates=600, length=12)]),
     "dreamer_v1_infonce": Task("dreamer_v1_infonce", CONTROL, [*V1, *schedule(updates=220)], fast=True),
-    "dreamer_v1_infonce, memory": Task("dreamer_v1_infonce", MEMORY, [*V1, *schedule(updates=600, length=12)]),
+    # No observation but the first tells of the target, so that the reward alone asks for a memory: beside InfoNCE it needs more weight.
+    "dreamer_v1_infonce, memory": Task(
+        "dreamer_v1_infonce",
+        MEMORY,
+        [*V1, *schedule(updates=600, length=12), "Agent.scales={'divergence': 1.0, 'reward': 10.0, 'infonce': 1.0}"],
+    ),
+    "dreamer_v1_reward_only": Task("dreamer_v1_reward_only", CONTROL, V1),
+    "dreamer_v1_distractors": Task("dreamer_v1_distractors", CONTROL, [*V1, *DECODED, *DISTRACTED]),
+    "dreamer_v1_infonce_distractors": Task("dreamer_v1_infonce_distractors", CONTROL, [*V1, *DISTRACTED]),
     "dreamer_v1_infonce, choices": Task("dreamer_v1_infonce", CHOICES, V1),
     "dreamer_v1_cpc_window": Task("dreamer_v1_cpc_window", CONTROL, [*V1, "RollingWindow.rows=4", "RollingWindow.times=8"]),
     "dreamer_v1_proprio": Task(
@@ -144,7 +164,8 @@ TASKS: Final[Mapping[str, Task]] = {
             "Plan2Explore.intrinsic=0.1",
         ],
     ),
-    "tpc": Task("tpc", NOISE, [*schedule(updates=300), *CONV, *MEMORYLESS, *BACKPROP]),
+    "tpc": Task("tpc", NOISE, TPC),
+    "tpc_distractors": Task("tpc_distractors", CONTROL, [*TPC, *DISTRACTED]),
     "planet": Task(
         "planet",
         CONTROL,
@@ -162,7 +183,7 @@ TASKS: Final[Mapping[str, Task]] = {
         fast=True,
     ),
     "latent_sac": Task(
-        Path(__file__).with_name("latent_sac.gin"),
+        LATENT_SAC,
         CONTROL,
         [
             *schedule(updates=220),
@@ -187,6 +208,7 @@ TASKS: Final[Mapping[str, Task]] = {
             *MEMORYLESS,
             *OF_MODEL,
             *OF_BEHAVIOUR,
+            "NormalValue.slow_rate=0.05",
             "MPPIPlanner.units=64",
             "MPPIPlanner.discount=0.9",
             "MPPIPlanner.candidates=40",
@@ -196,8 +218,10 @@ TASKS: Final[Mapping[str, Task]] = {
         ],
     ),
     "dreamer_v2": Task("dreamer_v2", MEMORY, [*V2, *DECODED, *schedule(updates=500, length=12)]),
-    "dreamer_v2, choices": Task("dreamer_v2", CHOICES, [*V2, *DECODED]),
-    "dreamer_pro": Task("dreamer_pro", NOISE, [*V2, *SHIFT, "Prototypes.prototypes=64", "Prototypes.frozen_updates=100"]),
+    # Choices are explored by their entropy alone: at 1e-4 the policy is certain of one after 150 updates, before the model is right.
+    "dreamer_v2, choices": Task("dreamer_v2", CHOICES, [*V2, *DECODED, "MixedGradient.entropy=0.1"]),
+    "dreamer_pro": Task("dreamer_pro", NOISE, PRO),
+    "dreamer_pro_distractors": Task("dreamer_pro_distractors", CONTROL, [*PRO, *DISTRACTED]),
     "dreamer_v3": Task("dreamer_v3", MEMORY, [*V3, *UPSAMPLED, *LONG]),
     "dreamer_v3, choices": Task("dreamer_v3", CHOICES, [*V3, *UPSAMPLED]),
     "dreamer_v3_proprio": Task(
@@ -213,7 +237,7 @@ TASKS: Final[Mapping[str, Task]] = {
     ),
     "dreamer_v3_infonce": Task("dreamer_v3_infonce", CONTROL, V3),
     "r2dreamer": Task("r2dreamer", CONTROL, V3),
-    "ne_dreamer": Task("ne_dreamer", MEMORY, [*V3, *LONG, "NextEmbedding.units=64", "NextEmbedding.layers=1"]),
+    "ne_dreamer": Task("ne_dreamer", CONTROL, [*V3, "NextEmbedding.units=64", "NextEmbedding.layers=1"]),
     "twister_cpc": Task(
         "twister_cpc",
         CONTROL,

@@ -101,16 +101,20 @@ def test_the_two_meanings_of_critic_are_told_apart() -> None:
 
 
 def test_it_imports_no_torch_and_is_fast() -> None:
+    """Faster than one and a half times what Python takes to parse this package, on whatever machine."""
     program = (
-        "import json, sys, time\n"
-        "from framework.signatures import builtin_components\n"
+        "import ast, json, pathlib, sys, time\n"
+        "from framework.signatures import PACKAGE, builtin_components\n"
         "start = time.process_time()\n"
+        "for path in PACKAGE.rglob('*.py'): ast.parse(path.read_text(encoding='utf-8'))\n"
+        "parsed = time.process_time()\n"
         "count = sum(map(len, builtin_components().values()))\n"
-        "print(json.dumps([count, 'torch' in sys.modules, 'gin' in sys.modules, time.process_time() - start]))\n"
+        "ratio = (time.process_time() - parsed) / (parsed - start)\n"
+        "print(json.dumps([count, 'torch' in sys.modules, 'gin' in sys.modules, ratio]))\n"
     )
     answers = [
         json.loads(subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=True).stdout)
         for _ in range(3)
     ]
     assert [answer[:3] for answer in answers] == [[len(COMPONENTS), False, False]] * 3
-    assert min(seconds for *_, seconds in answers) < 0.3
+    assert min(ratio for *_, ratio in answers) < 1.5

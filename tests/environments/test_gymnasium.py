@@ -175,12 +175,16 @@ def test_it_says_what_to_run_where_gymnasium_is_missing():
     assert run(code) == "gymnasium is not installed: run `pip install gymnasium`."
 
 
-def test_a_check_and_a_listing_import_no_gymnasium(tmp_path):
+def test_a_listing_imports_no_gymnasium_and_a_check_asks_the_task(tmp_path):
     recipe = tmp_path / "recipe.gin"
     recipe.write_text("include 'quickstart.gin'\ninclude 'environments/gymnasium.gin'\ntask = 'CartPole-v1'\n")
     code = (
         "import sys\nfrom framework import composition\nfrom framework.registry import components\n"
-        f"print([str(each) for each in composition.check({str(recipe)!r})], 'Gymnasium' in components('environments'), "
-        "'gymnasium' in sys.modules)"
+        "print('Gymnasium' in components('environments'), 'gymnasium' in sys.modules)\n"
+        f"print(*composition.check({str(recipe)!r}))\n"
+        "print('gymnasium' in sys.modules, 'torch' in sys.modules)"
     )
-    assert run(code) == "[] True False"
+    listed, found, imported = run(code).splitlines()
+    assert listed == "True False"
+    assert "ConvEncoder takes exactly one image [height, width, channel] and was given observation (4,)" in found
+    assert imported == "True False"

@@ -15,7 +15,7 @@ from framework.environments.vector import VectorEnvironment
 from framework.training.learner import Learner
 from framework.training.run import Run
 from tests.smoke.tasks import Task
-from tests.smoke.worlds import Player, Reach
+from tests.smoke.worlds import SIDE, Player, Reach
 
 EPISODES = 20
 
@@ -48,13 +48,18 @@ def returns(player: Player, episodes: int = 400, **world: Any) -> float:
 
 def learn(task: Task, *bindings: str) -> Learned:
     """Train as `Trainer.run` does and write nothing down; then evaluate as a run does."""
-    run = framework.compose(task.recipe, [*task.bindings, *bindings])
+    run = composed(task, *bindings)
     environment, started = environment_of(run, task), time.process_time()
     with VectorEnvironment(factory=environment, count=run.environments, seed=run.seed, mode="serial") as vector:
         learner = run.learner(vector, None)
         train(run, learner)
     found = run.evaluation.run(agent=learner.agent, runtime=run.runtime, environment=environment, seed=run.seed, episodes=EPISODES)
     return Learned(value=found.mean, seconds=time.process_time() - started, updates=learner.progress.updates)
+
+
+def composed(task: Task, *bindings: str) -> Run:
+    """The recipe's own environment is checked with it, and so has the size of the world that takes its place."""
+    return framework.compose(task.recipe, [*task.bindings, *bindings, f"DMControl.size={SIDE}"])
 
 
 def environment_of(run: Run, task: Task) -> Callable[..., Environment]:

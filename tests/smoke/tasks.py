@@ -140,7 +140,7 @@ TASKS: Final[Mapping[str, Task]] = {
     ),
     # The reward is all that a latent is for: at the paper's weight it is worth less than the nats that it would cost to tell it.
     "dreamer_v1_reward_only": Task(
-        "dreamer_v1_reward_only", CONTROL, [*V1, *schedule(updates=800), "Agent.scales={'divergence': 1.0, 'reward': 10.0}"]
+        "dreamer_v1_reward_only", CONTROL, [*V1, *schedule(updates=1000), "Agent.scales={'divergence': 1.0, 'reward': 10.0}"]
     ),
     "dreamer_v1_distractors": Task("dreamer_v1_distractors", CONTROL, [*V1, *DECODED, *DISTRACTED]),
     "dreamer_v1_infonce_distractors": Task("dreamer_v1_infonce_distractors", CONTROL, [*V1, *DISTRACTED]),

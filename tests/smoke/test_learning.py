@@ -6,11 +6,10 @@
 import numpy as np
 import pytest
 
-import framework
 from framework.environments.distractors import Distractors
 from framework.environments.staging import SOFTNESS
 from tests.members import ROOT
-from tests.smoke.learning import environment_of, learn, margin, returns
+from tests.smoke.learning import composed, environment_of, learn, margin, returns
 from tests.smoke.tasks import DISTRACTED, LATENT_SAC, LEFT_OUT, MEMORY, TASKS, Task
 from tests.smoke.worlds import Reach
 
@@ -50,7 +49,7 @@ def test_a_distracted_recipe_keeps_its_background_around_the_world():
     assert [name for name, each in TASKS.items() if set(DISTRACTED) <= set(each.bindings)] == [
         name for name in TASKS if name.endswith("_distractors")
     ]
-    environment, plain = environment_of(framework.compose(task.recipe, task.bindings), task)(seed=3), Reach(seed=3)
+    environment, plain = environment_of(composed(task), task)(seed=3), Reach(seed=3)
     assert isinstance(environment, Distractors)
     step, clear = environment.reset(), plain.reset()
     for _ in range(5):

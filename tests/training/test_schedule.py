@@ -157,13 +157,13 @@ def test_updates_are_made_while_a_step_is_in_flight_or_none(bindings: list[str],
     run, found = framework.compose(TINY, [*bindings, "Trainer.steps=60"]), []
     with run.vector(2, mode="serial") as vector:
         learner, journal = run.learner(vector, None), journal_of(run, vector, tmp_path)
-        study = learner.study
+        learn = learner.learn
 
         def watched(*arguments: Any) -> Any:
             found.append(vector.in_flight)
-            return study(*arguments)
+            return learn(*arguments)
 
-        learner.study = watched
+        learner.learn = watched
         run.trainer.run(learner=learner, journal=journal, interrupt=Interrupt())
         journal.checkpoints.wait()
     assert found == [during] * (3 + 15)

@@ -8,50 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import dm_env
-import numpy as np
 import torch
 
-from framework import composition, environments
+from framework import composition
 from framework.agent import Agent
 from framework.data import Batch, Draws, Specs
-from framework.environments.counting import Counting
 from framework.errors import UserError
 from framework.registry import registry_of
 from framework.training.policy import build_agent
 from framework.training.runtime import Runtime
+from tests.environments.samples import Reticent
 from tests.members import SMALL, members
 from tests.tiny import OBSERVATIONS, ROWS, batch, observe, seeded, specs_of
 
 Part = tuple[str, str]
 """A family, and one of its components."""
 
-
-@environments.register
-class Unforeseen(environments.Environment):
-    """A user's own, which is not asked before a run what it shows: each agent here is shown something else."""
-
-    derived = ("seed",)
-
-    def __init__(self, *, seed: int) -> None:
-        self.inner = Counting(seed=seed)
-
-    def reset(self) -> dm_env.TimeStep:
-        return self.inner.reset()
-
-    def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        return self.inner.step(action)
-
-    def observation_spec(self) -> Any:
-        return self.inner.observation_spec()
-
-    def action_spec(self) -> Any:
-        return self.inner.action_spec()
-
-
-RUN = """
+RUN = f"""
 include 'run.gin'
-Run.environment = @environments.Unforeseen
+Run.environment = @environments.{Reticent.__name__}
 Replay.capacity = 100
 Replay.batch = 3
 Replay.length = 5

@@ -1,8 +1,5 @@
 """What a constructor refuses, plain `check` refuses too: in the same sentence, at its line, before anything is built."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,8 @@ from framework.composition.tree import Node, Setting
 from framework.errors import UserError
 from framework.signatures import builtin_components
 from framework.source_text import literal
-from tests.members import ROOT, build
+from tests.members import build
+from tests.programs import answer
 from tests.tiny import LATENT, OBSERVATIONS, behaviour_sizes, objective_sizes
 
 Write = Callable[[str, str], Path]
@@ -213,11 +211,9 @@ def test_a_user_s_own_component_is_read_alike(write: Write) -> None:
 
 
 def test_nothing_of_torch_is_imported() -> None:
-    program = (
-        "import json, sys\n"
-        "from framework.composition import check\n"
-        "found = check('dreamer_v3', ['DMControl.size = 84', 'BlockRSSM.blocks = 7'])\n"
-        "print(json.dumps([len(found), [name for name in ('torch', 'numpy', 'dm_env', 'dm_control') if name in sys.modules]]))\n"
+    asked = answer(
+        "from framework.composition import check",
+        "found = check('dreamer_v3', ['DMControl.size = 84', 'BlockRSSM.blocks = 7'])",
+        "print(json.dumps([len(found), [name for name in ('torch', 'numpy', 'dm_env', 'dm_control') if name in sys.modules]]))",
     )
-    ran = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=True)
-    assert json.loads(ran.stdout) == [3, []]
+    assert asked == [3, []]

@@ -1,15 +1,12 @@
 """What the environment shows and takes is known to the check where the recipe says it, or where it can be asked quickly."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from framework.composition import check
-from tests.members import ROOT
+from tests.programs import answer
 
 Write = Callable[[str, str], Path]
 GYMNASIUM = "include 'quickstart.gin'\ninclude 'environments/gymnasium.gin'\ninclude 'encoders/mlp_encoder.gin'\n"
@@ -174,22 +171,18 @@ def test_an_environment_of_one_s_own_is_asked_if_it_says_so(asked: str, count: i
 
 
 def test_the_suite_is_not_loaded_where_the_recipe_says_enough() -> None:
-    program = (
-        "import json, sys\n"
-        "from framework.composition import check\n"
-        "found = [check(name) for name in ('dreamer_v1_proprio', 'dreamer_v3_proprio', 'planet')]\n"
-        "print(json.dumps([found, [name for name in ('torch', 'dm_control', 'gymnasium') if name in sys.modules]]))\n"
+    asked = answer(
+        "from framework.composition import check",
+        "found = [check(name) for name in ('dreamer_v1_proprio', 'dreamer_v3_proprio', 'planet')]",
+        "print(json.dumps([found, [name for name in ('torch', 'dm_control', 'gymnasium') if name in sys.modules]]))",
     )
-    ran = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=True)
-    assert json.loads(ran.stdout) == [[[], [], []], []]
+    assert asked == [[[], [], []], []]
 
 
 def test_what_is_asked_needs_no_torch() -> None:
-    program = (
-        "import json, sys\n"
-        "from framework.composition import check\n"
-        "bindings = [\"DMControl.observe = 'both'\", 'Agent.encoder = @MultiEncoder', \"MultiEncoder.encoders = {'p*': @MLPEncoder}\"]\n"
-        "print(json.dumps([len(check('quickstart', bindings)), 'torch' in sys.modules]))\n"
+    asked = answer(
+        "from framework.composition import check",
+        "bindings = [\"DMControl.observe = 'both'\", 'Agent.encoder = @MultiEncoder', \"MultiEncoder.encoders = {'p*': @MLPEncoder}\"]",
+        "print(json.dumps([len(check('quickstart', bindings)), 'torch' in sys.modules]))",
     )
-    ran = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=True)
-    assert json.loads(ran.stdout) == [1, False]
+    assert asked == [1, False]

@@ -9,7 +9,9 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
+from framework import environments
 from framework.environments.base import Seekable
+from framework.environments.counting import Counting
 
 
 class Plain(dm_env.Environment):
@@ -96,3 +98,25 @@ class Misbehaving(Plain):
             os._exit(3)
         time.sleep(60)
         return super().step(action)
+
+
+@environments.register
+class Reticent(environments.Environment):
+    """Counts, cannot seek, and declares nothing by which it could be asked before a run what it shows."""
+
+    derived = ("seed",)
+
+    def __init__(self, *, seed: int) -> None:
+        self.inner = Counting(seed=seed)
+
+    def reset(self) -> dm_env.TimeStep:
+        return self.inner.reset()
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        return self.inner.step(action)
+
+    def observation_spec(self) -> object:
+        return self.inner.observation_spec()
+
+    def action_spec(self) -> object:
+        return self.inner.action_spec()

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dm_env
-import numpy as np
 import pytest
 import torch
 
 import framework
-from framework import environments
 from framework.data import Batch
-from framework.environments.counting import Counting
 from framework.environments.vector import Mode, VectorEnvironment
 from framework.errors import UserError
 from framework.tracking.jsonl import Jsonl
@@ -27,6 +23,7 @@ from framework.training.journal import Journal
 from framework.training.learner import Learner
 from framework.training.policy import PolicyRecipe
 from framework.training.run import Run
+from tests.environments.samples import Reticent
 
 TINY, DAWDLING, FRAGILE = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "dawdling", "fragile"))
 WIDE = ["Run.environments=2", "Trainer.pretrain=3", "Run.log_every=20"]
@@ -199,30 +196,8 @@ def interrupt_after(interrupt: Interrupt, learner: Learner, updates: int) -> Non
     interrupt.requested = True
 
 
-@environments.register
-class Fleeting(environments.Environment):
-    """Counts, and cannot seek."""
-
-    derived = ("seed",)
-
-    def __init__(self, *, seed: int) -> None:
-        self.inner = Counting(seed=seed)
-
-    def reset(self) -> dm_env.TimeStep:
-        return self.inner.reset()
-
-    def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        return self.inner.step(action)
-
-    def observation_spec(self) -> object:
-        return self.inner.observation_spec()
-
-    def action_spec(self) -> object:
-        return self.inner.action_spec()
-
-
 def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_path: Path) -> None:
-    run, saved = framework.compose(TINY, ["Run.environment=@environments.Fleeting"]), Checkpoints(every=1, folder=tmp_path)
+    run, saved = framework.compose(TINY, [f"Run.environment=@environments.{Reticent.__name__}"]), Checkpoints(every=1, folder=tmp_path)
     with run.vector(1, mode="serial") as vector:
         learner = run.learner(vector, None)
         learner.begin()

@@ -75,11 +75,15 @@ class Contrast:
     @property
     def negative(self) -> Bool[Tensor, "N M"]:
         """The candidates that are kept and are not the positive."""
-        return kept(self.log_weights) & ~self.positive
+        these = kept(self.log_weights)
+        these.diagonal().fill_(False)
+        return these
 
     def keep(self, chosen: Bool[Tensor, "N M"]) -> "Contrast":
         """Leave out the other candidates; a positive always stays."""
-        return replace(self, log_weights=self.log_weights.where(chosen | self.positive, -torch.inf))
+        log_weights = self.log_weights.where(chosen, -torch.inf)
+        log_weights.diagonal().copy_(self.log_weights.diagonal())
+        return replace(self, log_weights=log_weights)
 
     def without_batch(self) -> "Contrast":
         """Leave out the batch itself: of it the positive alone stays, and what was added from elsewhere."""

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -37,6 +38,12 @@ class Bound(nn.Module, ABC):
     @abstractmethod
     def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
         """What is minimised; it may have another optimum than the estimate, but never a side effect."""
+
+    def loss_and_estimate(self, contrast: Contrast) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+        """Both of one contrast, for a bound that finds what they share once. Gradients: to the loss alone."""
+        loss = self.loss(contrast)
+        with torch.no_grad():
+            return loss, self.estimate(contrast)
 
     def remember(self, contrast: Contrast) -> None:
         """Take in a contrast whose update is done, for running means."""

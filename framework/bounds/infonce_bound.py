@@ -30,3 +30,7 @@ class InfoNCEBound(Bound):
 
     def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return contrastive.infonce_loss(contrast.scores, contrast.log_weights)
+
+    def loss_and_estimate(self, contrast: Contrast) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+        loss = self.loss(contrast)
+        return loss, contrastive.log_candidates(contrast.log_weights.detach()) - loss.detach()

@@ -24,8 +24,7 @@ Each = Float[Tensor, " N"]
 
 def weighted(scores: Scores, log_weights: Scores) -> Scores:
     """Add the log-weights; what a mask leaves out has neither value nor gradient, whatever its score was."""
-    left_out = log_weights.isneginf()
-    return scores.masked_fill(left_out, 0.0) + log_weights
+    return (scores + log_weights).masked_fill_(log_weights.isneginf(), -torch.inf)
 
 
 def kept(log_weights: Scores) -> Bool[Tensor, "N M"]:
@@ -39,8 +38,9 @@ def positives(scores: Scores) -> Bool[Tensor, "N M"]:
 
 
 def how_many(chosen: Bool[Tensor, "N M"]) -> Int[Tensor, " N"]:
-    """How many of each row; 32 bits are summed many times as fast as 64."""
-    return chosen.sum(dim=1, dtype=torch.int32)
+    """How many of each row; 32 bits are summed many times as fast as 64, and torch first writes the whole matrix in them."""
+    counts = [chosen[rows].sum(dim=1, dtype=torch.int32) for rows in row_blocks(chosen)]
+    return counts[0] if len(counts) == 1 else torch.cat(counts)
 
 
 def log_partition(scores: Scores, log_weights: Scores, cells: int = CELLS) -> Each:
@@ -48,14 +48,13 @@ def log_partition(scores: Scores, log_weights: Scores, cells: int = CELLS) -> Ea
 
     Gradients: the same in both, to the scores and to the weights; the blocks' is computed again from what was given.
     """
-    if len(row_blocks(scores, cells)) == 1:
-        return torch.logsumexp(weighted(scores, log_weights), dim=1)
-    return cast(Tensor, _InBlocks.apply(scores, log_weights, cells))
+    return _partition_and_positive(scores, log_weights, cells)[0]
 
 
-def infonce_loss(scores: Scores, log_weights: Scores) -> Each:
+def infonce_loss(scores: Scores, log_weights: Scores, cells: int = CELLS) -> Each:
     """Which candidate belongs to this anchor?"""
-    return log_partition(scores, log_weights) - scores.diagonal()
+    partition, positive = _partition_and_positive(scores, log_weights, cells)
+    return partition - positive
 
 
 def log_candidates(log_weights: Scores) -> Each:
@@ -142,30 +141,43 @@ def effective_rank(embedding: Float[Tensor, "N E"]) -> Float[Tensor, ""]:
     return torch.special.entr(share).sum().exp()
 
 
+def _partition_and_positive(scores: Scores, log_weights: Scores, cells: int) -> tuple[Each, Each]:
+    if len(row_blocks(scores, cells)) == 1:
+        return torch.logsumexp(weighted(scores, log_weights), dim=1), scores.diagonal()
+    return cast("tuple[Tensor, Tensor]", _InBlocks.apply(scores, log_weights, cells))
+
+
 @final
 class _InBlocks(torch.autograd.Function):
-    """`log_partition`, of which nothing the size of the matrix is kept for the gradient but what was given.
+    """`log_partition` and the diagonal, of which nothing the size of the matrix is kept for the gradient but what was given.
 
     By softmax, whose gradient it has: on a CPU torch's `exp`, and so its `logsumexp`, takes ten times as long for shares too small for a
-    normal number, which scores have as soon as they are some 90 nats apart.
+    normal number, which scores have as soon as they are some 90 nats apart. The diagonal is there since a matrix of zeros for its
+    gradient alone, and its addition, would cost as much as the partition's own.
     """
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, log_weights: Tensor, cells: int) -> Tensor:
-        ctx.save_for_backward(scores, log_weights)
-        ctx.walk = row_blocks(scores, cells)
-        return torch.cat([_log_sum(weighted(scores[rows], log_weights[rows])) for rows in ctx.walk])
+    def forward(ctx: Any, scores: Tensor, log_weights: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+        walk = row_blocks(scores, cells)
+        partition = torch.cat([_log_sum(weighted(scores[rows], log_weights[rows])) for rows in walk])
+        ctx.save_for_backward(scores, log_weights, partition)
+        ctx.walk = walk
+        return partition, scores.diagonal().clone()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        scores, log_weights = ctx.saved_tensors
-        gradient = torch.empty_like(scores)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        scores, log_weights, partition = ctx.saved_tensors
+        of_partition, of_positive = gradients
+        empty = partition.isneginf()
+        taught = of_partition.masked_fill(empty, 0.0)[:, None]
+        shares = torch.empty_like(scores)
         for rows in ctx.walk:
             values = weighted(scores[rows], log_weights[rows])
-            empty = values.amax(dim=1, keepdim=True).isneginf()
-            share = torch.softmax(values, dim=1).masked_fill(empty, 0.0)
-            torch.mul(share, gradients[0][rows, None], out=gradient[rows])
-        return gradient, gradient, None
+            values[:, 0].masked_fill_(empty[rows], 0.0)  # a row without any share, which is nobody's, gets one that teaches nothing
+            torch.mul(torch.softmax(values, dim=1), taught[rows], out=shares[rows])
+        of_weights = shares.clone() if ctx.needs_input_grad[1] else None
+        shares.diagonal().add_(of_positive)
+        return shares, of_weights, None
 
 
 def _log_sum(values: Scores) -> Each:

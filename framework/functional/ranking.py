@@ -1,5 +1,7 @@
 """The order of some entries in every row of a matrix, without a shape that depends on how many they are, and without sorting the rest."""
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import Final
 
 import torch
@@ -36,8 +38,18 @@ def drawn(seed: Seed, among: Bool[Tensor, "N M"], *, number: Place, most: int) -
 
     A row that has fewer gives what it has. The same seed puts the entries in the same order, whichever of them are `among`.
     """
-    columns = among.shape[1]
-    return torch.cat([_placed(lots(seed, rows, columns), among[rows], 0, _of(number, rows), most) for rows in row_blocks(among)])
+    return drawn_of_each(seed, [(among, number)], most=most)
+
+
+def drawn_of_each(seed: Seed, groups: Sequence[tuple[Bool[Tensor, "N M"], Place]], *, most: int) -> Bool[Tensor, "N M"]:
+    """Draw from each of some groups that share no entry, each its own number: as `drawn` of each would, for the price of one lot."""
+    columns = groups[0][0].shape[1]
+
+    def of(rows: slice) -> Bool[Tensor, "R M"]:
+        order = lots(seed, rows, columns)
+        return reduce(torch.bitwise_or, (_placed(order, among[rows], 0, _of(number, rows), most) for among, number in groups))
+
+    return torch.cat([of(rows) for rows in row_blocks(groups[0][0])])
 
 
 def _placed(values: Values, among: Bool[Tensor, "N M"], first: Place, last: Place, most: int) -> Bool[Tensor, "N M"]:

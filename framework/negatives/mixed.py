@@ -8,7 +8,7 @@ from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.contrastive import how_many
 from framework.functional.hashing import Seed, fork, uniform
-from framework.functional.ranking import drawn
+from framework.functional.ranking import drawn_of_each
 from framework.negatives.base import Negatives
 
 
@@ -42,5 +42,4 @@ class Mixed(Negatives):
         from_own = (uniform(fork(seed, 2), anchors, self.count) < self.share).sum(dim=1)
         lacking = (self.count - from_own - how_many(other)).clamp(min=0)
         from_own = (from_own + lacking).minimum(how_many(own))[:, None]
-        inside = drawn(seed, own, number=from_own, most=self.count)
-        return contrast.keep(inside | drawn(seed, other, number=self.count - from_own, most=self.count))
+        return contrast.keep(drawn_of_each(seed, [(own, from_own), (other, self.count - from_own)], most=self.count))

@@ -88,10 +88,10 @@ class InfoNCE(Objective):
     def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
         losses, estimates, contrasts, counted = [], [], [], []
         for offset, contrast, valid in self._contrasts(seen, seed):
-            found = self.bound.loss(contrast).where(valid, 0.0)
-            losses.append(F.pad(rearrange(found, "(b t) -> b t", b=seen.batch.reward.shape[0]), (0, offset)))
+            loss, estimate = self.bound.loss_and_estimate(contrast)
+            losses.append(F.pad(rearrange(loss.where(valid, 0.0), "(b t) -> b t", b=seen.batch.reward.shape[0]), (0, offset)))
             with torch.no_grad():
-                estimates.append(contrastive.mean_where(self.bound.estimate(contrast), valid))
+                estimates.append(contrastive.mean_where(estimate, valid))
                 contrasts.append(contrast)
                 counted.append(valid)
         with torch.no_grad():

@@ -66,6 +66,14 @@ def test_the_loss_raises_the_positives_and_lowers_the_negatives(bound, critic):
     assert (gradient[given_.negative] > 0).any()
 
 
+def test_the_loss_and_the_estimate_together_are_each_of_them(bound, critic):
+    loss, estimate = bound.loss_and_estimate(given(critic))
+    assert torch.allclose(loss, bound.loss(given(critic)), atol=1e-5)
+    assert torch.allclose(estimate, bound.estimate(given(critic)), atol=1e-5)
+    assert loss.requires_grad
+    assert not estimate.requires_grad
+
+
 def test_every_parameter_learns(bound, critic):
     parameters = list(bound.parameters())
     if parameters:

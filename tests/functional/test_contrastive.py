@@ -136,6 +136,23 @@ def test_a_partition_in_blocks_equals_the_plain_one(cells, scale):
         assert torch.allclose(blocks, plain, atol=1e-12, rtol=1e-10)
 
 
+@pytest.mark.parametrize("cells", BLOCKS)
+def test_a_loss_in_blocks_equals_the_plain_one(cells):
+    """Its gradient to the scores has the positive's, and the one to the weights has not; a mask that nothing depends on gets none."""
+    weights = (mask(9, 11, seed=7) + normal(9, 11, seed=8).tril(-1)).double()
+    found = []
+    for size in (1000, cells):
+        leaves = (normal(9, 11).double().requires_grad_(), weights.clone().requires_grad_())
+        loss = contrastive.infonce_loss(*leaves, size)
+        (alone,) = torch.autograd.grad((contrastive.infonce_loss(leaves[0], weights, size) * normal(9, seed=9)).sum(), leaves[0])
+        found.append((loss.detach(), alone, *torch.autograd.grad((loss * normal(9, seed=9)).sum(), leaves)))
+    assert len(found[0]) == 4
+    for plain, blocks in zip(*found, strict=True):
+        assert torch.allclose(blocks, plain, atol=1e-12, rtol=1e-10)
+    assert torch.equal(found[1][1], found[1][2])
+    assert not torch.allclose(found[1][2], found[1][3])
+
+
 def test_a_row_that_keeps_nothing_has_no_partition_and_no_gradient_in_blocks_either():
     weights, found = torch.zeros(3, 4).index_fill(0, torch.tensor([1]), -torch.inf), []
     for cells in (4, 1000):
@@ -152,4 +169,5 @@ def test_a_partition_in_blocks_keeps_nothing_of_the_size_of_the_matrix():
     scores, weights, kept = normal(8, 8).requires_grad_(), torch.zeros(8, 8), []
     with torch.autograd.graph.saved_tensors_hooks(lambda each: kept.append(each) or each, lambda each: each):
         contrastive.log_partition(scores, weights, 16)
-    assert {each.data_ptr() for each in kept} == {scores.data_ptr(), weights.data_ptr()}
+    assert {each.data_ptr() for each in kept if each.ndim == 2} == {scores.data_ptr(), weights.data_ptr()}
+    assert max(each.numel() for each in kept if each.ndim < 2) == 8

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from framework.functional.hashing import lots
-from framework.functional.ranking import drawn, placed
+from framework.functional.ranking import drawn, drawn_of_each, placed
 from framework.functional.row_blocks import row_blocks
 from tests.tiny import normal, seed_of
 
@@ -95,3 +95,13 @@ def test_a_drawing_takes_the_highest_lots():
     among = some()
     highest = placed(lots(seed_of(3), slice(0, ROWS), COLUMNS), among, last=4, most=4)
     assert torch.equal(drawn(seed_of(3), among, number=4, most=4), highest)
+
+
+def test_a_drawing_of_each_group_is_what_each_gives_by_itself():
+    among, number = some(), torch.tensor([4, 1, 0, 5, 2, 0, 4])[:, None]
+    left, right = among.clone(), among.clone()
+    left[:, 5:], right[:, :5] = False, False
+    both = drawn_of_each(seed_of(3), [(left, number), (right, 3)], most=5)
+    assert torch.equal(both, drawn(seed_of(3), left, number=number, most=5) | drawn(seed_of(3), right, number=3, most=5))
+    assert (both & left).any()
+    assert (both & right).any()

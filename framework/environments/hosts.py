@@ -1,5 +1,6 @@
 """Where an environment runs: in this process, or in a worker of its own. Requests are sent first and answered later."""
 
+import contextlib
 import os
 import pickle
 import signal
@@ -63,10 +64,10 @@ class ProcessHost(Host):
     """Runs the environment in a worker process.
 
     Raises `UserError`, never hangs: where the worker raised (with its traceback), died (with its exit status and last words), or
-    has not answered for `timeout` seconds.
+    has not answered for `timeout` seconds. `core` is where it stays, any where it is None.
     """
 
-    def __init__(self, factory: Callable[..., Environment], seed: int, *, name: str, timeout: float) -> None:
+    def __init__(self, factory: Callable[..., Environment], seed: int, *, name: str, timeout: float, core: int | None = None) -> None:
         self._name = name
         self._timeout = timeout
         self._patience = max(timeout, WELCOME)
@@ -81,6 +82,7 @@ class ProcessHost(Host):
                 stdin=subprocess.DEVNULL,
                 stderr=self._errors,
             )
+        _settle(self._process.pid, core)
         self._connection = Connection(ours.detach())
         self._write(start)
 
@@ -131,6 +133,27 @@ class ProcessHost(Host):
         self._errors.seek(max(0, size - LAST_WORDS))
         words = self._errors.read().decode(errors="replace").strip()
         return f"; its last words were:\n{words}\n" if words else ", without a word"
+
+
+def cores(count: int) -> list[int | None]:
+    """For each of so many workers a core of its own, or its share of one, where this process's cores come out even; else None.
+
+    Woken together, two workers are often put on one core while another idles, and both wait for the slower. With fewer workers than
+    cores, the system finds a free one, and the runs beside this one are not in the way.
+    """
+    if sys.platform != "linux":
+        return [None] * count
+    ours = sorted(os.sched_getaffinity(0))
+    return [ours[index % len(ours)] for index in range(count)] if count % len(ours) == 0 else [None] * count
+
+
+def _settle(process: int, core: int | None) -> None:
+    """Keep a worker on its core, and from interrupting the process that wakes it before all of them are awake."""
+    if sys.platform != "linux" or core is None:
+        return
+    with contextlib.suppress(OSError):  # where the system forbids it, or the worker is dead, which the first answer tells
+        os.sched_setaffinity(process, {core})
+        os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _pickled(factory: Callable[..., Environment], seed: int) -> bytes:

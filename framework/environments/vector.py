@@ -9,7 +9,7 @@ import numpy as np
 
 from framework.data import ActionSpec, Specs
 from framework.environments.base import Environment
-from framework.environments.hosts import Host, ProcessHost, SerialHost
+from framework.environments.hosts import Host, ProcessHost, SerialHost, cores
 from framework.environments.session import Description, Step
 from framework.errors import UserError
 
@@ -69,11 +69,13 @@ class VectorEnvironment:
         self.count = count
         self._hosts: list[Host] = []
         try:
-            for index in range(count):
+            for index, core in enumerate(cores(count)):
                 derived = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
                 name = f"environment worker {index} of {count}"
-                host = SerialHost(factory, derived) if mode == "serial" else ProcessHost(factory, derived, name=name, timeout=timeout)
-                self._hosts.append(host)
+                if mode == "serial":
+                    self._hosts.append(SerialHost(factory, derived))
+                else:
+                    self._hosts.append(ProcessHost(factory, derived, name=name, timeout=timeout, core=core))
             descriptions: list[Description] = [host.receive() for host in self._hosts]
         except BaseException:
             self.close()

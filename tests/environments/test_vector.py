@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 import time
 from functools import partial
 
@@ -8,7 +9,7 @@ import pytest
 
 from framework.environments.counting import Counting
 from framework.environments.dm_control import DMControl
-from framework.environments.hosts import ProcessHost
+from framework.environments.hosts import ProcessHost, cores
 from framework.environments.vector import VectorEnvironment
 from framework.errors import UserError
 from tests.environments.samples import Discrete, Misbehaving, Plain, Switches
@@ -131,6 +132,33 @@ def test_workers_answer_before_they_are_asked():
         assert all(host._connection.poll(30) for host in vector._hosts)
         assert vector.in_flight
         assert (vector.receive().observation["count"] == 1).all()
+
+
+def on_cores(monkeypatch, *ours):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(ours))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cores are chosen on Linux alone")
+def test_cores_are_shared_evenly_or_left_to_the_system(monkeypatch):
+    on_cores(monkeypatch, 4, 2)
+    assert [cores(count) for count in (1, 2, 3, 4)] == [[None], [2, 4], [None] * 3, [2, 4, 2, 4]]
+    on_cores(monkeypatch, *range(16))
+    assert cores(4) == [None] * 4
+    assert sorted(cores(32)) == sorted([*range(16)] * 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cores are chosen on Linux alone")
+def test_workers_stay_on_the_cores_that_they_got(monkeypatch):
+    allowed = os.sched_getaffinity(0)
+    some = sorted(allowed)[:2]
+    with monkeypatch.context() as patch:
+        on_cores(patch, *some)
+        vector = VectorEnvironment(factory=Counting, count=len(some), seed=0)
+    with vector:
+        assert [os.sched_getaffinity(process) for process in processes(vector)] == [{core} for core in some]
+        assert [os.sched_getscheduler(process) for process in processes(vector)] == [os.SCHED_BATCH] * len(some)
+    with VectorEnvironment(factory=Counting, count=1, seed=0) as vector:  # all cores where there are several, and the one else
+        assert {frozenset(os.sched_getaffinity(process)) for process in processes(vector)} == {frozenset(allowed)}
 
 
 def test_steps_share_no_memory():

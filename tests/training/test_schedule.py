@@ -25,12 +25,14 @@ from framework.training.policy import PolicyRecipe
 from framework.training.run import Run
 from tests.environments.samples import Reticent
 
-TINY, DAWDLING, FRAGILE = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "dawdling", "fragile"))
+TINY, DAWDLING, FRAGILE, UNEVEN = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "dawdling", "fragile", "uneven"))
 WIDE = ["Run.environments=2", "Trainer.pretrain=3", "Run.log_every=20"]
 """Two environments in episodes of 10 steps, and an update every second step of both."""
 EVEN = ["Trainer.train_every=1", "Trainer.train_ratio=12.0"]
 OVERLAPPED = [*WIDE, *EVEN, "Trainer.schedule='overlapped'"]
 BURSTS = [*WIDE, "Trainer.schedule='overlapped'"]
+UNMOVED = [f"{group}/Adam.learning_rate=1e-30" for group in ("model", "actor", "value")]
+"""Updates are made, and their losses said, and no parameter changes by them."""
 
 
 @dataclass
@@ -139,6 +141,25 @@ def test_so_it_does_in_bursts(tmp_path: Path) -> None:
 
 def test_workers_that_take_their_time_give_the_replay_and_the_losses_of_this_process(whole: Trained, tmp_path: Path) -> None:
     assert_same(whole, trained(framework.compose(DAWDLING, OVERLAPPED), "process", tmp_path))
+
+
+def test_so_it_does_where_episodes_end_at_different_times(tmp_path: Path) -> None:
+    one, other = framework.compose(UNEVEN, OVERLAPPED), framework.compose(UNEVEN, OVERLAPPED)
+    found = trained(one, "process", tmp_path / "trained")
+    assert_same(found, written_out(other, tmp_path / "written"))
+    first, second = found.stored.is_first[:, 0].reshape(2, -1)
+    assert min(first.sum(), second.sum()) >= 5
+    assert not torch.equal(first, second)
+    assert found.stored.is_terminal.any()
+
+
+@pytest.mark.parametrize("every", [1, 10])
+def test_by_parameters_that_never_change_the_schedules_are_one(every: int, tmp_path: Path) -> None:
+    """So nothing tells them apart but which parameters act: not the steps, their order, the batches, their number or any chance."""
+    bindings = [*WIDE, "Trainer.train_ratio=12.0", *UNMOVED, f"Trainer.train_every={every}"]
+    one = trained(framework.compose(UNEVEN, bindings), "serial", tmp_path / "one")
+    other = trained(framework.compose(UNEVEN, [*bindings, "Trainer.schedule='overlapped'"]), "serial", tmp_path / "other")
+    assert_same(one, other)
 
 
 def test_the_schedules_make_as_many_updates_and_learn_something_else(whole: Trained, tmp_path: Path) -> None:

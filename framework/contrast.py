@@ -6,13 +6,17 @@ the column axis of an objective the roles are swapped before a contrast is made,
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from framework.data import Latent, Origin
-from framework.functional.contrastive import kept
+from framework.functional.contrastive import Standing, kept
+
+Axis = Literal["row", "column"]
+"""Which side is fixed: the latent, as in Eq. 15, or the observation."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,9 @@ class Source:
     """What the scores were made from, for strategies that add candidates.
 
     `score` is the critic, `score_pairs` the same of one candidate for each latent, and `units` its unit vectors, where it has such (a
-    `UnitCritic`). `predict` gives the prior at each anchor's step had another action led to it, which is the same where `is_first`;
-    these are None where there is no world model (as in the laboratory's sources).
+    `UnitCritic`). `action` and `is_first` are those of every step of the batch, the anchors' first; `predict` gives the prior at each
+    anchor's step had another action led to it, which is the same where `is_first`. These are None where there is no world model (as in
+    the laboratory's sources).
     """
 
     latents: Latent
@@ -49,7 +54,21 @@ class Source:
     drawn: Drawn | None = None
     action: Float[Tensor, "N A"] | None = None
     is_first: Bool[Tensor, " N"] | None = None
-    predict: Callable[[Tensor], Latent] | None = None
+    predict: Callable[[Tensor, Origin], Latent] | None = None
+
+    def block(self, rows: slice) -> "Source":
+        """Some of the anchors, and all candidates in a circle from the anchors' own on."""
+
+        def turned(steps: Tensor) -> Tensor:
+            return steps.roll(-rows.start, dims=0)
+
+        return replace(
+            self,
+            latents=self.latents.map(lambda part: part[rows]),
+            embeddings=turned(self.embeddings),
+            action=None if self.action is None else turned(self.action),
+            is_first=None if self.is_first is None else turned(self.is_first),
+        )
 
 
 @dataclass(frozen=True)
@@ -63,9 +82,12 @@ class Contrast:
     source: Source | None = None
 
     @staticmethod
-    def of(scores: Float[Tensor, "N N"], origin: Origin, source: Source | None = None) -> "Contrast":
-        """Every candidate kept: one zero, seen as a matrix."""
-        return Contrast(scores=scores, log_weights=scores.new_zeros(()).expand_as(scores), anchors=origin, candidates=origin, source=source)
+    def of(scores: Float[Tensor, "N M"], origin: Origin, source: Source | None = None) -> "Contrast":
+        """Every candidate kept: one zero, seen as a matrix. `origin` is that of the candidates, of which the first are the anchors'."""
+        size, candidates = scores.shape
+        anchors = origin if size == candidates else origin.map(lambda each: each[:size])
+        weights = scores.new_zeros(()).expand_as(scores)
+        return Contrast(scores=scores, log_weights=weights, anchors=anchors, candidates=origin, source=source)
 
     @property
     def positive(self) -> Bool[Tensor, "N M"]:
@@ -76,6 +98,11 @@ class Contrast:
     def negative(self) -> Bool[Tensor, "N M"]:
         """The candidates that are kept and are not the positive."""
         return kept(self.log_weights) & ~self.positive
+
+    @property
+    def standing(self) -> Standing:
+        """How the positives stand, which is what meters are made of."""
+        return Standing.of(self.scores, self.log_weights)
 
     def keep(self, chosen: Bool[Tensor, "N M"]) -> "Contrast":
         """Leave out the other candidates; a positive always stays."""

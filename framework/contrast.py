@@ -1,7 +1,8 @@
 """What stands against each anchor of a contrast: the arrow between critics, negative-sampling strategies and bounds.
 
 Anchors are rows, candidates are columns, and candidate `i` is the positive of anchor `i`; further columns are extra negatives. Along
-the column axis of an objective the roles are swapped before a contrast is made, so that strategies and bounds see rows alone.
+the column axis of an objective the roles are swapped before a contrast is made, so that strategies and bounds see rows alone. Of a
+large batch the anchors may be one block alone: nothing is to be made of their number or order, `Origin` says where each is from.
 """
 
 from collections.abc import Callable

@@ -2,16 +2,14 @@
 
 Each row is a process of its own (Linux), with one thread: after an update of 64 steps, which loads what there is to load, the inputs are
 made, and the highest resident memory from then on, less what was resident then, is what an update took, its gradients to latents and
-embeddings included. `KEPT` lets freed memory be used again, as training does, which holds more of it; `GIVEN_BACK` is what the system
-gets by default. Beside it stands what torch alone had allocated at the most, in a third update; a matrix library's own memory is not in
-that. The time is processor time of the second update, when kept memory has its pages.
+embeddings included. The time is processor time of a second update. Beside it stands what torch had allocated at the most, in a third; a
+matrix library's own memory is not in that.
 """
 
 import json
 import subprocess
 import sys
 import time
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,9 @@ from framework.lab.members import chosen
 from framework.lab.memory import peak_bytes
 from framework.lab.update import Sizes, Update
 from framework.objectives.pairs import blocks_of
-from framework.training.heap import keep_freed_memory
 
 TIMES = 64
 LIMIT = 16_384
-KEPT, GIVEN_BACK = "kept", "given back"
 ROWS = [
     *((steps, 256, LIMIT, "BilinearCritic", "InBatch") for steps in (4_096, 8_192, 16_384, 20_480)),
     *((8_192, 256, most, "BilinearCritic", "InBatch") for most in (8_191, 4_096)),
@@ -33,7 +29,7 @@ ROWS = [
     *((8_192, 256, most, "BilinearCritic", "CrossSequence") for most in (LIMIT, 8_191)),
     *((8_192, 1_024, most, "BilinearCritic", "InBatch") for most in (LIMIT, 8_191)),
 ]
-"""Steps, features (and as many numbers of an embedding), `InfoNCE.chunk_above`, critic, strategy; each with both kinds of memory."""
+"""Steps, features (and as many numbers of an embedding), `InfoNCE.chunk_above`, critic, strategy."""
 
 
 def resident(which: str) -> int:
@@ -49,10 +45,8 @@ def update(steps: int, features: int, most: int, critic: str, strategy: str) -> 
     return made
 
 
-def measured(steps: int, features: int, most: int, critic: str, strategy: str, freed: str) -> dict[str, Any]:
+def measured(steps: int, features: int, most: int, critic: str, strategy: str) -> dict[str, Any]:
     torch.set_num_threads(1)
-    if freed == KEPT:
-        keep_freed_memory()
     update(64, features, most, critic, strategy)()
     one = update(steps, features, most, critic, strategy)
     before = resident("VmRSS")
@@ -70,7 +64,6 @@ def measured(steps: int, features: int, most: int, critic: str, strategy: str, f
         "strategy": strategy,
         "chunk_above": most,
         "blocks": len(blocks_of(steps, most)) if steps > most else 1,
-        "freed_memory": freed,
         "peak_bytes": peak,
         "score_matrices": round(peak / (4 * steps**2), 3),
         "allocated_bytes": allocated,
@@ -81,12 +74,12 @@ def measured(steps: int, features: int, most: int, critic: str, strategy: str, f
 
 def main() -> None:
     if len(sys.argv) > 1:
-        steps, features, most, *names = sys.argv[1:]
-        print(json.dumps(measured(int(steps), int(features), int(most), *names)))
+        steps, features, most, critic, strategy = sys.argv[1:]
+        print(json.dumps(measured(int(steps), int(features), int(most), critic, strategy)))
         return
     rows = []
-    for row, freed in product(ROWS, (GIVEN_BACK, KEPT)):
-        said = subprocess.run([sys.executable, __file__, *map(str, row), freed], capture_output=True, text=True, check=True)
+    for row in ROWS:
+        said = subprocess.run([sys.executable, __file__, *map(str, row)], capture_output=True, text=True, check=True)
         rows.append(json.loads(said.stdout))
     print(json.dumps({"torch": torch.__version__, "threads": 1, "rows": rows}, indent=2))
 

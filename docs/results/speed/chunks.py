@@ -26,8 +26,6 @@ ROWS = [
     *((steps, 256, LIMIT, "BilinearCritic", "InBatch") for steps in (4_096, 8_192, 16_384, 20_480)),
     *((8_192, 256, most, "BilinearCritic", "InBatch") for most in (8_191, 4_096)),
     *((8_192, 256, most, "GaussianCritic", "InBatch") for most in (LIMIT, 8_191)),
-    *((8_192, 256, most, "BilinearCritic", "CrossSequence") for most in (LIMIT, 8_191)),
-    *((8_192, 1_024, most, "BilinearCritic", "InBatch") for most in (LIMIT, 8_191)),
 ]
 """Steps, features (and as many numbers of an embedding), `InfoNCE.chunk_above`, critic, strategy."""
 

@@ -1,18 +1,23 @@
 """What stands against each anchor of a contrast: the arrow between critics, negative-sampling strategies and bounds.
 
 Anchors are rows, candidates are columns, and candidate `i` is the positive of anchor `i`; further columns are extra negatives. Along
-the column axis of an objective the roles are swapped before a contrast is made, so that strategies and bounds see rows alone.
+the column axis of an objective the roles are swapped before a contrast is made, so that strategies and bounds see rows alone. Of a
+large batch the anchors may be one block alone: nothing is to be made of their number or order, `Origin` says where each is from.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from framework.data import Latent, Origin
-from framework.functional.contrastive import kept
+from framework.functional.contrastive import Standing, kept
+
+Axis = Literal["row", "column"]
+"""Which side is fixed: the latent, as in Eq. 15, or the observation."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,9 @@ class Source:
     """What the scores were made from, for strategies that add candidates.
 
     `score` is the critic, `score_pairs` the same of one candidate for each latent, and `units` its unit vectors, where it has such (a
-    `UnitCritic`). `predict` gives the prior at each anchor's step had another action led to it, which is the same where `is_first`;
-    these are None where there is no world model (as in the laboratory's sources).
+    `UnitCritic`). `action` and `is_first` are those of every step of the batch, the anchors' first; `predict` gives the prior at each
+    anchor's step had another action led to it, which is the same where `is_first`. These are None where there is no world model (as in
+    the laboratory's sources).
     """
 
     latents: Latent
@@ -49,7 +55,21 @@ class Source:
     drawn: Drawn | None = None
     action: Float[Tensor, "N A"] | None = None
     is_first: Bool[Tensor, " N"] | None = None
-    predict: Callable[[Tensor], Latent] | None = None
+    predict: Callable[[Tensor, Origin], Latent] | None = None
+
+    def block(self, rows: slice) -> "Source":
+        """Some of the anchors, and all candidates in a circle from the anchors' own on."""
+
+        def turned(steps: Tensor) -> Tensor:
+            return steps.roll(-rows.start, dims=0)
+
+        return replace(
+            self,
+            latents=self.latents.map(lambda part: part[rows]),
+            embeddings=turned(self.embeddings),
+            action=None if self.action is None else turned(self.action),
+            is_first=None if self.is_first is None else turned(self.is_first),
+        )
 
 
 @dataclass(frozen=True)
@@ -63,9 +83,12 @@ class Contrast:
     source: Source | None = None
 
     @staticmethod
-    def of(scores: Float[Tensor, "N N"], origin: Origin, source: Source | None = None) -> "Contrast":
-        """Every candidate kept: one zero, seen as a matrix."""
-        return Contrast(scores=scores, log_weights=scores.new_zeros(()).expand_as(scores), anchors=origin, candidates=origin, source=source)
+    def of(scores: Float[Tensor, "N M"], origin: Origin, source: Source | None = None) -> "Contrast":
+        """Every candidate kept: one zero, seen as a matrix. `origin` is that of the candidates, of which the first are the anchors'."""
+        size, candidates = scores.shape
+        anchors = origin if size == candidates else origin.map(lambda each: each[:size])
+        weights = scores.new_zeros(()).expand_as(scores)
+        return Contrast(scores=scores, log_weights=weights, anchors=anchors, candidates=origin, source=source)
 
     @property
     def positive(self) -> Bool[Tensor, "N M"]:
@@ -78,6 +101,11 @@ class Contrast:
         these = kept(self.log_weights)
         these.diagonal().fill_(False)
         return these
+
+    @property
+    def standing(self) -> Standing:
+        """How the positives stand, which is what meters are made of."""
+        return Standing.of(self.scores, self.log_weights)
 
     def keep(self, chosen: Bool[Tensor, "N M"]) -> "Contrast":
         """Leave out the other candidates; a positive always stays."""

@@ -237,6 +237,17 @@ class Origin:
             times=times,
         )
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Origin":
+        """Apply one function to what is known of each step; the batch stays as large as it is."""
+        return Origin(
+            row=function(self.row),
+            time=function(self.time),
+            episode=function(self.episode),
+            rank=function(self.rank),
+            rows=self.rows,
+            times=self.times,
+        )
+
     def followed_by(self, episode: Int[Tensor, " X"]) -> "Origin":
         """Append steps from outside the batch: of known episodes (-1 where unknown), without a row or a time (-1)."""
         nowhere = torch.full_like(episode, -1)

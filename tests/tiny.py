@@ -144,7 +144,9 @@ def contrast(scores: Tensor, steps: Origin, critic: Critic | None = None, seed: 
         drawn=Drawn(embedding=normal(7, 5, seed=seed + 3), episode=torch.arange(7) + 1000),
         action=normal(size, 2, seed=seed + 4),
         is_first=torch.zeros(size, dtype=torch.bool),
-        predict=lambda action: latents.map(lambda part: part + action.sum(dim=-1, keepdim=True)),
+        predict=lambda action, steps: latents.map(
+            lambda part: part[steps.row * steps.times + steps.time] + action.sum(dim=-1, keepdim=True)
+        ),
     )
     return Contrast.of(critic(latents, embeddings), steps, source)
 

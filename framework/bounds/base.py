@@ -17,8 +17,9 @@ class Bound(nn.Module, ABC):
     `side` says on which side of the mutual information the mean lies when the critic is any function (for `upper`: when it is the true
     conditional density), and None where it may lie on either; `capped` that no estimate exceeds `log K_i`; `remembers` that it carries
     something over from update to update. The best critic is the log ratio `log p(s, o) / p(s) p(o)` plus `baseline` (up to what the
-    bound does not see). `needs_source` says that it reads the pairs themselves, which only the row axis of an objective has. A
-    bound around another takes over what is true of that.
+    bound does not see). `needs_source` says that it reads the pairs themselves, which only the row axis of an objective has;
+    `joins_anchors` that what it says of one anchor, in its loss or its estimate, depends on the others, so that it must see all of a batch
+    at once. A bound around another takes over what is true of that.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size")
@@ -26,6 +27,7 @@ class Bound(nn.Module, ABC):
     capped: bool = False
     remembers: bool = False
     needs_source: bool = False
+    joins_anchors: bool = False
     baseline: float = 0.0
 
     @abstractmethod

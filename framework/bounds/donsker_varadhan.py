@@ -22,6 +22,7 @@ class DonskerVaradhan(Bound):
     """
 
     side = None
+    joins_anchors = True
 
     def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size)

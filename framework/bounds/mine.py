@@ -27,6 +27,7 @@ class MINE(Bound):
     """
 
     side = None
+    joins_anchors = True
     remembers = True
     log_mean: Tensor
     log_share: Tensor

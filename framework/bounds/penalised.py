@@ -29,7 +29,7 @@ class Penalised(Bound):
         self.of: Bound = of(latent=latent, embedding_size=embedding_size)
         self.weight = weight
         self.side, self.capped, self.baseline = self.of.side, self.of.capped, self.of.baseline
-        self.remembers, self.needs_source = self.of.remembers, self.of.needs_source
+        self.remembers, self.needs_source, self.joins_anchors = self.of.remembers, self.of.needs_source, self.of.joins_anchors
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return self.of.estimate(contrast)

@@ -23,6 +23,7 @@ class SMILE(Bound):
     """
 
     side = None
+    joins_anchors = True
 
     def __init__(self, *, latent: LatentSpec, embedding_size: int, clip: float = 5.0) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size)

@@ -1,4 +1,4 @@
-"""Whether a batch has what a negative-sampling strategy asks of it: rules of the same kind as those of `specs`."""
+"""Whether a batch has what a negative-sampling strategy or a bound asks of it: rules of the same kind as those of `specs`."""
 
 from collections.abc import Iterator
 
@@ -43,6 +43,22 @@ def every_anchor_has_a_negative(plan: Plan) -> Iterator[Problem]:
                 f"bind another strategy, or a larger Replay.batch or Replay.length."
             )
             yield Problem.at(holder.place_of("negatives"), message)
+
+
+def bounds_see_the_anchors_that_they_join(plan: Plan) -> Iterator[Problem]:
+    """A bound that declares `joins_anchors` has them all in one matrix, which a batch larger than `chunk_above` has not."""
+    for holder, batch, length in _contrasts(plan):
+        bound, most = holder.links("bound").get(None), holder.settings.get("chunk_above")
+        if bound is None or most is None or not holder.sound("bound", "chunk_above") or batch * length <= most.value:
+            continue
+        for node in wrapped(bound.node):
+            if node.component.facts.get("joins_anchors"):
+                message = (
+                    f"{node.name} joins all anchors of a batch, and {batch} x {length} steps are more than {holder.key}.chunk_above = "
+                    f"{most.value}, above which it would see them in blocks; bind {holder.key}.chunk_above = {batch * length}, which takes "
+                    f"memory for whole matrices, or another {holder.key}.bound."
+                )
+                yield Problem.at(holder.place_of("bound"), message)
 
 
 def _contrasts(plan: Plan) -> Iterator[tuple[Node, int, int]]:

@@ -8,7 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from framework.composition.candidates import batches_have_enough_candidates, every_anchor_has_a_negative
+from framework.composition.candidates import (
+    batches_have_enough_candidates,
+    bounds_see_the_anchors_that_they_join,
+    every_anchor_has_a_negative,
+)
 from framework.composition.problems import Problem
 from framework.composition.tree import Link, Node, Plan, walk, wrapped
 from framework.errors import UserError
@@ -224,6 +228,7 @@ RULES: Final[tuple[Rule, ...]] = (
     folders_hold_what_is_read,
     batches_have_enough_candidates,
     every_anchor_has_a_negative,
+    bounds_see_the_anchors_that_they_join,
 )
 
 

@@ -87,7 +87,14 @@ class Standing:
 
     @staticmethod
     def of(scores: Scores, log_weights: Scores, cells: int = CELLS) -> "Standing":
-        return _joined([_standing(scores[rows], log_weights[rows], rows.start) for rows in row_blocks(scores, cells)])
+        return Standing.joined([_standing(scores[rows], log_weights[rows], rows.start) for rows in row_blocks(scores, cells)])
+
+    @staticmethod
+    def joined(parts: "Sequence[Standing]") -> "Standing":
+        """Of the anchors of all parts."""
+        if len(parts) == 1:
+            return parts[0]
+        return Standing(*(torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])))
 
     @property
     def log_candidates(self) -> Each:
@@ -198,9 +205,3 @@ def _standing(scores: Scores, log_weights: Scores, first: int) -> Standing:
         negative_sum=scores.where(negative, 0.0).sum(dim=1),
         highest_negative=scores.where(negative, -torch.inf).amax(dim=1),
     )
-
-
-def _joined(parts: Sequence[Standing]) -> Standing:
-    if len(parts) == 1:
-        return parts[0]
-    return Standing(*(torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])))

@@ -183,7 +183,7 @@ def _contrast(setting: Setting, sequences: Sequences, number: int, generator: to
     first = number * (setting.batch + DRAWS)
     episode = torch.arange(first, first + setting.batch)[:, None].expand(setting.batch, setting.length)
 
-    def predict(drive: Tensor) -> Latent:
+    def predict(drive: Tensor, anchors: Origin) -> Latent:
         return _latent(sequences.driven(whole, drive.unflatten(0, whole.shape[:2])).flatten(0, 1))
 
     source = Source(

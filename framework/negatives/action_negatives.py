@@ -44,18 +44,18 @@ class ActionNegatives(Negatives):
         if source.predict is None or source.action is None or source.is_first is None:
             raise UserError("ActionNegatives asks a world model what other actions lead to, and here is none; bind another strategy.")
         anchors = contrast.scores.shape[0]
-        embeddings, first = source.embeddings[:anchors], source.is_first
+        embeddings, first, own = source.embeddings[:anchors], source.is_first, source.is_first[:anchors]
         scores, left_out = [], []
         for number in range(self.count):
-            other = _others(anchors, fork(seed, 2 + number))
-            scores.append(source.score_pairs(source.predict(source.action[other]), embeddings))
-            left_out.append(first | first[other])
+            other = _others(anchors, first.shape[0], fork(seed, 2 + number))
+            scores.append(source.score_pairs(source.predict(source.action[other], contrast.anchors), embeddings))
+            left_out.append(own | first[other])
         columns = torch.stack(scores, dim=1)
         base = contrast if self.batch == "keep" else contrast.without_batch()
         return base.append(columns, torch.zeros_like(columns).masked_fill(torch.stack(left_out, dim=1), -torch.inf))
 
 
-def _others(count: int, seed: Seed) -> Int[Tensor, " N"]:
-    """For each of them another one, uniformly."""
-    drawn = (uniform(seed, count) * (count - 1)).long()
-    return (drawn + (drawn >= torch.arange(count, device=drawn.device))).clamp(max=count - 1)
+def _others(anchors: int, steps: int, seed: Seed) -> Int[Tensor, " N"]:
+    """For each anchor another one of so many steps, of which the first are the anchors' own, uniformly."""
+    drawn = (uniform(seed, anchors) * (steps - 1)).long()
+    return (drawn + (drawn >= torch.arange(anchors, device=drawn.device))).clamp(max=steps - 1)

@@ -70,16 +70,16 @@ class ActionConditionedCPC(Objective):
         check_selects("ActionConditionedCPC", self.negatives)
 
     def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
-        total, estimates, contrasts, counted = torch.zeros_like(seen.batch.reward), [], [], []
+        total, estimates, standings, counted = torch.zeros_like(seen.batch.reward), [], [], []
         for step, (contrast, valid) in enumerate(self._contrasts(seen, seed)):
             found = contrastive.infonce_loss(contrast.scores, contrast.log_weights).where(valid, 0.0)
             total = total + self.weights[step] * F.pad(rearrange(found, "(b t) -> b t", b=total.shape[0]), (0, step))
             with torch.no_grad():
                 estimates.append(contrastive.mean_where(contrastive.infonce_estimate(contrast.scores, contrast.log_weights), valid))
-                contrasts.append(contrast)
+                standings.append(contrast.standing)
                 counted.append(valid)
         with torch.no_grad():
-            metrics = {estimate_key(self.negatives): torch.stack(estimates).mean(), **meters(contrasts, counted)}
+            metrics = {estimate_key(self.negatives): torch.stack(estimates).mean(), **meters(standings, counted)}
         return {"action_conditioned_cpc": total}, metrics
 
     def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.contrast import Drawn
-from framework.data import ActionSpec, Batch, Latent, LatentSpec, Losses, Metrics, Pictures
+from framework.data import ActionSpec, Batch, Latent, LatentSpec, Losses, Metrics, Origin, Pictures
 from framework.dynamics.base import Dynamics
 from framework.functional.hashing import Seed
 
@@ -61,6 +61,13 @@ class Filtered:
         before = self.dynamics.initial(rows * times).where(rearrange(starts, "b t -> (b t) 1"), before)
         flat = rearrange(action * ~self.batch.is_first[..., None], "b t a -> (b t) a")
         return self.dynamics.imagine_step(before, flat, torch.zeros_like(before.stochastic))
+
+    def predict_at(self, action: Float[Tensor, "R A"], steps: Origin) -> Latent:
+        """The same of some steps alone."""
+        is_first = self.batch.is_first[steps.row, steps.time]
+        before = self.posterior.map(lambda part: part[steps.row, steps.time - 1])
+        before = self.dynamics.initial(action.shape[0]).where((is_first | (steps.time == 0))[:, None], before)
+        return self.dynamics.imagine_step(before, action * ~is_first[:, None], torch.zeros_like(before.stochastic))
 
 
 class Objective(nn.Module, ABC):

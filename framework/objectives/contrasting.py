@@ -17,13 +17,12 @@ from framework.functional.contrastive import Standing
 from framework.negatives.base import Negatives
 
 
-def meters(contrasts: Sequence[Contrast], valid: Sequence[Bool[Tensor, " _"]] | None = None) -> Metrics:
+def meters(standings: Sequence[Standing], valid: Sequence[Bool[Tensor, " _"]] | None = None) -> Metrics:
     """The mean of each meter over the offsets and axes; the largest score is the largest of all.
 
     `valid` says of each contrast which of its anchors have a positive, all where it is None: what is said of positives, and of what they
     stand against, is said of those.
     """
-    standings = [Standing.of(each.scores, each.log_weights) for each in contrasts]
     counted = valid or [torch.ones_like(each.alone) for each in standings]
 
     def of_valid(meter: Callable[[Standing], Tensor]) -> Tensor:
@@ -61,7 +60,8 @@ def check_some_have_negatives(owner: str, negatives: Negatives, contrast: Contra
     A single anchor may be alone, and every one as long as the replay has a single episode, which some strategies leave out. It reads the
     weights, and so waits for the device: once per logging interval, not for every update.
     """
-    episode = contrast.anchors.episode
+    steps = contrast.anchors.rows * contrast.anchors.times
+    episode = contrast.candidates.episode[:steps]
     if contrast.anchors.rows > 1 and bool((episode == episode[0]).all()):
         return
     if bool(contrastive.alone(contrast.log_weights).all()):

@@ -1,21 +1,21 @@
 """What a contrast looks like: which image was taken for the true one, and all the scores of a batch.
 
-Both show what training sees: its anchors, and the candidates that its strategy keeps.
+Both show what training sees: its anchors, and the candidates that its strategy keeps. Of a batch that is looked at in blocks of anchors
+they show the first block, which has the steps of the batch in their order.
 """
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from framework.contrast import Contrast
+from framework.contrast import Axis, Contrast
 from framework.functional.contrastive import weighted
 from framework.objectives.drawing import FAINT, GREEN, RED, Canvas, Picture, enlarged, factor_for
 from framework.objectives.matrices import Matrix, draw_matrix
 
-Axis = Literal["row", "column"]
 ANCHORS: Final = 6
 CANDIDATES: Final = 6
 TILE: Final = 128
@@ -48,7 +48,7 @@ def with_positives(contrast: Contrast) -> Contrast:
 
 def rank(contrast: Contrast, anchor: int) -> Ranking:
     """Among the steps of the batch that the strategy keeps for this anchor; what it adds from elsewhere has no image here."""
-    size = contrast.scores.shape[0]
+    size = contrast.anchors.rows * contrast.anchors.times
     scores, kept = contrast.scores[anchor, :size], ~contrast.log_weights[anchor, :size].isneginf()
     order = scores.argsort(descending=True, stable=True)
     others = order[kept[order] & (order != anchor)].tolist()
@@ -61,7 +61,7 @@ def probabilities(contrast: Contrast) -> Float[Tensor, "N M"]:
     return torch.softmax(weighted(contrast.scores, contrast.log_weights), dim=1)
 
 
-def which(contrast: Contrast, valid: Bool[Tensor, " N"], images: UInt8[Tensor, "N Y X C"], axis: Axis, offset: int = 0) -> Picture:
+def which(contrast: Contrast, valid: Bool[Tensor, " N"], images: UInt8[Tensor, "M Y X C"], axis: Axis, offset: int = 0) -> Picture:
     """For a few anchors: the true image, and the candidates of highest score with the true one framed; which are hits.
 
     `images` are those of `offset` steps after the latents.
@@ -89,8 +89,9 @@ def which(contrast: Contrast, valid: Bool[Tensor, " N"], images: UInt8[Tensor, "
 def scores(contrast: Contrast, axis: Axis) -> Picture:
     """The scores of a batch, and what the softmax makes of them, by sequence and time; as many whole sequences as can be seen."""
     contrast, times = with_positives(contrast), contrast.anchors.times
-    sequences = max(1, min(contrast.anchors.rows, CELLS // times))
-    size = sequences * times
+    anchors = contrast.scores.shape[0]
+    sequences = max(1, min(anchors, CELLS) // times)
+    size = min(sequences * times, anchors)
     kept = contrast.log_weights[:size, :size].isfinite()
     raw = contrast.scores[:size, :size]
     certain = probabilities(contrast)[:size, :size].clamp(min=1e-30).log()
@@ -98,8 +99,8 @@ def scores(contrast: Contrast, axis: Axis) -> Picture:
     low, high = _range(raw[kept])
     sides = {"row": ("latent", "observation"), "column": ("observation", "latent")}[axis]
     panels = [
-        Matrix(raw, kept, times, low, high, "score", *map(_axis_title, sides)),
-        Matrix(certain, kept, times, min(3 * chance, -3.0), 0.0, _softmax_title(chance), *map(_axis_title, sides)),
+        Matrix(raw, kept, min(times, size), low, high, "score", *map(_axis_title, sides)),
+        Matrix(certain, kept, min(times, size), min(3 * chance, -3.0), 0.0, _softmax_title(chance), *map(_axis_title, sides)),
     ]
     canvas = Canvas(width=14 + sum(panel.width for panel in panels), height=92 + panels[0].height)
     _write_what_is_scored(canvas, contrast, sides, sequences)
@@ -154,7 +155,7 @@ def _write_verdict(canvas: Canvas, found: Ranking, y: int) -> None:
 
 def _write_what_is_scored(canvas: Canvas, contrast: Contrast, sides: tuple[str, str], sequences: int) -> None:
     rows, times = contrast.anchors.rows, contrast.anchors.times
-    extra = contrast.scores.shape[1] - contrast.scores.shape[0]
+    extra = contrast.scores.shape[1] - rows * times
     said = [f"The first {sequences} of {rows} sequences" if sequences < rows else f"{rows} sequences", f" of {times} steps."]
     said += [f" Another {extra} candidates from elsewhere are not shown."] if extra else []
     said += [" Grey: left out by the strategy."] if bool(contrast.log_weights.isneginf().any()) else []

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar, Literal, cast, final
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from framework import objectives
 from framework.bounds.base import Bound
-from framework.contrast import Contrast, Source
+from framework.contrast import Axis, Contrast, Source
 from framework.critics.base import Critic, UnitCritic
 from framework.data import ActionSpec, Factory, Latent, LatentSpec, Losses, Metrics, Origin, Pictures, is_image
 from framework.errors import UserError
@@ -23,8 +24,9 @@ from framework.negatives.base import Negatives
 from framework.objectives import contrastive_pictures, imagination_pictures
 from framework.objectives.base import Filtered, Objective
 from framework.objectives.contrasting import diagnosed, meters
-from framework.objectives.contrastive_pictures import Axis
+from framework.objectives.fitting import check_axis, check_bounds, check_joins_nothing, check_parts
 from framework.objectives.imagination_pictures import Bank
+from framework.objectives.pairs import Make, Pairs, Told, blocks_of, tell
 
 
 @final
@@ -37,6 +39,10 @@ class InfoNCE(Objective):
     `column_as_released` asks for the other by name. `anchor` is the latent that is told apart: the posterior, or the prior, which has
     not seen the observation that it must find. `bound` is what is trained in place of InfoNCE's own; `diagnostics` are others whose
     estimates are only logged. A critic with several offsets has the mean of their losses, zero where an episode ends before.
+
+    Scores, weights and gradients are matrices of all anchors and candidates, in a batch of up to `chunk_above` steps. A larger one is
+    looked at in blocks of anchors, whose scores are computed again for the gradient; no matrix then has more than `chunk_above^2 / 4`
+    numbers, beside what a strategy adds. What a strategy draws is drawn for each block. Pictures and diagnostics show the first block.
 
     Gradients: to the latents always, and so to the encoder through the posterior; `embedding_gradient = 'stop'` detaches the
     candidates, so that the encoder cannot make itself trivial to predict. Those of a slow encoder never get any.
@@ -58,8 +64,13 @@ class InfoNCE(Objective):
         anchor: Literal["posterior", "prior"] = "posterior",
         axis: Literal["row", "column", "symmetric", "column_as_released"] = "row",
         embedding_gradient: Literal["flow", "stop"] = "flow",
+        chunk_above: int = 16_384,
     ) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        if chunk_above < 1:
+            raise UserError(
+                f"InfoNCE.chunk_above = {chunk_above} must be at least 1: the steps of the largest batch with one score matrix."
+            )
         self.critic: Critic = critic(latent=latent, embedding_size=embedding_size)
         self.negatives: Negatives = negatives()
         candidate_size = embedding_size if self.critic.candidate == "embedding" else latent.stochastic
@@ -68,12 +79,12 @@ class InfoNCE(Objective):
         self.bound: Bound = bound(latent=latent, embedding_size=candidate_size)
         self.diagnostics = nn.ModuleList([each(latent=latent, embedding_size=candidate_size) for each in diagnostics])
         for scorer in self.critic.each_offset().values():
-            _check_axis(scorer, axis)
-        _check_parts(self.critic, self.negatives, anchor, axis)
-        _check_bounds(self.bound, self.diagnostics, axis)
+            check_axis(scorer, axis)
+        check_parts(self.critic, self.negatives, anchor, axis)
+        check_bounds(self.bound, self.diagnostics, axis)
         several: Mapping[str, tuple[Axis, ...]] = {"row": ("row",), "symmetric": ("row", "column")}
         self.axes = several.get(axis, ("column",))
-        self.anchor, self.embedding_gradient = anchor, embedding_gradient
+        self.anchor, self.embedding_gradient, self.chunk_above = anchor, embedding_gradient, chunk_above
         self.images = [name for name, spec in observation.items() if is_image(spec)]
 
     @property
@@ -86,23 +97,24 @@ class InfoNCE(Objective):
         return "contrastive/estimate" + _mark(self.bound, self.negatives)
 
     def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
-        losses, estimates, contrasts, counted = [], [], [], []
-        for offset, contrast, valid in self._contrasts(seen, seed):
-            loss, estimate = self.bound.loss_and_estimate(contrast)
-            losses.append(F.pad(rearrange(loss.where(valid, 0.0), "(b t) -> b t", b=seen.batch.reward.shape[0]), (0, offset)))
+        losses, estimates, standings, counted = [], [], [], []
+        for pairs, blocks in self._contrasts(seen):
+            loss, estimate, standing = tell(self._weigh, blocks, seed)
+            found = loss.where(pairs.valid, 0.0)
+            losses.append(F.pad(rearrange(found, "(b t) -> b t", b=seen.batch.reward.shape[0]), (0, pairs.offset)))
             with torch.no_grad():
-                estimates.append(contrastive.mean_where(estimate, valid))
-                contrasts.append(contrast)
-                counted.append(valid)
+                estimates.append(contrastive.mean_where(estimate, pairs.valid))
+                standings.append(standing)
+                counted.append(pairs.valid)
         with torch.no_grad():
-            metrics = {self.estimate_key: torch.stack(estimates).mean(), **meters(contrasts, counted)}
+            metrics = {self.estimate_key: torch.stack(estimates).mean(), **meters(standings, counted)}
         return {"infonce": torch.stack(losses).mean(dim=0)}, metrics
 
     @torch.no_grad()
     def follow(self, seen: Filtered, seed: Seed) -> None:
         if self.bound.remembers:
-            for _, contrast, _ in self._contrasts(seen, seed):
-                self.bound.remember(contrast)
+            for _, blocks in self._contrasts(seen):
+                self.bound.remember(self._choose(blocks[0], seed))
         remembering = [each for each in self.negatives.each() if each.remembers]
         if remembering:
             embeddings = rearrange(self._candidates(seen), "b t e -> (b t) e")
@@ -110,7 +122,7 @@ class InfoNCE(Objective):
                 each.remember(embeddings, Origin.of(seen.batch.episode))
 
     def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
-        _, contrast, valid = next(self._contrasts(seen, seed))
+        _, contrast, valid = self._first(seen, seed)
         flat = rearrange(seen.embedding, "b t e -> (b t) e")
         bounds = cast(Sequence[Bound], self.diagnostics)
         estimates = [contrastive.mean_where(each.estimate(contrast), valid) for each in bounds]
@@ -122,7 +134,7 @@ class InfoNCE(Objective):
 
     def pictures(self, seen: Filtered, seed: Seed) -> Pictures:
         """Of the smallest offset; an agent that does not see one image has the scores alone."""
-        offset, contrast, valid = next(self._contrasts(seen, seed))
+        offset, contrast, valid = self._first(seen, seed)
         pictures = {"contrastive/scores": contrastive_pictures.scores(contrast, self.axes[0])}
         if len(self.images) != 1:
             return pictures
@@ -143,8 +155,35 @@ class InfoNCE(Objective):
             return bank
         return bank.joined(seen.drawn.embedding, seen.batch.draws.observation[self.images[0]], seen.drawn.episode)
 
-    def _contrasts(self, seen: Filtered, seed: Seed) -> Iterator[tuple[int, Contrast, Tensor]]:
-        """One contrast for each offset and axis, and which of its anchors have a positive in their own episode."""
+    def _weigh(self, make: Make, seed: Seed) -> Told:
+        contrast = self._choose(make, seed)
+        loss, estimate = self.bound.loss_and_estimate(contrast)
+        with torch.no_grad():
+            return loss, estimate, contrast.standing
+
+    def _choose(self, make: Make, seed: Seed) -> Contrast:
+        chosen: Contrast = self.negatives(make(), seed)
+        return chosen
+
+    def _first(self, seen: Filtered, seed: Seed) -> tuple[int, Contrast, Tensor]:
+        """The first contrast, of the first block of its anchors, and which of those are valid."""
+        pairs, blocks = next(self._contrasts(seen))
+        contrast = self._choose(blocks[0], seed)
+        return pairs.offset, contrast, pairs.valid[: contrast.scores.shape[0]]
+
+    def _contrasts(self, seen: Filtered) -> Iterator[tuple[Pairs, list[Make]]]:
+        """For each offset and axis, what makes the contrast of each block of anchors: of all in one, where the batch is not too large."""
+        in_blocks = seen.batch.reward.numel() > self.chunk_above
+        if in_blocks:
+            check_joins_nothing(self.bound, seen.batch.reward.shape, self.chunk_above)
+        for pairs in self._pairs(seen):
+            anchors = pairs.valid.shape[0]
+            blocks = blocks_of(anchors, self.chunk_above) if in_blocks else [slice(0, anchors)]
+            for made in pairs.contrasts(self.axes, blocks):
+                yield pairs, made
+
+    def _pairs(self, seen: Filtered) -> Iterator[Pairs]:
+        """The latents and candidates of each offset, and which have a positive in their own episode."""
         latents = {"posterior": seen.posterior, "prior": seen.prior}[self.anchor].without_past()
         candidates = self._candidates(seen)
         for offset, critic in self.critic.each_offset().items():
@@ -158,11 +197,15 @@ class InfoNCE(Objective):
             valid = rearrange(seen.batch.episode[:, :last] == seen.batch.episode[:, offset:], "b t -> (b t)")
             anchors = latents.before(last).flatten()
             embeddings = rearrange(candidates[:, offset:], "b t e -> (b t) e")
-            scores = critic(anchors, embeddings)
-            for axis in self.axes:
-                source = self._source(seen, anchors, embeddings, critic) if axis == "row" else None
-                directed = scores if axis == "row" else scores.T
-                yield offset, self.negatives(Contrast.of(directed, origin, source), seed), valid
+            yield Pairs(
+                offset=offset,
+                critic=critic,
+                latents=anchors,
+                embeddings=embeddings,
+                origin=origin,
+                valid=valid,
+                source=partial(self._source, seen, anchors, embeddings, critic),
+            )
 
     def _candidates(self, seen: Filtered) -> Tensor:
         embedding = seen.embedding if seen.slow_embedding is None or self.slow_rate is None else seen.slow_embedding
@@ -174,7 +217,9 @@ class InfoNCE(Objective):
         if drawn is not None and self.embedding_gradient == "stop":
             drawn = replace(drawn, embedding=drawn.embedding.detach())
 
-        def predict(action: Tensor) -> Latent:
+        def predict(action: Tensor, steps: Origin) -> Latent:
+            if action.shape[0] < seen.batch.reward.numel():
+                return seen.predict_at(action, steps)
             return seen.predict(rearrange(action, "(b t) a -> b t a", b=rows))
 
         return Source(
@@ -204,49 +249,3 @@ def _keys(bounds: Iterable[Bound], negatives: Negatives) -> list[str]:
         number = f"_{seen[name]}" if seen[name] > 1 else ""
         keys.append(f"contrastive/{name}{number}" + ("_upper_bound" if bound.side == "upper" else _mark(bound, negatives)))
     return keys
-
-
-def _check_axis(critic: Critic, axis: str) -> None:
-    wrong = {"latent": ("column", "symmetric"), "observation": ("row", "symmetric")}.get(critic.normalised_over or "", ())
-    if axis in wrong:
-        right = "row" if critic.normalised_over == "latent" else "column"
-        raise UserError(
-            f"InfoNCE.axis = '{axis}' does not fit {type(critic).__name__}, a density over the {critic.normalised_over}: "
-            f"off its own axis the bound is wrong by nats; bind InfoNCE.axis = '{right}'"
-            + (", or 'column_as_released' to ask for it by name." if right == "row" else ".")
-        )
-
-
-def _check_parts(critic: Critic, negatives: Negatives, anchor: str, axis: str) -> None:
-    name = type(critic).__name__
-    for each in critic.each_offset().values():
-        if each.anchor is not None and each.anchor != anchor:
-            raise UserError(
-                f"{type(each).__name__} scores the {each.anchor}, and InfoNCE.anchor = '{anchor}'; bind InfoNCE.anchor = '{each.anchor}'."
-            )
-    wanting = [each for each in negatives.each() if each.anchor not in (None, anchor)]
-    if wanting:
-        told = f"{type(wanting[0]).__name__} tells the {wanting[0].anchor} apart, and InfoNCE.anchor = '{anchor}'"
-        raise UserError(f"{told}; bind InfoNCE.anchor = '{wanting[0].anchor}'.")
-    if not isinstance(critic, UnitCritic) and (mixing := [type(each).__name__ for each in negatives.each() if each.needs_units]):
-        raise UserError(f"{mixing[0]} mixes unit vectors, and {name} has none; bind InfoNCE.critic = @critics.CosineCritic.")
-    adding = [type(each).__name__ for each in negatives.each() if each.adds_candidates]
-    if adding and axis != "row":
-        raise UserError(f"{adding[0]} adds candidate observations, which only the row axis sums over; bind InfoNCE.axis = 'row'.")
-    if adding and critic.each_offset().keys() != {0}:
-        raise UserError(f"{adding[0]} adds candidates for one offset, and {name} has several; bind another InfoNCE.critic or negatives.")
-
-
-def _check_bounds(bound: Bound, diagnostics: Iterable[nn.Module], axis: str) -> None:
-    name = type(bound).__name__
-    if bound.side == "upper":
-        raise UserError(f"{name} bounds from above, and cannot be trained; put it into InfoNCE.diagnostics.")
-    if bound.needs_source and axis != "row":
-        raise UserError(
-            f"{name} reads the pairs themselves, which only the row axis has; bind InfoNCE.axis = 'row' or another InfoNCE.bound."
-        )
-    learning = [type(each).__name__ for each in diagnostics if any(True for _ in each.parameters())]
-    if learning:
-        raise UserError(
-            f"InfoNCE.diagnostics has {learning[0]}, whose own parameters nothing would train; leave it out, or bind it as InfoNCE.bound."
-        )

@@ -119,7 +119,7 @@ class TemporalPredictive(Objective):
         of_both = [contrastive.infonce_estimate(each.scores, each.log_weights).mean() for each in (temporal, static)]
         return {
             estimate_key(self.negatives): of_both[0],
-            **meters([temporal]),
+            **meters([temporal.standing]),
             "contrastive/static_estimate": of_both[1],
             "contrastive/static_accuracy": contrastive.accuracy(static.scores, static.log_weights),
         }

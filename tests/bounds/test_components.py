@@ -128,7 +128,7 @@ def test_a_penalty_adds_the_squared_partition_to_the_loss_alone():
 @pytest.mark.parametrize("name", ["InfoNCEBound", "NWJ", "MINE", "FLO", "LeaveOneOut", "Sigmoid"])
 def test_a_penalty_leaves_true_what_is_true_of_the_bound(name):
     penalised, plain = make("Penalised", of=factory("bounds", name)), make(name)
-    for fact in ("side", "capped", "remembers", "needs_source", "baseline"):
+    for fact in ("side", "capped", "remembers", "needs_source", "joins_anchors", "baseline"):
         assert getattr(penalised, fact) == getattr(plain, fact)
     if plain.remembers:
         penalised.remember(of(normal(12, 12)))

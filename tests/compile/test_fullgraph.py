@@ -123,6 +123,13 @@ def test_an_objective(name):
     check(lambda seed: objective(seen, seed), seed_of(0))
 
 
+@pytest.mark.parametrize("axis", ["row", "symmetric"])
+def test_an_objective_in_blocks_of_anchors(axis):
+    objective = build("objectives", "InfoNCE", **objective_sizes(), axis=axis, chunk_above=ROWS * TIMES - 1)
+    seen = filtered(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), normal(ROWS, TIMES, 5), batch())
+    check(lambda seed: objective(seen, seed), seed_of(0))
+
+
 @pytest.mark.parametrize("name", members("heads"))
 def test_a_head(name):
     targets = accepted_targets(name)

@@ -1,4 +1,4 @@
-"""A batch has what a strategy chooses from, and leaves every anchor a negative."""
+"""A batch has what a strategy chooses from, leaves every anchor a negative, and is whole for a bound that joins its anchors."""
 
 import pytest
 
@@ -62,3 +62,33 @@ def test_every_anchor_has_a_negative(bindings: list[str], names: str) -> None:
 )
 def test_one_negative_is_enough(bindings: list[str]) -> None:
     assert texts(*bindings) == []
+
+
+JOINING = "InfoNCE.bound = @SMILE"
+
+
+def test_a_bound_that_joins_anchors_has_no_blocks() -> None:
+    said = (
+        "SMILE joins all anchors of a batch, and 4 x 6 steps are more than InfoNCE.chunk_above = 23, above which it would see them in "
+        "blocks; bind InfoNCE.chunk_above = 24, which takes memory for whole matrices, or another InfoNCE.bound."
+    )
+    assert texts(JOINING, "InfoNCE.chunk_above = 23") == [f"-b '{JOINING}' (number 3): {said}"]
+    around = ("InfoNCE.bound = @Penalised", "Penalised.of = @SMILE", "InfoNCE.chunk_above = 23")
+    assert [said in text for text in texts(*around)] == [True]
+
+
+@pytest.mark.parametrize(
+    "bindings",
+    [
+        [JOINING],
+        [JOINING, "InfoNCE.chunk_above = 24"],
+        ["InfoNCE.bound = @NWJ", "InfoNCE.chunk_above = 23"],
+        ["InfoNCE.diagnostics = [@SMILE]", "InfoNCE.chunk_above = 23"],
+    ],
+)
+def test_other_bounds_and_smaller_batches_have(bindings: list[str]) -> None:
+    assert texts(*bindings) == []
+
+
+def test_a_batch_has_at_least_one_step() -> None:
+    assert "InfoNCE.chunk_above = 0 must be at least 1" in texts("InfoNCE.chunk_above = 0")[0]

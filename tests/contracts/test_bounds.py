@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from framework.objectives.pairs import Pairs
 from tests.members import build
 from tests.tiny import LATENT, contrast, normal, origin
 
@@ -29,6 +30,20 @@ def test_it_gives_one_number_for_each_anchor(bound, critic):
         assert value.shape == (12,)
         assert value.dtype == torch.float32
         assert value.isfinite().all()
+
+
+def test_what_it_says_of_an_anchor_depends_on_the_others_if_it_says_so(bound, critic):
+    """Of blocks of 5 anchors and of all; an anchor without a negative is among them."""
+    whole = given(critic)
+    source, valid = whole.source, torch.ones(12, dtype=torch.bool)
+    pairs = Pairs(0, critic, source.latents, source.embeddings, whole.anchors, valid, lambda: source)
+    blocks = [pairs.block("row", slice(first, min(first + 5, 12))) for first in (0, 5, 10)]
+    lonely = [block.keep((block.anchors.time != 3)[:, None].expand_as(block.scores)) for block in (whole, *blocks)]
+    for told in (bound.loss, bound.estimate):
+        for all_, *parts in ((whole, *blocks), lonely):
+            alike = torch.allclose(torch.cat([told(part) for part in parts]), told(all_), atol=1e-5)
+            assert alike or bound.joins_anchors
+    assert bound.joins_anchors != torch.allclose(bound.estimate(blocks[0]), bound.estimate(whole)[:5], atol=1e-5)
 
 
 def test_it_never_exceeds_its_cap(bound, critic):

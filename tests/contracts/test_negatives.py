@@ -126,7 +126,7 @@ def test_it_stays_on_the_device_of_the_contrast(strategy, critic):
         drawn=Drawn(torch.empty(7, EMBEDDING, device="meta"), torch.empty(7, dtype=torch.long, device="meta")),
         action=given.source.action.to("meta"),
         is_first=given.source.is_first.to("meta"),
-        predict=lambda action: source.latents.map(lambda part: part + action.sum(dim=-1, keepdim=True)),
+        predict=lambda action, anchors: source.latents.map(lambda part: part + action.sum(dim=-1, keepdim=True)),
     )
     critic.to("meta")
     chosen = strategy.to("meta")(Contrast.of(given.scores.to("meta"), steps, source), seed)

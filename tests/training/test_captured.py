@@ -25,9 +25,13 @@ def kept(agent: Agent) -> list[Tensor]:
     return [*agent.parameters(), *agent.buffers(), *tensors(optimizers)]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_replayed_it_equals_the_plain_update_of_every_recipe(name):
-    (plain, agent), data = agents(name, 2)
+IN_BLOCKS = [("quickstart", ("InfoNCE.chunk_above = 7", "InfoNCE.negatives = @UniformSubset", "UniformSubset.candidates = 3"))]
+"""Batches here have 8 steps."""
+
+
+@pytest.mark.parametrize(("name", "bindings"), [*((name, ()) for name in NAMES), *IN_BLOCKS])
+def test_replayed_it_equals_the_plain_update_of_every_recipe(name, bindings):
+    (plain, agent), data = agents(name, 2, bindings=bindings)
     tape = Tape(partial(kept, agent))
     captured, said, expected = Captured(agent.learn, tape), [], []
     one, other = seeded(7), seeded(7)

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from framework.bench import machine
 from framework.lab.members import chosen
 from framework.lab.memory import peak_bytes
 from framework.lab.update import Sizes, Update
@@ -79,7 +80,7 @@ def main() -> None:
     for row in ROWS:
         said = subprocess.run([sys.executable, __file__, *map(str, row)], capture_output=True, text=True, check=True)
         rows.append(json.loads(said.stdout))
-    print(json.dumps({"torch": torch.__version__, "threads": 1, "rows": rows}, indent=2))
+    print(json.dumps({"threads": 1, "rows": rows, "setting": machine.facts(torch.device("cpu"))}, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """The table of an accelerator in one call, for a machine that is lent for minutes: `python docs/results/speed/accelerator.py OUT.json`.
 
 First whether a captured update equals the plain one, then the time of an update, the most wanted rows first, until the minutes are used
-up. Written without an accelerator at hand, and never run on one.
+up. With `--peer CHECKOUT` an update of r2dreamer, in its own compiled mode and precision, takes turns with ours, after the graphs
+(`peer.py`, and what that needs). Written without an accelerator at hand, and never run on one.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -47,15 +49,29 @@ def measured(name: str, way: str, seconds: float) -> dict[str, Any]:
     return head | found["rows"][0] | {"setting": found["setting"]}
 
 
+def beside(checkout: Path, size: str, seconds: float) -> dict[str, Any]:
+    """Ours as a graph, and the peer's own compiled mode, in turns."""
+    bindings = [part for binding in (*ALWAYS[2:], CAPTURE) for part in ("--binding", binding)]
+    given = [str(checkout), "--size", size, "--device", "cuda", "--precision", "bfloat16", "--rounds", "30", *bindings]
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "peer.json"
+        said, failed = run([str(Path(__file__).with_name("peer.py")), given[0], str(out), *given[1:]], seconds)
+        return {"size": size, **({"failed": failed} if failed else json.loads(out.read_text())), "said": said[-500:]}
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("out", type=Path)
     options.add_argument("--minutes", type=float, default=8.0)
+    options.add_argument("--peer", type=Path, help="a checkout of NM512/r2dreamer")
     given = options.parse_args()
     end = time.monotonic() + 60 * given.minutes
     said, failed = run(CORRECT, 60 * given.minutes / 2)
-    found: dict[str, Any] = {"correct": {"said": said[-2000:], "failed": failed}, "rows": []}
-    for way in WAYS:
+    found: dict[str, Any] = {"correct": {"said": said[-2000:], "failed": failed}, "rows": [], "peer": []}
+    for number, way in enumerate(WAYS):
+        for size in ("12M", "50M") if given.peer and number == 1 else ():  # after the graphs, before what is less wanted
+            if time.monotonic() < end:
+                found["peer"].append(beside(given.peer, size, end - time.monotonic()))
         for name in RECIPES:
             if time.monotonic() < end:
                 found["rows"].append(measured(name, way, end - time.monotonic()))

@@ -3,7 +3,8 @@
     python docs/results/speed/peer.py PATH_TO_ITS_CHECKOUT OUT.json --size 12M --rounds 5
 
 Its sampling is free here: a batch of random numbers that is there already. Ours samples. It needs omegaconf and tensorboard beside our
-own requirements; nothing of it is in this project. On a CPU it runs uncompiled and in float32, or in bfloat16 where that is asked for.
+own requirements; nothing of it is in this project. On a CPU it runs uncompiled and in float32, or in
+bfloat16 where that is asked for; elsewhere compiled and in float16, as it comes.
 """
 
 import argparse

@@ -15,7 +15,11 @@ CELLS: Final = 1 << 18
 
 
 def row_blocks(matrix: Shaped[Tensor, "N M"], cells: int = CELLS) -> Sequence[slice]:
-    """The rows of each block, all of them in one where that is small enough, or where the caller is compiled and so fused."""
+    """The rows of each block, all of them in one where that is small enough, where the caller is compiled and so fused, or off a CPU.
+
+    An accelerator is asked for each operator by itself, and waits less for memory than for being asked.
+    """
     rows, columns = matrix.shape
-    step = rows if torch.compiler.is_compiling() else max(1, cells // max(columns, 1))
+    whole = torch.compiler.is_compiling() or not matrix.is_cpu
+    step = rows if whole else max(1, cells // max(columns, 1))
     return [slice(first, min(first + step, rows)) for first in range(0, rows, step)] if rows else [slice(0, 0)]

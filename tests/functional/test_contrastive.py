@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framework.functional import contrastive
+from framework.functional.row_blocks import row_blocks
 from tests.tiny import normal, seeded
 
 FEW = settings(max_examples=20, deadline=None)
@@ -163,6 +164,11 @@ def test_a_row_that_keeps_nothing_has_no_partition_and_no_gradient_in_blocks_eit
         assert torch.allclose(blocks, plain)
     assert found[0][0][1] == -torch.inf
     assert found[0][1][1].eq(0).all()
+
+
+def test_an_accelerator_has_all_rows_in_one_block():
+    blocks = {device: row_blocks(torch.empty(8, 8, device=device), 16) for device in ("cpu", "meta")}
+    assert blocks == {"cpu": [slice(first, first + 2) for first in (0, 2, 4, 6)], "meta": [slice(0, 8)]}
 
 
 def test_a_partition_in_blocks_keeps_nothing_of_the_size_of_the_matrix():

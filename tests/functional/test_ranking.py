@@ -101,7 +101,8 @@ def test_a_drawing_of_each_group_is_what_each_gives_by_itself():
     among, number = some(), torch.tensor([4, 1, 0, 5, 2, 0, 4])[:, None]
     left, right = among.clone(), among.clone()
     left[:, 5:], right[:, :5] = False, False
-    both = drawn_of_each(seed_of(3), [(left, number), (right, 3)], most=5)
-    assert torch.equal(both, drawn(seed_of(3), left, number=number, most=5) | drawn(seed_of(3), right, number=3, most=5))
+    both, order = drawn_of_each(seed_of(3), [(left, number), (right, 3)], most=5), lots(seed_of(3), slice(0, ROWS), COLUMNS)
+    assert torch.equal(both, placed(order, left, last=number, most=5) | placed(order, right, last=3, most=5))
+    assert torch.equal(drawn(seed_of(3), left, number=number, most=5), both & left)
     assert (both & left).any()
     assert (both & right).any()

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from framework.contrast import Axis, Contrast
+from framework.data import Origin
 from framework.functional.contrastive import weighted
 from framework.objectives.drawing import FAINT, GREEN, RED, Canvas, Picture, enlarged, factor_for
 from framework.objectives.matrices import Matrix, draw_matrix
@@ -103,7 +104,7 @@ def scores(contrast: Contrast, axis: Axis) -> Picture:
         Matrix(certain, kept, min(times, size), min(3 * chance, -3.0), 0.0, _softmax_title(chance), *map(_axis_title, sides)),
     ]
     canvas = Canvas(width=14 + sum(panel.width for panel in panels), height=92 + panels[0].height)
-    _write_what_is_scored(canvas, contrast, sides, sequences)
+    _write_what_is_scored(canvas, contrast, sides, size)
     draw_matrix(canvas, panels[0], x=14, y=92)
     draw_matrix(canvas, panels[1], x=14 + panels[0].width, y=92)
     return canvas.picture()
@@ -153,10 +154,17 @@ def _write_verdict(canvas: Canvas, found: Ranking, y: int) -> None:
     canvas.write("scores highest" if hit else f"of {len(found.candidates)}", x=14, y=y + 16, size=12)
 
 
-def _write_what_is_scored(canvas: Canvas, contrast: Contrast, sides: tuple[str, str], sequences: int) -> None:
-    rows, times = contrast.anchors.rows, contrast.anchors.times
-    extra = contrast.scores.shape[1] - rows * times
-    said = [f"The first {sequences} of {rows} sequences" if sequences < rows else f"{rows} sequences", f" of {times} steps."]
+def shown_of(anchors: Origin, size: int) -> str:
+    """Which of a batch's steps the first `size` anchors are, in words."""
+    sequences, whole = size // anchors.times, f"{anchors.rows} sequences of {anchors.times} steps."
+    if sequences == 0:
+        return f"The first {size} steps of the first of {whole}"
+    return f"The first {sequences} of {whole}" if sequences < anchors.rows else whole
+
+
+def _write_what_is_scored(canvas: Canvas, contrast: Contrast, sides: tuple[str, str], size: int) -> None:
+    extra = contrast.scores.shape[1] - contrast.anchors.rows * contrast.anchors.times
+    said = [shown_of(contrast.anchors, size)]
     said += [f" Another {extra} candidates from elsewhere are not shown."] if extra else []
     said += [" Grey: left out by the strategy."] if bool(contrast.log_weights.isneginf().any()) else []
     canvas.write(f"Every {sides[0]} (rows) against every {sides[1]} (columns) of a batch", x=14, y=12, size=18)

@@ -284,3 +284,15 @@ def test_pictures_do_not_change_with_rows_constants_on_the_row_axis():
     first, second = (Contrast.of(each, origin(2, 2)) for each in (table, table + torch.arange(4.0)[:, None]))
     assert [rank(first, row).candidates for row in range(4)] == [rank(second, row).candidates for row in range(4)]
     assert torch.allclose(contrastive_pictures.probabilities(first), contrastive_pictures.probabilities(second))
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (12, "3 sequences of 4 steps."),
+        (8, "The first 2 of 3 sequences of 4 steps."),
+        (3, "The first 3 steps of the first of 3 sequences of 4 steps."),
+    ],
+)
+def test_it_says_which_steps_of_a_batch_are_shown(size, words):
+    assert contrastive_pictures.shown_of(origin(3, 4), size) == words

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from framework.data import Latent, Origin
 from framework.functional.contrastive import Standing, kept
+from framework.functional.masking import log_mask
 
 Axis = Literal["row", "column"]
 """Which side is fixed: the latent, as in Eq. 15, or the observation."""
@@ -109,7 +110,7 @@ class Contrast:
 
     def keep(self, chosen: Bool[Tensor, "N M"]) -> "Contrast":
         """Leave out the other candidates; a positive always stays."""
-        log_weights = self.log_weights.where(chosen, -torch.inf)
+        log_weights = self.log_weights + log_mask(chosen)
         log_weights.diagonal().copy_(self.log_weights.diagonal())
         return replace(self, log_weights=log_weights)
 
@@ -125,7 +126,7 @@ class Contrast:
         """Add candidates that all anchors share. They have no row or time in the batch (-1)."""
         assert self.source is not None
         scores = self.source.score(self.source.latents, embeddings)
-        weights = torch.zeros_like(scores).masked_fill(~kept, -torch.inf)
+        weights = log_mask(kept.expand_as(scores))
         source = replace(self.source, embeddings=torch.cat([self.source.embeddings, embeddings]))
         return replace(self._beside(scores, weights, episode), source=source)
 

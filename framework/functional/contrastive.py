@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from framework.functional.masking import only
 from framework.functional.row_blocks import CELLS, row_blocks
 
 Scores = Float[Tensor, "N M"]
@@ -29,7 +30,7 @@ def weighted(scores: Scores, log_weights: Scores) -> Scores:
 
 def kept(log_weights: Scores) -> Bool[Tensor, "N M"]:
     """The candidates that have any weight."""
-    return log_weights > -torch.inf
+    return ~log_weights.isneginf()
 
 
 def positives(scores: Scores) -> Bool[Tensor, "N M"]:
@@ -166,7 +167,7 @@ class _InBlocks(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scores: Tensor, log_weights: Tensor, cells: int) -> tuple[Tensor, Tensor]:
         walk = row_blocks(scores, cells)
-        partition = torch.cat([_log_sum(weighted(scores[rows], log_weights[rows])) for rows in walk])
+        partition = torch.cat([_log_sum(_weighted(scores[rows], log_weights[rows])) for rows in walk])
         ctx.save_for_backward(scores, log_weights, partition)
         ctx.walk = walk
         return partition, scores.diagonal().clone()
@@ -179,12 +180,17 @@ class _InBlocks(torch.autograd.Function):
         taught = of_partition.masked_fill(empty, 0.0)[:, None]
         shares = torch.empty_like(scores)
         for rows in ctx.walk:
-            values = weighted(scores[rows], log_weights[rows])
+            values = _weighted(scores[rows], log_weights[rows])
             values[:, 0].masked_fill_(empty[rows], 0.0)  # a row without any share, which is nobody's, gets one that teaches nothing
             torch.mul(torch.softmax(values, dim=1), taught[rows], out=shares[rows])
         of_weights = shares.clone() if ctx.needs_input_grad[1] else None
         shares.diagonal().add_(of_positive)
         return shares, of_weights, None
+
+
+def _weighted(scores: Scores, log_weights: Scores) -> Scores:
+    """`weighted`, without its gradient."""
+    return only(scores, kept(log_weights), 0.0).add_(log_weights)
 
 
 def _log_sum(values: Scores) -> Each:
@@ -202,6 +208,6 @@ def _standing(scores: Scores, log_weights: Scores, first: int) -> Standing:
         positive=scores.diagonal(first),
         positive_kept=positive_kept,
         negatives=how_many(negative),
-        negative_sum=scores.where(negative, 0.0).sum(dim=1),
-        highest_negative=scores.where(negative, -torch.inf).amax(dim=1),
+        negative_sum=only(scores, negative, 0.0).sum(dim=1),
+        highest_negative=only(scores, negative, -torch.inf).amax(dim=1),
     )

@@ -21,6 +21,9 @@ SHORT_FIRST: Final = 0x7FEB352D
 SHORT_SECOND: Final = 0x846CA68B - (1 << 32)
 """Those of a mixer of 32 bits (Wellons, 2018, *Prospecting for hash functions*), as signed numbers."""
 
+BELOW_LOTS: Final = 1 << 12
+"""How many integers of 32 bits are less than any lot: what is not drawn from has those, so that few are equal."""
+
 
 def draw_seed(generator: torch.Generator) -> Seed:
     """A seed, on the device of the generator."""
@@ -58,7 +61,7 @@ def lots(seed: Seed, rows: slice, columns: int) -> Int[Tensor, "N M"]:
     bits ^= (seed >> 32).to(torch.int32)
     bits ^= (bits >> 15).bitwise_and_(0x1FFFF)
     bits *= SHORT_SECOND
-    return bits.clamp_(min=1 - (1 << 31)).reshape(-1, columns)
+    return bits.clamp_(min=BELOW_LOTS - (1 << 31)).reshape(-1, columns)
 
 
 def _mix(bits: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ MOST = {
     "tdmpc2_like": 1960,
     "tpc": 2350,
     "tpc_distractors": 2350,
-    "twister_cpc": 6680,
+    "twister_cpc": 7480,
 }
 """Operators that one update dispatches, views among them: 2 sequences of 4 steps (11 for `ActionConditionedCPC`), rollouts of 3 steps."""
 

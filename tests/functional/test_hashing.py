@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from framework.functional.hashing import draw_seed, fork, lots, normal, uniform
+from framework.functional.hashing import BELOW_LOTS, draw_seed, fork, lots, normal, uniform
 from tests.tiny import seed_of, seeded
 
 
@@ -76,7 +76,7 @@ def short(seed: int, number: int) -> int:
 def test_lots_are_the_mixer_of_32_bits(seed):
     found = lots(torch.tensor(seed), slice(0, 5), 10)
     assert found.dtype == torch.int32
-    assert found.flatten().tolist() == [max(short(seed, number), 1 - (1 << 31)) for number in range(50)]
+    assert found.flatten().tolist() == [max(short(seed, number), BELOW_LOTS - (1 << 31)) for number in range(50)]
 
 
 def test_no_two_lots_of_a_drawing_are_equal():

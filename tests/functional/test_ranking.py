@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from framework.functional.hashing import lots
-from framework.functional.ranking import drawn, drawn_of_each, placed
+from framework.functional.ranking import by_topk, drawn, drawn_of_each, in_places, placed
 from framework.functional.row_blocks import row_blocks
 from tests.tiny import normal, seed_of
 
@@ -66,6 +66,24 @@ def test_of_equal_values_it_takes_as_many_as_it_is_asked_for():
     for equal in (0.0, -3.0, 1e30):
         found = placed(torch.full((ROWS, COLUMNS), equal), torch.ones(ROWS, COLUMNS, dtype=torch.bool), first=2, last=7, most=9)
         assert found.sum(dim=1).tolist() == [5] * ROWS
+
+
+@pytest.mark.parametrize(("first", "last", "most"), [(0, 1, 1), (0, 5, 5), (3, 8, 20), (0, 20, 20), (2, 9, 6)])
+def test_where_some_are_equal_it_takes_the_highest_values(first, last, most):
+    values, among = (2 * normal(ROWS, COLUMNS)).round(), some()
+    found = placed(values, among, first=first, last=last, most=most)
+    expected = naive(values, among, [first] * ROWS, [last] * ROWS, most)
+    assert [values[row][found[row]].sort()[0].tolist() for row in range(ROWS)] == [
+        values[row][expected[row]].sort()[0].tolist() for row in range(ROWS)
+    ]
+    assert max(len(each) - len(each.unique()) for each in values) > 5
+
+
+def test_a_processor_finds_the_places_that_topk_finds():
+    order, place = lots(seed_of(2), slice(0, ROWS), COLUMNS), torch.tensor([[0], [1], [2], [5], [1], [0], [3]])
+    for first, last, most in [(0 * place, place, 9), (place, place + 4, 20), (place, 2 * place, 3)]:
+        assert torch.equal(in_places(order, first, last, most), by_topk(order, first, last, most))
+    torch.library.opcheck(in_places, (order, place, place + 4, 20))
 
 
 def test_the_numbers_around_zero_are_in_order():

@@ -24,6 +24,7 @@ from framework.lab.members import Member, chosen
 from framework.lab.memory import peak_bytes
 from framework.lab.update import Sizes, Update
 from framework.negatives.base import Negatives
+from framework.training.heap import keep_freed_memory
 
 CPU = torch.device("cpu")
 
@@ -78,6 +79,7 @@ def main() -> None:
     given = options.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    keep_freed_memory()
     sizes = Sizes(rows=given.rows, times=given.times, features=given.features, embedding=given.features, seed=0)
     found = {"rows": given.rows, "times": given.times, "features": given.features, "table": [], "setting": machine.facts(CPU)}
     for member in selecting(given.names):

@@ -110,7 +110,7 @@ class Contrast:
 
     def keep(self, chosen: Bool[Tensor, "N M"]) -> "Contrast":
         """Leave out the other candidates; a positive always stays."""
-        log_weights = self.log_weights + log_mask(chosen)
+        log_weights = log_mask(chosen).add_(self.log_weights)
         log_weights.diagonal().copy_(self.log_weights.diagonal())
         return replace(self, log_weights=log_weights)
 

@@ -40,5 +40,7 @@ def only(values: Shaped[Tensor, "N M"], kept: Bool[Tensor, "N M"], otherwise: fl
 
 def log_mask(kept: Bool[Tensor, "N M"]) -> Float[Tensor, "N M"]:
     """The log-weights that say so: 0 where `kept`, -inf elsewhere."""
-    kept_weights = torch.zeros((), device=kept.device).expand_as(kept)
-    return torch.cat([only(kept_weights[rows], kept[rows], -torch.inf) for rows in row_blocks(kept)])
+    weights = torch.empty(kept.shape, device=kept.device)
+    for rows in row_blocks(kept):
+        weights[rows] = only(weights.new_zeros(()).expand_as(kept[rows]), kept[rows], -torch.inf)
+    return weights

@@ -10,8 +10,9 @@ from framework import negatives
 from framework.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.contrastive import weighted
+from framework.functional.contrastive import how_many, log_partition
 from framework.functional.hashing import Seed
+from framework.functional.masking import log_mask, only
 from framework.negatives.base import Negatives
 
 ROUNDING: Final = 1e-5
@@ -43,12 +44,12 @@ class Debiased(Negatives):
 
     def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
         negative = contrast.negative
-        some = negative.any(dim=1)
-        weights = contrast.log_weights.masked_fill(~negative, -torch.inf).where(some[:, None], 0.0)
+        some = how_many(negative) > 0
+        weights = log_mask(negative).add_(contrast.log_weights).where(some[:, None], 0.0)
         scores = contrast.scores.where(negative, 0.0)
-        total = torch.logsumexp(weighted(scores, weights), dim=1)
-        number = torch.logsumexp(weights, dim=1)
-        least = scores.detach().masked_fill(~negative, torch.inf).amin(dim=1).where(some, 0.0)
+        total = log_partition(scores, weights)
+        number = log_partition(weights.new_zeros(()).expand_as(weights), weights)
+        least = only(scores, negative, torch.inf).amin(dim=1).where(some, 0.0)
         change = self._log_change(contrast.scores.diagonal() + number - total, least + number - total)
         return contrast.weigh(change[:, None].expand_as(scores).where(negative, 0.0))
 

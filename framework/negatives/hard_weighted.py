@@ -8,8 +8,9 @@ from framework import negatives
 from framework.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.contrastive import weighted
+from framework.functional.contrastive import how_many, log_partition
 from framework.functional.hashing import Seed
+from framework.functional.masking import log_mask
 from framework.negatives.base import Negatives
 
 
@@ -34,9 +35,8 @@ class HardWeighted(Negatives):
 
     def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
         negative = contrast.negative
-        weights = contrast.log_weights.masked_fill(~negative, -torch.inf)
-        tilted = self.beta * contrast.scores.masked_fill(~negative, 0.0)
-        some = negative.any(dim=1, keepdim=True)
-        total = torch.logsumexp(weighted(tilted, weights).where(some, 0.0), dim=1, keepdim=True)
-        number = torch.logsumexp(weights.where(some, 0.0), dim=1, keepdim=True)
-        return contrast.weigh((tilted - total + number).where(negative, 0.0))
+        some = (how_many(negative) > 0)[:, None]
+        weights = log_mask(negative).add_(contrast.log_weights).where(some, 0.0)
+        tilted = self.beta * contrast.scores.where(negative, 0.0)
+        mean = log_partition(tilted, weights) - log_partition(weights.new_zeros(()).expand_as(weights), weights)
+        return contrast.weigh((tilted - mean[:, None]).where(negative, 0.0))

@@ -13,6 +13,7 @@ from framework.composition.candidates import (
     bounds_see_the_anchors_that_they_join,
     every_anchor_has_a_negative,
 )
+from framework.composition.duration import the_run_reaches_an_update
 from framework.composition.problems import Problem
 from framework.composition.tree import Link, Node, Plan, walk, wrapped
 from framework.errors import UserError
@@ -229,6 +230,7 @@ RULES: Final[tuple[Rule, ...]] = (
     batches_have_enough_candidates,
     every_anchor_has_a_negative,
     bounds_see_the_anchors_that_they_join,
+    the_run_reaches_an_update,
 )
 
 

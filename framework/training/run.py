@@ -19,6 +19,7 @@ from framework.registry import parts
 from framework.replay.chunks import INDEX
 from framework.replay.replay import Replay
 from framework.tracking.base import Status, Tracker
+from framework.tracking.runs import RUN
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.checkpoints import Checkpoints
@@ -87,11 +88,16 @@ class Run:
         self._checkpoints = checkpoints
 
     def train(self) -> Result:
-        """Train a new run, in a folder of its own; what cannot be built leaves none behind."""
+        """Train a new run, in a folder of its own; what is refused before it begins leaves none behind."""
         self.agent()
         folder = self.tracking.new_run_folder(recipe=self.composed.recipe.stem, seed=self.seed)
         self.composed.write(folder)
-        return self._go(folder, resumed=False)
+        try:
+            return self._go(folder, resumed=False)
+        except UserError:
+            if not (folder / RUN).exists():
+                shutil.rmtree(folder)
+            raise
 
     def resume(self, folder: Path, checkpoint: str = "latest") -> Result:
         """Go on with the run in a folder from one of its checkpoints, exactly as if it had never stopped."""

@@ -3,6 +3,7 @@
 import time
 from typing import Literal, final
 
+from framework.composition.duration import too_short
 from framework.errors import UserError
 from framework.registry import parts
 from framework.training.interrupt import Interrupt
@@ -81,13 +82,15 @@ class Trainer:
 
     def check(self, learner: Learner) -> None:
         """Raise `UserError` where the run would end before its first update."""
-        sequence = learner.replay.length * learner.vector.count * learner.vector.action_repeat
-        if self.steps < max(self.prefill, sequence):
-            raise UserError(
-                f"Trainer.steps = {self.steps} end before the first update: the prefill takes {self.prefill} environment steps, and one "
-                f"sequence of Replay.length = {learner.replay.length} takes {sequence} in {learner.vector.count} environments with an "
-                f"action repeat of {learner.vector.action_repeat}; bind more Trainer.steps, or a smaller Trainer.prefill and Replay.length."
-            )
+        complaint = too_short(
+            steps=self.steps,
+            prefill=self.prefill,
+            length=learner.replay.length,
+            environments=learner.vector.count,
+            action_repeat=learner.vector.action_repeat,
+        )
+        if complaint is not None:
+            raise UserError(complaint)
 
     def over(self, learner: Learner) -> bool:
         """Whether the steps, or the minutes, are used up."""

@@ -150,6 +150,9 @@ def test_bfloat16_trains_too(tiny: Callable[..., Run]) -> None:
     assert all(value.dtype == torch.float32 for value in agent_of(result.latest).values())
 
 
-def test_a_run_too_short_for_an_update_is_refused(tiny: Callable[..., Run]) -> None:
+def test_a_run_that_turns_out_too_short_for_an_update_is_refused_and_leaves_no_folder(tiny: Callable[..., Run], runs: Path) -> None:
+    before, run = sorted(runs.iterdir()), tiny()
+    run.trainer.steps = 20  # as where an environment holds its actions for longer than its recipe says
     with pytest.raises(UserError, match="before the first update"):
-        tiny("Trainer.steps=20").train()
+        run.train()
+    assert sorted(runs.iterdir()) == before

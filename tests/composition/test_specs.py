@@ -213,5 +213,5 @@ def test_a_folder_is_there_and_holds_what_is_read(folder: str, words: str, write
 
 
 def test_every_rule_says_what_it_asks() -> None:
-    assert len(RULES) == 13
+    assert len(RULES) == 14
     assert all(rule.__doc__ for rule in RULES)

@@ -60,8 +60,7 @@ def drawn_of_each(seed: Seed, groups: Sequence[tuple[Bool[Tensor, "N M"], Place]
 def _placed(values: Values, among: Bool[Tensor, "N M"], first: Place, last: Place, most: int) -> Bool[Tensor, "N M"]:
     below = LOWEST + torch.arange(among.shape[1], dtype=torch.int32, device=values.device) % BELOW_LOTS
     order = only(_integers(values), among, below)
-    first, last = (torch.as_tensor(place, device=order.device).expand(len(order), 1) for place in (first, last))
-    return in_places(order, first, last, most) & among
+    return in_places(order, _column(first, order), _column(last, order), most) & among
 
 
 def by_topk(order: Tensor, first: Tensor, last: Tensor, most: int) -> Tensor:
@@ -99,6 +98,11 @@ def _before(place: Tensor, rows: Rows, ranked: Rows) -> Booleans:
         equal = np.flatnonzero(rows[row] == lowest[row])
         found[row, equal[number[row, 0] - np.count_nonzero(rows[row] > lowest[row]) :]] = False
     return found
+
+
+def _column(place: Place, order: Int32[Tensor, "N M"]) -> Int[Tensor, "N 1"]:
+    """The same place in every row is filled in on the device: a copy from the host could not be captured."""
+    return order.new_full((len(order), 1), place, dtype=torch.int64) if isinstance(place, int) else place
 
 
 def _of(place: Place, rows: slice) -> int | Int[Tensor, "R 1"]:

@@ -38,5 +38,5 @@ class HardWeighted(Negatives):
         some = (how_many(negative) > 0)[:, None]
         weights = log_mask(negative).add_(contrast.log_weights).where(some, 0.0)
         tilted = self.beta * contrast.scores.where(negative, 0.0)
-        mean = log_partition(tilted, weights) - log_partition(weights.new_zeros(()).expand_as(weights), weights)
-        return contrast.weigh((tilted - mean[:, None]).where(negative, 0.0))
+        log_mean = log_partition(tilted, weights) - log_partition(weights.new_zeros(()).expand_as(weights), weights)
+        return contrast.weigh((tilted - log_mean[:, None]).where(negative, 0.0))

@@ -1,6 +1,7 @@
 """The part `Tracking`: what a run starts to be recorded everywhere at once."""
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -52,6 +53,11 @@ class Tracking:
     def new_run_folder(self, *, recipe: str, seed: int) -> Path:
         """Make the folder of a new run."""
         return new_folder(self.folder, self.name or recipe, seed)
+
+    def discard_unbegun(self, folder: Path) -> None:
+        """Remove the folder of a run of which nothing was recorded."""
+        if not (folder / RUN).exists():
+            shutil.rmtree(folder)
 
     def open_run(self, run: str) -> RunRecord:
         """Find a run by `latest`, its folder, its MLflow id, its name, or the beginning of either."""

@@ -19,7 +19,6 @@ from framework.registry import parts
 from framework.replay.chunks import INDEX
 from framework.replay.replay import Replay
 from framework.tracking.base import Status, Tracker
-from framework.tracking.runs import RUN
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.checkpoints import Checkpoints
@@ -95,8 +94,7 @@ class Run:
         try:
             return self._go(folder, resumed=False)
         except UserError:
-            if not (folder / RUN).exists():
-                shutil.rmtree(folder)
+            self.tracking.discard_unbegun(folder)
             raise
 
     def resume(self, folder: Path, checkpoint: str = "latest") -> Result:

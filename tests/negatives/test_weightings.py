@@ -14,6 +14,7 @@ from framework.negatives.debiased import Debiased
 from framework.negatives.decoupled import Decoupled
 from framework.negatives.hard_weighted import HardWeighted
 from framework.negatives.in_batch import InBatch
+from framework.negatives.top_k import TopK
 from tests.members import factory
 from tests.tiny import contrast, normal, origin, seed_of, seeded
 
@@ -64,6 +65,26 @@ def test_the_debiased_sum_equals_a_loop(of, share):
         floored += corrected < floor
         assert found[i].item() == pytest.approx(math.log(math.exp(positive) + max(corrected, floor)) - positive, abs=1e-5)
     assert floored > 0 or share < 0.5
+
+
+@pytest.mark.parametrize("of", [InBatch, CrossSequence])
+def test_the_floor_is_the_least_negative_wherever_the_scores_lie(of):
+    expected = losses(Debiased(positive_share=0.9, of=of), given())
+    for constant in (-20.0, 20.0):
+        moved = contrast(normal(12, 12) + constant, origin(3, 4))
+        assert torch.allclose(losses(Debiased(positive_share=0.9, of=of), moved), expected, atol=1e-4)
+
+
+def test_a_selection_of_what_was_weighed_keeps_the_weights_and_their_gradient():
+    scores = normal(12, 12).requires_grad_()
+    weighed = HardWeighted(beta=0.7)(contrast(scores, origin(3, 4)), seed_of(0))
+    chosen = TopK(count=4, of=lambda: HardWeighted(beta=0.7))(contrast(scores, origin(3, 4)), seed_of(0))
+    stays = ~chosen.log_weights.isneginf()
+    assert stays.sum(dim=1).tolist() == [5] * 12
+    assert torch.equal(chosen.log_weights[stays], weighed.log_weights[stays])
+    assert weighed.log_weights[stays].std() > 0.1
+    gradients = [torch.autograd.grad(each.log_weights[stays].square().sum(), scores, retain_graph=True)[0] for each in (chosen, weighed)]
+    assert torch.equal(*gradients)
 
 
 def test_both_together_are_the_hard_and_debiased_loss():

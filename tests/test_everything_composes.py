@@ -32,6 +32,7 @@ Replay.batch = 3
 Replay.length = 5
 Replay.extra = 5
 Trainer.steps = 100
+Trainer.prefill = 0
 Checkpoints.every = 100
 """
 HEADS = {"reward": ("RewardHead", "TwoHotRewardHead"), "continuation": ("none", "ContinuationHead")}

@@ -28,7 +28,7 @@ def requirements() -> list[str]:
 def facts(folder: Path) -> dict[str, str]:
     """Tags for a run that is started in this folder."""
     tags = {f"version.{name}": number for name, number in versions().items()}
-    tags |= {"version.python": platform.python_version(), "command": shlex.join(sys.argv), "host": platform.node()}
+    tags |= {"version.python": platform.python_version(), "command": command(), "host": platform.node()}
     # MLflow finds the commit itself for `python file.py`, but not for an installed command.
     tags |= {"mlflow.source.name": Path(sys.argv[0]).name, "mlflow.source.type": "LOCAL", "mlflow.user": _user()}
     commit = _git(folder, "rev-parse", "HEAD").strip()
@@ -36,6 +36,13 @@ def facts(folder: Path) -> dict[str, str]:
         tags |= {"mlflow.source.git.commit": commit, "git.commit": commit}
         tags["git.changed"] = str(bool(_git(folder, "status", "--porcelain").strip())).lower()
     return tags
+
+
+def command() -> str:
+    """The line that this process was started with, `python -m framework` in place of where that lies on this machine."""
+    as_module = Path(sys.argv[0]) == Path(framework.__file__).with_name("__main__.py")
+    program = ["python", "-m", framework.__name__] if as_module else sys.argv[:1]
+    return shlex.join([*program, *sys.argv[1:]])
 
 
 def difference(folder: Path) -> str:

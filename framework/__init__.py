@@ -1,6 +1,6 @@
 """Latent world models for reinforcement learning, and above all their contrastive form: an agent is a gin file.
 
-    environment -> replay -> encoder -> dynamics -> objectives, heads -> imagination -> behaviour -> tracking
+    environment -> replay -> encoder -> dynamics -> objectives, heads -> imagination -> behavior -> tracking
 
 `compose` turns a recipe into a run; a run trains, resumes and evaluates; `load_policy` acts. Each family of components is a
 package with a `register` of its own: `from framework import negatives`, then `@negatives.register`.

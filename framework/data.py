@@ -101,7 +101,7 @@ class LatentSpec:
 
 
 @dataclass(frozen=True)
-class Draws:
+class ExtraSteps:
     """Single steps drawn uniformly from the replay, independent of the sequences beside them."""
 
     observation: Observation
@@ -119,7 +119,7 @@ class Batch:
     is_terminal: Bool[Tensor, "B T"]
     episode: Int[Tensor, "B T"]
     """A number that two steps share only if they come from the same episode."""
-    draws: Draws | None = None
+    draws: ExtraSteps | None = None
     """What `Replay.extra` asked for."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
@@ -132,7 +132,7 @@ class Batch:
             is_terminal=function(self.is_terminal),
             episode=function(self.episode),
             draws=self.draws
-            and Draws(
+            and ExtraSteps(
                 observation={name: function(value) for name, value in self.draws.observation.items()},
                 episode=function(self.draws.episode),
             ),
@@ -278,7 +278,7 @@ class Imagination:
 
 @dataclass(frozen=True)
 class Replayed:
-    """A batch as a behaviour sees it: what the model believed and was told at each step, aligned as a `Batch` is."""
+    """A batch as a behavior sees it: what the model believed and was told at each step, aligned as a `Batch` is."""
 
     latent: Latent
     embedding: Float[Tensor, "B T E"]
@@ -287,7 +287,7 @@ class Replayed:
     is_first: Bool[Tensor, "B T"]
     is_terminal: Bool[Tensor, "B T"]
     noise: Float[Tensor, "B T A"]
-    """The randomness of one action at each step, of the kind that the behaviour draws."""
+    """The randomness of one action at each step, of the kind that the behavior draws."""
 
     @property
     def features(self) -> Float[Tensor, "B T F"]:

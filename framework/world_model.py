@@ -12,15 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.blocks import copy_parameters
-from framework.contrast import Drawn
-from framework.data import Batch, Draws, Latent, Losses, Metrics, Observation, Pictures
+from framework.contrastive.contrast import ExtraCandidates
+from framework.data import Batch, ExtraSteps, Latent, Losses, Metrics, Observation, Pictures
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
-from framework.functional.hashing import Seed, fork
+from framework.functional.random import Key, fold_in
 from framework.heads.base import Head
-from framework.objectives.base import Filtered, Objective, View
+from framework.nn.blocks import copy_parameters
+from framework.objectives.base import InferredBatch, Objective, View
 
 AUGMENTING: Final = 1
 AUGMENTING_AGAIN: Final = 2
@@ -28,10 +28,10 @@ AUGMENTING_AGAIN: Final = 2
 
 
 @dataclass(frozen=True)
-class Understanding:
+class WorldModelOutput:
     """What the world model made of a batch, and what that costs, `[B, T]` by name."""
 
-    seen: Filtered
+    seen: InferredBatch
     losses: Losses
     metrics: Metrics
 
@@ -59,13 +59,13 @@ class WorldModel(nn.Module):
     def each_objective(self) -> list[Objective]:
         return [cast(Objective, objective) for objective in self.objectives]
 
-    def observe(self, batch: Batch, noise: Float[Tensor, "B T Z"]) -> Filtered:
+    def observe(self, batch: Batch, noise: Float[Tensor, "B T Z"]) -> InferredBatch:
         """Filter a batch: posterior, prior and embedding of every step."""
         embedding = self.encoder(batch.observation)
         start = self.dynamics.initial(batch.reward.shape[0])
         posterior, prior = self.dynamics.observe(embedding, batch.action, batch.is_first, start, noise)
         slow = self.slow_encoder
-        return Filtered(
+        return InferredBatch(
             posterior=posterior,
             prior=prior,
             embedding=embedding,
@@ -79,48 +79,48 @@ class WorldModel(nn.Module):
         slow = self.slow_encoder
         return View(embedding=self.encoder(observation), slow_embedding=None if slow is None else slow(observation))
 
-    def _drawn(self, draws: Draws) -> Drawn:
+    def _drawn(self, draws: ExtraSteps) -> ExtraCandidates:
         encoder = self.encoder if self.slow_encoder is None else self.slow_encoder
-        return Drawn(embedding=encoder(draws.observation), episode=draws.episode)
+        return ExtraCandidates(embedding=encoder(draws.observation), episode=draws.episode)
 
-    def forward(self, batch: Batch, noise: Float[Tensor, "B T Z"], seed: Seed) -> Understanding:
+    def forward(self, batch: Batch, noise: Float[Tensor, "B T Z"], key: Key) -> WorldModelOutput:
         """Filter a batch and charge for it; objectives draw from the seed."""
-        shown = self.encoder.augment(batch.observation, fork(seed, AUGMENTING))
+        shown = self.encoder.augment(batch.observation, fold_in(key, AUGMENTING))
         seen = self.observe(replace(batch, observation=shown), noise)
         if self.two_views:
-            seen = replace(seen, second=self._view(self.encoder.augment(batch.observation, fork(seed, AUGMENTING_AGAIN))))
-        losses, metrics = self.dynamics.divergence(seen.posterior, seen.prior)
+            seen = replace(seen, second=self._view(self.encoder.augment(batch.observation, fold_in(key, AUGMENTING_AGAIN))))
+        losses, metrics = self.dynamics.kl_loss(seen.posterior, seen.prior)
         losses |= {name: head.loss(seen.posterior.features, batch) for name, head in self.each_head.items()}
         for objective in self.each_objective:
-            found, said = objective(seen, seed)
+            found, said = objective(seen, key)
             losses |= found
             metrics = _beside(metrics, said, objective)
-        return Understanding(seen=seen, losses=losses, metrics=metrics)
+        return WorldModelOutput(seen=seen, losses=losses, metrics=metrics)
 
-    def follow(self, seen: Filtered, seed: Seed) -> None:
+    def after_update(self, seen: InferredBatch, key: Key) -> None:
         """After an update: slow copies, queues and running means."""
         if self.slow_encoder is not None and self.slow_rate is not None:
             copy_parameters(source=self.encoder, target=self.slow_encoder, rate=self.slow_rate)
         for objective in self.each_objective:
-            objective.follow(seen, seed)
+            objective.after_update(seen, key)
 
     def step(self, latent: Latent, observation: Observation, action: Tensor, is_first: Tensor, noise: Tensor) -> Latent:
         """Filter one step of acting."""
         return self.dynamics.observe_step(latent, self.encoder(observation), action, is_first, noise)
 
     @torch.no_grad()
-    def diagnose(self, batch: Batch, noise: Float[Tensor, "B T Z"], seed: Seed) -> Metrics:
+    def diagnose(self, batch: Batch, noise: Float[Tensor, "B T Z"], key: Key) -> Metrics:
         """What the objectives read once per logging interval."""
         seen, metrics = self.observe(batch, noise), dict[str, Tensor]()
         for objective in self.each_objective:
-            metrics = _beside(metrics, objective.diagnose(seen, seed), objective)
+            metrics = _beside(metrics, objective.diagnose(seen, key), objective)
         return metrics
 
     @torch.no_grad()
-    def pictures(self, batch: Batch, noise: Float[Tensor, "B T Z"], seed: Seed) -> Pictures:
+    def pictures(self, batch: Batch, noise: Float[Tensor, "B T Z"], key: Key) -> Pictures:
         seen, pictures = self.observe(batch, noise), dict[str, Tensor]()
         for objective in self.each_objective:
-            pictures = _beside(pictures, objective.pictures(seen, seed), objective)
+            pictures = _beside(pictures, objective.pictures(seen, key), objective)
         return pictures
 
 

@@ -22,7 +22,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def global_generator_is_left_alone():
     """A component that draws from torch's global generator could not be resumed exactly: drawing is the caller's.
 
-    Initialisation is the one exception, and tests that build something begin from the same numbers."""
+    Initialization is the one exception, and tests that build something begin from the same numbers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield

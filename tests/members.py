@@ -10,7 +10,7 @@ from typing import Any
 from framework.data import ActionKind, Factory
 from framework.errors import UserError
 from framework.registry import registry_of
-from tests.tiny import LATENT, OBSERVATIONS, PIXELS, POSITION, VECTORS, behaviour_sizes
+from tests.tiny import LATENT, OBSERVATIONS, PIXELS, POSITION, VECTORS, behavior_sizes
 
 ROOT = Path(__file__).parents[1]
 CUSTOM = ROOT / "recipes" / "custom"
@@ -101,10 +101,10 @@ def build(family: str, name: str, **given: Any) -> Any:
     return factory(family, name)(**given)
 
 
-def behaviours() -> list[tuple[str, ActionKind]]:
+def behaviors() -> list[tuple[str, ActionKind]]:
     """Every actor-critic with every kind of action that it takes, a wrapper with those of what it holds."""
-    built = {name: build("actor_critics", name, **behaviour_sizes(LATENT)) for name in members("actor_critics")}
-    return [(name, kind) for name, behaviour in built.items() for kind in behaviour.action_kinds]
+    built = {name: build("actor_critics", name, **behavior_sizes(LATENT)) for name in members("actor_critics")}
+    return [(name, kind) for name, behavior in built.items() for kind in behavior.action_kinds]
 
 
 def accepted_observations(name: str) -> list[str]:
@@ -118,17 +118,17 @@ def accepted_targets(name: str) -> list[str]:
 
 
 def agent_factory(**changes: Any) -> Factory[Any]:
-    """A whole small agent: InfoNCE, a reward, Dreamer's behaviour."""
+    """A whole small agent: InfoNCE, a reward, Dreamer's behavior."""
     settings: dict[str, Any] = {
         "encoder": factory("encoders", "MultiEncoder"),
         "dynamics": factory("dynamics", "GaussianRSSM"),
         "heads": {"reward": factory("heads", "RewardHead"), "continuation": factory("heads", "ContinuationHead")},
         "objectives": [factory("objectives", "InfoNCE")],
-        "scales": {"divergence": 1.0, "reward": 1.0, "continuation": 1.0, "infonce": 1.0},
+        "scales": {"kl": 1.0, "reward": 1.0, "continuation": 1.0, "infonce": 1.0},
         "actor_critic": factory("actor_critics", "DynamicsBackprop"),
         "horizon": 4,
     } | changes
-    groups = ("model", *settings["actor_critic"](**behaviour_sizes(LATENT)).groups)
+    groups = ("model", *settings["actor_critic"](**behavior_sizes(LATENT)).groups)
     optimizers = {"optimizers": {name: factory("optimizers", "Adam") for name in groups}}
     return partial(registry_of("parts").get("Agent"), **(optimizers | settings))
 

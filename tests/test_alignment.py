@@ -126,7 +126,7 @@ def test_the_actor_filters_the_posterior_that_the_model_observes(vector, mode, n
         noises.append(dynamics.draw_noise(STREAMS, generator=copy_of(generator)))
         if time % 3 == 0:
             action = numbered(time)
-            actor.watch(steps.observation, steps.is_first, action)
+            actor.observe(steps.observation, steps.is_first, action)
         else:
             action = actor.act(steps.observation, steps.is_first)
         beliefs.append(actor.memory.latent)

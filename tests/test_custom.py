@@ -12,12 +12,12 @@ from framework.data import Imagination
 from framework.errors import UserError
 from framework.registry import registry_of
 from tests.members import build, factory
-from tests.tiny import LATENT, OBSERVATIONS, behaviour_sizes, contrast, normal, observe, origin, replayed, seed_of, seeded
+from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, contrast, normal, observe, origin, replayed, seed_of, seeded
 
 
 def policy_gradient(**settings):
     sizes = {"layers": 1, "units": 8, "value": factory("values", "NormalValue")}
-    return registry_of("actor_critics").get("PolicyGradient")(**behaviour_sizes(LATENT), **(sizes | settings))
+    return registry_of("actor_critics").get("PolicyGradient")(**behavior_sizes(LATENT), **(sizes | settings))
 
 
 def rollout() -> Imagination:
@@ -30,11 +30,11 @@ def rollout() -> Imagination:
 
 
 def test_the_score_function_loss_is_that_of_nested_loops():
-    behaviour, rolled = policy_gradient(entropy=0.1), rollout()
-    losses, _ = behaviour.losses(rolled, replayed())
+    behavior, rolled = policy_gradient(entropy=0.1), rollout()
+    losses, _ = behavior.losses(rolled, replayed())
     assert losses["actor"].shape == losses["value"].shape == (3, 5)
     for n in range(3):
-        values = [behaviour.value(feature).item() for feature in rolled.features[n]]
+        values = [behavior.value(feature).item() for feature in rolled.features[n]]
         following, returns = values[-1], {}
         for t in reversed(range(5)):
             discount = 0.99 * rolled.continuation[n, t + 1].item()
@@ -42,7 +42,7 @@ def test_the_score_function_loss_is_that_of_nested_loops():
             returns[t] = following
         weight = 1.0
         for t in range(5):
-            policy = behaviour.policy(rolled.features[n, t])
+            policy = behavior.policy(rolled.features[n, t])
             before = td.Normal(policy.mean, policy.std)
             likelihood = (before.log_prob(rolled.action[n, t].atanh()) - (1 - rolled.action[n, t] ** 2).log()).sum()
             actor = -weight * (likelihood * (returns[t] - values[t]) + 0.1 * before.entropy().sum())

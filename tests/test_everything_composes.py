@@ -12,7 +12,7 @@ import torch
 
 from framework import composition
 from framework.agent import Agent
-from framework.data import Batch, Draws, Specs
+from framework.data import Batch, ExtraSteps, Specs
 from framework.errors import UserError
 from framework.registry import registry_of
 from framework.training.policy import build_agent
@@ -40,7 +40,7 @@ SHOWN = {"MLPEncoder": "vectors", "MultiEncoder": "both"}
 """What an encoder is shown, if not pixels."""
 
 HOLDERS = {"ActionNoise": "DynamicsBackprop", "Plan2Explore": "DynamicsBackprop"}
-"""Wrapped around a behaviour."""
+"""Wrapped around a behavior."""
 
 HELD = {
     "RandomShift.encoder": "@encoders.ConvEncoder",
@@ -48,7 +48,7 @@ HELD = {
     "MultiEncoder.encoders": "{'pixels': @encoders.ConvEncoder, '*': @encoders.MLPEncoder}",
     "EnsembleValue.value": "@values.NormalValue",
     "Interpolated.of": "@bounds.InfoNCEBound",
-    "Penalised.of": "@bounds.InfoNCEBound",
+    "Penalized.of": "@bounds.InfoNCEBound",
     "TemporalPredictive.critic": "@critics.BilinearCritic",
     "TemporalPredictive.negatives": "@negatives.SameTimestep",
     "ActionConditionedCPC.critic": "@critics.BilinearCritic",
@@ -75,24 +75,24 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 
 def recipe(chosen: Mapping[str, str]) -> str:
     """An agent of these components: InfoNCE of a critic, a strategy and a bound, and another objective beside it."""
-    behaviour, encoder = chosen["actor_critics"], chosen["encoders"]
-    names = {*chosen.values(), HOLDERS.get(behaviour, "none"), "InfoNCE"} - {"none"}
-    names -= set() if _learns_a_value(behaviour) else {chosen["values"]}
+    behavior, encoder = chosen["actor_critics"], chosen["encoders"]
+    names = {*chosen.values(), HOLDERS.get(behavior, "none"), "InfoNCE"} - {"none"}
+    names -= set() if _learns_a_value(behavior) else {chosen["values"]}
     needing = (_class("critics", chosen["critics"]), _class("negatives", chosen["negatives"]))
     trainable = _class("bounds", chosen["bounds"]).side != "upper"
-    losses = {"divergence", "reward", "infonce", *_losses(chosen["objectives"])}
+    losses = {"kl", "reward", "infonce", *_losses(chosen["objectives"])}
     heads = {"reward": f"@heads.{chosen['reward']}"}
     if chosen["continuation"] != "none":
         losses.add("continuation")
         heads["continuation"] = f"@heads.{chosen['continuation']}"
-    groups = ["model", *(group for name in (HOLDERS.get(behaviour), behaviour) if name for group in _class("actor_critics", name).groups)]
+    groups = ["model", *(group for name in (HOLDERS.get(behavior), behavior) if name for group in _class("actor_critics", name).groups)]
     lines = {
         "Agent.encoder": f"@encoders.{encoder}",
         "Agent.dynamics": f"@dynamics.{chosen['dynamics']}",
         "Agent.heads": _mapping(heads),
         "Agent.objectives": f"[{', '.join(f'@objectives.{name}' for name in ('InfoNCE', chosen['objectives']) if name != 'none')}]",
         "Agent.scales": repr(dict.fromkeys(sorted(losses), 1.0)),
-        "Agent.actor_critic": f"@actor_critics.{behaviour}",
+        "Agent.actor_critic": f"@actor_critics.{behavior}",
         "Agent.optimizers": _mapping(dict.fromkeys(groups, f"@optimizers.{chosen['optimizers']}")),
         "Agent.horizon": "4",
         "InfoNCE.critic": f"@critics.{chosen['critics']}",
@@ -100,13 +100,13 @@ def recipe(chosen: Mapping[str, str]) -> str:
         "InfoNCE.bound": f"@bounds.{chosen['bounds'] if trainable else 'InfoNCEBound'}",
         "InfoNCE.diagnostics": "[]" if trainable else f"[@bounds.{chosen['bounds']}]",
         "InfoNCE.anchor": repr(next((name for each in needing if (name := each.anchor)), "posterior")),
-        "InfoNCE.axis": "'column'" if _class("critics", chosen["critics"]).normalised_over == "observation" else "'row'",
+        "InfoNCE.axis": "'column'" if _class("critics", chosen["critics"]).normalized_over == "observation" else "'row'",
         "Reconstruction.decoders": "{'pixels': @heads.ImageHead}" if SHOWN.get(encoder) != "vectors" else "{'*': @heads.VectorHead}",
-        f"{HOLDERS.get(behaviour, behaviour)}.value": f"@values.{chosen['values']}",
+        f"{HOLDERS.get(behavior, behavior)}.value": f"@values.{chosen['values']}",
         **HELD,
     }
-    if behaviour in HOLDERS:
-        lines[f"{behaviour}.of"] = f"@actor_critics.{HOLDERS[behaviour]}"
+    if behavior in HOLDERS:
+        lines[f"{behavior}.of"] = f"@actor_critics.{HOLDERS[behavior]}"
     bound = _bound(lines, names)
     bound = _small(names | _named(bound)) | bound
     return "\n".join([RUN, *(f"{key} = {value}" for key, value in bound.items())])
@@ -145,17 +145,17 @@ def _mapping(items: Mapping[str, str]) -> str:
 
 
 def pairs(chosen: Mapping[str, str]) -> set[frozenset[Part]]:
-    """Those that meet in an agent: a behaviour without a value has no place for one."""
+    """Those that meet in an agent: a behavior without a value has no place for one."""
     there = {family: name for family, name in chosen.items() if family != "values" or _learns_a_value(chosen["actor_critics"])}
     return {frozenset(pair) for pair in itertools.combinations(there.items(), 2)}
 
 
-def _learns_a_value(behaviour: str) -> bool:
-    return "value" in _settings(HOLDERS.get(behaviour, behaviour))
+def _learns_a_value(behavior: str) -> bool:
+    return "value" in _settings(HOLDERS.get(behavior, behavior))
 
 
 def wanted() -> set[frozenset[Part]]:
-    """Every two components of different families, but for a value and a behaviour that has no place for one."""
+    """Every two components of different families, but for a value and a behavior that has no place for one."""
     found = set()
     for one, other in itertools.combinations(FAMILIES, 2):
         found |= {frozenset([(one, a), (other, b)]) for a in FAMILIES[one] for b in FAMILIES[other]}
@@ -202,7 +202,7 @@ def shown_to(chosen: Mapping[str, str]) -> Specs:
 
 def batch_for(chosen: Mapping[str, str], seed: int) -> Batch:
     kind = SHOWN.get(chosen["encoders"], "pixels")
-    draws = Draws(observation=observe(OBSERVATIONS[kind], 5, seed=seed + 20), episode=torch.arange(5) + 100)
+    draws = ExtraSteps(observation=observe(OBSERVATIONS[kind], 5, seed=seed + 20), episode=torch.arange(5) + 100)
     return replace(batch(kind, seed=seed), draws=draws)
 
 

@@ -178,7 +178,7 @@ def test_dreamer_v1_has_the_papers_numbers(name):
         "NormalValue.slow_rate": 1.0,
         "DynamicsBackprop.layers": 4,
         "DynamicsBackprop.discount": 0.99,
-        "DynamicsBackprop.mixing": 0.95,
+        "DynamicsBackprop.return_lambda": 0.95,
         "DynamicsBackprop.entropy": 0.0,
         "DynamicsBackprop.action_noise": 0.3,
         "Agent.horizon": 15,
@@ -222,7 +222,7 @@ def test_dreamer_v2_has_the_papers_numbers():
         "NormalValue.slow_rate": 1.0,
         "NormalValue.slow_every": 100,
         "MixedGradient.discount": 0.99,
-        "MixedGradient.mixing": 0.95,
+        "MixedGradient.return_lambda": 0.95,
         "MixedGradient.entropy": 1e-4,
         "Agent.horizon": 15,
         "Agent.imagination_starts": None,
@@ -268,7 +268,7 @@ def test_dreamer_v3_has_the_papers_numbers():
         "TwoHotValue.slow_weight": 1.0,
         "Reinforce.layers": 3,
         "Reinforce.units": 256,
-        "Reinforce.mixing": 0.95,
+        "Reinforce.return_lambda": 0.95,
         "Reinforce.entropy": 3e-4,
         "Reinforce.replay_value": 0.3,
         "LaProp.learning_rate": 4e-5,
@@ -287,7 +287,7 @@ def test_dreamer_v3_has_the_papers_numbers():
     assert {key: settings[key] for key in paper} == paper
     assert settings["Reinforce.discount"] * settings["ContinuationHead.discount"] == pytest.approx(1 - 1 / 333, abs=1e-6)
     assert 1.1 * settings["BlockRSSM.balance"] == pytest.approx(1.0, abs=1e-6)
-    assert settings["Agent.scales"] == "{'divergence': 1.1, 'reward': 1.0, 'continuation': 1.0, 'reconstruction': 1.0}"
+    assert settings["Agent.scales"] == "{'kl': 1.1, 'reward': 1.0, 'continuation': 1.0, 'reconstruction': 1.0}"
 
 
 def test_vectors_alone_are_decoded_by_one_head():
@@ -305,7 +305,7 @@ def test_an_encoding_costs_nothing_in_the_manner_of_tdmpc2():
     model = build_agent(run.composed.root.keywords["agent"], shown, Runtime(device="cpu"), seed=5).world_model
     data = batch_of(shown, 0, times=1)
     seen = model.observe(data, model.dynamics.draw_noise(*data.reward.shape, generator=seeded(7)))
-    charged = model.dynamics.divergence(seen.posterior, seen.prior)[0]["divergence"].mean()
+    charged = model.dynamics.kl_loss(seen.posterior, seen.prior)[0]["kl"].mean()
     told = model.each_head["reward"].loss(seen.posterior.features, data).mean()
     encoder = list(model.encoder.parameters())
     assert charged > 0

@@ -61,8 +61,8 @@ def test_aliases_are_followed_to_their_file() -> None:
 
 def test_facts_are_inherited_where_they_are_not_overridden() -> None:
     critics = builtin_components()["critics"]
-    assert critics["BilinearCritic"].facts["normalised_over"] is None
-    assert critics["GaussianCritic"].facts["normalised_over"] == "latent"
+    assert critics["BilinearCritic"].facts["normalized_over"] is None
+    assert critics["GaussianCritic"].facts["normalized_over"] == "latent"
     assert critics["GaussianCritic"].facts["derived"] == ("latent", "embedding_size")
 
 

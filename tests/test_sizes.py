@@ -103,15 +103,15 @@ def counted(recipe: str, size: str, observation: Mapping[str, specs.Array], acti
     composed = composition.load(ROOT / "recipes" / f"{recipe}.gin", [f"size='{size}'"])
     with torch.device("meta"):
         agent = composed.root.keywords["agent"](specs=Specs(observation=observation, action=action))
-    model, behaviour = agent.world_model, agent.behaviour
+    model, behavior = agent.world_model, agent.behavior
     parts: dict[str, nn.Module] = {
         "encoder": model.encoder,
         "dynamics": model.dynamics,
         "decoder": model.objectives,
         "reward": model.heads["reward"],
         "continuation": model.heads["continuation"],
-        "actor": behaviour.actor,
-        "value": behaviour.value,
+        "actor": behavior.actor,
+        "value": behavior.value,
     }
     assert all(each.device.type == "meta" for each in agent.parameters())
     counts = {name: sum(each.numel() for each in part.parameters() if each.requires_grad) for name, part in parts.items()}

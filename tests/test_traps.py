@@ -31,9 +31,9 @@
 | straight through a Gumbel-softmax | a method's own code | functional/test_categorical.py::test_the_gradient_is_that_of_the_probabilities |
 | a discrete actor without gradient under the dynamics | several ports | actor_critics/test_mixed_gradient.py::test_the_dynamics_teach_choices_straight_through |
 | ... which a flag hides | several ports | contracts/test_actor_critics.py::test_it_needs_the_gradient_of_the_dynamics_only_if_it_says_so |
-| the normalised advantage computed and not used | a port of V3 | actor_critics/test_reinforce.py::test_its_actors_loss_is_that_of_the_paper |
+| the normalized advantage computed and not used | a port of V3 | actor_critics/test_reinforce.py::test_its_actors_loss_is_that_of_the_paper |
 | the actor's gradient in its features | a teaching port | actor_critics/test_dynamics_backprop.py::test_the_actor_sees_detached_features |
-| the model taught by the actor | a teaching port | contracts/test_agent.py::test_the_model_learns_nothing_from_the_behaviour |
+| the model taught by the actor | a teaching port | contracts/test_agent.py::test_the_model_learns_nothing_from_the_behavior |
 | no exploration | a teaching port | actor_critics/test_dynamics_backprop.py::test_exploring_adds_noise_to_the_action |
 | evaluation by samples | a teaching port | actor_critics/test_dynamics_backprop.py::test_its_best_action_is_the_likeliest_of_a_hundred |
 | block-linear weights that begin too large | a library | dynamics/test_block_rssm.py::test_its_weights_begin_as_in_dreamer_v3 |
@@ -59,7 +59,7 @@ import framework
 from framework.actor_critics.action_values import beside, temporal_difference
 from framework.agent import Agent
 from framework.data import Batch
-from framework.lesson import Chance
+from framework.lesson import UpdateNoise
 from framework.registry import registry_of
 from framework.training.compiled import Compiled
 from tests.members import agent_factory, build, factory, members
@@ -115,7 +115,7 @@ def test_a_loss_does_not_grow_with_the_batch(objective):
     """A batch and the same batch twice teach the same, to every group."""
     loss = {"Reconstruction": "reconstruction", "LatentConsistency": "latent_consistency"}[objective]
     agent: Agent = agent_factory(
-        objectives=[factory("objectives", objective)], scales=dict.fromkeys(("divergence", "reward", "continuation", loss), 1.0)
+        objectives=[factory("objectives", objective)], scales=dict.fromkeys(("kl", "reward", "continuation", loss), 1.0)
     )(specs=specs_of("both"))
     data = batch()
     chance = agent.draw(data, seeded(2))
@@ -130,7 +130,7 @@ def twice(data: Batch) -> Batch:
     return replace(data, observation={name: torch.cat([value, value]) for name, value in data.observation.items()}, **doubled)
 
 
-def twice_drawn(chance: Chance) -> Chance:
+def twice_drawn(chance: UpdateNoise) -> UpdateNoise:
     rows = {name: torch.cat([getattr(chance, name)] * 2, dim=0) for name in ("filtering", "replaying")}
     return replace(chance, **rows, **{name: torch.cat([getattr(chance, name)] * 2, dim=1) for name in ("dreaming", "acting")})
 
@@ -143,7 +143,7 @@ def test_a_divergence_is_one_of_mixed_distributions(name):
         dynamics = build_dynamics(name, share)
         noise, data = dynamics.draw_noise(ROWS, TIMES, generator=seeded(1)), batch()
         given = (30 * normal(ROWS, TIMES, 5), data.action, data.is_first, dynamics.initial(ROWS), noise)
-        nats[share] = dynamics.divergence(*dynamics.observe(*given))[0]["divergence"].detach()
+        nats[share] = dynamics.kl_loss(*dynamics.observe(*given))[0]["kl"].detach()
     groups, classes = dynamics.latent.stochastic // dynamics.latent.classes, dynamics.latent.classes
     assert nats[0.0].max() > nats[0.05].max() > 0.1
     assert nats[0.05].max() <= groups * math.log(classes / 0.05)
@@ -173,7 +173,7 @@ def test_a_learner_updates_by_what_was_compiled():
         assert learner.study.plain is learner.agent
         calls: list[Batch] = []
 
-        def counting(data: Batch, chance: Chance):
+        def counting(data: Batch, chance: UpdateNoise):
             calls.append(data)
             return learner.agent(data, chance)
 

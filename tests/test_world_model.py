@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from framework.data import Batch, Draws
+from framework.data import Batch, ExtraSteps
 from framework.errors import UserError
-from framework.functional.hashing import draw_seed, fork
+from framework.functional.random import fold_in, new_key
 from framework.registry import registry_of
 from framework.world_model import AUGMENTING, AUGMENTING_AGAIN
 from tests.members import agent_factory, factory
@@ -20,7 +20,7 @@ def make(negatives: str = "InBatch", **settings):
 
 
 def with_draws(count: int = 4) -> Batch:
-    return replace(batch(), draws=Draws(observation=observe(OBSERVATIONS["both"], count, seed=8), episode=torch.arange(count) + 900))
+    return replace(batch(), draws=ExtraSteps(observation=observe(OBSERVATIONS["both"], count, seed=8), episode=torch.arange(count) + 900))
 
 
 def noise(agent):
@@ -77,7 +77,7 @@ def test_without_draws_a_strategy_that_needs_them_says_what_to_bind():
 def test_training_sees_augmented_images_and_acting_does_not():
     encoder = factory("encoders", "RandomShift", encoder=factory("encoders", "ConvEncoder"), pixels=2)
     agent = agent_factory(encoder=encoder)(specs=specs_of("pixels"))
-    seen = agent.world_model(batch("pixels"), noise(agent), draw_seed(seeded(4))).seen
+    seen = agent.world_model(batch("pixels"), noise(agent), new_key(seeded(4))).seen
     assert not torch.equal(seen.batch.observation["pixels"], batch("pixels").observation["pixels"])
     plain = agent.world_model.observe(batch("pixels"), noise(agent))
     assert torch.equal(plain.batch.observation["pixels"], batch("pixels").observation["pixels"])
@@ -87,15 +87,15 @@ def test_training_sees_augmented_images_and_acting_does_not():
 def with_two_views(encoder=None, **settings):
     shifted = factory("encoders", "RandomShift", encoder=factory("encoders", "ConvEncoder"), pixels=2)
     objective = factory("objectives", "Prototypes", **settings)
-    scales = dict.fromkeys(("divergence", "reward", "continuation", "swapped_prototypes", "temporal_prototypes", "projection_norm"), 1.0)
+    scales = dict.fromkeys(("kl", "reward", "continuation", "swapped_prototypes", "temporal_prototypes", "projection_norm"), 1.0)
     return agent_factory(encoder=encoder or shifted, objectives=[objective], scales=scales)(specs=specs_of("pixels"))
 
 
 def test_two_views_are_augmented_apart_and_the_first_is_filtered():
     agent = with_two_views()
-    model, data, seed = agent.world_model, batch("pixels"), draw_seed(seeded(4))
+    model, data, seed = agent.world_model, batch("pixels"), new_key(seeded(4))
     seen = model(data, noise(agent), seed).seen
-    shown = [model.encoder.augment(data.observation, fork(seed, purpose)) for purpose in (AUGMENTING, AUGMENTING_AGAIN)]
+    shown = [model.encoder.augment(data.observation, fold_in(seed, purpose)) for purpose in (AUGMENTING, AUGMENTING_AGAIN)]
     assert not torch.equal(shown[0]["pixels"], shown[1]["pixels"])
     for view, observation in zip((seen, seen.second), shown, strict=True):
         assert torch.equal(view.embedding, model.encoder(observation))
@@ -133,7 +133,7 @@ def test_two_views_need_an_encoder_that_augments(wrapped):
 
 def test_what_two_objectives_say_under_one_name_is_told_apart():
     objectives = [factory("objectives", name) for name in ("InfoNCE", "TemporalPredictive")]
-    names = ("divergence", "reward", "continuation", "infonce", *registry_of("objectives").get("TemporalPredictive").losses)
+    names = ("kl", "reward", "continuation", "infonce", *registry_of("objectives").get("TemporalPredictive").losses)
     agent = agent_factory(objectives=objectives, scales=dict.fromkeys(names, 1.0))(specs=specs_of("both"))
     seen = agent.world_model.observe(batch(), noise(agent))
     (_, first), (_, second) = (objective(seen, seed_of(0)) for objective in agent.world_model.objectives)

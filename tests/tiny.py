@@ -10,11 +10,11 @@ from einops import rearrange
 from torch import Tensor
 
 from framework.actor_critics.base import ActorCritic, Mode
-from framework.contrast import Contrast, Drawn, Source
+from framework.contrastive.contrast import Contrast, ExtraCandidates, Source
 from framework.critics.base import Critic, UnitCritic
 from framework.data import ActionKind, ActionSpec, Batch, Imagination, Latent, LatentKind, LatentSpec, Origin, Replayed, Specs
-from framework.functional.hashing import draw_seed
-from framework.objectives.base import Filtered, View
+from framework.functional.random import new_key
+from framework.objectives.base import InferredBatch, View
 from framework.registry import registry_of
 
 PIXELS = specs.BoundedArray((8, 8, 3), np.uint8, 0, 255, name="pixels")
@@ -46,7 +46,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def seed_of(number: int) -> Tensor:
     """What a strategy or an objective draws from."""
-    return draw_seed(seeded(number))
+    return new_key(seeded(number))
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -98,16 +98,16 @@ def candidates(critic: Critic, count: int, spec: LatentSpec = LATENT, embedding_
     return normal(count, embedding_size, seed=seed)
 
 
-def filtered(posterior: Latent, prior: Latent, embedding: Tensor, data: Batch) -> Filtered:
+def filtered(posterior: Latent, prior: Latent, embedding: Tensor, data: Batch) -> InferredBatch:
     """A batch as the world model would hand it to an objective, with a slow copy's embeddings, draws and a second view beside it."""
     sizes = {"embedding_size": embedding.shape[-1], "action_size": 2, "deterministic": 6}
     if "logits" in posterior.statistics:
         dynamics = registry_of("dynamics").get("CategoricalRSSM")(groups=2, classes=2, **sizes)
     else:
         dynamics = registry_of("dynamics").get("GaussianRSSM")(stochastic=4, **sizes)
-    drawn = Drawn(embedding=normal(7, embedding.shape[-1], seed=11), episode=torch.arange(7) + 1000)
+    drawn = ExtraCandidates(embedding=normal(7, embedding.shape[-1], seed=11), episode=torch.arange(7) + 1000)
     second = View(embedding=embedding + 0.2 * normal(*embedding.shape, seed=12), slow_embedding=embedding + 0.3)
-    return Filtered(
+    return InferredBatch(
         posterior=posterior,
         prior=prior,
         embedding=embedding,
@@ -141,7 +141,7 @@ def contrast(scores: Tensor, steps: Origin, critic: Critic | None = None, seed: 
         score=critic,
         score_pairs=critic.score_pairs,
         units=critic.units if isinstance(critic, UnitCritic) else None,
-        drawn=Drawn(embedding=normal(7, 5, seed=seed + 3), episode=torch.arange(7) + 1000),
+        drawn=ExtraCandidates(embedding=normal(7, 5, seed=seed + 3), episode=torch.arange(7) + 1000),
         action=normal(size, 2, seed=seed + 4),
         is_first=torch.zeros(size, dtype=torch.bool),
         predict=lambda action, steps: latents.map(
@@ -159,8 +159,8 @@ def requiring_gradient(belief: Latent) -> Latent:
     return belief.map(lambda tensor: tensor.detach().clone().requires_grad_())
 
 
-def behaviour_sizes(spec: LatentSpec, kind: ActionKind = "continuous") -> dict[str, Any]:
-    """What a behaviour is told."""
+def behavior_sizes(spec: LatentSpec, kind: ActionKind = "continuous") -> dict[str, Any]:
+    """What a behavior is told."""
     return {"latent": spec, "action": ACTIONS[kind], "embedding_size": 5}
 
 
@@ -174,7 +174,7 @@ def actions(kind: ActionKind, *leading: int, seed: int = 0) -> Tensor:
 
 
 def replayed(spec: LatentSpec = LATENT, kind: ActionKind = "continuous", seed: int = 0, rows: int = ROWS) -> Replayed:
-    """What a behaviour is shown of a random batch."""
+    """What a behavior is shown of a random batch."""
     data = batch(rows=rows, seed=seed)
     return Replayed(
         latent=latent(rows, TIMES, spec=spec, seed=seed + 10),
@@ -192,8 +192,8 @@ def nothing_foreseen(start: Latent, choose: object, noise: Tensor, generator: to
     raise AssertionError("a policy looked ahead")
 
 
-def acted(behaviour: ActorCritic, features: Tensor, mode: Mode, generator: torch.Generator) -> Tensor:
+def acted(behavior: ActorCritic, features: Tensor, mode: Mode, generator: torch.Generator) -> Tensor:
     """What a policy does at features that are all stochastic part."""
     empty = features.new_zeros(features.shape[0], 0)
     belief = Latent(deterministic=empty, stochastic=features, statistics={})
-    return behaviour.act(belief, behaviour.initial(features.shape[0]), nothing_foreseen, mode, generator)[0]
+    return behavior.act(belief, behavior.initial(features.shape[0]), nothing_foreseen, mode, generator)[0]

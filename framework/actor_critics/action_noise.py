@@ -18,7 +18,7 @@ from framework.errors import UserError
 @final
 @actor_critics.register
 class ActionNoise(Wrapper):
-    """Disturbs what another behaviour does when it explores: by `N(0, amount)`, or, of choices, by random ones with probability `amount`.
+    """Disturbs what another behavior does when it explores: by `N(0, amount)`, or, of choices, by random ones with probability `amount`.
 
         amount = initial + (final - initial) min(1, calls / decay_steps)
 
@@ -26,7 +26,7 @@ class ActionNoise(Wrapper):
     `action_repeat` environment steps in each of them. The count is part of a checkpoint. An action beyond [-1, 1] is clipped. Dreamer V1
     (Hafner et al., 2020) has 0.3 throughout for control, and 0.4 that falls to 0.1 over 200,000 steps for Atari.
 
-    It comes on top of the behaviour's own noise: bind `DynamicsBackprop.action_noise = 0.0` in it, and `CEMPlanner.action_noise` alike.
+    It comes on top of the behavior's own noise: bind `DynamicsBackprop.action_noise = 0.0` in it, and `CEMPlanner.action_noise` alike.
     """
 
     calls: Tensor
@@ -60,13 +60,13 @@ class ActionNoise(Wrapper):
 
     @torch.no_grad()
     def act(
-        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        action, intention = self.of.act(latent, intention, foresee, mode, generator)
+        action, plan = self.of.act(latent, plan, imagine, mode, generator)
         if mode == "explore":
             action = self._disturbed(action, generator)
             self.calls.add_(1)
-        return action, intention
+        return action, plan
 
     def _disturbed(self, action: Float[Tensor, "N A"], generator: torch.Generator) -> Float[Tensor, "N A"]:
         size, device = action.shape[0], generator.device

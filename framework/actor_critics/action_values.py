@@ -1,4 +1,4 @@
-"""What behaviours share that learn a value of actions from replayed steps."""
+"""What behaviors share that learn a value of actions from replayed steps."""
 
 import torch
 from jaxtyping import Float

@@ -22,7 +22,7 @@ class ActorCritic(nn.Module, ABC):
     """Acts on a latent and learns from imagined rollouts or replayed steps; it never sees the world model.
 
     `groups` names its groups of parameters, each with an optimizer of its own, and its losses bear the same names: the loss `actor`
-    trains the group `actor` and no other parameter of the behaviour. The losses in `shapes_model` train the world model as well.
+    trains the group `actor` and no other parameter of the behavior. The losses in `shapes_model` train the world model as well.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "action", "embedding_size")
@@ -45,7 +45,7 @@ class ActorCritic(nn.Module, ABC):
     def sample(self, features: Float[Tensor, "*B F"], noise: Float[Tensor, "*B A"]) -> Float[Tensor, "*B A"]:
         """The policy's action inside imagination."""
 
-    def decide(
+    def sample_with_parameters(
         self, features: Float[Tensor, "N F"], noise: Float[Tensor, "N A"]
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N P"] | None]:
         """As `sample`, and the numbers of the policy's distribution where its losses want them again; called where gradients are taken.
@@ -60,18 +60,18 @@ class ActorCritic(nn.Module, ABC):
 
     @abstractmethod
     def act(
-        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
         """The action for the environment, with exploration or the best known, and what to carry to the next step."""
 
     @abstractmethod
     def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
-        """A loss for each group, of any shape: its mean is what is minimised."""
+        """A loss for each group, of any shape: its mean is what is minimized."""
 
     @abstractmethod
     def group(self, name: str) -> list[nn.Parameter]:
         """The parameters of a group."""
 
     @abstractmethod
-    def follow(self) -> None:
+    def after_update(self) -> None:
         """Let slow copies follow, after an update."""

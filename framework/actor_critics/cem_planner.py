@@ -66,15 +66,15 @@ class CEMPlanner(ActorCritic):
 
     @torch.no_grad()
     def act(
-        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        parts = in_parts(latent, intention, self.candidates)
-        action = torch.cat([self._plan(part, foresee, generator)[0] for part, _ in parts])
+        parts = in_parts(latent, plan, self.candidates)
+        action = torch.cat([self._plan(part, imagine, generator)[0] for part, _ in parts])
         if mode == "explore":
             action = action + self.action_noise * self.draw_noise(action.shape[0], generator=generator)
-        return action.clamp(-1, 1), intention
+        return action.clamp(-1, 1), plan
 
-    def _plan(self, latent: Latent, foresee: Foresee, generator: torch.Generator) -> Float[Tensor, "H N A"]:
+    def _plan(self, latent: Latent, imagine: Foresee, generator: torch.Generator) -> Float[Tensor, "H N A"]:
         """The mean of the last distribution."""
         size = latent.stochastic.shape[0]
         mean = latent.stochastic.new_zeros(self.horizon, size, self.action.size)
@@ -82,7 +82,7 @@ class CEMPlanner(ActorCritic):
         for _ in range(self.iterations):
             noise = self.draw_noise(self.horizon, size, self.candidates, generator=generator)
             plans = (mean[:, :, None] + std[:, :, None] * noise).clamp(-1, 1)
-            scores = rearrange(_scores(roll(latent, as_given, plans, foresee, generator)), "(n m) -> n m", n=size)
+            scores = rearrange(_scores(roll(latent, as_given, plans, imagine, generator)), "(n m) -> n m", n=size)
             best, _ = best_plans(plans, scores, self.elites)
             mean, std = refit(best, scores.new_full((size, self.elites), 1 / self.elites))
             std = std.clamp(min=LEAST_STD)
@@ -94,7 +94,7 @@ class CEMPlanner(ActorCritic):
     def group(self, name: str) -> list[nn.Parameter]:
         raise UserError(f"CEMPlanner learns nothing, and has no group of parameters '{name}'.")
 
-    def follow(self) -> None:
+    def after_update(self) -> None:
         return
 
 

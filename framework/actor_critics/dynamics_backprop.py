@@ -1,4 +1,4 @@
-"""Dreamer V1's behaviour: the value of imagined latents, differentiated through the dynamics."""
+"""Dreamer V1's behavior: the value of imagined latents, differentiated through the dynamics."""
 
 from typing import Literal, final
 
@@ -8,19 +8,19 @@ from torch import Tensor
 
 from framework import actor_critics
 from framework.actor_critics.base import Foresee, Mode
-from framework.actor_critics.policies import Policy, TanhLaw, disturbed
+from framework.actor_critics.policies import Policy, TanhLaw, exploration_noise
 from framework.actor_critics.policy_and_value import PolicyAndValue
-from framework.blocks import Activation
 from framework.data import ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
 from framework.functional.distributions import ActionDistribution, TanhNormal
-from framework.functional.returns import lambda_return, percentile_range, survival
+from framework.functional.returns import discount_weights, lambda_return, percentile_range
+from framework.nn.blocks import Activation
 from framework.values.base import Value
 
 
 @final
 @actor_critics.register
 class DynamicsBackprop(PolicyAndValue):
-    """Maximise lambda-returns by their gradient through the learned dynamics; *Dream to Control*, Eqs. 6 to 8 and Algorithm 1.
+    """Maximize lambda-returns by their gradient through the learned dynamics; *Dream to Control*, Eqs. 6 to 8 and Algorithm 1.
 
         actor  -w_t R_t - entropy H(a_t),     value  w_t (v(s_t) - sg R_t)^2 / 2,     w_t = prod_{i<t} gamma c_i
 
@@ -48,7 +48,7 @@ class DynamicsBackprop(PolicyAndValue):
         units: int = 400,
         activation: Activation = "elu",
         discount: float = 0.99,
-        mixing: float = 0.95,
+        return_lambda: float = 0.95,
         entropy: float = 0.0,
         initial_std: float = 5.0,
         mean_scale: float = 5.0,
@@ -69,20 +69,20 @@ class DynamicsBackprop(PolicyAndValue):
         held: Value = value(feature_size=latent.feature_size)
         super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=held)
         self.action, self.mode, self.return_scale = action, mode, return_scale
-        self.discount, self.mixing, self.entropy, self.action_noise = discount, mixing, entropy, action_noise
+        self.discount, self.return_lambda, self.entropy, self.action_noise = discount, return_lambda, entropy, action_noise
 
     @torch.no_grad()
     def act(
-        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        return self._act(latent.features, mode, generator), intention
+        return self._act(latent.features, mode, generator), plan
 
     def _act(self, features: Tensor, mode: Mode, generator: torch.Generator) -> Tensor:
         policy = self.policy(features)
         size = features.shape[0]
         if mode == "explore":
             action = policy.sample(self.draw_noise(size, generator=generator))
-            return disturbed(action, self.action, self.action_noise, generator)
+            return exploration_noise(action, self.action, self.action_noise, generator)
         if self.mode == "mean" or self.action.kind != "continuous":
             return policy.mode
         candidates = policy.sample(self.draw_noise(100, size, generator=generator))
@@ -93,9 +93,9 @@ class DynamicsBackprop(PolicyAndValue):
         features = imagination.features[:, 1:]
         discount = self.discount * imagination.continuation[:, 1:]
         bootstrap = self.value.bootstrap(features)
-        returns = lambda_return(imagination.reward[:, 1:-1], discount[:, :-1], bootstrap[:, 1:], self.mixing)
-        weight = survival(discount[:, :-1]).detach()
-        policy = self.decided(imagination, 1, imagination.action.shape[1])
+        returns = lambda_return(imagination.reward[:, 1:-1], discount[:, :-1], bootstrap[:, 1:], self.return_lambda)
+        weight = discount_weights(discount[:, :-1]).detach()
+        policy = self.policy_of(imagination, 1, imagination.action.shape[1])
         surprise = self._surprise(policy, imagination.action[:, 1:])
         losses = {
             "actor": -weight * returns / self._scale(returns) - self.entropy * surprise,

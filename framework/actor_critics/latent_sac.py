@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from framework import actor_critics
 from framework.actor_critics.action_values import beside, temporal_difference
 from framework.actor_critics.base import ActorCritic, Foresee, Mode
-from framework.blocks import MLP, Activation
 from framework.data import ActionKind, ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
 from framework.errors import UserError
 from framework.functional.distributions import TanhNormal
 from framework.functional.masking import masked
 from framework.functional.squashing import squashed_sample
+from framework.nn.blocks import MLP, Activation
 from framework.values.base import Value
 
 LOG_STD: Final = (-20.0, 2.0)
@@ -82,12 +82,12 @@ class LatentSAC(ActorCritic):
 
     @torch.no_grad()
     def act(
-        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
         policy = self.policy(latent.features)
         if mode == "mode":
-            return torch.tanh(policy.mean), intention
-        return policy.sample(self.draw_noise(intention.shape[0], generator=generator)), intention
+            return torch.tanh(policy.mean), plan
+        return policy.sample(self.draw_noise(plan.shape[0], generator=generator)), plan
 
     def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
         features, acting = replayed.features.detach(), ~replayed.is_terminal
@@ -117,5 +117,5 @@ class LatentSAC(ActorCritic):
         module = {"actor": self.actor, "value": self.value}[name]
         return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
-    def follow(self) -> None:
-        self.value.follow()
+    def after_update(self) -> None:
+        self.value.after_update()

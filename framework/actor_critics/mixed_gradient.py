@@ -1,4 +1,4 @@
-"""Dreamer V2's behaviour: the gradient through the dynamics, the score-function gradient, or some of each."""
+"""Dreamer V2's behavior: the gradient through the dynamics, the score-function gradient, or some of each."""
 
 from typing import final
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from framework import actor_critics
 from framework.actor_critics.policies import LAWS, Distribution, Policy
 from framework.actor_critics.policy_and_value import PolicyAndValue
-from framework.blocks import Activation, Norm
 from framework.data import ActionSpec, Factory, Imagination, LatentSpec, Losses, Metrics, Replayed
 from framework.errors import UserError
 from framework.functional.distributions import ActionDistribution
-from framework.functional.returns import lambda_return, survival
+from framework.functional.returns import discount_weights, lambda_return
+from framework.nn.blocks import Activation, Norm
 from framework.values.base import Value
 
 
@@ -50,7 +50,7 @@ class MixedGradient(PolicyAndValue):
         distribution: Distribution = "truncated_normal",
         mix: float | None = None,
         discount: float = 0.99,
-        mixing: float = 0.95,
+        return_lambda: float = 0.95,
         entropy: float = 1e-4,
     ) -> None:
         if mix is not None and not 0 <= mix <= 1:
@@ -71,14 +71,14 @@ class MixedGradient(PolicyAndValue):
         super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=held)
         self.mix = mix if mix is not None else float(action.kind != "continuous")
         self.needs_dynamics_gradient = self.mix < 1
-        self.discount, self.mixing, self.entropy = discount, mixing, entropy
+        self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
 
     def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
         features, discount = imagination.features, self.discount * imagination.continuation
         expected = self.value.bootstrap(features)
-        returns = lambda_return(imagination.reward[:, :-1], discount[:, :-1], expected[:, 1:], self.mixing)
-        weight = survival(discount[:, :-1]).detach()
-        policy = self.decided(imagination, 0, imagination.action.shape[1] - 1)
+        returns = lambda_return(imagination.reward[:, :-1], discount[:, :-1], expected[:, 1:], self.return_lambda)
+        weight = discount_weights(discount[:, :-1]).detach()
+        policy = self.policy_of(imagination, 0, imagination.action.shape[1] - 1)
         entropy = policy.entropy
         objective = self._objective(policy, imagination.action[:, :-1].detach(), returns[:, 1:], expected[:, :-2])
         losses = {

@@ -11,7 +11,6 @@ from framework import actor_critics
 from framework.actor_critics.action_values import beside, temporal_difference
 from framework.actor_critics.base import ActorCritic, Foresee, Mode
 from framework.actor_critics.planning import as_given, in_parts, roll
-from framework.blocks import MLP, Activation
 from framework.data import ActionKind, ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
 from framework.errors import UserError
 from framework.functional.distributions import TanhNormal
@@ -19,6 +18,7 @@ from framework.functional.masking import masked
 from framework.functional.planning import best_plans, plan_return, refit
 from framework.functional.returns import percentile_range
 from framework.functional.squashing import squashed_sample
+from framework.nn.blocks import MLP, Activation
 from framework.values.base import Value
 
 LOG_STD: Final = (-10.0, 2.0)
@@ -109,22 +109,22 @@ class MPPIPlanner(ActorCritic):
 
     @torch.no_grad()
     def act(
-        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        parts = in_parts(latent, intention, self.candidates)
-        planned = [self._plan(part, meant, foresee, mode, generator) for part, meant in parts]
+        parts = in_parts(latent, plan, self.candidates)
+        planned = [self._plan(part, meant, imagine, mode, generator) for part, meant in parts]
         return torch.cat([action for action, _ in planned]), torch.cat([meant for _, meant in planned])
 
     def _plan(
-        self, latent: Latent, intention: Tensor, foresee: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Tensor, imagine: Foresee, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        size = intention.shape[0]
-        mean = rearrange(intention, "n (h a) -> h n a", h=self.horizon)
-        std, by_policy = torch.full_like(mean, self.maximum_std), self._by_policy(latent, foresee, generator)
+        size = plan.shape[0]
+        mean = rearrange(plan, "n (h a) -> h n a", h=self.horizon)
+        std, by_policy = torch.full_like(mean, self.maximum_std), self._by_policy(latent, imagine, generator)
         for _ in range(self.iterations):
             noise = self.draw_noise(self.horizon, size, self.candidates - self.policy_plans, generator=generator)
             plans = torch.cat([by_policy, (mean[:, :, None] + std[:, :, None] * noise).clamp(-1, 1)], dim=2)
-            best, scores = best_plans(plans, self._scores(latent, plans, foresee, generator), self.elites)
+            best, scores = best_plans(plans, self._scores(latent, plans, imagine, generator), self.elites)
             weights = torch.softmax(self.temperature * scores, dim=-1)
             mean, std = refit(best, weights)
             std = std.clamp(self.minimum_std, self.maximum_std)
@@ -135,19 +135,19 @@ class MPPIPlanner(ActorCritic):
         shifted = torch.cat([mean[1:], torch.zeros_like(mean[:1])])
         return action.clamp(-1, 1), rearrange(shifted, "h n a -> n (h a)")
 
-    def _by_policy(self, latent: Latent, foresee: Foresee, generator: torch.Generator) -> Float[Tensor, "H N P A"]:
+    def _by_policy(self, latent: Latent, imagine: Foresee, generator: torch.Generator) -> Float[Tensor, "H N P A"]:
         """What the policy would do."""
         size = latent.stochastic.shape[0]
         noise = self.draw_noise(self.horizon, size, self.policy_plans, generator=generator)
         if not self.policy_plans:
             return noise
-        return rearrange(roll(latent, self.sample, noise, foresee, generator).action, "(n p) h a -> h n p a", n=size)
+        return rearrange(roll(latent, self.sample, noise, imagine, generator).action, "(n p) h a -> h n p a", n=size)
 
     def _scores(
-        self, latent: Latent, plans: Float[Tensor, "H N M A"], foresee: Foresee, generator: torch.Generator
+        self, latent: Latent, plans: Float[Tensor, "H N M A"], imagine: Foresee, generator: torch.Generator
     ) -> Float[Tensor, "N M"]:
         """The reward of each plan, and the value of where it ends."""
-        rolled = roll(latent, as_given, plans, foresee, generator)
+        rolled = roll(latent, as_given, plans, imagine, generator)
         last = rolled.features[:, -1]
         value = self.value(beside(last, self.sample(last, self.draw_noise(last.shape[0], generator=generator))))
         found = plan_return(rolled.reward[:, 1:].float(), self.discount * rolled.continuation[:, 1:].float(), value)
@@ -177,5 +177,5 @@ class MPPIPlanner(ActorCritic):
         module = {"actor": self.actor, "value": self.value}[name]
         return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
-    def follow(self) -> None:
-        self.value.follow()
+    def after_update(self) -> None:
+        self.value.after_update()

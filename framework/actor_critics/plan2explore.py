@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from framework import actor_critics
 from framework.actor_critics.base import ActorCritic, Choose, Foresee, Mode
 from framework.actor_critics.wrapper import Wrapper
-from framework.blocks import MLP, Activation
 from framework.data import ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
 from framework.errors import UserError
 from framework.functional.masking import masked
+from framework.nn.blocks import MLP, Activation
 
 
 @final
 @actor_critics.register
 class Plan2Explore(Wrapper):
-    """Another behaviour, whose reward is how far one-step predictions disagree; Sekar et al. (2020), *Planning to Explore*.
+    """Another behavior, whose reward is how far one-step predictions disagree; Sekar et al. (2020), *Planning to Explore*.
 
         f_k(s_{t-1}, a_t) ~ x_t,    loss  sum_k |f_k - x_t|^2 / 2,    r_t = extrinsic r_t + intrinsic mean_d Var_k f_k(s_{t-1}, a_t)
 
@@ -33,7 +33,7 @@ class Plan2Explore(Wrapper):
     either mode; at the start of a rollout or of an episode nothing was predicted, and it is 0.
 
     Gradients: the ensemble's loss to the ensemble alone, inputs and targets detached. The reward is differentiable in features and
-    actions where the behaviour asks for the gradient of the dynamics, and constant elsewhere.
+    actions where the behavior asks for the gradient of the dynamics, and constant elsewhere.
     """
 
     groups: tuple[str, ...] = ("ensemble",)
@@ -78,12 +78,12 @@ class Plan2Explore(Wrapper):
 
     @torch.no_grad()
     def act(
-        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
         def curious(start: Latent, choose: Choose, noise: Tensor, drawing: torch.Generator) -> Imagination:
-            return self._imagined(foresee(start, choose, noise, drawing))
+            return self._imagined(imagine(start, choose, noise, drawing))
 
-        return self.of.act(latent, intention, curious, mode, generator)
+        return self.of.act(latent, plan, curious, mode, generator)
 
     def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
         features = replayed.features.detach()

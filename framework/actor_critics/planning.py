@@ -21,15 +21,15 @@ def as_given(features: Tensor, given: Tensor) -> Tensor:
     return given
 
 
-def in_parts(latent: Latent, intention: Float[Tensor, "N I"], candidates: int) -> Iterator[tuple[Latent, Float[Tensor, "P I"]]]:
+def in_parts(latent: Latent, plan: Float[Tensor, "N I"], candidates: int) -> Iterator[tuple[Latent, Float[Tensor, "P I"]]]:
     """As many environments at a time as can be planned for at once, at least one."""
     count = max(1, LARGEST // candidates)
-    for first in range(0, intention.shape[0], count):
+    for first in range(0, plan.shape[0], count):
         part = slice(first, first + count)
-        yield latent.map(itemgetter(part)), intention[part]
+        yield latent.map(itemgetter(part)), plan[part]
 
 
-def roll(latent: Latent, choose: Choose, noise: Float[Tensor, "H N M A"], foresee: Foresee, generator: torch.Generator) -> Imagination:
+def roll(latent: Latent, choose: Choose, noise: Float[Tensor, "H N M A"], imagine: Foresee, generator: torch.Generator) -> Imagination:
     """Several rollouts from each latent, of plans or of a policy; number `m` from latent `n` is row `n M + m`."""
     starts = latent.map(lambda tensor: tensor.repeat_interleave(noise.shape[2], dim=0))
-    return foresee(starts, choose, rearrange(noise, "h n m a -> h (n m) a"), generator)
+    return imagine(starts, choose, rearrange(noise, "h n m a -> h (n m) a"), generator)

@@ -1,4 +1,4 @@
-"""The policy that behaviours share: a network, and the law that its numbers stand for."""
+"""The policy that behaviors share: a network, and the law that its numbers stand for."""
 
 import math
 from abc import ABC, abstractmethod
@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.blocks import MLP, Activation, InitialWeights, Norm
 from framework.data import ActionSpec
 from framework.functional.actions import BoundedNormal, OneHotGroups, TruncatedNormal
 from framework.functional.categorical import gumbel
 from framework.functional.distributions import ActionDistribution, TanhNormal
+from framework.nn.blocks import MLP, Activation, InitialWeights, Norm
 
 Distribution = Literal["tanh_normal", "bounded_normal", "truncated_normal"]
 """The law of numbers in [-1, 1]; choices always have one-hot groups."""
@@ -73,7 +73,7 @@ LAWS: Final[Mapping[Distribution, Law]] = {
 }
 
 
-def disturbed(action: Float[Tensor, "N A"], spec: ActionSpec, amount: float, generator: torch.Generator) -> Float[Tensor, "N A"]:
+def exploration_noise(action: Float[Tensor, "N A"], spec: ActionSpec, amount: float, generator: torch.Generator) -> Float[Tensor, "N A"]:
     """Numbers plus `N(0, amount)`, clipped; or, with probability `amount`, choices at random."""
     size, device = action.shape[0], generator.device
     if spec.kind == "continuous":
@@ -87,7 +87,7 @@ def disturbed(action: Float[Tensor, "N A"], spec: ActionSpec, amount: float, gen
 class Policy(nn.Module):
     """The distribution of actions at given features: a law of numbers, or one-hot groups of which a share `unimix` is uniform.
 
-    Gradients: nothing is detached; a behaviour decides which features it shows.
+    Gradients: nothing is detached; a behavior decides which features it shows.
     """
 
     def __init__(

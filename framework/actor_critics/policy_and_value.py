@@ -1,4 +1,4 @@
-"""What behaviours have in common that learn a policy and a value from imagination."""
+"""What behaviors have in common that learn a policy and a value from imagination."""
 
 from abc import abstractmethod
 
@@ -41,11 +41,13 @@ class PolicyAndValue(ActorCritic):
     def sample(self, features: Float[Tensor, "*B F"], noise: Float[Tensor, "*B A"]) -> Float[Tensor, "*B A"]:
         return self.policy(features).sample(noise)
 
-    def decide(self, features: Float[Tensor, "N F"], noise: Float[Tensor, "N A"]) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N P"]]:
+    def sample_with_parameters(
+        self, features: Float[Tensor, "N F"], noise: Float[Tensor, "N A"]
+    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N P"]]:
         numbers = self.actor.numbers(features.detach())
         return self.actor.distribution(numbers).sample(noise), numbers
 
-    def decided(self, imagination: Imagination, first: int, last: int) -> ActionDistribution:
+    def policy_of(self, imagination: Imagination, first: int, last: int) -> ActionDistribution:
         """The policy at the steps `first .. last - 1` of rollouts: as it was kept, or computed again."""
         if imagination.policy is None:
             return self.policy(imagination.features[:, first:last])
@@ -53,16 +55,16 @@ class PolicyAndValue(ActorCritic):
 
     @torch.no_grad()
     def act(
-        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
         policy = self.policy(latent.features)
         if mode == "mode":
-            return policy.mode, intention
-        return policy.sample(self.draw_noise(intention.shape[0], generator=generator)), intention
+            return policy.mode, plan
+        return policy.sample(self.draw_noise(plan.shape[0], generator=generator)), plan
 
     def group(self, name: str) -> list[nn.Parameter]:
         module = {"actor": self.actor, "value": self.value}[name]
         return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
-    def follow(self) -> None:
-        self.value.follow()
+    def after_update(self) -> None:
+        self.value.after_update()

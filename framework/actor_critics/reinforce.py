@@ -1,4 +1,4 @@
-"""Dreamer V3's behaviour: the score-function gradient with returns of one scale, and a value that also learns from what was replayed."""
+"""Dreamer V3's behavior: the score-function gradient with returns of one scale, and a value that also learns from what was replayed."""
 
 from typing import ClassVar, final
 
@@ -11,10 +11,10 @@ from framework import actor_critics
 from framework.actor_critics.policies import LAWS, Distribution, Policy
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.return_scale import ReturnScale
-from framework.blocks import Activation, Norm
 from framework.data import ActionSpec, Factory, Imagination, LatentSpec, Losses, Metrics, Replayed
 from framework.errors import UserError
-from framework.functional.returns import lambda_return, survival
+from framework.functional.returns import discount_weights, lambda_return
+from framework.nn.blocks import Activation, Norm
 from framework.values.base import Value
 
 
@@ -55,7 +55,7 @@ class Reinforce(PolicyAndValue):
         distribution: Distribution = "bounded_normal",
         unimix: float = 0.01,
         discount: float = 0.996997,
-        mixing: float = 0.95,
+        return_lambda: float = 0.95,
         entropy: float = 3e-4,
         replay_value: float = 0.3,
     ) -> None:
@@ -76,7 +76,7 @@ class Reinforce(PolicyAndValue):
         held: Value = value(feature_size=latent.feature_size)
         super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=held)
         self.scale = ReturnScale()
-        self.discount, self.mixing, self.entropy, self.replay_value = discount, mixing, entropy, replay_value
+        self.discount, self.return_lambda, self.entropy, self.replay_value = discount, return_lambda, entropy, replay_value
         self.shapes_model = ("value",) if replay_value > 0 else ()
 
     def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
@@ -84,11 +84,11 @@ class Reinforce(PolicyAndValue):
         # A copy, for three networks: a product over the view would go rollout by rollout.
         before = features[:, :-1].contiguous()
         discount = self.discount * going_on[:, 1:]
-        said, value_loss = self.value.appraise(before)
+        said, value_loss = self.value.value_and_loss(before)
         with torch.no_grad():
             expected = torch.cat([said, self.value.bootstrap(features[:, -1:])], dim=1)
-            returns = lambda_return(imagination.reward[:, 1:], discount, expected[:, 1:], self.mixing)
-        weight, scale = going_on[:, :1] * survival(discount), self.scale(returns)
+            returns = lambda_return(imagination.reward[:, 1:], discount, expected[:, 1:], self.return_lambda)
+        weight, scale = going_on[:, :1] * discount_weights(discount), self.scale(returns)
         advantage = (returns - said) / scale
         policy = self.policy(before)
         likelihood, entropy = policy.log_density(imagination.action.detach()), policy.entropy
@@ -124,8 +124,8 @@ class Reinforce(PolicyAndValue):
         """Of each replayed step but the last, by the rewards that came and the returns that were foreseen at the steps after it."""
         last = torch.cat([replayed.is_first[:, 2:], torch.ones_like(replayed.is_first[:, :1])], dim=1)
         discount = self.discount * ~replayed.is_terminal[:, 1:]
-        return lambda_return(replayed.reward[:, 1:], discount, foreseen[:, 1:], self.mixing * ~last)
+        return lambda_return(replayed.reward[:, 1:], discount, foreseen[:, 1:], self.return_lambda * ~last)
 
-    def follow(self) -> None:
-        super().follow()
-        self.scale.follow()
+    def after_update(self) -> None:
+        super().after_update()
+        self.scale.after_update()

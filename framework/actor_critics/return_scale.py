@@ -18,7 +18,7 @@ class ReturnScale(nn.Module):
 
         range <- 0.99 range + 0.01 (P95 - P5),    scale  max(1, range),    from a range of 0, and with the present batch in it
 
-    A loss may be asked twice: it only notes the range of its batch, and `follow` takes it over.
+    A loss may be asked twice: it only notes the range of its batch, and `after_update` takes it over.
     """
 
     range: Tensor
@@ -37,6 +37,6 @@ class ReturnScale(nn.Module):
         return found.clamp(min=LEAST)
 
     @torch.no_grad()
-    def follow(self) -> None:
+    def after_update(self) -> None:
         """After the update on that batch."""
         self.range.copy_(self.next_range)

@@ -1,4 +1,4 @@
-"""A behaviour around another one."""
+"""A behavior around another one."""
 
 from abc import ABC, abstractmethod
 
@@ -12,9 +12,9 @@ from framework.errors import UserError
 
 
 class Wrapper(ActorCritic, ABC):
-    """Does what the behaviour in it does; a wrapper changes one thing of it.
+    """Does what the behavior in it does; a wrapper changes one thing of it.
 
-    `groups` of the class are the wrapper's own. Those of an instance begin with the inner behaviour's, and all else that a behaviour
+    `groups` of the class are the wrapper's own. Those of an instance begin with the inner behavior's, and all else that a behavior
     declares is the inner one's.
     """
 
@@ -40,18 +40,18 @@ class Wrapper(ActorCritic, ABC):
     def sample(self, features: Float[Tensor, "*B F"], noise: Float[Tensor, "*B A"]) -> Float[Tensor, "*B A"]:
         return self.of.sample(features, noise)
 
-    def decide(
+    def sample_with_parameters(
         self, features: Float[Tensor, "N F"], noise: Float[Tensor, "N A"]
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N P"] | None]:
-        return self.of.decide(features, noise)
+        return self.of.sample_with_parameters(features, noise)
 
     def initial(self, size: int) -> Float[Tensor, "N I"]:
         return self.of.initial(size)
 
     def act(
-        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        return self.of.act(latent, intention, foresee, mode, generator)
+        return self.of.act(latent, plan, imagine, mode, generator)
 
     def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
         return self.of.losses(imagination, replayed)
@@ -59,5 +59,5 @@ class Wrapper(ActorCritic, ABC):
     def group(self, name: str) -> list[nn.Parameter]:
         return self.of.group(name)
 
-    def follow(self) -> None:
-        self.of.follow()
+    def after_update(self) -> None:
+        self.of.after_update()

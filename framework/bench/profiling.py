@@ -10,7 +10,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from framework.agent import Agent
 from framework.replay.replay import Replay
-from framework.training.cells import standing_in
+from framework.training.compiled_steps import patched
 
 UPDATES: Final = 3
 MARK: Final = "dream/"
@@ -56,16 +56,16 @@ def traced(
 @contextmanager
 def _marked(agent: Agent, replay: Replay, *, inside: bool) -> Iterator[None]:
     """While entered, the stages of an update have names in a trace."""
-    model, behaviour = agent.world_model, agent.behaviour
+    model, behavior = agent.world_model, agent.behavior
     stages: list[tuple[Any, str, str]] = [(optimizer, "step", "optimizers") for optimizer in agent.optimizers.values()]
-    stages += [(replay, "sample", "sample"), (model, "follow", "follow"), (behaviour, "follow", "follow")]
+    stages += [(replay, "sample", "sample"), (model, "follow", "follow"), (behavior, "follow", "follow")]
     if inside:
         stages += [(model.encoder, "forward", "encoder"), (model.dynamics, "observe", "dynamics")]
         stages += [(each, "forward", "objectives") for each in model.each_objective]
-        stages += [(model.dynamics, "imagine_step", "imagination"), (behaviour, "sample", "policy"), (behaviour, "losses", "behaviour")]
+        stages += [(model.dynamics, "imagine_step", "imagination"), (behavior, "sample", "policy"), (behavior, "losses", "behavior")]
     with ExitStack() as stack:
         for owner, method, name in stages:
-            stack.enter_context(standing_in(owner, method, _recorded(getattr(owner, method), name)))
+            stack.enter_context(patched(owner, method, _recorded(getattr(owner, method), name)))
         yield
 
 

@@ -13,8 +13,8 @@ from framework.bench.clock import USUAL, Effort, Progress, silent
 from framework.bench.report import Report, Row, Value
 from framework.errors import UserError
 from framework.tracking.jsonl import read
-from framework.training.journal import STAGES
 from framework.training.run import compose
+from framework.training.run_logger import STAGES
 
 SHORT: Final = ("Trainer.pretrain=0", "Evaluation.episodes=1")
 """So that a short run is mostly what a long one is; the command line may say otherwise."""

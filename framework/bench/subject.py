@@ -15,7 +15,7 @@ from framework.composition.freezing import freeze
 from framework.composition.tree import Node
 from framework.data import Factory, Specs
 from framework.environments.base import Environment
-from framework.environments.vector import Steps, VectorEnvironment, random_actions
+from framework.environments.vector import VectorEnvironment, VectorStep, random_actions
 from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.policy import build_agent
@@ -80,7 +80,7 @@ def read(recipe: str, bindings: Sequence[str] = (), imports: Sequence[str] = (),
     return Subject(plan=plan, specs=_specs(plan, actions), runtime=runtime)
 
 
-def random_steps(shown: Specs, streams: int, number: int, random: np.random.Generator) -> Steps:
+def random_steps(shown: Specs, streams: int, number: int, random: np.random.Generator) -> VectorStep:
     """One random step of every stream; the first of an episode at every thousandth."""
     first = number % 1000 == 0
 
@@ -90,7 +90,7 @@ def random_steps(shown: Specs, streams: int, number: int, random: np.random.Gene
         return random.standard_normal((streams, *spec.shape)).astype(spec.dtype)
 
     zeros, whole = np.zeros(streams, bool), np.ones(streams, bool)
-    return Steps(
+    return VectorStep(
         observation={name: draw(spec) for name, spec in shown.observation.items()},
         action=np.zeros((streams, shown.action_size), np.float32) if first else random_actions(shown.seen_action, streams, random),
         reward=np.zeros(streams, np.float32) if first else random.standard_normal(streams).astype(np.float32),

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import LatentSpec
 
 
@@ -15,7 +15,7 @@ class Bound(nn.Module, ABC):
     """Makes of a contrast one number for each anchor, whose mean estimates `I(s; o)` in nats, and the loss that trains the critic.
 
     `side` says on which side of the mutual information the mean lies when the critic is any function (for `upper`: when it is the true
-    conditional density), and None where it may lie on either; `capped` that no estimate exceeds `log K_i`; `remembers` that it carries
+    conditional density), and None where it may lie on either; `capped` that no estimate exceeds `log K_i`; `is_stateful` that it carries
     something over from update to update. The best critic is the log ratio `log p(s, o) / p(s) p(o)` plus `baseline` (up to what the
     bound does not see). `needs_source` says that it reads the pairs themselves, which only the row axis of an objective has;
     `joins_anchors` that what it says of one anchor, in its loss or its estimate, depends on the others, so that it must see all of a batch
@@ -25,7 +25,7 @@ class Bound(nn.Module, ABC):
     derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size")
     side: Literal["lower", "upper"] | None = "lower"
     capped: bool = False
-    remembers: bool = False
+    is_stateful: bool = False
     needs_source: bool = False
     joins_anchors: bool = False
     baseline: float = 0.0
@@ -39,7 +39,7 @@ class Bound(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        """What is minimised; it may have another optimum than the estimate, but never a side effect."""
+        """What is minimized; it may have another optimum than the estimate, but never a side effect."""
 
     def loss_and_estimate(self, contrast: Contrast) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
         """Both of one contrast, for a bound that finds what they share once. Gradients: to the loss alone."""
@@ -47,6 +47,6 @@ class Bound(nn.Module, ABC):
         with torch.no_grad():
             return loss, self.estimate(contrast)
 
-    def remember(self, contrast: Contrast) -> None:
+    def after_update(self, contrast: Contrast) -> None:
         """Take in a contrast whose update is done, for running means."""
         return

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from framework import bounds
 from framework.bounds.base import Bound
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import LatentSpec
 from framework.functional import bounds as formulas
 

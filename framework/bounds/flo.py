@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import bounds
-from framework.blocks import MLP, Activation
 from framework.bounds.base import Bound
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.functional import bounds as formulas
+from framework.nn.blocks import MLP, Activation
 
 
 @final

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from framework import bounds
 from framework.bounds.base import Bound
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.functional import bounds as formulas
@@ -28,7 +28,7 @@ class MINE(Bound):
 
     side = None
     joins_anchors = True
-    remembers = True
+    is_stateful = True
     log_mean: Tensor
     log_share: Tensor
 
@@ -48,7 +48,7 @@ class MINE(Bound):
         return formulas.mine_loss(contrast.scores, contrast.log_weights, mean - share)
 
     @torch.no_grad()
-    def remember(self, contrast: Contrast) -> None:
+    def after_update(self, contrast: Contrast) -> None:
         mean, share = self._running(contrast)
         self.log_mean.copy_(mean)
         self.log_share.copy_(share)

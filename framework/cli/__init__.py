@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn, final
 import click
 
 from framework import __version__
-from framework.cli.notices import quieten
+from framework.cli.warnings import quieten
 from framework.errors import UserError
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {

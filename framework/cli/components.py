@@ -84,8 +84,8 @@ def import_modules(modules: Sequence[str]) -> None:
     if not modules:
         return
     from framework.composition.modules import import_module
+    from framework.composition.parser import Import
     from framework.composition.problems import Place
-    from framework.composition.statements import Import
 
     here = Path.cwd() / "recipe.gin"
     for number, module in enumerate(modules, 1):
@@ -94,12 +94,12 @@ def import_modules(modules: Sequence[str]) -> None:
 
 
 def _find(name: str) -> Component:
-    from framework.composition.catalogue import Catalogue
+    from framework.composition.catalog import Catalog
 
-    catalogue = Catalogue()
-    found = catalogue.find(name)
+    catalog = Catalog()
+    found = catalog.find(name)
     if len(found) != 1:
-        complaint = catalogue.complain(name)
+        complaint = catalog.complain(name)
         raise UserError(f"{complaint[0].upper()}{complaint[1:]}.")
     return found[0]
 
@@ -107,9 +107,9 @@ def _find(name: str) -> Component:
 def _recipes(component: Component) -> Iterator[str]:
     """The shipped recipes that refer to a component, by their text alone: nothing that they import is imported."""
     from framework.composition import list_recipes
-    from framework.composition.meaning import leaves
-    from framework.composition.sources import read
-    from framework.composition.statements import Reference
+    from framework.composition.bindings import leaves
+    from framework.composition.includes import read
+    from framework.composition.parser import Reference
 
     for recipe in list_recipes():
         held = {each.key: each.value for each in read(recipe.path).bindings}

@@ -142,7 +142,7 @@ def bounds_command(imports: tuple[str, ...], json_to: str | None, plot: Path | N
 @click.option("--source", type=click.Choice(["slow-fast", "autoregressive"]), default="slow-fast", show_default=True, help="What is drawn.")
 @click.option("--slow-nats", type=float, default=1.0, show_default=True, help="Of the part that a sequence keeps (slow-fast).")
 @click.option("--fast-nats", type=float, default=1.0, show_default=True, help="Of the part that each step draws afresh (slow-fast).")
-@click.option("--phi", type=float, default=0.9, show_default=True, help="Correlation of neighbouring steps (autoregressive).")
+@click.option("--phi", type=float, default=0.9, show_default=True, help="Correlation of neighboring steps (autoregressive).")
 @click.option("--nats", type=float, default=4.0, show_default=True, help="Of each step (autoregressive).")
 @click.option("--batch", type=int, default=32, show_default=True, help="Sequences, B.")
 @click.option("--length", type=int, default=32, show_default=True, help="Steps of each, T.")
@@ -152,7 +152,7 @@ def bounds_command(imports: tuple[str, ...], json_to: str | None, plot: Path | N
 def negatives_command(imports: tuple[str, ...], json_to: str | None, plot: Path | None, track: bool, folder: Path, **given: Any) -> None:
     """Measure every negative-sampling strategy with the exact critic.
 
-    In `slow-fast` half of each latent stays the same through its sequence; in `autoregressive` neighbours in time are alike. Both make
+    In `slow-fast` half of each latent stays the same through its sequence; in `autoregressive` neighbors in time are alike. Both make
     steps of the own sequence false negatives.
 
     \b
@@ -168,7 +168,7 @@ def negatives_command(imports: tuple[str, ...], json_to: str | None, plot: Path 
 
 
 @lab_command.command("critics", cls=Spaced)
-@click.option("--phi", type=float, default=0.9, show_default=True, help="Correlation of neighbouring steps.")
+@click.option("--phi", type=float, default=0.9, show_default=True, help="Correlation of neighboring steps.")
 @click.option("--noise", type=float, default=1.0, show_default=True, help="Variance of the observation's noise; the signal's is 1.")
 @click.option("--dimensions", type=int, default=6, show_default=True, help="Independent ones.")
 @click.option("--candidates", type=int, default=1024, show_default=True, help="K, the size of a batch.")

@@ -87,9 +87,9 @@ def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], deep
         problems = composition.check(recipe, bindings, imports=imports)
         if problems or not deep:
             return [vars(problem) for problem in problems]
-        from framework.training.rehearsal import rehearse
+        from framework.training.dry_run import dry_run
 
-        rehearse(framework.compose(recipe, bindings, imports=imports))
+        dry_run(framework.compose(recipe, bindings, imports=imports))
     except UserError as error:
         return [{"message": f"{recipe}: {error}"}]
     return []

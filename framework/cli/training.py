@@ -78,13 +78,13 @@ def _pure_output(as_json: bool) -> Iterator[None]:
 
 
 def _end(ctx: click.Context, result: "Result", as_json: bool) -> None:
-    from framework.cli import ending
+    from framework.cli import summary
 
-    evaluations = ending.evaluations(result.folder)
+    evaluations = summary.evaluations(result.folder)
     if as_json:
-        output.as_json(ending.facts(result, evaluations))
+        output.as_json(summary.facts(result, evaluations))
     else:
-        ending.tell(result, evaluations)
+        summary.tell(result, evaluations)
     if result.status == "KILLED":
         click.echo("Stopped by Ctrl-C; nothing that was learned is lost.", err=True)
         ctx.exit(130)

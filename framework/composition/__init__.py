@@ -9,11 +9,11 @@ notebook would share it, a spawned process would not have it, and `torch.compile
 """
 
 from framework.composition.check import check
+from framework.composition.includes import Recipe, list_recipes
 from framework.composition.load import Composition, load
 from framework.composition.plan import plan
 from framework.composition.problems import Place, Problem
 from framework.composition.provenance import diff, show
-from framework.composition.sources import Recipe, list_recipes
 from framework.composition.tree import Plan
 
 __all__ = [

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from framework.composition.catalogue import Catalogue
-from framework.composition.statements import Macro, Reference, Unreadable
+from framework.composition.catalog import Catalog
+from framework.composition.parser import Macro, Reference, Unreadable
 from framework.signatures import FAMILIES, Component
 
 PLAIN: Final = {
@@ -32,19 +32,19 @@ class Target:
 Report = Callable[[str], None]
 
 
-def fit(value: Any, annotation: str, catalogue: Catalogue, report: Report) -> Any:
+def fit(value: Any, annotation: str, catalog: Catalog, report: Report) -> Any:
     """The value as the component will get it, its references found; what is wrong with it goes to `report`."""
     try:
         expression = ast.parse(annotation, mode="eval").body
     except SyntaxError:
         expression = ast.Name("Any")
-    return _Fitting(catalogue).fit(value, expression, report)
+    return _Fitting(catalog).fit(value, expression, report)
 
 
 @final
 class _Fitting:
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
 
     def fit(self, value: Any, kind: ast.expr, report: Report) -> Any:
         match kind:
@@ -98,7 +98,7 @@ class _Fitting:
     def _component(self, value: Any, wanted: ast.expr, kind: ast.expr, report: Report) -> Any:
         name = _last(wanted)
         family = FAMILY_OF_BASE.get(name, "")
-        part = [] if family else [each for each in self.catalogue.members("parts") if each.name == name]
+        part = [] if family else [each for each in self.catalog.members("parts") if each.name == name]
         if not isinstance(value, Reference):
             return self._accept(value, False, kind, report, self._valid(family, part))
         found = self._resolve(value, family, report)
@@ -110,7 +110,7 @@ class _Fitting:
         return found
 
     def _valid(self, family: str, part: list[Component]) -> str:
-        members = self.catalogue.members(family) if family else part
+        members = self.catalog.members(family) if family else part
         return f"; valid are: {', '.join(f'@{each.selector}' for each in members)}" if members else ""
 
     def _resolve(self, reference: Reference, family: str, report: Report) -> Any:
@@ -119,10 +119,10 @@ class _Fitting:
                 f"{reference} builds an object while the recipe is read, before the sizes that Python passes to it are known; "
                 f"write it without the brackets"
             )
-        found = self.catalogue.find(reference.selector)
+        found = self.catalog.find(reference.selector)
         if len(found) == 1:
             return Target(found[0], reference.scope)
-        report(self.catalogue.complain(reference.selector, family))
+        report(self.catalog.complain(reference.selector, family))
         return reference
 
     def _union(self, value: Any, kind: ast.expr, report: Report) -> Any:

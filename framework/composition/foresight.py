@@ -58,7 +58,7 @@ def _pixels(node: Node) -> Given:
 
 
 def _ask(node: Node, quick: Mapping[str, Any]) -> Given:
-    from framework.environments import normalisation  # and with it numpy, which no other check needs
+    from framework.environments import normalization  # and with it numpy, which no other check needs
 
     try:
         environment = freeze(node)(**{**quick, "seed": SEED})
@@ -67,11 +67,11 @@ def _ask(node: Node, quick: Mapping[str, Any]) -> Given:
     except Exception as error:
         raise UserError(f"{node.name} cannot be built, to ask what it shows ({type(error).__name__}: {error}).") from error
     try:
-        form = normalisation.action_form(environment.action_spec())
-        shown = normalisation.observation_spec(environment.observation_spec())
+        form = normalization.action_form(environment.action_spec())
+        shown = normalization.observation_spec(environment.observation_spec())
     finally:
         environment.close()
-    if isinstance(form, normalisation.ActionScale):
+    if isinstance(form, normalization.ActionScale):
         return Given(observation=shown, action=Given(kind="continuous", sizes=(form.middle.size,), size=form.middle.size))
     kind = "multi_discrete" if form.shape else "discrete"
     return Given(observation=shown, action=Given(kind=kind, sizes=form.sizes, size=sum(form.sizes)))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from framework.composition.parser import Import
 from framework.composition.problems import Problem
-from framework.composition.statements import Import
 from framework.errors import UserError
 from framework.signatures import display
 

@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from framework.composition.catalogue import Catalogue
+from framework.composition.bindings import Meaning
+from framework.composition.catalog import Catalog
 from framework.composition.constructors import constructors_refuse_nothing
-from framework.composition.meaning import Meaning
+from framework.composition.includes import Program, read
 from framework.composition.modules import import_module
 from framework.composition.problems import Place, Problem
-from framework.composition.sources import Program, read
+from framework.composition.resolve import Wiring
 from framework.composition.specs import RULES
 from framework.composition.tree import Plan
 from framework.composition.usage import unused
-from framework.composition.wiring import Wiring
 from framework.signatures import display
 
 ROOT = "parts.Run"
@@ -27,13 +27,13 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
         imported = import_module(statement, path)
         plugins |= dict.fromkeys(imported.files)
         problems += [imported.problem] if imported.problem else []
-    catalogue = Catalogue()
+    catalog = Catalog()
     absent: list[Problem] = []
-    meaning = Meaning(program.bindings, catalogue, problems.append, absent.append)
-    wiring = Wiring(meaning, catalogue, absent.append)
+    meaning = Meaning(program.bindings, catalog, problems.append, absent.append)
+    wiring = Wiring(meaning, catalog, absent.append)
     wiring.consumed |= {macro for macro, _ in program.chosen}
     tree = wiring.build(root, Place(display(program.recipe), 1))
-    set_aside = unused(meaning, wiring, catalogue, absent.append)
+    set_aside = unused(meaning, wiring, catalog, absent.append)
     result = Plan(
         recipe=program.recipe,
         root=tree,

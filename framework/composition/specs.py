@@ -58,13 +58,13 @@ def imagination_has_a_reward(plan: Plan) -> Iterator[Problem]:
 def every_group_has_an_optimizer(plan: Plan) -> Iterator[Problem]:
     """`Agent.optimizers` has one for the model and one for each group of the actor-critic, and of those that it wraps."""
     for agent in _agents(plan):
-        behaviour = agent.links("actor_critic").get(None)
-        if behaviour is None or not agent.sound("optimizers", "actor_critic"):
+        behavior = agent.links("actor_critic").get(None)
+        if behavior is None or not agent.sound("optimizers", "actor_critic"):
             continue
-        behaviours = wrapped(behaviour.node)
-        if any("groups" not in each.component.facts or ("of" in _parameters(each) and not each.sound("of")) for each in behaviours):
+        behaviors = wrapped(behavior.node)
+        if any("groups" not in each.component.facts or ("of" in _parameters(each) and not each.sound("of")) for each in behaviors):
             continue
-        groups = {"model": agent.name} | {name: each.name for each in reversed(behaviours) for name in each.component.facts["groups"]}
+        groups = {"model": agent.name} | {name: each.name for each in reversed(behaviors) for name in each.component.facts["groups"]}
         given = agent.links("optimizers")
         for name, owner in groups.items():
             if name not in given:
@@ -76,7 +76,7 @@ def every_group_has_an_optimizer(plan: Plan) -> Iterator[Problem]:
         for name in given:
             if name not in groups:
                 message = (
-                    f"{agent.key}.optimizers has '{name}', and {behaviour} has no such group: "
+                    f"{agent.key}.optimizers has '{name}', and {behavior} has no such group: "
                     f"the groups are {', '.join(groups)}; remove '{name}' from it."
                 )
                 yield Problem.at(agent.place_of("optimizers"), message)
@@ -89,12 +89,12 @@ def densities_contrast_on_their_own_axis(plan: Plan) -> Iterator[Problem]:
         critic = objective.links("critic").get(None)
         if axis is None or critic is None or not objective.sound("axis", "critic"):
             continue
-        over = critic.node.component.facts.get("normalised_over") or ""
+        over = critic.node.component.facts.get("normalized_over") or ""
         if axis.value in WRONG_AXES.get(over, ()):
             right = RIGHT_AXIS[over]
             by_name = ", or 'column_as_released' to ask for this pair by name" if (over, axis.value) == ("latent", "column") else ""
             message = (
-                f"{objective.key}.axis = '{axis.value}' does not go with {critic}, a density normalised over the {over}: the bound "
+                f"{objective.key}.axis = '{axis.value}' does not go with {critic}, a density normalized over the {over}: the bound "
                 f"would be wrong by nats; bind {objective.key}.axis = '{right}'{by_name}."
             )
             yield Problem.at(objective.nearest(("axis", "critic"), display(plan.recipe)), message)
@@ -118,11 +118,11 @@ def critics_take_the_latent(plan: Plan) -> Iterator[Problem]:
 
 
 def draws_are_there(plan: Plan) -> Iterator[Problem]:
-    """A strategy that declares `needs_draws` has those of `Replay.extra`."""
+    """A strategy that declares `needs_extra` has those of `Replay.extra`."""
     without = [node for node in plan.nodes() if node.component.selector == "parts.Replay" and node.settings["extra"].value == 0]
     for replay in without:
         for holder, parameter, link in _held(plan.root) if plan.root else ():
-            if link.node.component.facts.get("needs_draws") and replay.sound("extra"):
+            if link.node.component.facts.get("needs_extra") and replay.sound("extra"):
                 message = (
                     f"{link} needs draws of their own, and {replay.key}.extra = 0; "
                     f"bind {replay.key}.extra = 256, or another {holder.key}.{parameter}."
@@ -163,12 +163,12 @@ def two_views_differ(plan: Plan) -> Iterator[Problem]:
 
 
 def rollouts_start_everywhere(plan: Plan) -> Iterator[Problem]:
-    """A behaviour has a rollout from every replayed step while a setting that it declares in `needs_all_starts` is not 0."""
+    """A behavior has a rollout from every replayed step while a setting that it declares in `needs_all_starts` is not 0."""
     for agent in _agents(plan):
-        behaviour = agent.links("actor_critic").get(None)
-        if behaviour is None or not agent.sound("imagination_starts") or (starts := agent.settings["imagination_starts"].value) is None:
+        behavior = agent.links("actor_critic").get(None)
+        if behavior is None or not agent.sound("imagination_starts") or (starts := agent.settings["imagination_starts"].value) is None:
             continue
-        for node in wrapped(behaviour.node):
+        for node in wrapped(behavior.node):
             for parameter in node.component.facts.get("needs_all_starts", ()):
                 if node.sound(parameter) and (value := node.settings[parameter].value):
                     message = (

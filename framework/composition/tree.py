@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, final
 
 from framework.composition.annotations import show
+from framework.composition.parser import Binding
 from framework.composition.problems import Place, Problem
-from framework.composition.statements import Binding
 from framework.signatures import Component, Parameter
 
 

@@ -4,25 +4,25 @@ from collections.abc import Callable
 from typing import Final
 
 from framework.composition.annotations import FAMILY_OF_BASE, show
-from framework.composition.catalogue import Catalogue
-from framework.composition.meaning import Bound, Meaning, leaves, targets
+from framework.composition.bindings import Bound, Meaning, leaves, targets
+from framework.composition.catalog import Catalog
+from framework.composition.parser import Binding, Macro, Reference, Unreadable
 from framework.composition.problems import Problem
-from framework.composition.statements import Binding, Macro, Reference, Unreadable
-from framework.composition.wiring import Wiring
+from framework.composition.resolve import Wiring
 from framework.registry import advice, nearest
 
 Report = Callable[[Problem], None]
 COMMAND_LINE: Final = "-b "
 
 
-def unused(meaning: Meaning, wiring: Wiring, catalogue: Catalogue, report: Report) -> list[tuple[Binding, Binding]]:
+def unused(meaning: Meaning, wiring: Wiring, catalog: Catalog, report: Report) -> list[tuple[Binding, Binding]]:
     """Report what nothing uses; returns the bindings that were set aside, each with the one that set it aside.
 
     `-b 'InfoNCE.negatives=@negatives.CrossSequence'` leaves the recipe's `RollingWindow.rows = 10` without a RollingWindow. That is what
     its author asked for, and no mistake; a binding whose component nothing ever referred to is one.
     """
     set_aside = []
-    doubtful = _doubtful(meaning, catalogue)
+    doubtful = _doubtful(meaning, catalog)
     _unused_macros(meaning, wiring, report)
     for bound in meaning.bound:
         holds = meaning.holding[bound.slot] is bound
@@ -41,11 +41,11 @@ def unused(meaning: Meaning, wiring: Wiring, catalogue: Catalogue, report: Repor
     return set_aside
 
 
-def _doubtful(meaning: Meaning, catalogue: Catalogue) -> set[str]:
+def _doubtful(meaning: Meaning, catalog: Catalog) -> set[str]:
     """What may belong where a reference is wrong: the families that such a place takes, and all that their bindings refer to."""
     wrong = [each.parameter.annotation for each in meaning.holding.values() if not each.sound]
     families = [name for base, name in FAMILY_OF_BASE.items() if any(f"[{base}]" in text for text in wrong)]
-    waiting = [component.selector for family in families for component in catalogue.members(family)]
+    waiting = [component.selector for family in families for component in catalog.members(family)]
     found = set(waiting)
     while waiting:
         selector = waiting.pop()

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.contrast import Units
+from framework.contrastive.contrast import UnitVectors
 from framework.data import Latent, LatentKind, LatentSpec, Metrics
 from framework.errors import UserError
 
@@ -17,14 +17,14 @@ from framework.errors import UserError
 class Critic(nn.Module, ABC):
     """Scores `f(s_i, o_j)` every latent against every candidate embedding, in float32 under any precision.
 
-    `normalised_over` says over what a density critic sums to one: `latent` is right on the row axis alone, `observation` on the
+    `normalized_over` says over what a density critic sums to one: `latent` is right on the row axis alone, `observation` on the
     column axis alone, None on both. `bounded` says whether scores stay in a range that does not grow in training. `anchor` names the
     latent that it must be given, where only one makes sense; `candidate` what it scores against: embeddings of `embedding_size`, or
     the stochastic parts of posteriors. `cost` is its work for N latents and M candidates, in words.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size")
-    normalised_over: ClassVar[Literal["latent", "observation"] | None] = None
+    normalized_over: ClassVar[Literal["latent", "observation"] | None] = None
     bounded: ClassVar[bool] = False
     has_units: ClassVar[bool] = False
     anchor: ClassVar[Literal["posterior", "prior"] | None] = None
@@ -47,7 +47,7 @@ class Critic(nn.Module, ABC):
         """The scores, of float32 latents `[N, ..]` and float32 embeddings."""
 
     def score_pairs(self, latents: Latent, embeddings: Float[Tensor, "N E"]) -> Float[Tensor, " N"]:
-        """The scores `f(s_i, o_i)` alone: by default as dear as all pairs."""
+        """The scores `f(s_i, o_i)` alone: by default as expensive as all pairs."""
         return self(latents, embeddings).diagonal()
 
     def each_offset(self) -> Mapping[int, "Critic"]:
@@ -85,10 +85,10 @@ class UnitCritic(Critic):
         return units.scale * (units.latents * units.candidates).sum(dim=-1)
 
     @final
-    def units(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Units:
+    def units(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> UnitVectors:
         """The unit vectors of both sides and the scale, in float32 under any precision."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            return Units(self.embed_latents(latents.map(Tensor.float)), self.embed_candidates(embeddings.float()), self.scale())
+            return UnitVectors(self.embed_latents(latents.map(Tensor.float)), self.embed_candidates(embeddings.float()), self.scale())
 
 
 def examine(critic: Critic, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:

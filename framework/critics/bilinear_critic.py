@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import critics
-from framework.blocks import glorot
 from framework.critics.base import Critic
 from framework.data import Latent, LatentSpec
+from framework.nn.blocks import glorot
 
 
 @final

@@ -6,11 +6,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import critics
-from framework.blocks import MLP, Activation
 from framework.critics.base import Critic, classes_of
 from framework.data import Latent, LatentKind, LatentSpec
 from framework.errors import UserError
 from framework.functional.categorical import mixed_log_probabilities
+from framework.nn.blocks import MLP, Activation
 
 
 @final
@@ -23,7 +23,7 @@ class CategoricalCritic(Critic):
     passes through it as the dynamics lets it (straight through).
     """
 
-    normalised_over: ClassVar[Literal["latent", "observation"] | None] = "latent"
+    normalized_over: ClassVar[Literal["latent", "observation"] | None] = "latent"
     bounded: ClassVar[bool] = True
     takes_latent: ClassVar[tuple[LatentKind, ...]] = ("categorical",)
     cost: ClassVar[str] = "one perceptron on M embeddings, and N M S K: one product"

@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from framework import critics
-from framework.blocks import ACTIVATIONS, MLP, Activation, glorot
 from framework.critics.base import Critic
 from framework.data import Latent, LatentSpec
 from framework.errors import UserError
+from framework.nn.blocks import ACTIVATIONS, MLP, Activation, glorot
 
 
 @final

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import critics
-from framework.blocks import Temperature, glorot
 from framework.critics.base import UnitCritic
 from framework.data import Latent, LatentSpec
+from framework.nn.blocks import Temperature, glorot
 
 
 @final

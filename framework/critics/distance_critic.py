@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import critics
-from framework.blocks import Temperature, glorot
 from framework.critics.base import Critic
 from framework.data import Latent, LatentSpec
+from framework.nn.blocks import Temperature, glorot
 
 
 @final
@@ -60,7 +60,7 @@ def plain_distances(ours: Float[Tensor, "N D"], theirs: Float[Tensor, "M D"]) ->
 
 def _expanded(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
     """The squares, and how far rounding may have moved them."""
-    centre = theirs.detach().mean(dim=0)
-    ours, theirs = ours - centre, theirs - centre
+    center = theirs.detach().mean(dim=0)
+    ours, theirs = ours - center, theirs - center
     norms = ours.square().sum(dim=-1, keepdim=True) + theirs.square().sum(dim=-1)
     return norms - 2 * ours @ theirs.T, 4 * torch.finfo(norms.dtype).eps * norms.detach()

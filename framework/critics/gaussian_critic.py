@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import critics
-from framework.blocks import MLP, Activation
 from framework.critics.base import Critic
 from framework.data import Latent, LatentKind, LatentSpec, Metrics
 from framework.errors import UserError
 from framework.functional.densities import gaussian_scores
+from framework.nn.blocks import MLP, Activation
 
 
 @final
@@ -24,10 +24,10 @@ class GaussianCritic(Critic):
     with a diagonal covariance, as the released code does: it counts twice what `z` and `h` share, and so is loose.
     `deviation = 'learned'` has `sigma(o) = softplus(.) + minimum_std`; `'fixed'` has `sigma = minimum_std` everywhere, as PI-SAC (1.0)
     and TPC's static term (0.2) do. The expanded square loses nats to cancellation where sigma is small, so latents and means are
-    centred first and the floor is 0.1; the released head has 1e-2.
+    centered first and the floor is 0.1; the released head has 1e-2.
     """
 
-    normalised_over: ClassVar[Literal["latent", "observation"] | None] = "latent"
+    normalized_over: ClassVar[Literal["latent", "observation"] | None] = "latent"
     takes_latent: ClassVar[tuple[LatentKind, ...]] = ("gaussian",)
     cost: ClassVar[str] = "one perceptron on M embeddings, and 2 N M D: two products"
 

@@ -23,7 +23,7 @@ class PriorCritic(Critic):
     of a Gaussian prior's sigma in the score.
     """
 
-    normalised_over: ClassVar[Literal["latent", "observation"] | None] = "observation"
+    normalized_over: ClassVar[Literal["latent", "observation"] | None] = "observation"
     anchor: ClassVar[Literal["posterior", "prior"] | None] = "prior"
     candidate: ClassVar[Literal["embedding", "stochastic"]] = "stochastic"
     cost: ClassVar[str] = "2 N M D: two products (one of categorical latents); no parameters"

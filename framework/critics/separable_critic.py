@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import critics
-from framework.blocks import MLP, Activation
 from framework.critics.base import Critic
 from framework.data import Latent, LatentSpec
+from framework.nn.blocks import MLP, Activation
 
 
 @final

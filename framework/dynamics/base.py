@@ -23,7 +23,7 @@ class Dynamics(nn.Module, ABC):
 
     derived: ClassVar[tuple[str, ...]] = ("embedding_size", "action_size")
     latent_kind: ClassVar[LatentKind]
-    losses: ClassVar[tuple[str, ...]] = ("divergence",)
+    losses: ClassVar[tuple[str, ...]] = ("kl",)
     latent: LatentSpec
 
     @abstractmethod
@@ -64,7 +64,7 @@ class Dynamics(nn.Module, ABC):
         """The posterior and the prior of the same steps, over the whole sequence at once."""
 
     @abstractmethod
-    def divergence(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
+    def kl_loss(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
         """What the posterior knows beyond the prior: losses `[B, T]` named as in `losses`."""
 
     @final

@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import dynamics
-from framework.blocks import ACTIVATIONS, NORMS, Activation, BlockLinear, JoinedLinear, gated, hidden_layers, truncated_normal
 from framework.dynamics.categorical import CategoricalRecurrence
 from framework.errors import UserError
-from framework.functional.divergence import FreeNats
+from framework.functional.kl import FreeNats
+from framework.nn.blocks import ACTIVATIONS, NORMS, Activation, BlockLinear, JoinedLinear, gated, hidden_layers, truncated_normal
 
 
 @final

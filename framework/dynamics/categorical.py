@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
+from framework.dynamics.balanced_kl_loss import balanced_kl_loss, check_balance
 from framework.dynamics.base import Dynamics, Prepared
-from framework.dynamics.charge import charge, check_balance
-from framework.functional.categorical import categorical_divergence, gumbel, mixed_log_probabilities, straight_through
-from framework.functional.divergence import FreeNats
+from framework.functional.categorical import categorical_kl, gumbel, mixed_log_probabilities, straight_through
+from framework.functional.kl import FreeNats
 
 
 class CategoricalDynamics(Dynamics):
@@ -58,11 +58,11 @@ class CategoricalDynamics(Dynamics):
         logits = self.prior_logits(posterior.deterministic)
         return posterior, self._latent(posterior.deterministic, logits, torch.zeros_like(posterior.stochastic))
 
-    def divergence(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
-        losses, metrics = charge(
+    def kl_loss(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
+        losses, metrics = balanced_kl_loss(
             posterior,
             prior,
-            divergence=lambda one, other: categorical_divergence(one.statistics["logits"], other.statistics["logits"]),
+            kl_loss=lambda one, other: categorical_kl(one.statistics["logits"], other.statistics["logits"]),
             balance=self.balance,
             free_nats=self.free_nats,
             free_nats_on=self.free_nats_on,

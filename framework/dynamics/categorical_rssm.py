@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import dynamics
-from framework.blocks import ACTIVATIONS, NORMS, Activation, JoinedLinear, Norm, NormGRUCell, glorot
 from framework.dynamics.categorical import CategoricalRecurrence
-from framework.functional.divergence import FreeNats
+from framework.functional.kl import FreeNats
+from framework.nn.blocks import ACTIVATIONS, NORMS, Activation, JoinedLinear, Norm, NormGRUCell, glorot
 
 
 @final

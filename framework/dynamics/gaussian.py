@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from framework.blocks import ACTIVATIONS, Activation
 from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
+from framework.dynamics.balanced_kl_loss import balanced_kl_loss, check_balance
 from framework.dynamics.base import Dynamics, Prepared
-from framework.dynamics.charge import charge, check_balance
-from framework.functional.divergence import FreeNats, gaussian_divergence
+from framework.functional.kl import FreeNats, gaussian_kl
+from framework.nn.blocks import ACTIVATIONS, Activation
 
 Normal = tuple[Tensor, Tensor]
 """The mean and the standard deviation of a diagonal Gaussian."""
@@ -91,11 +91,11 @@ class GaussianDynamics(Dynamics):
         mean, std = self.prior_normal(posterior.deterministic)
         return posterior, Latent(deterministic=posterior.deterministic, stochastic=mean, statistics={"mean": mean, "std": std})
 
-    def divergence(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
-        losses, metrics = charge(
+    def kl_loss(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
+        losses, metrics = balanced_kl_loss(
             posterior,
             prior,
-            divergence=_between,
+            kl_loss=_between,
             balance=self.balance,
             free_nats=self.free_nats,
             free_nats_on=self.free_nats_on,
@@ -119,4 +119,4 @@ def _sampled(deterministic: Tensor, normal: Normal, noise: Tensor) -> Latent:
 
 
 def _between(posterior: Latent, prior: Latent) -> Tensor:
-    return gaussian_divergence(posterior.statistics["mean"], posterior.statistics["std"], prior.statistics["mean"], prior.statistics["std"])
+    return gaussian_kl(posterior.statistics["mean"], posterior.statistics["std"], prior.statistics["mean"], prior.statistics["std"])

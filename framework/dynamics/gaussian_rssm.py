@@ -6,10 +6,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import dynamics
-from framework.blocks import Activation, glorot, gru_cell
 from framework.dynamics.base import Prepared
 from framework.dynamics.gaussian import GaussianDynamics, Normal
-from framework.functional.divergence import FreeNats
+from framework.functional.kl import FreeNats
+from framework.nn.blocks import Activation, glorot, gru_cell
 
 
 @final

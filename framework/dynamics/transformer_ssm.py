@@ -8,14 +8,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from framework import dynamics
-from framework.attention import CausalTransformer, Past
-from framework.blocks import ACTIVATIONS, MLP, NORMS, Activation, JoinedLinear, glorot
 from framework.data import Latent
 from framework.dynamics.base import Prepared
 from framework.dynamics.categorical import CategoricalDynamics
 from framework.errors import UserError
 from framework.functional.categorical import mixed_log_probabilities, straight_through
-from framework.functional.divergence import FreeNats
+from framework.functional.kl import FreeNats
+from framework.nn.attention import CausalTransformer, Past
+from framework.nn.blocks import ACTIVATIONS, MLP, NORMS, Activation, JoinedLinear, glorot
 
 
 @final

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from framework.data import Observation, is_image
 from framework.errors import UserError
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 
 
 class Encoder(nn.Module, ABC):
@@ -33,7 +33,7 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]: ...
 
-    def augment(self, observation: Observation, seed: Seed) -> Observation:
+    def augment(self, observation: Observation, key: Key) -> Observation:
         """What training shows the encoder in place of `[B, T, ..]` observations; acting sees them as they are."""
         return observation
 

@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import encoders
-from framework.blocks import ACTIVATIONS, Activation, glorot
 from framework.data import Observation
 from framework.encoders.base import Encoder, only_image, scaled
 from framework.errors import UserError
+from framework.nn.blocks import ACTIVATIONS, Activation, glorot
 
 
 @final
@@ -21,7 +21,7 @@ class ConvEncoder(Encoder):
 
     *World Models* (Ha and Schmidhuber, 2018) and *Dream to Control*, Appendix A: kernel 4, stride 2, 32-64-128-256 channels,
     ReLU, so that 64 x 64 becomes 1,024 numbers. Fewer channels take smaller images: each layer leaves `(size - kernel) // 2 + 1`.
-    `normalise = 'layer'` sends the embedding through a layer norm without parameters, which the paper does not have: scores against
+    `normalize = 'layer'` sends the embedding through a layer norm without parameters, which the paper does not have: scores against
     it start at one scale.
     """
 
@@ -32,7 +32,7 @@ class ConvEncoder(Encoder):
         channels: tuple[int, ...] = (32, 64, 128, 256),
         kernel: int = 4,
         activation: Activation = "relu",
-        normalise: Literal["none", "layer"] = "none",
+        normalize: Literal["none", "layer"] = "none",
     ) -> None:
         super().__init__(observation=observation)
         self.name, spec = only_image(observation, "ConvEncoder")
@@ -49,7 +49,7 @@ class ConvEncoder(Encoder):
             height, width, depth = (height - kernel) // 2 + 1, (width - kernel) // 2 + 1, size
         self.net = glorot(nn.Sequential(*layers))
         self.embedding_size = height * width * depth
-        self.norm = nn.Identity() if normalise == "none" else nn.LayerNorm(self.embedding_size, elementwise_affine=False)
+        self.norm = nn.Identity() if normalize == "none" else nn.LayerNorm(self.embedding_size, elementwise_affine=False)
 
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
         image = observation[self.name]

@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import encoders
-from framework.blocks import ACTIVATIONS, Activation, ChannelRMSNorm, truncated_normal
 from framework.data import Observation
 from framework.encoders.base import Encoder, only_image, scaled
 from framework.errors import UserError
+from framework.nn.blocks import ACTIVATIONS, Activation, ChannelRMSNorm, truncated_normal
 
 
 @final

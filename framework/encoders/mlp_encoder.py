@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import encoders
-from framework.blocks import INITIAL_WEIGHTS, Activation, InitialWeights, Norm, hidden_layers
 from framework.data import Observation, is_image
 from framework.encoders.base import Encoder
 from framework.errors import UserError
 from framework.functional.two_hot import symlog
+from framework.nn.blocks import INITIAL_WEIGHTS, Activation, InitialWeights, Norm, hidden_layers
 
 
 @final

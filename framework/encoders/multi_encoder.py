@@ -12,7 +12,7 @@ from framework import encoders
 from framework.data import Factory, Observation
 from framework.encoders.base import Encoder
 from framework.errors import UserError
-from framework.functional.hashing import Seed, fork
+from framework.functional.random import Key, fold_in
 from framework.patterns import share_out
 
 
@@ -40,10 +40,10 @@ class MultiEncoder(Encoder):
         parts = [part({name: observation[name] for name in names}) for part, names in zip(self.parts, self.names, strict=True)]
         return torch.cat(parts, dim=-1)
 
-    def augment(self, observation: Observation, seed: Seed) -> Observation:
+    def augment(self, observation: Observation, key: Key) -> Observation:
         shown = dict(observation)
         for number, (part, names) in enumerate(zip(self.parts, self.names, strict=True)):
-            shown |= cast(Encoder, part).augment({name: observation[name] for name in names}, fork(seed, number))
+            shown |= cast(Encoder, part).augment({name: observation[name] for name in names}, fold_in(key, number))
         return shown
 
 

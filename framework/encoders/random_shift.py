@@ -14,7 +14,7 @@ from framework import encoders
 from framework.data import Factory, Observation, is_image
 from framework.encoders.base import Encoder
 from framework.errors import UserError
-from framework.functional.hashing import Seed, uniform
+from framework.functional.random import Key, uniform
 
 
 @final
@@ -49,9 +49,9 @@ class RandomShift(Encoder):
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
         return self.encoder(observation)
 
-    def augment(self, observation: Observation, seed: Seed) -> Observation:
+    def augment(self, observation: Observation, key: Key) -> Observation:
         rows, times = observation[self.images[0]].shape[:2]
-        drawn = uniform(seed, rows, 1 if self.across == "sequence" else times, 2).expand(rows, times, 2)
+        drawn = uniform(key, rows, 1 if self.across == "sequence" else times, 2).expand(rows, times, 2)
         offset = rearrange((drawn * (2 * self.pixels + 1)).long(), "b t two -> (b t) two")
         return dict(observation) | {name: self._moved(observation[name], offset) for name in self.images}
 

@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import encoders
-from framework.blocks import ACTIVATIONS, Activation, glorot
 from framework.data import Observation
 from framework.encoders.base import Encoder, only_image, scaled
+from framework.nn.blocks import ACTIVATIONS, Activation, glorot
 
 
 @final

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import encoders
-from framework.blocks import glorot
 from framework.data import Observation
 from framework.encoders.base import Encoder, only_image
 from framework.errors import UserError
+from framework.nn.blocks import glorot
 
 
 @final

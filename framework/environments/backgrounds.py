@@ -27,7 +27,7 @@ CYCLES: Final = (1.0, 5.0)
 """How often a wave of the noise fits across the image: its band."""
 PERIODS: Final = (20.0, 80.0)
 """Frames in which a wave of the noise comes around."""
-BRIGHTNESS, COLOUR = 45.0, 25.0
+BRIGHTNESS, COLOR = 45.0, 25.0
 """The standard deviations of the noise, in 255ths: of what its channels share, and of what each has for itself."""
 
 
@@ -48,7 +48,7 @@ class Backgrounds(ABC):
 
 @final
 class Noise(Film):
-    """Band-limited noise that moves smoothly: plane waves of every direction, each with its own colour and speed.
+    """Band-limited noise that moves smoothly: plane waves of every direction, each with its own color and speed.
 
     frame(x, y, t) = 1/2 + sum_k c_k cos(k_x x + k_y y + phase_k - speed_k t),    c_k normal for each channel, and correlated
     """
@@ -56,15 +56,15 @@ class Noise(Film):
     def __init__(self, size: tuple[int, int], random: np.random.Generator) -> None:
         direction = random.uniform(0, 2 * np.pi, WAVES)
         number = 2 * np.pi * random.uniform(*CYCLES, WAVES) / max(size)
-        colour = BRIGHTNESS * random.standard_normal((WAVES, 1)) + COLOUR * random.standard_normal((WAVES, 3))
-        colour *= np.sqrt(2 / WAVES)
+        color = BRIGHTNESS * random.standard_normal((WAVES, 1)) + COLOR * random.standard_normal((WAVES, 3))
+        color *= np.sqrt(2 / WAVES)
         self._speed = 2 * np.pi / random.uniform(*PERIODS, WAVES) * random.choice([-1.0, 1.0], WAVES)
         self._phase = random.uniform(0, 2 * np.pi, WAVES)
         self._down = np.arange(size[0])[:, None] * number * np.sin(direction)
         across = np.arange(size[1])[:, None] * number * np.cos(direction)
         waves = np.stack([np.cos(across), np.sin(across)])
         # cos(a + b) = cos a cos b - sin a sin b makes a frame one product of two matrices.
-        self._across = np.einsum("pxk,kc->pkxc", waves, colour).reshape(2 * WAVES, -1)
+        self._across = np.einsum("pxk,kc->pkxc", waves, color).reshape(2 * WAVES, -1)
         self._size = size
 
     def frame(self, time: int) -> np.ndarray:

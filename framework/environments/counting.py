@@ -67,7 +67,7 @@ class Counting(Seekable):
         return specs.BoundedArray((self._action_size,), np.float32, -1.0, 1.0, name="action")
 
     def _observe(self) -> dict[str, np.ndarray]:
-        colour = (self._count % 256, self._count // 256, (self._seed + self._episode) % 256)
+        color = (self._count % 256, self._count // 256, (self._seed + self._episode) % 256)
         pixels = np.empty((self._size, self._size, 3), np.uint8)
-        pixels[:] = colour
+        pixels[:] = color
         return {"count": np.array([self._count], np.float32), "pixels": pixels}

@@ -1,4 +1,4 @@
-"""Pixels with what does not matter: backgrounds, colours and cameras that change."""
+"""Pixels with what does not matter: backgrounds, colors and cameras that change."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -10,10 +10,10 @@ import numpy as np
 from dm_env import specs
 
 from framework import environments
-from framework.environments import normalisation
+from framework.environments import normalization
 from framework.environments.backgrounds import ENDINGS, Backgrounds, Film, Folder, Procedural
 from framework.environments.base import Environment, Seekable
-from framework.environments.staging import Scenery, Scenic, Staging, replace_colour
+from framework.environments.staging import Scenery, Scenic, Staging, replace_color
 from framework.environments.walks import CameraWalk, ColorWalk
 from framework.errors import UserError
 
@@ -26,9 +26,9 @@ COLOR, CAMERA = 2, 3
 class Distractors(Seekable):
     """Another environment with images in which more than the task moves; the task itself stays as it is.
 
-    `background` takes the place of what is `behind`: the `sky`, the `ground` and the sky, or one colour (red, green, blue) of an
+    `background` takes the place of what is `behind`: the `sky`, the `ground` and the sky, or one color (red, green, blue) of an
     environment that renders no scene of its own. It is `procedural`, moving noise that needs no files, or a folder of videos and images:
-    each episode draws one, which plays forward and backward by turns. `color` and `camera` are how far colours and camera go: 0.1, 0.2 and
+    each episode draws one, which plays forward and backward by turns. `color` and `camera` are how far colors and camera go: 0.1, 0.2 and
     0.3 are the paper's easy, medium and hard. With `change` = `static` all stays as the episode began.
     All of it follows from the seed, the episode and the step, and so an exact resume shows the same.
     Raises `UserError` where the environment shows no single image, cannot seek, or cannot be changed in the way that is asked for.
@@ -90,7 +90,7 @@ class Distractors(Seekable):
         return self._show(lambda: self._inner.replay(episode, taken))
 
     def observation_spec(self) -> dict[str, specs.Array]:
-        return normalisation.observation_spec(self._inner.observation_spec())
+        return normalization.observation_spec(self._inner.observation_spec())
 
     def action_spec(self) -> Any:
         return self._inner.action_spec()
@@ -101,10 +101,10 @@ class Distractors(Seekable):
 
     def _begin(self) -> None:
         episode, self._next_episode = self._next_episode, self._next_episode + 1
-        colours = self._inner.colours if isinstance(self._inner, Scenic) else np.zeros((0, 3))
+        colors = self._inner.colors if isinstance(self._inner, Scenic) else np.zeros((0, 3))
         self._distraction = _Distraction(
             film=self._backgrounds.film(self._seed, episode) if self._backgrounds else None,
-            colours=ColorWalk(colours=colours, reach=self._color, random=np.random.default_rng([self._seed, episode, COLOR])),
+            colors=ColorWalk(colors=colors, reach=self._color, random=np.random.default_rng([self._seed, episode, COLOR])),
             camera=CameraWalk(reach=self._camera, random=np.random.default_rng([self._seed, episode, CAMERA])),
             dynamic=self._dynamic,
         )
@@ -113,13 +113,13 @@ class Distractors(Seekable):
         now, behind = self._distraction, self._behind
         frame = now.film.frame(now.time) if now.film else None
         if isinstance(self._inner, Scenic):
-            staging = Staging(tint=now.colours.tint if self._color else None, view=now.camera.view)
+            staging = Staging(tint=now.colors.tint if self._color else None, view=now.camera.view)
             self._inner.stage(replace(staging, background=frame, behind=behind) if isinstance(behind, str) else staging)
         time_step = take()
         self._over = time_step.last()
-        shown = normalisation.observation(time_step.observation)
+        shown = normalization.observation(time_step.observation)
         if frame is not None and not isinstance(behind, str):
-            shown[self._image.name] = replace_colour(shown[self._image.name], behind, frame)
+            shown[self._image.name] = replace_color(shown[self._image.name], behind, frame)
         return time_step._replace(observation=shown)
 
 
@@ -129,7 +129,7 @@ class _Distraction:
     """What distracts in one episode, from step to step."""
 
     film: Film | None
-    colours: ColorWalk
+    colors: ColorWalk
     camera: CameraWalk
     dynamic: bool
     time: int = 0
@@ -137,7 +137,7 @@ class _Distraction:
     def step(self) -> None:
         if self.dynamic:
             self.time += 1
-            self.colours.step()
+            self.colors.step()
             self.camera.step()
 
 
@@ -148,11 +148,11 @@ def _seekable(inner: Environment) -> Seekable:
 
 
 def _image_of(inner: Environment) -> specs.Array:
-    shown = normalisation.observation_spec(inner.observation_spec())
+    shown = normalization.observation_spec(inner.observation_spec())
     images = [spec for spec in shown.values() if len(spec.shape) == 3 and spec.shape[2] == 3]
     if len(images) != 1:
         raise UserError(
-            f"Distractors.of = {_name(inner)} shows {len(images)} colour images, and must show one: "
+            f"Distractors.of = {_name(inner)} shows {len(images)} color images, and must show one: "
             f"bind {_name(inner)}.observe = 'pixels' if it has that."
         )
     return images[0]
@@ -169,7 +169,7 @@ def _check(inner: Environment, *, color: float, camera: float, behind: Scenery |
             )
     if isinstance(behind, str) and not isinstance(inner, Scenic):
         raise UserError(
-            f"Distractors.behind = '{behind}' needs a scene, as DMControl has one, and {_name(inner)} has none; bind the colour that is to "
+            f"Distractors.behind = '{behind}' needs a scene, as DMControl has one, and {_name(inner)} has none; bind the color that is to "
             "be replaced, as in Distractors.behind = (255, 255, 255)."
         )
 

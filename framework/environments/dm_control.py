@@ -9,7 +9,7 @@ import numpy as np
 from dm_env import specs
 
 from framework import environments
-from framework.environments import normalisation, opengl
+from framework.environments import normalization, opengl
 from framework.environments.rendering import Quality, Renderer
 from framework.environments.staging import Scenic, Staging
 from framework.errors import UserError
@@ -53,7 +53,7 @@ class DMControl(Scenic):
         self._next_episode = 0
         self._over = True
         self._vectors = observe != "pixels"
-        self._scale = normalisation.ActionScale.of(self._suite.action_spec())
+        self._scale = normalization.ActionScale.of(self._suite.action_spec())
         self._size = (size, size) if isinstance(size, int) else size
         self._renderer: Renderer | None = None
         if observe != "proprioception":
@@ -81,7 +81,7 @@ class DMControl(Scenic):
         return self._show(time_step)
 
     def observation_spec(self) -> dict[str, specs.Array]:
-        shown = normalisation.observation_spec(self._suite.observation_spec()) if self._vectors else {}
+        shown = normalization.observation_spec(self._suite.observation_spec()) if self._vectors else {}
         if self._renderer is not None:
             shown["pixels"] = specs.BoundedArray((*self._size, 3), np.uint8, 0, 255, name="pixels")
         return shown
@@ -90,7 +90,7 @@ class DMControl(Scenic):
         return self._scale.spec
 
     @property
-    def colours(self) -> np.ndarray:
+    def colors(self) -> np.ndarray:
         return np.array(self._suite.physics.model.mat_rgba[:, :3], np.float64)
 
     def stage(self, staging: Staging) -> None:
@@ -120,7 +120,7 @@ class DMControl(Scenic):
         return time_step._replace(reward=reward)
 
     def _show(self, time_step: dm_env.TimeStep) -> dm_env.TimeStep:
-        shown = normalisation.observation(time_step.observation) if self._vectors else {}
+        shown = normalization.observation(time_step.observation) if self._vectors else {}
         if self._renderer is not None:
             shown["pixels"] = self._renderer.image()
         return time_step._replace(observation=shown)

@@ -31,20 +31,20 @@ def hide_ground(scene: Any) -> None:
 
 
 def tint(scene: Any, shift: np.ndarray) -> None:
-    """Add to the colour of each material its row; what has no material keeps its colour."""
+    """Add to the color of each material its row; what has no material keeps its color."""
     for geom in scene.geoms[: scene.ngeom]:
         if geom.matid >= 0:
             geom.rgba[:3] = np.clip(geom.rgba[:3] + shift[geom.matid], 0.0, 1.0)
 
 
-def move_camera(scene: Any, view: View, centre: np.ndarray) -> None:
-    """Move the camera on a sphere around the point of its own line of sight that is nearest to `centre`.
+def move_camera(scene: Any, view: View, center: np.ndarray) -> None:
+    """Move the camera on a sphere around the point of its own line of sight that is nearest to `center`.
 
     It looks at the same point as before, and does not sink below it unless it was there: the ground hides what is seen from below.
     """
     # The two cameras of a scene are a pair of eyes, and what is drawn is seen from between them.
     position, forward, up = (np.mean([np.array(each) for each in pair], axis=0) for pair in _eyes(scene))
-    distance = max(float((centre - position) @ forward), NEAREST)
+    distance = max(float((center - position) @ forward), NEAREST)
     target = position + distance * forward
     elevation = max(float(np.arcsin(np.clip(-forward[2], -1.0, 1.0))), 0.0)
     side = np.cross(forward, up)
@@ -69,7 +69,7 @@ def _turned(first: np.ndarray, second: np.ndarray, angle: float) -> tuple[np.nda
 def read_layers(context: Any, height: int, width: int) -> np.ndarray:
     """What was rendered last, as uint8 `[height, width, 4]`, the bottom row first; the alpha channel says how much of a pixel is covered.
 
-    MuJoCo clears a scene without a sky to transparent black and averages the samples of a pixel, alpha among them: so the colours are
+    MuJoCo clears a scene without a sky to transparent black and averages the samples of a pixel, alpha among them: so the colors are
     already weighed by the coverage. Must run in the thread that renders, after a rendering was read.
     """
     from OpenGL import GL

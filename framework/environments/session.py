@@ -8,7 +8,7 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
-from framework.environments import normalisation
+from framework.environments import normalization
 from framework.environments.base import Environment, Seekable
 from framework.errors import UserError
 
@@ -29,7 +29,7 @@ class Step:
     @staticmethod
     def of(time_step: dm_env.TimeStep) -> "Step":
         return Step(
-            observation=normalisation.observation(time_step.observation),
+            observation=normalization.observation(time_step.observation),
             reward=0.0 if time_step.first() else float(time_step.reward),
             is_first=time_step.first(),
             is_last=time_step.last(),
@@ -50,14 +50,14 @@ class Description:
 
 @final
 class Session:
-    """Normalises what one environment shows and takes."""
+    """Normalizes what one environment shows and takes."""
 
     def __init__(self, factory: Callable[..., Environment], seed: int) -> None:
         self._environment = factory(seed=seed)
         native = self._environment.action_spec()
         if not isinstance(native, specs.Array):
             raise UserError(f"{type(self._environment).__name__} takes {native!r}, and an action must be one array; wrap it.")
-        self._action = normalisation.action_form(native)
+        self._action = normalization.action_form(native)
 
     def perform(self, request: str, *arguments: Any) -> Any:
         """Answer one of `REQUESTS`."""
@@ -68,7 +68,7 @@ class Session:
     def describe(self) -> Description:
         seekable = isinstance(self._environment, Seekable)
         return Description(
-            observation=normalisation.observation_spec(self._environment.observation_spec()),
+            observation=normalization.observation_spec(self._environment.observation_spec()),
             action=self._action.spec,
             seekable=seekable,
             action_repeat=self._environment.action_repeat if isinstance(self._environment, Seekable) else 1,

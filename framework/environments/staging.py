@@ -10,7 +10,7 @@ from framework.environments.base import Seekable
 
 Scenery = Literal["sky", "ground"]
 SOFTNESS: Final = 64
-"""How far, in 255ths, a colour must be from the key to cover the background whole."""
+"""How far, in 255ths, a color must be from the key to cover the background whole."""
 
 
 @final
@@ -30,9 +30,9 @@ class View:
 @final
 @dataclass(frozen=True, eq=False)
 class Staging:
-    """How images look from the next on: an uint8 background in place of the sky, or of the ground too; colours; the camera.
+    """How images look from the next on: an uint8 background in place of the sky, or of the ground too; colors; the camera.
 
-    `tint`, one row of red, green and blue for each of the scene's colours, is added to them, in [0, 1].
+    `tint`, one row of red, green and blue for each of the scene's colors, is added to them, in [0, 1].
     """
 
     background: np.ndarray | None = None
@@ -46,8 +46,8 @@ class Scenic(Seekable):
 
     @property
     @abstractmethod
-    def colours(self) -> np.ndarray:
-        """The colours of the scene that can be tinted, one row of red, green and blue for each, in [0, 1]."""
+    def colors(self) -> np.ndarray:
+        """The colors of the scene that can be tinted, one row of red, green and blue for each, in [0, 1]."""
 
     @abstractmethod
     def stage(self, staging: Staging) -> None:
@@ -59,11 +59,11 @@ def composite(front: np.ndarray, coverage: np.ndarray, background: np.ndarray) -
     return np.clip(np.rint(front + (1.0 - coverage) * background), 0, 255).astype(np.uint8)
 
 
-def replace_colour(image: np.ndarray, key: tuple[int, int, int], background: np.ndarray) -> np.ndarray:
-    """Put a background in place of one colour of an image.
+def replace_color(image: np.ndarray, key: tuple[int, int, int], background: np.ndarray) -> np.ndarray:
+    """Put a background in place of one color of an image.
 
     What is nearer to it than `SOFTNESS`, as at smoothed edges, covers the background in part, and the key is taken out of it.
     """
-    image, colour = image.astype(np.float32), np.asarray(key, np.float32)
-    coverage = np.clip(np.abs(image - colour).max(axis=-1, keepdims=True) / SOFTNESS, 0.0, 1.0)
-    return composite(image - (1.0 - coverage) * colour, coverage, background)
+    image, color = image.astype(np.float32), np.asarray(key, np.float32)
+    coverage = np.clip(np.abs(image - color).max(axis=-1, keepdims=True) / SOFTNESS, 0.0, 1.0)
+    return composite(image - (1.0 - coverage) * color, coverage, background)

@@ -9,8 +9,8 @@ import numpy as np
 
 from framework.data import ActionSpec, Specs
 from framework.environments.base import Environment
-from framework.environments.hosts import Host, ProcessHost, SerialHost, cores
 from framework.environments.session import Description, Step
+from framework.environments.workers import EnvironmentWorker, ProcessWorker, SerialWorker, cores
 from framework.errors import UserError
 
 Mode = Literal["process", "serial"]
@@ -18,7 +18,7 @@ Mode = Literal["process", "serial"]
 
 @final
 @dataclass(frozen=True)
-class Steps:
+class VectorStep:
     """One step of each of `n` environments, every array with leading axis `n`.
 
     `action` led to the observation, and is zero where `is_first`. `is_last` ends an episode, and `is_terminal` says that it was
@@ -36,7 +36,7 @@ class Steps:
 
 @final
 @dataclass(frozen=True)
-class Record:
+class EnvironmentSnapshot:
     """How far one environment is: its episode, the actions `[k, A]` that were taken in it, and one `[A]` sent and not yet received."""
 
     episode: int
@@ -67,15 +67,15 @@ class VectorEnvironment:
         if count < 1:
             raise UserError(f"{count} environments cannot be stepped; give a count of at least 1.")
         self.count = count
-        self._hosts: list[Host] = []
+        self._hosts: list[EnvironmentWorker] = []
         try:
             for index, core in enumerate(cores(count)):
                 derived = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
                 name = f"environment worker {index} of {count}"
                 if mode == "serial":
-                    self._hosts.append(SerialHost(factory, derived))
+                    self._hosts.append(SerialWorker(factory, derived))
                 else:
-                    self._hosts.append(ProcessHost(factory, derived, name=name, timeout=timeout, core=core))
+                    self._hosts.append(ProcessWorker(factory, derived, name=name, timeout=timeout, core=core))
             descriptions: list[Description] = [host.receive() for host in self._hosts]
         except BaseException:
             self.close()
@@ -92,11 +92,11 @@ class VectorEnvironment:
         """Whether a step was sent and not yet received."""
         return self._sent is not None
 
-    def reset(self) -> Steps:
+    def reset(self) -> VectorStep:
         """Start the next episode everywhere."""
         return self._begin(self._ask([("reset",)] * self.count))
 
-    def step(self, actions: np.ndarray) -> Steps:
+    def step(self, actions: np.ndarray) -> VectorStep:
         """Take one action `[n, A]` in every environment."""
         self.send(actions)
         return self.receive()
@@ -115,7 +115,7 @@ class VectorEnvironment:
         self._sent = actions
         self._send([("step", action) for action in actions])
 
-    def receive(self) -> Steps:
+    def receive(self) -> VectorStep:
         """Wait for the step that `send` began."""
         if self._sent is None:
             raise RuntimeError("`receive` needs a `send` before it")
@@ -125,16 +125,16 @@ class VectorEnvironment:
             self._advance(index, answer, actions[index])
         return self._stack(answers)
 
-    def record(self) -> tuple[Record, ...]:
+    def record(self) -> tuple[EnvironmentSnapshot, ...]:
         """Where every environment stands after the last step received, and what was sent since; `restore` brings it back there."""
         size = self.specs.action_size
         sent = [None] * self.count if self._sent is None else list(self._sent)
         return tuple(
-            Record(episode=max(episode, 0), actions=np.array(actions, np.float32).reshape(-1, size), sent=action)
+            EnvironmentSnapshot(episode=max(episode, 0), actions=np.array(actions, np.float32).reshape(-1, size), sent=action)
             for episode, actions, action in zip(self._episodes, self._actions, sent, strict=True)
         )
 
-    def restore(self, record: Sequence[Record]) -> Steps:
+    def restore(self, record: Sequence[EnvironmentSnapshot]) -> VectorStep:
         """Replay what `record` gave, and return the step that every environment stood at, bit for bit; what was in flight is again.
 
         An environment that is not `Seekable` starts a new episode instead, with a warning, and what was in flight is dropped.
@@ -164,7 +164,7 @@ class VectorEnvironment:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin(self, answers: list[Step]) -> Steps:
+    def _begin(self, answers: list[Step]) -> VectorStep:
         for index, answer in enumerate(answers):
             self._advance(index, answer, np.zeros(self.specs.action_size, np.float32))
         return self._stack(answers)
@@ -200,10 +200,10 @@ class VectorEnvironment:
             self.close()
             raise
 
-    def _stack(self, answers: list[Step]) -> Steps:
+    def _stack(self, answers: list[Step]) -> VectorStep:
         zero = np.zeros(self.specs.action_size, np.float32)
         names = self.specs.observation
-        return Steps(
+        return VectorStep(
             observation={name: np.stack([answer.observation[name] for answer in answers]) for name in names},
             action=np.stack([actions[-1] if actions else zero for actions in self._actions]),
             reward=np.array([answer.reward for answer in answers], np.float32),

@@ -1,4 +1,4 @@
-"""How colours and cameras wander within an episode: the random walks of the Distracting Control Suite.
+"""How colors and cameras wander within an episode: the random walks of the Distracting Control Suite.
 
 Source: Stone et al. 2021, arXiv 2101.02722, and the code released with it; `reach` is its difficulty, 0.1 easy, 0.2 medium, 0.3 hard.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from framework.environments.staging import View
 
 STEP: Final = 0.03
-"""The deviation of a colour's step, in shares of its reach."""
+"""The deviation of a color's step, in shares of its reach."""
 TURN: Final = np.pi / 2
 """How far a camera of reach 1 turns in each direction, and rolls."""
 CLOSER, FARTHER = 0.5, 1.5
@@ -21,16 +21,16 @@ ROLL_PUSH, ROLL_FASTEST = np.pi / 300, np.pi / 50
 
 @final
 class ColorWalk:
-    """What is added to each of some colours, which with it stay in [0, 1].
+    """What is added to each of some colors, which with it stay in [0, 1].
 
     x_0 ~ U(low, high),    x_{t+1} = clip(x_t + 0.03 reach n, low, high),    n ~ N(0, 1)
 
-    where `low .. high` is `-reach .. reach` as far as the colour allows.
+    where `low .. high` is `-reach .. reach` as far as the color allows.
     """
 
-    def __init__(self, *, colours: np.ndarray, reach: float, random: np.random.Generator) -> None:
+    def __init__(self, *, colors: np.ndarray, reach: float, random: np.random.Generator) -> None:
         self.reach, self._random = reach, random
-        self._low, self._high = np.maximum(-reach, -colours), np.minimum(reach, 1 - colours)
+        self._low, self._high = np.maximum(-reach, -colors), np.minimum(reach, 1 - colors)
         self.tint = random.uniform(self._low, self._high)
 
     def step(self) -> None:

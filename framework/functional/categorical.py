@@ -38,6 +38,6 @@ def gumbel(*shape: int, generator: torch.Generator) -> Float[Tensor, "..."]:
     return -(-drawn.log()).clamp(min=tiny).log()
 
 
-def categorical_divergence(log_probabilities: Float[Tensor, "*B Z"], other: Float[Tensor, "*B Z"]) -> Float[Tensor, "*B"]:
-    """`KL(p || other)`, summed over the groups, in nats, of log-probabilities that are normalised in each group."""
+def categorical_kl(log_probabilities: Float[Tensor, "*B Z"], other: Float[Tensor, "*B Z"]) -> Float[Tensor, "*B"]:
+    """`KL(p || other)`, summed over the groups, in nats, of log-probabilities that are normalized in each group."""
     return (log_probabilities.exp() * (log_probabilities - other)).sum(dim=-1)

@@ -76,7 +76,7 @@ def alone(log_weights: Scores) -> Bool[Tensor, " N"]:
 
 @final
 @dataclass(frozen=True)
-class Standing:
+class ContrastiveStats:
     """How each anchor's positive stands among the other candidates that are kept: what every meter is made of, found in one walk."""
 
     positive: Each
@@ -87,15 +87,15 @@ class Standing:
     """-inf where there is none."""
 
     @staticmethod
-    def of(scores: Scores, log_weights: Scores, cells: int = CELLS) -> "Standing":
-        return Standing.joined([_standing(scores[rows], log_weights[rows], rows.start) for rows in row_blocks(scores, cells)])
+    def of(scores: Scores, log_weights: Scores, cells: int = CELLS) -> "ContrastiveStats":
+        return ContrastiveStats.joined([_standing(scores[rows], log_weights[rows], rows.start) for rows in row_blocks(scores, cells)])
 
     @staticmethod
-    def joined(parts: "Sequence[Standing]") -> "Standing":
+    def joined(parts: "Sequence[ContrastiveStats]") -> "ContrastiveStats":
         """Of the anchors of all parts."""
         if len(parts) == 1:
             return parts[0]
-        return Standing(*(torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])))
+        return ContrastiveStats(*(torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])))
 
     @property
     def log_candidates(self) -> Each:
@@ -123,7 +123,7 @@ class Standing:
 
 def accuracy(scores: Scores, log_weights: Scores) -> Float[Tensor, ""]:
     """How often the positive scores above every other candidate that is kept."""
-    return Standing.of(scores, log_weights).hits.float().mean()
+    return ContrastiveStats.of(scores, log_weights).hits.float().mean()
 
 
 def mean_where(values: Shaped[Tensor, " N"], valid: Bool[Tensor, " N"]) -> Float[Tensor, ""]:
@@ -139,9 +139,9 @@ def share_on(scores: Scores, log_weights: Scores, own: Int[Tensor, " N"], theirs
 
 
 def effective_rank(embedding: Float[Tensor, "N E"]) -> Float[Tensor, ""]:
-    """`exp` of the entropy of the normalised singular values (Roy and Vetterli, 2007): 1 is collapse, E is a full space."""
-    centred = embedding.float() - embedding.float().mean(dim=0)
-    gram = centred.T @ centred if centred.shape[0] > centred.shape[1] else centred @ centred.T
+    """`exp` of the entropy of the normalized singular values (Roy and Vetterli, 2007): 1 is collapse, E is a full space."""
+    centered = embedding.float() - embedding.float().mean(dim=0)
+    gram = centered.T @ centered if centered.shape[0] > centered.shape[1] else centered @ centered.T
     energy = torch.linalg.eigvalsh(gram)
     rounding = 10 * torch.finfo(energy.dtype).eps * energy.max()
     singular = energy.where(energy > rounding, 0.0).sqrt()
@@ -199,12 +199,12 @@ def _log_sum(values: Scores) -> Each:
     return (highest - torch.log_softmax(values, dim=1).amax(dim=1)).where(highest.isfinite(), highest)
 
 
-def _standing(scores: Scores, log_weights: Scores, first: int) -> Standing:
+def _standing(scores: Scores, log_weights: Scores, first: int) -> ContrastiveStats:
     """Of a block of rows whose positives lie on the diagonal that begins at column `first`."""
     negative = kept(log_weights)
     positive_kept = negative.diagonal(first).clone()
     negative.diagonal(first).fill_(False)
-    return Standing(
+    return ContrastiveStats(
         positive=scores.diagonal(first),
         positive_kept=positive_kept,
         negatives=how_many(negative),

@@ -10,7 +10,7 @@ from framework.functional.returns import lambda_return
 
 def plan_return(reward: Float[Tensor, "N H"], discount: Float[Tensor, "N H"], value: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     """`r_1 + d_1 (r_2 + d_2 (.. r_H + d_H v))`: `r_k` came with the step that action k led to, and `d_k` says how much follows it."""
-    return lambda_return(reward, discount, value[:, None].expand_as(reward), mixing=1.0)[:, 0]
+    return lambda_return(reward, discount, value[:, None].expand_as(reward), return_lambda=1.0)[:, 0]
 
 
 def best_plans(

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float32, Int, Int32
 from torch import Tensor
 
-from framework.functional.hashing import BELOW_LOTS, Seed, lots
 from framework.functional.masking import only
+from framework.functional.random import BELOW_LOTS, Key, lots
 from framework.functional.row_blocks import row_blocks
 
 Rows = npt.NDArray[np.int32]
@@ -38,20 +38,20 @@ def placed(values: Values, among: Bool[Tensor, "N M"], *, first: Place = 0, last
     )
 
 
-def drawn(seed: Seed, among: Bool[Tensor, "N M"], *, number: Place, most: int) -> Bool[Tensor, "N M"]:
+def drawn(key: Key, among: Bool[Tensor, "N M"], *, number: Place, most: int) -> Bool[Tensor, "N M"]:
     """Draw `number` entries of each row, at most `most`, uniformly without replacement from those that are `among`.
 
     A row that has fewer gives what it has. The same seed puts the entries in the same order, whichever of them are `among`.
     """
-    return drawn_of_each(seed, [(among, number)], most=most)
+    return drawn_of_each(key, [(among, number)], most=most)
 
 
-def drawn_of_each(seed: Seed, groups: Sequence[tuple[Bool[Tensor, "N M"], Place]], *, most: int) -> Bool[Tensor, "N M"]:
+def drawn_of_each(key: Key, groups: Sequence[tuple[Bool[Tensor, "N M"], Place]], *, most: int) -> Bool[Tensor, "N M"]:
     """Draw from each of some groups that share no entry, each its own number: as `drawn` of each would, for the price of one lot."""
     columns = groups[0][0].shape[1]
 
     def of(rows: slice) -> Bool[Tensor, "R M"]:
-        order = lots(seed, rows, columns)
+        order = lots(key, rows, columns)
         return reduce(torch.bitwise_or, (_placed(order, among[rows], 0, _of(number, rows), most) for among, number in groups))
 
     return torch.cat([of(rows) for rows in row_blocks(groups[0][0])])

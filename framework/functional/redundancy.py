@@ -2,7 +2,7 @@
 
     c_ij = sum_n w_n a_ni b_nj,    loss = sum_i (1 - c_ii)^2 + redundancy sum_{i != j} c_ij^2
 
-with `a` and `b` standardised over the batch, and weights `w` that sum to one. Zbontar et al. (2021), *Barlow Twins*.
+with `a` and `b` standardized over the batch, and weights `w` that sum to one. Zbontar et al. (2021), *Barlow Twins*.
 """
 
 from typing import Final
@@ -12,19 +12,19 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 EPSILON: Final = 1e-5
-"""What is added to each variance, as batch normalisation does: a dimension that never changes becomes zero."""
+"""What is added to each variance, as batch normalization does: a dimension that never changes becomes zero."""
 
 
-def standardised(values: Float[Tensor, "N D"], kept: Bool[Tensor, " N"]) -> Float[Tensor, "N D"]:
+def standardized(values: Float[Tensor, "N D"], kept: Bool[Tensor, " N"]) -> Float[Tensor, "N D"]:
     """Mean 0 and variance 1 in each dimension, over the samples that are kept."""
     weight = shares(kept)
-    centred = values.float() - weight @ values.float()
-    return centred * (weight @ centred.square() + EPSILON).rsqrt()
+    centered = values.float() - weight @ values.float()
+    return centered * (weight @ centered.square() + EPSILON).rsqrt()
 
 
 def cross_correlation(one: Float[Tensor, "N D"], other: Float[Tensor, "N D"], kept: Bool[Tensor, " N"]) -> Float[Tensor, "D D"]:
     """How much each dimension of the one tells of each of the other, in [-1, 1], over the samples that are kept."""
-    return (shares(kept)[:, None] * standardised(one, kept)).T @ standardised(other, kept)
+    return (shares(kept)[:, None] * standardized(one, kept)).T @ standardized(other, kept)
 
 
 def redundancy_loss(correlation: Float[Tensor, "D D"], redundancy: float) -> Float[Tensor, ""]:

@@ -9,15 +9,15 @@ def lambda_return(
     reward: Float[Tensor, "*N H"],
     discount: Float[Tensor, "*N H"],
     next_value: Float[Tensor, "*N H"],
-    mixing: Float[Tensor, "*N H"] | float,
+    return_lambda: Float[Tensor, "*N H"] | float,
 ) -> Float[Tensor, "*N H"]:
     """Mix the returns of every length: `R_t = r_t + d_t ((1 - lambda) v_{t+1} + lambda R_{t+1})`, `R_H = v_H`.
 
     *Dream to Control*, Eq. 6. `next_value[t]` is the value of the step after `t`, `discount[t]` is gamma times the
-    probability that there is one; `mixing` is lambda, one for all steps or one for each: 0 is TD(0), 1 is Monte Carlo with a bootstrap
-    at the end.
+    probability that there is one; `return_lambda` is lambda, one for all steps or one for each: 0 is TD(0), 1 is Monte
+    Carlo with a bootstrap at the end.
     """
-    step, kept = reward + discount * next_value * (1 - mixing), discount * mixing
+    step, kept = reward + discount * next_value * (1 - return_lambda), discount * return_lambda
     following = next_value[..., -1]
     returns = []
     for of_step, of_kept in zip(reversed(step.unbind(dim=-1)), reversed(kept.unbind(dim=-1)), strict=True):
@@ -26,7 +26,7 @@ def lambda_return(
     return torch.stack(returns[::-1], dim=-1)
 
 
-def survival(discount: Float[Tensor, "*N H"]) -> Float[Tensor, "*N H"]:
+def discount_weights(discount: Float[Tensor, "*N H"]) -> Float[Tensor, "*N H"]:
     """Weigh step `t` by the probability of reaching it: `w_0 = 1, w_t = d_0 d_1 .. d_{t-1}`."""
     reached = torch.cumprod(discount[..., :-1], dim=-1)
     return torch.cat([torch.ones_like(discount[..., :1]), reached], dim=-1)

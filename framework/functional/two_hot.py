@@ -31,7 +31,7 @@ def symexp_bins(count: int, limit: float) -> Float[Tensor, " K"]:
 
 
 def two_hot(value: Float[Tensor, "*B"], bins: Float[Tensor, " K"]) -> Float[Tensor, "*B K"]:
-    """The weights of a number on its two neighbouring bins; what lies outside goes to the outermost bin."""
+    """The weights of a number on its two neighboring bins; what lies outside goes to the outermost bin."""
     value = value.float().clamp(bins[0], bins[-1])
     above = torch.searchsorted(bins, value.contiguous()).clamp(1, bins.shape[0] - 1)
     below = above - 1

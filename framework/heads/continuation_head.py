@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import heads
-from framework.blocks import MLP, Activation, InitialWeights, Norm
 from framework.data import Batch, LatentSpec
 from framework.errors import UserError
 from framework.functional.distributions import Bernoulli
 from framework.heads.base import Head
+from framework.nn.blocks import MLP, Activation, InitialWeights, Norm
 
 
 @final
@@ -21,7 +21,7 @@ class ContinuationHead(Head):
     """`q(c_t | s_t)`, the probability that step `t` is not terminal; a time limit is no termination.
 
     *Dream to Control*, Appendix A: three layers of 400 ELU units. The paper leaves it out on the control suite, whose episodes end
-    by time alone. Dreamer V2 and V3 as released predict `discount` times the continuation, and the behaviour's own discount in
+    by time alone. Dreamer V2 and V3 as released predict `discount` times the continuation, and the behavior's own discount in
     imagination is 1 then; with 1 here and the discount there, the product is the same where the head is right.
     """
 

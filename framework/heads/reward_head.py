@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import heads
-from framework.blocks import MLP, Activation, Norm
 from framework.data import Batch, LatentSpec
 from framework.functional.distributions import UnitNormal
 from framework.heads.base import Head
+from framework.nn.blocks import MLP, Activation, Norm
 
 
 @final

@@ -11,17 +11,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import heads
-from framework.blocks import ACTIVATIONS, Activation, BlockLinear, ChannelRMSNorm, hidden_layers, truncated_normal
 from framework.data import Batch, LatentSpec
 from framework.errors import UserError
 from framework.functional.distributions import SquaredError
 from framework.heads.base import Head, only_image
+from framework.nn.blocks import ACTIVATIONS, Activation, BlockLinear, ChannelRMSNorm, hidden_layers, truncated_normal
 
 
 @final
 @heads.register
 class UpsampleImageHead(Head):
-    """Pixels by convolutions between nearest-neighbour doublings; the squared error of each image, summed over its pixels.
+    """Pixels by convolutions between nearest-neighbor doublings; the squared error of each image, summed over its pixels.
 
         x = act(norm(B h + W act(norm(W z)))),    then act(norm(conv(double(x)))) for each layer but the last, then sigmoid(conv(double(x)))
 

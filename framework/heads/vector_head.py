@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import heads
-from framework.blocks import MLP, Activation, InitialWeights, Norm
 from framework.data import Batch, LatentSpec
 from framework.errors import UserError
 from framework.functional.distributions import SymlogError, UnitNormal
 from framework.heads.base import Head, Prediction
+from framework.nn.blocks import MLP, Activation, InitialWeights, Norm
 
 LIKELIHOODS: Mapping[str, Callable[[Tensor, int], Prediction]] = {"normal": UnitNormal, "symlog": SymlogError}
 

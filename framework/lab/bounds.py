@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from framework.bounds.base import Bound
-from framework.contrast import Contrast, Source
+from framework.contrastive.contrast import Contrast, Source
 from framework.critics.base import Critic
 from framework.data import Latent, LatentSpec, Origin
 from framework.errors import UserError
@@ -143,7 +143,7 @@ def _update(bound: Bound, critic: Critic, optimizer: torch.optim.Optimizer, draw
     optimizer.zero_grad()
     bound.loss(contrast).mean().backward()
     optimizer.step()
-    bound.remember(contrast)
+    bound.after_update(contrast)
 
 
 def _after(setting: Setting, member: Member, bound: Bound, critic: Critic, pairs: Pairs) -> Iterator[Row]:

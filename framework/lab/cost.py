@@ -72,7 +72,7 @@ class Setting:
     def smaller(self) -> dict[tuple[str, str], int]:
         """What defaults are at most, where the batch is too small for them."""
         others = self.candidates - 1
-        counts = {("Mixed", "count"): others, ("TopK", "count"): others, ("MixedNegatives", "hardest"): others}
+        counts = {("Mixed", "count"): others, ("TopK", "count"): others, ("MoCHi", "hardest"): others}
         return {("UniformSubset", "candidates"): self.candidates, **counts}
 
     @property

@@ -182,4 +182,4 @@ def _given(source: KalmanLatents, critic: Critic, count: int, generator: torch.G
 def _scores(source: KalmanLatents, critic: Critic, count: int, generator: torch.Generator, offset: int) -> Tensor:
     """With the fixed side in the rows: the latent, or what a density over observations is given."""
     scores: Tensor = critic(*_given(source, critic, count, generator, offset))
-    return scores.T if critic.normalised_over == "observation" else scores
+    return scores.T if critic.normalized_over == "observation" else scores

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any, Final, final
 
 from framework.composition.annotations import FAMILY_OF_BASE, Target, fit
-from framework.composition.catalogue import Catalogue
-from framework.composition.statements import Binding, parse
+from framework.composition.catalog import Catalog
+from framework.composition.parser import Binding, parse
 from framework.data import Factory
 from framework.errors import UserError
 from framework.registry import advice, plugins, registry_of
@@ -55,7 +55,7 @@ class Member:
 def chosen(family: str, only: Sequence[str], settings: Sequence[str], smaller: Mapping[tuple[str, str], int] | None = None) -> list[Member]:
     """The members that are asked for, all where none is named; `smaller` has what defaults are at most."""
     plugins()
-    known = Catalogue()
+    known = Catalog()
     registry = registry_of(family)
     names = registry.list()
     for name in only:
@@ -106,7 +106,7 @@ def _exceeds(component: Component, setting: str, most: int) -> bool:
     return default is not None and default.isdigit() and int(default) > most
 
 
-def _read(settings: Sequence[str], catalogue: Catalogue) -> Settings:
+def _read(settings: Sequence[str], catalog: Catalog) -> Settings:
     """Read `Component.setting=value` as a recipe's last lines would be."""
     bound: dict[str, dict[str, Any]] = {}
     for text in settings:
@@ -115,14 +115,14 @@ def _read(settings: Sequence[str], catalogue: Catalogue) -> Settings:
         if not isinstance(binding, Binding):
             raise UserError(f"--set '{text}' is no binding; write Component.setting=value, as in --set HardWeighted.beta=2.0.")
         name, setting = binding.selector, binding.parameter
-        found = catalogue.find(name)
+        found = catalog.find(name)
         if len(found) != 1:
-            raise UserError(f"--set '{text}': {catalogue.complain(name)}.")
+            raise UserError(f"--set '{text}': {catalog.complain(name)}.")
         parameters = {each.name: each for each in found[0].settings}
         if setting not in parameters:
             raise UserError(f"--set '{text}': {name} has no setting '{setting}'{advice(setting, parameters)}.")
         wrong: list[str] = []
-        value = fit(binding.value, parameters[setting].annotation, catalogue, wrong.append)
+        value = fit(binding.value, parameters[setting].annotation, catalog, wrong.append)
         if wrong:
             raise UserError(f"--set '{text}': {name}.{setting} {wrong[0]}.")
         bound.setdefault(found[0].name, {})[setting] = value

@@ -13,11 +13,11 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from framework.contrast import Contrast, Drawn, Source
+from framework.contrastive.contrast import Contrast, ExtraCandidates, Source
 from framework.data import Latent, Origin
 from framework.errors import UserError
 from framework.functional.contrastive import accuracy, alone, infonce_loss, log_candidates, weighted
-from framework.functional.hashing import draw_seed
+from framework.functional.random import new_key
 from framework.lab.members import Member, chosen
 from framework.lab.report import Progress, Report, Row, average, silent, statistics
 from framework.lab.sources import Autoregressive, Sequences, SlowFast, at_least
@@ -69,7 +69,7 @@ class Setting:
             ("UniformSubset", "candidates"): others + 1,
             ("Mixed", "count"): others,
             ("TopK", "count"): others,
-            ("MixedNegatives", "hardest"): others,
+            ("MoCHi", "hardest"): others,
             ("MemoryQueue", "size"): others + 1,
         }
 
@@ -83,11 +83,11 @@ def measure(setting: Setting, progress: Progress = silent) -> Report:
     for number in range(-WARM_UP, setting.batches):
         progress(max(number, 0), setting.batches, f"{len(members)} strategies")
         contrast = _contrast(setting, sequences, number + WARM_UP, generator)
-        seed = draw_seed(seeds)
+        seed = new_key(seeds)
         for each in watched:
             if number >= 0:
                 each.see(contrast, seed, sequences)
-            each.remember(contrast)
+            each.after_update(contrast)
     rows = [each.row(sequences, setting.length) for each in watched]
     structure = {
         "slow-fast": f"{setting.slow_nats:g} nat that a sequence keeps and {setting.fast_nats:g} that each step draws",
@@ -133,11 +133,11 @@ class _Watched:
         if self.member.named or self.member.by_hand:
             raise UserError(self.reason)
 
-    def remember(self, contrast: Contrast) -> None:
+    def after_update(self, contrast: Contrast) -> None:
         assert contrast.source is not None
         for each in self.strategy.each():
-            if each.remembers:
-                each.remember(contrast.source.embeddings, contrast.candidates)
+            if each.is_stateful:
+                each.after_update(contrast.source.embeddings, contrast.candidates)
 
     def row(self, sequences: Sequences, times: int) -> Row:
         truth = sequences.of_drive(times) if self._foresees() else sequences.pairs.truth
@@ -194,7 +194,7 @@ def _contrast(setting: Setting, sequences: Sequences, number: int, generator: to
         action=sequences.drive(whole).flatten(0, 1),
         is_first=torch.zeros(len(latents), dtype=torch.bool),
         predict=predict,
-        drawn=Drawn(embedding=drawn, episode=torch.arange(DRAWS) + first + setting.batch),
+        drawn=ExtraCandidates(embedding=drawn, episode=torch.arange(DRAWS) + first + setting.batch),
     )
     return Contrast.of(sequences.pairs.log_ratio(latents, observations), Origin.of(episode), source)
 

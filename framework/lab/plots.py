@@ -1,4 +1,4 @@
-"""The laboratory's rows as pictures: truth as a line, estimates with their errors, colours that everyone can tell apart."""
+"""The laboratory's rows as pictures: truth as a line, estimates with their errors, colors that everyone can tell apart."""
 
 import math
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 
 from framework.lab.report import Report, Row
 
-COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+COLORS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 """Okabe and Ito (2008)."""
 TRUTH: Final = "#444444"
-RIGHT: Final = COLOURS[0]
-WRONG: Final = COLOURS[3]
+RIGHT: Final = COLORS[0]
+WRONG: Final = COLORS[3]
 
 
 def bounds(report: Report) -> Figure:
@@ -23,7 +23,7 @@ def bounds(report: Report) -> Figure:
     rows = [row for row in report.rows if row.mean is not None]
     panels = list(dict.fromkeys((row.name, _score(row), row.mark) for row in rows))
     counts = sorted({int(row.under["candidates"] or 0) for row in rows})
-    colours = {count: COLOURS[index % len(COLOURS)] for index, count in enumerate(counts)}
+    colors = {count: COLORS[index % len(COLORS)] for index, count in enumerate(counts)}
     columns = min(4, max(1, len(panels)))
     lines = max(1, math.ceil(len(panels) / columns))
     figure = _figure(3.1 * columns + 0.4, 2.7 * lines + 1.1)
@@ -32,7 +32,7 @@ def bounds(report: Report) -> Figure:
     lowest, top = _limits(rows, highest)
     for axes, (name, score, mark) in zip(shared.flat, panels, strict=False):
         mine = [row for row in rows if (row.name, _score(row), row.mark) == (name, score, mark)]
-        _staircase(axes, mine, colours, highest)
+        _staircase(axes, mine, colors, highest)
         _say_where(axes, [_finite(row.mean) for row in mine], lowest)
         axes.set_title(f"{name}{f' · {score}' if score and report.setting.get('axis') == 'column' else ''}", loc="left", fontsize=10)
         if mark:
@@ -44,7 +44,7 @@ def bounds(report: Report) -> Figure:
     shared[0, 0].set_ylim(lowest, top)
     figure.supxlabel("true mutual information (nats)", fontsize=10)
     figure.supylabel("estimate (nats)", fontsize=10)
-    handles = [Line2D([], [], color=colours[count], marker="o", markersize=4, label=f"K = {count}") for count in counts]
+    handles = [Line2D([], [], color=colors[count], marker="o", markersize=4, label=f"K = {count}") for count in counts]
     handles += [Line2D([], [], color=TRUTH, linestyle="--", label="truth")]
     if any(row.ceiling is not None for row in rows):
         handles.append(Line2D([], [], color="#888888", linestyle=":", label="ceiling log K"))
@@ -108,9 +108,9 @@ def _score(row: Row) -> str:
     return str(row.under.get("score", ""))
 
 
-def _staircase(axes: Axes, rows: Sequence[Row], colours: dict[int, str], highest: float) -> None:
+def _staircase(axes: Axes, rows: Sequence[Row], colors: dict[int, str], highest: float) -> None:
     axes.plot([0, highest], [0, highest], color=TRUTH, linestyle="--", linewidth=1.2)
-    for count, colour in colours.items():
+    for count, color in colors.items():
         mine = sorted((row for row in rows if row.under["candidates"] == count), key=lambda row: row.truth or 0.0)
         if not mine:
             continue
@@ -118,7 +118,7 @@ def _staircase(axes: Axes, rows: Sequence[Row], colours: dict[int, str], highest
             [_finite(row.truth) for row in mine],
             [_finite(row.mean) for row in mine],
             yerr=[_finite(row.std) for row in mine],
-            color=colour,
+            color=color,
             marker="o",
             markersize=3.5,
             linewidth=1.2,
@@ -127,7 +127,7 @@ def _staircase(axes: Axes, rows: Sequence[Row], colours: dict[int, str], highest
         )
         ceilings = [row.ceiling for row in mine if row.ceiling is not None]
         if ceilings:
-            axes.axhline(ceilings[0], color=colour, linestyle=":", linewidth=1)
+            axes.axhline(ceilings[0], color=color, linestyle=":", linewidth=1)
     _tidy(axes)
 
 
@@ -151,7 +151,7 @@ def _dots(axes: Axes, rows: Sequence[Row]) -> None:
     """Filled where it is a lower bound, open where it is none; a line for the truth, across its rows."""
     for place, row in enumerate(rows):
         below = row.is_lower_bound is not False
-        colour = RIGHT if below else WRONG
+        color = RIGHT if below else WRONG
         if row.truth is not None:
             axes.plot([row.truth, row.truth], [place - 0.5, place + 0.5], color=TRUTH, linewidth=1.6)
         if row.ceiling is not None and row.ceiling <= _far(rows):
@@ -162,8 +162,8 @@ def _dots(axes: Axes, rows: Sequence[Row]) -> None:
             xerr=2 * _finite(row.stderr),
             marker="o",
             markersize=5.5,
-            color=colour,
-            markerfacecolor=colour if below else "white",
+            color=color,
+            markerfacecolor=color if below else "white",
             capsize=2.5,
         )
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
@@ -201,7 +201,7 @@ def _against(axes: Axes, rows: Sequence[Row], shares: dict[str, list[float]]) ->
     height = 0.8 / len(shares)
     for index, (name, values) in enumerate(shares.items()):
         places = np.arange(len(rows)) - 0.4 + height * (index + 0.5)
-        axes.barh(places, values, height=0.9 * height, color=(COLOURS[2], COLOURS[1])[index], label=name)
+        axes.barh(places, values, height=0.9 * height, color=(COLORS[2], COLORS[1])[index], label=name)
     axes.set_xlim(0, min(1.0, 1.15 * max([0.05, *(value for values in shares.values() for value in values)])))
     axes.set_xlabel("share")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(shares), frameon=False, fontsize=8.5)

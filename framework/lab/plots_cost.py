@@ -43,8 +43,8 @@ def _dots(report: Report, rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _line(panel: Axes, values: Sequence[float], said: Sequence[str], colour: str) -> None:
-    panel.scatter(values, range(len(values)), color=colour, s=28, zorder=3)
+def _line(panel: Axes, values: Sequence[float], said: Sequence[str], color: str) -> None:
+    panel.scatter(values, range(len(values)), color=color, s=28, zorder=3)
     for place, (value, text) in enumerate(zip(values, said, strict=True)):
         panel.annotate(text, (value, place), (7, 0), textcoords="offset points", va="center", fontsize=7)
     panel.set_xscale("log")
@@ -76,8 +76,8 @@ def _heat(panel: Axes, values: Sequence[Sequence[float]]) -> None:
     for row, line in enumerate(values):
         for column, value in enumerate(line):
             if value > 0:
-                colour = "white" if math.log10(value) < middle else "black"
-                panel.text(column, row, _short(value), ha="center", va="center", fontsize=6, color=colour)
+                color = "white" if math.log10(value) < middle else "black"
+                panel.text(column, row, _short(value), ha="center", va="center", fontsize=6, color=color)
 
 
 def _strategy(row: Row) -> str:

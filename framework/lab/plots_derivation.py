@@ -16,8 +16,8 @@ TITLES: Final = {
     "one-to-one": "A latent that names\nthe observation: I = H(o)",
 }
 TICKS: Final = (2, 16, 128, 1024, 4096)
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
-"""Of Okabe and Ito (2008), which colour-blind readers tell apart."""
+BLUE, ORANGE, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "#777777"
+"""Of Okabe and Ito (2008), which color-blind readers tell apart."""
 
 
 def plot(report: Report) -> Figure:
@@ -43,7 +43,7 @@ def _panel(panel: Axes, rows: Sequence[Row], title: str) -> None:
     counts, truth = [int(row.under["K"] or 0) for row in rows], rows[0].truth or 0.0
     sampled = [(count, row.also) for count, row in zip(counts, rows, strict=True) if "sampled" in row.also]
     panel.axhline(truth, color=ORANGE, linewidth=1.5, label="true I(s; o)")
-    panel.plot(counts, [math.log(count) for count in counts], color=GREY, linestyle="--", linewidth=1.2, label="ceiling log K")
+    panel.plot(counts, [math.log(count) for count in counts], color=GRAY, linestyle="--", linewidth=1.2, label="ceiling log K")
     panel.plot(counts, [row.mean or 0.0 for row in rows], color=BLUE, marker="o", markersize=4, linewidth=1.5, label="Eq. 15, exact")
     if sampled:
         means, errors = ([float(also[name] or 0.0) for _, also in sampled] for name in ("sampled", "sampled_stderr"))

@@ -8,15 +8,15 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from framework.contrast import Drawn
+from framework.contrastive.contrast import ExtraCandidates
 from framework.critics.base import Critic, examine
 from framework.data import ActionSpec, Batch, Latent, LatentKind, LatentSpec
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
-from framework.functional.hashing import draw_seed
+from framework.functional.random import new_key
 from framework.lab.members import Member, held
 from framework.negatives.base import Negatives
-from framework.objectives.base import Filtered
+from framework.objectives.base import InferredBatch
 from framework.objectives.infonce import InfoNCE
 from framework.registry import registry_of
 
@@ -69,12 +69,12 @@ class Update:
                 negatives=strategy.build,
                 bound=held("bounds", "InfoNCEBound"),
                 anchor=scoring.anchor or choosing.anchor or "posterior",
-                axis="column" if scoring.normalised_over == "observation" else "row",
+                axis="column" if scoring.normalized_over == "observation" else "row",
             )
             dynamics = registry_of("dynamics").get("GaussianRSSM")(
                 embedding_size=sizes.embedding, action_size=ACTIONS, deterministic=latent.deterministic, stochastic=latent.stochastic
             )
-        self.objective, self.seed = objective.to(device), draw_seed(generator).to(device)
+        self.objective, self.seed = objective.to(device), new_key(generator).to(device)
         self.seen = _filtered(sizes, latent, dynamics.to(device), generator, device)
         _examine(objective, self.seen)
         leaves = [self.seen.embedding, *_parts(self.seen.posterior), *_parts(self.seen.prior)]
@@ -84,11 +84,11 @@ class Update:
         losses, _ = self.objective(self.seen, self.seed)
         loss = torch.stack([each.mean() for each in losses.values()]).sum()
         torch.autograd.grad(loss, self.leaves, allow_unused=True)
-        self.objective.follow(self.seen, self.seed)
+        self.objective.after_update(self.seen, self.seed)
 
 
 @torch.no_grad()
-def _examine(objective: InfoNCE, seen: Filtered) -> None:
+def _examine(objective: InfoNCE, seen: InferredBatch) -> None:
     """Refuse a critic whose scores nothing can be made of."""
     latents = {"posterior": seen.posterior, "prior": seen.prior}[objective.anchor].flatten().map(lambda part: part[:EXAMINED])
     candidates = {"embedding": seen.embedding, "stochastic": seen.posterior.stochastic}[objective.critic.candidate]
@@ -96,7 +96,7 @@ def _examine(objective: InfoNCE, seen: Filtered) -> None:
         examine(critic, latents, rearrange(candidates, "b t e -> (b t) e")[:EXAMINED])
 
 
-def _filtered(sizes: Sizes, latent: LatentSpec, dynamics: Dynamics, generator: torch.Generator, device: torch.device) -> Filtered:
+def _filtered(sizes: Sizes, latent: LatentSpec, dynamics: Dynamics, generator: torch.Generator, device: torch.device) -> InferredBatch:
     """A batch as the world model would hand it to the objective: each row one episode, all numbers random."""
     rows, times = sizes.rows, sizes.times
 
@@ -113,7 +113,7 @@ def _filtered(sizes: Sizes, latent: LatentSpec, dynamics: Dynamics, generator: t
         return Latent(deterministic, rearrange(groups, "b t s k -> b t (s k)").requires_grad_(), {"logits": drawn.requires_grad_()})
 
     is_first = torch.arange(times, device=device).expand(rows, times) == 0
-    return Filtered(
+    return InferredBatch(
         posterior=belief(),
         prior=belief(),
         embedding=normal(rows, times, sizes.embedding).requires_grad_(),
@@ -127,7 +127,7 @@ def _filtered(sizes: Sizes, latent: LatentSpec, dynamics: Dynamics, generator: t
         ),
         dynamics=dynamics,
         slow_embedding=normal(rows, times, sizes.embedding),
-        drawn=Drawn(embedding=normal(DRAWS, sizes.embedding), episode=torch.arange(DRAWS, device=device) + rows),
+        drawn=ExtraCandidates(embedding=normal(DRAWS, sizes.embedding), episode=torch.arange(DRAWS, device=device) + rows),
     )
 
 

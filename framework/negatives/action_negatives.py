@@ -7,10 +7,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed, fork, uniform
+from framework.functional.random import Key, fold_in, uniform
 from framework.negatives.base import Negatives
 
 
@@ -39,7 +39,7 @@ class ActionNegatives(Negatives):
             raise UserError(f"ActionNegatives.count = {count} leaves no negative; bind at least 1.")
         self.count, self.batch = count, batch
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         source = self.source_of(contrast)
         if source.predict is None or source.action is None or source.is_first is None:
             raise UserError("ActionNegatives asks a world model what other actions lead to, and here is none; bind another strategy.")
@@ -47,7 +47,7 @@ class ActionNegatives(Negatives):
         embeddings, first, own = source.embeddings[:anchors], source.is_first, source.is_first[:anchors]
         scores, left_out = [], []
         for number in range(self.count):
-            other = _others(anchors, first.shape[0], fork(seed, 2 + number))
+            other = _others(anchors, first.shape[0], fold_in(key, 2 + number))
             scores.append(source.score_pairs(source.predict(source.action[other], contrast.anchors), embeddings))
             left_out.append(own | first[other])
         columns = torch.stack(scores, dim=1)
@@ -55,7 +55,7 @@ class ActionNegatives(Negatives):
         return base.append(columns, torch.zeros_like(columns).masked_fill(torch.stack(left_out, dim=1), -torch.inf))
 
 
-def _others(anchors: int, steps: int, seed: Seed) -> Int[Tensor, " N"]:
+def _others(anchors: int, steps: int, key: Key) -> Int[Tensor, " N"]:
     """For each anchor another one of so many steps, of which the first are the anchors' own, uniformly."""
-    drawn = (uniform(seed, anchors) * (steps - 1)).long()
+    drawn = (uniform(key, anchors) * (steps - 1)).long()
     return (drawn + (drawn >= torch.arange(anchors, device=drawn.device))).clamp(max=steps - 1)

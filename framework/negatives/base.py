@@ -6,10 +6,10 @@ from typing import ClassVar, Literal, final
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.contrast import Contrast, Source
+from framework.contrastive.contrast import Contrast, Source
 from framework.data import Factory, Origin
 from framework.errors import UserError
-from framework.functional.hashing import Seed, fork
+from framework.functional.random import Key, fold_in
 
 
 class Negatives(nn.Module, ABC):
@@ -18,23 +18,23 @@ class Negatives(nn.Module, ABC):
     Strategies compose by wrapping: each goes on from what the one that its `of` names has made, and from every step of the batch
     where `of` is None. `is_lower_bound` says whether the estimate is still a lower bound on the mutual information `I(s; o)`;
     `adds_candidates` that it needs the critic again, and so the row axis; `keeps_positive` that the positive stays in the denominator;
-    `remembers` that it carries something over from update to update. `anchor` names the latent that it needs, where only one makes
+    `is_stateful` that it carries something over from update to update. `anchor` names the latent that it needs, where only one makes
     sense; `keeps_only` says what every candidate that stays shares with the anchor, `leaves_out` what none does; `counts_candidates` and
-    `counts_negatives` name the settings that say how many of them to choose; `needs_draws` that it needs those of `Replay.extra`;
+    `counts_negatives` name the settings that say how many of them to choose; `needs_extra` that it needs those of `Replay.extra`;
     `needs_units` that it needs a critic of unit vectors.
     """
 
     derived: ClassVar[tuple[str, ...]] = ()
     is_lower_bound: ClassVar[bool] = True
     adds_candidates: ClassVar[bool] = False
-    remembers: ClassVar[bool] = False
+    is_stateful: ClassVar[bool] = False
     keeps_positive: ClassVar[bool] = True
     anchor: ClassVar[Literal["posterior", "prior"] | None] = None
     keeps_only: ClassVar[Literal["row", "time"] | None] = None
     leaves_out: ClassVar[Literal["row"] | None] = None
     counts_candidates: ClassVar[tuple[str, ...]] = ()
     counts_negatives: ClassVar[tuple[str, ...]] = ()
-    needs_draws: ClassVar[bool] = False
+    needs_extra: ClassVar[bool] = False
     needs_units: ClassVar[bool] = False
 
     @abstractmethod
@@ -42,12 +42,12 @@ class Negatives(nn.Module, ABC):
         super().__init__()
         self.of: Negatives | None = of() if of is not None else None
 
-    def forward(self, contrast: Contrast, seed: Seed) -> Contrast:
-        wrapped = contrast if self.of is None else self.of(contrast, fork(seed, 1))
-        return self.choose(wrapped, seed)
+    def forward(self, contrast: Contrast, key: Key) -> Contrast:
+        wrapped = contrast if self.of is None else self.of(contrast, fold_in(key, 1))
+        return self.choose(wrapped, key)
 
     @abstractmethod
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         """This strategy's own step, after the one that it wraps: a function of the contrast and the seed, without side effect."""
 
     @property
@@ -59,7 +59,7 @@ class Negatives(nn.Module, ABC):
         """Make room for what is carried over, once, before the first update."""
         return
 
-    def remember(self, embeddings: Float[Tensor, "N E"], origin: Origin) -> None:
+    def after_update(self, embeddings: Float[Tensor, "N E"], origin: Origin) -> None:
         """Take in the candidates of an update that is done."""
         return
 

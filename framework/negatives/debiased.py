@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.contrastive import how_many, log_partition
-from framework.functional.hashing import Seed
 from framework.functional.masking import log_mask, only
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
 ROUNDING: Final = 1e-5
@@ -42,7 +42,7 @@ class Debiased(Negatives):
             raise UserError(f"Debiased.positive_share = {positive_share} must be at least 0, which is InfoNCE, and below 1.")
         self.positive_share = positive_share
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         negative = contrast.negative
         some = how_many(negative) > 0
         weights = log_mask(negative).add_(contrast.log_weights).where(some[:, None], 0.0)

@@ -5,9 +5,9 @@ from typing import ClassVar, final
 import torch
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
 
@@ -27,6 +27,6 @@ class Decoupled(Negatives):
     def __init__(self, *, of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         some = contrast.negative.any(dim=1, keepdim=True)
         return contrast.weigh(torch.zeros_like(contrast.log_weights).masked_fill(contrast.positive & some, -torch.inf))

@@ -3,9 +3,9 @@
 from typing import ClassVar, final
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
 
@@ -23,6 +23,6 @@ class EpisodeExcluded(Negatives):
     def __init__(self, *, of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         own, theirs = contrast.anchors.episode[:, None], contrast.candidates.episode[None, :]
         return contrast.keep((own != theirs) | (theirs < 0))

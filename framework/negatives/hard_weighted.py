@@ -5,12 +5,12 @@ from typing import final
 import torch
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.contrastive import how_many, log_partition
-from framework.functional.hashing import Seed
 from framework.functional.masking import log_mask
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
 
@@ -33,7 +33,7 @@ class HardWeighted(Negatives):
             raise UserError(f"HardWeighted.beta = {beta} must not be negative; bind 0, which is InfoNCE, or a larger number.")
         self.beta = beta
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         negative = contrast.negative
         some = (how_many(negative) > 0)[:, None]
         weights = log_mask(negative).add_(contrast.log_weights).where(some, 0.0)

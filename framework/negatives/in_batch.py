@@ -3,8 +3,8 @@
 from typing import final
 
 from framework import negatives
-from framework.contrast import Contrast
-from framework.functional.hashing import Seed
+from framework.contrastive.contrast import Contrast
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
 
@@ -13,11 +13,11 @@ from framework.negatives.base import Negatives
 class InBatch(Negatives):
     """Keeps all `K = B T` candidates: "the observations of the current sequence batch", as the paper has it.
 
-    Neighbours in time look alike, so that with slow dynamics many of them are false negatives.
+    Neighbors in time look alike, so that with slow dynamics many of them are false negatives.
     """
 
     def __init__(self) -> None:
         super().__init__(of=None)
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         return contrast

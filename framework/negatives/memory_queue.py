@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory, Origin
 from framework.errors import UserError
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
 
@@ -22,14 +22,14 @@ class MemoryQueue(Negatives):
     Without `slow_rate` they are as the encoder gave them then: cross-batch memory (Wang et al., 2020). With one, candidates and queue
     come from a slow copy of the encoder, which moves by that share after each update: MoCo (He et al., 2020; 0.001 there, and no batch).
     They know their episodes. While the queue fills, `K_i` grows. What an encoder gave then is not distributed as what it gives now, so
-    that this is a lower bound only when it stands still: labelled as none.
+    that this is a lower bound only when it stands still: labeled as none.
 
     Gradients: none to the queue; none to the candidates either where a slow encoder gives them.
     """
 
     is_lower_bound: ClassVar[bool] = False
     adds_candidates: ClassVar[bool] = True
-    remembers: ClassVar[bool] = True
+    is_stateful: ClassVar[bool] = True
     embeddings: Tensor
     episodes: Tensor
     added: Tensor
@@ -62,14 +62,14 @@ class MemoryQueue(Negatives):
         self.register_buffer("episodes", torch.full((self.size,), -1))
         self.register_buffer("added", torch.zeros((), dtype=torch.long))
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         self.source_of(contrast)
         base = contrast if self.batch == "keep" else contrast.without_batch()
         filled = torch.arange(self.size, device=self.added.device) < self.added
         return base.join(self.embeddings, self.episodes, filled)
 
     @torch.no_grad()
-    def remember(self, embeddings: Float[Tensor, "N E"], origin: Origin) -> None:
+    def after_update(self, embeddings: Float[Tensor, "N E"], origin: Origin) -> None:
         newest, episodes = embeddings[-self.size :], origin.episode[-self.size :]
         places = (self.added + torch.arange(newest.shape[0], device=self.added.device)) % self.size
         self.embeddings.index_copy_(0, places, newest.to(self.embeddings.dtype))

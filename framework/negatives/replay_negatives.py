@@ -5,10 +5,10 @@ from typing import ClassVar, Literal, final
 import torch
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
 
@@ -26,13 +26,13 @@ class ReplayNegatives(Negatives):
 
     is_lower_bound: ClassVar[bool] = True
     adds_candidates: ClassVar[bool] = True
-    needs_draws: ClassVar[bool] = True
+    needs_extra: ClassVar[bool] = True
 
     def __init__(self, *, batch: Literal["keep", "drop"] = "drop", of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)
         self.batch = batch
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         source = self.source_of(contrast)
         drawn = source.drawn
         if drawn is None:

@@ -4,10 +4,10 @@ import math
 from typing import ClassVar, final
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.functional.ranking import placed
 from framework.negatives.base import Negatives
 
@@ -19,7 +19,7 @@ class Ring(Negatives):
 
     Wu et al. (2021), *Conditional negative sampling for contrastive learning of visual representations*: the easiest teach nothing, and
     the hardest are false. With `upper = 1` the hardest stay, and it is a lower bound as `TopK` is one; below that, what is left out is
-    what would have lowered the estimate, so that it is labelled as none.
+    what would have lowered the estimate, so that it is labeled as none.
 
     Gradients: to the scores that are kept; which they are is decided without.
     """
@@ -32,7 +32,7 @@ class Ring(Negatives):
             raise UserError(f"Ring.lower = {lower} and Ring.upper = {upper} are no band; bind two numbers with 0 <= lower < upper <= 1.")
         self.lower, self.upper = lower, upper
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         negative = contrast.negative
         number = negative.sum(dim=1, keepdim=True)
         easier, harder = ((self.lower * number.double()).floor().long(), (self.upper * number.double()).ceil().long())

@@ -7,11 +7,11 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed
 from framework.functional.masking import between
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
 
@@ -31,7 +31,7 @@ class RollingWindow(Negatives):
             raise UserError(f"RollingWindow.rows = {rows} and RollingWindow.times = {times} must both be at least 1.")
         self.rows, self.times = rows, times
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         anchors, candidates = contrast.anchors, contrast.candidates
         near_row = between(_near(self.rows, anchors.rows, anchors.row.device), anchors.row, candidates.row)
         near_time = between(_near(self.times, anchors.times, anchors.time.device), anchors.time, candidates.time)

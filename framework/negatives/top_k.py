@@ -3,10 +3,10 @@
 from typing import ClassVar, final
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.functional.ranking import placed
 from framework.negatives.base import Negatives
 
@@ -30,7 +30,7 @@ class TopK(Negatives):
             raise UserError(f"TopK.count = {count} leaves no negative; bind at least 1.")
         self.count = count
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         given = contrast.scores.shape[1] - 1
         if self.count > given:
             raise UserError(f"TopK.count = {self.count}, and there are {given} negatives; bind from 1 to {given}.")

@@ -3,10 +3,10 @@
 from typing import ClassVar, final
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.functional.ranking import drawn
 from framework.negatives.base import Negatives
 
@@ -28,9 +28,9 @@ class UniformSubset(Negatives):
             raise UserError(f"UniformSubset.candidates = {candidates} leaves no negative beside the positive; bind at least 2.")
         self.candidates = candidates
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         given = contrast.scores.shape[1]
         if self.candidates > given:
             raise UserError(f"UniformSubset.candidates = {self.candidates}, and there are {given} candidates; bind from 2 to {given}.")
         count = self.candidates - 1
-        return contrast.keep(drawn(seed, contrast.negative, number=count, most=count))
+        return contrast.keep(drawn(key, contrast.negative, number=count, most=count))

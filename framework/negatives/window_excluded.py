@@ -1,15 +1,15 @@
-"""Every step but the neighbours in time."""
+"""Every step but the neighbors in time."""
 
 from typing import ClassVar, final
 
 import torch
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed
 from framework.functional.masking import between
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
 
@@ -18,7 +18,7 @@ from framework.negatives.base import Negatives
 class WindowExcluded(Negatives):
     """Leaves out what the own sequence showed less than `steps` steps before or after: `0 < |t - t'| < steps`.
 
-    Without the nearly equal neighbours that slow dynamics gives, and with the rest of the sequence; `K_i` is larger at the ends. Leaving
+    Without the nearly equal neighbors that slow dynamics gives, and with the rest of the sequence; `K_i` is larger at the ends. Leaving
     out a part of the own sequence breaks exchangeability, as `CrossSequence` does, so that the estimate can exceed the mutual
     information a little: not a strict lower bound.
     """
@@ -31,7 +31,7 @@ class WindowExcluded(Negatives):
             raise UserError(f"WindowExcluded.steps = {steps} is no window: bind at least 1, which leaves out nothing, or more.")
         self.steps = steps
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         anchors, candidates = contrast.anchors, contrast.candidates
         step = torch.arange(anchors.times, device=anchors.time.device)
         far = between((step[:, None] - step[None, :]).abs() >= self.steps, anchors.time, candidates.time)

@@ -12,15 +12,15 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
+from framework.contrastive.metrics import check_scores_embeddings, check_selects, contrastive_metrics, diagnostics, estimate_key
 from framework.critics.base import Critic
 from framework.data import ActionSpec, Factory, Latent, LatentSpec, Losses, Metrics, Origin
 from framework.errors import UserError
 from framework.functional import contrastive
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
-from framework.objectives.base import Filtered, Objective
-from framework.objectives.contrasting import check_scores_embeddings, check_selects, diagnosed, estimate_key, meters
+from framework.objectives.base import InferredBatch, Objective
 
 
 @final
@@ -69,9 +69,9 @@ class ActionConditionedCPC(Objective):
         check_scores_embeddings("ActionConditionedCPC", cast(Critic, self.critics[0]), anchor)
         check_selects("ActionConditionedCPC", self.negatives)
 
-    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
         total, estimates, standings, counted = torch.zeros_like(seen.batch.reward), [], [], []
-        for step, (contrast, valid) in enumerate(self._contrasts(seen, seed)):
+        for step, (contrast, valid) in enumerate(self._contrasts(seen, key)):
             found = contrastive.infonce_loss(contrast.scores, contrast.log_weights).where(valid, 0.0)
             total = total + self.weights[step] * F.pad(rearrange(found, "(b t) -> b t", b=total.shape[0]), (0, step))
             with torch.no_grad():
@@ -79,15 +79,15 @@ class ActionConditionedCPC(Objective):
                 standings.append(contrast.standing)
                 counted.append(valid)
         with torch.no_grad():
-            metrics = {estimate_key(self.negatives): torch.stack(estimates).mean(), **meters(standings, counted)}
+            metrics = {estimate_key(self.negatives): torch.stack(estimates).mean(), **contrastive_metrics(standings, counted)}
         return {"action_conditioned_cpc": total}, metrics
 
-    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
+    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
         """Of the same step."""
-        contrast, _ = next(self._contrasts(seen, seed))
-        return diagnosed("ActionConditionedCPC", self.negatives, contrast, seen.embedding)
+        contrast, _ = next(self._contrasts(seen, key))
+        return diagnostics("ActionConditionedCPC", self.negatives, contrast, seen.embedding)
 
-    def _contrasts(self, seen: Filtered, seed: Seed) -> Iterator[tuple[Contrast, Bool[Tensor, " N"]]]:
+    def _contrasts(self, seen: InferredBatch, key: Key) -> Iterator[tuple[Contrast, Bool[Tensor, " N"]]]:
         """One contrast for each step ahead, and which of its anchors have a positive in their own episode."""
         positives, episode = self._positives(seen), seen.batch.episode
         times = episode.shape[1]
@@ -100,10 +100,10 @@ class ActionConditionedCPC(Objective):
         for step, critic in enumerate(self.critics):
             anchors = _told(latents.before(times - step), seen.batch.action, step).flatten()
             scores = critic(anchors, rearrange(positives[:, step:], "b t e -> (b t) e"))
-            chosen: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode[:, step:])), seed)
+            chosen: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode[:, step:])), key)
             yield chosen, rearrange(episode[:, : times - step] == episode[:, step:], "b t -> (b t)")
 
-    def _positives(self, seen: Filtered) -> Tensor:
+    def _positives(self, seen: InferredBatch) -> Tensor:
         if self.positive == "stochastic":
             return seen.posterior.stochastic
         if self.positive == "embedding" or seen.second is None:  # outside of training there is one view alone

@@ -9,13 +9,13 @@ from einops import rearrange
 from torch import nn
 
 from framework import objectives
-from framework.blocks import glorot
 from framework.data import ActionSpec, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss
-from framework.objectives.base import Filtered, Objective
+from framework.nn.blocks import glorot
+from framework.objectives.base import InferredBatch, Objective
 
 
 @final
@@ -23,7 +23,7 @@ from framework.objectives.base import Filtered, Objective
 class BarlowTwins(Objective):
     """`sum_i (1 - c_ii)^2 + redundancy sum_{i != j} c_ij^2`: `c` correlates `W [z, h]` with the embedding of the same step.
 
-    *R2-Dreamer* (2026, arXiv 2603.18202), after Zbontar et al. (2021): both sides are standardised over the batch, `W` is one linear map
+    *R2-Dreamer* (2026, arXiv 2603.18202), after Zbontar et al. (2021): both sides are standardized over the batch, `W` is one linear map
     without bias, `redundancy` is 5e-4 and the loss has the scale 0.05. It is one number for the batch, the same at every step.
 
     Gradients: none to the embedding as a target, so that the encoder learns through the posterior alone.
@@ -46,7 +46,7 @@ class BarlowTwins(Objective):
         self.redundancy = redundancy
         self.map = glorot(nn.Linear(latent.feature_size, embedding_size, bias=False))
 
-    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
         with torch.autocast(seen.embedding.device.type, enabled=False):
             told = rearrange(self.map(seen.posterior.features.float()), "b t e -> (b t) e")
             target = rearrange(seen.embedding.detach().float(), "b t e -> (b t) e")
@@ -60,6 +60,6 @@ class BarlowTwins(Objective):
         }
         return {"barlow": loss.expand(seen.batch.reward.shape)}, metrics
 
-    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
+    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
         """The collapse meter."""
         return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}

@@ -11,10 +11,10 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.contrast import Drawn
+from framework.contrastive.contrast import ExtraCandidates
 from framework.data import ActionSpec, Batch, Latent, LatentSpec, Losses, Metrics, Origin, Pictures
 from framework.dynamics.base import Dynamics
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Filtered:
+class InferredBatch:
     """A batch as the world model sees it.
 
     `slow_embedding` is that of the encoder's slow copy, where an objective asked for one; `drawn` what `Replay.extra` gave; `second`
@@ -39,10 +39,10 @@ class Filtered:
     batch: Batch
     dynamics: Dynamics
     slow_embedding: Float[Tensor, "B T E"] | None = None
-    drawn: Drawn | None = None
+    drawn: ExtraCandidates | None = None
     second: View | None = None
 
-    def detach(self) -> "Filtered":
+    def detach(self) -> "InferredBatch":
         """The same without gradient, for what comes after the step."""
         return replace(
             self,
@@ -85,21 +85,21 @@ class Objective(nn.Module, ABC):
         super().__init__()
 
     @abstractmethod
-    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]: ...
+    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]: ...
 
     @property
     def slow_rate(self) -> float | None:
         """How fast the slow copy of the encoder, which this objective needs, follows; None where it needs none."""
         return None
 
-    def follow(self, seen: Filtered, seed: Seed) -> None:
+    def after_update(self, seen: InferredBatch, key: Key) -> None:
         """Take in a batch whose update is done: queues, running means, slow copies."""
         return
 
-    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
-        """What is too dear for every update; read once per logging interval, without gradient."""
+    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
+        """What is too expensive for every update; read once per logging interval, without gradient."""
         return {}
 
-    def pictures(self, seen: Filtered, seed: Seed) -> Pictures:
+    def pictures(self, seen: InferredBatch, key: Key) -> Pictures:
         """`uint8` pictures `[height, width, channel]` by name, on request."""
         return {}

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from framework.contrast import Axis, Contrast
+from framework.contrastive.contrast import Axis, Contrast
 from framework.data import Origin
 from framework.functional.contrastive import weighted
 from framework.objectives.drawing import FAINT, GREEN, RED, Canvas, Picture, enlarged, factor_for
@@ -127,11 +127,11 @@ class _Tiles:
         middle, origin = x + width // 2, self.contrast.candidates
         self.canvas.place(image, x=x, y=y)
         if framed:
-            self.canvas.frame(x=x, y=y, width=width, height=height, colour=GREEN if index == anchor else RED, thickness=4)
+            self.canvas.frame(x=x, y=y, width=width, height=height, color=GREEN if index == anchor else RED, thickness=4)
         words = f"{_number(float(self.contrast.scores[anchor, index]))}   {_percent(float(self.probability[anchor, index]))}"
         self.canvas.write(words, x=middle, y=y + height + 6, anchor="ma")
         place = f"sequence {int(origin.row[index])}, step {int(origin.time[index]) + self.offset}"
-        self.canvas.write(place, x=middle, y=y + height + 22, size=11, colour=FAINT, anchor="ma")
+        self.canvas.write(place, x=middle, y=y + height + 22, size=11, color=FAINT, anchor="ma")
 
 
 def _write_question(canvas: Canvas, axis: Axis, rankings: list[Ranking]) -> None:
@@ -143,13 +143,13 @@ def _write_question(canvas: Canvas, axis: Axis, rankings: list[Ranking]) -> None
     }[axis]
     canvas.write(f"{question}  {hits} of {len(rankings)} found.", x=14, y=12, size=18)
     explained = f"Candidates are the {kept} {candidates} of the batch that the strategy keeps."
-    canvas.write(f"{explained} Green frame: the true one. Red frame: another that scores highest.", x=14, y=40, colour=FAINT)
-    canvas.write("Beneath each: its score, how probable that makes it, and its place in the batch.", x=14, y=58, colour=FAINT)
+    canvas.write(f"{explained} Green frame: the true one. Red frame: another that scores highest.", x=14, y=40, color=FAINT)
+    canvas.write("Beneath each: its score, how probable that makes it, and its place in the batch.", x=14, y=58, color=FAINT)
 
 
 def _write_verdict(canvas: Canvas, found: Ranking, y: int) -> None:
     hit = found.rank == 1
-    canvas.write("hit" if hit else "miss", x=14, y=y - 8, size=20, colour=GREEN if hit else RED, anchor="ls")
+    canvas.write("hit" if hit else "miss", x=14, y=y - 8, size=20, color=GREEN if hit else RED, anchor="ls")
     canvas.write("the true one" if hit else f"the true one is {_ordinal(found.rank)}", x=14, y=y, size=12)
     canvas.write("scores highest" if hit else f"of {len(found.candidates)}", x=14, y=y + 16, size=12)
 
@@ -166,14 +166,14 @@ def _write_what_is_scored(canvas: Canvas, contrast: Contrast, sides: tuple[str, 
     extra = contrast.scores.shape[1] - contrast.anchors.rows * contrast.anchors.times
     said = [shown_of(contrast.anchors, size)]
     said += [f" Another {extra} candidates from elsewhere are not shown."] if extra else []
-    said += [" Grey: left out by the strategy."] if bool(contrast.log_weights.isneginf().any()) else []
+    said += [" Gray: left out by the strategy."] if bool(contrast.log_weights.isneginf().any()) else []
     canvas.write(f"Every {sides[0]} (rows) against every {sides[1]} (columns) of a batch", x=14, y=12, size=18)
-    canvas.write("".join(said), x=14, y=40, colour=FAINT)
+    canvas.write("".join(said), x=14, y=40, color=FAINT)
     canvas.write(
-        "The diagonal: what belongs together, which training makes bright. Red squares: the same sequence, where neighbours look alike.",
+        "The diagonal: what belongs together, which training makes bright. Red squares: the same sequence, where neighbors look alike.",
         x=14,
         y=58,
-        colour=FAINT,
+        color=FAINT,
     )
 
 

@@ -11,16 +11,16 @@ from torch import Tensor
 if TYPE_CHECKING:
     from PIL import ImageFont
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Picture = UInt8[Tensor, "height width 3"]
 Pixels = UInt8[np.ndarray, "height width 3"]
 
-WHITE: Final[Colour] = (255, 255, 255)
-BLACK: Final[Colour] = (20, 20, 20)
-FAINT: Final[Colour] = (110, 110, 110)
-BLANK: Final[Colour] = (228, 228, 228)
-GREEN: Final[Colour] = (0, 150, 60)
-RED: Final[Colour] = (205, 25, 25)
+WHITE: Final[Color] = (255, 255, 255)
+BLACK: Final[Color] = (20, 20, 20)
+FAINT: Final[Color] = (110, 110, 110)
+BLANK: Final[Color] = (228, 228, 228)
+GREEN: Final[Color] = (0, 150, 60)
+RED: Final[Color] = (205, 25, 25)
 
 
 def factor_for(image: UInt8[Tensor, "Y X C"], side: int) -> int:
@@ -29,10 +29,10 @@ def factor_for(image: UInt8[Tensor, "Y X C"], side: int) -> int:
 
 
 def enlarged(image: UInt8[Tensor, "Y X C"], factor: int) -> Pixels:
-    """An image in colour, each pixel repeated. Of stacked images, the newest."""
+    """An image in color, each pixel repeated. Of stacked images, the newest."""
     pixels = image.cpu().numpy()
-    colours = pixels[..., -3:] if pixels.shape[-1] >= 3 else repeat(pixels[..., -1], "y x -> y x 3")
-    return repeat(colours, "y x c -> (y a) (x b) c", a=factor, b=factor)
+    colors = pixels[..., -3:] if pixels.shape[-1] >= 3 else repeat(pixels[..., -1], "y x -> y x 3")
+    return repeat(colors, "y x c -> (y a) (x b) c", a=factor, b=factor)
 
 
 @final
@@ -50,9 +50,9 @@ class Canvas:
 
         self._image.paste(Image.fromarray(np.ascontiguousarray(image)), (x, y))
 
-    def write(self, words: str, *, x: int, y: int, size: int = 13, colour: Colour = BLACK, anchor: str = "la") -> None:
+    def write(self, words: str, *, x: int, y: int, size: int = 13, color: Color = BLACK, anchor: str = "la") -> None:
         """`anchor` says which point of the words is at the place, as Pillow has it: `ma` is the middle of the top."""
-        self._draw.text((x, y), words, fill=colour, font=_font(size), anchor=anchor)
+        self._draw.text((x, y), words, fill=color, font=_font(size), anchor=anchor)
 
     def write_upward(self, words: str, *, x: int, y: int, size: int = 13) -> None:
         """From below to above, the middle at the height `y`."""
@@ -63,13 +63,13 @@ class Canvas:
         ImageDraw.Draw(strip).text((0, 0), words, fill=BLACK, font=_font(size))
         self._image.paste(strip.transpose(Image.Transpose.ROTATE_90), (x, y - length // 2))
 
-    def frame(self, *, x: int, y: int, width: int, height: int, colour: Colour, thickness: int) -> None:
+    def frame(self, *, x: int, y: int, width: int, height: int, color: Color, thickness: int) -> None:
         """Around an area, not over it."""
         for step in range(1, thickness + 1):
-            self._draw.rectangle((x - step, y - step, x + width - 1 + step, y + height - 1 + step), outline=colour)
+            self._draw.rectangle((x - step, y - step, x + width - 1 + step, y + height - 1 + step), outline=color)
 
-    def fill(self, *, x: int, y: int, width: int, height: int, colour: Colour) -> None:
-        self._draw.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
+    def fill(self, *, x: int, y: int, width: int, height: int, color: Color) -> None:
+        self._draw.rectangle((x, y, x + width - 1, y + height - 1), fill=color)
 
     def picture(self) -> Picture:
         return torch.from_numpy(np.array(self._image))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from framework.data import Batch, Latent
 from framework.dynamics.base import Dynamics
-from framework.objectives.base import Filtered
+from framework.objectives.base import InferredBatch
 from framework.objectives.drawing import BLANK, FAINT, Canvas, Picture, enlarged, factor_for
 
 Score = Callable[[Latent, Tensor], Tensor]
@@ -77,7 +77,7 @@ def retrieve(latents: Latent, bank: Bank, own: Int[Tensor, " R"], score: Score) 
     return best.masked_fill(~foreign.any(dim=-1), -1)
 
 
-def imagine(seen: Filtered, images: UInt8[Tensor, "B T Y X C"], bank: Bank, score: Score, offset: int = 0) -> Picture | None:
+def imagine(seen: InferredBatch, images: UInt8[Tensor, "B T Y X C"], bank: Bank, score: Score, offset: int = 0) -> Picture | None:
     """Each imagined latent as its best image of the bank, above what really came; None where there is nothing to show.
 
     A sequence's own episode is no part of its bank: to find the very image again would be no imagination.
@@ -109,7 +109,7 @@ def _draw(images: Tensor, bank: Bank, future: Future, found: Tensor) -> Picture:
         for column, place in enumerate(chosen):
             x, index = start + column * wide, int(found[line, place])
             if index < 0:
-                canvas.fill(x=x, y=y, width=wide - 2, height=2 * tall - 2, colour=BLANK)
+                canvas.fill(x=x, y=y, width=wide - 2, height=2 * tall - 2, color=BLANK)
                 continue
             canvas.place(enlarged(bank.images[index], factor), x=x, y=y)
             canvas.place(enlarged(images[row, future.steps[place]], factor), x=x, y=y + tall)
@@ -121,6 +121,6 @@ def _write_head(canvas: Canvas, start: int, size: int) -> None:
     explained = (
         f"Each imagined latent is shown by the one of {size:,} images that the critic scores highest for it; none is of its own episode."
     )
-    canvas.write(explained, x=14, y=40, colour=FAINT)
+    canvas.write(explained, x=14, y=40, color=FAINT)
     canvas.write("seen by the model", x=LEFT, y=TOP - 40)
     canvas.write("imagined from there, with the real actions and no further look; steps ahead:", x=start, y=TOP - 40)

@@ -14,19 +14,19 @@ from torch import Tensor, nn
 
 from framework import objectives
 from framework.bounds.base import Bound
-from framework.contrast import Axis, Contrast, Source
+from framework.contrastive.compatibility import check_axis, check_bounds, check_joins_nothing, check_parts
+from framework.contrastive.contrast import Axis, Contrast, Source
+from framework.contrastive.metrics import contrastive_metrics, diagnostics
+from framework.contrastive.pairs import Make, Pairs, Told, blocks_of, tell
 from framework.critics.base import Critic, UnitCritic
 from framework.data import ActionSpec, Factory, Latent, LatentSpec, Losses, Metrics, Origin, Pictures, is_image
 from framework.errors import UserError
 from framework.functional import contrastive
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
 from framework.objectives import contrastive_pictures, imagination_pictures
-from framework.objectives.base import Filtered, Objective
-from framework.objectives.contrasting import diagnosed, meters
-from framework.objectives.fitting import check_axis, check_bounds, check_joins_nothing, check_parts
+from framework.objectives.base import InferredBatch, Objective
 from framework.objectives.imagination_pictures import Bank
-from framework.objectives.pairs import Make, Pairs, Told, blocks_of, tell
 
 
 @final
@@ -96,10 +96,10 @@ class InfoNCE(Objective):
         """The metric of the estimate, which says so where it is no lower bound on the mutual information."""
         return "contrastive/estimate" + _mark(self.bound, self.negatives)
 
-    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
         losses, estimates, standings, counted = [], [], [], []
         for pairs, blocks in self._contrasts(seen):
-            loss, estimate, standing = tell(self._weigh, blocks, seed)
+            loss, estimate, standing = tell(self._weigh, blocks, key)
             found = loss.where(pairs.valid, 0.0)
             losses.append(F.pad(rearrange(found, "(b t) -> b t", b=seen.batch.reward.shape[0]), (0, pairs.offset)))
             with torch.no_grad():
@@ -107,34 +107,34 @@ class InfoNCE(Objective):
                 standings.append(standing)
                 counted.append(pairs.valid)
         with torch.no_grad():
-            metrics = {self.estimate_key: torch.stack(estimates).mean(), **meters(standings, counted)}
+            metrics = {self.estimate_key: torch.stack(estimates).mean(), **contrastive_metrics(standings, counted)}
         return {"infonce": torch.stack(losses).mean(dim=0)}, metrics
 
     @torch.no_grad()
-    def follow(self, seen: Filtered, seed: Seed) -> None:
-        if self.bound.remembers:
+    def after_update(self, seen: InferredBatch, key: Key) -> None:
+        if self.bound.is_stateful:
             for _, blocks in self._contrasts(seen):
-                self.bound.remember(self._choose(blocks[0], seed))
-        remembering = [each for each in self.negatives.each() if each.remembers]
+                self.bound.after_update(self._choose(blocks[0], key))
+        remembering = [each for each in self.negatives.each() if each.is_stateful]
         if remembering:
             embeddings = rearrange(self._candidates(seen), "b t e -> (b t) e")
             for each in remembering:
-                each.remember(embeddings, Origin.of(seen.batch.episode))
+                each.after_update(embeddings, Origin.of(seen.batch.episode))
 
-    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
-        _, contrast, valid = self._first(seen, seed)
+    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
+        _, contrast, valid = self._first(seen, key)
         flat = rearrange(seen.embedding, "b t e -> (b t) e")
         bounds = cast(Sequence[Bound], self.diagnostics)
         estimates = [contrastive.mean_where(each.estimate(contrast), valid) for each in bounds]
         return {
-            **diagnosed("InfoNCE", self.negatives, contrast, seen.embedding),
+            **diagnostics("InfoNCE", self.negatives, contrast, seen.embedding),
             **self.critic.diagnose(flat),
             **dict(zip(_keys(bounds, self.negatives), estimates, strict=True)),
         }
 
-    def pictures(self, seen: Filtered, seed: Seed) -> Pictures:
+    def pictures(self, seen: InferredBatch, key: Key) -> Pictures:
         """Of the smallest offset; an agent that does not see one image has the scores alone."""
-        offset, contrast, valid = self._first(seen, seed)
+        offset, contrast, valid = self._first(seen, key)
         pictures = {"contrastive/scores": contrastive_pictures.scores(contrast, self.axes[0])}
         if len(self.images) != 1:
             return pictures
@@ -144,7 +144,7 @@ class InfoNCE(Objective):
         imagined = imagination_pictures.imagine(seen, images, self._bank(seen, images), self.critic.each_offset()[offset], offset)
         return pictures if imagined is None else pictures | {"contrastive/imagine": imagined}
 
-    def _bank(self, seen: Filtered, images: Tensor) -> Bank:
+    def _bank(self, seen: InferredBatch, images: Tensor) -> Bank:
         """Every image of the batch, and those that `Replay.extra` drew where the critic scores embeddings."""
         bank = Bank(
             candidates=rearrange(self._candidates(seen), "b t e -> (b t) e"),
@@ -155,23 +155,23 @@ class InfoNCE(Objective):
             return bank
         return bank.joined(seen.drawn.embedding, seen.batch.draws.observation[self.images[0]], seen.drawn.episode)
 
-    def _weigh(self, make: Make, seed: Seed) -> Told:
-        contrast = self._choose(make, seed)
+    def _weigh(self, make: Make, key: Key) -> Told:
+        contrast = self._choose(make, key)
         loss, estimate = self.bound.loss_and_estimate(contrast)
         with torch.no_grad():
             return loss, estimate, contrast.standing
 
-    def _choose(self, make: Make, seed: Seed) -> Contrast:
-        chosen: Contrast = self.negatives(make(), seed)
+    def _choose(self, make: Make, key: Key) -> Contrast:
+        chosen: Contrast = self.negatives(make(), key)
         return chosen
 
-    def _first(self, seen: Filtered, seed: Seed) -> tuple[int, Contrast, Tensor]:
+    def _first(self, seen: InferredBatch, key: Key) -> tuple[int, Contrast, Tensor]:
         """The first contrast, of the first block of its anchors, and which of those are valid."""
         pairs, blocks = next(self._contrasts(seen))
-        contrast = self._choose(blocks[0], seed)
+        contrast = self._choose(blocks[0], key)
         return pairs.offset, contrast, pairs.valid[: contrast.scores.shape[0]]
 
-    def _contrasts(self, seen: Filtered) -> Iterator[tuple[Pairs, list[Make]]]:
+    def _contrasts(self, seen: InferredBatch) -> Iterator[tuple[Pairs, list[Make]]]:
         """For each offset and axis, what makes the contrast of each block of anchors: of all in one, where the batch is not too large."""
         in_blocks = seen.batch.reward.numel() > self.chunk_above
         if in_blocks:
@@ -182,7 +182,7 @@ class InfoNCE(Objective):
             for made in pairs.contrasts(self.axes, blocks):
                 yield pairs, made
 
-    def _pairs(self, seen: Filtered) -> Iterator[Pairs]:
+    def _pairs(self, seen: InferredBatch) -> Iterator[Pairs]:
         """The latents and candidates of each offset, and which have a positive in their own episode."""
         latents = {"posterior": seen.posterior, "prior": seen.prior}[self.anchor].without_past()
         candidates = self._candidates(seen)
@@ -207,12 +207,12 @@ class InfoNCE(Objective):
                 source=partial(self._source, seen, anchors, embeddings, critic),
             )
 
-    def _candidates(self, seen: Filtered) -> Tensor:
+    def _candidates(self, seen: InferredBatch) -> Tensor:
         embedding = seen.embedding if seen.slow_embedding is None or self.slow_rate is None else seen.slow_embedding
         chosen = embedding if self.critic.candidate == "embedding" else seen.posterior.stochastic
         return chosen.detach() if self.embedding_gradient == "stop" else chosen
 
-    def _source(self, seen: Filtered, anchors: Latent, embeddings: Tensor, critic: Critic) -> Source:
+    def _source(self, seen: InferredBatch, anchors: Latent, embeddings: Tensor, critic: Critic) -> Source:
         rows, drawn = seen.batch.reward.shape[0], seen.drawn
         if drawn is not None and self.embedding_gradient == "stop":
             drawn = replace(drawn, embedding=drawn.embedding.detach())

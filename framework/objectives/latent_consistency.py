@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.blocks import glorot
 from framework.data import ActionSpec, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
-from framework.functional.hashing import Seed
-from framework.objectives.base import Filtered, Objective
+from framework.functional.random import Key
+from framework.nn.blocks import glorot
+from framework.objectives.base import InferredBatch, Objective
 
 
 @final
@@ -65,7 +65,7 @@ class LatentConsistency(Objective):
     def slow_rate(self) -> float | None:
         return self._slow_rate
 
-    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
         batch, goal = seen.batch, self._goal(seen).float()
         times = goal.shape[1]
         if times <= self.horizon:
@@ -82,17 +82,17 @@ class LatentConsistency(Objective):
                 first = found.detach().sum() / valid.sum().clamp(min=1)
         return {"latent_consistency": losses}, {"model/consistency_next_step": first}
 
-    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
+    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
         """The collapse meter."""
         return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}
 
-    def _goal(self, seen: Filtered) -> Tensor:
+    def _goal(self, seen: InferredBatch) -> Tensor:
         if self.target == "latent":
             return seen.posterior.features.detach()
         slow = seen.slow_embedding if self._slow_rate is not None else None
         return (seen.embedding if slow is None else slow).detach()
 
-    def _rolled(self, seen: Filtered) -> Iterator[Float[Tensor, "B T G"]]:
+    def _rolled(self, seen: InferredBatch) -> Iterator[Float[Tensor, "B T G"]]:
         """What is expected of 1, 2, .. steps after each step; past the end of a sequence it means nothing."""
         latent, rows = seen.posterior.flatten(), seen.batch.reward.shape[0]
         noise = torch.zeros_like(latent.stochastic)

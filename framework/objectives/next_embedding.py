@@ -11,14 +11,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.attention import CausalTransformer
-from framework.blocks import glorot
 from framework.data import ActionSpec, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, redundancy_loss
-from framework.objectives.base import Filtered, Objective
+from framework.nn.attention import CausalTransformer
+from framework.nn.blocks import glorot
+from framework.objectives.base import InferredBatch, Objective
 
 
 @final
@@ -62,7 +62,7 @@ class NextEmbedding(Objective):
         self.predictors = nn.ModuleList([nn.Linear(units, embedding_size) for _ in range(horizon)])
         glorot(self)
 
-    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
         rows, times = seen.batch.reward.shape
         if times <= self.horizon:
             raise UserError(
@@ -81,7 +81,7 @@ class NextEmbedding(Objective):
             cosines.append(cosine.detach().sum() / valid.sum().clamp(min=1))
         return {"next_embedding": losses}, {"model/next_embedding_cosine": torch.stack(cosines).mean()}
 
-    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
+    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
         """The collapse meter."""
         return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}
 

@@ -12,13 +12,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.blocks import copy_parameters, glorot
 from framework.data import ActionSpec, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
-from framework.objectives.base import Filtered, Objective
+from framework.nn.blocks import copy_parameters, glorot
+from framework.objectives.base import InferredBatch, Objective
 
 
 @final
@@ -72,7 +72,7 @@ class Prototypes(Objective):
     def slow_rate(self) -> float | None:
         return self._slow_rate
 
-    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
         if seen.batch.reward.shape[1] <= self.warm_up:
             raise UserError(f"Prototypes.warm_up = {self.warm_up} leaves nothing of a sequence; bind a longer Replay.length.")
         with torch.autocast(seen.embedding.device.type, enabled=False):
@@ -91,11 +91,11 @@ class Prototypes(Objective):
         return {name: F.pad(loss, (self.warm_up, 0)) for name, loss in losses.items()}, metrics
 
     @torch.no_grad()
-    def follow(self, seen: Filtered, seed: Seed) -> None:
+    def after_update(self, seen: InferredBatch, key: Key) -> None:
         copy_parameters(source=self.from_embedding, target=self.slow_from_embedding, rate=self._slow_rate)
         self.updates.add_(1)
 
-    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
+    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
         """The collapse meter."""
         return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}
 
@@ -114,7 +114,7 @@ class Prototypes(Objective):
         return rearrange(shares, "(b l) k -> b l k", b=scores.shape[0])
 
 
-def _of_both_views(seen: Filtered, warm_up: int) -> tuple[list[Tensor], list[Tensor]]:
+def _of_both_views(seen: InferredBatch, warm_up: int) -> tuple[list[Tensor], list[Tensor]]:
     """The embeddings of both views, and those of the slow encoder, from the first step that counts, in float32."""
     view = seen.second
     assert view is not None  # the world model sees to these three

@@ -11,9 +11,9 @@ from torch import nn
 from framework import objectives
 from framework.data import ActionSpec, Factory, LatentSpec, Losses, Metrics, Pictures, is_image
 from framework.errors import UserError
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 from framework.heads.base import Head
-from framework.objectives.base import Filtered, Objective
+from framework.objectives.base import InferredBatch, Objective
 from framework.patterns import share_out
 
 
@@ -50,12 +50,12 @@ class Reconstruction(Objective):
         self.decoders = nn.ModuleList(parts)
         self.images = {names[0]: number for number, names in enumerate(self.names) if is_image(observation[names[0]])}
 
-    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
         costs = [cast(Head, decoder).loss(seen.posterior.features, seen.batch) for decoder in self.decoders]
         metrics = {f"model/reconstruction_{'_'.join(names)}": cost.detach().mean() for names, cost in zip(self.names, costs, strict=True)}
         return {"reconstruction": torch.stack(costs).sum(dim=0)}, metrics
 
-    def pictures(self, seen: Filtered, seed: Seed) -> Pictures:
+    def pictures(self, seen: InferredBatch, key: Key) -> Pictures:
         """The first six sequences, the truth above what was decoded."""
         features = seen.posterior.features[:6]
         found = {}

@@ -11,16 +11,16 @@ from einops import rearrange
 from torch import Tensor
 
 from framework import objectives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
+from framework.contrastive.metrics import check_scores_embeddings, check_selects, contrastive_metrics, diagnostics, estimate_key
 from framework.critics.base import Critic
 from framework.critics.prior_critic import PriorCritic
 from framework.data import ActionSpec, Factory, Latent, LatentSpec, Losses, Metrics, Origin
 from framework.errors import UserError
 from framework.functional import contrastive
-from framework.functional.hashing import Seed, fork, normal
+from framework.functional.random import Key, fold_in, normal
 from framework.negatives.base import Negatives
-from framework.objectives.base import Filtered, Objective
-from framework.objectives.contrasting import check_scores_embeddings, check_selects, diagnosed, estimate_key, meters
+from framework.objectives.base import InferredBatch, Objective
 
 NOISE: Final = 2
 """What blurs the latents is not what the negatives are drawn from."""
@@ -34,18 +34,18 @@ class TemporalPredictive(Objective):
         temporal_predictive  -log p(z_i | h_i) + log sum_j p(z_i | h_j)         z_i = mean_i + noise N(0, 1)
         static_predictive    -f(z_i, e_i) + log sum_j exp f(z_i, e_j)
         consistency          -log p(z_i | h_i)
-        centring             |mean_j z_j|^2
+        centering             |mean_j z_j|^2
 
     *Temporal Predictive Coding* (Nguyen et al., 2021): scales 1, 1, 0.1 and 0.01, the same step of the other sequences as negatives,
     noise 0.2, the first 5 steps of a sequence left out of what needs a history; DreamerPro's TPC (Deng et al., 2022) leaves out 1, has a
-    floor of 0.1 under the prior's sigma and no centring. Without the static term everything may collapse to one point. It wants a
+    floor of 0.1 under the prior's sigma and no centering. Without the static term everything may collapse to one point. It wants a
     dynamics whose posterior knows no history, such as `MemorylessSSM`, or the latent can repeat what it should be told from; `critic` is a
     head of its own on the embedding, where the paper uses the posterior's. A categorical latent is not blurred: its sample stands as it is.
 
     Gradients: to everything: priors, posteriors and, through the critic, the embedding.
     """
 
-    losses: ClassVar[tuple[str, ...]] = ("temporal_predictive", "static_predictive", "consistency", "centring")
+    losses: ClassVar[tuple[str, ...]] = ("temporal_predictive", "static_predictive", "consistency", "centering")
 
     def __init__(
         self,
@@ -70,48 +70,48 @@ class TemporalPredictive(Objective):
         check_selects("TemporalPredictive", self.negatives)
         self.kind, self.noise, self.warm_up = latent.kind, noise, warm_up
 
-    def forward(self, seen: Filtered, seed: Seed) -> tuple[Losses, Metrics]:
+    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
         rows, times = seen.batch.reward.shape
         if times <= self.warm_up:
             raise UserError(f"TemporalPredictive.warm_up = {self.warm_up} leaves nothing of a sequence; bind a longer Replay.length.")
-        latent = self._blurred(seen.posterior.without_past(), seed)
-        temporal, static = self._temporal(seen, latent, seed), self._static(seen, latent, seed)
+        latent = self._blurred(seen.posterior.without_past(), key)
+        temporal, static = self._temporal(seen, latent, key), self._static(seen, latent, key)
         found = torch.stack([contrastive.infonce_loss(temporal.scores, temporal.log_weights), -temporal.scores.diagonal()])
         predictive, consistency = F.pad(rearrange(found, "two (b t) -> two b t", b=rows), (self.warm_up, 0))
         losses = {
             "temporal_predictive": predictive,
             "static_predictive": rearrange(contrastive.infonce_loss(static.scores, static.log_weights), "(b t) -> b t", b=rows),
             "consistency": consistency,
-            "centring": latent.stochastic.float().mean(dim=(0, 1)).square().sum().expand(rows, times),
+            "centering": latent.stochastic.float().mean(dim=(0, 1)).square().sum().expand(rows, times),
         }
         with torch.no_grad():
             return losses, self._meters(temporal, static)
 
-    def diagnose(self, seen: Filtered, seed: Seed) -> Metrics:
+    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
         """Of the temporal contrast, and what the critic of the static one says of itself."""
-        temporal = self._temporal(seen, self._blurred(seen.posterior.without_past(), seed), seed)
+        temporal = self._temporal(seen, self._blurred(seen.posterior.without_past(), key), key)
         of_critic = self.critic.diagnose(rearrange(seen.embedding, "b t e -> (b t) e"))
-        return diagnosed("TemporalPredictive", self.negatives, temporal, seen.embedding) | of_critic
+        return diagnostics("TemporalPredictive", self.negatives, temporal, seen.embedding) | of_critic
 
-    def _blurred(self, posterior: Latent, seed: Seed) -> Latent:
+    def _blurred(self, posterior: Latent, key: Key) -> Latent:
         if self.kind == "categorical":
             return posterior
         mean = posterior.statistics["mean"].float()
-        return replace(posterior, stochastic=mean + self.noise * normal(fork(seed, NOISE), *mean.shape))
+        return replace(posterior, stochastic=mean + self.noise * normal(fold_in(key, NOISE), *mean.shape))
 
-    def _temporal(self, seen: Filtered, latent: Latent, seed: Seed) -> Contrast:
+    def _temporal(self, seen: InferredBatch, latent: Latent, key: Key) -> Contrast:
         """Every latent (rows) against every history (columns)."""
         history = seen.prior.map(lambda part: part[:, self.warm_up :]).flatten()
         told = rearrange(latent.stochastic[:, self.warm_up :], "b t z -> (b t) z")
-        return self._contrast(self.prior(history, told).T, seen.batch.episode[:, self.warm_up :], seed)
+        return self._contrast(self.prior(history, told).T, seen.batch.episode[:, self.warm_up :], key)
 
-    def _static(self, seen: Filtered, latent: Latent, seed: Seed) -> Contrast:
+    def _static(self, seen: InferredBatch, latent: Latent, key: Key) -> Contrast:
         """Every latent (rows) against every observation (columns)."""
         embedding = rearrange(seen.embedding, "b t e -> (b t) e")
-        return self._contrast(self.critic(latent.flatten(), embedding), seen.batch.episode, seed)
+        return self._contrast(self.critic(latent.flatten(), embedding), seen.batch.episode, key)
 
-    def _contrast(self, scores: Tensor, episode: Tensor, seed: Seed) -> Contrast:
-        chosen: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode)), seed)
+    def _contrast(self, scores: Tensor, episode: Tensor, key: Key) -> Contrast:
+        chosen: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode)), key)
         return chosen
 
     def _meters(self, temporal: Contrast, static: Contrast) -> Metrics:
@@ -119,7 +119,7 @@ class TemporalPredictive(Objective):
         of_both = [contrastive.infonce_estimate(each.scores, each.log_weights).mean() for each in (temporal, static)]
         return {
             estimate_key(self.negatives): of_both[0],
-            **meters([temporal.standing]),
+            **contrastive_metrics([temporal.standing]),
             "contrastive/static_estimate": of_both[1],
             "contrastive/static_accuracy": contrastive.accuracy(static.scores, static.log_weights),
         }

@@ -39,7 +39,7 @@ class Adam(Optimizer):
         self.inner.step()
         return {"gradient_norm": norm.detach()}
 
-    def dump(self) -> Mapping[str, object]:
+    def state_dict(self) -> Mapping[str, object]:
         return self.inner.state_dict()
 
     def load(self, content: Mapping[str, object]) -> None:

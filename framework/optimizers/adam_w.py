@@ -62,7 +62,7 @@ class AdamW(Optimizer):
         self.inner.step()
         return {"gradient_norm": norm.detach()}
 
-    def dump(self) -> Mapping[str, object]:
+    def state_dict(self) -> Mapping[str, object]:
         return {"inner": self.inner.state_dict(), "steps": self.steps}
 
     def load(self, content: Mapping[str, Any]) -> None:

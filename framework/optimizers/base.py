@@ -29,7 +29,7 @@ class Optimizer(ABC):
         """Take one step; says the norm of the gradient before it was clipped, as `gradient_norm`."""
 
     @abstractmethod
-    def dump(self) -> Mapping[str, object]:
+    def state_dict(self) -> Mapping[str, object]:
         """All that a later `load` needs to go on exactly."""
 
     @abstractmethod

@@ -16,7 +16,7 @@ from framework.optimizers.base import Optimizer, gathered, laid_out_as, warmed_u
 @final
 @optimizers.register
 class LaProp(Optimizer):
-    """Normalise the gradient first, then average it: `v = b2 v + (1 - b2) g^2`, `m = b1 m + (1 - b1) g / (sqrt v + eps)`, `p -= rate m`.
+    """Normalize the gradient first, then average it: `v = b2 v + (1 - b2) g^2`, `m = b1 m + (1 - b1) g / (sqrt v + eps)`, `p -= rate m`.
 
     Ziyin, Wang and Ueda (2020), both averages corrected for their start at zero. Each tensor's gradient is clipped first to `clip`
     times the norm of its parameter, that norm taken to be at least `smallest_norm` (adaptive gradient clipping, Brock et al., 2021;
@@ -76,7 +76,7 @@ class LaProp(Optimizer):
         torch._foreach_sub_(self.parameters, torch._foreach_mul(self.means, rate))
         return {"gradient_norm": norm.detach()}
 
-    def dump(self) -> Mapping[str, object]:
+    def state_dict(self) -> Mapping[str, object]:
         return {"squares": self.squares, "means": self.means, "steps": self.steps}
 
     def load(self, content: Mapping[str, Any]) -> None:

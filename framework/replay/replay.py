@@ -11,7 +11,7 @@ from jaxtyping import Int
 from tensordict import TensorDict
 from torch import Tensor
 
-from framework.data import Batch, Draws, Specs
+from framework.data import Batch, ExtraSteps, Specs
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import Chunks
@@ -22,7 +22,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @runtime_checkable
 class Steps(Protocol):
-    """One step of every environment, as the vectorised environments give it: arrays whose first axis is the environment."""
+    """One step of every environment, as the vectorized environments give it: arrays whose first axis is the environment."""
 
     @property
     def observation(self) -> Mapping[str, Array]: ...
@@ -132,11 +132,11 @@ class Replay:
         """What was drawn here, where the steps lie, without waiting for them: numbers so few are copied at once."""
         return drawn.to(self._ring.device, non_blocking=True)
 
-    def _draw(self) -> Draws:
+    def _draw(self) -> ExtraSteps:
         drawn = torch.randint(len(self), (self.extra,), generator=self._generator)
         slot = (self._added - self._held + drawn % self._held) % self._rows
         rows = self._flat[self._beside((drawn // self._held) * self._rows + slot)].to(self._device, non_blocking=True)
-        return Draws(observation=dict(rows["observation"].items()), episode=rows["episode"])
+        return ExtraSteps(observation=dict(rows["observation"].items()), episode=rows["episode"])
 
     def save(self, folder: Path) -> None:
         """Write what came since the last save, and the sampler, into a folder which may hold earlier saves of this replay.

@@ -44,5 +44,5 @@ def _enlarged(frames: UInt8[np.ndarray, "T Y X 3"]) -> UInt8[np.ndarray, "T Y2 X
 
 
 def _even(frames: UInt8[np.ndarray, "T Y X 3"]) -> UInt8[np.ndarray, "T Y2 X2 3"]:
-    """Repeat the last row or column where a side is odd: the encoder halves the colour planes."""
+    """Repeat the last row or column where a side is odd: the encoder halves the color planes."""
     return np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")

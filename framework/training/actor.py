@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.base import Mode
-from framework.agent import Agent, Memory
+from framework.agent import Agent, Carry
 from framework.data import Latent
 from framework.training.runtime import Runtime
 
@@ -20,7 +20,7 @@ class Actor:
 
     def __init__(self, *, agent: Agent, runtime: Runtime, count: int, mode: Mode, generator: torch.Generator) -> None:
         self.agent, self.runtime, self.mode, self.generator = agent, runtime, mode, generator
-        self.memory: Memory = agent.initial(count)
+        self.memory: Carry = agent.initial(count)
 
     def act(self, observation: Mapping[str, np.ndarray], is_first: np.ndarray) -> np.ndarray:
         """One action for each environment; where `is_first`, what was remembered is forgotten."""
@@ -30,10 +30,10 @@ class Actor:
             )
         return action.cpu().numpy()
 
-    def watch(self, observation: Mapping[str, np.ndarray], is_first: np.ndarray, action: np.ndarray) -> None:
-        """Take in what is seen while somebody else acts: a behaviour that plans is not asked."""
+    def observe(self, observation: Mapping[str, np.ndarray], is_first: np.ndarray, action: np.ndarray) -> None:
+        """Take in what is seen while somebody else acts: a behavior that plans is not asked."""
         with self.runtime.autocast():
-            latent = self.agent.watch(self.memory, self._place(observation), self._on_device(is_first), self.generator)
+            latent = self.agent.observe(self.memory, self._place(observation), self._on_device(is_first), self.generator)
         self.memory = replace(self.agent.initial(len(is_first)), latent=latent, action=self._on_device(action))
 
     def _place(self, observation: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -42,7 +42,7 @@ class Actor:
     def _on_device(self, values: np.ndarray) -> Tensor:
         return torch.as_tensor(values).to(self.runtime.device)
 
-    def dump(self) -> dict[str, object]:
+    def state_dict(self) -> dict[str, object]:
         """All that a later `load` needs to act on exactly."""
         latent = self.memory.latent
         return {
@@ -51,7 +51,7 @@ class Actor:
             "statistics": dict(latent.statistics),
             "past": dict(latent.past),
             "action": self.memory.action,
-            "intention": self.memory.intention,
+            "intention": self.memory.plan,
             "generator": self.generator.get_state(),
         }
 
@@ -71,7 +71,7 @@ class Actor:
             statistics={name: place(value) for name, value in statistics.items()},
             past={name: place(value) for name, value in past.items()},
         )
-        self.memory = Memory(latent=latent, action=place(content["action"]), intention=place(content["intention"]))
+        self.memory = Carry(latent=latent, action=place(content["action"]), plan=place(content["intention"]))
         generator = content["generator"]
         assert isinstance(generator, Tensor)
         self.generator.set_state(generator.cpu())

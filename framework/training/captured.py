@@ -9,7 +9,7 @@ from torch import Tensor
 
 from framework.data import Batch, Metrics
 from framework.errors import UserError
-from framework.lesson import Chance, Learn
+from framework.lesson import Learn, UpdateNoise
 
 Result = TypeVar("Result")
 WARM_UP: Final = 3
@@ -55,7 +55,7 @@ class CudaGraph:
 
 
 @final
-class Captured:
+class CapturedUpdate:
     """Gives what `learn` gives. The first calls are as they always were; the next is recorded, and it and all later ones are replayed.
 
     Batch and chance are copied to where the recorded update reads them, so that drawing stays outside; parameters, and whatever else an
@@ -65,11 +65,11 @@ class Captured:
     def __init__(self, learn: Learn, graph: Graph) -> None:
         self._learn, self._graph, self._calls = learn, graph, 0
         self._batch: Batch | None = None
-        self._chance: Chance | None = None
+        self._chance: UpdateNoise | None = None
         self._names: list[str] = []
         self._values: Tensor | None = None
 
-    def __call__(self, batch: Batch, chance: Chance) -> Metrics:
+    def __call__(self, batch: Batch, chance: UpdateNoise) -> Metrics:
         if self._calls < WARM_UP:
             self._calls += 1
             return self._graph.warm_up(partial(self._learn, batch, chance))
@@ -81,7 +81,7 @@ class Captured:
         assert self._values is not None
         return dict(zip(self._names, self._values.clone().unbind(), strict=True))
 
-    def _record(self, batch: Batch, chance: Chance) -> None:
+    def _record(self, batch: Batch, chance: UpdateNoise) -> None:
         held = batch.map(torch.clone), chance.map(torch.clone)
         try:
             metrics, self._values = self._graph.record(partial(self._said, *held))
@@ -93,13 +93,13 @@ class Captured:
         self._names = [*metrics]
         self._batch, self._chance = held
 
-    def _said(self, batch: Batch, chance: Chance) -> tuple[Metrics, Tensor]:
+    def _said(self, batch: Batch, chance: UpdateNoise) -> tuple[Metrics, Tensor]:
         """The metrics side by side, so that one copy keeps them from the next replay."""
         metrics = self._learn(batch, chance)
         return metrics, torch.stack([value.detach().float() for value in metrics.values()])
 
 
-def _tensors(batch: Batch, chance: Chance) -> list[Tensor]:
+def _tensors(batch: Batch, chance: UpdateNoise) -> list[Tensor]:
     """All of them, always in the same order."""
     found: list[Tensor] = []
 

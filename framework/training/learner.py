@@ -11,7 +11,7 @@ from torch import Tensor
 
 from framework.agent import Agent
 from framework.data import Batch, Metrics
-from framework.environments.vector import Record, Steps, VectorEnvironment
+from framework.environments.vector import EnvironmentSnapshot, VectorEnvironment, VectorStep
 from framework.lesson import Learn, Study
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
@@ -81,7 +81,7 @@ class Learner:
         self.totals = np.zeros(self.vector.count)
         self.lengths = np.zeros(self.vector.count, np.int64)
         self.batch: Batch | None = None
-        self.steps: Steps | None = None
+        self.steps: VectorStep | None = None
 
     def begin(self) -> None:
         """Reset the environments, and store what they show."""
@@ -100,7 +100,7 @@ class Learner:
             return
         if randomly:
             action = self.vector.random_actions(self.random)
-            self.actor.watch(self.steps.observation, self.steps.is_first, action)
+            self.actor.observe(self.steps.observation, self.steps.is_first, action)
         else:
             action = self.actor.act(self.steps.observation, self.steps.is_first)
         self.vector.send(action)
@@ -130,7 +130,7 @@ class Learner:
             raise Diverged(bad, self.batch)
 
     def diagnose(self) -> Metrics:
-        """Metrics too dear for every update, on the batch trained on last; training does not notice."""
+        """Metrics too expensive for every update, on the batch trained on last; training does not notice."""
         if self.batch is None:
             return {}
         with self.runtime.autocast():
@@ -143,12 +143,12 @@ class Learner:
         with self.runtime.autocast():
             return self.agent.pictures(self.batch, self.runtime.generator(self.seed, LOOKING))
 
-    def dump(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """All that `load` needs to go on exactly, one file each; the replay writes itself."""
         return {
             "agent": self.agent.state_dict(),
-            "optimizers": {name: optimizer.dump() for name, optimizer in self.agent.optimizers.items()},
-            "actor": self.actor.dump(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.agent.optimizers.items()},
+            "actor": self.actor.state_dict(),
             "environments": [vars(record) for record in self.vector.record()],
             "progress": {
                 **vars(self.progress),
@@ -160,7 +160,7 @@ class Learner:
         }
 
     def load(self, content: Mapping[str, Any]) -> None:
-        """Go back to where `dump` was called; the replay is loaded by itself, and before.
+        """Go back to where `state_dict` was called; the replay is loaded by itself, and before.
 
         Where environments cannot be brought back, the new episodes that they begin are stored as such.
         """
@@ -178,7 +178,7 @@ class Learner:
             self.replay.add(self.steps)
             self._count(self.steps)
 
-    def _count(self, steps: Steps) -> list[Finished]:
+    def _count(self, steps: VectorStep) -> list[Finished]:
         self.totals = np.where(steps.is_first, 0.0, self.totals + steps.reward)
         self.lengths = np.where(steps.is_first, 0, self.lengths + self.vector.action_repeat)
         ended = np.flatnonzero(steps.is_last)
@@ -186,8 +186,8 @@ class Learner:
         return [Finished(float(self.totals[index]), int(self.lengths[index])) for index in ended]
 
 
-def _record(*, episode: int, actions: Tensor, sent: Tensor | None) -> Record:
-    return Record(episode=episode, actions=actions.numpy(), sent=None if sent is None else sent.numpy())
+def _record(*, episode: int, actions: Tensor, sent: Tensor | None) -> EnvironmentSnapshot:
+    return EnvironmentSnapshot(episode=episode, actions=actions.numpy(), sent=None if sent is None else sent.numpy())
 
 
 def _dump_random(generator: np.random.Generator) -> dict[str, Any]:

@@ -78,9 +78,9 @@ def draw_estimate(curves: dict[str, Curve]) -> UInt8[np.ndarray, "Y X 3"]:
         ESTIMATES[1]: ("estimate, no bound with this choice of negatives or loss", "#b0500f", "-"),
         CEILING: ("ceiling: log of the number of candidates", "0.35", "--"),
     }
-    for name, (label, colour, dashes) in looks.items():
+    for name, (label, color, dashes) in looks.items():
         if name in curves:
-            axes.plot(*curves[name], color=colour, linestyle=dashes, linewidth=1.8, label=label)
+            axes.plot(*curves[name], color=color, linestyle=dashes, linewidth=1.8, label=label)
     axes.set_title("How much latent and observation tell of each other", loc="left")
     axes.set_xlabel("environment steps")
     axes.set_ylabel("nats")

@@ -24,9 +24,9 @@ from framework.training import checkpoints as saved
 from framework.training.checkpoints import Checkpoints
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.interrupt import Interrupt
-from framework.training.journal import Journal
 from framework.training.learner import LOOKING, Diverged, Learner, Progress
 from framework.training.policy import Policy, PolicyRecipe, build_agent, export_policy, read_policy
+from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
 from framework.training.trainer import Trainer
 
@@ -179,8 +179,8 @@ class Run:
             journal = self._journal(learner, tracker, checkpoints)
             return self._supervise(learner, journal, folder)
 
-    def _journal(self, learner: Learner, tracker: Tracker, checkpoints: Checkpoints) -> Journal:
-        return Journal(
+    def _journal(self, learner: Learner, tracker: Tracker, checkpoints: Checkpoints) -> RunLogger:
+        return RunLogger(
             tracker=tracker,
             evaluation=self.evaluation,
             checkpoints=checkpoints,
@@ -190,7 +190,7 @@ class Run:
             seconds_left=self.trainer.seconds_left,
         )
 
-    def _supervise(self, learner: Learner, journal: Journal, folder: Path) -> Result:
+    def _supervise(self, learner: Learner, journal: RunLogger, folder: Path) -> Result:
         status: Status = "FAILED"
         try:
             with Interrupt() as interrupt:
@@ -219,7 +219,7 @@ class Run:
             best=journal.checkpoints.best,
         )
 
-    def _log_models(self, learner: Learner, journal: Journal, folder: Path) -> None:
+    def _log_models(self, learner: Learner, journal: RunLogger, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         found = {"latest": journal.checkpoints.latest, "best": journal.checkpoints.best}
         for checkpoint in {path for path in found.values() if path}:

@@ -10,10 +10,10 @@ from framework.agent import Agent
 from framework.errors import UserError
 from framework.lesson import Learn, Study
 from framework.registry import parts
-from framework.training.captured import Captured, CudaGraph
-from framework.training.cells import Cells
+from framework.training.captured import CapturedUpdate, CudaGraph
 from framework.training.compiled import Compiled, one_graph
-from framework.training.heap import keep_freed_memory
+from framework.training.compiled_steps import CompiledSteps
+from framework.training.malloc import keep_freed_memory
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
@@ -66,12 +66,12 @@ class Runtime:
         """An agent's losses and gradients, as `compile` says."""
         if self.compile == "off" or (self.compile == "auto" and self.device.type == "cpu"):
             return agent
-        compiled: Study = one_graph(agent) if self.compile == "default" else Cells(agent)
+        compiled: Study = one_graph(agent) if self.compile == "default" else CompiledSteps(agent)
         return Compiled(agent, compiled, name="the update", falls_back=self.compile == "auto")
 
     def learn(self, learn: Learn) -> Learn:
         """A whole update, as `capture` says."""
-        return learn if self.capture == "off" else Captured(learn, CudaGraph(self.device))
+        return learn if self.capture == "off" else CapturedUpdate(learn, CudaGraph(self.device))
 
     def autocast(self) -> AbstractContextManager[object]:
         if self.precision == "float32":

@@ -7,8 +7,8 @@ from framework.composition.duration import too_short
 from framework.errors import UserError
 from framework.registry import parts
 from framework.training.interrupt import Interrupt
-from framework.training.journal import Journal
 from framework.training.learner import Learner
+from framework.training.run_logger import RunLogger
 
 
 @final
@@ -51,7 +51,7 @@ class Trainer:
         self.train_ratio, self.train_every, self.minutes = train_ratio, train_every, minutes
         self.schedule = schedule
 
-    def run(self, *, learner: Learner, journal: Journal, interrupt: Interrupt) -> None:
+    def run(self, *, learner: Learner, journal: RunLogger, interrupt: Interrupt) -> None:
         """Train until the end, the bound or an interrupt. Updates that were due before an interrupt are made up for on resume."""
         progress, started = learner.progress, time.monotonic() - learner.progress.seconds
         if learner.steps is None:
@@ -100,7 +100,7 @@ class Trainer:
         """By the bound on the wall-clock alone."""
         return None if self.minutes is None else max(0.0, 60 * self.minutes - learner.progress.seconds)
 
-    def _act(self, learner: Learner, journal: Journal) -> None:
+    def _act(self, learner: Learner, journal: RunLogger) -> None:
         """Let the next step begin, if none is in flight."""
         with journal.stopwatch("act"):
             learner.send(randomly=learner.progress.step < self.prefill)

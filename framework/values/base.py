@@ -34,7 +34,7 @@ class Value(nn.Module, ABC):
     def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
         """The value that returns are built on: the slow copy where there is one, else the value itself."""
 
-    def appraise(self, features: Float[Tensor, "*B F"]) -> tuple[Float[Tensor, "*B"], Cost]:
+    def value_and_loss(self, features: Float[Tensor, "*B F"]) -> tuple[Float[Tensor, "*B"], Cost]:
         """`bootstrap`, and `loss` without its targets, which may be built on it; in one pass where both are said by the same network.
 
         Gradients: none through the first.
@@ -43,5 +43,5 @@ class Value(nn.Module, ABC):
             return self.bootstrap(features), partial(self.loss, features)
 
     @abstractmethod
-    def follow(self) -> None:
+    def after_update(self) -> None:
         """Let the slow copy follow, after an update."""

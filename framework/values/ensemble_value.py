@@ -44,9 +44,9 @@ class EnsembleValue(Value):
     def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
         return self._reduced(torch.stack([cast(Value, member).bootstrap(features) for member in self.members]))
 
-    def follow(self) -> None:
+    def after_update(self) -> None:
         for member in self.members:
-            cast(Value, member).follow()
+            cast(Value, member).after_update()
 
     def _reduced(self, said: Float[Tensor, "K *B"]) -> Float[Tensor, "*B"]:
         return said.amin(dim=0) if self.reduce == "minimum" else said.mean(dim=0)

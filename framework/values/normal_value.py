@@ -6,8 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import values
-from framework.blocks import MLP, Activation
 from framework.functional.distributions import UnitNormal
+from framework.nn.blocks import MLP, Activation
 from framework.values.base import Value
 from framework.values.slow_copy import slow_copy
 
@@ -44,6 +44,6 @@ class NormalValue(Value):
     def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
         return self(features) if self.slow is None else self.slow(features).squeeze(-1).float()
 
-    def follow(self) -> None:
+    def after_update(self) -> None:
         if self.slow is not None:
-            self.slow.follow(self.net)
+            self.slow.after_update(self.net)

@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import values
-from framework.blocks import MLP, Activation, Norm
 from framework.errors import UserError
 from framework.functional.quantiles import quantile_huber
+from framework.nn.blocks import MLP, Activation, Norm
 from framework.values.base import Value
 from framework.values.slow_copy import slow_copy
 
@@ -53,6 +53,6 @@ class QuantileValue(Value):
     def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
         return self(features) if self.slow is None else self.slow(features).float().mean(dim=-1)
 
-    def follow(self) -> None:
+    def after_update(self) -> None:
         if self.slow is not None:
-            self.slow.follow(self.net)
+            self.slow.after_update(self.net)

@@ -37,7 +37,7 @@ class SlowCopy(nn.Module):
         return said
 
     @torch.no_grad()
-    def follow(self, source: nn.Module) -> None:
+    def after_update(self, source: nn.Module) -> None:
         """After an update of the source. When it is not yet time, a share of zero leaves the copy as it is, so that nothing waits."""
         share = self.rate * (self.updates % self.every == 0)
         for own, followed in zip(self.copy.parameters(), source.parameters(), strict=True):

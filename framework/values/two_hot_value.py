@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import values
-from framework.blocks import MLP, Activation, Norm
 from framework.errors import UserError
 from framework.functional.two_hot import TwoHot, symexp_bins
+from framework.nn.blocks import MLP, Activation, Norm
 from framework.values.base import Cost, Value
 from framework.values.slow_copy import SlowCopy
 
@@ -22,7 +22,7 @@ class TwoHotValue(Value):
 
         loss  -log p(R) - slow_weight log p(sg v_slow),    v = sum_k p_k b_k
 
-    Hafner et al. (2023): 255 bins, weights of the last layer zero, so that it begins by saying 0; a slow copy at rate 0.02 regularises
+    Hafner et al. (2023): 255 bins, weights of the last layer zero, so that it begins by saying 0; a slow copy at rate 0.02 regularizes
     and is not bootstrapped from.
 
     Gradients: none to the slow copy, nor to the targets.
@@ -77,10 +77,10 @@ class TwoHotValue(Value):
     def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
         return self(features)
 
-    def appraise(self, features: Float[Tensor, "*B F"]) -> tuple[Float[Tensor, "*B"], Cost]:
+    def value_and_loss(self, features: Float[Tensor, "*B F"]) -> tuple[Float[Tensor, "*B"], Cost]:
         said = self.prediction(features)
         with torch.no_grad():
             return said.mean, partial(self._cost, said, features)
 
-    def follow(self) -> None:
-        self.slow.follow(self.net)
+    def after_update(self) -> None:
+        self.slow.after_update(self.net)

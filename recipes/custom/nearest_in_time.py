@@ -3,10 +3,10 @@
 from typing import ClassVar, final
 
 from framework import negatives
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed
+from framework.functional.random import Key
 
 
 @final
@@ -26,7 +26,7 @@ class NearestInTime(negatives.Negatives):
             raise UserError(f"NearestInTime.steps = {steps} must not be negative; 0 keeps the anchor's own time step alone.")
         self.steps = steps
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         anchors, candidates = contrast.anchors, contrast.candidates
         near = (anchors.time[:, None] - candidates.time[None, :]).abs() <= self.steps
         other = (candidates.row >= 0) & (anchors.row[:, None] != candidates.row[None, :])

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import encoders
-from framework.blocks import MLP, Activation
 from framework.data import Observation, is_image
 from framework.errors import UserError
+from framework.nn.blocks import MLP, Activation
 
 
 @final

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from framework import actor_critics
 from framework.actor_critics.base import Foresee, Mode
-from framework.blocks import MLP, Activation
 from framework.data import ActionKind, ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
 from framework.functional.distributions import HALF_LOG_TAU, TanhNormal
-from framework.functional.returns import lambda_return, survival
+from framework.functional.returns import discount_weights, lambda_return
+from framework.nn.blocks import MLP, Activation
 from framework.values.base import Value
 
 
@@ -45,7 +45,7 @@ class PolicyGradient(actor_critics.ActorCritic):
         units: int = 200,
         activation: Activation = "elu",
         discount: float = 0.99,
-        mixing: float = 0.95,
+        return_lambda: float = 0.95,
         entropy: float = 1e-3,
         initial_std: float = 1.0,
         minimum_std: float = 0.1,
@@ -54,7 +54,7 @@ class PolicyGradient(actor_critics.ActorCritic):
         feature_size = latent.feature_size
         self.actor = MLP(input_size=feature_size, output_size=2 * action.size, layers=layers, units=units, activation=activation)
         self.value: Value = value(feature_size=feature_size)
-        self.action, self.discount, self.mixing, self.entropy = action, discount, mixing, entropy
+        self.action, self.discount, self.return_lambda, self.entropy = action, discount, return_lambda, entropy
         self.minimum_std, self.raw_std = minimum_std, math.log(math.expm1(initial_std))
 
     def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
@@ -70,21 +70,21 @@ class PolicyGradient(actor_critics.ActorCritic):
 
     @torch.no_grad()
     def act(
-        self, latent: Latent, intention: Float[Tensor, "N I"], foresee: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
         policy = self.policy(latent.features)
         if mode == "mode":
-            return torch.tanh(policy.mean), intention
-        return policy.sample(self.draw_noise(intention.shape[0], generator=generator)), intention
+            return torch.tanh(policy.mean), plan
+        return policy.sample(self.draw_noise(plan.shape[0], generator=generator)), plan
 
     def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
         features = imagination.features.detach()
         discount = self.discount * imagination.continuation[:, 1:].detach()
         with torch.no_grad():
             following = self.value.bootstrap(features[:, 1:])
-            returns = lambda_return(imagination.reward[:, 1:].detach(), discount, following, self.mixing)
+            returns = lambda_return(imagination.reward[:, 1:].detach(), discount, following, self.return_lambda)
             advantage = returns - self.value(features[:, :-1])
-        weight = survival(discount)
+        weight = discount_weights(discount)
         policy = self.policy(features[:, :-1])
         likelihood = policy.log_density(imagination.action.detach())
         entropy = (policy.std.log() + HALF_LOG_TAU + 0.5).sum(dim=-1)
@@ -105,5 +105,5 @@ class PolicyGradient(actor_critics.ActorCritic):
         module = {"actor": self.actor, "value": self.value}[name]
         return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
-    def follow(self) -> None:
-        self.value.follow()
+    def after_update(self) -> None:
+        self.value.after_update()

@@ -8,7 +8,7 @@ from framework.actor_critics.action_noise import ActionNoise
 from framework.data import ActionKind
 from framework.errors import UserError
 from tests.members import factory
-from tests.tiny import ACTIONS, LATENT, acted, behaviour_sizes, normal, seeded
+from tests.tiny import ACTIONS, LATENT, acted, behavior_sizes, normal, seeded
 
 CALM = factory("actor_critics", "DynamicsBackprop", action_noise=0.0)
 CHOOSING = factory("actor_critics", "Reinforce")
@@ -17,33 +17,33 @@ FEATURES = normal(2000, LATENT.feature_size)
 
 def make(kind: ActionKind = "continuous", **settings) -> ActionNoise:
     held = CALM if kind == "continuous" else CHOOSING
-    return ActionNoise(**behaviour_sizes(LATENT, kind), **({"of": held} | settings))
+    return ActionNoise(**behavior_sizes(LATENT, kind), **({"of": held} | settings))
 
 
-def both(behaviour: ActionNoise, mode: str = "explore") -> tuple[Tensor, Tensor]:
-    """What it does, and what the behaviour in it would have done."""
-    return acted(behaviour, FEATURES, mode, seeded(3)), acted(behaviour.of, FEATURES, mode, seeded(3))
+def both(behavior: ActionNoise, mode: str = "explore") -> tuple[Tensor, Tensor]:
+    """What it does, and what the behavior in it would have done."""
+    return acted(behavior, FEATURES, mode, seeded(3)), acted(behavior.of, FEATURES, mode, seeded(3))
 
 
 def test_its_amount_falls_linearly_and_then_stays():
-    behaviour = make(initial=0.4, final=0.1, decay_steps=4)
+    behavior = make(initial=0.4, final=0.1, decay_steps=4)
     amounts = []
     for _ in range(6):
-        amounts.append(behaviour.amount.item())
-        acted(behaviour, FEATURES[:3], "explore", seeded())
+        amounts.append(behavior.amount.item())
+        acted(behavior, FEATURES[:3], "explore", seeded())
     assert amounts == pytest.approx([0.4, 0.325, 0.25, 0.175, 0.1, 0.1])
 
 
 def test_only_exploring_counts_and_the_count_is_saved():
-    behaviour, again = (make(initial=0.4, final=0.1, decay_steps=4) for _ in range(2))
-    acted(behaviour, FEATURES[:3], "mode", seeded())
-    assert behaviour.amount.item() == pytest.approx(0.4)
-    acted(behaviour, FEATURES[:3], "explore", seeded())
-    again.load_state_dict(behaviour.state_dict())
+    behavior, again = (make(initial=0.4, final=0.1, decay_steps=4) for _ in range(2))
+    acted(behavior, FEATURES[:3], "mode", seeded())
+    assert behavior.amount.item() == pytest.approx(0.4)
+    acted(behavior, FEATURES[:3], "explore", seeded())
+    again.load_state_dict(behavior.state_dict())
     assert again.amount.item() == pytest.approx(0.325)
 
 
-def test_its_best_action_is_that_of_the_behaviour_in_it():
+def test_its_best_action_is_that_of_the_behavior_in_it():
     noisy, calm = both(make(initial=1.0, final=1.0), "mode")
     assert torch.equal(noisy, calm)
 
@@ -80,23 +80,23 @@ def test_wholly_random_choices_are_uniform_and_none_change_nothing(kind):
     assert torch.equal(*both(make(kind, initial=0.0, final=0.0)))
 
 
-def test_it_declares_what_the_behaviour_in_it_declares():
-    behaviour = make()
-    assert (behaviour.groups, ActionNoise.groups) == (("actor", "value"), ())
-    assert behaviour.needs_dynamics_gradient
+def test_it_declares_what_the_behavior_in_it_declares():
+    behavior = make()
+    assert (behavior.groups, ActionNoise.groups) == (("actor", "value"), ())
+    assert behavior.needs_dynamics_gradient
     assert not make("discrete").needs_dynamics_gradient
-    assert not ActionNoise(**behaviour_sizes(LATENT), of=factory("actor_critics", "CEMPlanner")).imagines
+    assert not ActionNoise(**behavior_sizes(LATENT), of=factory("actor_critics", "CEMPlanner")).imagines
 
 
-def test_slow_copies_of_the_behaviour_in_it_follow():
-    behaviour = make(of=factory("actor_critics", "LatentSAC", value=factory("values", "NormalValue", slow_rate=0.5)))
+def test_slow_copies_of_the_behavior_in_it_follow():
+    behavior = make(of=factory("actor_critics", "LatentSAC", value=factory("values", "NormalValue", slow_rate=0.5)))
     features = normal(3, LATENT.feature_size + 2)
     with torch.no_grad():
-        for parameter in behaviour.group("value"):
+        for parameter in behavior.group("value"):
             parameter.add_(1.0)
-    before = behaviour.of.value.bootstrap(features)
-    behaviour.follow()
-    assert not torch.equal(behaviour.of.value.bootstrap(features), before)
+    before = behavior.of.value.bootstrap(features)
+    behavior.after_update()
+    assert not torch.equal(behavior.of.value.bootstrap(features), before)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from framework.data import Imagination, Latent, Specs
 from framework.errors import UserError
 from tests.actor_critics.worlds import belief, rollout, still
 from tests.members import agent_factory, factory
-from tests.tiny import LATENT, OBSERVATIONS, behaviour_sizes, normal, seeded
+from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, normal, seeded
 
 SIZE, ACTION = 4, 2
 GOALS = normal(SIZE, ACTION, seed=3).tanh()
@@ -19,19 +19,19 @@ GOALS = normal(SIZE, ACTION, seed=3).tanh()
 
 
 def make(**settings) -> CEMPlanner:
-    return CEMPlanner(**behaviour_sizes(LATENT), **({"horizon": 3, "candidates": 100, "iterations": 8, "elites": 10} | settings))
+    return CEMPlanner(**behavior_sizes(LATENT), **({"horizon": 3, "candidates": 100, "iterations": 8, "elites": 10} | settings))
 
 
-def towards(features: Tensor, action: Tensor) -> Tensor:
+def toward(features: Tensor, action: Tensor) -> Tensor:
     return -(action - features).square().sum(dim=-1)
 
 
-def acted(planner: CEMPlanner, foresee, mode: str = "mode", seed: int = 5) -> Tensor:
-    return planner.act(belief(GOALS), planner.initial(SIZE), foresee, mode, seeded(seed))[0]
+def acted(planner: CEMPlanner, imagine, mode: str = "mode", seed: int = 5) -> Tensor:
+    return planner.act(belief(GOALS), planner.initial(SIZE), imagine, mode, seeded(seed))[0]
 
 
 def test_it_finds_the_best_action_of_every_environment():
-    assert torch.allclose(acted(make(), still(towards)), GOALS, atol=0.05)
+    assert torch.allclose(acted(make(), still(toward)), GOALS, atol=0.05)
 
 
 @pytest.mark.parametrize("largest", [1, 250])
@@ -41,7 +41,7 @@ def test_it_plans_for_as_many_environments_at_once_as_there_is_room(monkeypatch,
 
     def counting(start: Latent, *rest) -> Imagination:
         sizes.append(start.stochastic.shape[0])
-        return still(towards)(start, *rest)
+        return still(toward)(start, *rest)
 
     assert torch.allclose(acted(make(), counting), GOALS, atol=0.05)
     assert set(sizes) == {100 * max(1, largest // 100)}
@@ -50,7 +50,7 @@ def test_it_plans_for_as_many_environments_at_once_as_there_is_room(monkeypatch,
 def test_a_reward_beyond_the_end_of_an_episode_does_not_count():
     """A first action above zero is paid a little more, and ends the episode before the large rewards."""
 
-    def foresee(start: Latent, choose, noise: Tensor, generator: torch.Generator) -> Imagination:
+    def imagine(start: Latent, choose, noise: Tensor, generator: torch.Generator) -> Imagination:
         actions = torch.stack([choose(start.features, each) for each in noise], dim=1)
         paid = torch.ones(actions.shape[:2])
         paid[:, 0] = 0.1 * actions[:, 0, 0]
@@ -58,16 +58,16 @@ def test_a_reward_beyond_the_end_of_an_episode_does_not_count():
         going_on[:, 0] = (actions[:, 0, 0] <= 0).float()
         return rollout(actions, start.features[:, None].expand(-1, 4, -1), paid, going_on)
 
-    assert (acted(make(), foresee)[:, 0] < 0).all()
+    assert (acted(make(), imagine)[:, 0] < 0).all()
 
 
 def test_one_iteration_is_the_mean_of_the_best_candidates():
     """Against a loop over environments and candidates, with the noise that the planner draws."""
     planner = make(iterations=1, candidates=20, elites=5)
     plans = torch.randn(3, SIZE, 20, ACTION, generator=seeded(5)).clamp(-1, 1)
-    found = acted(planner, still(towards))
+    found = acted(planner, still(toward))
     for n in range(SIZE):
-        scores = [sum(towards(GOALS[n], plans[h, n, m]).item() for h in range(3)) for m in range(20)]
+        scores = [sum(toward(GOALS[n], plans[h, n, m]).item() for h in range(3)) for m in range(20)]
         best = sorted(range(20), key=lambda m: -scores[m])[:5]
         assert torch.allclose(found[n], sum(plans[0, n, m] for m in best) / 5, atol=1e-5)
 
@@ -76,12 +76,12 @@ def test_a_second_iteration_is_drawn_around_the_best_of_the_first():
     planner = make(iterations=2, candidates=20, elites=5, horizon=1)
     generator = seeded(5)
     first, second = (torch.randn(1, SIZE, 20, ACTION, generator=generator) for _ in range(2))
-    found = acted(planner, still(towards))
+    found = acted(planner, still(toward))
     for n in range(SIZE):
         mean, std = torch.zeros(ACTION), torch.ones(ACTION)
         for noise in (first, second):
             plans = (mean + std * noise[0, n]).clamp(-1, 1)
-            chosen = plans[towards(GOALS[n], plans).topk(5).indices]
+            chosen = plans[toward(GOALS[n], plans).topk(5).indices]
             mean, std = chosen.mean(dim=0), chosen.std(dim=0, unbiased=False)
         assert torch.allclose(found[n], mean, atol=1e-5)
 
@@ -89,10 +89,10 @@ def test_a_second_iteration_is_drawn_around_the_best_of_the_first():
 def test_exploring_adds_noise_to_the_action_and_stays_in_bounds():
     planner = make(candidates=10, elites=2, action_noise=0.3)
     goals = torch.zeros(2000, ACTION)
-    loud, quiet = (planner.act(belief(goals), planner.initial(2000), still(towards), mode, seeded(5))[0] for mode in ("explore", "mode"))
+    loud, quiet = (planner.act(belief(goals), planner.initial(2000), still(toward), mode, seeded(5))[0] for mode in ("explore", "mode"))
     assert (loud - quiet).std().item() == pytest.approx(0.3, abs=0.02)
     wild = make(candidates=10, elites=2, action_noise=50.0)
-    assert acted(wild, still(towards), "explore").abs().max() == 1.0
+    assert acted(wild, still(toward), "explore").abs().max() == 1.0
 
 
 @pytest.mark.parametrize(

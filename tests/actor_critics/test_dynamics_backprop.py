@@ -1,4 +1,4 @@
-"""Dreamer V1's behaviour, against loops written from the paper's code."""
+"""Dreamer V1's behavior, against loops written from the paper's code."""
 
 import math
 from dataclasses import replace
@@ -9,14 +9,14 @@ import torch
 from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.data import Imagination
 from tests.members import factory
-from tests.tiny import ACTIONS, LATENT, acted, actions, behaviour_sizes, normal, replayed, seeded
+from tests.tiny import ACTIONS, LATENT, acted, actions, behavior_sizes, normal, replayed, seeded
 
 FEATURES, ACTION = 10, 2
 
 
 def make(kind="continuous", **settings) -> DynamicsBackprop:
     sizes = {"layers": 1, "units": 8, "value": factory("values", "NormalValue")}
-    return DynamicsBackprop(**behaviour_sizes(LATENT, kind), **(sizes | settings))
+    return DynamicsBackprop(**behavior_sizes(LATENT, kind), **(sizes | settings))
 
 
 def rollout(starts: int, horizon: int) -> Imagination:
@@ -28,17 +28,17 @@ def rollout(starts: int, horizon: int) -> Imagination:
     )
 
 
-def naive(behaviour: DynamicsBackprop, imagination: Imagination, discount: float, mixing: float):
+def naive(behavior: DynamicsBackprop, imagination: Imagination, discount: float, return_lambda: float):
     """The start is left out; 15 imagined steps give 14 targets and a bootstrap; weights multiply what came before."""
     starts, horizon = imagination.action.shape[:2]
     actor, value = torch.zeros(starts, horizon - 1), torch.zeros(starts, horizon - 1)
     for n in range(starts):
         seen = imagination.features[n, 1:]
         reward, going_on = imagination.reward[n, 1:], discount * imagination.continuation[n, 1:]
-        values = [behaviour.value(feature) for feature in seen]
+        values = [behavior.value(feature) for feature in seen]
         following, returns = values[-1], {}
         for t in reversed(range(horizon - 1)):
-            following = reward[t] + going_on[t] * ((1 - mixing) * values[t + 1] + mixing * following)
+            following = reward[t] + going_on[t] * ((1 - return_lambda) * values[t + 1] + return_lambda * following)
             returns[t] = following
         weight = 1.0
         for t in range(horizon - 1):
@@ -49,9 +49,9 @@ def naive(behaviour: DynamicsBackprop, imagination: Imagination, discount: float
 
 
 def test_its_losses_are_those_of_the_papers_code():
-    behaviour, imagination = make(), rollout(3, 15)
-    losses, metrics = behaviour.losses(imagination, replayed())
-    actor, value = naive(behaviour, imagination, 0.99, 0.95)
+    behavior, imagination = make(), rollout(3, 15)
+    losses, metrics = behavior.losses(imagination, replayed())
+    actor, value = naive(behavior, imagination, 0.99, 0.95)
     assert losses["actor"].shape == losses["value"].shape == (3, 14)
     assert torch.allclose(losses["actor"], actor, atol=1e-5)
     assert torch.allclose(losses["value"], value, atol=1e-4)
@@ -65,10 +65,10 @@ def weights(imagination: Imagination) -> torch.Tensor:
 
 def test_its_gradients_are_those_of_the_papers_code():
     """Returns are differentiated in the actor's loss and constant in the value's; weights are constant in both."""
-    behaviour, imagination = make(), rollout(2, 6)
+    behavior, imagination = make(), rollout(2, 6)
     leaves = [each.requires_grad_() for each in (imagination.features, imagination.reward, imagination.continuation)]
-    losses, _ = behaviour.losses(imagination, replayed())
-    actor, _ = naive(behaviour, imagination, 0.99, 0.95)
+    losses, _ = behavior.losses(imagination, replayed())
+    actor, _ = naive(behavior, imagination, 0.99, 0.95)
     found = torch.autograd.grad(losses["actor"].sum(), leaves, retain_graph=True)
     expected = torch.autograd.grad(actor.sum(), leaves, retain_graph=True)
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(found, expected, strict=True))
@@ -78,18 +78,18 @@ def test_its_gradients_are_those_of_the_papers_code():
 
 
 def test_the_actor_sees_detached_features():
-    behaviour, features = make(), normal(4, FEATURES).requires_grad_()
-    action = behaviour.sample(features, behaviour.draw_noise(4, generator=seeded()))
-    (of_features, *of_actor) = torch.autograd.grad(action.sum(), [features, *behaviour.group("actor")], allow_unused=True)
+    behavior, features = make(), normal(4, FEATURES).requires_grad_()
+    action = behavior.sample(features, behavior.draw_noise(4, generator=seeded()))
+    (of_features, *of_actor) = torch.autograd.grad(action.sum(), [features, *behavior.group("actor")], allow_unused=True)
     assert of_features is None
     assert all(gradient.abs().sum() > 0 for gradient in of_actor)
 
 
 def test_entropy_is_paid_for():
-    imagination, behaviour, plain = rollout(2, 4), make(entropy=0.5), make()
-    plain.load_state_dict(behaviour.state_dict())
-    surprise = -behaviour.policy(imagination.features[:, 1:-1]).log_density(imagination.action[:, 1:])
-    difference = behaviour.losses(imagination, replayed())[0]["actor"] - plain.losses(imagination, replayed())[0]["actor"]
+    imagination, behavior, plain = rollout(2, 4), make(entropy=0.5), make()
+    plain.load_state_dict(behavior.state_dict())
+    surprise = -behavior.policy(imagination.features[:, 1:-1]).log_density(imagination.action[:, 1:])
+    difference = behavior.losses(imagination, replayed())[0]["actor"] - plain.losses(imagination, replayed())[0]["actor"]
     assert torch.allclose(difference, -0.5 * surprise, atol=1e-5)
 
 
@@ -108,36 +108,36 @@ def test_exploring_adds_noise_to_the_action():
     loud = make(initial_std=1e-3, action_noise=0.3)
     loud.load_state_dict(quiet.state_dict())
     with torch.no_grad():
-        for behaviour in (quiet, loud):
-            behaviour.actor.net.net[-1].weight.zero_()
+        for behavior in (quiet, loud):
+            behavior.actor.net.net[-1].weight.zero_()
     assert acted(quiet, features, "explore", seeded()).abs().max() < 0.02
     assert acted(loud, features, "explore", seeded()).std().item() == pytest.approx(0.3, abs=0.02)
 
 
 def test_its_best_action_is_the_likeliest_of_a_hundred():
-    behaviour, features = make(), normal(5, FEATURES)
-    candidates = behaviour.policy(features).sample(behaviour.draw_noise(100, 5, generator=seeded(3)))
-    density = behaviour.policy(features).log_density(candidates)
-    for row, action in enumerate(acted(behaviour, features, "mode", seeded(3))):
+    behavior, features = make(), normal(5, FEATURES)
+    candidates = behavior.policy(features).sample(behavior.draw_noise(100, 5, generator=seeded(3)))
+    density = behavior.policy(features).log_density(candidates)
+    for row, action in enumerate(acted(behavior, features, "mode", seeded(3))):
         assert torch.equal(action, candidates[density[:, row].argmax(), row])
 
 
 def test_its_mean_action_is_the_tanh_of_the_mean():
-    behaviour, features = make(mode="mean"), normal(5, FEATURES)
-    assert torch.equal(acted(behaviour, features, "mode", seeded()), behaviour.policy(features).mean.tanh())
+    behavior, features = make(mode="mean"), normal(5, FEATURES)
+    assert torch.equal(acted(behavior, features, "mode", seeded()), behavior.policy(features).mean.tanh())
 
 
 @pytest.mark.parametrize("kind", ["discrete", "multi_discrete"])
 def test_exploring_takes_choices_at_random_as_often_as_it_says(kind):
     """A policy that is sure of the first option of each choice, disturbed with probability 0.4."""
-    behaviour = make(kind, action_noise=0.4)
+    behavior = make(kind, action_noise=0.4)
     sure = torch.cat([torch.eye(size)[0] for size in ACTIONS[kind].sizes])
     with torch.no_grad():
-        behaviour.actor.net.net[-1].weight.zero_()
-        behaviour.actor.net.net[-1].bias.copy_(50 * sure)
+        behavior.actor.net.net[-1].weight.zero_()
+        behavior.actor.net.net[-1].bias.copy_(50 * sure)
     features = normal(5000, FEATURES)
-    assert torch.equal(acted(behaviour, features, "mode", seeded()), sure.expand(5000, -1))
-    taken = acted(behaviour, features, "explore", seeded())
+    assert torch.equal(acted(behavior, features, "mode", seeded()), sure.expand(5000, -1))
+    taken = acted(behavior, features, "explore", seeded())
     assert (taken == sure).all(dim=-1).float().mean().item() == pytest.approx(0.6 + 0.4 / math.prod(ACTIONS[kind].sizes), abs=0.02)
     for group, size in zip(taken.split(ACTIONS[kind].sizes, dim=-1), ACTIONS[kind].sizes, strict=True):
         assert torch.equal(group.sum(dim=-1), torch.ones(5000))
@@ -145,8 +145,8 @@ def test_exploring_takes_choices_at_random_as_often_as_it_says(kind):
 
 
 def test_the_entropy_of_choices_is_paid_for_exactly():
-    behaviour, plain = make("discrete", entropy=0.5), make("discrete")
-    plain.load_state_dict(behaviour.state_dict())
+    behavior, plain = make("discrete", entropy=0.5), make("discrete")
+    plain.load_state_dict(behavior.state_dict())
     imagination = replace(rollout(2, 4), action=actions("discrete", 2, 4))
-    found, without = (each.losses(imagination, replayed(kind="discrete"))[0]["actor"] for each in (behaviour, plain))
-    assert torch.allclose(found, without - 0.5 * behaviour.policy(imagination.features[:, 1:-1]).entropy, atol=1e-5)
+    found, without = (each.losses(imagination, replayed(kind="discrete"))[0]["actor"] for each in (behavior, plain))
+    assert torch.allclose(found, without - 0.5 * behavior.policy(imagination.features[:, 1:-1]).entropy, atol=1e-5)

@@ -1,4 +1,4 @@
-"""What a behaviour keeps from imagination is what it would compute again: actions, losses and gradients are the same."""
+"""What a behavior keeps from imagination is what it would compute again: actions, losses and gradients are the same."""
 
 from dataclasses import replace
 
@@ -8,28 +8,28 @@ import torch
 from framework.agent import Agent
 from framework.data import Imagination
 from tests.members import agent_factory, build, factory, members
-from tests.tiny import ACTIONS, LATENT, batch, behaviour_sizes, latent, normal, replayed, seeded, specs_of
+from tests.tiny import ACTIONS, LATENT, batch, behavior_sizes, latent, normal, replayed, seeded, specs_of
 
 KEEPING = ["DynamicsBackprop", "MixedGradient"]
 
 
-def behaviour_of(name: str, kind: str):
-    return build("actor_critics", name, **behaviour_sizes(LATENT, kind))
+def behavior_of(name: str, kind: str):
+    return build("actor_critics", name, **behavior_sizes(LATENT, kind))
 
 
 @pytest.mark.parametrize("name", members("actor_critics"))
 def test_it_decides_as_it_samples(name):
-    behaviour = behaviour_of(name, "continuous")
-    features, noise = latent(5).features, behaviour.draw_noise(5, generator=seeded(3))
-    assert torch.equal(behaviour.decide(features, noise)[0], behaviour.sample(features, noise))
+    behavior = behavior_of(name, "continuous")
+    features, noise = latent(5).features, behavior.draw_noise(5, generator=seeded(3))
+    assert torch.equal(behavior.sample_with_parameters(features, noise)[0], behavior.sample(features, noise))
 
 
-def imagined(behaviour, kind: str, horizon: int = 4) -> Imagination:
+def imagined(behavior, kind: str, horizon: int = 4) -> Imagination:
     """Features that follow from the actions before them, as those of a model do."""
     mix = normal(ACTIONS[kind].size, LATENT.feature_size, seed=4)
     seen, taken, kept = [normal(3, LATENT.feature_size, seed=1)], [], []
-    for noise in behaviour.draw_noise(horizon, 3, generator=seeded(2)):
-        action, numbers = behaviour.decide(seen[-1], noise)
+    for noise in behavior.draw_noise(horizon, 3, generator=seeded(2)):
+        action, numbers = behavior.sample_with_parameters(seen[-1], noise)
         seen.append(torch.tanh(seen[-1] + action @ mix))
         taken.append(action)
         kept.append(numbers)
@@ -46,12 +46,12 @@ def imagined(behaviour, kind: str, horizon: int = 4) -> Imagination:
 @pytest.mark.parametrize("kind", ["continuous", "multi_discrete"])
 @pytest.mark.parametrize("name", KEEPING)
 def test_its_losses_and_gradients_are_those_of_computing_again(name, kind):
-    behaviour = build("actor_critics", name, **behaviour_sizes(LATENT, kind), entropy=0.3)
-    kept = imagined(behaviour, kind)
+    behavior = build("actor_critics", name, **behavior_sizes(LATENT, kind), entropy=0.3)
+    kept = imagined(behavior, kind)
     found = []
     for each in (kept, replace(kept, policy=None)):
-        losses, metrics = behaviour.losses(each, replayed(kind=kind))
-        gradients = torch.autograd.grad(losses["actor"].mean(), behaviour.group("actor"), retain_graph=True)
+        losses, metrics = behavior.losses(each, replayed(kind=kind))
+        gradients = torch.autograd.grad(losses["actor"].mean(), behavior.group("actor"), retain_graph=True)
         found.append([*losses.values(), *metrics.values(), *gradients])
     assert any(gradient.abs().max() > 1e-4 for gradient in gradients)
     assert all(torch.allclose(one, other, rtol=1e-4, atol=1e-6) for one, other in zip(*found, strict=True))
@@ -62,6 +62,6 @@ def test_the_agent_computes_each_policy_once(name):
     """Whatever it costs to compute again would be a tenth of an update."""
     agent: Agent = agent_factory(actor_critic=factory("actor_critics", name))(specs=specs_of("both"))
     seen: list[torch.Size] = []
-    agent.behaviour.actor.net.register_forward_hook(lambda net, given, out: seen.append(given[0].shape))
+    agent.behavior.actor.net.register_forward_hook(lambda net, given, out: seen.append(given[0].shape))
     agent.update(batch(), seeded(1))
     assert len(seen) == agent.horizon

@@ -12,26 +12,26 @@ from framework.data import Replayed
 from framework.errors import UserError
 from tests.actor_critics.worlds import nothing_imagined
 from tests.members import factory
-from tests.tiny import LATENT, ROWS, TIMES, acted, behaviour_sizes, normal, replayed, seeded
+from tests.tiny import LATENT, ROWS, TIMES, acted, behavior_sizes, normal, replayed, seeded
 
 TWO = factory("values", "EnsembleValue", value=factory("values", "NormalValue", slow_rate=0.5), members=2, reduce="minimum")
 
 
 def make(**settings) -> LatentSAC:
-    behaviour = LatentSAC(**behaviour_sizes(LATENT), **({"layers": 1, "units": 8, "activation": "tanh", "value": TWO} | settings))
+    behavior = LatentSAC(**behavior_sizes(LATENT), **({"layers": 1, "units": 8, "activation": "tanh", "value": TWO} | settings))
     with torch.no_grad():
-        for parameter in behaviour.group("value"):
+        for parameter in behavior.group("value"):
             parameter.add_(normal(*parameter.shape, seed=parameter.numel()), alpha=0.3)
-    return behaviour
+    return behavior
 
 
-def losses(behaviour: LatentSAC, known: Replayed) -> dict[str, Tensor]:
-    return behaviour.losses(nothing_imagined(known), known)[0]
+def losses(behavior: LatentSAC, known: Replayed) -> dict[str, Tensor]:
+    return behavior.losses(nothing_imagined(known), known)[0]
 
 
 def test_its_losses_are_those_of_a_loop():
-    behaviour, known = make(discount=0.9, initial_temperature=0.4), replayed()
-    policy, features, temperature = behaviour.policy(known.features), known.features, 0.4
+    behavior, known = make(discount=0.9, initial_temperature=0.4), replayed()
+    policy, features, temperature = behavior.policy(known.features), known.features, 0.4
     action = policy.sample(known.noise)
     surprise = -policy.log_density(action)
     wanted: dict[str, list[Tensor]] = {"actor": [], "value": [], "temperature": []}
@@ -39,52 +39,52 @@ def test_its_losses_are_those_of_a_loop():
         for t in range(TIMES):
             here = torch.cat([features[b, t], action[b, t]])
             if not known.is_terminal[b, t]:
-                worth = torch.stack([member(here) for member in behaviour.value.members]).min()
+                worth = torch.stack([member(here) for member in behavior.value.members]).min()
                 wanted["actor"].append(-temperature * surprise[b, t] - worth)
                 wanted["temperature"].append(temperature * (surprise[b, t] + 2))
             if t == 0 or known.is_first[b, t]:
                 continue
-            following = torch.stack([member.bootstrap(here) for member in behaviour.value.members]).min() + temperature * surprise[b, t]
+            following = torch.stack([member.bootstrap(here) for member in behavior.value.members]).min() + temperature * surprise[b, t]
             target = known.reward[b, t] + (0.0 if known.is_terminal[b, t] else 0.9 * following)
             before = torch.cat([features[b, t - 1], known.action[b, t]])
-            each = [0.5 * (member(before) - target).square() + 0.5 * math.log(2 * math.pi) for member in behaviour.value.members]
+            each = [0.5 * (member(before) - target).square() + 0.5 * math.log(2 * math.pi) for member in behavior.value.members]
             wanted["value"].append(sum(each) / 2)
     assert [len(each) for each in wanted.values()] == [ROWS * TIMES - 1, ROWS * (TIMES - 1) - 1, ROWS * TIMES - 1]
-    found = losses(behaviour, known)
+    found = losses(behavior, known)
     for name, values in wanted.items():
         assert torch.allclose(found[name].mean(), torch.stack(values).mean(), atol=1e-3, rtol=1e-3), name
 
 
 def test_a_step_between_episodes_is_no_transition():
-    behaviour, known = make(), replayed()
+    behavior, known = make(), replayed()
     (row, time), *others = known.is_first[:, 1:].nonzero().tolist()
     assert others == []
     jumped = replace(known, reward=known.reward.index_put((torch.tensor(row), torch.tensor(time + 1)), torch.tensor(100.0)))
-    assert torch.equal(losses(behaviour, jumped)["value"], losses(behaviour, known)["value"])
+    assert torch.equal(losses(behavior, jumped)["value"], losses(behavior, known)["value"])
     moved = replace(known, reward=known.reward.index_put((torch.tensor(row), torch.tensor(time + 2)), torch.tensor(100.0)))
-    assert not torch.equal(losses(behaviour, moved)["value"], losses(behaviour, known)["value"])
+    assert not torch.equal(losses(behavior, moved)["value"], losses(behavior, known)["value"])
 
 
 def test_nothing_follows_a_terminal_step():
     """There the target is the reward, whatever the value says."""
-    behaviour, known = make(), replayed()
+    behavior, known = make(), replayed()
     ended = replace(known, is_terminal=torch.ones_like(known.is_terminal))
     expected = 0.5 * (known.reward[:, 1:] - 3.0).square() + 0.5 * math.log(2 * math.pi)
     with torch.no_grad():
-        for member in behaviour.value.members:
+        for member in behavior.value.members:
             for net in (member.net, member.slow.copy):
                 net.net[-1].weight.zero_()
                 net.net[-1].bias.fill_(3.0)
     kept = ~known.is_first[:, 1:]
-    assert torch.allclose(losses(behaviour, ended)["value"][kept] * kept.float().mean(), expected[kept], atol=1e-4)
-    assert (losses(behaviour, ended)["actor"] == 0).all()
+    assert torch.allclose(losses(behavior, ended)["value"][kept] * kept.float().mean(), expected[kept], atol=1e-4)
+    assert (losses(behavior, ended)["actor"] == 0).all()
 
 
 @pytest.mark.parametrize(("target", "direction"), [(-100.0, 1.0), (100.0, -1.0)])
 def test_the_temperature_moves_the_entropy_to_its_target(target, direction):
     """Too much entropy lowers it (a positive gradient is descended), too little raises it."""
-    behaviour = make(target_entropy=target)
-    (gradient,) = torch.autograd.grad(losses(behaviour, replayed())["temperature"].mean(), behaviour.group("temperature"))
+    behavior = make(target_entropy=target)
+    (gradient,) = torch.autograd.grad(losses(behavior, replayed())["temperature"].mean(), behavior.group("temperature"))
     assert gradient.sign().item() == direction
 
 
@@ -93,34 +93,34 @@ def test_its_target_entropy_is_minus_one_for_each_number():
 
 
 def test_its_best_action_is_the_tanh_of_the_mean():
-    behaviour, features = make(), normal(5, LATENT.feature_size)
-    assert torch.equal(acted(behaviour, features, "mode", seeded()), behaviour.policy(features).mean.tanh())
-    assert not torch.equal(acted(behaviour, features, "explore", seeded()), acted(behaviour, features, "explore", seeded(1)))
+    behavior, features = make(), normal(5, LATENT.feature_size)
+    assert torch.equal(acted(behavior, features, "mode", seeded()), behavior.policy(features).mean.tanh())
+    assert not torch.equal(acted(behavior, features, "explore", seeded()), acted(behavior, features, "explore", seeded(1)))
 
 
 def test_it_looks_at_nothing_imagined():
-    behaviour, known = make(), replayed()
+    behavior, known = make(), replayed()
     other = nothing_imagined(replayed(seed=50))
-    found = behaviour.losses(other, known)[0]
-    assert all(torch.equal(loss, found[name]) for name, loss in losses(behaviour, known).items())
+    found = behavior.losses(other, known)[0]
+    assert all(torch.equal(loss, found[name]) for name, loss in losses(behavior, known).items())
 
 
 def test_actor_and_temperature_are_constants_to_each_other():
-    behaviour = make()
-    found = losses(behaviour, replayed())
+    behavior = make()
+    found = losses(behavior, replayed())
     for name, others in {"actor": ["temperature"], "temperature": ["actor", "value"], "value": ["actor", "temperature"]}.items():
-        parameters = [parameter for other in others for parameter in behaviour.group(other)]
+        parameters = [parameter for other in others for parameter in behavior.group(other)]
         gradients = torch.autograd.grad(found[name].mean(), parameters, allow_unused=True, retain_graph=True)
         assert all(gradient is None for gradient in gradients), name
 
 
 def test_its_slow_copies_follow_and_are_never_trained():
-    behaviour = make()
-    slow = [each for member in behaviour.value.members for each in member.slow.parameters()]
+    behavior = make()
+    slow = [each for member in behavior.value.members for each in member.slow.parameters()]
     assert slow
     assert not any(each.requires_grad for each in slow)
     before = [each.clone() for each in slow]
-    behaviour.follow()
+    behavior.after_update()
     assert all(not torch.equal(one, other) for one, other in zip(slow, before, strict=True))
 
 

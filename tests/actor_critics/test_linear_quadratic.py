@@ -33,7 +33,7 @@ def paid(place: Tensor, action: Tensor) -> Tensor:
     return -((place @ Q) * place).sum(dim=-1) - R * action[..., 0].square()
 
 
-def foresee(start, choose, noise: Tensor, generator: torch.Generator) -> Imagination:
+def imagine(start, choose, noise: Tensor, generator: torch.Generator) -> Imagination:
     places, actions, rewards = [start.features], [], []
     for each in noise:
         actions.append(choose(places[-1], each))
@@ -90,12 +90,12 @@ class CostToGo(Value):
     def bootstrap(self, features: Tensor) -> Tensor:
         return self(features)
 
-    def follow(self) -> None:
+    def after_update(self) -> None:
         return
 
 
 def first_actions(planner: CEMPlanner | MPPIPlanner) -> Tensor:
-    return planner.act(belief(STARTS), planner.initial(len(STARTS)), foresee, "mode", seeded(5))[0][:, 0]
+    return planner.act(belief(STARTS), planner.initial(len(STARTS)), imagine, "mode", seeded(5))[0][:, 0]
 
 
 def mppi(horizon: int, discount: float = DISCOUNT) -> MPPIPlanner:

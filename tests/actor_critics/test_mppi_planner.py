@@ -14,7 +14,7 @@ from framework.errors import UserError
 from framework.values.base import Value
 from tests.actor_critics.worlds import adding, belief, nothing_imagined, still
 from tests.members import agent_factory, factory
-from tests.tiny import LATENT, ROWS, TIMES, batch, behaviour_sizes, normal, replayed, seeded, specs_of
+from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, seeded, specs_of
 
 SIZE, ACTION = 4, 2
 GOALS = normal(SIZE, ACTION, seed=3).tanh()
@@ -38,21 +38,21 @@ class Distance(Value):
     def bootstrap(self, features: Tensor) -> Tensor:
         return self(features)
 
-    def follow(self) -> None:
+    def after_update(self) -> None:
         pass
 
 
 def make(spec: LatentSpec = PLANE, **settings) -> MPPIPlanner:
-    return MPPIPlanner(**behaviour_sizes(spec), **(SMALL | {"value": factory("values", "NormalValue")} | settings))
+    return MPPIPlanner(**behavior_sizes(spec), **(SMALL | {"value": factory("values", "NormalValue")} | settings))
 
 
-def towards(features: Tensor, action: Tensor) -> Tensor:
+def toward(features: Tensor, action: Tensor) -> Tensor:
     return -10 * (action - features).square().sum(dim=-1)
 
 
 def test_it_finds_the_best_action_of_every_environment():
     planner = make(candidates=500, elites=50)
-    action, _ = planner.act(belief(GOALS), planner.initial(SIZE), still(towards), "mode", seeded(5))
+    action, _ = planner.act(belief(GOALS), planner.initial(SIZE), still(toward), "mode", seeded(5))
     assert torch.allclose(action, GOALS, atol=0.1)
 
 
@@ -60,34 +60,34 @@ def test_it_finds_the_best_action_of_every_environment():
 def test_it_goes_where_the_value_beyond_the_plan_is_largest(goal):
     """Nothing is paid; three actions add up to where the value is best."""
     planner = make(value=partial(Distance, goal=goal), temperature=20.0)
-    action, intention = planner.act(belief(torch.zeros(SIZE, ACTION)), planner.initial(SIZE), adding, "mode", seeded(5))
-    assert intention.shape == (SIZE, 3 * ACTION)
-    ahead = action + intention.reshape(SIZE, 3, ACTION).sum(dim=1)
+    action, plan = planner.act(belief(torch.zeros(SIZE, ACTION)), planner.initial(SIZE), adding, "mode", seeded(5))
+    assert plan.shape == (SIZE, 3 * ACTION)
+    ahead = action + plan.reshape(SIZE, 3, ACTION).sum(dim=1)
     assert torch.allclose(ahead, torch.full_like(ahead, goal), atol=0.3)
 
 
 def test_the_next_plan_starts_from_this_one_shifted_by_a_step():
     """With next to no spread nothing but the intention is left of a plan."""
     planner = make(minimum_std=1e-4, maximum_std=1e-4, policy_plans=0)
-    intention = normal(SIZE, 3 * ACTION, seed=4).tanh()
-    action, after = planner.act(belief(GOALS), intention, still(towards), "mode", seeded(5))
-    assert torch.allclose(action, intention[:, :ACTION], atol=1e-2)
-    assert torch.allclose(after, torch.cat([intention[:, ACTION:], torch.zeros(SIZE, ACTION)], dim=1), atol=1e-2)
+    plan = normal(SIZE, 3 * ACTION, seed=4).tanh()
+    action, after = planner.act(belief(GOALS), plan, still(toward), "mode", seeded(5))
+    assert torch.allclose(action, plan[:, :ACTION], atol=1e-2)
+    assert torch.allclose(after, torch.cat([plan[:, ACTION:], torch.zeros(SIZE, ACTION)], dim=1), atol=1e-2)
 
 
 def test_plans_of_the_policy_are_among_the_candidates():
     """Where there are no others, an action is the best of the policy's."""
     planner = make(value=partial(Distance, goal=0.0), horizon=1, candidates=6, policy_plans=6, elites=2, temperature=1e6)
-    action, _ = planner.act(belief(GOALS), planner.initial(SIZE), still(towards), "mode", seeded(5))
+    action, _ = planner.act(belief(GOALS), planner.initial(SIZE), still(toward), "mode", seeded(5))
     drawn = torch.randn(1, SIZE, 6, ACTION, generator=seeded(5))[0]
     of_policy = planner.sample(GOALS[:, None].expand(-1, 6, -1), drawn)
-    best = towards(GOALS[:, None], of_policy).argmax(dim=1)
+    best = toward(GOALS[:, None], of_policy).argmax(dim=1)
     assert torch.allclose(action, of_policy[torch.arange(SIZE), best], atol=1e-6)
 
 
 def test_exploring_adds_the_last_spread():
     planner, size = make(candidates=6, policy_plans=0, elites=3, minimum_std=0.2, maximum_std=0.2), 1000
-    given = belief(torch.zeros(size, ACTION)), planner.initial(size), still(towards)
+    given = belief(torch.zeros(size, ACTION)), planner.initial(size), still(toward)
     loud, quiet = (planner.act(*given, mode, seeded(5))[0] for mode in ("explore", "mode"))
     assert (loud - quiet).std().item() == pytest.approx(0.2, abs=0.02)
 
@@ -98,11 +98,11 @@ def test_an_agent_carries_the_plan_within_an_episode_alone():
     memory = agent.initial(ROWS)
     first, later = torch.ones(ROWS, dtype=torch.bool), torch.tensor([True, False, False])
     _, after = agent.act(memory, observation, first, "mode", seeded(1))
-    assert after.intention.abs().sum() > 0
+    assert after.plan.abs().sum() > 0
     _, going_on = agent.act(after, observation, later, "mode", seeded(2))
-    forgotten = agent.act(replace(after, intention=torch.zeros_like(after.intention)), observation, later, "mode", seeded(2))[1].intention
-    assert torch.equal(going_on.intention[0], forgotten[0])
-    assert not torch.equal(going_on.intention[1:], forgotten[1:])
+    forgotten = agent.act(replace(after, plan=torch.zeros_like(after.plan)), observation, later, "mode", seeded(2))[1].plan
+    assert torch.equal(going_on.plan[0], forgotten[0])
+    assert not torch.equal(going_on.plan[1:], forgotten[1:])
 
 
 def test_its_losses_are_those_of_loops():

@@ -12,7 +12,7 @@ from framework.data import Imagination, Replayed
 from framework.errors import UserError
 from tests.actor_critics.worlds import belief, still
 from tests.members import factory
-from tests.tiny import LATENT, ROWS, TIMES, behaviour_sizes, normal, replayed, seeded
+from tests.tiny import LATENT, ROWS, TIMES, behavior_sizes, normal, replayed, seeded
 
 FEATURES, ACTION, STARTS, HORIZON = LATENT.feature_size, 2, 6, 4
 
@@ -31,7 +31,7 @@ def watching(**given) -> Watching:
 
 def make(**settings) -> Plan2Explore:
     small = {"layers": 1, "units": 8, "members": 3, "of": watching}
-    return Plan2Explore(**behaviour_sizes(LATENT), **(small | settings))
+    return Plan2Explore(**behavior_sizes(LATENT), **(small | settings))
 
 
 def rollout() -> Imagination:
@@ -45,123 +45,123 @@ def rollout() -> Imagination:
 
 @pytest.mark.parametrize("spread", ["variance", "deviation", "log_deviation"])
 def test_disagreement_is_the_spread_of_the_predictions(spread):
-    behaviour, features, action = make(spread=spread), normal(5, FEATURES), normal(5, ACTION, seed=1)
-    said = [member(torch.cat([features, action], dim=-1)) for member in behaviour.ensemble]
+    behavior, features, action = make(spread=spread), normal(5, FEATURES), normal(5, ACTION, seed=1)
+    said = [member(torch.cat([features, action], dim=-1)) for member in behavior.ensemble]
     mean = sum(said) / 3
     variance = sum((each - mean).square() for each in said) / 2
     deviation = variance.sqrt().mean(dim=-1)
     expected = {"variance": variance.mean(dim=-1), "deviation": deviation, "log_deviation": deviation.log()}[spread]
-    assert torch.allclose(behaviour.disagreement(features, action), expected, atol=1e-5)
+    assert torch.allclose(behavior.disagreement(features, action), expected, atol=1e-5)
 
 
 def test_members_that_agree_pay_nothing():
-    behaviour = make()
-    for member in behaviour.ensemble:
-        member.load_state_dict(behaviour.ensemble[0].state_dict())
-    assert behaviour.disagreement(normal(5, FEATURES), normal(5, ACTION)).abs().max() < 1e-10
+    behavior = make()
+    for member in behavior.ensemble:
+        member.load_state_dict(behavior.ensemble[0].state_dict())
+    assert behavior.disagreement(normal(5, FEATURES), normal(5, ACTION)).abs().max() < 1e-10
 
 
 def test_an_imagined_step_is_paid_for_when_it_arrives():
     """The reward of step t + 1 is the disagreement about what the action at step t leads to."""
-    behaviour, imagination = make(intrinsic=2.0, extrinsic=0.5), rollout()
-    behaviour.losses(imagination, replayed())
-    reward = behaviour.of.seen[0].reward
+    behavior, imagination = make(intrinsic=2.0, extrinsic=0.5), rollout()
+    behavior.losses(imagination, replayed())
+    reward = behavior.of.seen[0].reward
     assert reward.shape == (STARTS, HORIZON + 1)
     assert torch.allclose(reward[:, 0], 0.5 * imagination.reward[:, 0])
     for t in range(HORIZON):
-        found = behaviour.disagreement(imagination.features[:, t], imagination.action[:, t])
+        found = behavior.disagreement(imagination.features[:, t], imagination.action[:, t])
         assert (found > 0).all()
         assert torch.allclose(reward[:, t + 1], 0.5 * imagination.reward[:, t + 1] + 2.0 * found)
 
 
 def test_a_replayed_step_is_paid_for_alike_but_the_first_of_an_episode():
-    behaviour, known = make(), replayed()
-    behaviour.losses(rollout(), known)
-    reward = behaviour.of.seen[1].reward
+    behavior, known = make(), replayed()
+    behavior.losses(rollout(), known)
+    reward = behavior.of.seen[1].reward
     assert known.is_first[:, 1:].any()
     for b in range(ROWS):
         for t in range(TIMES):
             if known.is_first[b, t]:
                 assert reward[b, t] == 0
             else:
-                assert torch.allclose(reward[b, t], behaviour.disagreement(known.features[b, t - 1], known.action[b, t]))
+                assert torch.allclose(reward[b, t], behavior.disagreement(known.features[b, t - 1], known.action[b, t]))
 
 
 @pytest.mark.parametrize("target", ["embedding", "stochastic"])
 def test_the_ensemble_predicts_what_the_action_led_to(target):
     """Against a loop; a step that begins an episode was led to by nothing."""
-    behaviour, known = make(target=target), replayed()
+    behavior, known = make(target=target), replayed()
     wanted = known.embedding if target == "embedding" else known.latent.stochastic
     costs = []
     for b in range(ROWS):
         for t in range(1, TIMES):
             if not known.is_first[b, t]:
                 given = torch.cat([known.features[b, t - 1], known.action[b, t]])
-                costs.append(sum(0.5 * (member(given) - wanted[b, t]).square().sum() for member in behaviour.ensemble))
+                costs.append(sum(0.5 * (member(given) - wanted[b, t]).square().sum() for member in behavior.ensemble))
     assert len(costs) == ROWS * (TIMES - 1) - 1
-    found, _ = behaviour.losses(rollout(), known)
+    found, _ = behavior.losses(rollout(), known)
     assert torch.allclose(found["ensemble"].mean(), torch.stack(costs).mean(), rtol=1e-4)
 
 
 def test_what_was_learned_surprises_less_than_what_was_not():
-    behaviour, known = make(units=32), replayed()
-    optimizer = torch.optim.Adam(behaviour.group("ensemble"), lr=3e-2)
+    behavior, known = make(units=32), replayed()
+    optimizer = torch.optim.Adam(behavior.group("ensemble"), lr=3e-2)
     for _ in range(25):
-        loss = behaviour.losses(rollout(), known)[0]["ensemble"].mean()
+        loss = behavior.losses(rollout(), known)[0]["ensemble"].mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    learned = behaviour.disagreement(known.features[0, :-1], known.action[0, 1:])
-    other = behaviour.disagreement(3 * normal(50, FEATURES, seed=8), normal(50, ACTION, seed=9))
+    learned = behavior.disagreement(known.features[0, :-1], known.action[0, 1:])
+    other = behavior.disagreement(3 * normal(50, FEATURES, seed=8), normal(50, ACTION, seed=9))
     assert learned.mean() < 0.2 * other.mean()
 
 
 def test_a_planner_in_it_looks_for_disagreement():
     """The world pays for standing still; what is planned for is elsewhere."""
     planner = factory("actor_critics", "CEMPlanner", horizon=1, candidates=64, elites=4, iterations=6)
-    behaviour, features = make(of=planner), normal(5, FEATURES)
-    foresee = still(lambda features, action: -100 * action.square().sum(dim=-1))
-    action, _ = behaviour.act(belief(features), behaviour.initial(5), foresee, "mode", seeded(3))
+    behavior, features = make(of=planner), normal(5, FEATURES)
+    imagine = still(lambda features, action: -100 * action.square().sum(dim=-1))
+    action, _ = behavior.act(belief(features), behavior.initial(5), imagine, "mode", seeded(3))
     other = 2 * torch.rand(200, 5, ACTION, generator=seeded(4)) - 1
-    pay = behaviour.disagreement(features, action)
-    assert (pay > behaviour.disagreement(features.expand(200, -1, -1), other).quantile(0.9, dim=0)).all()
+    pay = behavior.disagreement(features, action)
+    assert (pay > behavior.disagreement(features.expand(200, -1, -1), other).quantile(0.9, dim=0)).all()
 
 
-def test_the_reward_is_differentiable_in_actions_where_the_behaviour_needs_it():
+def test_the_reward_is_differentiable_in_actions_where_the_behavior_needs_it():
     imagination = rollout()
     action = imagination.action.requires_grad_()
-    behaviour = make()
-    behaviour.losses(replace(imagination, action=action), replayed())
-    (gradient,) = torch.autograd.grad(behaviour.of.seen[0].reward[:, 1:].sum(), action)
+    behavior = make()
+    behavior.losses(replace(imagination, action=action), replayed())
+    (gradient,) = torch.autograd.grad(behavior.of.seen[0].reward[:, 1:].sum(), action)
     assert (gradient.abs().sum(dim=-1) > 0).all()
 
 
 @pytest.mark.parametrize("spread", ["variance", "deviation", "log_deviation"])
 def test_its_gradient_is_finite_where_all_agree(spread):
-    behaviour, action = make(spread=spread), normal(5, ACTION).requires_grad_()
-    for member in behaviour.ensemble:
-        member.load_state_dict(behaviour.ensemble[0].state_dict())
-    (gradient,) = torch.autograd.grad(behaviour.disagreement(normal(5, FEATURES), action).sum(), action)
+    behavior, action = make(spread=spread), normal(5, ACTION).requires_grad_()
+    for member in behavior.ensemble:
+        member.load_state_dict(behavior.ensemble[0].state_dict())
+    (gradient,) = torch.autograd.grad(behavior.disagreement(normal(5, FEATURES), action).sum(), action)
     assert gradient.isfinite().all()
 
 
-def test_the_reward_is_constant_where_the_behaviour_does_not_need_it():
+def test_the_reward_is_constant_where_the_behavior_does_not_need_it():
     seen: list[Tensor] = []
 
     def inner(**given):
-        behaviour = factory("actor_critics", "PolicyGradient")(**given)
-        plain = behaviour.losses
-        behaviour.losses = lambda imagination, known: seen.append(imagination.reward) or plain(imagination, known)
-        return behaviour
+        behavior = factory("actor_critics", "PolicyGradient")(**given)
+        plain = behavior.losses
+        behavior.losses = lambda imagination, known: seen.append(imagination.reward) or plain(imagination, known)
+        return behavior
 
     make(of=inner).losses(rollout(), replayed())
     assert [each.requires_grad for each in seen] == [False]
 
 
 def test_its_groups_are_its_own_and_those_in_it():
-    behaviour = make()
-    assert (behaviour.groups, Plan2Explore.groups) == (("actor", "value", "ensemble"), ("ensemble",))
-    assert [id(each) for each in behaviour.group("actor")] == [id(each) for each in behaviour.of.group("actor")]
+    behavior = make()
+    assert (behavior.groups, Plan2Explore.groups) == (("actor", "value", "ensemble"), ("ensemble",))
+    assert [id(each) for each in behavior.group("actor")] == [id(each) for each in behavior.of.group("actor")]
 
 
 def test_two_of_one_name_are_refused():

@@ -1,4 +1,4 @@
-"""The policy that behaviours share: its laws have the released constants, and its noise is of their kind."""
+"""The policy that behaviors share: its laws have the released constants, and its noise is of their kind."""
 
 import math
 import pickle

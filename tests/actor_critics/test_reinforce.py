@@ -1,4 +1,4 @@
-"""Dreamer V3's behaviour, against loops written from the paper's equations and its code."""
+"""Dreamer V3's behavior, against loops written from the paper's equations and its code."""
 
 import math
 from dataclasses import replace
@@ -12,7 +12,7 @@ from framework.actor_critics.return_scale import ReturnScale
 from framework.data import ActionKind, Imagination, Replayed
 from framework.errors import UserError
 from tests.members import factory
-from tests.tiny import ACTIONS, LATENT, ROWS, TIMES, acted, actions, behaviour_sizes, normal, replayed, seeded
+from tests.tiny import ACTIONS, LATENT, ROWS, TIMES, acted, actions, behavior_sizes, normal, replayed, seeded
 
 FEATURES, STARTS, HORIZON = 10, ROWS * TIMES, 4
 KINDS = pytest.mark.parametrize("kind", ["continuous", "discrete", "multi_discrete"])
@@ -21,8 +21,15 @@ DISCOUNT, MIXING, ENTROPY = 0.9, 0.8, 0.01
 
 def make(kind: ActionKind = "continuous", **settings) -> Reinforce:
     torch.manual_seed(0)
-    small = {"layers": 1, "units": 8, "value": factory("values", "NormalValue"), "discount": DISCOUNT, "mixing": MIXING, "entropy": ENTROPY}
-    return Reinforce(**behaviour_sizes(LATENT, kind), **(small | settings))
+    small = {
+        "layers": 1,
+        "units": 8,
+        "value": factory("values", "NormalValue"),
+        "discount": DISCOUNT,
+        "return_lambda": MIXING,
+        "entropy": ENTROPY,
+    }
+    return Reinforce(**behavior_sizes(LATENT, kind), **(small | settings))
 
 
 def rollout(kind: ActionKind = "continuous", starts: int = STARTS) -> Imagination:
@@ -36,11 +43,11 @@ def rollout(kind: ActionKind = "continuous", starts: int = STARTS) -> Imaginatio
     )
 
 
-def naive_returns(behaviour: Reinforce, imagination: Imagination) -> tuple[list[list[float]], list[list[float]]]:
+def naive_returns(behavior: Reinforce, imagination: Imagination) -> tuple[list[list[float]], list[list[float]]]:
     """R_t = r_{t+1} + gamma c_{t+1} ((1 - lambda) v_{t+1} + lambda R_{t+1}), and the values beside them."""
     returns, values = [], []
     for n in range(imagination.reward.shape[0]):
-        told = [behaviour.value(feature).item() for feature in imagination.features[n]]
+        told = [behavior.value(feature).item() for feature in imagination.features[n]]
         following, backwards = told[-1], []
         for t in reversed(range(HORIZON)):
             live = DISCOUNT * imagination.continuation[n, t + 1].item()
@@ -52,7 +59,7 @@ def naive_returns(behaviour: Reinforce, imagination: Imagination) -> tuple[list[
 
 
 def naive_range(returns: list[list[float]]) -> float:
-    """From the 5th to the 95th percentile, between neighbours in proportion."""
+    """From the 5th to the 95th percentile, between neighbors in proportion."""
     ordered = sorted(each for row in returns for each in row)
 
     def percentile(share: float) -> float:
@@ -63,11 +70,11 @@ def naive_range(returns: list[list[float]]) -> float:
     return percentile(0.95) - percentile(0.05)
 
 
-def naive_likelihood(behaviour: Reinforce, features: Tensor, action: Tensor) -> tuple[float, float]:
+def naive_likelihood(behavior: Reinforce, features: Tensor, action: Tensor) -> tuple[float, float]:
     """log pi(a), and the entropy."""
-    numbers = behaviour.actor.net(features).tolist()
+    numbers = behavior.actor.net(features).tolist()
     density = entropy = 0.0
-    if behaviour.actor.action.kind == "continuous":
+    if behavior.actor.action.kind == "continuous":
         for k, cut in enumerate(action.tolist()):
             mean, std = math.tanh(numbers[k]), 0.9 / (1 + math.exp(-numbers[len(action) + k] - 2)) + 0.1
             beyond = 0.5 * math.erfc((1 - mean * math.copysign(1, cut)) / std / math.sqrt(2))
@@ -76,7 +83,7 @@ def naive_likelihood(behaviour: Reinforce, features: Tensor, action: Tensor) -> 
             entropy += 0.5 * math.log(2 * math.pi * math.e * std**2)
         return density, entropy
     start = 0
-    for size in behaviour.actor.action.sizes:
+    for size in behavior.actor.action.sizes:
         total = sum(math.exp(each) for each in numbers[start : start + size])
         chances = [0.99 * math.exp(each) / total + 0.01 / size for each in numbers[start : start + size]]
         density += math.log(chances[int(action[start : start + size].argmax())])
@@ -85,28 +92,28 @@ def naive_likelihood(behaviour: Reinforce, features: Tensor, action: Tensor) -> 
     return density, entropy
 
 
-def naive_actor(behaviour: Reinforce, imagination: Imagination, range_before: float) -> Tensor:
-    returns, values = naive_returns(behaviour, imagination)
+def naive_actor(behavior: Reinforce, imagination: Imagination, range_before: float) -> Tensor:
+    returns, values = naive_returns(behavior, imagination)
     scale = max(1.0, 0.99 * range_before + 0.01 * naive_range(returns))
     losses = torch.zeros(len(returns), HORIZON)
     for n in range(len(returns)):
         weight = 1 / DISCOUNT
         for t in range(HORIZON):
             weight *= DISCOUNT * imagination.continuation[n, t].item()
-            density, entropy = naive_likelihood(behaviour, imagination.features[n, t], imagination.action[n, t])
+            density, entropy = naive_likelihood(behavior, imagination.features[n, t], imagination.action[n, t])
             losses[n, t] = -weight * (density * (returns[n][t] - values[n][t]) / scale + ENTROPY * entropy)
     return losses
 
 
-def naive_value(behaviour: Reinforce, imagination: Imagination, known: Replayed) -> Tensor:
+def naive_value(behavior: Reinforce, imagination: Imagination, known: Replayed) -> Tensor:
     """The imagined part, and 0.3 of the replayed one, which is differentiable in the features."""
-    returns, _ = naive_returns(behaviour, imagination)
+    returns, _ = naive_returns(behavior, imagination)
     imagined, seen = torch.zeros(()), torch.zeros(())
     for n in range(len(returns)):
         weight = 1 / DISCOUNT
         for t in range(HORIZON):
             weight *= DISCOUNT * imagination.continuation[n, t].item()
-            imagined = imagined + weight * half_square(behaviour, imagination.features[n, t], returns[n][t])
+            imagined = imagined + weight * half_square(behavior, imagination.features[n, t], returns[n][t])
     for b in range(ROWS):
         foreseen = [returns[b * TIMES + t][0] for t in range(TIMES)]
         last = [bool(known.is_first[b, t + 1]) for t in range(TIMES - 1)] + [False]
@@ -116,12 +123,12 @@ def naive_value(behaviour: Reinforce, imagination: Imagination, known: Replayed)
             kept = MIXING * (1 - float(last[t + 1]))
             following = known.reward[b, t + 1].item() + live * ((1 - kept) * foreseen[t + 1] + kept * following)
             if not last[t]:
-                seen = seen + half_square(behaviour, known.features[b, t], following)
+                seen = seen + half_square(behavior, known.features[b, t], following)
     return imagined / (len(returns) * HORIZON) + 0.3 * seen / (ROWS * (TIMES - 1))
 
 
-def half_square(behaviour: Reinforce, features: Tensor, target: float) -> Tensor:
-    return 0.5 * (behaviour.value(features) - target) ** 2 + 0.5 * math.log(2 * math.pi)
+def half_square(behavior: Reinforce, features: Tensor, target: float) -> Tensor:
+    return 0.5 * (behavior.value(features) - target) ** 2 + 0.5 * math.log(2 * math.pi)
 
 
 def episodes() -> Replayed:
@@ -134,19 +141,19 @@ def episodes() -> Replayed:
 
 @KINDS
 def test_its_actors_loss_is_that_of_the_paper(kind):
-    behaviour, imagination = make(kind), rollout(kind)
+    behavior, imagination = make(kind), rollout(kind)
     for range_before in (0.0, 300.0):
-        behaviour.scale.range.fill_(range_before)
-        found = behaviour.losses(imagination, replayed(kind=kind))[0]["actor"]
+        behavior.scale.range.fill_(range_before)
+        found = behavior.losses(imagination, replayed(kind=kind))[0]["actor"]
         assert found.shape == (STARTS, HORIZON)
-        assert torch.allclose(found, naive_actor(behaviour, imagination, range_before), rtol=1e-3, atol=1e-3)
+        assert torch.allclose(found, naive_actor(behavior, imagination, range_before), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("known", [replayed(), episodes()], ids=["as it comes", "with ends of episodes"])
 def test_its_values_loss_is_that_of_the_papers_code(known):
-    behaviour, imagination = make(), rollout()
-    found = behaviour.losses(imagination, known)[0]["value"].mean()
-    assert torch.allclose(found, naive_value(behaviour, imagination, known), rtol=1e-4)
+    behavior, imagination = make(), rollout()
+    found = behavior.losses(imagination, known)[0]["value"].mean()
+    assert torch.allclose(found, naive_value(behavior, imagination, known), rtol=1e-4)
 
 
 def test_the_return_scale_averages_ranges_from_zero_and_is_at_least_one():
@@ -155,19 +162,19 @@ def test_the_return_scale_averages_ranges_from_zero_and_is_at_least_one():
     for _ in range(3):
         said.append(scale(returns).item())
         assert scale(returns).item() == said[-1], "asked twice, it says the same"
-        scale.follow()
+        scale.after_update()
     assert said == pytest.approx([9.0, 17.91, 26.7309])
     assert ReturnScale()(returns / 1000).item() == 1.0
 
 
 def test_the_return_scale_goes_on_where_it_was():
-    behaviour, again = make(), make()
+    behavior, again = make(), make()
     for _ in range(3):
-        behaviour.losses(rollout(), replayed())
-        behaviour.follow()
-    again.load_state_dict(behaviour.state_dict())
-    assert behaviour.scale.range > 1
-    assert torch.equal(again.losses(rollout(), replayed())[0]["actor"], behaviour.losses(rollout(), replayed())[0]["actor"])
+        behavior.losses(rollout(), replayed())
+        behavior.after_update()
+    again.load_state_dict(behavior.state_dict())
+    assert behavior.scale.range > 1
+    assert torch.equal(again.losses(rollout(), replayed())[0]["actor"], behavior.losses(rollout(), replayed())[0]["actor"])
 
 
 def test_it_learns_nothing_after_an_episode_ended():
@@ -182,12 +189,12 @@ def test_it_learns_nothing_after_an_episode_ended():
 
 
 def test_the_policy_begins_near_the_middle_as_wide_as_released():
-    behaviour = make(units=256)
-    law = behaviour.policy(normal(200, FEATURES))
+    behavior = make(units=256)
+    law = behavior.policy(normal(200, FEATURES))
     assert law.mean.abs().max() < 0.05
     assert torch.allclose(law.std, torch.tensor(0.9 / (1 + math.exp(-2)) + 0.1), atol=0.01)
-    assert acted(behaviour, normal(200, FEATURES), "mode", seeded()).abs().max() < 0.05
-    assert acted(behaviour, normal(200, FEATURES), "explore", seeded()).std().item() == pytest.approx(0.685, abs=0.03)
+    assert acted(behavior, normal(200, FEATURES), "mode", seeded()).abs().max() < 0.05
+    assert acted(behavior, normal(200, FEATURES), "explore", seeded()).std().item() == pytest.approx(0.685, abs=0.03)
 
 
 def test_a_discrete_policy_keeps_one_percent_of_chance():
@@ -196,12 +203,12 @@ def test_a_discrete_policy_keeps_one_percent_of_chance():
 
 
 def test_the_replayed_value_trains_the_model_as_the_paper_says():
-    behaviour, imagination, known = make(), rollout(), episodes()
+    behavior, imagination, known = make(), rollout(), episodes()
     leaf = known.latent.map(lambda tensor: tensor.clone().requires_grad_())
     known = replace(known, latent=leaf)
-    leaves = [leaf.stochastic, leaf.deterministic, *behaviour.group("value")]
-    found = torch.autograd.grad(behaviour.losses(imagination, known)[0]["value"].mean(), leaves)
-    expected = torch.autograd.grad(naive_value(behaviour, imagination, known), leaves)
+    leaves = [leaf.stochastic, leaf.deterministic, *behavior.group("value")]
+    found = torch.autograd.grad(behavior.losses(imagination, known)[0]["value"].mean(), leaves)
+    expected = torch.autograd.grad(naive_value(behavior, imagination, known), leaves)
     assert all(torch.allclose(one, other, rtol=1e-3, atol=1e-4) for one, other in zip(found, expected, strict=True))
     of_last = found[0][known.is_first.roll(-1, dims=1)[:, :-1].nonzero(as_tuple=True)]
     assert len(of_last) == 3
@@ -210,24 +217,24 @@ def test_the_replayed_value_trains_the_model_as_the_paper_says():
 
 
 def test_nothing_reaches_what_was_imagined():
-    behaviour, imagination = make(), rollout()
+    behavior, imagination = make(), rollout()
     leaves = [each.requires_grad_() for each in vars(imagination).values() if each is not None]
-    losses, metrics = behaviour.losses(imagination, replayed())
+    losses, metrics = behavior.losses(imagination, replayed())
     for loss in losses.values():
         assert all(each is None for each in torch.autograd.grad(loss.sum(), leaves, allow_unused=True, retain_graph=True))
     assert not metrics["behavior/return"].requires_grad
 
 
 def test_the_baseline_takes_no_gradient_from_the_actor():
-    behaviour = make()
-    loss = behaviour.losses(rollout(), replayed())[0]["actor"].mean()
-    assert all(each is None for each in torch.autograd.grad(loss, behaviour.group("value"), allow_unused=True))
+    behavior = make()
+    loss = behavior.losses(rollout(), replayed())[0]["actor"].mean()
+    assert all(each is None for each in torch.autograd.grad(loss, behavior.group("value"), allow_unused=True))
 
 
 def test_without_replayed_steps_it_may_start_anywhere():
-    behaviour = make(replay_value=0.0)
-    losses, metrics = behaviour.losses(rollout(starts=4), replayed())
-    assert behaviour.shapes_model == ()
+    behavior = make(replay_value=0.0)
+    losses, metrics = behavior.losses(rollout(starts=4), replayed())
+    assert behavior.shapes_model == ()
     assert losses["value"].shape == (4, HORIZON)
     assert "behavior/replayed_return" not in metrics
 

@@ -20,13 +20,13 @@ def belief(features: Tensor) -> Latent:
 def still(pay: Pay) -> Callable[..., Imagination]:
     """A world in which nothing moves, and an action is paid for where the latent lies."""
 
-    def foresee(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
+    def imagine(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
         features = start.features
         actions = torch.stack([choose(features, each) for each in noise], dim=1)
         paid = torch.stack([pay(features, action) for action in actions.unbind(dim=1)], dim=1)
         return rollout(actions, features[:, None].expand(-1, len(noise) + 1, -1), paid, torch.ones_like(paid))
 
-    return foresee
+    return imagine
 
 
 def adding(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:

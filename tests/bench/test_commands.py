@@ -44,7 +44,7 @@ def test_an_update_says_what_it_takes_and_what_it_asks(tmp_path):
     assert row["times_the_floor"] == pytest.approx(row["median_ms"] / max(row["arithmetic_ms"], row["product_bytes_ms"]))
     assert row["product_GB"] < row["all_GB"]
     shares = {name.removeprefix("share_"): value for name, value in row.items() if name.startswith("share_") and name != "share_of_product"}
-    assert {"sample", "encoder", "dynamics", "objectives", "imagination", "behaviour", "backward", "optimizers", "rest"} <= set(shares)
+    assert {"sample", "encoder", "dynamics", "objectives", "imagination", "behavior", "backward", "optimizers", "rest"} <= set(shares)
     assert sum(shares.values()) == pytest.approx(1.0)
     assert json.loads(trace.read_text())["traceEvents"]
     assert setting["precision"] == "float32"
@@ -57,9 +57,9 @@ def test_marking_stages_leaves_the_agent_as_it_was(tmp_path):
     from framework.bench.update import Update
 
     update = Update(subject.read(str(TINY)))
-    before = [dict(vars(each)) for each in (update.agent.world_model, update.agent.behaviour, update.replay)]
+    before = [dict(vars(each)) for each in (update.agent.world_model, update.agent.behavior, update.replay)]
     traced(update, update.agent, update.replay, torch.device("cpu"), tmp_path / "trace.json", inside=True)
-    assert [[*vars(each)] for each in (update.agent.world_model, update.agent.behaviour, update.replay)] == [[*each] for each in before]
+    assert [[*vars(each)] for each in (update.agent.world_model, update.agent.behavior, update.replay)] == [[*each] for each in before]
 
 
 def test_acting_is_measured_for_one_environment_and_for_all():

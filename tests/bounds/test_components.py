@@ -35,7 +35,7 @@ def test_the_running_mean_of_mine_is_a_corrected_average():
     for seed in range(4):
         given = of(normal(12, 12, seed=seed))
         seen.append(given.scores[~given.positive].exp().mean().item())
-        bound.remember(given)
+        bound.after_update(given)
         weights = [0.25 * 0.75**k for k in reversed(range(len(seen)))]
         expected = sum(w * each for w, each in zip(weights, seen, strict=True)) / sum(weights)
         assert running(bound) == pytest.approx(expected, rel=1e-5)
@@ -44,13 +44,13 @@ def test_the_running_mean_of_mine_is_a_corrected_average():
 @pytest.mark.parametrize("rate", [0.1, 1.0])
 def test_the_gradient_of_mine_has_the_running_denominator(rate):
     bound, before = make("MINE", rate=rate), normal(12, 12, seed=3)
-    bound.remember(of(2 * before))
+    bound.after_update(of(2 * before))
     given = of(normal(12, 12).requires_grad_())
     (found,) = torch.autograd.grad(bound.loss(given).mean(), given.scores)
     (biased,) = torch.autograd.grad(-bounds.donsker_varadhan_estimate(given.scores, WEIGHTS).mean(), given.scores)
     batch = given.scores.detach()[~given.positive].exp().mean().item()
     (after := make("MINE", rate=rate)).load_state_dict(bound.state_dict())
-    after.remember(given)
+    after.after_update(given)
     change = torch.ones(12, 12).where(given.positive, batch / running(after))
     assert torch.allclose(found, biased * change, atol=1e-6)
     assert (batch / running(after) == pytest.approx(1, abs=1e-5)) == (rate == 1.0)
@@ -119,20 +119,20 @@ def test_the_estimate_of_sigmoid_is_what_the_critic_says():
 
 def test_a_penalty_adds_the_squared_partition_to_the_loss_alone():
     given = of(normal(12, 12))
-    plain, penalised = make("InfoNCEBound"), make("Penalised", weight=0.5)
+    plain, penalized = make("InfoNCEBound"), make("Penalized", weight=0.5)
     squares = given.scores.exp().sum(dim=1).log().square()
-    assert torch.allclose(penalised.loss(given), plain.loss(given) + 0.5 * squares, atol=1e-5)
-    assert torch.equal(penalised.estimate(given), plain.estimate(given))
+    assert torch.allclose(penalized.loss(given), plain.loss(given) + 0.5 * squares, atol=1e-5)
+    assert torch.equal(penalized.estimate(given), plain.estimate(given))
 
 
 @pytest.mark.parametrize("name", ["InfoNCEBound", "NWJ", "MINE", "FLO", "LeaveOneOut", "Sigmoid"])
 def test_a_penalty_leaves_true_what_is_true_of_the_bound(name):
-    penalised, plain = make("Penalised", of=factory("bounds", name)), make(name)
+    penalized, plain = make("Penalized", of=factory("bounds", name)), make(name)
     for fact in ("side", "capped", "remembers", "needs_source", "joins_anchors", "baseline"):
-        assert getattr(penalised, fact) == getattr(plain, fact)
-    if plain.remembers:
-        penalised.remember(of(normal(12, 12)))
-        assert running(penalised.of) > 0
+        assert getattr(penalized, fact) == getattr(plain, fact)
+    if plain.is_stateful:
+        penalized.after_update(of(normal(12, 12)))
+        assert running(penalized.of) > 0
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_penalty_leaves_true_what_is_true_of_the_bound(name):
         ("SMILE", "clip", 0.0),
         ("Interpolated", "alpha", -0.1),
         ("Interpolated", "alpha", 1.1),
-        ("Penalised", "weight", -1.0),
+        ("Penalized", "weight", -1.0),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name(name, setting, wrong):

@@ -68,7 +68,7 @@ def test_describe_shows_each_parameter_of_each_component(call: Call, component: 
 def test_describe_gives_the_facts_and_the_recipes_that_use_it(call: Call) -> None:
     lines = call("describe", "GaussianCritic").stdout.splitlines()
     assert lines[0].startswith("critics.GaussianCritic  framework/critics/gaussian_critic.py:")
-    assert any(line.startswith("Facts") and "normalised_over = 'latent'" in line for line in lines)
+    assert any(line.startswith("Facts") and "normalized_over = 'latent'" in line for line in lines)
     assert any(line.startswith("Bound by") and "InfoNCE.critic" in line for line in lines)
     assert any(line.startswith("Recipes") and "dreamer_v1_infonce" in line and "dreamer_v1_reward_only" not in line for line in lines)
     assert any(line.split()[:2] == ["latent", "LatentSpec"] and line.endswith("passed by Python") for line in lines)
@@ -125,7 +125,7 @@ def test_a_plain_check_finds_what_a_constructor_refuses(call: Call) -> None:
 
 
 def test_a_deep_check_finds_a_loss_that_is_no_number(call: Call) -> None:
-    deep = call("check", TINY, "--deep", *bound("Agent.scales={'divergence': 1.0, 'reward': 1e300, 'infonce': 1e300}"))
+    deep = call("check", TINY, "--deep", *bound("Agent.scales={'kl': 1.0, 'reward': 1e300, 'infonce': 1e300}"))
     assert deep.exit_code == 2
     assert "The first update gives what is no number" in deep.stdout
 
@@ -185,7 +185,7 @@ def test_every_command_says_the_same_in_both_helps(call: Call) -> None:
 
 def test_warnings_are_one_line_and_chatter_is_silent(tmp_path: Path) -> None:
     program = (
-        "import logging, warnings; from framework.cli.notices import quieten; quieten(); quieten()\n"
+        "import logging, warnings; from framework.cli.warnings import quieten; quieten(); quieten()\n"
         "warnings.warn('pynvml is deprecated', FutureWarning); logging.getLogger('alembic').info('Context impl')\n"
         "logging.getLogger('framework.tracking').warning('first\\nsecond'); warnings.warn('a\\nb')\n"
     )

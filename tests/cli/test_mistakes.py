@@ -19,7 +19,7 @@ STATIC = {
     "precision": ("Runtime.precision='float16'", "takes one of 'float32', 'bfloat16'"),
     "text without quotes": ("Runtime.device=cpu", "write text in quotes ('cpu')"),
     "derived value": ("InfoNCE.embedding_size=3", "Python passes it"),
-    "scale": ("Agent.scales={'divergence': 1.0, 'reward': 1.0}", "'infonce'"),
+    "scale": ("Agent.scales={'kl': 1.0, 'reward': 1.0}", "'infonce'"),
 }
 BUILT = {
     "device": (["Runtime.device='gpu'"], "is no device: bind one of auto, cpu"),

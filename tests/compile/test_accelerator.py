@@ -6,7 +6,7 @@ import torch
 from framework.bench import subject
 from framework.bench.counting import cuda_waits, kernels
 from framework.bench.update import Update
-from framework.training.captured import WARM_UP, Captured, CudaGraph
+from framework.training.captured import WARM_UP, CapturedUpdate, CudaGraph
 from framework.training.runtime import Runtime
 from tests.bench.test_guard import MOST
 from tests.training.agents import agents
@@ -18,7 +18,7 @@ RECIPES = ("dreamer_v1_infonce", "dreamer_v3_infonce", "quickstart")
 @pytest.mark.parametrize("name", RECIPES)
 def test_captured_equals_plain_in_losses_gradients_and_parameters_after_10_updates(name):
     runtime, ((plain, agent), data) = Runtime(device="cuda"), agents(name, 2, device="cuda")
-    captured = Captured(agent.learn, CudaGraph(runtime.device))
+    captured = CapturedUpdate(agent.learn, CudaGraph(runtime.device))
     one, other = runtime.generator(7, 0), runtime.generator(7, 0)
     for seed in range(WARM_UP + 10):
         batch = data(seed).to(runtime.device)
@@ -49,7 +49,7 @@ def test_an_update_never_waits(storage, capture):
 def test_it_launches_no_more_kernels_than_it_dispatches_operators(name):
     (agent,), data = agents(name, 1, device="cuda")
     runtime = Runtime(device="cuda")
-    captured, batch = Captured(agent.learn, CudaGraph(runtime.device)), data(0).to(runtime.device)
+    captured, batch = CapturedUpdate(agent.learn, CudaGraph(runtime.device)), data(0).to(runtime.device)
     chance = agent.draw(batch, runtime.generator(7, 0))
     for _ in range(WARM_UP + 1):
         captured(batch, chance)

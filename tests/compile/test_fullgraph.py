@@ -9,10 +9,10 @@ from torch import Tensor
 
 from framework.data import Imagination, Latent
 from framework.functional import contrastive
-from framework.functional.hashing import fork, uniform
+from framework.functional.random import fold_in, uniform
 from framework.imagination import imagine
 from framework.registry import registry_of
-from tests.members import TARGETS, accepted_observations, accepted_targets, behaviours, build, members
+from tests.members import TARGETS, accepted_observations, accepted_targets, behaviors, build, members
 from tests.tiny import (
     ACTIONS,
     LATENT,
@@ -20,7 +20,7 @@ from tests.tiny import (
     ROWS,
     TIMES,
     batch,
-    behaviour_sizes,
+    behavior_sizes,
     candidates,
     contrast,
     filtered,
@@ -85,7 +85,7 @@ def test_a_dynamics(name):
     check(dynamics.observe, embedding, data.action, data.is_first, start, noise)
     posterior, prior = dynamics.observe(embedding, data.action, data.is_first, start, noise)
     check(dynamics.finish, posterior)
-    check(dynamics.divergence, posterior, prior)
+    check(dynamics.kl_loss, posterior, prior)
 
 
 @pytest.mark.parametrize("name", members("critics"))
@@ -147,30 +147,30 @@ def test_a_value(name):
     check(value.loss, features, normal(ROWS, TIMES))
 
 
-@pytest.mark.parametrize(("name", "kind"), behaviours())
-def test_a_behaviour_in_imagination(name, kind):
+@pytest.mark.parametrize(("name", "kind"), behaviors())
+def test_a_behavior_in_imagination(name, kind):
     """The policy, a whole rollout and the losses on it."""
     dynamics = build("dynamics", "GaussianRSSM", embedding_size=5, action_size=ACTIONS[kind].size)
-    behaviour = build("actor_critics", name, **behaviour_sizes(dynamics.latent, kind))
+    behavior = build("actor_critics", name, **behavior_sizes(dynamics.latent, kind))
     heads = {"reward": build("heads", "RewardHead", latent=dynamics.latent)}
     start, noise = latent(ROWS * TIMES, spec=dynamics.latent), dynamics.draw_noise(3, ROWS * TIMES, generator=seeded(1))
-    action_noise = behaviour.draw_noise(3, ROWS * TIMES, generator=seeded(2))
+    action_noise = behavior.draw_noise(3, ROWS * TIMES, generator=seeded(2))
     known = replayed(dynamics.latent, kind)
 
     def dream(start: Latent, latent_noise: Tensor, action_noise: Tensor) -> tuple[Any, ...]:
         rolled = imagine(
             dynamics=dynamics,
             heads=heads,
-            policy=behaviour.sample,
+            policy=behavior.sample,
             start=start,
             latent_noise=latent_noise,
             action_noise=action_noise,
         )
-        return rolled, behaviour.losses(rolled, known)
+        return rolled, behavior.losses(rolled, known)
 
-    check(behaviour.sample, start.features, action_noise[0])
+    check(behavior.sample, start.features, action_noise[0])
     check(dream, start, noise, action_noise)
 
 
 def test_numbers_from_a_seed():
-    check(lambda seed: uniform(fork(seed, 2), 7, 3), seed_of(4))
+    check(lambda seed: uniform(fold_in(seed, 2), 7, 3), seed_of(4))

@@ -18,8 +18,8 @@ from framework.agent import Agent
 from framework.data import Batch
 from framework.errors import UserError
 from framework.lesson import Study
-from framework.training.cells import Cells
 from framework.training.compiled import CACHE, KEPT, Compiled, one_graph
+from framework.training.compiled_steps import CompiledSteps
 from framework.training.runtime import Runtime
 from tests.members import agent_factory, factory
 from tests.tiny import batch, seeded, specs_of
@@ -59,7 +59,7 @@ def close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-HOW: dict[str, Callable[..., Study]] = {"default": one_graph, "cells": Cells}
+HOW: dict[str, Callable[..., Study]] = {"default": one_graph, "cells": CompiledSteps}
 
 
 @pytest.mark.parametrize("how", sorted(HOW))
@@ -170,13 +170,13 @@ def test_the_noise_is_drawn_outside(capsys):
 
 def test_cells_stand_in_for_the_agents_own_steps_only_while_it_studies():
     agent = make()
-    owners = (agent.world_model.dynamics, agent.behaviour)
+    owners = (agent.world_model.dynamics, agent.behavior)
     before = [dict(vars(owner)) for owner in owners]
     chance = agent.draw(data(0), seeded(1))
-    Cells(agent, backend="eager")(data(0), chance)
+    CompiledSteps(agent, backend="eager")(data(0), chance)
     assert [[*vars(owner)] for owner in owners] == [[*each] for each in before]
     with pytest.raises(BackendCompilerFailed, match="no compiler here"):
-        Cells(agent, backend=broken)(data(0), chance)
+        CompiledSteps(agent, backend=broken)(data(0), chance)
     assert [[*vars(owner)] for owner in owners] == [[*each] for each in before]
     copy = pickle.loads(pickle.dumps(agent.world_model))
     assert [*copy.state_dict()] == [*agent.world_model.state_dict()]
@@ -191,7 +191,7 @@ def test_a_cell_is_compiled_once_whatever_the_length_of_the_loop():
 
     agent = make()
     agent.horizon = 5
-    cells = Cells(agent, backend=counting)
+    cells = CompiledSteps(agent, backend=counting)
     for seed in range(2):
         long = batch("vectors", rows=2, times=6, seed=seed)
         cells(long, agent.draw(long, seeded(seed)))

@@ -73,7 +73,7 @@ def test_a_bound_that_joins_anchors_has_no_blocks() -> None:
         "blocks; bind InfoNCE.chunk_above = 24, which takes memory for whole matrices, or another InfoNCE.bound."
     )
     assert texts(JOINING, "InfoNCE.chunk_above = 23") == [f"-b '{JOINING}' (number 3): {said}"]
-    around = ("InfoNCE.bound = @Penalised", "Penalised.of = @SMILE", "InfoNCE.chunk_above = 23")
+    around = ("InfoNCE.bound = @Penalized", "Penalized.of = @SMILE", "InfoNCE.chunk_above = 23")
     assert [said in text for text in texts(*around)] == [True]
 
 

@@ -178,7 +178,7 @@ def test_a_file_may_not_replace_a_component_and_bind_it(write: Write) -> None:
 
 
 def test_an_integer_will_do_for_a_float(write: Write) -> None:
-    assert problems("agent.gin", "GaussianRSSM.free_nats = 3", "Agent.scales = {'divergence': 1, 'reward': 1, 'infonce': 1}") == []
+    assert problems("agent.gin", "GaussianRSSM.free_nats = 3", "Agent.scales = {'kl': 1, 'reward': 1, 'infonce': 1}") == []
 
 
 def test_a_list_will_do_for_a_tuple(write: Write) -> None:

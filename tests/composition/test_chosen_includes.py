@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from framework.composition import check, load
+from framework.composition.includes import read
 from framework.composition.problems import Problem
-from framework.composition.sources import read
 
 Write = Callable[[str, str], Path]
 RECIPE = "include 'agent.gin'\ninclude 'sizes/%size.gin'\n\nsize = 'small'\nGaussianRSSM.hidden = %hidden\n"

@@ -17,12 +17,12 @@ from framework.signatures import builtin_components
 from framework.source_text import literal
 from tests.members import build
 from tests.programs import answer
-from tests.tiny import LATENT, OBSERVATIONS, behaviour_sizes, objective_sizes
+from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, objective_sizes
 
 Write = Callable[[str, str], Path]
 COMPONENTS = [component for members in builtin_components().values() for component in members.values()]
 DERIVED: Mapping[str, Callable[[], dict[str, Any]]] = {
-    "actor_critics": lambda: behaviour_sizes(LATENT),
+    "actor_critics": lambda: behavior_sizes(LATENT),
     "bounds": lambda: {"latent": LATENT, "embedding_size": 5},
     "critics": lambda: {"latent": LATENT, "embedding_size": 5},
     "dynamics": lambda: {"embedding_size": 5, "action_size": 2},
@@ -45,7 +45,7 @@ IMPOSSIBLE = [
     ("actor_critics.Reinforce", {"replay_value": -0.3}),
     ("bounds.Interpolated", {"alpha": 1.5}),
     ("bounds.MINE", {"rate": 0.0}),
-    ("bounds.Penalised", {"weight": -1.0}),
+    ("bounds.Penalized", {"weight": -1.0}),
     ("bounds.SMILE", {"clip": 0.0}),
     ("critics.CategoricalCritic", {"unimix": 1.0}),
     ("critics.ConcatCritic", {"pairs_at_once": 0}),
@@ -69,7 +69,7 @@ IMPOSSIBLE = [
     ("negatives.MemoryQueue", {"size": 0}),
     ("negatives.Mixed", {"share": 1.5}),
     ("negatives.Mixed", {"count": 0}),
-    ("negatives.MixedNegatives", {"mixed": 0, "with_anchor": 0}),
+    ("negatives.MoCHi", {"mixed": 0, "with_anchor": 0}),
     ("negatives.Ring", {"lower": 0.9, "upper": 0.1}),
     ("negatives.RollingWindow", {"rows": 0}),
     ("negatives.TopK", {"count": 0}),
@@ -153,7 +153,7 @@ PLAIN_CHECK = {
         "bind InfoNCE.axis = 'row'",
     ),
     "a bound that cannot be trained": ("InfoNCE.bound = @LeaveOneOut", 3, "LeaveOneOut bounds from above, and cannot be trained"),
-    "a colour out of range": (
+    "a color out of range": (
         "Run.environment = @Distractors\nDistractors.of = @DMControl\nDistractors.color = 2.0",
         5,
         "Distractors.color = 2 is out of range; bind a number from 0 to 1",

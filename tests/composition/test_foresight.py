@@ -42,7 +42,7 @@ def texts(recipe: str, *bindings: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("task", "behaviour", "words"),
+    ("task", "behavior", "words"),
     [
         ("CartPole-v1", "cem_planner", "CEMPlanner takes continuous actions, and the environment has discrete ones"),
         ("CartPole-v1", "mppi_planner", "MPPIPlanner takes continuous actions, and the environment has discrete ones"),
@@ -51,14 +51,14 @@ def texts(recipe: str, *bindings: str) -> list[str]:
         ("Pendulum-v1", "cem_planner", ""),
     ],
 )
-def test_a_behaviour_takes_the_actions_of_a_gymnasium_task(task: str, behaviour: str, words: str, write: Write) -> None:
-    write("recipe.gin", f"{GYMNASIUM}include 'actor_critics/{behaviour}.gin'\n\ntask = '{task}'\nAgent.imagination_starts = None\n")
+def test_a_behavior_takes_the_actions_of_a_gymnasium_task(task: str, behavior: str, words: str, write: Write) -> None:
+    write("recipe.gin", f"{GYMNASIUM}include 'actor_critics/{behavior}.gin'\n\ntask = '{task}'\nAgent.imagination_starts = None\n")
     found = texts("recipe.gin")
     assert len(found) == bool(words), found
     assert all(words in text and text.endswith("bind another Agent.actor_critic.") for text in found)
 
 
-def test_it_is_found_in_a_behaviour_that_another_wraps(write: Write) -> None:
+def test_it_is_found_in_a_behavior_that_another_wraps(write: Write) -> None:
     lines = ["ActionNoise.of = @actor_critics.CEMPlanner", "Agent.optimizers = {'model': @model/optimizers.Adam}", "task = 'CartPole-v1'"]
     write("recipe.gin", GYMNASIUM + "Agent.actor_critic = @ActionNoise\n" + "\n".join(lines) + "\n")
     assert [text[:69] for text in texts("recipe.gin")] == ["recipe.gin:4: ActionNoise takes continuous actions, and the environme"]
@@ -117,8 +117,8 @@ def test_it_finds(name: str, write: Write) -> None:
 
 
 SCALES = {
-    False: "{'divergence': 0.5, 'reward': 3.0, 'infonce': 1.0}",
-    True: "{'divergence': 0.5, 'reward': 3.0, 'reconstruction': 1.0}",
+    False: "{'kl': 0.5, 'reward': 3.0, 'infonce': 1.0}",
+    True: "{'kl': 0.5, 'reward': 3.0, 'reconstruction': 1.0}",
 }
 
 

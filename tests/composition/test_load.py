@@ -57,7 +57,7 @@ def test_it_gives_each_class_its_values(write: Write) -> None:
     assert root.func is Agent
     assert root.keywords["horizon"] == 7
     assert root.keywords["encoder"].func is ConvEncoder
-    assert root.keywords["encoder"].keywords == {"channels": (8, 16), "kernel": 4, "activation": "relu", "normalise": "none"}
+    assert root.keywords["encoder"].keywords == {"channels": (8, 16), "kernel": 4, "activation": "relu", "normalize": "none"}
     assert root.keywords["objectives"][0].keywords["negatives"].keywords["rows"] == 10
 
 

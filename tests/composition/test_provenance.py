@@ -41,7 +41,7 @@ BINDINGS = {
         "InfoNCE.axis = 'column_as_released'",
     ),
     "with two scopes": ("Agent.actor_critic = @slow/DynamicsBackprop", "slow/NormalValue.units = 3", "actor/Adam.clip = None"),
-    "with no objective": ("Agent.objectives = []", "Agent.scales = {'divergence': 1.0, 'reward': 1.0}"),
+    "with no objective": ("Agent.objectives = []", "Agent.scales = {'kl': 1.0, 'reward': 1.0}"),
 }
 
 

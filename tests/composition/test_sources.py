@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from framework.composition import check, list_recipes
-from framework.composition.sources import find_recipe, header, read
+from framework.composition.includes import find_recipe, header, read
 from framework.errors import UserError
 
 Write = Callable[[str, str], Path]

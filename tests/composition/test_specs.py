@@ -21,7 +21,7 @@ from framework.dynamics.gaussian_rssm import GaussianRSSM
 
 @critics.register
 class SpecObservationDensity(critics.Critic):
-    normalised_over = "observation"
+    normalized_over = "observation"
     takes_latent = ("categorical",)
     __init__ = BilinearCritic.__init__
     score = BilinearCritic.score
@@ -29,7 +29,7 @@ class SpecObservationDensity(critics.Critic):
 
 MISMATCHES = {
     "a loss without a scale": (
-        "Agent.scales = {'divergence': 1.0, 'reward': 1.0}",
+        "Agent.scales = {'kl': 1.0, 'reward': 1.0}",
         "the loss 'infonce' of @objectives.InfoNCE has no scale in Agent.scales; add 'infonce': 1.0",
     ),
     "a head without a scale": (
@@ -37,15 +37,15 @@ MISMATCHES = {
         "the loss 'continuation' of Agent.heads (@heads.ContinuationHead) has no scale in Agent.scales; add 'continuation': 1.0",
     ),
     "a scale without a loss": (
-        "Agent.scales = {'divergence': 1.0, 'reward': 1.0, 'infonce': 1.0, 'pixels': 1.0}",
-        "Agent.scales has 'pixels', and no component gives such a loss: 'divergence' comes from @dynamics.GaussianRSSM",
+        "Agent.scales = {'kl': 1.0, 'reward': 1.0, 'infonce': 1.0, 'pixels': 1.0}",
+        "Agent.scales has 'pixels', and no component gives such a loss: 'kl' comes from @dynamics.GaussianRSSM",
     ),
     "a loss of two components": (
         "Agent.objectives = [@objectives.InfoNCE, @second/objectives.InfoNCE]",
         "two components give a loss named 'infonce': @objectives.InfoNCE and @second/objectives.InfoNCE",
     ),
     "no reward": (
-        "Agent.heads = {'rewards': @heads.RewardHead}\nAgent.scales = {'divergence': 1.0, 'rewards': 1.0, 'infonce': 1.0}",
+        "Agent.heads = {'rewards': @heads.RewardHead}\nAgent.scales = {'kl': 1.0, 'rewards': 1.0, 'infonce': 1.0}",
         "Agent.heads has no 'reward', which imagination needs; add 'reward': @heads.RewardHead",
     ),
     "a group without an optimizer": (
@@ -60,7 +60,7 @@ MISMATCHES = {
         "Agent.actor_critic = @actor_critics.Plan2Explore\nPlan2Explore.of = @actor_critics.DynamicsBackprop",
         "the parameters 'ensemble' of Plan2Explore have no optimizer; add 'ensemble': @ensemble/optimizers.Adam to Agent.optimizers",
     ),
-    "a wrapped behaviour's group without an optimizer": (
+    "a wrapped behavior's group without an optimizer": (
         "Agent.actor_critic = @actor_critics.ActionNoise\nActionNoise.of = @actor_critics.DynamicsBackprop\n"
         "Agent.optimizers = {'model': @model/optimizers.Adam, 'actor': @actor/optimizers.Adam}",
         "the parameters 'value' of DynamicsBackprop have no optimizer; add 'value': @value/optimizers.Adam to Agent.optimizers",
@@ -76,13 +76,13 @@ MISMATCHES = {
     ),
     "a density over latents on columns": (
         "InfoNCE.axis = 'column'",
-        "InfoNCE.axis = 'column' does not go with @critics.GaussianCritic, a density normalised over the latent: the bound would be wrong "
+        "InfoNCE.axis = 'column' does not go with @critics.GaussianCritic, a density normalized over the latent: the bound would be wrong "
         "by nats; bind InfoNCE.axis = 'row', or 'column_as_released' to ask for this pair by name.",
     ),
     "a density over latents on both axes": ("InfoNCE.axis = 'symmetric'", "bind InfoNCE.axis = 'row'."),
     "a density over observations on rows": (
         "InfoNCE.critic = @critics.SpecObservationDensity",
-        "InfoNCE.axis = 'row' does not go with @critics.SpecObservationDensity, a density normalised over the observation",
+        "InfoNCE.axis = 'row' does not go with @critics.SpecObservationDensity, a density normalized over the observation",
     ),
     "a critic of another latent": (
         "InfoNCE.critic = @critics.SpecObservationDensity\nInfoNCE.axis = 'column'",
@@ -137,8 +137,8 @@ def test_the_groups_of_a_wrapper_are_those_of_all_that_it_wraps(write: Write) ->
 
 @pytest.mark.parametrize("lines", ["Agent.imagination_starts = None", "Agent.imagination_starts = 96\nReinforce.replay_value = 0.0"])
 def test_a_value_that_learns_from_replayed_steps_goes_with(lines: str, write: Write) -> None:
-    behaviour = "Agent.actor_critic = @actor_critics.Reinforce\nReinforce.value = @values.TwoHotValue"
-    write("recipe.gin", f"include 'agent.gin'\n{behaviour}\n{lines}\n")
+    behavior = "Agent.actor_critic = @actor_critics.Reinforce\nReinforce.value = @values.TwoHotValue"
+    write("recipe.gin", f"include 'agent.gin'\n{behavior}\n{lines}\n")
     assert check("recipe.gin", root="parts.Agent") == []
 
 
@@ -155,14 +155,14 @@ def test_unit_vectors_are_there_to_be_mixed(critic: str, count: int, write: Writ
     write("recipe.gin", f"include 'quickstart.gin'\ninclude 'negatives/mixed_negatives.gin'\nInfoNCE.critic = @critics.{critic}\n")
     found = [str(problem) for problem in check("recipe.gin") if "unit vectors" in str(problem)]
     assert len(found) == count
-    assert all("MixedNegatives mixes unit vectors, and @critics.BilinearCritic has none; bind InfoNCE.critic" in text for text in found)
+    assert all("MoCHi mixes unit vectors, and @critics.BilinearCritic has none; bind InfoNCE.critic" in text for text in found)
 
 
 TWO_VIEWS = """
 include 'agent.gin'
 include 'objectives/prototypes.gin'
 Agent.scales = {
-    'divergence': 1.0, 'reward': 1.0, 'swapped_prototypes': 1.0, 'temporal_prototypes': 1.0, 'projection_norm': 0.0,
+    'kl': 1.0, 'reward': 1.0, 'swapped_prototypes': 1.0, 'temporal_prototypes': 1.0, 'projection_norm': 0.0,
 }
 """
 

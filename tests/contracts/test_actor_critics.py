@@ -13,25 +13,25 @@ from framework.data import ActionKind, Imagination, Latent, Replayed
 from framework.dynamics.base import Dynamics
 from framework.imagination import imagine
 from framework.registry import registry_of
-from tests.members import behaviours, build, factory
-from tests.tiny import ACTIONS, ROWS, TIMES, actions, behaviour_sizes, latent, normal, replayed, seeded
+from tests.members import behaviors, build, factory
+from tests.tiny import ACTIONS, ROWS, TIMES, actions, behavior_sizes, latent, normal, replayed, seeded
 
 HORIZON, STARTS, STARTS_LEARNT = 4, ROWS * TIMES, 65
 
 
-pytestmark = pytest.mark.parametrize(("name", "kind"), behaviours())
+pytestmark = pytest.mark.parametrize(("name", "kind"), behaviors())
 
 
 @dataclass(frozen=True)
 class World:
-    """A small model, and a behaviour in it."""
+    """A small model, and a behavior in it."""
 
     dynamics: Dynamics
     heads: dict[str, Any]
-    behaviour: ActorCritic
+    behavior: ActorCritic
     kind: ActionKind
 
-    def imagine(self, start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
+    def rollout(self, start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
         latent_noise = self.dynamics.draw_noise(*noise.shape[:2], generator=generator)
         return imagine(dynamics=self.dynamics, heads=self.heads, policy=choose, start=start, latent_noise=latent_noise, action_noise=noise)
 
@@ -39,28 +39,28 @@ class World:
         return latent(size, spec=self.dynamics.latent).map(lambda tensor: scale * tensor)
 
     def act(self, belief: Latent, mode: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        intention = self.behaviour.initial(belief.stochastic.shape[0])
-        return self.behaviour.act(belief, intention, self.foresee, mode, generator)
+        plan = self.behavior.initial(belief.stochastic.shape[0])
+        return self.behavior.act(belief, plan, self.imagine, mode, generator)
 
     @torch.no_grad()
-    def foresee(self, start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
-        return self.imagine(start, choose, noise, generator)
+    def imagine(self, start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
+        return self.rollout(start, choose, noise, generator)
 
     def replayed(self, rows: int = ROWS) -> Replayed:
         known = replayed(self.dynamics.latent, self.kind, rows=rows)
-        return replace(known, noise=self.behaviour.draw_noise(*known.reward.shape, generator=seeded(8)))
+        return replace(known, noise=self.behavior.draw_noise(*known.reward.shape, generator=seeded(8)))
 
     def rollouts(self) -> Imagination:
         """From as many latents as are replayed."""
-        noise = self.behaviour.draw_noise(HORIZON if self.behaviour.imagines else 0, STARTS, generator=seeded(2))
-        return self.imagine(latent(STARTS, spec=self.dynamics.latent), self.behaviour.sample, noise, seeded(1))
+        noise = self.behavior.draw_noise(HORIZON if self.behavior.imagines else 0, STARTS, generator=seeded(2))
+        return self.rollout(latent(STARTS, spec=self.dynamics.latent), self.behavior.sample, noise, seeded(1))
 
 
 @pytest.fixture
 def world(name, kind) -> World:
     dynamics = build("dynamics", "GaussianRSSM", embedding_size=5, action_size=ACTIONS[kind].size)
     heads = {key: build("heads", head, latent=dynamics.latent) for key, head in HEADS.items()}
-    return World(dynamics, heads, factory("actor_critics", name)(**behaviour_sizes(dynamics.latent, kind)), kind)
+    return World(dynamics, heads, factory("actor_critics", name)(**behavior_sizes(dynamics.latent, kind)), kind)
 
 
 HEADS = {"reward": "RewardHead", "continuation": "ContinuationHead"}
@@ -68,7 +68,7 @@ HEADS = {"reward": "RewardHead", "continuation": "ContinuationHead"}
 
 @pytest.fixture
 def imagination(world) -> Imagination:
-    with torch.set_grad_enabled(world.behaviour.needs_dynamics_gradient):
+    with torch.set_grad_enabled(world.behavior.needs_dynamics_gradient):
         return world.rollouts()
 
 
@@ -81,24 +81,24 @@ def is_action(action: Tensor, kind: ActionKind) -> bool:
 
 @pytest.mark.parametrize("mode", ["explore", "mode"])
 def test_it_acts_within_its_bounds(world, mode):
-    action, intention = world.act(world.belief(50, scale=10.0), mode, seeded(3))
+    action, plan = world.act(world.belief(50, scale=10.0), mode, seeded(3))
     assert action.shape == (50, ACTIONS[world.kind].size)
     assert action.dtype == torch.float32
     assert not action.requires_grad
     assert is_action(action, world.kind)
     assert action.std(dim=0).max() > 0
-    assert intention.shape == world.behaviour.initial(50).shape
-    assert not intention.requires_grad
+    assert plan.shape == world.behavior.initial(50).shape
+    assert not plan.requires_grad
 
 
 @pytest.mark.parametrize("mode", ["explore", "mode"])
 def test_the_generator_determines_the_action(world, mode):
     belief = world.belief(20)
-    action, intention = world.act(belief, mode, seeded(3))
+    action, plan = world.act(belief, mode, seeded(3))
     torch.manual_seed(99)
     again, meant = world.act(belief, mode, seeded(3))
     assert torch.equal(again, action)
-    assert torch.equal(meant, intention)
+    assert torch.equal(meant, plan)
     if mode == "explore":
         assert not torch.equal(world.act(belief, mode, seeded(4))[0], action)
 
@@ -106,18 +106,18 @@ def test_the_generator_determines_the_action(world, mode):
 @pytest.mark.parametrize("leading", [(3,), (2, 3)])
 def test_a_sample_is_a_function_of_features_and_noise(world, leading):
     features = normal(*leading, world.dynamics.latent.feature_size)
-    noise, other = (world.behaviour.draw_noise(*leading, generator=seeded(seed)) for seed in (1, 4))
-    action = world.behaviour.sample(features, noise)
+    noise, other = (world.behavior.draw_noise(*leading, generator=seeded(seed)) for seed in (1, 4))
+    action = world.behavior.sample(features, noise)
     assert action.shape == (*leading, ACTIONS[world.kind].size)
     assert is_action(action.detach().round(decimals=5), world.kind)
-    assert torch.equal(action, world.behaviour.sample(features, noise))
-    assert not torch.equal(action, world.behaviour.sample(features, other))
+    assert torch.equal(action, world.behavior.sample(features, noise))
+    assert not torch.equal(action, world.behavior.sample(features, other))
 
 
 def test_it_gives_a_loss_for_each_group_in_their_order(world, imagination):
-    losses, metrics = world.behaviour.losses(imagination, world.replayed())
-    assert tuple(losses) == world.behaviour.groups
-    assert set(world.behaviour.shapes_model) <= set(losses)
+    losses, metrics = world.behavior.losses(imagination, world.replayed())
+    assert tuple(losses) == world.behavior.groups
+    assert set(world.behavior.shapes_model) <= set(losses)
     assert all(loss.isfinite().all() for loss in losses.values())
     for name, value in metrics.items():
         assert name.startswith("behavior/")
@@ -126,29 +126,29 @@ def test_it_gives_a_loss_for_each_group_in_their_order(world, imagination):
 
 
 def test_each_loss_reaches_every_parameter_of_its_group(world, imagination):
-    losses, _ = world.behaviour.losses(imagination, world.replayed())
-    for name in world.behaviour.groups:
-        gradients = torch.autograd.grad(losses[name].mean(), world.behaviour.group(name), retain_graph=True)
+    losses, _ = world.behavior.losses(imagination, world.replayed())
+    for name in world.behavior.groups:
+        gradients = torch.autograd.grad(losses[name].mean(), world.behavior.group(name), retain_graph=True)
         assert gradients
         assert all(gradient.abs().sum() > 0 for gradient in gradients), name
 
 
 def test_the_groups_hold_every_trained_parameter_once(world):
-    groups = [{id(parameter) for parameter in world.behaviour.group(name)} for name in world.behaviour.groups]
-    trained = {id(parameter) for parameter in world.behaviour.parameters() if parameter.requires_grad}
+    groups = [{id(parameter) for parameter in world.behavior.group(name)} for name in world.behavior.groups]
+    trained = {id(parameter) for parameter in world.behavior.parameters() if parameter.requires_grad}
     assert set().union(*groups) == trained
     assert not any(one & other for one, other in combinations(groups, 2))
 
 
 def test_only_the_actor_may_learn_through_the_model(world, imagination):
     """Whatever the graph holds, a value's loss ends at its own parameters."""
-    behaviour = world.behaviour
+    behavior = world.behavior
     model_parameters = [each for part in (world.dynamics, *world.heads.values()) for each in part.parameters()]
-    losses, _ = behaviour.losses(imagination, world.replayed())
-    for name in behaviour.groups:
+    losses, _ = behavior.losses(imagination, world.replayed())
+    for name in behavior.groups:
         if name == "actor":
             continue
-        others = [each for group in behaviour.groups if group != name for each in behaviour.group(group)]
+        others = [each for group in behavior.groups if group != name for each in behavior.group(group)]
         gradients = torch.autograd.grad(losses[name].mean(), [*others, *model_parameters], allow_unused=True, retain_graph=True)
         assert all(gradient is None or not gradient.any() for gradient in gradients), name
 
@@ -157,69 +157,69 @@ def test_only_the_losses_that_shape_the_model_reach_what_was_replayed(world, ima
     known = world.replayed()
     leaf = known.latent.map(lambda tensor: tensor.clone().requires_grad_())
     embedding = known.embedding.clone().requires_grad_()
-    losses, _ = world.behaviour.losses(imagination, replace(known, latent=leaf, embedding=embedding))
+    losses, _ = world.behavior.losses(imagination, replace(known, latent=leaf, embedding=embedding))
     leaves = [leaf.deterministic, leaf.stochastic, embedding]
     for name, loss in losses.items():
         gradients = torch.autograd.grad(loss.mean(), leaves, allow_unused=True, retain_graph=True)
         reached = any(gradient is not None and bool(gradient.any()) for gradient in gradients)
-        assert reached == (name in world.behaviour.shapes_model), name
+        assert reached == (name in world.behavior.shapes_model), name
 
 
 def test_it_needs_the_gradient_of_the_dynamics_only_if_it_says_so(world, imagination):
     """Cut off from the dynamics, an actor that says so learns something else, and any other the very same."""
-    behaviour = world.behaviour
-    assert imagination.features.requires_grad == behaviour.needs_dynamics_gradient
-    if "actor" not in behaviour.groups:
-        assert not behaviour.needs_dynamics_gradient
+    behavior = world.behavior
+    assert imagination.features.requires_grad == behavior.needs_dynamics_gradient
+    if "actor" not in behavior.groups:
+        assert not behavior.needs_dynamics_gradient
         return
     attached = world.rollouts()
     parts = {name: value.detach() for name, value in vars(attached).items() if value is not None}
     detached = Imagination(**parts)
     through, without = (of_actor(world, rolled) for rolled in (attached, detached))
-    assert any(not torch.equal(one, other) for one, other in zip(through, without, strict=True)) == behaviour.needs_dynamics_gradient
+    assert any(not torch.equal(one, other) for one, other in zip(through, without, strict=True)) == behavior.needs_dynamics_gradient
     assert any(gradient.any() for gradient in through)
 
 
 def of_actor(world: World, rolled: Imagination) -> list[Tensor]:
     """The gradient of the actor's loss; zero where nothing reaches."""
-    losses, _ = world.behaviour.losses(rolled, world.replayed())
-    parameters = world.behaviour.group("actor")
+    losses, _ = world.behavior.losses(rolled, world.replayed())
+    parameters = world.behavior.group("actor")
     if not losses["actor"].requires_grad:
         return [torch.zeros_like(each) for each in parameters]
     return list(torch.autograd.grad(losses["actor"].mean(), parameters, allow_unused=True, materialize_grads=True))
 
 
 def test_an_actor_learns_to_act_for_reward(world):
-    """In a model whose reward is the first number of the action that led to it, the policy moves towards larger ones."""
-    behaviour, kind = world.behaviour, world.kind
-    if "actor" not in behaviour.groups or any(
-        each.name == "of" for each in registry_of("actor_critics").describe(type(behaviour).__name__).settings
+    """In a model whose reward is the first number of the action that led to it, the policy moves toward larger ones."""
+    behavior, kind = world.behavior, world.kind
+    if "actor" not in behavior.groups or any(
+        each.name == "of" for each in registry_of("actor_critics").describe(type(behavior).__name__).settings
     ):
         pytest.skip("it learns no policy of its own for this reward")
-    optimizers = {name: torch.optim.Adam(behaviour.group(name), lr=1e-2) for name in behaviour.groups}
+    optimizers = {name: torch.optim.Adam(behavior.group(name), lr=1e-2) for name in behavior.groups}
     generator, features = seeded(5), normal(STARTS_LEARNT, 4, world.dynamics.latent.feature_size, seed=6)
     known = rewarded(world.replayed(rows=STARTS_LEARNT // TIMES), kind)
     before = policy_means(world, features)
     for _ in range(60):
-        action = behaviour.sample(features[:, :3], behaviour.draw_noise(STARTS_LEARNT, 3, generator=generator))
-        action = action if behaviour.needs_dynamics_gradient else action.detach()
+        action = behavior.sample(features[:, :3], behavior.draw_noise(STARTS_LEARNT, 3, generator=generator))
+        action = action if behavior.needs_dynamics_gradient else action.detach()
         reward = torch.cat([torch.zeros(STARTS_LEARNT, 1), action[..., 0]], dim=1)
         rolled = Imagination(action=action, features=features, reward=reward, continuation=torch.ones(STARTS_LEARNT, 4))
-        losses, _ = behaviour.losses(rolled if behaviour.imagines else start_of(rolled), known)
-        for name in behaviour.groups:
-            gradients = torch.autograd.grad(losses[name].mean(), behaviour.group(name), retain_graph=True)
-            for parameter, gradient in zip(behaviour.group(name), gradients, strict=True):
+        losses, _ = behavior.losses(rolled if behavior.imagines else start_of(rolled), known)
+        for name in behavior.groups:
+            gradients = torch.autograd.grad(losses[name].mean(), behavior.group(name), retain_graph=True)
+            for parameter, gradient in zip(behavior.group(name), gradients, strict=True):
                 parameter.grad = gradient
         for optimizer in optimizers.values():
             optimizer.step()
-        behaviour.follow()
+        behavior.after_update()
     assert policy_means(world, features) > before + 0.1
 
 
 def policy_means(world: World, features: Tensor) -> Tensor:
     """How large the first number is, of many actions."""
-    drawn = world.behaviour.draw_noise(STARTS_LEARNT, 4, generator=seeded(7))
-    return world.behaviour.sample(features, drawn)[..., 0].mean()
+    drawn = world.behavior.draw_noise(STARTS_LEARNT, 4, generator=seeded(7))
+    return world.behavior.sample(features, drawn)[..., 0].mean()
 
 
 def rewarded(known: Replayed, kind: ActionKind) -> Replayed:

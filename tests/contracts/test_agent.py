@@ -11,9 +11,9 @@ from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.agent import Agent
 from framework.data import Imagination, Replayed, Specs
 from framework.errors import UserError
-from framework.functional.hashing import draw_seed
+from framework.functional.random import new_key
 from framework.imagination import imagine
-from framework.objectives.base import Filtered
+from framework.objectives.base import InferredBatch
 from framework.optimizers.base import Optimizer
 from tests.members import agent_factory, factory, members
 from tests.tiny import ACTION, OBSERVATIONS, ROWS, TIMES, batch, seeded, specs_of
@@ -58,36 +58,36 @@ def recording(**changes) -> Agent:
 
 def losses_of(agent: Agent, data, generator):
     """The algorithm box, written once more."""
-    dynamics, behaviour = agent.world_model.dynamics, agent.behaviour
-    known = agent.world_model(data, dynamics.draw_noise(ROWS, TIMES, generator=generator), draw_seed(generator))
-    start, horizon = known.seen.posterior.detach().flatten(), agent.horizon if behaviour.imagines else 0
-    with torch.set_grad_enabled(behaviour.needs_dynamics_gradient):
+    dynamics, behavior = agent.world_model.dynamics, agent.behavior
+    known = agent.world_model(data, dynamics.draw_noise(ROWS, TIMES, generator=generator), new_key(generator))
+    start, horizon = known.seen.posterior.detach().flatten(), agent.horizon if behavior.imagines else 0
+    with torch.set_grad_enabled(behavior.needs_dynamics_gradient):
         imagination = imagine(
             dynamics=dynamics,
             heads=dict(agent.world_model.heads.items()),
-            policy=behaviour.sample,
+            policy=behavior.sample,
             start=start,
             latent_noise=dynamics.draw_noise(horizon, ROWS * TIMES, generator=generator),
-            action_noise=behaviour.draw_noise(horizon, ROWS * TIMES, generator=generator),
+            action_noise=behavior.draw_noise(horizon, ROWS * TIMES, generator=generator),
         )
-    replayed = replayed_by(known.seen, behaviour.draw_noise(ROWS, TIMES, generator=generator))
-    losses = {name: loss.mean() for name, loss in behaviour.losses(imagination, replayed)[0].items()}
+    replayed = replayed_by(known.seen, behavior.draw_noise(ROWS, TIMES, generator=generator))
+    losses = {name: loss.mean() for name, loss in behavior.losses(imagination, replayed)[0].items()}
     model = sum(agent.scales[name] * loss.mean() for name, loss in known.losses.items())
-    return {"model": model + sum(losses[name] for name in behaviour.shapes_model)} | losses
+    return {"model": model + sum(losses[name] for name in behavior.shapes_model)} | losses
 
 
-def replayed_by(seen: Filtered, noise: torch.Tensor) -> Replayed:
+def replayed_by(seen: InferredBatch, noise: torch.Tensor) -> Replayed:
     data = seen.batch
     return Replayed(seen.posterior, seen.embedding, data.action, data.reward, data.is_first, data.is_terminal, noise)
 
 
 @pytest.mark.parametrize("actor_critic", members("actor_critics"))
 def test_each_group_receives_the_gradient_of_its_own_loss_alone(actor_critic):
-    scales = {"divergence": 0.5, "reward": 2.0, "continuation": 3.0, "infonce": 1.5}
+    scales = {"kl": 0.5, "reward": 2.0, "continuation": 3.0, "infonce": 1.5}
     agent = recording(scales=scales, actor_critic=factory("actor_critics", actor_critic))
     agent.update(batch(), seeded(7))
     losses = losses_of(agent, batch(), seeded(7))
-    assert set(losses) == set(agent.optimizers) == {"model", *agent.behaviour.groups}
+    assert set(losses) == set(agent.optimizers) == {"model", *agent.behavior.groups}
     for name, optimizer in agent.optimizers.items():
         expected = torch.autograd.grad(losses[name], optimizer.parameters, retain_graph=True)
         assert len(optimizer.gradients) == 1
@@ -95,11 +95,11 @@ def test_each_group_receives_the_gradient_of_its_own_loss_alone(actor_critic):
             assert torch.allclose(found, right, rtol=1e-4, atol=1e-6), name
 
 
-def test_the_model_learns_nothing_from_the_behaviour():
+def test_the_model_learns_nothing_from_the_behavior():
     one, other = recording(), recording()
     other.load_state_dict(one.state_dict())
     with torch.no_grad():
-        for parameter in other.behaviour.parameters():
+        for parameter in other.behavior.parameters():
             parameter.mul_(-2.0)
     for agent in (one, other):
         agent.update(batch(), seeded(7))
@@ -160,12 +160,12 @@ def test_the_losses_are_those_that_have_scales():
 
 @pytest.mark.parametrize(("starts", "count"), [(None, ROWS * TIMES), (4, 4), (1000, ROWS * TIMES)])
 def test_rollouts_start_from_detached_latents_of_the_batch(starts, count):
-    behaviour = partial(Watching, **factory("actor_critics", "DynamicsBackprop").keywords)
-    agent = recording(actor_critic=behaviour, imagination_starts=starts)
+    behavior = partial(Watching, **factory("actor_critics", "DynamicsBackprop").keywords)
+    agent = recording(actor_critic=behavior, imagination_starts=starts)
     agent.update(batch(), seeded(7))
     noise = agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(7))
     posterior = agent.world_model.observe(batch(), noise).posterior
-    rolled, known = agent.behaviour.seen.features, posterior.flatten().features
+    rolled, known = agent.behavior.seen.features, posterior.flatten().features
     assert rolled.shape[:2] == (count, agent.horizon + 1)
     distance = (rolled[:, :1] - known[None]).abs().amax(dim=-1)
     assert (distance.min(dim=1).values == 0).all()
@@ -198,8 +198,8 @@ def test_acting_remembers_the_belief_and_the_action(mode):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scales": {"divergence": 1.0, "reward": 1.0, "continuation": 1.0}}, r"\['infonce'\] without a scale"),
-        ({"scales": dict.fromkeys(("divergence", "reward", "continuation", "infonce", "pixels"), 1.0)}, r"\['pixels'\] without a loss"),
+        ({"scales": {"kl": 1.0, "reward": 1.0, "continuation": 1.0}}, r"\['infonce'\] without a scale"),
+        ({"scales": dict.fromkeys(("kl", "reward", "continuation", "infonce", "pixels"), 1.0)}, r"\['pixels'\] without a loss"),
         ({"optimizers": {"model": factory("optimizers", "Adam")}}, r"Agent.optimizers has \['model'\].*\['actor', 'model', 'value'\]"),
         ({"objectives": [factory("objectives", "InfoNCE")] * 2}, r"loss named \['infonce'\]"),
         ({"heads": {"continuation": factory("heads", "ContinuationHead")}}, "names no 'reward'"),
@@ -210,7 +210,7 @@ def test_what_does_not_fit_together_is_refused(changes, message):
         make(**changes)
 
 
-def test_actions_that_the_behaviour_cannot_take_are_refused():
+def test_actions_that_the_behavior_cannot_take_are_refused():
     only_numbers = factory("actor_critics", "PolicyGradient")
     shown = Specs(observation=OBSERVATIONS["both"], action=specs.DiscreteArray(4))
     assert Specs(observation=OBSERVATIONS["both"], action=ACTION).action_kind == "continuous"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from framework.objectives.pairs import Pairs
+from framework.contrastive.pairs import Pairs
 from tests.members import build
 from tests.tiny import LATENT, contrast, normal, origin
 
@@ -105,9 +105,9 @@ def test_a_loss_and_an_estimate_have_no_side_effect(bound, critic):
 
 def test_what_it_remembers_is_in_its_checkpoint(bound, critic):
     before = {name: value.clone() for name, value in bound.state_dict().items()}
-    bound.remember(given(critic))
+    bound.after_update(given(critic))
     changed = any(not torch.equal(before[name], value) for name, value in bound.state_dict().items())
-    assert changed == bound.remembers
+    assert changed == bound.is_stateful
 
 
 def test_scores_that_know_nothing_give_no_information(bound, critic):

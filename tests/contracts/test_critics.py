@@ -66,18 +66,18 @@ def over_all_values(critic_name):
         yield build("critics", critic_name, latent=spec, embedding_size=EMBEDDING), spec, values, cell
 
 
-def test_it_is_normalised_over_what_it_says(critic_name):
+def test_it_is_normalized_over_what_it_says(critic_name):
     """Integrates `exp f` along one axis: a density gives one, whatever stands on the other side."""
     for critic, spec, values, cell in over_all_values(critic_name):
-        if critic.normalised_over == "latent":
+        if critic.normalized_over == "latent":
             points = latent(len(values), spec=spec)
             points.stochastic.copy_(values)
             total = critic(points, normal(3, EMBEDDING)).exp().sum(dim=0)
-        elif critic.normalised_over == "observation":
+        elif critic.normalized_over == "observation":
             assert critic.candidate == "stochastic", "state here how all observations are run through"
             total = critic(latent(3, spec=spec), values).exp().sum(dim=1)
         else:
-            assert critic.normalised_over is None
+            assert critic.normalized_over is None
             continue
         assert torch.allclose(total * cell, torch.ones(3), atol=1e-2)
 

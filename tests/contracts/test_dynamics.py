@@ -71,7 +71,7 @@ def test_step_by_step_equals_the_sequence(dynamics, sequence):
 
 
 def test_imagination_goes_on_from_a_latent_chosen_by_its_place(dynamics, sequence):
-    """As behaviours do: with what the latent needs of its past, which differs from step to step."""
+    """As behaviors do: with what the latent needs of its past, which differs from step to step."""
     posterior, prior = dynamics.observe(**sequence)
     rows, times = torch.tensor([2, 0, 1]), torch.tensor([1, 3, 0])
     imagined = dynamics.imagine_step(at(posterior, rows, times), sequence["action"][rows, times + 1], sequence["noise"][rows, times + 1])
@@ -172,8 +172,8 @@ def test_imagination_follows_the_action_and_the_noise(dynamics):
 
 def test_a_divergence_between_equals_is_zero(dynamics, sequence):
     posterior, prior = dynamics.observe(**sequence)
-    equal, _ = dynamics.divergence(posterior, posterior)
-    charged, metrics = dynamics.divergence(posterior, prior)
+    equal, _ = dynamics.kl_loss(posterior, posterior)
+    charged, metrics = dynamics.kl_loss(posterior, prior)
     assert tuple(charged) == dynamics.losses
     for name, loss in charged.items():
         assert loss.shape == (ROWS, TIMES)
@@ -184,7 +184,7 @@ def test_a_divergence_between_equals_is_zero(dynamics, sequence):
 
 def test_every_parameter_learns(dynamics, sequence):
     posterior, prior = dynamics.observe(**sequence)
-    total = sum(total_of(dynamics.divergence(posterior, prior)[0])) + posterior.features.square().sum()
+    total = sum(total_of(dynamics.kl_loss(posterior, prior)[0])) + posterior.features.square().sum()
     gradients = torch.autograd.grad(total, list(dynamics.parameters()))
     assert all(gradient.abs().sum() > 0 for gradient in gradients)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from framework.environments.base import Seekable
-from framework.environments.normalisation import action_form
+from framework.environments.normalization import action_form
 from framework.environments.vector import VectorEnvironment
 from tests.members import build, factory
 
-Steps = list[dm_env.TimeStep]
+VectorStep = list[dm_env.TimeStep]
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ def actions(environment: Seekable, count: int, seed: int = 0) -> list:
     return [form.native(random.uniform(-1, 1, size)) for _ in range(count)]
 
 
-def play(environment: Seekable, count: int) -> Steps:
+def play(environment: Seekable, count: int) -> VectorStep:
     """The first steps of an episode."""
     return [environment.reset(), *(environment.step(action) for action in actions(environment, count))]
 
 
-def assert_same(steps: Steps, others: Steps) -> None:
+def assert_same(steps: VectorStep, others: VectorStep) -> None:
     assert len(steps) == len(others) > 0
     for step, other in zip(steps, others, strict=True):
         assert (step.step_type, step.reward, step.discount) == (other.step_type, other.reward, other.discount)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from framework.contrast import Contrast, Drawn, Units
+from framework.contrastive.contrast import Contrast, ExtraCandidates, UnitVectors
 from framework.data import Origin
 from framework.errors import UserError
 from framework.functional import contrastive
@@ -88,10 +88,10 @@ def test_a_lone_step_has_nothing_against_it_or_is_refused(strategy, critic):
 
 def test_it_remembers_if_it_says_so(strategy, critic):
     before = apply(strategy, critic, origin(3, 4))
-    strategy.remember(normal(4, EMBEDDING, seed=8), origin(2, 2))
+    strategy.after_update(normal(4, EMBEDDING, seed=8), origin(2, 2))
     after = apply(strategy, critic, origin(3, 4))
-    assert torch.equal(before.log_weights, after.log_weights) != strategy.remembers
-    assert strategy.remembers or not list(strategy.buffers())
+    assert torch.equal(before.log_weights, after.log_weights) != strategy.is_stateful
+    assert strategy.is_stateful or not list(strategy.buffers())
 
 
 def test_it_draws_from_its_seed_alone(strategy, critic):
@@ -122,8 +122,8 @@ def test_it_stays_on_the_device_of_the_contrast(strategy, critic):
         embeddings=given.source.embeddings.to("meta"),
         score=critic.score,
         score_pairs=lambda latents, embeddings: critic.score(latents, embeddings).diagonal(),
-        units=lambda latents, embeddings: Units(critic.embed_latents(latents), critic.embed_candidates(embeddings), critic.scale()),
-        drawn=Drawn(torch.empty(7, EMBEDDING, device="meta"), torch.empty(7, dtype=torch.long, device="meta")),
+        units=lambda latents, embeddings: UnitVectors(critic.embed_latents(latents), critic.embed_candidates(embeddings), critic.scale()),
+        drawn=ExtraCandidates(torch.empty(7, EMBEDDING, device="meta"), torch.empty(7, dtype=torch.long, device="meta")),
         action=given.source.action.to("meta"),
         is_first=given.source.is_first.to("meta"),
         predict=lambda action, anchors: source.latents.map(lambda part: part + action.sum(dim=-1, keepdim=True)),
@@ -131,7 +131,7 @@ def test_it_stays_on_the_device_of_the_contrast(strategy, critic):
     critic.to("meta")
     chosen = strategy.to("meta")(Contrast.of(given.scores.to("meta"), steps, source), seed)
     assert chosen.scores.device == chosen.log_weights.device == chosen.candidates.row.device == torch.device("meta")
-    strategy.remember(torch.empty(12, EMBEDDING, device="meta"), steps)
+    strategy.after_update(torch.empty(12, EMBEDDING, device="meta"), steps)
 
 
 def test_choosing_has_no_side_effect(strategy, critic):

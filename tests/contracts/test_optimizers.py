@@ -48,7 +48,7 @@ def test_it_goes_on_exactly_after_dump_and_load(make):
         optimizer.step(gradients(seed))
     copies = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
     other = make(copies)
-    other.load(copy.deepcopy(optimizer.dump()))
+    other.load(copy.deepcopy(optimizer.state_dict()))
     for seed in range(3, 6):
         optimizer.step(gradients(seed))
         other.step(gradients(seed))
@@ -78,12 +78,12 @@ def test_it_loads_in_place_and_keeps_its_settings(make, optimizer_name):
     for seed in range(2):
         optimizer.step(gradients(seed))
         other.step(gradients(seed + 10))
-    before = [each.data_ptr() for each in tensors(optimizer.dump())]
-    optimizer.load(copy.deepcopy(other.dump()))
-    assert before == [each.data_ptr() for each in tensors(optimizer.dump())]
+    before = [each.data_ptr() for each in tensors(optimizer.state_dict())]
+    optimizer.load(copy.deepcopy(other.state_dict()))
+    assert before == [each.data_ptr() for each in tensors(optimizer.state_dict())]
     fresh = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
     reference = make(fresh)
-    reference.load(copy.deepcopy(other.dump()))
+    reference.load(copy.deepcopy(other.state_dict()))
     optimizer.step(gradients(5))
     reference.step(gradients(5))
     assert all(torch.equal(one, two) for one, two in zip(parameters, fresh, strict=True))
@@ -98,4 +98,4 @@ def test_it_follows_parameters_that_move_after_it_was_built(make):
     for parameter in parameters:
         parameter.data = parameter.data.double()
     optimizer.step([each.double() for each in gradients(0)])
-    assert {each.dtype for each in tensors(optimizer.dump()) if each.dim()} == {torch.float64}
+    assert {each.dtype for each in tensors(optimizer.state_dict()) if each.dim()} == {torch.float64}

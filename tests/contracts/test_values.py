@@ -20,7 +20,7 @@ def learn(value, features, target, updates):
         optimizer.zero_grad()
         value.loss(features, target).mean().backward()
         optimizer.step()
-        value.follow()
+        value.after_update()
 
 
 @pytest.mark.parametrize("leading", [(3,), (2, 3)])
@@ -65,7 +65,7 @@ def test_appraising_equals_its_bootstrap_and_its_loss(value):
     features, target = normal(4, 3, FEATURES), normal(4, 3, seed=1)
     learn(value, features, 5 * normal(4, 3, seed=2), updates=3)
     trained = [parameter for parameter in value.parameters() if parameter.requires_grad]
-    said, cost = value.appraise(features)
+    said, cost = value.value_and_loss(features)
     assert torch.equal(said, value.bootstrap(features))
     assert torch.equal(cost(target), value.loss(features, target))
     found, expected = (torch.autograd.grad(loss.sum(), trained) for loss in (cost(target), value.loss(features, target)))
@@ -73,5 +73,5 @@ def test_appraising_equals_its_bootstrap_and_its_loss(value):
 
 
 def test_no_gradient_flows_through_what_was_appraised(value):
-    said, _ = value.appraise(normal(4, FEATURES).requires_grad_())
+    said, _ = value.value_and_loss(normal(4, FEATURES).requires_grad_())
     assert not said.requires_grad

@@ -17,7 +17,7 @@ def naive(value, mean, std):
 
 
 def plain(value, mean, std):
-    """The expanded square as it stands in several public codes: nothing centred."""
+    """The expanded square as it stands in several public codes: nothing centered."""
     precision = std.square().reciprocal()
     square = value.square() @ precision.T - 2 * value @ (mean * precision).T + (mean.square() * precision).sum(dim=-1)
     return -0.5 * square - std.log().sum(dim=-1) - value.shape[-1] * 0.5 * math.log(2 * math.pi)
@@ -52,7 +52,7 @@ def test_the_plain_expansion_loses_nats_to_cancellation():
 
 
 @pytest.mark.parametrize("offset", [0.0, 10.0])
-def test_centred_and_floored_it_is_exact_to_a_twentieth_of_a_nat(offset):
+def test_centered_and_floored_it_is_exact_to_a_twentieth_of_a_nat(offset):
     assert error(gaussian_scores, size=230, sigma=0.1, offset=offset) < 0.05
     assert error(gaussian_scores, size=30, sigma=0.1, offset=offset) < 0.01
 
@@ -69,7 +69,7 @@ def test_it_is_the_density_of_the_part_that_it_names(density, size):
 
 
 def test_a_shift_of_everything_costs_no_precision():
-    """Latents far from zero are centred before they are squared."""
+    """Latents far from zero are centered before they are squared."""
     critic = GaussianCritic(latent=LATENT, embedding_size=5, layers=1, units=8)
     latents, embeddings = latent(4), normal(6, 5, seed=2)
     before = critic(latents, embeddings)

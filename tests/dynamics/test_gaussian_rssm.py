@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.errors import UserError
-from framework.functional.divergence import gaussian_divergence
+from framework.functional.kl import gaussian_kl
 from tests.tiny import normal, requiring_gradient, seeded
 
 
@@ -62,17 +62,17 @@ def test_no_standard_deviation_is_below_the_floor():
 def test_its_divergence_is_gaussian_and_left_free_by_its_convention():
     model = make(free_nats=3.0, free_nats_on="step")
     posterior, prior = filtered(make())
-    plain = gaussian_divergence(*posterior.statistics.values(), *prior.statistics.values())
-    losses, metrics = model.divergence(posterior, prior)
-    assert torch.allclose(losses["divergence"], plain.clamp(min=3.0))
-    assert torch.allclose(metrics["model/divergence_nats"], plain.mean())
+    plain = gaussian_kl(*posterior.statistics.values(), *prior.statistics.values())
+    losses, metrics = model.kl_loss(posterior, prior)
+    assert torch.allclose(losses["kl"], plain.clamp(min=3.0))
+    assert torch.allclose(metrics["model/kl_nats"], plain.mean())
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.3, 1.0])
 def test_a_balance_shares_the_gradient_between_the_sides_and_changes_no_value(balance):
     posterior, prior = (requiring_gradient(latent) for latent in filtered(make()))
     leaves = [*posterior.statistics.values(), *prior.statistics.values()]
-    losses = [make(balance=each).divergence(posterior, prior)[0]["divergence"] for each in (None, balance)]
+    losses = [make(balance=each).kl_loss(posterior, prior)[0]["kl"] for each in (None, balance)]
     assert torch.allclose(*losses)
     plain, balanced = (torch.autograd.grad(loss.sum(), leaves, allow_unused=True) for loss in losses)
     for share, one, other in zip([1 - balance, 1 - balance, balance, balance], plain, balanced, strict=True):

@@ -19,13 +19,13 @@ def played(film, count):
     return [int(film.frame(time).flat[0]) for time in range(count)]
 
 
-def grey(path, value, size=(8, 8)):
+def gray(path, value, size=(8, 8)):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (value, value, value)).save(path)
 
 
 def values(folder, episodes, seed=0, size=(4, 4)):
-    """The film of each episode by the grey of its first frame."""
+    """The film of each episode by the gray of its first frame."""
     found = Folder(folder, size)
     return [int(found.film(seed, episode).frame(0).mean()) for episode in range(episodes)]
 
@@ -65,21 +65,21 @@ def test_noise_is_its_waves():
     random = np.random.default_rng(3)
     waves = backgrounds.WAVES
     direction, number = random.uniform(0, 2 * np.pi, waves), 2 * np.pi * random.uniform(*backgrounds.CYCLES, waves) / 6
-    colour = backgrounds.BRIGHTNESS * random.standard_normal((waves, 1)) + backgrounds.COLOUR * random.standard_normal((waves, 3))
+    color = backgrounds.BRIGHTNESS * random.standard_normal((waves, 1)) + backgrounds.COLOR * random.standard_normal((waves, 3))
     speed = 2 * np.pi / random.uniform(*backgrounds.PERIODS, waves) * random.choice([-1.0, 1.0], waves)
     phase = random.uniform(0, 2 * np.pi, waves)
     for time in (0, 7):
         frame = film.frame(time)
         for y, x in ((0, 0), (4, 2), (1, 5)):
             angle = number * (np.cos(direction) * x + np.sin(direction) * y) + phase - speed * time
-            value = 127.5 + np.sqrt(2 / waves) * (colour * np.cos(angle)[:, None]).sum(axis=0)
+            value = 127.5 + np.sqrt(2 / waves) * (color * np.cos(angle)[:, None]).sum(axis=0)
             np.testing.assert_allclose(frame[y, x], np.clip(value, 0, 255), atol=0.51)
 
 
 @pytest.mark.parametrize("make", [lambda folder: Procedural((8, 8)), lambda folder: Folder(folder, (8, 8))])
 def test_a_film_follows_from_the_seed_and_the_episode(make, tmp_path):
     for name in range(5):
-        grey(tmp_path / f"{name}.png", 50 * name)
+        gray(tmp_path / f"{name}.png", 50 * name)
 
     def frames(seed, episode):
         return np.stack([make(tmp_path).film(seed, episode).frame(time) for time in range(3)])
@@ -91,7 +91,7 @@ def test_a_film_follows_from_the_seed_and_the_episode(make, tmp_path):
 
 def test_each_film_of_a_folder_comes_once_before_any_comes_again(tmp_path):
     for name in range(4):
-        grey(tmp_path / f"{name}.png", 10 * name)
+        gray(tmp_path / f"{name}.png", 10 * name)
     drawn = values(tmp_path, 40)
     assert all(sorted(drawn[turn : turn + 4]) == [0, 10, 20, 30] for turn in range(0, 40, 4))
     assert len({tuple(drawn[turn : turn + 4]) for turn in range(0, 40, 4)}) > 3
@@ -101,8 +101,8 @@ def test_a_folder_has_videos_stills_and_folders_of_frames(tmp_path):
     """A video lies as deep as it likes; the images of one folder below are a film in the order of their names."""
     write_video(tmp_path / "deep" / "er" / "a.mp4", np.stack([np.full((32, 32, 3), 40 + 40 * time, np.uint8) for time in range(4)]), 10.0)
     for time in (2, 10, 1):
-        grey(tmp_path / "frames" / f"{time:03}.jpg", 100 + time)
-    grey(tmp_path / "still.png", 200)
+        gray(tmp_path / "frames" / f"{time:03}.jpg", 100 + time)
+    gray(tmp_path / "still.png", 200)
     (tmp_path / "readme.txt").write_text("nothing to see")
     folder = Folder(tmp_path, (6, 4))
     films = [folder.film(0, episode) for episode in range(3)]
@@ -122,14 +122,14 @@ def test_a_frame_is_cut_around_its_middle(tmp_path):
 
 def test_only_the_first_frames_of_a_long_film_are_read(tmp_path, monkeypatch):
     for time in range(6):
-        grey(tmp_path / "frames" / f"{time}.png", time)
+        gray(tmp_path / "frames" / f"{time}.png", time)
     monkeypatch.setattr(backgrounds, "FILM_BYTES", 4 * 4 * 3 * 3)
     assert set(played(Folder(tmp_path, (4, 4)).film(0, 0), 20)) == {0, 1, 2}
 
 
 def test_what_is_not_kept_is_read_again(tmp_path, monkeypatch):
     for name in range(3):
-        grey(tmp_path / f"{name}.png", 10 * name)
+        gray(tmp_path / f"{name}.png", 10 * name)
     kept = values(tmp_path, 9)
     monkeypatch.setattr(backgrounds, "KEPT_BYTES", 4 * 4 * 3)
     assert values(tmp_path, 9) == kept

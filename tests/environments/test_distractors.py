@@ -32,7 +32,7 @@ def frames(environment, count, episode=0):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two films of four frames, grey 10 to 13 and 20 to 23."""
+    """Two films of four frames, gray 10 to 13 and 20 to 23."""
     for film in (10, 20):
         (tmp_path / str(film)).mkdir()
         for time in range(4):
@@ -86,10 +86,10 @@ def test_nothing_that_distracts_shows_what_is_there():
 def test_videos_of_a_folder_stand_behind_and_play_forward_and_backward(folder):
     environment = Distractors(of=CARTPOLE, seed=5, background=str(folder))
     corners = [frames(environment, 13, episode)[:, 0, 0, 0] for episode in range(4)]
-    for grey in corners:
-        assert set(np.abs(np.diff(grey))) == {1}
-        assert (grey[:6] == grey[6:12]).all()
-    films = [int(grey[0]) // 10 for grey in corners]
+    for gray in corners:
+        assert set(np.abs(np.diff(gray))) == {1}
+        assert (gray[:6] == gray[6:12]).all()
+    films = [int(gray[0]) // 10 for gray in corners]
     assert sorted(films[:2]) == sorted(films[2:]) == [1, 2]
 
 
@@ -115,8 +115,8 @@ def test_an_exact_resume_shows_the_same_distraction(folder):
         assert (steps.episode == 2).all()
 
 
-def test_the_background_of_a_flat_image_is_found_by_its_colour():
-    """A room renders its number of steps in grey: 0 is the key here, and the others are near enough to cover it in part."""
+def test_the_background_of_a_flat_image_is_found_by_its_color():
+    """A room renders its number of steps in gray: 0 is the key here, and the others are near enough to cover it in part."""
     of = partial(Gymnasium, task=ROOM, observe="pixels", size=12, arguments={"takes": "vector", "ending": 5})
     keyed, noise = (Distractors(of=of, seed=0, behind=behind) for behind in ((0, 0, 0), (200, 100, 0)))
     first = frames(keyed, 1)
@@ -132,9 +132,9 @@ def test_the_background_of_a_flat_image_is_found_by_its_colour():
         ({"of": Plain}, "Distractors.of = Plain cannot seek an episode"),
         (
             {"of": partial(CARTPOLE, observe="proprioception")},
-            "shows 0 colour images, and must show one: bind DMControl.observe = 'pixels'",
+            "shows 0 color images, and must show one: bind DMControl.observe = 'pixels'",
         ),
-        ({"of": Counting}, "Distractors.behind = 'ground' needs a scene, as DMControl has one, and Counting has none; bind the colour"),
+        ({"of": Counting}, "Distractors.behind = 'ground' needs a scene, as DMControl has one, and Counting has none; bind the color"),
         ({"of": Counting, "background": None, "camera": 0.1}, "Distractors.camera = 0.1 needs a scene that can be rendered otherwise"),
         ({"of": Counting, "behind": (0, 0, 0), "color": 0.2}, "and Counting has none; bind Distractors.color = 0.0."),
         ({"color": 1.5}, "Distractors.color = 1.5 is out of range"),

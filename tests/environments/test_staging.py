@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.environments.dm_control import DMControl
-from framework.environments.staging import SOFTNESS, Staging, View, composite, replace_colour
+from framework.environments.staging import SOFTNESS, Staging, View, composite, replace_color
 
 BLACK, WHITE = np.zeros((48, 48, 3), np.uint8), np.full((48, 48, 3), 255, np.uint8)
 
@@ -38,7 +38,7 @@ def test_a_pixel_is_foreground_and_background_by_its_coverage(front, back, cover
 def test_only_the_key_becomes_background_and_an_edge_in_part():
     key, back = (250, 250, 250), np.full((1, 4, 3), [10, 20, 30], np.uint8)
     image = np.array([[[250, 250, 250], [0, 0, 0], [250 - SOFTNESS, 250, 250], [250 - SOFTNESS // 2, 250, 250]]], np.uint8)
-    shown = replace_colour(image, key, back)
+    shown = replace_color(image, key, back)
     assert shown[0, 0].tolist() == [10, 20, 30]
     assert (shown[0, 1:3] == image[0, 1:3]).all()
     assert shown[0, 3].tolist() == [250 - 32 - 125 + 5, 125 + 10, 125 + 15]
@@ -48,7 +48,7 @@ def test_nothing_staged_is_what_is_rendered_to_the_bit():
     environment, image = scene()
     environment.seek(0)
     plain = environment.reset().observation["pixels"]
-    image(background=WHITE, tint=np.ones_like(environment.colours), view=View(right=0.5))
+    image(background=WHITE, tint=np.ones_like(environment.colors), view=View(right=0.5))
     np.testing.assert_array_equal(image(), plain)
 
 
@@ -77,7 +77,7 @@ def test_the_sky_alone_leaves_the_ground():
 
 def test_a_tint_is_added_to_the_materials():
     environment, image = scene(quality="fast")
-    nothing = np.zeros_like(environment.colours)
+    nothing = np.zeros_like(environment.colors)
     np.testing.assert_array_equal(image(tint=nothing), image())
     redder = image(tint=nothing + np.array([0.3, 0, 0]), background=BLACK) - image(background=BLACK)
     assert redder[..., 0].max() > 10
@@ -109,7 +109,7 @@ def test_a_camera_that_looks_along_the_ground_does_not_sink():
 
 def test_staging_leaves_the_physics_as_they_are():
     plain, staged = (DMControl(task="cheetah_run", seed=1, observe="both", size=16, quality="fast") for _ in range(2))
-    staged.stage(Staging(background=BLACK[:16, :16], tint=np.full_like(staged.colours, 0.1), view=View(right=0.3, roll=0.2)))
+    staged.stage(Staging(background=BLACK[:16, :16], tint=np.full_like(staged.colors, 0.1), view=View(right=0.3, roll=0.2)))
     plain.reset(), staged.reset()
     random = np.random.default_rng(0)
     for _ in range(10):

@@ -9,8 +9,8 @@ import pytest
 
 from framework.environments.counting import Counting
 from framework.environments.dm_control import DMControl
-from framework.environments.hosts import ProcessHost, cores
 from framework.environments.vector import VectorEnvironment
+from framework.environments.workers import ProcessWorker, cores
 from framework.errors import UserError
 from tests.environments.samples import Discrete, Misbehaving, Plain, Switches
 
@@ -31,7 +31,7 @@ def actions(vector, index):
 
 
 def processes(vector):
-    return [host.process_id for host in vector._hosts if isinstance(host, ProcessHost)]
+    return [host.process_id for host in vector._hosts if isinstance(host, ProcessWorker)]
 
 
 def is_alive(process):

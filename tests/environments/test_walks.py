@@ -4,7 +4,7 @@ import pytest
 from framework.environments.staging import View
 from framework.environments.walks import CameraWalk, ColorWalk
 
-GREY = np.full((40, 3), 0.5)
+GRAY = np.full((40, 3), 0.5)
 
 
 def walk(make, steps, seed=0, **settings):
@@ -26,8 +26,8 @@ def in_space(places):
 
 
 @pytest.mark.parametrize("reach", [0.1, 0.3, 1.0])
-def test_colours_begin_anywhere_in_reach_and_never_leave_it(reach):
-    tints = np.array([each.tint for each in walk(ColorWalk, 500, colours=GREY, reach=reach)])
+def test_colors_begin_anywhere_in_reach_and_never_leave_it(reach):
+    tints = np.array([each.tint for each in walk(ColorWalk, 500, colors=GRAY, reach=reach)])
     limit = min(reach, 0.5)
     assert tints.shape == (500, 40, 3)
     assert np.abs(tints).max() == pytest.approx(limit)
@@ -35,16 +35,16 @@ def test_colours_begin_anywhere_in_reach_and_never_leave_it(reach):
     assert np.abs(tints[0].mean()) < 0.2 * limit
 
 
-def test_colours_begin_where_they_can_be_seen():
+def test_colors_begin_where_they_can_be_seen():
     """As in the released code, black begins uniformly within what lies above it, and does not stay black half of the time."""
-    black = np.array([each.tint for each in walk(ColorWalk, 100, colours=np.zeros((200, 3)), reach=0.3)])
+    black = np.array([each.tint for each in walk(ColorWalk, 100, colors=np.zeros((200, 3)), reach=0.3)])
     assert black.min() == 0
     assert black[0].mean() == pytest.approx(0.15, abs=0.02)
     assert (black[0] == 0).mean() < 0.01
 
 
-def test_colours_take_steps_of_the_papers_size():
-    tints = np.array([each.tint for each in walk(ColorWalk, 400, colours=GREY, reach=0.2)])
+def test_colors_take_steps_of_the_papers_size():
+    tints = np.array([each.tint for each in walk(ColorWalk, 400, colors=GRAY, reach=0.2)])
     inner = np.diff(tints, axis=0)[np.abs(tints[:-1]) < 0.15]
     assert inner.std() == pytest.approx(0.03 * 0.2, rel=0.05)
 
@@ -87,7 +87,7 @@ def test_a_camera_rolls_at_the_speed_of_the_released_code():
 
 def test_no_reach_is_no_distraction():
     assert all(each.view == View() for each in walk(CameraWalk, 10, reach=0.0))
-    assert all((each.tint == 0).all() for each in walk(ColorWalk, 10, reach=0.0, colours=GREY))
+    assert all((each.tint == 0).all() for each in walk(ColorWalk, 10, reach=0.0, colors=GRAY))
 
 
 def test_one_seed_walks_the_same_way_and_another_does_not():

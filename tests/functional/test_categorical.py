@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import distributions as td
 
-from framework.functional.categorical import categorical_divergence, gumbel, mixed_log_probabilities, straight_through
+from framework.functional.categorical import categorical_kl, gumbel, mixed_log_probabilities, straight_through
 from tests.tiny import normal, seeded
 
 
@@ -48,15 +48,15 @@ def test_the_gradient_is_that_of_the_probabilities():
 def test_the_divergence_is_that_of_a_library():
     one, other = (mixed_log_probabilities(3 * normal(5, 8, seed=seed), classes=4, unimix=0.01) for seed in (1, 2))
     expected = td.kl_divergence(td.Categorical(logits=one.reshape(5, 2, 4)), td.Categorical(logits=other.reshape(5, 2, 4))).sum(dim=-1)
-    assert torch.allclose(categorical_divergence(one, other), expected, atol=1e-5)
-    assert torch.equal(categorical_divergence(one, one), torch.zeros(5))
+    assert torch.allclose(categorical_kl(one, other), expected, atol=1e-5)
+    assert torch.equal(categorical_kl(one, one), torch.zeros(5))
 
 
 def test_unimix_bounds_the_divergence():
     """Without it a prior may exclude what happened; with 1 % over 4 classes no group costs more than log 400."""
     sure = torch.tensor([100.0, 0.0, 0.0, 0.0])
     one, other = (mixed_log_probabilities(each, classes=4, unimix=0.01) for each in (sure, sure.roll(1)))
-    assert categorical_divergence(one, other).item() == pytest.approx(math.log(400), rel=0.02)
+    assert categorical_kl(one, other).item() == pytest.approx(math.log(400), rel=0.02)
 
 
 def test_gumbel_noise_has_its_mean_and_variance():

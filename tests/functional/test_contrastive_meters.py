@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from framework.functional import contrastive
-from framework.functional.contrastive import Standing
+from framework.functional.contrastive import ContrastiveStats
 from tests.tiny import normal
 
 SCORES = torch.tensor([[3.0, 1.0, 2.0], [5.0, 4.0, 0.0], [6.0, 0.0, 1.0]])
@@ -29,7 +29,7 @@ def test_accuracy_counts_a_positive_that_has_no_weight_and_no_tie():
 
 
 def test_hits_are_the_anchors_that_accuracy_counts():
-    assert Standing.of(SCORES, ALL).hits.tolist() == [True, False, False]
+    assert ContrastiveStats.of(SCORES, ALL).hits.tolist() == [True, False, False]
 
 
 def test_an_anchor_is_alone_if_nothing_but_its_positive_is_kept():
@@ -49,11 +49,11 @@ def test_a_mean_over_some_ignores_what_the_others_have():
 
 
 def test_the_negative_mean_leaves_positives_and_masked_candidates_out():
-    assert Standing.of(SCORES, ALL).negative_mean.item() == pytest.approx(14 / 6)
+    assert ContrastiveStats.of(SCORES, ALL).negative_mean.item() == pytest.approx(14 / 6)
     weights = ALL.clone()
     weights[2, 0] = -torch.inf
     spoilt = SCORES.masked_fill(weights.isneginf(), torch.nan)
-    assert Standing.of(spoilt, weights).negative_mean.item() == pytest.approx(8 / 5)
+    assert ContrastiveStats.of(spoilt, weights).negative_mean.item() == pytest.approx(8 / 5)
 
 
 def test_the_share_on_the_own_group_is_the_softmax_mass_of_its_negatives():
@@ -109,7 +109,7 @@ def test_what_stands_in_blocks_of_rows_is_what_stands(cells):
     weights[2] = -torch.inf
     weights[2, 2] = 0.0
     weights[5, 5] = -torch.inf
-    found = Standing.of(scores, weights, cells)
+    found = ContrastiveStats.of(scores, weights, cells)
     for row in range(8):
         others = [scores[row, column].item() for column in range(11) if column != row and weights[row, column] == 0]
         assert found.positive[row] == scores[row, row]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from framework.functional.hashing import lots
+from framework.functional.random import lots
 from framework.functional.ranking import by_topk, drawn, drawn_of_each, in_places, placed
 from framework.functional.row_blocks import row_blocks
 from tests.tiny import normal, seed_of

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss, shares, standardised
+from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss, shares, standardized
 from tests.tiny import normal
 
 EVERY = torch.ones(40, dtype=torch.bool)
 
 
-def test_what_is_standardised_has_mean_0_and_variance_1_over_what_is_kept():
+def test_what_is_standardized_has_mean_0_and_variance_1_over_what_is_kept():
     kept = torch.arange(40) % 3 > 0
-    found = standardised(5 * normal(40, 6) + 3, kept)[kept]
+    found = standardized(5 * normal(40, 6) + 3, kept)[kept]
     assert kept.sum() == 26
     assert torch.allclose(found.mean(dim=0), torch.zeros(6), atol=1e-5)
     assert torch.allclose(found.var(dim=0, unbiased=False), torch.ones(6), atol=1e-4)

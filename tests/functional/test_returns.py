@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framework.functional.returns import lambda_return, survival
+from framework.functional.returns import discount_weights, lambda_return
 from tests.tiny import normal, seeded
 
 SIZES = given(rows=st.integers(1, 4), horizon=st.integers(1, 12), seed=st.integers(0, 1000))
@@ -43,9 +43,9 @@ def test_lambda_one_is_monte_carlo_with_a_bootstrap(rows, horizon, seed):
 @SIZES
 @FEW
 def test_it_is_the_weighted_mean_of_the_returns_of_every_length(rows, horizon, seed):
-    mixing = 0.7
+    return_lambda = 0.7
     reward, discount, value = rollout(rows, horizon, seed)
-    returns = lambda_return(reward, discount, value, mixing)
+    returns = lambda_return(reward, discount, value, return_lambda)
     for row in range(rows):
         for start in range(horizon):
             of_length, total, kept = [], 0.0, 1.0
@@ -53,7 +53,10 @@ def test_it_is_the_weighted_mean_of_the_returns_of_every_length(rows, horizon, s
                 total, kept = total + kept * reward[row, t], kept * discount[row, t]
                 of_length.append(total + kept * value[row, t])
             last = len(of_length) - 1
-            mixed = sum((1 - mixing) * mixing**n * each for n, each in enumerate(of_length[:-1])) + mixing**last * of_length[-1]
+            mixed = (
+                sum((1 - return_lambda) * return_lambda**n * each for n, each in enumerate(of_length[:-1]))
+                + return_lambda**last * of_length[-1]
+            )
             assert close(returns[row, start], mixed)
 
 
@@ -80,10 +83,10 @@ def test_a_time_limit_bootstraps():
 
 def test_each_step_may_mix_by_a_share_of_its_own():
     reward, discount, value = rollout(2, 5, 0)
-    mixing = torch.full((2, 5), 0.8)
-    assert close(lambda_return(reward, discount, value, mixing), lambda_return(reward, discount, value, 0.8))
-    mixing[0, 2] = 0.0
-    found = lambda_return(reward, discount, value, mixing)
+    return_lambda = torch.full((2, 5), 0.8)
+    assert close(lambda_return(reward, discount, value, return_lambda), lambda_return(reward, discount, value, 0.8))
+    return_lambda[0, 2] = 0.0
+    found = lambda_return(reward, discount, value, return_lambda)
     assert close(found[0, 2], reward[0, 2] + discount[0, 2] * value[0, 2])
     following = 0.2 * value[0, 1] + 0.8 * found[0, 2]
     assert close(found[0, 1], reward[0, 1] + discount[0, 1] * following)
@@ -98,13 +101,13 @@ def test_its_gradient_is_the_weight_of_each_reward():
 
 
 def test_survival_is_the_chance_of_getting_there():
-    assert torch.allclose(survival(torch.tensor([0.9, 0.5, 0.0, 0.7])), torch.tensor([1.0, 0.9, 0.45, 0.0]))
+    assert torch.allclose(discount_weights(torch.tensor([0.9, 0.5, 0.0, 0.7])), torch.tensor([1.0, 0.9, 0.45, 0.0]))
 
 
 @SIZES
 @FEW
 def test_survival_begins_at_one_and_never_rises(rows, horizon, seed):
-    weight = survival(rollout(rows, horizon, seed)[1])
+    weight = discount_weights(rollout(rows, horizon, seed)[1])
     assert weight.shape == (rows, horizon)
     assert (weight[:, 0] == 1).all()
     assert (weight.diff(dim=1) <= 0).all()

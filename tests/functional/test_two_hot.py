@@ -26,7 +26,7 @@ def test_bins_are_symmetric_to_the_bit_and_grow(count):
     assert torch.allclose(symlog(bins), torch.linspace(-20, 20, count), atol=1e-4)
 
 
-def test_the_weights_are_those_of_its_two_neighbours():
+def test_the_weights_are_those_of_its_two_neighbors():
     bins = torch.tensor([-2.0, 0.0, 1.0, 5.0])
     weights = two_hot(torch.tensor([[-2.0, -0.5], [1.0, 4.0]]), bins)
     expected = torch.tensor([[[1, 0, 0, 0], [0.25, 0.75, 0, 0]], [[0, 0, 1, 0], [0, 0, 0.25, 0.75]]])

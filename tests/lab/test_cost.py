@@ -79,7 +79,7 @@ def test_a_row_has_time_ratio_memory_and_the_critics_own_words() -> None:
 
 
 def test_a_pair_that_cannot_go_has_the_reason_in_place_of_numbers() -> None:
-    (row,) = rows_of(critics=("BilinearCritic",), strategies=("MixedNegatives",))
+    (row,) = rows_of(critics=("BilinearCritic",), strategies=("MoCHi",))
     assert not row.also
     assert "unit vectors" in row.note
 
@@ -104,7 +104,7 @@ def test_a_critic_whose_scores_are_no_numbers_is_not_timed(monkeypatch: pytest.M
 
 
 def test_a_strategy_that_needs_another_critic_is_measured_with_that() -> None:
-    (row,) = rows_of(strategies=("MixedNegatives",))
+    (row,) = rows_of(strategies=("MoCHi",))
     assert issubclass(registry_of("critics").get(row.name), Critic)
     assert row.also
 

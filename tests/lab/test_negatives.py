@@ -8,7 +8,7 @@ from framework.lab import negatives
 from framework.lab.sources import Autoregressive, SlowFast
 from framework.registry import components
 
-NEED_ANOTHER = {"MixedNegatives": "unit vectors"}
+NEED_ANOTHER = {"MoCHi": "unit vectors"}
 """What this source cannot serve, and the word by which its row says so."""
 
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from framework.contrast import Contrast, Drawn
+from framework.contrastive.contrast import Contrast, ExtraCandidates
 from framework.data import Origin
 from framework.errors import UserError
 from framework.functional import contrastive
-from framework.functional.hashing import fork, uniform
+from framework.functional.random import fold_in, uniform
 from framework.negatives.action_negatives import ActionNegatives
 from framework.negatives.episode_excluded import EpisodeExcluded
 from framework.negatives.memory_queue import MemoryQueue
-from framework.negatives.mixed_negatives import MixedNegatives
+from framework.negatives.mochi import MoCHi
 from framework.negatives.replay_negatives import ReplayNegatives
 from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.within_sequence import WithinSequence
@@ -50,13 +50,13 @@ def estimate(strategy, contrasted: Contrast) -> torch.Tensor:
 def test_a_queue_that_holds_the_batch_estimates_what_the_batch_does():
     """Every candidate stands there twice: once as itself, once as remembered by an encoder that stood still."""
     whole, made = given(), queue(size=12)
-    made.remember(whole.source.embeddings, origin(3, 4))
+    made.after_update(whole.source.embeddings, origin(3, 4))
     chosen = made(whole, seed_of(0))
     assert torch.allclose(chosen.scores[:, 12:], whole.scores, atol=1e-6)
     expected = contrastive.infonce_estimate(whole.scores, whole.log_weights)
     assert torch.allclose(estimate(made, whole), expected, atol=1e-5)
     alone = queue(size=12, batch="drop")
-    alone.remember(whole.source.embeddings, origin(3, 4))
+    alone.after_update(whole.source.embeddings, origin(3, 4))
     in_place = alone(whole, seed_of(0))
     among = torch.logsumexp((in_place.scores + in_place.log_weights)[:, 12:], dim=1)
     assert torch.allclose(among, torch.logsumexp(whole.scores, dim=1), atol=1e-5)
@@ -66,7 +66,7 @@ def test_a_queue_that_holds_the_batch_estimates_what_the_batch_does():
 def test_a_queue_goes_around_and_forgets_the_oldest():
     made, steps = queue(size=5), [normal(2, EMBEDDING, seed=number) for number in range(4)]
     for number, embeddings in enumerate(steps):
-        made.remember(embeddings, Origin.of(torch.tensor([[10 * number, 10 * number + 1]])))
+        made.after_update(embeddings, Origin.of(torch.tensor([[10 * number, 10 * number + 1]])))
     assert made.episodes.tolist() == [21, 30, 31, 11, 20]
     assert torch.equal(made.embeddings, torch.cat([steps[2][1:], steps[3], steps[1][1:], steps[2][:1]]))
 
@@ -74,7 +74,7 @@ def test_a_queue_goes_around_and_forgets_the_oldest():
 def test_a_queue_smaller_than_a_batch_takes_the_newest():
     made, embeddings = queue(size=5), normal(12, EMBEDDING)
     for _ in range(3):
-        made.remember(embeddings, Origin.of(torch.arange(12)[None]))
+        made.after_update(embeddings, Origin.of(torch.arange(12)[None]))
     assert sorted(made.episodes.tolist()) == [7, 8, 9, 10, 11]
     assert torch.equal(made.embeddings, embeddings[made.episodes])
 
@@ -84,7 +84,7 @@ def test_the_candidates_grow_in_number_while_a_queue_fills():
     for _ in range(3):
         chosen = made(whole, seed_of(0))
         found.append((chosen.log_weights == 0).sum(dim=1).unique().tolist())
-        made.remember(normal(12, EMBEDDING), origin(3, 4))
+        made.after_update(normal(12, EMBEDDING), origin(3, 4))
     assert found == [[12], [24], [32]]
 
 
@@ -92,14 +92,14 @@ def test_the_episodes_of_a_queue_can_be_left_out():
     made = EpisodeExcluded(of=partial(MemoryQueue, size=12))
     for each in made.each():
         each.allocate(EMBEDDING)
-        each.remember(normal(12, EMBEDDING), origin(3, 4))
+        each.after_update(normal(12, EMBEDDING), origin(3, 4))
     kept = made(given(), seed_of(0)).log_weights[:, 12:] == 0
     assert torch.equal(kept, origin(3, 4).row[:, None] != origin(3, 4).row[None, :])
 
 
 def test_a_queue_survives_a_checkpoint():
     made, other = queue(size=7), queue(size=7)
-    made.remember(normal(5, EMBEDDING), origin(1, 5))
+    made.after_update(normal(5, EMBEDDING), origin(1, 5))
     other.load_state_dict(made.state_dict())
     assert torch.equal(estimate(other, given()), estimate(made, given()))
 
@@ -129,7 +129,7 @@ def test_the_objective_fills_the_queue_once_for_each_update(slow_rate, offset):
     made = objective(partial(MemoryQueue, size=40, slow_rate=slow_rate))
     assert made.slow_rate == slow_rate
     first, _ = made(seen(), seed_of(0))
-    made.follow(seen(), seed_of(0))
+    made.after_update(seen(), seed_of(0))
     second, _ = made(seen(), seed_of(0))
     remembered = made.negatives.embeddings
     assert made.negatives.added == ROWS * TIMES
@@ -163,7 +163,7 @@ def test_draws_stand_in_the_place_of_the_batch_or_beside_it():
 @pytest.mark.parametrize(("gradient", "flows"), [("flow", True), ("stop", False)])
 def test_draws_get_gradient_as_candidates_do(gradient, flows):
     embedding = normal(7, EMBEDDING).requires_grad_()
-    drawn = Drawn(embedding=embedding, episode=torch.arange(7))
+    drawn = ExtraCandidates(embedding=embedding, episode=torch.arange(7))
     loss = objective(ReplayNegatives, embedding_gradient=gradient)(seen(drawn=drawn), seed_of(0))[0]["infonce"]
     (found,) = torch.autograd.grad(loss.sum(), embedding, allow_unused=True)
     assert (found is not None) == flows
@@ -180,7 +180,7 @@ def test_draws_estimate_no_more_than_the_information():
             return -0.5 * (x - rho * y.T) ** 2 / (1 - rho**2)
 
         y = rho * x + math.sqrt(1 - rho**2) * noise
-        source = replace(given().source, embeddings=y, score=score, drawn=Drawn(others, torch.arange(count)))
+        source = replace(given().source, embeddings=y, score=score, drawn=ExtraCandidates(others, torch.arange(count)))
         whole = Contrast.of(score(None, y), origin(8, 8), source)
         found.append(estimate(ReplayNegatives(), whole).mean())
     mean, error = torch.stack(found).mean(), torch.stack(found).std() / math.sqrt(60)
@@ -194,13 +194,13 @@ def test_a_selection_by_place_leaves_out_what_has_none():
 
 def test_mixtures_are_unit_vectors_between_the_hardest_by_a_loop():
     whole, seed, hardest, mixed, with_anchor = given("CosineCritic"), seed_of(4), 3, 4, 2
-    strategy = MixedNegatives(hardest=hardest, mixed=mixed, with_anchor=with_anchor)
+    strategy = MoCHi(hardest=hardest, mixed=mixed, with_anchor=with_anchor)
     chosen = strategy(whole, seed)
     units = whole.source.units(whole.source.latents, whole.source.embeddings)
     assert chosen.scores.shape == (12, 12 + mixed + with_anchor)
     assert torch.equal(chosen.log_weights, torch.zeros_like(chosen.log_weights))
-    draws = {purpose: uniform(fork(seed, purpose), 12, mixed) for purpose in (2, 3, 4)}
-    draws |= {purpose: uniform(fork(seed, purpose), 12, with_anchor) for purpose in (5, 6)}
+    draws = {purpose: uniform(fold_in(seed, purpose), 12, mixed) for purpose in (2, 3, 4)}
+    draws |= {purpose: uniform(fold_in(seed, purpose), 12, with_anchor) for purpose in (5, 6)}
     for i in range(12):
         order = sorted((j for j in range(12) if j != i), key=lambda j, i=i: -whole.scores[i, j].item())[:hardest]
         for number in range(mixed + with_anchor):
@@ -218,7 +218,7 @@ def test_mixtures_have_gradient_to_the_anchor_alone():
     whole = given("CosineCritic")
     embeddings = whole.source.embeddings.clone().requires_grad_()
     latents = whole.source.latents.map(lambda part: part.clone().requires_grad_())
-    chosen = MixedNegatives()(replace(whole, source=replace(whole.source, latents=latents, embeddings=embeddings)), seed_of(0))
+    chosen = MoCHi()(replace(whole, source=replace(whole.source, latents=latents, embeddings=embeddings)), seed_of(0))
     wanted = torch.autograd.grad(chosen.scores[:, 12:].sum(), [latents.stochastic, embeddings], allow_unused=True)
     assert wanted[0].abs().sum() > 0
     assert wanted[1] is None
@@ -226,11 +226,11 @@ def test_mixtures_have_gradient_to_the_anchor_alone():
 
 def test_mixtures_use_what_the_wrapped_strategy_keeps_and_adds():
     """The hardest mixed with itself is the hardest: here of the draws, since the batch is left out."""
-    made = MixedNegatives(of=partial(ReplayNegatives, batch="drop"), hardest=1, with_anchor=0)
+    made = MoCHi(of=partial(ReplayNegatives, batch="drop"), hardest=1, with_anchor=0)
     chosen = made(given("CosineCritic"), seed_of(0))
     hardest = chosen.scores[:, 12:19].amax(dim=1, keepdim=True)
     assert torch.allclose(chosen.scores[:, 19:], hardest.expand(-1, 16), atol=1e-4)
-    alone = MixedNegatives(of=WithinSequence)(given("CosineCritic", rows=4, times=1), seed_of(0))
+    alone = MoCHi(of=WithinSequence)(given("CosineCritic", rows=4, times=1), seed_of(0))
     assert alone.log_weights[:, 4:].isneginf().all()
 
 
@@ -240,7 +240,7 @@ def test_other_actions_equal_a_loop():
     assert chosen.scores.shape == (12, 12 + 3)
     assert torch.equal(chosen.log_weights[:, :12] == 0, torch.eye(12, dtype=torch.bool))
     for number in range(3):
-        drawn = (uniform(fork(seed, 2 + number), 12) * 11).long()
+        drawn = (uniform(fold_in(seed, 2 + number), 12) * 11).long()
         for i in range(12):
             other = int(drawn[i]) + int(drawn[i] >= i)
             assert other != i
@@ -289,7 +289,7 @@ def test_the_scores_of_pairs_are_the_diagonal_of_all(name):
 BARE = Contrast.of(torch.zeros(4, 4), origin(2, 2))
 WITHOUT = {
     "ReplayNegatives needs draws of their own: bind Replay.extra = 256": (ReplayNegatives, {"drawn": None}),
-    "bind InfoNCE.critic = @critics.CosineCritic": (MixedNegatives, {"units": None}),
+    "bind InfoNCE.critic = @critics.CosineCritic": (MoCHi, {"units": None}),
     "ActionNegatives asks a world model": (ActionNegatives, {"predict": None}),
 }
 
@@ -302,7 +302,7 @@ def test_it_refuses_a_contrast_without(message):
         strategy()(replace(whole, source=replace(whole.source, **changes)), seed_of(0))
 
 
-@pytest.mark.parametrize("strategy", [ActionNegatives, MemoryQueue, MixedNegatives, ReplayNegatives])
+@pytest.mark.parametrize("strategy", [ActionNegatives, MemoryQueue, MoCHi, ReplayNegatives])
 def test_it_refuses_scores_alone(strategy):
     with pytest.raises(UserError, match=f"{strategy.__name__} adds candidates"):
         strategy()(BARE, seed_of(0))
@@ -312,12 +312,12 @@ IMPOSSIBLE = {
     "MemoryQueue.size = 0": partial(MemoryQueue, size=0),
     "MemoryQueue.slow_rate = 0.0": partial(MemoryQueue, slow_rate=0.0),
     "MemoryQueue.slow_rate = 1.5": partial(MemoryQueue, slow_rate=1.5),
-    "MixedNegatives.hardest = 0": partial(MixedNegatives, hardest=0),
-    "mixed = 0 and with_anchor = 0": partial(MixedNegatives, mixed=0, with_anchor=0),
+    "MoCHi.hardest = 0": partial(MoCHi, hardest=0),
+    "mixed = 0 and with_anchor = 0": partial(MoCHi, mixed=0, with_anchor=0),
     "ActionNegatives.count = 0": partial(ActionNegatives, count=0),
     "tells the prior apart, and InfoNCE.anchor = 'posterior'; bind InfoNCE.anchor = 'prior'": partial(objective, ActionNegatives),
     "MemoryQueue adds candidate observations": partial(objective, MemoryQueue, axis="column"),
-    "mixes candidates that all anchors share": lambda: MixedNegatives(of=ActionNegatives)(given("CosineCritic"), seed_of(0)),
+    "mixes candidates that all anchors share": lambda: MoCHi(of=ActionNegatives)(given("CosineCritic"), seed_of(0)),
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.critics.gaussian_critic import gaussian_scores
 from framework.data import Origin
 from framework.errors import UserError
@@ -14,12 +14,12 @@ from framework.functional import contrastive
 from framework.negatives.cross_sequence import CrossSequence
 from framework.negatives.episode_excluded import EpisodeExcluded
 from framework.negatives.in_batch import InBatch
-from framework.negatives.mixed import Mixed
 from framework.negatives.ring import Ring
 from framework.negatives.rolling_window import RollingWindow
 from framework.negatives.top_k import TopK
 from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.window_excluded import WindowExcluded
+from framework.negatives.within_cross_mixture import WithinCrossMixture
 from framework.negatives.within_sequence import WithinSequence
 from tests.tiny import contrast, normal, origin, seed_of, seeded
 
@@ -33,7 +33,7 @@ def written(kept: Tensor) -> list[str]:
     return ["".join(str(int(each)) for each in row) for row in kept]
 
 
-def test_the_window_leaves_out_the_neighbours_in_time():
+def test_the_window_leaves_out_the_neighbors_in_time():
     found = chosen_by(WindowExcluded(steps=2), 2, 4).log_weights == 0
     assert written(found[:4]) == ["10111111", "01011111", "10101111", "11011111"]
 
@@ -114,7 +114,7 @@ def test_the_estimate_grows_with_the_subset_towards_that_of_all():
 
 @pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0.0, 0.0), (0.5, 0.45, 0.55), (1.0, 1.0, 1.0)])
 def test_a_mixture_takes_its_share_of_the_own_sequence(share, least, most):
-    inside, strategy = [], Mixed(share=share, count=5)
+    inside, strategy = [], WithinCrossMixture(share=share, count=5)
     for seed in range(40):
         found = chosen_by(strategy, 5, 8, seed=seed)
         assert (found.negative.sum(dim=1) == 5).all()
@@ -126,17 +126,17 @@ def test_a_mixture_takes_its_share_of_the_own_sequence(share, least, most):
 def test_a_mixture_draws_each_negative_of_a_group_equally_often():
     total = torch.zeros(6, 6)
     for seed in range(600):
-        total += chosen_by(Mixed(share=0.5, count=1), 2, 3, seed=seed).negative
+        total += chosen_by(WithinCrossMixture(share=0.5, count=1), 2, 3, seed=seed).negative
     share = total[0] / 600
     assert torch.allclose(share, torch.tensor([0, 1 / 4, 1 / 4, 1 / 6, 1 / 6, 1 / 6]), atol=0.07)
 
 
 def test_where_a_sequence_has_too_few_the_others_give_more():
-    found = chosen_by(Mixed(share=1.0, count=5), 3, 3)
+    found = chosen_by(WithinCrossMixture(share=1.0, count=5), 3, 3)
     own = found.anchors.row[:, None] == found.candidates.row[None, :]
     assert ((found.negative & own).sum(dim=1) == 2).all()
     assert (found.negative.sum(dim=1) == 5).all()
-    without = chosen_by(Mixed(share=0.0, count=5, of=WithinSequence), 3, 6)
+    without = chosen_by(WithinCrossMixture(share=0.0, count=5, of=WithinSequence), 3, 6)
     assert (without.negative.sum(dim=1) == 5).all()
 
 
@@ -167,9 +167,9 @@ IMPOSSIBLE = {
     "WindowExcluded.steps = 0": lambda: WindowExcluded(steps=0),
     "UniformSubset.candidates = 1": lambda: UniformSubset(candidates=1),
     "UniformSubset.candidates = 13, and there are 12 candidates": lambda: chosen_by(UniformSubset(candidates=13), 3, 4),
-    "Mixed.share = 1.5": lambda: Mixed(share=1.5),
-    "Mixed.count = 0": lambda: Mixed(count=0),
-    "Mixed.count = 12, and there are 11 negatives": lambda: chosen_by(Mixed(count=12), 3, 4),
+    "Mixed.share = 1.5": lambda: WithinCrossMixture(share=1.5),
+    "Mixed.count = 0": lambda: WithinCrossMixture(count=0),
+    "Mixed.count = 12, and there are 11 negatives": lambda: chosen_by(WithinCrossMixture(count=12), 3, 4),
     "TopK.count = 0": lambda: TopK(count=0),
     "TopK.count = 12, and there are 11 negatives": lambda: chosen_by(TopK(count=12), 3, 4),
     "Ring.lower = 0.9 and Ring.upper = 0.5": lambda: Ring(lower=0.9, upper=0.5),

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.errors import UserError
 from framework.functional import contrastive
 from framework.negatives.cross_sequence import CrossSequence

@@ -5,12 +5,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
+from framework.contrastive.pairs import Pairs, blocks_of, tell
 from framework.data import Latent, LatentSpec, Losses
-from framework.functional.contrastive import Standing
-from framework.objectives.base import Filtered
+from framework.functional.contrastive import ContrastiveStats
+from framework.objectives.base import InferredBatch
 from framework.objectives.infonce import InfoNCE
-from framework.objectives.pairs import Pairs, blocks_of, tell
 from tests.members import build, factory
 from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, batch, contrast, filtered, latent, normal, origin, seed_of
 
@@ -19,7 +19,7 @@ STEPS = ROWS * TIMES
 SETTLED = {
     "ActionNegatives": {},
     "Mixed": {"count": STEPS - 1},
-    "MixedNegatives": {"hardest": 1, "with_anchor": 0},
+    "MoCHi": {"hardest": 1, "with_anchor": 0},
     "UniformSubset": {"candidates": STEPS},
 }
 """The strategies that draw, with settings under which it does not matter what; of `ActionNegatives`, where all actions are alike."""
@@ -46,11 +46,11 @@ def make(
         **({"anchor": "prior"} if negatives == "ActionNegatives" else {}) | changes,
     )
     for each in objective.negatives.each():
-        each.remember(normal(3, EMBEDDING, seed=9), origin(1, 3))
+        each.after_update(normal(3, EMBEDDING, seed=9), origin(1, 3))
     return objective
 
 
-def given(spec: LatentSpec = LATENT, rows: int = ROWS, times: int = TIMES, alike: bool = False) -> tuple[Filtered, list[Tensor]]:
+def given(spec: LatentSpec = LATENT, rows: int = ROWS, times: int = TIMES, alike: bool = False) -> tuple[InferredBatch, list[Tensor]]:
     """A batch, and whatever of it may have gradient; `alike` are its actions."""
     data = batch("both", rows, times)
     if alike:
@@ -85,7 +85,7 @@ def chosen(strategy, pairs: Pairs, seed: int, most: int) -> list[Contrast]:
     def weigh(make_one, own):
         found.append(strategy(make_one(), own))
         nothing = found[-1].scores[:, 0]
-        return nothing, nothing, Standing.of(found[-1].scores, found[-1].log_weights)
+        return nothing, nothing, ContrastiveStats.of(found[-1].scores, found[-1].log_weights)
 
     blocks = blocks_of(len(pairs.valid), most)
     tell(weigh, [lambda rows=rows: pairs.block("row", rows) for rows in blocks], seed_of(seed))

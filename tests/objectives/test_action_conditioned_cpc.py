@@ -19,7 +19,7 @@ WEIGHTS = [weight / (1 + 0.75 + 0.75**2) for weight in (1, 0.75, 0.75**2)]
 class OverObservations(critics.Critic):
     """A score that claims to be a density over observations."""
 
-    normalised_over = "observation"
+    normalized_over = "observation"
     cost = "one product"
 
     def __init__(self, *, latent, embedding_size) -> None:

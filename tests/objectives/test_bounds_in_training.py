@@ -5,7 +5,7 @@ import torch
 
 from framework.data import Latent
 from framework.errors import UserError
-from framework.objectives.base import Filtered
+from framework.objectives.base import InferredBatch
 from framework.objectives.infonce import InfoNCE
 from tests.members import build, factory, members
 from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, batch, filtered, latent, normal, seed_of
@@ -29,7 +29,7 @@ def make(bound: str = "InfoNCEBound", **settings) -> InfoNCE:
     )
 
 
-def seen() -> Filtered:
+def seen() -> InferredBatch:
     """Latents that tell of their embeddings."""
     embedding = normal(ROWS, TIMES, EMBEDDING, seed=3)
     told = embedding + 0.3 * normal(ROWS, TIMES, EMBEDDING, seed=4)
@@ -57,7 +57,7 @@ def test_it_trains_a_critic(name):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        objective.follow(given, seed_of(number))
+        objective.after_update(given, seed_of(number))
     before, after = found[0], found[-1]
     assert after[0] < before[0]
     assert after[1] > before[1]
@@ -70,7 +70,7 @@ def test_a_bound_that_remembers_does_so_after_the_update():
     objective, given = make("MINE"), seen()
     objective(given, seed_of(0))
     assert objective.bound.log_share.isneginf()
-    objective.follow(given, seed_of(0))
+    objective.after_update(given, seed_of(0))
     assert objective.bound.log_share.isfinite()
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from framework.contrast import Contrast
-from framework.data import Draws
+from framework.contrastive.contrast import Contrast
+from framework.data import ExtraSteps
 from framework.objectives import contrastive_pictures, imagination_pictures
 from framework.objectives.contrastive_pictures import CAPTION, GAP, LEFT, TOP, rank, scores, spread, which
 from framework.objectives.drawing import BLANK, GREEN, RED, Canvas, enlarged
@@ -20,18 +20,18 @@ TILE, ACROSS = 128, 128 + 14
 
 
 def images(count: int):
-    """Each of one grey of its own."""
+    """Each of one gray of its own."""
     return (10 * torch.arange(count, dtype=torch.uint8) + 10).reshape(count, 1, 1, 1).expand(count, 8, 8, 3).contiguous()
 
 
 def greys(picture, line: int) -> list[int]:
-    """The grey of each image of a line of `which`, the true one first."""
+    """The gray of each image of a line of `which`, the true one first."""
     y = TOP + line * (TILE + CAPTION) + TILE // 2
     return [int(picture[y, LEFT + column * ACROSS + (GAP if column else 0) + TILE // 2, 0]) for column in range(7)]
 
 
 def frames(picture, line: int) -> list[tuple[int, ...]]:
-    """The colour just left of each candidate."""
+    """The color just left of each candidate."""
     y = TOP + line * (TILE + CAPTION) + TILE // 2
     return [tuple(picture[y, LEFT + GAP + column * ACROSS - 2].tolist()) for column in range(1, 7)]
 
@@ -89,7 +89,7 @@ def test_of_many_candidates_the_first_six_are_shown():
     assert frames(picture, 0) == [RED, *[(255, 255, 255)] * 5]
 
 
-def test_pixels_are_repeated_and_images_of_one_channel_and_stacks_become_colour():
+def test_pixels_are_repeated_and_images_of_one_channel_and_stacks_become_color():
     image = torch.arange(8, dtype=torch.uint8).reshape(2, 2, 2)
     assert enlarged(image, 2)[:, :, 0].tolist() == [[1, 1, 3, 3], [1, 1, 3, 3], [5, 5, 7, 7], [5, 5, 7, 7]]
     stack = torch.arange(9, dtype=torch.uint8).reshape(1, 1, 9)
@@ -110,12 +110,12 @@ def test_the_matrix_is_brightest_on_its_diagonal_and_grey_where_a_candidate_is_l
     picture = scores(found().keep(kept), "row")
     cell, left, top = 140, 14 + MARGIN, 92 + 24
 
-    def colour(row: int, column: int) -> tuple[int, ...]:
+    def color(row: int, column: int) -> tuple[int, ...]:
         return tuple(picture[top + row * cell + cell // 2, left + column * cell + cell // 2].tolist())
 
-    assert colour(1, 1) == VIRIDIS[-1]
-    assert colour(1, 2) == VIRIDIS[0]
-    assert colour(0, 3) == LEFT_OUT
+    assert color(1, 1) == VIRIDIS[-1]
+    assert color(1, 2) == VIRIDIS[0]
+    assert color(0, 3) == LEFT_OUT
 
 
 def test_the_true_one_is_shown_also_where_it_is_out_of_the_denominator():
@@ -272,7 +272,7 @@ def test_images_drawn_from_the_replay_join_the_bank_where_the_critic_scores_embe
     banks = []
     monkeypatch.setattr(imagination_pictures, "imagine", lambda seen, images, bank, score, offset: banks.append(bank))
     seen = given()
-    draws = Draws(observation=observe(OBSERVATIONS["pixels"], 7), episode=torch.arange(7) + 1000)
+    draws = ExtraSteps(observation=observe(OBSERVATIONS["pixels"], 7), episode=torch.arange(7) + 1000)
     with torch.no_grad():
         make(critic, **settings).pictures(replace(seen, batch=replace(seen.batch, draws=draws)), seed_of(0))
     assert len(banks[0].images) == len(banks[0].candidates) == ROWS * TIMES + more

@@ -18,7 +18,7 @@ def make(name: str, **changes):
     torch.manual_seed(0)
     held = {"decoders": {"pixels": factory("heads", "ImageHead")}} if name == "Reconstruction" else {}
     encoder = factory("encoders", "RandomShift", encoder=factory("encoders", "ConvEncoder"), pixels=1)
-    losses = ("divergence", "reward", "continuation", *registry_of("objectives").get(name).losses)
+    losses = ("kl", "reward", "continuation", *registry_of("objectives").get(name).losses)
     settings = {"encoder": encoder, "objectives": [factory("objectives", name, **held)], "scales": dict.fromkeys(losses, 1.0)}
     return agent_factory(**(settings | changes))(specs=specs_of("pixels"))
 

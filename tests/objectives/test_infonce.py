@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from framework import critics
+from framework.contrastive.metrics import check_some_have_negatives
 from framework.errors import UserError
-from framework.objectives.contrasting import check_some_have_negatives
 from framework.objectives.infonce import InfoNCE
 from tests.members import factory
 from tests.tiny import (
@@ -31,7 +31,7 @@ from tests.tiny import (
 class OverObservations(critics.Critic):
     """A score that claims to be a density over observations."""
 
-    normalised_over = "observation"
+    normalized_over = "observation"
     cost = "one product"
 
     def __init__(self, *, latent, embedding_size) -> None:

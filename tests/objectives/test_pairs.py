@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 import torch
 
+from framework.contrastive.pairs import SHARE, blocks_of
 from framework.errors import UserError
-from framework.objectives.pairs import SHARE, blocks_of
 from framework.registry import registry_of
 from tests.members import build, members
 from tests.objectives.pairs import EMBEDDING, MOST, ROWS, SETTLED, STEPS, TIMES, given, gradients, make

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from framework.contrastive.pairs import blocks_of
 from framework.data import Latent
-from framework.objectives.pairs import blocks_of
 from tests.members import build, factory
 from tests.objectives.pairs import SETTLED, chosen, pairs_of
 from tests.tiny import seed_of
@@ -90,7 +90,7 @@ def test_other_actions_of_first_steps_are_none_in_every_block():
 
 def test_mixtures_are_of_the_hardest_of_all_candidates():
     """Mixed with itself the hardest is the hardest."""
-    strategy, (pairs, whole) = build("negatives", "MixedNegatives", hardest=1, with_anchor=0, mixed=2), pairs_of(2, TIMES)
+    strategy, (pairs, whole) = build("negatives", "MoCHi", hardest=1, with_anchor=0, mixed=2), pairs_of(2, TIMES)
     hardest = whole.scores.masked_fill(whole.positive, -torch.inf).amax(dim=1, keepdim=True)
     found = torch.cat([block.scores[:, SIZE:] for block in chosen(strategy, pairs, 0, MOST)])
     assert torch.allclose(found, hardest.expand(-1, 2), atol=1e-4)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from framework.contrastive.pairs import SHARE
 from framework.lab.memory import peak_bytes
-from framework.objectives.pairs import SHARE
 from tests.members import members
 from tests.objectives.pairs import STEPS, given, gradients, make
 from tests.tiny import seed_of
@@ -64,7 +64,7 @@ def _largest(negatives: str, axis: str, most: int) -> int:
         gradients(objective, leaves, objective(seen, seed_of(0))[0])
         with torch.no_grad():
             objective.diagnose(seen, seed_of(0))
-            objective.follow(seen, seed_of(0))
+            objective.after_update(seen, seed_of(0))
     return watching.largest
 
 

@@ -108,7 +108,7 @@ def test_the_prototypes_stand_still_at_first():
         losses, _ = objective(seen, seed_of(0))
         (gradient,) = torch.autograd.grad(losses["swapped_prototypes"].sum(), [objective.prototypes])
         moving.append(bool(gradient.abs().sum() > 0))
-        objective.follow(seen, seed_of(0))
+        objective.after_update(seen, seed_of(0))
     assert moving == [False, False, True, True]
     assert objective.updates.item() == 4
 
@@ -120,7 +120,7 @@ def test_the_slow_projection_follows():
     assert torch.equal(before, objective.from_embedding.weight)
     with torch.no_grad():
         objective.from_embedding.weight.add_(1.0)
-    objective.follow(given(), seed_of(0))
+    objective.after_update(given(), seed_of(0))
     assert torch.allclose(objective.slow_from_embedding.weight, before + 0.25, atol=1e-6)
 
 
@@ -137,7 +137,7 @@ def test_it_learns_to_tell_the_latent_which_prototype_was_seen():
         optimizer.zero_grad()
         sum(loss.mean() for loss in losses.values()).backward()
         optimizer.step()
-        objective.follow(seen, seed_of(number))
+        objective.after_update(seen, seed_of(number))
     assert found[0] < 0.7
     assert found[-1] > 0.9
     assert metrics["model/prototypes_used"] > 3

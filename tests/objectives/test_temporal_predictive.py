@@ -8,8 +8,8 @@ from torch import distributions as td
 
 from framework.data import Latent
 from framework.errors import UserError
-from framework.functional.hashing import fork
-from framework.functional.hashing import normal as noise_of
+from framework.functional.random import fold_in
+from framework.functional.random import normal as noise_of
 from framework.objectives.temporal_predictive import NOISE, TemporalPredictive
 from tests.members import build, factory
 from tests.tiny import ROWS, TIMES, batch, filtered, latent, latent_spec, normal, objective_sizes, requiring_gradient, seed_of
@@ -46,7 +46,7 @@ def log_density(prior, place, value):
 def test_it_equals_loops_over_the_same_step_of_the_other_sequences(kind, critic, warm_up):
     objective, seen = make(kind, critic, warm_up=warm_up), given(kind)
     mean = seen.posterior.stochastic if kind == "categorical" else seen.posterior.statistics["mean"]
-    blurred = mean if kind == "categorical" else mean + 0.2 * noise_of(fork(seed_of(0), NOISE), ROWS, TIMES, 4)
+    blurred = mean if kind == "categorical" else mean + 0.2 * noise_of(fold_in(seed_of(0), NOISE), ROWS, TIMES, 4)
     losses, _ = objective(seen, seed_of(0))
 
     def static(b, t, c):
@@ -61,7 +61,7 @@ def test_it_equals_loops_over_the_same_step_of_the_other_sequences(kind, critic,
                 "temporal_predictive": (told.logsumexp(dim=0) - told[b]) * (t >= warm_up),
                 "static_predictive": seen_there.logsumexp(dim=0) - seen_there[b],
                 "consistency": -told[b] * (t >= warm_up),
-                "centring": blurred.mean(dim=(0, 1)).square().sum(),
+                "centering": blurred.mean(dim=(0, 1)).square().sum(),
             }
             for name, value in expected.items():
                 assert losses[name][b, t].item() == pytest.approx(value.item(), abs=2e-3), name
@@ -76,7 +76,7 @@ def test_with_all_steps_as_negatives_the_first_are_no_candidates_for_a_history()
     assert torch.equal(one["consistency"], other["consistency"])
 
 
-def test_the_temporal_term_does_not_see_where_the_latents_lie_and_the_centring_does():
+def test_the_temporal_term_does_not_see_where_the_latents_lie_and_the_centering_does():
     objective, seen = make(), given()
     losses = {}
     for name, by in (("here", 0.0), ("there", 2.0)):
@@ -86,7 +86,7 @@ def test_the_temporal_term_does_not_see_where_the_latents_lie_and_the_centring_d
         ]
         losses[name] = objective(replace(seen, posterior=moved[0], prior=moved[1]), seed_of(0))[0]
     assert torch.allclose(losses["here"]["temporal_predictive"], losses["there"]["temporal_predictive"], atol=1e-3)
-    assert losses["there"]["centring"][0, 0] > losses["here"]["centring"][0, 0] + 1
+    assert losses["there"]["centering"][0, 0] > losses["here"]["centering"][0, 0] + 1
 
 
 def test_collapse_costs_the_static_term_all_that_it_could_win():
@@ -130,7 +130,7 @@ def test_every_term_reaches_what_it_says():
         "temporal_predictive": [True, True, True, False],
         "static_predictive": [True, False, False, True],
         "consistency": [True, True, True, False],
-        "centring": [True, False, False, False],
+        "centering": [True, False, False, False],
     }
     for name, reached in expected.items():
         found = torch.autograd.grad(losses[name].sum(), leaves, retain_graph=True, allow_unused=True)

@@ -13,7 +13,7 @@ MEMORY: Final[Mapping[str, Any]] = {"told": "at_first", "targets": "ends", "leng
 
 
 LATENT_SAC: Final = Path(__file__).with_name("latent_sac.gin")
-"""A behaviour that no shipped recipe has."""
+"""A behavior that no shipped recipe has."""
 LEFT_OUT: Final[Mapping[str, str]] = dict.fromkeys(
     ("quickstart", "quickstart_reconstruction", "quickstart_reward_only"),
     "trained in full: docs/results/quickstart",
@@ -57,11 +57,11 @@ GAUSSIAN = ["GaussianRSSM.deterministic=64", "GaussianRSSM.stochastic=8", "Gauss
 MEMORYLESS = ["MemorylessSSM.deterministic=64", "MemorylessSSM.stochastic=8", "MemorylessSSM.hidden=64"]
 ROLLED = ["Agent.horizon=8", "Agent.imagination_starts=96"]
 OF_MODEL = ["RewardHead.units=64", "model/Adam.learning_rate=2e-3"]
-OF_BEHAVIOUR = ["actor/Adam.learning_rate=1e-3", "value/Adam.learning_rate=2e-3", "NormalValue.units=64"]
+OF_BEHAVIOR = ["actor/Adam.learning_rate=1e-3", "value/Adam.learning_rate=2e-3", "NormalValue.units=64"]
 BACKPROP = [
     *ROLLED,
     *OF_MODEL,
-    *OF_BEHAVIOUR,
+    *OF_BEHAVIOR,
     "NormalValue.layers=2",
     "DynamicsBackprop.layers=2",
     "DynamicsBackprop.units=64",
@@ -136,11 +136,11 @@ TASKS: Final[Mapping[str, Task]] = {
     "dreamer_v1_infonce, memory": Task(
         "dreamer_v1_infonce",
         MEMORY,
-        [*V1, *schedule(updates=600, length=12), "Agent.scales={'divergence': 1.0, 'reward': 10.0, 'infonce': 1.0}"],
+        [*V1, *schedule(updates=600, length=12), "Agent.scales={'kl': 1.0, 'reward': 10.0, 'infonce': 1.0}"],
     ),
     # The reward is all that a latent is for: at the paper's weight it is worth less than the nats that it would cost to tell it.
     "dreamer_v1_reward_only": Task(
-        "dreamer_v1_reward_only", CONTROL, [*V1, *schedule(updates=1000), "Agent.scales={'divergence': 1.0, 'reward': 10.0}"]
+        "dreamer_v1_reward_only", CONTROL, [*V1, *schedule(updates=1000), "Agent.scales={'kl': 1.0, 'reward': 10.0}"]
     ),
     "dreamer_v1_distractors": Task("dreamer_v1_distractors", CONTROL, [*V1, *DECODED, *DISTRACTED]),
     "dreamer_v1_infonce_distractors": Task("dreamer_v1_infonce_distractors", CONTROL, [*V1, *DISTRACTED]),
@@ -193,7 +193,7 @@ TASKS: Final[Mapping[str, Task]] = {
             *CONV,
             *GAUSSIAN,
             *OF_MODEL,
-            *OF_BEHAVIOUR,
+            *OF_BEHAVIOR,
             "NormalValue.slow_rate=0.05",
             "LatentSAC.units=64",
             "LatentSAC.discount=0.9",
@@ -210,7 +210,7 @@ TASKS: Final[Mapping[str, Task]] = {
             *CONV,
             *MEMORYLESS,
             *OF_MODEL,
-            *OF_BEHAVIOUR,
+            *OF_BEHAVIOR,
             "NormalValue.slow_rate=0.05",
             "MPPIPlanner.units=64",
             "MPPIPlanner.discount=0.9",

@@ -61,7 +61,7 @@ def test_a_distracted_recipe_keeps_its_background_around_the_world():
         step, clear = environment.step(np.ones(1)), plain.step(np.ones(1))
 
 
-def test_the_default_suite_has_some_of_each_kind_of_behaviour():
+def test_the_default_suite_has_some_of_each_kind_of_behavior():
     assert len(TASKS) == 29
     assert {name for name, task in TASKS.items() if task.fast} == {"dreamer_v1_infonce", "planet", "latent_sac"}
     assert sum(task.world == MEMORY for task in TASKS.values()) >= 3

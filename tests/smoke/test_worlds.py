@@ -10,7 +10,7 @@ MIDDLE, RIGHT = np.zeros(1), np.ones(1)
 
 def bars(observation):
     """How far the red and the green bar reach, in [-1, 1]."""
-    return [2 * observation["pixels"][0, :, colour].sum() / 255 / 8 - 1 for colour in (0, 1)]
+    return [2 * observation["pixels"][0, :, color].sum() / 255 / 8 - 1 for color in (0, 1)]
 
 
 def test_the_picture_says_where_both_are():

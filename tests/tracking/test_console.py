@@ -82,15 +82,15 @@ def test_a_person_reads_steps_return_nats_accuracy_and_time_left(monkeypatch: py
         assert part in text
 
 
-@pytest.mark.parametrize(("setting", "coloured"), [("", True), ("1", False)])
-def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, setting: str, coloured: bool) -> None:
+@pytest.mark.parametrize(("setting", "colored"), [("", True), ("1", False)])
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, setting: str, colored: bool) -> None:
     monkeypatch.setenv("NO_COLOR", setting)
     with screen(monkeypatch) as (stream, shown):
         console = Console(total_steps=100, stream=stream)
         console.seconds = 0.0
         console.metrics(10, METRICS)
         console.close("FINISHED")
-        assert bool(re.search(r"\x1b\[[\d;]*3[0-9]", shown())) == coloured
+        assert bool(re.search(r"\x1b\[[\d;]*3[0-9]", shown())) == colored
 
 
 def test_a_reader_who_went_away_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -28,7 +28,7 @@ def test_a_loaded_actor_acts_on_as_if_nothing_had_been(name):
     for time in range(4):
         one.act(*shown(time))
     file = io.BytesIO()
-    torch.save(one.dump(), file)
+    torch.save(one.state_dict(), file)
     file.seek(0)
     other.load(torch.load(file, weights_only=True))
     for time in range(4, 7):

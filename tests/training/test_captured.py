@@ -10,8 +10,8 @@ from torch import Tensor
 from framework.agent import Agent
 from framework.data import Batch, Metrics
 from framework.errors import UserError
-from framework.lesson import Chance
-from framework.training.captured import WARM_UP, Captured
+from framework.lesson import UpdateNoise
+from framework.training.captured import WARM_UP, CapturedUpdate
 from framework.training.runtime import Runtime
 from tests.test_recipes import NAMES
 from tests.tiny import seeded
@@ -21,7 +21,7 @@ from tests.training.tape import Tape, tensors
 
 def kept(agent: Agent) -> list[Tensor]:
     """All that lasts from update to update: parameters, buffers (also what no checkpoint has), optimizers."""
-    optimizers = [optimizer.dump() for optimizer in agent.optimizers.values()]
+    optimizers = [optimizer.state_dict() for optimizer in agent.optimizers.values()]
     return [*agent.parameters(), *agent.buffers(), *tensors(optimizers)]
 
 
@@ -33,7 +33,7 @@ IN_BLOCKS = [("quickstart", ("InfoNCE.chunk_above = 7", "InfoNCE.negatives = @Un
 def test_replayed_it_equals_the_plain_update_of_every_recipe(name, bindings):
     (plain, agent), data = agents(name, 2, bindings=bindings)
     tape = Tape(partial(kept, agent))
-    captured, said, expected = Captured(agent.learn, tape), [], []
+    captured, said, expected = CapturedUpdate(agent.learn, tape), [], []
     one, other = seeded(7), seeded(7)
     for seed in range(WARM_UP + 3):
         said.append(captured(data(seed), agent.draw(data(seed), one)))
@@ -50,18 +50,18 @@ def test_a_number_that_python_counts_is_caught():
     (agent,), data = agents("quickstart", 1)
     counted, chance = [0], agent.draw(data(0), seeded(7))
 
-    def learn(batch: Batch, chance: Chance) -> Metrics:
+    def learn(batch: Batch, chance: UpdateNoise) -> Metrics:
         counted[0] += 1
         return {"train/count": torch.full((), counted[0])}
 
-    captured = Captured(learn, Tape(partial(kept, agent)))
+    captured = CapturedUpdate(learn, Tape(partial(kept, agent)))
     said = [captured(data(0), chance)["train/count"].item() for _ in range(WARM_UP + 3)]
     assert said == [1, 2, 3, 4, 4, 4]
 
 
 def test_metrics_stay_what_they_were_when_the_next_update_comes():
     (agent,), data = agents("quickstart", 1)
-    captured, generator = Captured(agent.learn, Tape(partial(kept, agent))), seeded(7)
+    captured, generator = CapturedUpdate(agent.learn, Tape(partial(kept, agent))), seeded(7)
     first = [captured(data(seed), agent.draw(data(seed), generator)) for seed in range(WARM_UP + 1)][-1]
     before = {name: value.item() for name, value in first.items()}
     captured(data(9), agent.draw(data(9), generator))
@@ -71,14 +71,14 @@ def test_metrics_stay_what_they_were_when_the_next_update_comes():
 def test_a_resume_finds_everything_where_it_was():
     """Parameters and optimizers are loaded in place, so that what was captured goes on from what was loaded."""
     (plain, agent), data = agents("dreamer_v3_infonce", 2)
-    captured, one, other = Captured(agent.learn, Tape(partial(kept, agent))), seeded(7), seeded(8)
+    captured, one, other = CapturedUpdate(agent.learn, Tape(partial(kept, agent))), seeded(7), seeded(8)
     for seed in range(WARM_UP + 2):
         captured(data(seed), agent.draw(data(seed), one))
         plain.update(data(seed + 20), other)
     before = [tensor.data_ptr() for tensor in kept(agent)]
     agent.load_state_dict(plain.state_dict())
     for name, optimizer in agent.optimizers.items():
-        optimizer.load(copy.deepcopy(plain.optimizers[name].dump()))
+        optimizer.load(copy.deepcopy(plain.optimizers[name].state_dict()))
     assert [tensor.data_ptr() for tensor in kept(agent)] == before
     captured(data(9), agent.draw(data(9), seeded(9)))
     plain.update(data(9), seeded(9))
@@ -87,7 +87,7 @@ def test_a_resume_finds_everything_where_it_was():
 
 def test_a_batch_of_another_shape_is_noticed():
     (agent,), data = agents("quickstart", 1)
-    captured, generator = Captured(agent.learn, Tape(partial(kept, agent))), seeded(7)
+    captured, generator = CapturedUpdate(agent.learn, Tape(partial(kept, agent))), seeded(7)
     for seed in range(WARM_UP + 1):
         captured(data(seed), agent.draw(data(seed), generator))
     with pytest.raises(AssertionError, match="batches of one shape"):
@@ -98,10 +98,10 @@ def test_what_waits_for_the_device_cannot_be_captured():
     (agent,), data = agents("quickstart", 1)
     chance = agent.draw(data(0), seeded(7))
 
-    def learn(batch: Batch, chance: Chance) -> Metrics:
+    def learn(batch: Batch, chance: UpdateNoise) -> Metrics:
         return {"train/reward": torch.full((), batch.reward.sum().item())}
 
-    captured = Captured(learn, Tape(partial(kept, agent)))
+    captured = CapturedUpdate(learn, Tape(partial(kept, agent)))
     for _ in range(WARM_UP):
         captured(data(0), chance)
     with pytest.raises(UserError, match=r"not permitted when stream is capturing.*bind Runtime.capture = 'off'"):

@@ -87,7 +87,7 @@ def test_random_generators_go_on_where_they_were(checkpoints: Checkpoints) -> No
     assert torch.equal(torch.rand(3, generator=other), torch.rand(3, generator=ours))
 
 
-def test_a_model_and_its_optimiser_go_on_to_the_bit(checkpoints: Checkpoints) -> None:
+def test_a_model_and_its_optimizer_go_on_to_the_bit(checkpoints: Checkpoints) -> None:
     def update(model: nn.Module, optimizer: torch.optim.Optimizer) -> Tensor:
         optimizer.zero_grad()
         loss = model(torch.ones(2, 3)).square().mean()

@@ -37,6 +37,6 @@ def test_nothing_of_an_update_lies_on_the_host(name, monkeypatch):
     agent.to(META)
     with OneDevice():
         lesson = agent(batch, chance)
-        agent.behaviour.follow()
-        agent.world_model.follow(lesson.seen, chance.seed)
+        agent.behavior.after_update()
+        agent.world_model.after_update(lesson.seen, chance.seed)
     assert {each.device for each in tensors([dict(lesson.gradients), lesson.metrics])} == {META}

@@ -19,10 +19,10 @@ from framework.tracking.jsonl import Jsonl
 from framework.training import checkpoints
 from framework.training.checkpoints import Checkpoints
 from framework.training.interrupt import Interrupt
-from framework.training.journal import Journal
 from framework.training.learner import Learner
 from framework.training.policy import PolicyRecipe
 from framework.training.run import Run
+from framework.training.run_logger import RunLogger
 from tests.environments.samples import Reticent
 
 TINY, DAWDLING, FRAGILE, UNEVEN = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "dawdling", "fragile", "uneven"))
@@ -45,10 +45,10 @@ class Trained:
     updates: int
 
 
-def journal_of(run: Run, vector: VectorEnvironment, folder: Path) -> Journal:
+def journal_of(run: Run, vector: VectorEnvironment, folder: Path) -> RunLogger:
     """The run's own, which writes into a folder and nowhere else."""
     folder.mkdir(exist_ok=True)
-    return Journal(
+    return RunLogger(
         tracker=Jsonl(run_folder=folder),
         evaluation=run.evaluation,
         checkpoints=Checkpoints(every=40, folder=folder / "checkpoints"),
@@ -114,7 +114,7 @@ def written_out(run: Run, folder: Path) -> Trained:
         while True:
             if progress.step < trainer.prefill:
                 action = vector.random_actions(learner.random)
-                actor.watch(steps.observation, steps.is_first, action)
+                actor.observe(steps.observation, steps.is_first, action)
             else:
                 action = actor.act(steps.observation, steps.is_first)
             for _ in range(trainer.due(learner)):
@@ -225,7 +225,7 @@ def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_p
         for _ in range(4):
             learner.collect(randomly=True)
         learner.send(randomly=True)
-        saved.save(4, learner.dump(), learner.replay.snapshot)
+        saved.save(4, learner.state_dict(), learner.replay.snapshot)
         saved.wait()
     with run.vector(1, mode="serial") as vector:
         again = run.learner(vector, None)

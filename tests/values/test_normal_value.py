@@ -36,7 +36,7 @@ def test_a_slow_copy_moves_by_its_share_of_the_way():
         for parameter in value.net.parameters():
             parameter += 1.0
     before = value.bootstrap(FEATURES)
-    value.follow()
+    value.after_update()
     assert all(torch.allclose(now, old + 0.25) for now, old in zip(value.slow.parameters(), start, strict=True))
     assert not torch.allclose(value.bootstrap(FEATURES), before)
 

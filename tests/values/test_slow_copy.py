@@ -26,7 +26,7 @@ def walk(source: nn.Linear, slow: SlowCopy, updates: int) -> list[float]:
     for _ in range(updates):
         with torch.no_grad():
             source.weight += 1
-        slow.follow(source)
+        slow.after_update(source)
         said.append(slow.copy.weight[0, 0].item())
     return said
 
@@ -80,7 +80,7 @@ def test_every_value_copies_by_its_period(value):
         with torch.no_grad():
             for parameter in made.net.parameters():
                 parameter += 1.0
-        made.follow()
+        made.after_update()
         pairs = zip(made.slow.parameters(), made.net.parameters(), strict=True)
         moved.append(all(torch.equal(one, other) for one, other in pairs))
     assert moved == [True, False, True, False]

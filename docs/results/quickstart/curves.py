@@ -22,7 +22,7 @@ FIELDS = ("recipe", "seed", "minutes", "step", "updates", "return", "std", "epis
 NAMES = {"quickstart": "InfoNCE (quickstart)", "quickstart_reconstruction": "reconstruction", "quickstart_reward_only": "reward only"}
 RANDOM = 114
 """The mean return of 40 episodes of uniform actions, standard deviation 55."""
-COLOURS = {"quickstart": "#1f6fb4", "quickstart_reconstruction": "#d9822b", "quickstart_reward_only": "#7a7a7a"}
+COLORS = {"quickstart": "#1f6fb4", "quickstart_reconstruction": "#d9822b", "quickstart_reward_only": "#7a7a7a"}
 
 
 def read(folder: Path) -> list[dict[str, str]]:
@@ -68,7 +68,7 @@ def draw(found: dict[Run, np.ndarray]) -> None:
     for (recipe, seed), rows in found.items():
         same = [other for name, other in found if name == recipe]
         label = NAMES[recipe] if seed == min(same) else None
-        style = {"color": COLOURS[recipe], "alpha": 0.9, "linewidth": 1.8, "marker": ".", "markersize": 5}
+        style = {"color": COLORS[recipe], "alpha": 0.9, "linewidth": 1.8, "marker": ".", "markersize": 5}
         left.plot(rows[:, 0], rows[:, 1], **style)
         right.plot(rows[:, 2] / 1000, rows[:, 1], label=label, **style)
     for axes in (left, right):

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 
 from framework.bench import machine
+from framework.contrastive.pairs import blocks_of
 from framework.lab.members import chosen
 from framework.lab.memory import peak_bytes
 from framework.lab.update import Sizes, Update
-from framework.objectives.pairs import blocks_of
 
 TIMES = 64
 LIMIT = 16_384

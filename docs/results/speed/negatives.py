@@ -24,7 +24,7 @@ from framework.lab.members import Member, chosen
 from framework.lab.memory import peak_bytes
 from framework.lab.update import Sizes, Update
 from framework.negatives.base import Negatives
-from framework.training.heap import keep_freed_memory
+from framework.training.malloc import keep_freed_memory
 
 CPU = torch.device("cpu")
 

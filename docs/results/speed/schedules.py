@@ -16,9 +16,9 @@ from framework.environments.vector import VectorEnvironment
 from framework.tracking.jsonl import Jsonl, read
 from framework.training.checkpoints import Checkpoints
 from framework.training.interrupt import Interrupt
-from framework.training.journal import Journal
 from framework.training.policy import PolicyRecipe
 from framework.training.run import Run
+from framework.training.run_logger import RunLogger
 from tests.smoke.learning import EPISODES, composed, environment_of, margin
 from tests.smoke.tasks import TASKS
 
@@ -35,9 +35,9 @@ ARMS = {
 QUIET = ["Evaluation.every=1000000", f"Evaluation.episodes={EPISODES}", "Run.log_every=1000000"]
 
 
-def journal_of(run: Run, vector: VectorEnvironment, folder: Path) -> Journal:
+def journal_of(run: Run, vector: VectorEnvironment, folder: Path) -> RunLogger:
     """The run's own, in the world in the place of the recipe's environment."""
-    return Journal(
+    return RunLogger(
         tracker=Jsonl(run_folder=folder),
         evaluation=run.evaluation,
         checkpoints=Checkpoints(every=1_000_000, folder=folder / "checkpoints"),

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from framework.composition.annotations import Target, fit
-from framework.composition.catalogue import Catalogue
+from framework.composition.catalog import Catalog
+from framework.composition.parser import REQUIRED, Binding, Macro, Reference, Unreadable
 from framework.composition.problems import Problem
-from framework.composition.statements import REQUIRED, Binding, Macro, Reference, Unreadable
 from framework.registry import advice
 from framework.signatures import Component, Parameter
 
@@ -43,8 +43,8 @@ class Meaning:
     What is missing is told apart from what is wrong: an include that was not found may have had it.
     """
 
-    def __init__(self, bindings: Iterable[Binding], catalogue: Catalogue, report: Report, report_absent: Report) -> None:
-        self.catalogue = catalogue
+    def __init__(self, bindings: Iterable[Binding], catalog: Catalog, report: Report, report_absent: Report) -> None:
+        self.catalog = catalog
         self.report, self.report_absent = report, report_absent
         bindings = list(bindings)
         self.order = {binding: number for number, binding in enumerate(bindings)}
@@ -78,9 +78,9 @@ class Meaning:
         if "/" in binding.scope:
             self._complain(binding, f"'{binding.scope}' is a scope inside a scope: scopes are flat, as in model/Adam.learning_rate")
             return None
-        found = self.catalogue.find(binding.selector)
+        found = self.catalog.find(binding.selector)
         if len(found) != 1:
-            self._complain(binding, self.catalogue.complain(binding.selector, used=self._named()))
+            self._complain(binding, self.catalog.complain(binding.selector, used=self._named()))
             return None
         component = found[0]
         parameter = next((each for each in component.parameters if each.name == binding.parameter), None)
@@ -92,7 +92,7 @@ class Meaning:
         value = self._without_macros(binding.value, binding, macros, ())
         unread = any(isinstance(each, Unreadable) for each in leaves(value))
         if not unread and not any(isinstance(each, Macro) for each in leaves(value)):
-            value = fit(value, parameter.annotation, self.catalogue, messages.append)
+            value = fit(value, parameter.annotation, self.catalog, messages.append)
         for message in messages:
             self._complain(binding, f"{binding.key} {message}" if message.startswith("takes") else f"{binding.key}: {message}")
         sound = not unread and not messages and not any(isinstance(each, Macro) and each.name != REQUIRED for each in leaves(value))
@@ -102,7 +102,7 @@ class Meaning:
         """The components that the program names, on either side of a binding."""
         selectors = {each.selector for each in self.order if each.parameter}
         selectors |= {leaf.selector for each in self.order for leaf in leaves(each.value) if isinstance(leaf, Reference)}
-        return {component.name for selector in selectors for component in self.catalogue.find(selector)}
+        return {component.name for selector in selectors for component in self.catalog.find(selector)}
 
     def _without_macros(self, value: Any, binding: Binding, used: list[Binding], chain: tuple[str, ...]) -> Any:
         match value:

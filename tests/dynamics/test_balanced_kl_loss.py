@@ -83,7 +83,7 @@ def test_each_papers_loss_and_its_gradients_are_a_balance_and_a_scale(paper, nea
     model = (CategoricalRSSM if kind is categorical else GaussianRSSM)(**sizes, **settings)
     leaves = [raw(seed, nearness).requires_grad_() for seed in (1, 2)]
     posterior, prior = (kind(outputs) for outputs in leaves)
-    found, expected = scale * model.divergence(posterior, prior)[0]["divergence"].mean(), reference(posterior, prior)
+    found, expected = scale * model.kl_loss(posterior, prior)[0]["kl"].mean(), reference(posterior, prior)
     assert torch.allclose(found, expected, rtol=1e-4)
     gradients = [torch.autograd.grad(loss, leaves, retain_graph=True) for loss in (found, expected)]
     for one, other in zip(*gradients, strict=True):

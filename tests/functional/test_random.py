@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from framework.functional.hashing import BELOW_LOTS, draw_seed, fork, lots, normal, uniform
+from framework.functional.random import BELOW_LOTS, fold_in, lots, new_key, normal, uniform
 from tests.tiny import seed_of, seeded
 
 
@@ -50,9 +50,9 @@ def test_normal_numbers_are_those_of_two_uniform_ones():
     assert torch.allclose(normal(seed_of(2), 5), torch.tensor(expected), atol=1e-5)
 
 
-def test_neighbours_and_forks_are_not_correlated():
+def test_neighbors_and_forks_are_not_correlated():
     seed = seed_of(5)
-    one, other = uniform(fork(seed, 1), 20_000), uniform(fork(seed, 2), 20_000)
+    one, other = uniform(fold_in(seed, 1), 20_000), uniform(fold_in(seed, 2), 20_000)
     for first, second in ((one, other), (one[1:], one[:-1]), (uniform(seed, 20_000), one)):
         assert abs(torch.corrcoef(torch.stack([first, second]))[0, 1].item()) < 0.03
 
@@ -60,7 +60,7 @@ def test_neighbours_and_forks_are_not_correlated():
 def test_the_same_seed_draws_the_same():
     assert torch.equal(uniform(seed_of(1), 5), uniform(seed_of(1), 5))
     assert not torch.equal(uniform(seed_of(1), 5), uniform(seed_of(2), 5))
-    assert draw_seed(seeded(1)).dtype == torch.int64
+    assert new_key(seeded(1)).dtype == torch.int64
 
 
 def short(seed: int, number: int) -> int:

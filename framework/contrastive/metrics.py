@@ -8,16 +8,16 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.critics.base import Critic
 from framework.data import Metrics
 from framework.errors import UserError
 from framework.functional import contrastive
-from framework.functional.contrastive import Standing
+from framework.functional.contrastive import ContrastiveStats
 from framework.negatives.base import Negatives
 
 
-def meters(standings: Sequence[Standing], valid: Sequence[Bool[Tensor, " _"]] | None = None) -> Metrics:
+def contrastive_metrics(standings: Sequence[ContrastiveStats], valid: Sequence[Bool[Tensor, " _"]] | None = None) -> Metrics:
     """The mean of each meter over the offsets and axes; the largest score is the largest of all.
 
     `valid` says of each contrast which of its anchors have a positive, all where it is None: what is said of positives, and of what they
@@ -25,7 +25,7 @@ def meters(standings: Sequence[Standing], valid: Sequence[Bool[Tensor, " _"]] | 
     """
     counted = valid or [torch.ones_like(each.alone) for each in standings]
 
-    def of_valid(meter: Callable[[Standing], Tensor]) -> Tensor:
+    def of_valid(meter: Callable[[ContrastiveStats], Tensor]) -> Tensor:
         means = [contrastive.mean_where(meter(each), those) for each, those in zip(standings, counted, strict=True)]
         return torch.stack(means).mean()
 
@@ -44,7 +44,7 @@ def estimate_key(negatives: Negatives) -> str:
     return "contrastive/estimate" + ("" if negatives.bounds_below() else "_no_bound")
 
 
-def diagnosed(owner: str, negatives: Negatives, contrast: Contrast, embedding: Float[Tensor, "B T E"]) -> Metrics:
+def diagnostics(owner: str, negatives: Negatives, contrast: Contrast, embedding: Float[Tensor, "B T E"]) -> Metrics:
     """What is read once per logging interval: the false-negative meter and the collapse meter. Refuses a batch without any negative."""
     check_some_have_negatives(owner, negatives, contrast)
     rows = contrast.anchors.row, contrast.candidates.row
@@ -80,7 +80,7 @@ def check_scores_embeddings(owner: str, critic: Critic, anchor: Literal["posteri
             f"{owner}.critic = @critics.{name} does not score the {anchor} against one embedding; "
             "bind one that does, such as @critics.SeparableCritic."
         )
-    if critic.normalised_over == "observation":
+    if critic.normalized_over == "observation":
         raise UserError(
             f"{owner} fixes the latent and sums over observations, and {name} is a density over observations: the bound would be wrong by "
             f"nats; bind another {owner}.critic."

@@ -15,14 +15,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from framework.contrast import Axis, Contrast, Source
+from framework.contrastive.contrast import Axis, Contrast, Source
 from framework.critics.base import Critic
 from framework.data import Latent, Origin
-from framework.functional.contrastive import Standing
-from framework.functional.hashing import Seed, fork
+from framework.functional.contrastive import ContrastiveStats
+from framework.functional.random import Key, fold_in
 
 Make = Callable[[], Contrast]
-Told = tuple[Float[Tensor, " N"], Float[Tensor, " N"], Standing]
+Told = tuple[Float[Tensor, " N"], Float[Tensor, " N"], ContrastiveStats]
 """Of each anchor: the loss, the estimate, and how its positive stands."""
 SHARE: Final = 4
 """How many blocks together have as many scores as one matrix may have. Several matrices of a block's size live at once (scores, weights,
@@ -75,24 +75,24 @@ def blocks_of(anchors: int, most: int) -> list[slice]:
     return [slice(first, min(first + size, anchors)) for first in range(0, anchors, size)]
 
 
-def tell(weigh: Callable[[Make, Seed], Told], blocks: Sequence[Make], seed: Seed) -> Told:
+def tell(weigh: Callable[[Make, Key], Told], blocks: Sequence[Make], key: Key) -> Told:
     """What `weigh` says of the anchors of each block, joined; several blocks one after the other, and again for the gradient.
 
-    Each block draws from a seed of its own, the first from `seed` itself: what is drawn is not what would be drawn for all anchors at
+    Each block draws from a seed of its own, the first from `key` itself: what is drawn is not what would be drawn for all anchors at
     once, and follows the same law.
     """
     if len(blocks) == 1:
-        return weigh(blocks[0], seed)
-    seeds = [seed if number == 0 else fork(seed, BLOCK + number) for number in range(len(blocks))]
+        return weigh(blocks[0], key)
+    seeds = [key if number == 0 else fold_in(key, BLOCK + number) for number in range(len(blocks))]
     told = [
         checkpoint(_apart, weigh, make, own, use_reentrant=False, preserve_rng_state=False) for make, own in zip(blocks, seeds, strict=True)
     ]
     losses, estimates, standings = zip(*told, strict=True)
-    return torch.cat(losses), torch.cat(estimates), Standing.joined(standings)
+    return torch.cat(losses), torch.cat(estimates), ContrastiveStats.joined(standings)
 
 
-def _apart(weigh: Callable[[Make, Seed], Told], make: Make, seed: Seed) -> Told:
+def _apart(weigh: Callable[[Make, Key], Told], make: Make, key: Key) -> Told:
     """In memory of their own: a view of the scores would hold them."""
-    loss, estimate, standing = weigh(make, seed)
+    loss, estimate, standing = weigh(make, key)
     with torch.no_grad():
-        return loss, estimate.clone(), Standing(*(each.clone() for each in vars(standing).values()))
+        return loss, estimate.clone(), ContrastiveStats(*(each.clone() for each in vars(standing).values()))

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 @final
-class Journal:
+class RunLogger:
     """Logs every `log_every` environment steps, evaluates and checkpoints when due; components never track, this does.
 
     A full disk does not end a run: the checkpoint is tried again at the next interval.
@@ -180,7 +180,7 @@ class Journal:
         )
 
     def _contents(self, learner: Learner) -> dict[str, Any]:
-        return learner.dump() | {"policy": asdict(self.policy)}
+        return learner.state_dict() | {"policy": asdict(self.policy)}
 
     def _times(self, learner: Learner) -> dict[str, float]:
         now, progress = time.monotonic(), learner.progress

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from framework.blocks import MLP, BlockLinear, JoinedLinear, NormGRUCell, copy_parameters, glorot, gru_cell, truncated_normal
+from framework.nn.blocks import MLP, BlockLinear, JoinedLinear, NormGRUCell, copy_parameters, glorot, gru_cell, truncated_normal
 from tests.tiny import normal
 
 

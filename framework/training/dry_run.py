@@ -13,7 +13,7 @@ ROOM: Final = 4096
 """Steps that the replay could hold; only those that are collected take memory."""
 
 
-def rehearse(run: Run) -> dict[str, float]:
+def dry_run(run: Run) -> dict[str, float]:
     """Build the environment and the agent, collect some random steps, and take one update on two sequences. Writes nothing.
 
     Returns the update's metrics. Raises `UserError` where parts do not fit, or a score or a loss is no number.

@@ -6,14 +6,14 @@ from torch import Tensor
 
 from framework.data import Latent, Losses, Metrics
 from framework.errors import UserError
-from framework.functional.divergence import FreeNats, leave_free
+from framework.functional.kl import FreeNats, apply_free_nats
 
 
-def charge(
+def balanced_kl_loss(
     posterior: Latent,
     prior: Latent,
     *,
-    divergence: Callable[[Latent, Latent], Tensor],
+    kl_loss: Callable[[Latent, Latent], Tensor],
     balance: float | None,
     free_nats: float,
     free_nats_on: FreeNats,
@@ -26,10 +26,10 @@ def charge(
     Gradients: with a balance, each side is detached in the other's term.
     """
     if balance is None:
-        charged = divergence(posterior, prior)
+        charged = kl_loss(posterior, prior)
     else:
-        charged = balance * divergence(posterior.detach(), prior) + (1 - balance) * divergence(posterior, prior.detach())
-    return {"divergence": leave_free(charged, free_nats, free_nats_on)}, {"model/divergence_nats": charged.mean()}
+        charged = balance * kl_loss(posterior.detach(), prior) + (1 - balance) * kl_loss(posterior, prior.detach())
+    return {"kl": apply_free_nats(charged, free_nats, free_nats_on)}, {"model/kl_nats": charged.mean()}
 
 
 def check_balance(name: str, balance: float | None) -> None:

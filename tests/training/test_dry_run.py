@@ -8,7 +8,7 @@ import torch
 from framework import critics
 from framework.data import LatentSpec
 from framework.errors import UserError
-from framework.training.rehearsal import rehearse
+from framework.training.dry_run import dry_run
 
 
 @critics.register
@@ -27,19 +27,19 @@ class Unnumbered(critics.Critic):
 
 def test_a_critic_that_gives_no_numbers_is_named(tiny):
     with pytest.raises(UserError, match=r"Unnumbered.score gives \d+ of \d+ scores that are nan or infinite"):
-        rehearse(tiny("InfoNCE.critic=@critics.Unnumbered"))
+        dry_run(tiny("InfoNCE.critic=@critics.Unnumbered"))
 
 
 def test_the_tiny_recipe_passes(tiny):
-    assert rehearse(tiny())["train/model_loss"] < float("inf")
+    assert dry_run(tiny())["train/model_loss"] < float("inf")
 
 
 def test_its_sequences_are_as_long_as_the_runs(tiny):
     ahead = ["InfoNCE.critic=@MultiHorizonCritic", "MultiHorizonCritic.critic=@BilinearCritic", "MultiHorizonCritic.offsets=(9,)"]
-    assert rehearse(tiny(*ahead, "Replay.length=10"))["train/model_loss"] < float("inf")
+    assert dry_run(tiny(*ahead, "Replay.length=10"))["train/model_loss"] < float("inf")
     with pytest.raises(UserError, match="offsets has 9, and sequences are 9 steps long"):
-        rehearse(tiny(*ahead, "Replay.length=9"))
+        dry_run(tiny(*ahead, "Replay.length=9"))
 
 
 def test_single_steps_are_drawn_if_the_run_draws_them(tiny):
-    assert rehearse(tiny("InfoNCE.negatives=@ReplayNegatives", "Replay.extra=3"))["contrastive/ceiling"] == pytest.approx(math.log(4))
+    assert dry_run(tiny("InfoNCE.negatives=@ReplayNegatives", "Replay.extra=3"))["contrastive/ceiling"] == pytest.approx(math.log(4))

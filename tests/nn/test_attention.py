@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from framework.attention import CausalBlock, CausalTransformer, ages, visible
 from framework.functional.rotary import rotated, turns
+from framework.nn.attention import CausalBlock, CausalTransformer, ages, visible
 from tests.tiny import normal
 
 ROWS, TIMES, SIZE = 3, 9, 8

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, final
 
 from framework.composition.annotations import Target, describe_text
-from framework.composition.catalogue import Catalogue
-from framework.composition.meaning import Bound, Meaning, leaves
+from framework.composition.bindings import Bound, Meaning, leaves
+from framework.composition.catalog import Catalog
+from framework.composition.parser import REQUIRED, Binding, Macro, Reference, Unreadable
 from framework.composition.problems import Place, Problem
-from framework.composition.statements import REQUIRED, Binding, Macro, Reference, Unreadable
 from framework.composition.tree import Link, Node, PythonDefault, Setting
 from framework.signatures import Component, Parameter
 from framework.source_text import literal
@@ -21,9 +21,9 @@ class Wiring:
     the scope of its holder.
     """
 
-    def __init__(self, meaning: Meaning, catalogue: Catalogue, report: Callable[[Problem], None]) -> None:
+    def __init__(self, meaning: Meaning, catalog: Catalog, report: Callable[[Problem], None]) -> None:
         self.meaning = meaning
-        self.catalogue = catalogue
+        self.catalog = catalog
         self.report = report
         self.consumed: set[Binding] = set()
         self.nodes: dict[tuple[str, str], Node] = {}
@@ -31,9 +31,9 @@ class Wiring:
 
     def build(self, root: str, place: Place) -> Node | None:
         """The tree of a root."""
-        found = self.catalogue.find(root)
+        found = self.catalog.find(root)
         if len(found) != 1:
-            self.report(Problem.at(place, f"{self.catalogue.complain(root)}."))
+            self.report(Problem.at(place, f"{self.catalog.complain(root)}."))
             return None
         return self._node(found[0], "", place, ())
 
@@ -51,7 +51,7 @@ class Wiring:
         return node
 
     def _key(self, component: Component, scope: str) -> str:
-        name = component.name if len(self.catalogue.find(component.name)) == 1 else component.selector
+        name = component.name if len(self.catalog.find(component.name)) == 1 else component.selector
         return f"{scope}/{name}" if scope and (scope, component.selector) in self._keyed else name
 
     def _setting(self, component: Component, parameter: Parameter, scope: str, place: Place) -> Setting | None:

@@ -8,16 +8,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from framework import negatives
-from framework.contrast import Contrast, Units
+from framework.contrastive.contrast import Contrast, UnitVectors
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.hashing import Seed, fork, uniform
+from framework.functional.random import Key, fold_in, uniform
 from framework.negatives.base import Negatives
 
 
 @final
 @negatives.register
-class MixedNegatives(Negatives):
+class MoCHi(Negatives):
     """Adds, for every anchor `q`, unit vectors between its `hardest` negatives `n`, and between those and itself.
 
         mixed        norm(a n_i + (1 - a) n_j),   a uniform in (0, 1)
@@ -44,41 +44,41 @@ class MixedNegatives(Negatives):
         super().__init__(of=of)
         if hardest < 1 or mixed < 0 or with_anchor < 0 or mixed + with_anchor < 1:
             raise UserError(
-                f"MixedNegatives.hardest = {hardest}, mixed = {mixed} and with_anchor = {with_anchor} mix nothing; "
+                f"MoCHi.hardest = {hardest}, mixed = {mixed} and with_anchor = {with_anchor} mix nothing; "
                 "bind at least 1 hardest, and at least 1 mixed or with_anchor."
             )
         self.hardest, self.mixed, self.with_anchor = hardest, mixed, with_anchor
 
-    def choose(self, contrast: Contrast, seed: Seed) -> Contrast:
+    def choose(self, contrast: Contrast, key: Key) -> Contrast:
         units = self._units(contrast)
         negative, hardest = contrast.negative, min(self.hardest, contrast.scores.shape[1])
         order = contrast.scores.detach().masked_fill(~negative, -torch.inf).topk(hardest, dim=1).indices
         available = negative.sum(dim=1).clamp(max=hardest)
 
         def hard(purpose: int, count: int) -> Float[Tensor, "N C S"]:
-            return units.candidates[_pick(order, available, seed=fork(seed, purpose), count=count)].detach()
+            return units.candidates[_pick(order, available, key=fold_in(key, purpose), count=count)].detach()
 
         def between(one: Tensor, other: Tensor, share: Float[Tensor, "N C"]) -> Float[Tensor, "N C S"]:
             return F.normalize(share[..., None] * one + (1 - share[..., None]) * other, dim=-1)
 
         anchors = contrast.scores.shape[0]
         own = units.latents.detach()[:, None].expand(-1, self.with_anchor, -1)
-        pairs = between(hard(2, self.mixed), hard(3, self.mixed), uniform(fork(seed, 4), anchors, self.mixed))
-        with_anchor = between(own, hard(5, self.with_anchor), uniform(fork(seed, 6), anchors, self.with_anchor) / 2)
+        pairs = between(hard(2, self.mixed), hard(3, self.mixed), uniform(fold_in(key, 4), anchors, self.mixed))
+        with_anchor = between(own, hard(5, self.with_anchor), uniform(fold_in(key, 6), anchors, self.with_anchor) / 2)
         new = torch.cat([pairs, with_anchor], dim=1)
         scores = units.scale * (units.latents[:, None] * new).sum(dim=-1)
         return contrast.append(scores, torch.zeros_like(scores).masked_fill(available[:, None] == 0, -torch.inf))
 
-    def _units(self, contrast: Contrast) -> Units:
+    def _units(self, contrast: Contrast) -> UnitVectors:
         source = self.source_of(contrast)
         if source.units is None:
-            raise UserError("MixedNegatives mixes unit vectors, and this critic has none; bind InfoNCE.critic = @critics.CosineCritic.")
+            raise UserError("MoCHi mixes unit vectors, and this critic has none; bind InfoNCE.critic = @critics.CosineCritic.")
         if source.embeddings.shape[0] != contrast.scores.shape[1]:
-            raise UserError("MixedNegatives mixes candidates that all anchors share, and the strategy in it adds each anchor's own.")
+            raise UserError("MoCHi mixes candidates that all anchors share, and the strategy in it adds each anchor's own.")
         return source.units(source.latents, source.embeddings.detach())
 
 
-def _pick(order: Int[Tensor, "N H"], available: Int[Tensor, " N"], *, seed: Seed, count: int) -> Int[Tensor, "N C"]:
+def _pick(order: Int[Tensor, "N H"], available: Int[Tensor, " N"], *, key: Key, count: int) -> Int[Tensor, "N C"]:
     """Draw, with replacement, from the first `available` of each row."""
-    place = (uniform(seed, order.shape[0], count) * available[:, None]).long()
+    place = (uniform(key, order.shape[0], count) * available[:, None]).long()
     return order.gather(1, place)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from framework import bounds
 from framework.bounds.base import Bound
-from framework.contrast import Contrast
+from framework.contrastive.contrast import Contrast
 from framework.data import Factory, LatentSpec
 from framework.errors import UserError
 from framework.functional import bounds as formulas
@@ -15,7 +15,7 @@ from framework.functional import bounds as formulas
 
 @final
 @bounds.register
-class Penalised(Bound):
+class Penalized(Bound):
     """The loss of another bound and `weight (log sum_j exp f(s_i, o_j))^2`; the estimate, and what is true of it, are that bound's.
 
     Eysenbach et al. (2022): 0.01. InfoNCE leaves a constant `c(s)` of each row free; this fixes it, so that scores of different
@@ -25,11 +25,11 @@ class Penalised(Bound):
     def __init__(self, *, latent: LatentSpec, embedding_size: int, of: Factory[Bound], weight: float = 0.01) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size)
         if weight < 0:
-            raise UserError(f"Penalised.weight = {weight} must not be negative: it would push the scores apart; bind 0.01.")
+            raise UserError(f"Penalized.weight = {weight} must not be negative: it would push the scores apart; bind 0.01.")
         self.of: Bound = of(latent=latent, embedding_size=embedding_size)
         self.weight = weight
         self.side, self.capped, self.baseline = self.of.side, self.of.capped, self.of.baseline
-        self.remembers, self.needs_source, self.joins_anchors = self.of.remembers, self.of.needs_source, self.of.joins_anchors
+        self.is_stateful, self.needs_source, self.joins_anchors = self.of.is_stateful, self.of.needs_source, self.of.joins_anchors
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return self.of.estimate(contrast)
@@ -37,5 +37,5 @@ class Penalised(Bound):
     def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return self.of.loss(contrast) + self.weight * formulas.squared_partition(contrast.scores, contrast.log_weights)
 
-    def remember(self, contrast: Contrast) -> None:
-        self.of.remember(contrast)
+    def after_update(self, contrast: Contrast) -> None:
+        self.of.after_update(contrast)

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from framework.data import Latent, Origin
-from framework.functional.contrastive import Standing, kept
+from framework.functional.contrastive import ContrastiveStats, kept
 from framework.functional.masking import log_mask
 
 Axis = Literal["row", "column"]
@@ -22,7 +22,7 @@ Axis = Literal["row", "column"]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ExtraCandidates:
     """Embeddings of steps drawn from the replay for themselves: candidates that do not depend on the anchors."""
 
     embedding: Float[Tensor, "X E"]
@@ -30,7 +30,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Units:
+class UnitVectors:
     """Unit vectors of both sides, where the critic is `scale * <latent, candidate>`."""
 
     latents: Float[Tensor, "N S"]
@@ -52,8 +52,8 @@ class Source:
     embeddings: Float[Tensor, "M E"]
     score: Callable[[Latent, Tensor], Tensor]
     score_pairs: Callable[[Latent, Tensor], Tensor]
-    units: Callable[[Latent, Tensor], Units] | None = None
-    drawn: Drawn | None = None
+    units: Callable[[Latent, Tensor], UnitVectors] | None = None
+    drawn: ExtraCandidates | None = None
     action: Float[Tensor, "N A"] | None = None
     is_first: Bool[Tensor, " N"] | None = None
     predict: Callable[[Tensor, Origin], Latent] | None = None
@@ -104,9 +104,9 @@ class Contrast:
         return these
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ContrastiveStats:
         """How the positives stand, which is what meters are made of."""
-        return Standing.of(self.scores, self.log_weights)
+        return ContrastiveStats.of(self.scores, self.log_weights)
 
     def keep(self, chosen: Bool[Tensor, "N M"]) -> "Contrast":
         """Leave out the other candidates; a positive always stays."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, final
 
+from framework.composition.parser import Binding, Import, Include, Unreadable, parse
 from framework.composition.problems import Place, Problem
-from framework.composition.statements import Binding, Import, Include, Unreadable, parse
 from framework.errors import UserError
 from framework.registry import advice, nearest
 from framework.signatures import PACKAGE, display

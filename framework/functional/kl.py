@@ -9,7 +9,7 @@ from torch import Tensor
 FreeNats = Literal["mean", "excess", "step"]
 
 
-def gaussian_divergence(
+def gaussian_kl(
     mean: Float[Tensor, "*B S"],
     std: Float[Tensor, "*B S"],
     other_mean: Float[Tensor, "*B S"],
@@ -21,7 +21,7 @@ def gaussian_divergence(
     return 0.5 * (ratio + distance - 1 - ratio.log()).sum(dim=-1)
 
 
-def leave_free(divergence: Float[Tensor, "*B"], nats: float, convention: FreeNats) -> Float[Tensor, "*B"]:
+def apply_free_nats(kl_loss: Float[Tensor, "*B"], nats: float, convention: FreeNats) -> Float[Tensor, "*B"]:
     """Charge nothing for the first nats. The conventions are not interchangeable:
 
     - `mean`: `max(mean KL, nats)`, on the mean over the batch (Dreamer V1 and V2 as released in TF2);
@@ -30,9 +30,9 @@ def leave_free(divergence: Float[Tensor, "*B"], nats: float, convention: FreeNat
 
     Gradients: none where the divergence lies below the free nats.
     """
-    free = torch.full_like(divergence, nats)
+    free = torch.full_like(kl_loss, nats)
     if convention == "mean":
-        return torch.where(divergence.mean() > nats, divergence, free)
+        return torch.where(kl_loss.mean() > nats, kl_loss, free)
     if convention == "excess":
-        return torch.clamp(divergence - nats, min=0.0)
-    return torch.maximum(divergence, free)
+        return torch.clamp(kl_loss - nats, min=0.0)
+    return torch.maximum(kl_loss, free)

@@ -66,7 +66,7 @@ class JoinedLinear(nn.Linear):
 
 
 def glorot(module: nn.Module) -> nn.Module:
-    """Initialise every linear and convolution below a module as Keras does, which the first two Dreamers relied on; returns the module."""
+    """Initialize every linear and convolution below a module as Keras does, which the first two Dreamers relied on; returns the module."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(layer.weight)
@@ -82,7 +82,7 @@ SHRUNK: Final = 0.8796256610342398
 
 
 def truncated_normal(module: nn.Module) -> nn.Module:
-    """Initialise every linear, block-linear and convolution below a module as Dreamer V3 does; returns the module.
+    """Initialize every linear, block-linear and convolution below a module as Dreamer V3 does; returns the module.
 
     A normal distribution, cut at two deviations, of variance one over the fan-in; zero bias. The fan-in of a block-linear map is the
     whole input, not that of one block: its outputs begin smaller, by the root of the number of blocks.
@@ -225,5 +225,5 @@ class Temperature(nn.Module):
 
 @torch.no_grad()
 def copy_parameters(*, source: nn.Module, target: nn.Module, rate: float) -> None:
-    """Move a slow copy towards its source: `target += rate (source - target)`; a rate of 1 copies."""
+    """Move a slow copy toward its source: `target += rate (source - target)`; a rate of 1 copies."""
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), rate)

@@ -13,11 +13,11 @@ from framework.negatives.base import Negatives
 
 def check_axis(critic: Critic, axis: str) -> None:
     """Refuse a density off its own axis."""
-    wrong = {"latent": ("column", "symmetric"), "observation": ("row", "symmetric")}.get(critic.normalised_over or "", ())
+    wrong = {"latent": ("column", "symmetric"), "observation": ("row", "symmetric")}.get(critic.normalized_over or "", ())
     if axis in wrong:
-        right = "row" if critic.normalised_over == "latent" else "column"
+        right = "row" if critic.normalized_over == "latent" else "column"
         raise UserError(
-            f"InfoNCE.axis = '{axis}' does not fit {type(critic).__name__}, a density over the {critic.normalised_over}: "
+            f"InfoNCE.axis = '{axis}' does not fit {type(critic).__name__}, a density over the {critic.normalized_over}: "
             f"off its own axis the bound is wrong by nats; bind InfoNCE.axis = '{right}'"
             + (", or 'column_as_released' to ask for it by name." if right == "row" else ".")
         )

@@ -28,7 +28,7 @@ LAST_WORDS: Final = 600
 """Characters of a worker's stderr that an error tells."""
 
 
-class Host(ABC):
+class EnvironmentWorker(ABC):
     """Holds one environment. The first answer describes it, each later one is to the request before."""
 
     @abstractmethod
@@ -42,7 +42,7 @@ class Host(ABC):
 
 
 @final
-class SerialHost(Host):
+class SerialWorker(EnvironmentWorker):
     """Runs the environment here, when the answer is asked for."""
 
     def __init__(self, factory: Callable[..., Environment], seed: int) -> None:
@@ -60,7 +60,7 @@ class SerialHost(Host):
 
 
 @final
-class ProcessHost(Host):
+class ProcessWorker(EnvironmentWorker):
     """Runs the environment in a worker process.
 
     Raises `UserError`, never hangs: where the worker raised (with its traceback), died (with its exit status and last words), or

@@ -8,7 +8,7 @@ from framework.signatures import FAMILIES, Component
 
 
 @final
-class Catalogue:
+class Catalog:
     """Finds a component by `Name` or `family.Name`; installed plugins are loaded when a name is not found without them."""
 
     def __init__(self) -> None:

@@ -10,13 +10,13 @@ from torch.func import functional_call
 
 from framework.agent import Agent
 from framework.data import Batch, Latent
-from framework.lesson import Chance, Lesson
+from framework.lesson import UpdateNoise, UpdateOutput
 
 Step = Callable[..., Any]
 
 
 @final
-class Cells:
+class CompiledSteps:
     """Gives what the agent's `forward` gives. A step of filtering, one of imagination and the policy's are each compiled by themselves.
 
     The compiled step stands where the agent's own is only while this runs, so that acting, pictures, checkpoints and pickles know
@@ -24,22 +24,22 @@ class Cells:
     """
 
     def __init__(self, agent: Agent, *, backend: str = "inductor") -> None:
-        dynamics, behaviour = agent.world_model.dynamics, agent.behaviour
-        imagined = dynamics.imagine_step if behaviour.shapes_model else _held(dynamics, "imagine_step")
+        dynamics, behavior = agent.world_model.dynamics, agent.behavior
+        imagined = dynamics.imagine_step if behavior.shapes_model else _held(dynamics, "imagine_step")
         steps: list[tuple[nn.Module, str, Step]] = [
             (dynamics, "recur", dynamics.recur),
             (dynamics, "imagine_step", imagined),
-            (behaviour, "sample", behaviour.sample),
-            (behaviour, "decide", behaviour.decide),
+            (behavior, "sample", behavior.sample),
+            (behavior, "sample_with_parameters", behavior.sample_with_parameters),
         ]
         self._agent = agent
         self._steps = [(owner, name, _cell(step, backend)) for owner, name, step in steps]
 
-    def __call__(self, batch: Batch, chance: Chance) -> Lesson:
+    def __call__(self, batch: Batch, chance: UpdateNoise) -> UpdateOutput:
         with ExitStack() as stack:
             for owner, name, cell in self._steps:
-                stack.enter_context(standing_in(owner, name, cell))
-            lesson: Lesson = self._agent(batch, chance)
+                stack.enter_context(patched(owner, name, cell))
+            lesson: UpdateOutput = self._agent(batch, chance)
             return lesson
 
 
@@ -76,7 +76,7 @@ class _Held(nn.Module):
 
 
 @contextmanager
-def standing_in(owner: Any, method: str, other: Callable[..., object]) -> Iterator[None]:
+def patched(owner: Any, method: str, other: Callable[..., object]) -> Iterator[None]:
     """While entered, an object has another method in place of its own."""
     vars(owner)[method] = other
     try:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.data import ActionSpec
-from framework.environments import normalisation
-from framework.environments.normalisation import ActionChoices, ActionScale, action_form
+from framework.environments import normalization
+from framework.environments.normalization import ActionChoices, ActionScale, action_form
 from framework.errors import UserError
 
 LIMITS = st.tuples(st.floats(-100, 100), st.floats(0.1, 100))
@@ -89,7 +89,7 @@ def test_all_but_images_becomes_a_float32_vector():
         "arm": specs.Array((8, 2), np.float64),
         "pixels": specs.Array((4, 4, 3), np.uint8),
     }
-    shown, spec = normalisation.observation(given_observation), normalisation.observation_spec(given_spec)
+    shown, spec = normalization.observation(given_observation), normalization.observation_spec(given_spec)
     assert {name: (array.shape, array.dtype) for name, array in shown.items()} == {
         "height": ((1,), np.float32),
         "arm": ((16,), np.float32),
@@ -101,5 +101,5 @@ def test_all_but_images_becomes_a_float32_vector():
 
 
 def test_a_lone_array_gets_a_name():
-    assert list(normalisation.observation(np.zeros(2))) == ["observation"]
-    assert list(normalisation.observation_spec(specs.Array((2,), np.float64))) == ["observation"]
+    assert list(normalization.observation(np.zeros(2))) == ["observation"]
+    assert list(normalization.observation_spec(specs.Array((2,), np.float64))) == ["observation"]

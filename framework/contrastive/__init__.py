@@ -1,0 +1,1 @@
+"""What the families of the contrastive objective share: the contrast, its pairs, its metrics."""

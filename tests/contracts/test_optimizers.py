@@ -79,11 +79,11 @@ def test_it_loads_in_place_and_keeps_its_settings(make, optimizer_name):
         optimizer.step(gradients(seed))
         other.step(gradients(seed + 10))
     before = [each.data_ptr() for each in tensors(optimizer.state_dict())]
-    optimizer.load(copy.deepcopy(other.state_dict()))
+    optimizer.load_state_dict(copy.deepcopy(other.state_dict()))
     assert before == [each.data_ptr() for each in tensors(optimizer.state_dict())]
     fresh = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
     reference = make(fresh)
-    reference.load(copy.deepcopy(other.state_dict()))
+    reference.load_state_dict(copy.deepcopy(other.state_dict()))
     optimizer.step(gradients(5))
     reference.step(gradients(5))
     assert all(torch.equal(one, two) for one, two in zip(parameters, fresh, strict=True))

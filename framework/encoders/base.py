@@ -45,7 +45,7 @@ def only_image(observation: Mapping[str, specs.Array], name: str) -> tuple[str, 
         return images[0], observation[images[0]]
     shapes = ", ".join(f"{each} {spec.shape}" for each, spec in observation.items())
     raise UserError(
-        f"{name} takes exactly one image [height, width, channel], not {shapes}; "
+        f"{name} takes exactly one image [height, width, channel] and was given {shapes}; "
         f"give each array its own encoder with MultiEncoder.encoders, or change what the environment observes."
     )
 

@@ -41,7 +41,7 @@ class MLPEncoder(Encoder):
         images = sorted(name for name, spec in observation.items() if is_image(spec))
         if images or not observation:
             raise UserError(
-                f"MLPEncoder takes vectors, not {', '.join(images) or 'nothing'}; "
+                f"MLPEncoder takes vectors and was given {', '.join(images) or 'nothing'}; "
                 f"bind Agent.encoder to @encoders.ConvEncoder for images, or to @encoders.MultiEncoder for both."
             )
         self.names = sorted(observation)

@@ -35,7 +35,7 @@ class PatchEncoder(encoders.Encoder):
         super().__init__(observation=observation)
         images = [name for name, spec in observation.items() if is_image(spec)]
         if len(images) != 1 or len(observation) != 1:
-            raise UserError(f"PatchEncoder takes exactly one image, not {sorted(observation)}; put it into MultiEncoder.encoders.")
+            raise UserError(f"PatchEncoder takes exactly one image and was given {sorted(observation)}; put it into MultiEncoder.encoders.")
         self.name, self.patch, self.embedding_size = images[0], patch, size
         height, width, depth = observation[self.name].shape
         if height % patch or width % patch:

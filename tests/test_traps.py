@@ -26,10 +26,10 @@
 | squared errors without their half | a library | heads/test_densities.py::test_the_reward_is_normal |
 | losses summed over time | a library | test_traps.py::test_a_loss_does_not_grow_with_the_batch |
 | KL without unimix | a method's own code | test_traps.py::test_a_divergence_is_one_of_mixed_distributions |
-| unimix of the policy left out | a library | actor_critics/test_reinforce.py::test_a_discrete_policy_keeps_one_percent_of_chance |
+| unimix of the policy left out | a library | actor_critics/test_reinforce.py::test_a_discrete_policy_keeps_one_percent_of_the_uniform_distribution |
 | KL clipped per step, on the mean or after subtraction | several ports | dynamics/test_balanced_kl_loss.py::test_each_papers_loss_and_its_gradients_are_a_balance_and_a_scale |
 | straight through a Gumbel-softmax | a method's own code | functional/test_categorical.py::test_the_gradient_is_that_of_the_probabilities |
-| a discrete actor without gradient under the dynamics | several ports | actor_critics/test_mixed_gradient.py::test_the_dynamics_teach_choices_straight_through |
+| a discrete actor without gradient under the dynamics | several ports | actor_critics/test_mixed_gradient.py::test_the_gradient_of_the_dynamics_reaches_choices_straight_through |
 | ... which a flag hides | several ports | contracts/test_actor_critics.py::test_it_needs_the_gradient_of_the_dynamics_only_if_it_says_so |
 | the normalized advantage computed and not used | a port of V3 | actor_critics/test_reinforce.py::test_its_actors_loss_is_that_of_the_paper |
 | the actor's gradient in its features | a teaching port | actor_critics/test_dynamics_backprop.py::test_the_actor_sees_detached_features |

@@ -33,9 +33,7 @@ class Origin:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Origin":
         """Apply one function to every tensor."""
-        return Origin(
-            row=function(self.row), time=function(self.time), episode=function(self.episode), rows=self.rows, times=self.times
-        )
+        return Origin(row=function(self.row), time=function(self.time), episode=function(self.episode), rows=self.rows, times=self.times)
 
     def followed_by(self, episode: Int[Tensor, " X"]) -> "Origin":
         """Append steps from outside the batch, of known episodes (-1 where unknown), without a row or a time (-1)."""

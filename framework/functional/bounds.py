@@ -102,8 +102,8 @@ def leave_one_out_estimate(scores: Scores, log_weights: Scores) -> PerAnchor:
 def sigmoid_loss(scores: Scores, log_weights: Scores, bias: Float[Tensor, ""]) -> PerAnchor:
     """`softplus(-l_ii) + sum_{j != i} softplus(l_ij)` with `l = f + bias - log(K_i - 1)`: one binary decision per pair.
 
-    Zhai et al. (2023). One pair in `K` is positive, so the best `l` is the log ratio less `log(K - 1)`, and the best `f + bias` the log ratio
-    at any batch size.
+    Zhai et al. (2023). One pair in `K` is positive, so the best `l` is the log ratio less `log(K - 1)`, and the best `f + bias` the log
+    ratio at any batch size.
     """
     logits = scores + bias - log_odds(log_weights)[:, None]
     return F.softplus(-logits.diagonal()) + _sum_softplus(logits, log_weights)

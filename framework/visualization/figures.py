@@ -30,10 +30,22 @@ def add_axes(figure: "Figure", left: int, top: int, width: int, height: int) -> 
     return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
-def write(figure: "Figure", left: int, top: int, text: str, size: float = 10, color: str = "0.1") -> None:
-    """Text whose upper left corner is at a place in pixels."""
+def write(figure: "Figure", left: int, top: int, text: str, size: float = 10.0, color: str = "0.1", align: str = "left") -> None:
+    """Text at a place in pixels: of its upper left corner, or of the middle of its top."""
     across, down = figure.get_size_inches() * DPI
-    figure.text(left / across, 1 - top / down, text, fontsize=size, color=color, verticalalignment="top")
+    place = {"x": left / across, "y": 1 - top / down, "verticalalignment": "top", "horizontalalignment": align}
+    figure.text(s=text, fontsize=size, color=color, **place)
+
+
+def place_image(figure: "Figure", image: Pixels, left: int, top: int, frame: str | None = None) -> None:
+    """An image, pixel by pixel, with its upper left corner at a place; around it a frame of a color."""
+    from matplotlib.patches import Rectangle
+
+    height, width = image.shape[:2]
+    bottom = round(figure.get_size_inches()[1] * DPI) - top - height
+    figure.figimage(image, left, bottom)
+    if frame is not None:
+        figure.add_artist(Rectangle((left - 2, bottom - 2), width + 4, height + 4, transform=None, fill=False, color=frame, linewidth=3))
 
 
 def to_pixels(figure: "Figure") -> Pixels:

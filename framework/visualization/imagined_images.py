@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from framework.visualization.figures import BLANK, FAINT, Images, Pixels, add_axes, enlarged, new_figure, to_pixels, write
+from framework.visualization.figures import BLANK, FAINT, Images, Pixels, enlarged, new_figure, place_image, to_pixels, write
 
 SIDE: Final = 64
 LEFT, TOP, GAP, SPACE = 96, 108, 22, 2
@@ -25,7 +25,7 @@ def draw_imagined_images(
     tall, wide = (length + SPACE for length in enlarged(context[0, :1], SIDE).shape[1:3])
     start, down = LEFT + context.shape[1] * wide + GAP, 2 * tall + GAP
     figure = new_figure(max(start + len(ahead) * wide + 14, 900), TOP + down * len(context))
-    write(figure, 14, 10, "What the model imagines, without a decoder", size=14)
+    write(figure, 14, 10, "What the model imagines, without a decoder", size=14.0)
     write(figure, 14, 40, explanation, color=FAINT)
     write(figure, LEFT, TOP - 44, "observed by the model")
     write(figure, start, TOP - 44, "imagined from there, with the real actions and no further observation; steps ahead:")
@@ -33,16 +33,11 @@ def draw_imagined_images(
         top = TOP + line * down
         write(figure, 14, top + tall // 2 - 8, "imagined")
         write(figure, 14, top + tall + tall // 2 - 8, "real")
-        before = add_axes(figure, LEFT, top + tall, context.shape[1] * wide, tall)
-        before.imshow(_strip(context[line]), interpolation="nearest", aspect="auto")
-        before.set_axis_off()
-        after = add_axes(figure, start, top, len(ahead) * wide, 2 * tall)
-        strips = [_strip(images[line], shown[line]) for images in (imagined, real)]
-        after.imshow(np.concatenate(strips), interpolation="nearest", aspect="auto")
-        after.set(yticks=[], frame_on=False)
-        labels = [f"+{number}" for number in ahead] if line == 0 else []
-        after.xaxis.set_ticks([(column + 0.5) * wide for column in range(len(labels))], labels=labels, fontsize=9)
-        after.tick_params(length=0, labeltop=True, labelbottom=False, pad=2)
+        place_image(figure, _strip(context[line]), LEFT, top + tall)
+        place_image(figure, _strip(imagined[line], shown[line]), start, top)
+        place_image(figure, _strip(real[line], shown[line]), start, top + tall)
+    for column, number in enumerate(ahead):
+        write(figure, start + column * wide + wide // 2, TOP - 20, f"+{number}", size=9.0, align="center")
     return to_pixels(figure)
 
 

@@ -2,15 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import numpy as np
-from jaxtyping import UInt8
-
-from framework.visualization.figures import FAINT, GREEN, RED, Images, Pixels, add_axes, enlarged, new_figure, to_pixels, write
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from framework.visualization.figures import FAINT, GREEN, RED, Images, Pixels, enlarged, new_figure, place_image, to_pixels, write
 
 CANDIDATES: Final = 6
 SIDE: Final = 128
@@ -35,33 +29,25 @@ def draw_ranked_images(
     height, width = tiles.shape[1:3]
     across, down = max(width, 116) + MARGIN, height + CAPTION
     figure = new_figure(max(LEFT + across * (CANDIDATES + 1) + GAP + MARGIN, 900), TOP + down * len(rankings))
-    write(figure, MARGIN, 10, f"{question}  {sum(ranking.rank == 1 for ranking in rankings)} of {len(rankings)} found.", size=14)
+    write(figure, MARGIN, 10, f"{question}  {sum(ranking.rank == 1 for ranking in rankings)} of {len(rankings)} found.", size=14.0)
     write(figure, MARGIN, 40, explanation, color=FAINT)
     write(figure, LEFT, TOP - 24, "the true image")
     write(figure, LEFT + across + GAP, TOP - 24, "candidates, the highest score first")
 
     def tile(index: int, anchor: int, left: int, top: int, framed: bool) -> None:
-        axes = add_axes(figure, left, top, width, height)
-        _draw_tile(axes, tiles[index], caption(anchor, index), (GREEN if index == anchor else RED) if framed else None)
+        place_image(figure, tiles[index], left, top, (GREEN if index == anchor else RED) if framed else None)
+        write(figure, left + width // 2, top + height + 5, caption(anchor, index), size=8.0, align="center")
 
     for line, ranking in enumerate(rankings):
         top, anchor = TOP + line * down, ranking.anchor
         hit, middle = ranking.rank == 1, TOP + line * down + height // 2
         verdict = "the true one\nscores highest" if hit else f"the true one is {_ordinal(ranking.rank)}\nof {len(ranking.candidates)}"
-        write(figure, MARGIN, middle - 26, "hit" if hit else "miss", size=15, color=GREEN if hit else RED)
-        write(figure, MARGIN, middle, verdict, size=9)
+        write(figure, MARGIN, middle - 26, "hit" if hit else "miss", size=15.0, color=GREEN if hit else RED)
+        write(figure, MARGIN, middle, verdict, size=9.0)
         tile(anchor, anchor, LEFT, top, False)
         for column, index in enumerate(ranking.candidates[:CANDIDATES], start=1):
             tile(index, anchor, LEFT + GAP + column * across, top, column == 1 or index == anchor)
     return to_pixels(figure)
-
-
-def _draw_tile(axes: "Axes", image: UInt8[np.ndarray, "Y X 3"], caption: str, frame: str | None) -> None:
-    axes.imshow(image, interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    axes.set_xlabel(caption, fontsize=8, labelpad=5)
-    for spine in axes.spines.values():
-        spine.set(visible=frame is not None, color=frame, linewidth=3)
 
 
 def _ordinal(number: int) -> str:

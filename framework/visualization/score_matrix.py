@@ -35,7 +35,7 @@ def draw_matrices(panels: Sequence[MatrixPanel], times: int, title: str, explana
     side = size * max(1, round(SIDE / size))
     across = LEFT + side + RIGHT
     figure = new_figure(across * len(panels), TOP + side + BOTTOM)
-    write(figure, 14, 10, title, size=14)
+    write(figure, 14, 10, title, size=14.0)
     write(figure, 14, 40, explanation, color=FAINT)
     for number, panel in enumerate(panels):
         axes = add_axes(figure, number * across + LEFT, TOP, side, side)

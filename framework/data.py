@@ -224,7 +224,7 @@ class Imagination:
     reward: Float[Tensor, "N H+1"]
     continuation: Float[Tensor, "N H+1"]
     policy: Float[Tensor, "N H P"] | None = None
-    """The numbers of the policy's distribution at each action, where they were kept for its losses (`ActorCritic.decide`)."""
+    """The parameters of the policy's distribution at each action, where they were kept for its losses (`sample_with_parameters`)."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ class ExtraCandidates:
 
 @dataclass(frozen=True)
 class SecondView:
-    """Embeddings of the observations of a batch under a second augmentation, by the encoder and by its slow copy where there is one."""
+    """Embeddings of a batch under a second augmentation, by the encoder and by its slow copy where there is one."""
 
     embedding: Float[Tensor, "B T E"]
     slow_embedding: Float[Tensor, "B T E"] | None = None
@@ -245,10 +245,10 @@ class SecondView:
 
 @dataclass(frozen=True)
 class InferredBatch:
-    """A batch with the latents that the world model inferred for it, row by row.
+    """A batch and the latents that the world model inferred for it, row by row.
 
-    `slow_embedding` comes from the encoder's slow copy, where an objective needs one; `extra` from `Batch.extra`; `second` is there in
-    training alone, where an objective compares two views. Latents are inferred for the first view only.
+    `slow_embedding` is by the encoder's slow copy, where an objective needs one; `second` is set in training alone, where an objective
+    compares two views. Latents are inferred for the first view only.
     """
 
     batch: Batch
@@ -278,10 +278,7 @@ class InferredBatch:
 
 @dataclass(frozen=True)
 class UpdateNoise:
-    """All random numbers of one update, so that the update is a function of its arguments.
-
-    `starts` index the flattened steps of the batch from which rollouts begin; None takes all of them.
-    """
+    """All random numbers of one update. `starts` index the flattened steps from which rollouts begin; None: all of them."""
 
     key: Int[Tensor, ""]
     posterior: Float[Tensor, "B T Z"]

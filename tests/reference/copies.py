@@ -63,10 +63,8 @@ def sequences(seed: int, boundary: str, action: specs.Array = CONTINUOUS) -> Bat
     is_terminal[1, 1] = boundary == "a terminal step inside"
     is_terminal[1, -1] = boundary == "a terminal step at the end"
     drawn = normal(seed, ROWS, TIMES, 3)
-    if isinstance(action, specs.DiscreteArray):
-        actions = nn.functional.one_hot(drawn.argmax(dim=-1), 3).float()
-    else:
-        actions = drawn[..., :2].tanh()
+    options = nn.functional.one_hot(drawn.argmax(dim=-1), 3).float()
+    actions = options if isinstance(action, specs.DiscreteArray) else drawn[..., :2].tanh()
     return Batch(
         observation={"vector": normal(seed + 1, ROWS, TIMES, 3)},
         action=actions.masked_fill(is_first[..., None], 0.0),
@@ -85,6 +83,16 @@ def gaussian_latent(seed: int, *leading: int, deterministic: int = 6, stochastic
     mean, std = normal(seed, *leading, stochastic), 0.3 + normal(seed + 1, *leading, stochastic).square()
     sample = mean + std * normal(seed + 2, *leading, stochastic)
     return Latent(deterministic=normal(seed + 3, *leading, deterministic), stochastic=sample, statistics={"mean": mean, "std": std})
+
+
+def categorical_latents(seed: int, groups: int, classes: int) -> tuple[Latent, Latent]:
+    """A posterior and a prior over `[B, T]` that differ, as leaves of the gradient."""
+
+    def latent(number: int) -> Latent:
+        logits = normal(number, ROWS, TIMES, groups, classes).log_softmax(dim=-1).flatten(-2)
+        return Latent(deterministic=logits[..., :1], stochastic=logits, statistics={"logits": logits.requires_grad_()})
+
+    return latent(seed), latent(seed + 1)
 
 
 def inferred_batch(seed: int, boundary: str = "one episode") -> InferredBatch:

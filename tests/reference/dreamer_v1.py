@@ -107,16 +107,15 @@ def tanh_normal_policy(features, layers, noise):
     return np.tanh(5 * np.tanh(mean / 5) + std * noise)
 
 
-def imagine(rssm, start, policy_layers, latent_noise, action_noise):
-    """Roll the prior on under the policy from features `[N, F]`; `[N, H + 1, F]` with the start."""
+def imagine(rssm, start, policy, latent_noise):
+    """Roll the prior on from features `[N, F]` under `policy(step, features)`; `[N, H + 1, F]` with the start."""
     size = latent_noise.shape[-1]
     features = [start]
-    for of_latent, of_action in zip(latent_noise, action_noise, strict=True):
+    for step, noise in enumerate(latent_noise):
         stochastic, deterministic = features[-1][:, :size], features[-1][:, size:]
-        action = tanh_normal_policy(features[-1], policy_layers, of_action)
-        deterministic = next_deterministic(rssm, stochastic, deterministic, action)
+        deterministic = next_deterministic(rssm, stochastic, deterministic, policy(step, features[-1]))
         mean, std = dense_elu_dense(deterministic, rssm.prior)
-        features.append(np.concatenate([mean + std * of_latent, deterministic], axis=-1))
+        features.append(np.concatenate([mean + std * noise, deterministic], axis=-1))
     return np.stack(features, axis=1)
 
 

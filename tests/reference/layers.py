@@ -82,3 +82,18 @@ def discount_product(discount):
     for step in range(1, discount.shape[-1]):
         weights[..., step] = weights[..., step - 1] * discount[..., step - 1]
     return weights
+
+
+def gradient_norm(loss, layers, step=1e-5):
+    """The norm of the gradient of `loss(layers)` by central differences, over every number of a list of pairs `(W, b)`."""
+    square = 0.0
+    for pair in layers:
+        for parameter in pair:
+            for index in np.ndindex(parameter.shape):
+                kept, values = parameter[index], []
+                for sign in (1, -1):
+                    parameter[index] = kept + sign * step
+                    values.append(loss(layers))
+                parameter[index] = kept
+                square += ((values[0] - values[1]) / (2 * step)) ** 2
+    return math.sqrt(square)

@@ -49,10 +49,10 @@ def perturb(module: nn.Module, seed: int, amount: float = 0.2) -> None:
         parameter.add_(amount * torch.randn(parameter.shape, generator=noise))
 
 
-def two_hot_around_zero(last: nn.Linear) -> None:
-    """Let the logits of symexp bins fall off, so that their mean is of order one and not of the outermost bins."""
-    with torch.no_grad():
-        last.bias.copy_(-torch.linspace(-20, 20, last.out_features).square())
+@torch.no_grad()
+def two_hot_around(last: nn.Linear, center: float) -> None:
+    """Let the logits over symexp bins fall off on both sides, so that their mean lies near `symexp(center)`."""
+    last.bias.copy_(-(torch.linspace(-20, 20, last.out_features) - center).square())
 
 
 def sequences(seed: int, boundary: str, action: specs.Array = CONTINUOUS) -> Batch:

@@ -1,5 +1,7 @@
-"""Copies from torch to float64 numpy, small sequences, and parameters that are nowhere at their special initial values."""
+"""Small agents and sequences, and copies of their weights and tensors in float64 numpy."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,30 +9,42 @@ import torch
 from dm_env import specs
 from torch import Tensor, nn
 
-from framework.data import Batch, InferredBatch, Latent, SecondView, Specs
+from framework.agent import Agent
+from framework.data import Batch, InferredBatch, Latent, SecondView, Specs, UpdateNoise
+from framework.encoders.mlp_encoder import MLPEncoder
+from tests.reference.layers import Perceptron, observe
 
-ROWS, TIMES = 3, 5
+ROWS, TIMES, HORIZON = 3, 5, 4
 VECTOR = {"vector": specs.Array((3,), np.float32, name="vector")}
 CONTINUOUS = specs.BoundedArray((2,), np.float32, -1.0, 1.0, name="action")
 DISCRETE = specs.DiscreteArray(3, name="action")
 BOUNDARIES = ("one episode", "a time limit inside", "a terminal step inside", "a terminal step at the end")
 """Where the episodes of the second sequence end."""
-TOLERANCE = {"rtol": 1e-5, "atol": 2e-6}
 
 
 def array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().double().numpy()
 
 
-def linears(module: nn.Module) -> list[tuple[np.ndarray, np.ndarray]]:
+def assert_equal(actual: Tensor, expected: Any) -> None:
+    np.testing.assert_allclose(array(actual), expected, rtol=1e-5, atol=2e-6)
+
+
+def linears(module: nn.Module) -> list[tuple[np.ndarray, Any]]:
     """The pair `(W, b)` of each linear layer, in their order."""
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
     return [(array(layer.weight), 0.0 if layer.bias is None else array(layer.bias)) for layer in layers]
 
 
-def norm_scales(module: nn.Module) -> list[np.ndarray]:
-    """The scale of each root-mean-square norm, in their order."""
-    return [array(layer.weight) for layer in module.modules() if isinstance(layer, nn.RMSNorm)]
+def perceptron(module: nn.Module) -> Perceptron:
+    """The perceptron of a module, with its weights as they are now."""
+    return Perceptron(linears(module), [array(layer.weight) for layer in module.modules() if isinstance(layer, nn.RMSNorm)])
+
+
+def named_layers(module: nn.Module) -> Callable[..., tuple[np.ndarray, ...]]:
+    """The weights `(W, b)` of a layer by its name, followed by the scale of its norm where that is named."""
+    weights = {name: array(value) for name, value in module.state_dict().items()}
+    return lambda name, *norms: (weights[f"{name}.weight"], weights[f"{name}.bias"], *(weights[f"{norm}.weight"] for norm in norms))
 
 
 def generator(seed: int) -> torch.Generator:
@@ -42,21 +56,28 @@ def normal(seed: int, *shape: int) -> Tensor:
 
 
 @torch.no_grad()
-def perturb(module: nn.Module, seed: int, amount: float = 0.2) -> None:
-    """Move every parameter, so that zeros, ones and equal copies are told from what belongs there."""
+def perturb(module: nn.Module, seed: int) -> None:
+    """Move every parameter, so that zeros, ones and equal copies are told apart."""
     noise = generator(seed)
     for parameter in module.parameters():
-        parameter.add_(amount * torch.randn(parameter.shape, generator=noise))
+        parameter.add_(0.2 * torch.randn(parameter.shape, generator=noise))
 
 
-@torch.no_grad()
-def two_hot_around(last: nn.Linear, center: float) -> None:
-    """Let the logits over symexp bins fall off on both sides, so that their mean lies near `symexp(center)`."""
-    last.bias.copy_(-(torch.linspace(-20, 20, last.out_features) - center).square())
+def build_agent(seed: int, action: specs.Array, **parts: Any) -> Agent:
+    encoder = partial(MLPEncoder, layers=1, units=7, size=5)
+    agent = Agent(specs=Specs(observation=VECTOR, action=action), encoder=encoder, objectives=[], horizon=HORIZON, **parts)
+    perturb(agent, seed)
+    return agent
+
+
+def observe_by(model: Any, agent: Agent, batch: Batch, noise: UpdateNoise) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The features and the statistics of the posterior and of the prior that a reference infers for a batch."""
+    embedding = perceptron(agent.world_model.encoder)(array(batch.observation["vector"]))
+    return observe(model, embedding, array(batch.action), array(batch.is_first), array(noise.posterior))
 
 
 def sequences(seed: int, boundary: str, action: specs.Array = CONTINUOUS) -> Batch:
-    """A random batch; every sequence but the second is the middle of one episode, or its start."""
+    """A random batch; every sequence but the second is one episode."""
     is_first, is_terminal = torch.zeros(ROWS, TIMES, dtype=torch.bool), torch.zeros(ROWS, TIMES, dtype=torch.bool)
     is_first[0, 0] = True
     is_first[1, 2] = boundary in ("a time limit inside", "a terminal step inside")
@@ -64,7 +85,7 @@ def sequences(seed: int, boundary: str, action: specs.Array = CONTINUOUS) -> Bat
     is_terminal[1, -1] = boundary == "a terminal step at the end"
     drawn = normal(seed, ROWS, TIMES, 3)
     options = nn.functional.one_hot(drawn.argmax(dim=-1), 3).float()
-    actions = options if isinstance(action, specs.DiscreteArray) else drawn[..., :2].tanh()
+    actions = options if isinstance(action, specs.DiscreteArray) else drawn[..., :2]
     return Batch(
         observation={"vector": normal(seed + 1, ROWS, TIMES, 3)},
         action=actions.masked_fill(is_first[..., None], 0.0),
@@ -75,24 +96,16 @@ def sequences(seed: int, boundary: str, action: specs.Array = CONTINUOUS) -> Bat
     )
 
 
-def specs_of(action: specs.Array) -> Specs:
-    return Specs(observation=VECTOR, action=action)
+def gaussian_latent(seed: int) -> Latent:
+    mean, std = normal(seed, ROWS, TIMES, 4), 0.3 + normal(seed + 1, ROWS, TIMES, 4).square()
+    sample = mean + std * normal(seed + 2, ROWS, TIMES, 4)
+    return Latent(deterministic=normal(seed + 3, ROWS, TIMES, 6), stochastic=sample, statistics={"mean": mean, "std": std})
 
 
-def gaussian_latent(seed: int, *leading: int, deterministic: int = 6, stochastic: int = 4) -> Latent:
-    mean, std = normal(seed, *leading, stochastic), 0.3 + normal(seed + 1, *leading, stochastic).square()
-    sample = mean + std * normal(seed + 2, *leading, stochastic)
-    return Latent(deterministic=normal(seed + 3, *leading, deterministic), stochastic=sample, statistics={"mean": mean, "std": std})
-
-
-def categorical_latents(seed: int, groups: int, classes: int) -> tuple[Latent, Latent]:
-    """A posterior and a prior over `[B, T]` that differ, as leaves of the gradient."""
-
-    def latent(number: int) -> Latent:
-        logits = normal(number, ROWS, TIMES, groups, classes).log_softmax(dim=-1).flatten(-2)
-        return Latent(deterministic=logits[..., :1], stochastic=logits, statistics={"logits": logits.requires_grad_()})
-
-    return latent(seed), latent(seed + 1)
+def categorical_latent(seed: int) -> Latent:
+    """Three groups of four classes, whose log-probabilities are a leaf of the gradient."""
+    logits = normal(seed, ROWS, TIMES, 3, 4).log_softmax(dim=-1).flatten(-2)
+    return Latent(deterministic=logits[..., :6], stochastic=logits, statistics={"logits": logits.requires_grad_()})
 
 
 def inferred_batch(seed: int, boundary: str = "one episode") -> InferredBatch:
@@ -101,12 +114,8 @@ def inferred_batch(seed: int, boundary: str = "one episode") -> InferredBatch:
     return InferredBatch(
         batch=sequences(seed, boundary),
         embedding=first,
-        posterior=gaussian_latent(seed + 30, ROWS, TIMES),
-        prior=gaussian_latent(seed + 40, ROWS, TIMES),
+        posterior=gaussian_latent(seed + 30),
+        prior=gaussian_latent(seed + 40),
         slow_embedding=slow,
         second=SecondView(embedding=second, slow_embedding=slow_second),
     )
-
-
-def assert_equal(actual: Tensor, expected: Any) -> None:
-    np.testing.assert_allclose(array(actual), expected, **TOLERANCE)

@@ -1,23 +1,14 @@
 """Dreamer V3 in float64 numpy: Hafner et al. (2025), *Mastering diverse control tasks through world models*, arXiv 2301.04104, and
-danijar/dreamerv3 as of 2024 and later.
-
-`rssm` maps names to weights: pairs `(W, b)`, triples `(W, b, scale)` of a layer with a norm, and `(W [G, I, O], b)` of a block-diagonal one.
+danijar/dreamerv3 as it has been since 2024. Rollouts are `[N, H + 1, ..]` with the start at step 0.
 """
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from tests.reference.dreamer_v2 import categorical_kl, one_hot_sample
-from tests.reference.layers import (
-    discount_product,
-    linear,
-    log_softmax,
-    normal_entropy,
-    normal_log_density,
-    rms_norm,
-    sigmoid,
-    silu,
-    silu_mlp,
-)
+from tests.reference.dreamer_v2 import OneHotPolicy, categorical_kl, one_hot_sample
+from tests.reference.layers import discount_product, linear, log_softmax, normal_log_density, rms_norm, sigmoid, silu
 
 FREE_NATS, UNIMIX = 1.0, 0.01
 DISCOUNT, LAMBDA, ENTROPY, REPLAY_VALUE = 1 - 1 / 333, 0.95, 3e-4, 0.3
@@ -29,97 +20,77 @@ def mixed(logits, classes):
     return np.log((1 - UNIMIX) * np.exp(log_softmax(groups)) + UNIMIX / classes).reshape(logits.shape)
 
 
-def normed(values, layer):
-    weight, bias, scale = layer
+def normed(values, weight, bias, scale):
     return silu(rms_norm(linear(values, (weight, bias)), scale))
 
 
-def block_linear(values, layer):
-    """`y_g = x_g W_g + b_g` of parts `[N, G, I]`."""
-    weight, bias = layer
+def block_linear(values, weight, bias):
+    """`y_g = x_g W_g + b_g` of parts `[N, G, I]` and weights `[G, I, O]`."""
     return np.einsum("ngi,gio->ngo", values, weight) + bias.reshape(weight.shape[0], -1)
 
 
-def next_deterministic(rssm, stochastic, deterministic, action):
-    """The block GRU: every block sees its own part of h, and summaries of the whole h, z and a."""
-    blocks = rssm["gates"][0].shape[0]
-    action = action / np.maximum(1, np.abs(action))
-    parts = ("from_deterministic", deterministic), ("from_stochastic", stochastic), ("from_action", action)
-    shared = np.concatenate([normed(values, rssm[name]) for name, values in parts], axis=-1)
-    own = deterministic.reshape(len(deterministic), blocks, -1)
-    weight, bias, scale = rssm["mixing"]
-    inputs = np.concatenate([own, np.repeat(shared[:, None], blocks, axis=1)], axis=-1)
-    hidden = silu(rms_norm(block_linear(inputs, (weight, bias)).reshape(deterministic.shape), scale)).reshape(own.shape)
-    reset, candidate, update = np.split(block_linear(hidden, rssm["gates"]), 3, axis=-1)
-    update = sigmoid(update - 1)
-    return (update * np.tanh(sigmoid(reset) * candidate) + (1 - update) * own).reshape(deterministic.shape)
+@dataclass(frozen=True)
+class BlockRSSM:
+    """The state-space model with a block-diagonal GRU; a layer is `(W, b)`, or `(W, b, scale)` with a norm; statistics as in V2."""
+
+    from_deterministic: tuple
+    from_stochastic: tuple
+    from_action: tuple
+    mixing: tuple
+    gates: tuple
+    prior_layers: list
+    posterior_layers: list
+    classes: int
+
+    @property
+    def deterministic(self):
+        return len(self.mixing[2])
+
+    def advance(self, stochastic, deterministic, action):
+        """Every block sees its own part of h, and the same summaries of the whole h, z and a; actions beyond 1 are scaled back."""
+        action = action / np.maximum(1, np.abs(action))
+        parts = (deterministic, self.from_deterministic), (stochastic, self.from_stochastic), (action, self.from_action)
+        shared = np.concatenate([normed(values, *layer) for values, layer in parts], axis=-1)
+        weight, bias, scale = self.mixing
+        own = deterministic.reshape(len(deterministic), len(weight), -1)
+        inputs = np.concatenate([own, np.repeat(shared[:, None], len(weight), axis=1)], axis=-1)
+        hidden = silu(rms_norm(block_linear(inputs, weight, bias).reshape(deterministic.shape), scale)).reshape(own.shape)
+        reset, candidate, update = np.split(block_linear(hidden, *self.gates), 3, axis=-1)
+        update = sigmoid(update - 1)
+        return (update * np.tanh(sigmoid(reset) * candidate) + (1 - update) * own).reshape(deterministic.shape)
+
+    def prior(self, deterministic):
+        return self._log_probabilities(deterministic, self.prior_layers)
+
+    def posterior(self, joined):
+        return self._log_probabilities(joined, self.posterior_layers)
+
+    def sample(self, statistics, noise):
+        return one_hot_sample(statistics, noise, self.classes)
+
+    def _log_probabilities(self, values, layers):
+        for layer in layers[:-1]:
+            values = normed(values, *layer)
+        return mixed(linear(values, layers[-1]), self.classes)
 
 
-def prior(rssm, deterministic):
-    *hidden, last = rssm["prior"]
-    for layer in hidden:
-        deterministic = normed(deterministic, layer)
-    return mixed(linear(deterministic, last), rssm["classes"])
-
-
-def posterior(rssm, deterministic, embedding):
-    hidden, last = rssm["posterior"]
-    return mixed(linear(normed(np.concatenate([deterministic, embedding], axis=-1), hidden), last), rssm["classes"])
-
-
-def observe(rssm, embedding, action, is_first, gumbel):
-    """Filter sequences step by step: features `[z, h]`, and the log-probabilities of the posterior and of the prior."""
-    stochastic, deterministic = np.zeros(gumbel[:, 0].shape), np.zeros((len(is_first), rssm["mixing"][2].size))
-    features, posteriors, priors = [], [], []
-    for t in range(is_first.shape[1]):
-        kept = 1.0 - is_first[:, t, None]
-        deterministic = next_deterministic(rssm, stochastic * kept, deterministic * kept, action[:, t] * kept)
-        priors.append(prior(rssm, deterministic))
-        posteriors.append(posterior(rssm, deterministic, embedding[:, t]))
-        stochastic = one_hot_sample(posteriors[-1], gumbel[:, t], rssm["classes"])
-        features.append(np.concatenate([stochastic, deterministic], axis=-1))
-    return np.stack(features, 1), np.stack(posteriors, 1), np.stack(priors, 1)
-
-
-def kl_loss(one, other):
+def kl_loss(posterior, prior):
     """`1.0 max(1, KL(sg(q) || p)) + 0.1 max(1, KL(q || sg(p)))` at each step."""
-    return 1.1 * np.maximum(FREE_NATS, categorical_kl(one, other))
+    return (1.0 + 0.1) * np.maximum(FREE_NATS, categorical_kl(posterior, prior))
 
 
-def imagine(rssm, start, policy, gumbel):
-    """Roll the prior on from features `[N, F]` under `policy(step, features)`; features `[N, H + 1, F]` and actions `[N, H, A]`."""
-    size = gumbel.shape[-1]
-    features, actions = [start], []
-    for step, noise in enumerate(gumbel):
-        actions.append(policy(step, features[-1]))
-        deterministic = next_deterministic(rssm, features[-1][:, :size], features[-1][:, size:], actions[-1])
-        stochastic = one_hot_sample(prior(rssm, deterministic), noise, rssm["classes"])
-        features.append(np.concatenate([stochastic, deterministic], axis=-1))
-    return np.stack(features, axis=1), np.stack(actions, axis=1)
-
-
-class OneHotPolicy:
+class MixedOneHotPolicy(OneHotPolicy):
     """Choices, of which 1 % are uniform."""
 
-    def __init__(self, features, layers, scales):
-        logits = silu_mlp(features, layers, scales)
+    def __init__(self, logits):
         self.log_probabilities = mixed(logits, logits.shape[-1])
-
-    def sample(self, gumbel):
-        return one_hot_sample(self.log_probabilities, gumbel, gumbel.shape[-1])
-
-    def log_density(self, action):
-        return np.sum(action * self.log_probabilities, axis=-1)
-
-    def entropy(self):
-        return -np.sum(np.exp(self.log_probabilities) * self.log_probabilities, axis=-1)
 
 
 class BoundedNormalPolicy:
-    """`N(tanh(.), (0.9 sigmoid(. + 2) + 0.1)^2)`, of samples inside [-1, 1]: further out the framework says how it differs."""
+    """`N(tanh(.), (0.9 sigmoid(. + 2) + 0.1)^2)`, of samples inside [-1, 1]; further out the framework has a density of its own."""
 
-    def __init__(self, features, layers, scales):
-        mean, raw = np.split(silu_mlp(features, layers, scales), 2, axis=-1)
+    def __init__(self, outputs):
+        mean, raw = np.split(outputs, 2, axis=-1)
         self.mean, self.std = np.tanh(mean), 0.9 * sigmoid(raw + 2) + 0.1
 
     def sample(self, noise):
@@ -131,7 +102,7 @@ class BoundedNormalPolicy:
         return normal_log_density(action, self.mean, self.std).sum(axis=-1)
 
     def entropy(self):
-        return normal_entropy(self.std).sum(axis=-1)
+        return np.log(math.sqrt(2 * math.pi * math.e) * self.std).sum(axis=-1)
 
 
 def symexp_bins(count):
@@ -151,24 +122,23 @@ def two_hot_nll(target, logits):
     return -np.sum(weights * log_softmax(logits), axis=-1)
 
 
-def lambda_return(last, terminal, reward, value, bootstrap):
+def lambda_return(last, terminal, reward, value):
     """Eq. 7 by recursion, `[N, L]` to `[N, L - 1]`: the last step of an episode, and of the sequence, only bootstraps."""
-    returns = [bootstrap[:, -1]]
+    returns = [value[:, -1]]
     for t in range(reward.shape[1] - 1, 0, -1):
-        goes_on, mix = DISCOUNT * (1 - terminal[:, t]), LAMBDA * (1 - last[:, t])
-        returns.append(reward[:, t] + goes_on * ((1 - mix) * value[:, t] + mix * returns[-1]))
+        mix = LAMBDA * (1 - last[:, t])
+        returns.append(reward[:, t] + DISCOUNT * (1 - terminal[:, t]) * ((1 - mix) * value[:, t] + mix * returns[-1]))
     return np.stack(returns[:0:-1], axis=1)
 
 
-def imagined_returns(reward, continuation, value):
-    """The returns of the steps `0 .. H - 1`, and `w_t = c_0 prod_{0 < i <= t} gamma c_i`."""
-    never = np.zeros_like(reward)
-    weight = discount_product(np.concatenate([continuation[:, :1], DISCOUNT * continuation[:, 1:]], axis=1))[:, 1:]
-    return lambda_return(never, 1 - continuation, reward, value, value), weight
+def returns_and_weights(reward, value, continuation):
+    """Of the steps `0 .. H - 1`, `w_t = c_0 prod_{0 < i <= t} gamma c_i`."""
+    discount = np.concatenate([continuation[:, :1], DISCOUNT * continuation[:, 1:]], axis=1)
+    return lambda_return(np.zeros_like(reward), 1 - continuation, reward, value), discount_product(discount)[:, 1:]
 
 
 def return_range(returns, previous):
-    """The moving average of the range from the 5th to the 95th percentile; the scale of the returns is `max(1, range)`."""
+    """The moving average of the range from the 5th to the 95th percentile; returns are divided by `max(1, range)`."""
     return 0.99 * previous + 0.01 * (np.percentile(returns, 95) - np.percentile(returns, 5))
 
 
@@ -179,15 +149,13 @@ def actor_loss(log_density, entropy, returns, value, weight, scale):
 
 def value_loss(logits, slow_logits, returns):
     """Eq. 10 and its regularizer: the cross-entropy to the return, and to the mean of the slow value."""
-    return two_hot_nll(returns, logits) + two_hot_nll(two_hot_mean(slow_logits), logits)
+    return two_hot_nll(returns, logits[:, :-1]) + two_hot_nll(two_hot_mean(slow_logits[:, :-1]), logits[:, :-1])
 
 
-def replay_value_loss(logits, slow_logits, imagined, batch):
-    """Of replayed steps `[B, T - 1]`: replayed rewards, bootstrapped from the return that was imagined at each step; nothing at last steps."""
-    reward, is_first, is_terminal = batch
+def replay_value_loss(logits, slow_logits, imagined, reward, is_first, is_terminal):
+    """Of replayed steps `[B, T - 1]`, whose values are the returns imagined there; the last step of an episode has no loss."""
     last = np.concatenate([is_first[:, 1:], np.zeros_like(is_first[:, :1])], axis=1)
-    returns = lambda_return(last, is_terminal, reward, imagined, imagined)
-    return (1 - last[:, :-1]) * value_loss(logits[:, :-1], slow_logits[:, :-1], returns)
+    return (1 - last[:, :-1]) * value_loss(logits, slow_logits, lambda_return(last, is_terminal, reward, imagined))
 
 
 def laprop(parameter, gradients, rate, warm_up):

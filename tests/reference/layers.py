@@ -1,11 +1,8 @@
-"""Layers and densities in float64 numpy, for the references of this folder. Nothing of the framework is imported here."""
+"""Layers, densities and recurrence in float64 numpy, for the references of this folder, which import nothing of the framework."""
 
 import math
-from statistics import NormalDist
 
 import numpy as np
-
-UNIT_NORMAL = NormalDist()
 
 
 def linear(values, layer):
@@ -68,32 +65,61 @@ def normal_log_density(value, mean, std):
     return -0.5 * ((value - mean) / std) ** 2 - np.log(std) - 0.5 * math.log(2 * math.pi)
 
 
-def normal_entropy(std):
-    return 0.5 * math.log(2 * math.pi * math.e) + np.log(std)
+def unit_normal_nll(value, mean, axes=0):
+    """`-log N(value; mean, 1)`, summed over the last `axes` axes."""
+    return -normal_log_density(value, mean, 1.0).sum(axis=tuple(range(-axes, 0)))
 
 
-def bernoulli_log_density(value, logit):
-    return -value * softplus(-logit) - (1 - value) * softplus(logit)
+def bernoulli_nll(value, logit):
+    return value * softplus(-logit) + (1 - value) * softplus(logit)
 
 
 def discount_product(discount):
     """`1, d_0, d_0 d_1, ..` over the last axis: the probability of reaching each step."""
-    weights = np.ones_like(discount)
-    for step in range(1, discount.shape[-1]):
-        weights[..., step] = weights[..., step - 1] * discount[..., step - 1]
-    return weights
+    return np.cumprod(np.concatenate([np.ones_like(discount[..., :1]), discount[..., :-1]], axis=-1), axis=-1)
 
 
-def gradient_norm(loss, layers, step=1e-5):
-    """The norm of the gradient of `loss(layers)` by central differences, over every number of a list of pairs `(W, b)`."""
-    square = 0.0
-    for pair in layers:
-        for parameter in pair:
+def observe(model, embedding, action, is_first, noise):
+    """Filter sequences `[B, T, ..]` step by step: the features `[z, h]`, and the statistics of the posterior and of the prior."""
+    stochastic, deterministic = np.zeros(noise[:, 0].shape), np.zeros((len(is_first), model.deterministic))
+    steps = []
+    for t in range(is_first.shape[1]):
+        kept = 1.0 - is_first[:, t, None]
+        deterministic = model.advance(stochastic * kept, deterministic * kept, action[:, t] * kept)
+        posterior = model.posterior(np.concatenate([deterministic, embedding[:, t]], axis=-1))
+        stochastic = model.sample(posterior, noise[:, t])
+        steps.append((np.concatenate([stochastic, deterministic], axis=-1), posterior, model.prior(deterministic)))
+    return tuple(np.stack(part, axis=1) for part in zip(*steps, strict=True))
+
+
+def imagine(model, start, policy, noise):
+    """Roll the prior on from features `[N, F]` under `policy(step, features)`; features `[N, H + 1, F]` and actions `[N, H, A]`."""
+    size, features, actions = noise.shape[-1], [start], []
+    for step, of_step in enumerate(noise):
+        actions.append(policy(step, features[-1]))
+        deterministic = model.advance(features[-1][:, :size], features[-1][:, size:], actions[-1])
+        features.append(np.concatenate([model.sample(model.prior(deterministic), of_step), deterministic], axis=-1))
+    return np.stack(features, axis=1), np.stack(actions, axis=1)
+
+
+class Perceptron:
+    """Dense layers `(W, b)` with ELU, or with root-mean-square norms and SiLU where there are scales, and a linear output."""
+
+    def __init__(self, layers, scales):
+        self.layers, self.scales = layers, scales
+
+    def __call__(self, values):
+        return silu_mlp(values, self.layers, self.scales) if self.scales else elu_mlp(values, self.layers)
+
+    def gradient_norm(self, loss, step=1e-5):
+        """The norm of the gradient of `loss()` with respect to every weight, by central differences."""
+        square = 0.0
+        for parameter in [array for layer in self.layers for array in layer] + self.scales:
             for index in np.ndindex(parameter.shape):
                 kept, values = parameter[index], []
-                for sign in (1, -1):
-                    parameter[index] = kept + sign * step
-                    values.append(loss(layers))
+                for moved in (kept + step, kept - step):
+                    parameter[index] = moved
+                    values.append(loss())
                 parameter[index] = kept
                 square += ((values[0] - values[1]) / (2 * step)) ** 2
-    return math.sqrt(square)
+        return math.sqrt(square)

@@ -12,38 +12,32 @@ def unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def sinkhorn(scores, epsilon, iterations):
-    """Shares `[K, N]` of prototypes and samples, in turn equal over the prototypes and over the samples (SwAV, Listing 1)."""
+def sinkhorn(scores, epsilon):
+    """Shares `[K, N]` of prototypes and samples, in turn equal over the prototypes and over the samples, 3 times (SwAV, Appendix A)."""
     shares = np.exp(scores / epsilon)
-    shares /= shares.sum()
-    for _ in range(iterations):
+    for _ in range(3):
         shares /= shares.sum(axis=1, keepdims=True) * shares.shape[0]
         shares /= shares.sum(axis=0, keepdims=True) * shares.shape[1]
     return shares * shares.shape[1]
 
 
-def assigned(slow, prototypes, epsilon, iterations):
+def assigned(slow, prototypes, epsilon):
     """The targets of one view, `[B, T, K]`, by the cosines of its slow projections."""
     flat = unit(slow).reshape(-1, slow.shape[-1])
-    return sinkhorn(unit(prototypes) @ flat.T, epsilon, iterations).T.reshape(*slow.shape[:2], -1)
+    return sinkhorn(unit(prototypes) @ flat.T, epsilon).T.reshape(*slow.shape[:2], -1)
 
 
-def cross_entropy(targets, projected, prototypes, temperature):
-    return -np.sum(targets * log_softmax(unit(projected) @ unit(prototypes).T / temperature), axis=-1).mean()
-
-
-def losses(views, slow_views, latents, prototypes, temperature, epsilon, iterations, warm_up):
+def losses(views, slow_views, latents, prototypes, epsilon, warm_up):
     """The swapped, the temporal and the norm loss. Both views are projected; `latents` are those of the first, which alone is filtered."""
     first, second = (view[:, warm_up:] for view in views)
-    targets = [assigned(slow[:, warm_up:], prototypes, epsilon, iterations) for slow in slow_views]
+    targets = [assigned(slow[:, warm_up:], prototypes, epsilon) for slow in slow_views]
 
-    def of(target, projected):
-        return cross_entropy(target, projected, prototypes, temperature)
+    def cross_entropy(target, projected):
+        return -np.sum(target * log_softmax(unit(projected) @ unit(prototypes).T / 0.1), axis=-1).mean()
 
-    lengths = [np.linalg.norm(projected, axis=-1) for projected in (*views, latents)]
-    from_unit = [np.mean((length - 1) ** 2) for length in lengths]
+    from_unit = [np.mean((np.linalg.norm(projected, axis=-1) - 1) ** 2) for projected in (*views, latents)]
     return {
-        "swapped_prototypes": (of(targets[1], first) + of(targets[0], second)) / 2,
-        "temporal_prototypes": of(targets[0], latents[:, warm_up:]),
+        "swapped_prototypes": (cross_entropy(targets[1], first) + cross_entropy(targets[0], second)) / 2,
+        "temporal_prototypes": cross_entropy(targets[0], latents[:, warm_up:]),
         "projection_norm": (from_unit[0] + from_unit[1]) / 2 + from_unit[2],
     }

@@ -49,7 +49,7 @@ class MLflow(Tracker):
     A number that is not finite is stored as nan, since MLflow would store infinity as 1.8e308 and spoil the axis; the tag
     `not_finite.<metric>` holds its value and first step. Parameters and tags too long for MLflow are cut. A parameter that a continued run
     has with another value becomes the tag `changed.<parameter>`. Processor, memory, disk, network and GPU are sampled by MLflow's own
-    monitors, at most every `system_seconds`, at the environment step that is being recorded.
+    monitors, at most every `system_seconds` (None: never), at the environment step that is being recorded.
 
     Args:
         run_id: continue this run, if the store has it; else a new run is made. A metric or picture that the continued run has at a step
@@ -66,7 +66,7 @@ class MLflow(Tracker):
         name: str,
         run_id: str | None = None,
         start_time: float | None = None,
-        system_seconds: float = 10.0,
+        system_seconds: float | None = 10.0,
     ) -> None:
         self.uri, self.name, self.system_seconds = uri, name, system_seconds
         self._pending: list[Metric] = []
@@ -88,7 +88,8 @@ class MLflow(Tracker):
                 milliseconds = None if start_time is None else int(1000 * start_time)
                 self.run_id = str(self._client.create_run(self._experiment, milliseconds, run_name=name).info.run_id)
             self._monitor = SystemMetricsMonitor(self.run_id, tracking_uri=uri)
-        self.url = f"{_pages(uri)}/#/experiments/{self._experiment}/runs/{self.run_id}"
+        server = uri.rstrip("/") if store.is_server(uri) else f"http://{store.HOST}:{store.PORT}"
+        self.url = f"{server}/#/experiments/{self._experiment}/runs/{self.run_id}"
 
     def record(self, event: Event) -> None:
         with _available():
@@ -156,7 +157,7 @@ class MLflow(Tracker):
         return self._stored_steps.get(name, set())
 
     def _sample(self) -> dict[str, float]:
-        if clock.monotonic() < self._next_sample:
+        if self.system_seconds is None or clock.monotonic() < self._next_sample:
             return {}
         self._next_sample = clock.monotonic() + self.system_seconds
         self._monitor.collect_metrics()
@@ -203,10 +204,10 @@ def key(name: str) -> str:
     return cleaned if len(cleaned) <= LONGEST_KEY else f"{cleaned[: LONGEST_KEY - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def runs_page(uri: str, folder: Path, experiment: str) -> str:
-    """The address of the table of an experiment's runs, below the address of MLflow's pages."""
+def experiment_id(uri: str, folder: Path, name: str) -> str:
+    """The id of an experiment in the store of a folder."""
     with store.lock(uri, folder):
-        return f"{_pages(uri)}/#/experiments/{_experiment(_client(uri), uri, experiment)}/runs"
+        return _experiment(_client(uri), uri, name)
 
 
 @contextmanager
@@ -231,10 +232,6 @@ def _existing() -> Iterator[None]:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _pages(uri: str) -> str:
-    return uri.rstrip("/") if store.is_server(uri) else f"http://{store.HOST}:{store.PORT}"
 
 
 def _client(uri: str) -> MlflowClient:

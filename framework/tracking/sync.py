@@ -34,7 +34,7 @@ def sync(run_folder: Path, tracking_uri: str | None = None) -> str:
         name=record.name,
         run_id=record.id_in(uri),
         start_time=datetime.fromisoformat(record.started).timestamp(),
-        system_seconds=float("inf"),
+        system_seconds=None,
     )
     assert tracker.run_id is not None
     tracker.close(send(read(run_folder), run_folder, tracker))

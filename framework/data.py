@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -102,7 +102,7 @@ class LatentSpec:
 
 @dataclass(frozen=True)
 class ExtraSteps:
-    """Single steps drawn uniformly from the replay, independent of the sequences beside them."""
+    """Single steps drawn uniformly from the replay, independent of the sequences of the same batch."""
 
     observation: Observation
     episode: Int[Tensor, " X"]
@@ -119,8 +119,8 @@ class Batch:
     is_terminal: Bool[Tensor, "B T"]
     episode: Int[Tensor, "B T"]
     """A number that two steps share only if they come from the same episode."""
-    draws: ExtraSteps | None = None
-    """What `Replay.extra` asked for."""
+    extra: ExtraSteps | None = None
+    """`Replay.extra` single steps, where that is not 0."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """Apply one function to every tensor."""
@@ -131,10 +131,10 @@ class Batch:
             is_first=function(self.is_first),
             is_terminal=function(self.is_terminal),
             episode=function(self.episode),
-            draws=self.draws
+            extra=self.extra
             and ExtraSteps(
-                observation={name: function(value) for name, value in self.draws.observation.items()},
-                episode=function(self.draws.episode),
+                observation={name: function(value) for name, value in self.extra.observation.items()},
+                episode=function(self.extra.episode),
             ),
         )
 
@@ -213,55 +213,6 @@ def _like(chosen: Bool[Tensor, "N 1"], value: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where each anchor or candidate of a contrast comes from: which row and time of the batch, which episode, which rank."""
-
-    row: Int[Tensor, " N"]
-    time: Int[Tensor, " N"]
-    episode: Int[Tensor, " N"]
-    rank: Int[Tensor, " N"]
-    rows: int
-    times: int
-
-    @staticmethod
-    def of(episode: Int[Tensor, "B T"], rank: int = 0) -> "Origin":
-        """Number the steps of one batch, in the order in which `Latent.flatten` lays them out."""
-        rows, times = episode.shape
-        device = episode.device
-        return Origin(
-            row=torch.arange(rows, device=device).repeat_interleave(times),
-            time=torch.arange(times, device=device).repeat(rows),
-            episode=rearrange(episode, "b t -> (b t)"),
-            rank=torch.full((rows * times,), rank, device=device),
-            rows=rows,
-            times=times,
-        )
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> "Origin":
-        """Apply one function to what is known of each step; the batch stays as large as it is."""
-        return Origin(
-            row=function(self.row),
-            time=function(self.time),
-            episode=function(self.episode),
-            rank=function(self.rank),
-            rows=self.rows,
-            times=self.times,
-        )
-
-    def followed_by(self, episode: Int[Tensor, " X"]) -> "Origin":
-        """Append steps from outside the batch: of known episodes (-1 where unknown), without a row or a time (-1)."""
-        nowhere = torch.full_like(episode, -1)
-        return Origin(
-            row=torch.cat([self.row, nowhere]),
-            time=torch.cat([self.time, nowhere]),
-            episode=torch.cat([self.episode, episode]),
-            rank=torch.cat([self.rank, torch.zeros_like(episode)]),
-            rows=self.rows,
-            times=self.times,
-        )
-
-
-@dataclass(frozen=True)
 class Imagination:
     """Rollouts of the policy inside the model. `features[:, 0]` is the start, `action[:, t]` was taken at `features[:, t]`.
 
@@ -277,18 +228,75 @@ class Imagination:
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """A batch as a behavior sees it: what the model believed and was told at each step, aligned as a `Batch` is."""
+class ExtraCandidates:
+    """Embeddings of `ExtraSteps`: candidates that are independent of the anchors."""
 
-    latent: Latent
+    embedding: Float[Tensor, "X E"]
+    episode: Int[Tensor, " X"]
+
+
+@dataclass(frozen=True)
+class SecondView:
+    """Embeddings of the observations of a batch under a second augmentation, by the encoder and by its slow copy where there is one."""
+
     embedding: Float[Tensor, "B T E"]
-    action: Float[Tensor, "B T A"]
-    reward: Float[Tensor, "B T"]
-    is_first: Bool[Tensor, "B T"]
-    is_terminal: Bool[Tensor, "B T"]
-    noise: Float[Tensor, "B T A"]
-    """The randomness of one action at each step, of the kind that the behavior draws."""
+    slow_embedding: Float[Tensor, "B T E"] | None = None
+
+
+@dataclass(frozen=True)
+class InferredBatch:
+    """A batch with the latents that the world model inferred for it, row by row.
+
+    `slow_embedding` comes from the encoder's slow copy, where an objective needs one; `extra` from `Batch.extra`; `second` is there in
+    training alone, where an objective compares two views. Latents are inferred for the first view only.
+    """
+
+    batch: Batch
+    embedding: Float[Tensor, "B T E"]
+    posterior: Latent
+    prior: Latent
+    slow_embedding: Float[Tensor, "B T E"] | None = None
+    extra: ExtraCandidates | None = None
+    second: SecondView | None = None
 
     @property
     def features(self) -> Float[Tensor, "B T F"]:
-        return self.latent.features
+        """The features of the posterior."""
+        return self.posterior.features
+
+    def detach(self) -> "InferredBatch":
+        """The same numbers without gradient."""
+        return replace(
+            self,
+            embedding=self.embedding.detach(),
+            posterior=self.posterior.detach(),
+            prior=self.prior.detach(),
+            extra=self.extra and replace(self.extra, embedding=self.extra.embedding.detach()),
+            second=self.second and replace(self.second, embedding=self.second.embedding.detach()),
+        )
+
+
+@dataclass(frozen=True)
+class UpdateNoise:
+    """All random numbers of one update, so that the update is a function of its arguments.
+
+    `starts` index the flattened steps of the batch from which rollouts begin; None takes all of them.
+    """
+
+    key: Int[Tensor, ""]
+    posterior: Float[Tensor, "B T Z"]
+    starts: Int[Tensor, " N"] | None
+    imagined_latents: Float[Tensor, "H N Z"]
+    imagined_actions: Float[Tensor, "H N A"]
+    replayed_actions: Float[Tensor, "B T A"]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "UpdateNoise":
+        """Apply one function to every tensor."""
+        return UpdateNoise(
+            key=function(self.key),
+            posterior=function(self.posterior),
+            starts=None if self.starts is None else function(self.starts),
+            imagined_latents=function(self.imagined_latents),
+            imagined_actions=function(self.imagined_actions),
+            replayed_actions=function(self.replayed_actions),
+        )

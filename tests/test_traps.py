@@ -60,7 +60,7 @@ from framework.actor_critics.action_values import beside, temporal_difference
 from framework.agent import Agent
 from framework.data import Batch, UpdateNoise
 from framework.registry import registry_of
-from framework.training.compiled import Compiled
+from framework.training.compiled_steps import CompiledSteps
 from tests.members import agent_factory, build, factory, members
 from tests.tiny import ROWS, TIMES, batch, normal, replayed, seeded, specs_of
 
@@ -164,19 +164,18 @@ def test_every_dynamics_with_mixed_distributions_is_here():
 
 
 def test_a_learner_updates_by_what_was_compiled():
-    """The graph itself is in `tests/compile`; here something that counts stands where it would."""
-    run = framework.compose(TESTS / "training" / "tiny.gin", ["Runtime.compile='default'"])
+    """`tests/compile` compiles; here a counter replaces the compiled update."""
+    run = framework.compose(TESTS / "training" / "tiny.gin", ["Runtime.compile='steps'"])
     with run.vector(1, mode="serial") as vector:
         learner = run.learner(vector, None)
-        assert isinstance(learner.study, Compiled)
-        assert learner.study.plain is learner.agent
+        assert isinstance(learner.update_agent, CompiledSteps)
         calls: list[Batch] = []
 
-        def counting(data: Batch, chance: UpdateNoise):
+        def counting(data: Batch, noise: UpdateNoise):
             calls.append(data)
-            return learner.agent(data, chance)
+            return learner.agent.update(data, noise)
 
-        learner.study.chosen = counting
+        learner.update_agent._update = counting
         learner.begin()
         for _ in range(learner.replay.length):
             learner.collect(randomly=True)

@@ -48,13 +48,13 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def answers(uri: str, patience: float = PATIENCE) -> bool:
+def answers(uri: str) -> bool:
     """Whether a server answers within some seconds with anything but a server error."""
     statuses: list[int] = []
 
     def ask() -> None:
         try:
-            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=patience) as response:
+            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE) as response:
                 statuses.append(response.status)
         except urllib.error.HTTPError as error:
             statuses.append(error.code)
@@ -64,7 +64,7 @@ def answers(uri: str, patience: float = PATIENCE) -> bool:
     # A thread, since the timeout of a socket bounds neither the look-up of a name nor a slow answer.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(patience)
+    thread.join(PATIENCE)
     return any(status < 500 for status in statuses)
 
 

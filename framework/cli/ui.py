@@ -16,7 +16,7 @@ from framework.tracking.runs import runs
 from framework.tracking.store import HOST
 
 ENVIRONMENT: Final = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-WATCH: Final = "cat; kill -TERM -- -$0; sleep 5; kill -KILL -- -$0"
+WATCH: Final = "cat; kill -TERM -$0 && sleep 5 && kill -KILL -$0"
 """Reads until the end of its standard input, which comes when this process ends in any way; then ends the server's process group."""
 
 
@@ -46,10 +46,10 @@ def ui_command(ctx: click.Context, folder: Path, port: int, only_print: bool) ->
         return
     _refuse_taken(port)
     click.echo(f"The runs are at {_table(uri, folder, port)} in some seconds; Ctrl-C ends it.")
-    ctx.exit(_serve(command))
+    ctx.exit(serve(command))
 
 
-def _serve(command: list[str]) -> int:
+def serve(command: list[str]) -> int:
     """Run a server in a process group that ends with this process, however this process ends."""
     server = subprocess.Popen(command, env=ENVIRONMENT | os.environ, start_new_session=True)
     watch = ["sh", "-c", WATCH, str(server.pid)]

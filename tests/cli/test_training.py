@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -77,19 +76,6 @@ def test_evaluate_writes_no_other_kind_of_video(after: Call) -> None:
     result = after("evaluate", "latest", "--video", "film.gif")
     assert result.exit_code == 2
     assert "must end with .mp4" in result.stderr
-
-
-def test_ui_serves_the_store_of_the_runs(trained: tuple[Path, Result], after: Call) -> None:
-    command = shlex.split(after("ui", "--port", 5123, "--print").stdout)
-    assert command[:4] == [sys.executable, "-m", "mlflow", "ui"]
-    assert f"sqlite:///{trained[0]}/runs/mlflow.db" in command
-    assert "5123" in command
-
-
-def test_ui_without_any_run_says_to_train_first(call: Call) -> None:
-    result = call("ui")
-    assert result.exit_code == 2
-    assert "start a run with `dream train`" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     type=click.Choice(["which", "imagine", "scores", "estimate"]),
     default="which",
     show_default=True,
-    help="Images told apart, imagination, the matrix of scores, or the estimate against its ceiling.",
+    help="Candidates of highest score, imagination, the matrix of scores, or the estimate against its ceiling.",
 )
 @options.bindings
 @options.checkpoint("latest")
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="By default in the run's folder.")
 @options.folder
 def picture_command(run: str, kind: "Kind", bindings: tuple[str, ...], checkpoint: str, seed: int, out: Path | None, folder: Path) -> None:
-    """Draw what a run's contrast sees, imagines and estimates.
+    """Draw the contrast of a run: its candidates, imagination, scores and estimates.
 
     RUN is `latest`, a name, an MLflow id, a folder, or the beginning of a name or an id.
 
     \b
     which      for a few latents: the true image and the candidates of highest score, hits and misses framed
-    imagine    the imagined future, as the images that the critic finds for it, above the real one
+    imagine    the imagined future, as the images of highest score for it, above the real one
     scores     the score matrix of a batch, by sequence and time
     estimate   the estimate of mutual information and its ceiling, over the whole run
 

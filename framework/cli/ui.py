@@ -26,7 +26,7 @@ WATCH: Final = "cat; kill -TERM -$0 && sleep 5 && kill -KILL -$0"
 @click.option("--print", "only_print", is_flag=True, help="Print the command that would be run, and run nothing.")
 @click.pass_context
 def ui_command(ctx: click.Context, folder: Path, port: int, only_print: bool) -> None:
-    """Open MLflow's pages on the runs.
+    """Open MLflow's table of the runs.
 
     They are served until Ctrl-C. If MLFLOW_TRACKING_URI names a server, that one has the pages.
 

@@ -63,10 +63,10 @@ class Evaluation:
 
 def _check_specs(evaluated: Specs, trained: Specs) -> None:
     shapes, trained_shapes = ({name: spec.shape for name, spec in each.observation.items()} for each in (evaluated, trained))
-    if shapes != trained_shapes or evaluated.seen_action != trained.seen_action:
+    if shapes != trained_shapes or evaluated.model_action != trained.model_action:
         raise UserError(
-            f"Evaluation.environment shows {shapes} and takes {evaluated.seen_action}, and the agent learned from {trained_shapes} and "
-            f"gives {trained.seen_action}; bind one that fits."
+            f"Evaluation.environment shows {shapes} and takes {evaluated.model_action}, and the agent learned from {trained_shapes} and "
+            f"gives {trained.model_action}; bind one that fits."
         )
 
 

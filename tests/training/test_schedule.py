@@ -45,7 +45,7 @@ class Trained:
     updates: int
 
 
-def journal_of(run: Run, vector: VectorEnvironment, folder: Path) -> RunLogger:
+def logger_of(run: Run, vector: VectorEnvironment, folder: Path) -> RunLogger:
     """The run's own, which writes into a folder and nowhere else."""
     folder.mkdir(exist_ok=True)
     return RunLogger(
@@ -62,10 +62,10 @@ def journal_of(run: Run, vector: VectorEnvironment, folder: Path) -> RunLogger:
 def trained(run: Run, mode: Mode, folder: Path) -> Trained:
     with run.vector(run.environments, mode=mode) as vector:
         learner = run.learner(vector, None)
-        journal = journal_of(run, vector, folder)
-        run.trainer.run(learner=learner, journal=journal, interrupt=Interrupt())
-        journal.write(learner)
-        journal.checkpoints.wait()
+        run_logger = logger_of(run, vector, folder)
+        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
+        run_logger.write(learner)
+        run_logger.checkpoints.wait()
         return came_to(learner, folder)
 
 
@@ -107,7 +107,7 @@ def written_out(run: Run, folder: Path) -> Trained:
     """The overlapped schedule without halves of a step: act, update, step, store."""
     with run.vector(run.environments, mode="serial") as vector:
         learner, trainer = run.learner(vector, None), run.trainer
-        journal, actor, progress = journal_of(run, vector, folder), learner.actor, learner.progress
+        run_logger, actor, progress = logger_of(run, vector, folder), learner.actor, learner.progress
         steps = vector.reset()
         learner.steps = steps
         learner.replay.add(steps)
@@ -118,16 +118,16 @@ def written_out(run: Run, folder: Path) -> Trained:
             else:
                 action = actor.act(steps.observation, steps.is_first)
             for _ in range(trainer.due(learner)):
-                journal.updated(learner.update())
+                run_logger.updated(learner.update())
             if progress.step >= trainer.steps:
-                journal.write(learner)
-                journal.checkpoints.wait()
+                run_logger.write(learner)
+                run_logger.checkpoints.wait()
                 return came_to(learner, folder)
-            journal.mark(learner)
+            run_logger.mark(learner)
             steps = vector.step(action)
             learner.replay.add(steps)
             progress.step += int((~steps.is_first).sum())
-            journal.finished(learner._count(steps))
+            run_logger.finished(learner._count(steps))
 
 
 def test_an_overlapped_run_acts_then_updates_then_steps(whole: Trained, tmp_path: Path) -> None:
@@ -174,16 +174,16 @@ def test_the_schedules_make_as_many_updates_and_learn_something_else(whole: Trai
 def test_updates_are_made_while_a_step_is_in_flight_or_none(bindings: list[str], during: bool, tmp_path: Path) -> None:
     run, found = framework.compose(TINY, [*bindings, "Trainer.steps=60"]), []
     with run.vector(2, mode="serial") as vector:
-        learner, journal = run.learner(vector, None), journal_of(run, vector, tmp_path)
-        learn = learner.learn
+        learner, run_logger = run.learner(vector, None), logger_of(run, vector, tmp_path)
+        update = learner.update_agent
 
         def watched(*arguments: Any) -> Any:
             found.append(vector.in_flight)
-            return learn(*arguments)
+            return update(*arguments)
 
-        learner.learn = watched
-        run.trainer.run(learner=learner, journal=journal, interrupt=Interrupt())
-        journal.checkpoints.wait()
+        learner.update_agent = watched
+        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
+        run_logger.checkpoints.wait()
     assert found == [during] * (3 + 15)
 
 
@@ -191,22 +191,22 @@ def test_updates_are_made_while_a_step_is_in_flight_or_none(bindings: list[str],
 def test_a_run_that_was_interrupted_anywhere_ends_as_one_that_was_not(whole: Trained, updates: int, tmp_path: Path) -> None:
     run, saved = framework.compose(TINY, OVERLAPPED), Checkpoints(every=40, folder=tmp_path / "checkpoints")
     with run.vector(2, mode="process") as vector:
-        learner, journal, interrupt = run.learner(vector, None), journal_of(run, vector, tmp_path), Interrupt()
+        learner, run_logger, interrupt = run.learner(vector, None), logger_of(run, vector, tmp_path), Interrupt()
         interrupting = threading.Thread(target=interrupt_after, args=(interrupt, learner, updates))
         interrupting.start()
-        run.trainer.run(learner=learner, journal=journal, interrupt=interrupt)
+        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
         interrupting.join()
-        journal.finish(learner, evaluate=False)
+        run_logger.finish(learner, evaluate=False)
         assert vector.in_flight
         assert learner.progress.step < 100
     with run.vector(2, mode="serial") as vector:
-        learner, journal = run.learner(vector, None), journal_of(run, vector, tmp_path / "rest")
+        learner, run_logger = run.learner(vector, None), logger_of(run, vector, tmp_path / "rest")
         step, contents = saved.load()
         learner.replay.load(saved.replay_folder(step))
-        learner.load(contents)
+        learner.load_state_dict(contents)
         assert vector.in_flight
-        run.trainer.run(learner=learner, journal=journal, interrupt=Interrupt())
-        journal.checkpoints.wait()
+        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
+        run_logger.checkpoints.wait()
     assert learner.progress.updates == whole.updates
     assert_same_parameters(learner.agent.state_dict(), whole.agent)
 
@@ -231,7 +231,7 @@ def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_p
         again = run.learner(vector, None)
         again.replay.load(saved.replay_folder(4))
         with pytest.warns(UserWarning, match="without `seek`"):
-            again.load(saved.load()[1])
+            again.load_state_dict(saved.load()[1])
         finished = [episode for _ in range(10) for episode in again.collect(randomly=True)]
     stored = again.replay.windows(torch.arange(len(again.replay)))
     assert stored.is_first[0].tolist() == [True, False, False, False, False, True]

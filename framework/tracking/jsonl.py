@@ -32,8 +32,7 @@ class Jsonl(Tracker):
     """
 
     def __init__(self, *, run_folder: Path, resume_step: int | None = None, forward: Tracker | None = None) -> None:
-        self.run_folder = run_folder
-        self.forward = forward
+        self.run_folder, self.resume_step, self.forward = run_folder, resume_step, forward
         path = run_folder / MIRROR
         self._present = truncate(run_folder, resume_step) if path.exists() else set()
         self._file = path.open("ab", buffering=0)
@@ -45,7 +44,8 @@ class Jsonl(Tracker):
             case events.TagsEvent(values):
                 self._write("tags", values=dict(values))
             case events.MetricsEvent(step, values, time):
-                new = {key: _number(value) for key, value in values.items() if (key, step) not in self._present}
+                present = self._present if step == self.resume_step else set()
+                new = {name: _number(value) for name, value in values.items() if name not in present}
                 if new:
                     self._write("metrics", time=time, step=step, values=new)
             case events.PictureEvent(name, step) | events.VideoEvent(name, step):
@@ -129,10 +129,10 @@ def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
     return None
 
 
-def truncate(run_folder: Path, step: int | None) -> set[tuple[str, int]]:
+def truncate(run_folder: Path, step: int | None) -> set[str]:
     """Drop a line that a crash cut short, and the lines of steps later than this one; `None` keeps every step.
 
-    Returns the name and step of each metric at the last step.
+    Returns the names of the metrics at this step.
     """
     records = [record for record in read(run_folder) if step is None or record.get("step", 0) <= step]
     kept = run_folder / f"{MIRROR}.kept"
@@ -141,4 +141,4 @@ def truncate(run_folder: Path, step: int | None) -> set[tuple[str, int]]:
         file.flush()
         os.fsync(file.fileno())
     kept.replace(run_folder / MIRROR)
-    return {(key, step) for record in records if record["kind"] == "metrics" and record["step"] == step for key in record["values"]}
+    return {name for record in records if record["kind"] == "metrics" and record["step"] == step for name in record["values"]}

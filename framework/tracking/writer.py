@@ -13,7 +13,7 @@ from framework.tracking.events import Event
 
 log: Final = logging.getLogger("framework.tracking")
 FIRST_WAIT: Final = 0.5
-Call = Callable[[], None]
+Call = Callable[[], object]
 Outcome = Literal["done", "refused", "unavailable"]
 
 

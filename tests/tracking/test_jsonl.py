@@ -48,7 +48,7 @@ def test_a_line_that_a_crash_cut_short_is_dropped(tmp_path: Path) -> None:
 def test_a_full_disk_makes_it_unavailable() -> None:
     mirror = Jsonl.__new__(Jsonl)
     mirror.run_folder = Path("/dev")
-    mirror._present = set()
+    mirror._present, mirror.resume_step = set(), None
     mirror._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
     with pytest.raises(Unavailable, match="No space left"):
         mirror.metrics(1, {"a": 1.0})

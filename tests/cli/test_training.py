@@ -1,7 +1,8 @@
-"""A run through the command: trained, found again, resumed, evaluated, filmed, acted with."""
+"""A run through the command: trained, resumed, evaluated, filmed, loaded as a policy."""
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,7 +98,9 @@ def test_a_run_or_checkpoint_that_is_not_there_is_a_mistake(after: Call, argumen
     assert "Traceback" not in result.output
 
 
-def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes(tmp_path: Path) -> None:
+def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes(tables: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    shutil.copy(tables, tmp_path / "runs")
     endless = bound("Trainer.steps=1000000", "Tracking.console_seconds=0.1", "Run.log_every=10", "Evaluation.every=1000000")
     command = [sys.executable, "-m", "framework", "train", str(TINY), *endless]
     with subprocess.Popen(

@@ -74,7 +74,7 @@ def test_it_agrees_with_the_plain_update_and_leaves_the_same_checkpoint(capsys):
     resumed = make()
     resumed.load_state_dict(kept)
     for name, optimizer in resumed.optimizers.items():
-        optimizer.load(agent.optimizers[name].state_dict())
+        optimizer.load_state_dict(agent.optimizers[name].state_dict())
     (after,), (same,) = updates(resumed, resumed.update, range(3, 4)), updates(agent, compiled, range(3, 4))
     assert differing(after, same) == []
 

@@ -85,7 +85,7 @@ def test_loading_a_checkpoint_keeps_every_address():
     before = [tensor.data_ptr() for tensor in kept(agent)]
     agent.load_state_dict(plain.state_dict())
     for name, optimizer in agent.optimizers.items():
-        optimizer.load(copy.deepcopy(plain.optimizers[name].state_dict()))
+        optimizer.load_state_dict(copy.deepcopy(plain.optimizers[name].state_dict()))
     assert [tensor.data_ptr() for tensor in kept(agent)] == before
     captured(data(9), noise_of(agent, data(9), 9))
     plain.update(data(9), noise_of(plain, data(9), 9))

@@ -39,10 +39,10 @@
 | block-linear weights that begin too large | a library | dynamics/test_block_rssm.py::test_its_weights_begin_as_in_dreamer_v3 |
 | images left in 0 to 255 | a port in JAX | encoders/test_encoders.py::test_pixels_are_scaled_to_half_units_around_zero |
 | dead compile: wrapped, and another method called | a port of V3 | test_traps.py::test_a_learner_updates_by_what_was_compiled |
-| ... compiled, and something else computed | a port of V3 | compile/test_update.py::test_it_agrees_with_the_plain_one_and_leaves_the_same_checkpoint |
+| ... compiled, and something else computed | a port of V3 | compile/test_update.py::test_it_agrees_with_the_plain_update_and_leaves_the_same_checkpoint |
 | a metric that waits for the device | a port of V3 | bench/test_guard.py::test_an_update_dispatches_few_operators_and_never_waits_for_the_device |
 | a configuration key that nothing reads | a port of V3 | composition/test_check.py::test_it_finds |
-| weights written at the end alone | a method's own code | training/test_run.py::test_a_run_killed_after_a_checkpoint_goes_on_from_it |
+| weights written at the end alone | a method's own code | training/test_run.py::test_a_run_killed_after_a_checkpoint_continues_from_it |
 """  # noqa: E501
 
 import ast
@@ -60,7 +60,7 @@ from framework.actor_critics.action_values import joined
 from framework.agent import Agent
 from framework.data import Batch, UpdateNoise
 from framework.registry import registry_of
-from framework.training.compiled import Compiled
+from framework.training.compiled_steps import CompiledSteps
 from tests.members import agent_factory, build, factory, members
 from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, seeded, specs_of
 
@@ -162,19 +162,18 @@ def test_every_dynamics_with_mixed_distributions_is_here():
 
 
 def test_a_learner_updates_by_what_was_compiled():
-    """The graph itself is in `tests/compile`; here something that counts stands where it would."""
+    """`tests/compile` compiles; here a counter replaces the compiled update."""
     run = framework.compose(TESTS / "training" / "tiny.gin", ["Runtime.compile='steps'"])
     with run.vector(1, mode="serial") as vector:
         learner = run.learner(vector, None)
-        assert isinstance(learner.update_agent, Compiled)
-        assert learner.update_agent.plain == learner.agent.update
+        assert isinstance(learner.update_agent, CompiledSteps)
         calls: list[Batch] = []
 
         def counting(data: Batch, noise: UpdateNoise):
             calls.append(data)
             return learner.agent.update(data, noise)
 
-        learner.update_agent.chosen = counting
+        learner.update_agent._update = counting
         learner.begin()
         for _ in range(learner.replay.length):
             learner.collect(randomly=True)

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from framework.environments.counting import Counting
-from framework.environments.vector import VectorEnvironment
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime
+from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.members import agent_factory, factory
 from tests.tiny import seeded
 
@@ -40,11 +40,11 @@ def ending(request) -> str:
 @pytest.fixture
 def vector(ending):
     environment = partial(Counting, length=LENGTH, ending=ending, size=8)
-    with VectorEnvironment(factory=environment, count=STREAMS, seed=3, mode="serial") as found:
+    with WorkerEnvironments(environment=environment, count=STREAMS, seed=3, mode="serial") as found:
         yield found
 
 
-def replay_of(vector: VectorEnvironment, length: int = STEPS) -> Replay:
+def replay_of(vector: WorkerEnvironments, length: int = STEPS) -> Replay:
     device = torch.device("cpu")
     return Replay(capacity=200, batch=16, length=length, specs=vector.specs, streams=STREAMS, device=device, seed=1)
 

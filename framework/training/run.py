@@ -13,7 +13,7 @@ from framework.agent import Agent
 from framework.composition import Composition
 from framework.data import Factory, Pictures, Specs
 from framework.environments.base import Environment
-from framework.environments.vector import Mode, VectorEnvironment
+from framework.environments.server import describe
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
@@ -29,6 +29,8 @@ from framework.training.policy import Policy, PolicyRecipe, build_agent, export_
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
 from framework.training.trainer import Trainer
+from framework.vector_environments.base import VectorEnvironment
+from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
 
 ENVIRONMENTS, REPLAY, AGENT = 10, 11, 12
 CHECKPOINTS, POLICY = "checkpoints", "policy"
@@ -70,6 +72,7 @@ class Run:
         checkpoints: Factory[Checkpoints],
         tracking: Factory[Tracking],
         runtime: Factory[Runtime],
+        vector: Factory[VectorEnvironment] | None = None,
         seed: int = 0,
         environments: int = 1,
         log_every: int = 1_000,
@@ -79,7 +82,7 @@ class Run:
                 f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
             )
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
-        self.environment, self._agent, self.replay = environment, agent, replay
+        self.environment, self._agent, self.replay, self._vector = environment, agent, replay, vector
         self.trainer: Trainer = trainer()
         self.evaluation: Evaluation = evaluation()
         self.tracking: Tracking = tracking()
@@ -140,12 +143,13 @@ class Run:
 
     def specs(self) -> Specs:
         """What the environment shows and takes."""
-        with self.vector(1, mode="serial") as vector:
-            return vector.specs
+        description = describe(self.environment)
+        return Specs(observation=description.observation, action=description.action)
 
     def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
-        """Environments that step together, each in a worker process or all in this one."""
-        return VectorEnvironment(factory=self.environment, count=count, seed=derive(self.seed, ENVIRONMENTS), mode=mode)
+        """The environments that step together: those of `Run.vector`, or workers in this mode."""
+        settings = {"environment": self.environment, "count": count, "seed": derive(self.seed, ENVIRONMENTS)}
+        return self._vector(**settings) if self._vector else WorkerEnvironments(**settings, mode=mode)
 
     def learner(self, vector: VectorEnvironment, folder: Path | None) -> Learner:
         """The moving parts of a training."""

@@ -9,7 +9,7 @@ import pytest
 
 from framework.environments.base import Seekable
 from framework.environments.normalization import action_form
-from framework.environments.vector import VectorEnvironment
+from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.members import build, factory
 
 VectorStep = list[dm_env.TimeStep]
@@ -113,7 +113,7 @@ def test_a_worker_can_be_sent_it(environment_name):
 
 
 def test_random_actions_are_of_its_kind_and_are_taken(environment_name):
-    with VectorEnvironment(factory=factory("environments", environment_name), count=2, seed=0, mode="serial") as vector:
+    with WorkerEnvironments(environment=factory("environments", environment_name), count=2, seed=0, mode="serial") as vector:
         vector.reset()
         drawn = [vector.random_actions(random) for random in [np.random.default_rng(0)] for _ in range(20)]
         assert vector.step(drawn[0]).action.tolist() == drawn[0].tolist()

@@ -8,8 +8,8 @@ from framework.environments.counting import Counting
 from framework.environments.distractors import Distractors
 from framework.environments.dm_control import DMControl
 from framework.environments.gymnasium import Gymnasium
-from framework.environments.vector import VectorEnvironment
 from framework.errors import UserError
+from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.environments.samples import Plain
 
 ROOM = "tests.environments.gymnasium_tasks:Room-v0"
@@ -98,14 +98,14 @@ def test_an_exact_resume_shows_the_same_distraction(folder):
     distracted = partial(Distractors, of=CARTPOLE, background=str(folder), **EVERYTHING)
     random = np.random.default_rng(0)
     with (
-        VectorEnvironment(factory=distracted, count=2, seed=1, mode="process") as played,
-        VectorEnvironment(factory=distracted, count=2, seed=1, mode="serial") as restored,
+        WorkerEnvironments(environment=distracted, count=2, seed=1, mode="process") as played,
+        WorkerEnvironments(environment=distracted, count=2, seed=1, mode="serial") as restored,
     ):
         played.reset()
         for _ in range(29):
             steps = played.step(played.random_actions(random))
         assert (steps.episode == 1).all()
-        again = restored.restore(played.record())
+        again = restored.restore(played.snapshot())
         for _ in range(16):
             assert again.observation.keys() == steps.observation.keys() == {"pixels", "position", "velocity"}
             for name, array in steps.observation.items():

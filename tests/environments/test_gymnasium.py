@@ -9,9 +9,9 @@ from absl.testing import absltest
 from dm_env import test_utils
 
 from framework.environments.gymnasium import Gymnasium
-from framework.environments.session import Session
-from framework.environments.vector import VectorEnvironment
+from framework.environments.server import EnvironmentServer
 from framework.errors import UserError
+from framework.vector_environments.worker_environments import WorkerEnvironments
 
 ROOM = "tests.environments.gymnasium_tasks:Room-v0"
 
@@ -19,7 +19,7 @@ ROOM = "tests.environments.gymnasium_tasks:Room-v0"
 def room(**arguments):
     """A session with a room, so that actions come as the agent gives them."""
     settings = {key: arguments.pop(key) for key in ("observe", "size", "action_repeat") if key in arguments}
-    return Session(partial(Gymnasium, task=ROOM, arguments=arguments, **settings), seed=0)
+    return EnvironmentServer(partial(Gymnasium, task=ROOM, arguments=arguments, **settings), seed=0)
 
 
 def to_the_end(environment, action):
@@ -38,7 +38,7 @@ class TestConformsToDMEnv(test_utils.EnvironmentTestMixin, absltest.TestCase):
 def test_it_shows_what_gymnasium_shows():
     """Pendulum, with its torque of two, against gymnasium's own loop."""
     random, seed = np.random.default_rng(0), int(np.random.SeedSequence([5, 0]).generate_state(1)[0])
-    session, own = Session(partial(Gymnasium, task="Pendulum-v1"), seed=5), gymnasium.make("Pendulum-v1")
+    session, own = EnvironmentServer(partial(Gymnasium, task="Pendulum-v1"), seed=5), gymnasium.make("Pendulum-v1")
     np.testing.assert_array_equal(session.reset().observation["observation"], own.reset(seed=seed)[0])
     for _ in range(200):
         action = random.uniform(-1, 1, 1).astype(np.float32)
@@ -121,15 +121,15 @@ def test_choices_are_resumed_exactly():
     cartpole = partial(Gymnasium, task="CartPole-v1")
     random = np.random.default_rng(0)
     with (
-        VectorEnvironment(factory=cartpole, count=2, seed=1, mode="process") as played,
-        VectorEnvironment(factory=cartpole, count=2, seed=1, mode="serial") as restored,
+        WorkerEnvironments(environment=cartpole, count=2, seed=1, mode="process") as played,
+        WorkerEnvironments(environment=cartpole, count=2, seed=1, mode="serial") as restored,
     ):
         assert (played.specs.action_kind, played.specs.action_size) == ("discrete", 2)
         played.reset()
         for _ in range(70):
             steps = played.step(played.random_actions(random))
         assert steps.episode.min() > 0
-        again = restored.restore(played.record())
+        again = restored.restore(played.snapshot())
         for _ in range(30):
             np.testing.assert_array_equal(again.observation["observation"], steps.observation["observation"])
             assert (again.reward == steps.reward).all()

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from framework.data import Batch
 from framework.environments.counting import Counting
-from framework.environments.vector import VectorEnvironment
 from framework.errors import UserError
 from framework.replay.replay import Replay
+from framework.vector_environments.worker_environments import WorkerEnvironments
 
 Make = Callable[..., Replay]
 ADDED = (6, 17, 29, 30, 31, 47, 60, 95)
@@ -118,7 +118,7 @@ def test_it_keeps_the_newest_steps_up_to_its_capacity(make: Make, streams: int, 
 
 
 def test_what_environments_give_lies_where_the_batch_says() -> None:
-    with closing(VectorEnvironment(factory=partial(Counting, length=4, size=2), count=2, seed=0, mode="serial")) as vector:
+    with closing(WorkerEnvironments(environment=partial(Counting, length=4, size=2), count=2, seed=0, mode="serial")) as vector:
         replay = Replay(capacity=60, batch=8, length=9, specs=vector.specs, streams=2, device=torch.device("cpu"), seed=0)
         replay.add(vector.reset())
         for step in range(29):

@@ -13,7 +13,6 @@ import torch
 
 import framework
 from framework.data import Batch
-from framework.environments.vector import Mode, VectorEnvironment
 from framework.errors import UserError
 from framework.tracking.jsonl import Jsonl
 from framework.training import checkpoints
@@ -23,6 +22,7 @@ from framework.training.learner import Learner
 from framework.training.policy import PolicyRecipe
 from framework.training.run import Run
 from framework.training.run_logger import RunLogger
+from framework.vector_environments.worker_environments import Mode
 from tests.environments.samples import Reticent
 
 TINY, DAWDLING, FRAGILE, UNEVEN = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "dawdling", "fragile", "uneven"))
@@ -45,7 +45,7 @@ class Trained:
     updates: int
 
 
-def journal_of(run: Run, vector: VectorEnvironment, folder: Path) -> RunLogger:
+def journal_of(run: Run, vector: WorkerEnvironments, folder: Path) -> RunLogger:
     """The run's own, which writes into a folder and nowhere else."""
     folder.mkdir(exist_ok=True)
     return RunLogger(

@@ -1,4 +1,4 @@
-"""One environment as the vector sees it, in this process or in a worker."""
+"""One environment behind requests, normalized, in this process or in a worker."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ REQUESTS: Final = ("describe", "reset", "step", "restore")
 
 @final
 @dataclass(frozen=True)
-class Step:
-    """What one environment answers: a first step has reward 0, and a terminal one discount 0."""
+class EnvironmentStep:
+    """One step of one environment. A first step has reward 0; a terminal one had discount 0."""
 
     observation: dict[str, np.ndarray]
     reward: float
@@ -27,8 +27,8 @@ class Step:
     is_terminal: bool
 
     @staticmethod
-    def of(time_step: dm_env.TimeStep) -> "Step":
-        return Step(
+    def of(time_step: dm_env.TimeStep) -> "EnvironmentStep":
+        return EnvironmentStep(
             observation=normalization.observation(time_step.observation),
             reward=0.0 if time_step.first() else float(time_step.reward),
             is_first=time_step.first(),
@@ -39,8 +39,8 @@ class Step:
 
 @final
 @dataclass(frozen=True)
-class Description:
-    """What one environment shows and takes, whether it can be resumed exactly, and its control steps to a step."""
+class EnvironmentDescription:
+    """The specs of one environment, whether it can be resumed exactly, and its simulator's control steps per step."""
 
     observation: dict[str, specs.Array]
     action: specs.Array
@@ -49,42 +49,50 @@ class Description:
 
 
 @final
-class Session:
-    """Normalizes what one environment shows and takes."""
+class EnvironmentServer:
+    """Normalizes the observations and actions of one environment."""
 
-    def __init__(self, factory: Callable[..., Environment], seed: int) -> None:
-        self._environment = factory(seed=seed)
+    def __init__(self, environment: Callable[..., Environment], seed: int) -> None:
+        self._environment = environment(seed=seed)
         native = self._environment.action_spec()
         if not isinstance(native, specs.Array):
             raise UserError(f"{type(self._environment).__name__} takes {native!r}, and an action must be one array; wrap it.")
         self._action = normalization.action_form(native)
 
-    def perform(self, request: str, *arguments: Any) -> Any:
+    def answer(self, request: str, *arguments: Any) -> Any:
         """Answer one of `REQUESTS`."""
         if request not in REQUESTS:
             raise ValueError(f"unknown request {request!r}")
         return getattr(self, request)(*arguments)
 
-    def describe(self) -> Description:
+    def describe(self) -> EnvironmentDescription:
         seekable = isinstance(self._environment, Seekable)
-        return Description(
+        return EnvironmentDescription(
             observation=normalization.observation_spec(self._environment.observation_spec()),
             action=self._action.spec,
             seekable=seekable,
             action_repeat=self._environment.action_repeat if isinstance(self._environment, Seekable) else 1,
         )
 
-    def reset(self) -> Step:
-        return Step.of(self._environment.reset())
+    def reset(self) -> EnvironmentStep:
+        return EnvironmentStep.of(self._environment.reset())
 
-    def step(self, action: np.ndarray) -> Step:
-        return Step.of(self._environment.step(self._action.native(action)))
+    def step(self, action: np.ndarray) -> EnvironmentStep:
+        return EnvironmentStep.of(self._environment.step(self._action.native(action)))
 
-    def restore(self, episode: int, actions: Iterable[np.ndarray]) -> Step:
-        """Replay an episode; an environment that cannot seek starts a new one instead."""
-        if not isinstance(self._environment, Seekable):
-            return self.reset()
-        return Step.of(self._environment.replay(episode, [self._action.native(action) for action in actions]))
+    def restore(self, episode: int, actions: Iterable[np.ndarray]) -> EnvironmentStep:
+        """Replay an episode. Asked of a `Seekable` environment alone."""
+        assert isinstance(self._environment, Seekable)
+        return EnvironmentStep.of(self._environment.replay(episode, [self._action.native(action) for action in actions]))
 
     def close(self) -> None:
         self._environment.close()
+
+
+def describe(environment: Callable[..., Environment], seed: int = 0) -> EnvironmentDescription:
+    """The description of an environment, which is constructed for it and closed; nothing is rendered."""
+    server = EnvironmentServer(environment, seed)
+    try:
+        return server.describe()
+    finally:
+        server.close()

@@ -1,6 +1,6 @@
 """The DeepMind control suite."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, final
 
 import dm_env
@@ -9,6 +9,7 @@ from dm_env import specs
 
 from framework import environments
 from framework.environments import normalization, opengl
+from framework.environments.base import SeededEpisodes
 from framework.environments.rendering import Quality, Renderer
 from framework.environments.staging import Scenic, Staging
 from framework.errors import UserError
@@ -17,7 +18,7 @@ from framework.registry import advice
 
 @environments.register
 @final
-class DMControl(Scenic):
+class DMControl(SeededEpisodes, Scenic):
     """Any task of the control suite, from `pixels` (uint8 `[height, width, channel]`), from its named float32 vectors, or both.
 
     An action in [-1, 1] is held for `action_repeat` control steps, whose rewards are summed; the end of an episode cuts the last
@@ -45,11 +46,9 @@ class DMControl(Scenic):
     ) -> None:
         if action_repeat < 1:
             raise UserError(f"DMControl.action_repeat = {action_repeat} must be at least 1, which holds an action for one step.")
+        super().__init__(seed=seed)
         self.action_repeat = action_repeat
         self._suite = _load(task, seed)
-        self._seed = seed
-        self._next_episode = 0
-        self._over = True
         self._vectors = observe != "pixels"
         self._scale = normalization.ActionScale.of(self._suite.action_spec())
         self._size = (size, size) if isinstance(size, int) else size
@@ -63,24 +62,6 @@ class DMControl(Scenic):
                 quality=quality,
                 supersampling=supersampling,
             )
-
-    def seek(self, episode: int) -> None:
-        self._next_episode = episode
-        self._over = True
-
-    def reset(self) -> dm_env.TimeStep:
-        return self._show(self._restart())
-
-    def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        return self.reset() if self._over else self._show(self._advance(action))
-
-    def replay(self, episode: int, actions: Iterable[np.ndarray]) -> dm_env.TimeStep:
-        """Take an episode's actions again; only the last step is rendered."""
-        self.seek(episode)
-        time_step = self._restart()
-        for action in actions:
-            time_step = self._advance(action)
-        return self._show(time_step)
 
     def observation_spec(self) -> dict[str, specs.Array]:
         spec = normalization.observation_spec(self._suite.observation_spec()) if self._vectors else {}
@@ -103,14 +84,11 @@ class DMControl(Scenic):
         self._over = True
         self._suite.physics.free()
 
-    def _restart(self) -> dm_env.TimeStep:
-        entropy = np.random.SeedSequence([self._seed, self._next_episode])
+    def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
         self._suite.task.random.seed(entropy.generate_state(8))
-        self._next_episode += 1
-        self._over = False
         return self._suite.reset()
 
-    def _advance(self, action: np.ndarray) -> dm_env.TimeStep:
+    def _simulate(self, action: np.ndarray) -> dm_env.TimeStep:
         control = self._scale.native(action)
         reward = 0.0
         for _ in range(self.action_repeat):
@@ -118,14 +96,11 @@ class DMControl(Scenic):
             reward += float(time_step.reward)
             if time_step.last():
                 break
-        self._over = time_step.last()
         return time_step._replace(reward=reward)
 
-    def _show(self, time_step: dm_env.TimeStep) -> dm_env.TimeStep:
-        observation = normalization.observation(time_step.observation) if self._vectors else {}
-        if self._renderer is not None:
-            observation["pixels"] = self._renderer.image()
-        return time_step._replace(observation=observation)
+    def _observe(self, observation: Any) -> dict[str, np.ndarray]:
+        named = normalization.observation(observation) if self._vectors else {}
+        return named if self._renderer is None else named | {"pixels": self._renderer.image()}
 
 
 def tasks() -> dict[str, tuple[str, str]]:

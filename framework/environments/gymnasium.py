@@ -1,6 +1,6 @@
 """Any environment of Gymnasium."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, final
 
 import dm_env
@@ -9,14 +9,14 @@ from dm_env import specs
 
 from framework import environments
 from framework.environments import gymnasium_spaces, opengl
-from framework.environments.base import Seekable
+from framework.environments.base import SeededEpisodes
 from framework.errors import UserError
 from framework.registry import advice
 
 
 @environments.register
 @final
-class Gymnasium(Seekable):
+class Gymnasium(SeededEpisodes):
     """Any `gymnasium.make` id: its own `observation` with every named entry, the `pixels` that it renders, or both.
 
     Vectors and choices (one-hot) become float32 vectors. uint8 arrays of two or three axes, and what is rendered, are images of `size`,
@@ -43,8 +43,8 @@ class Gymnasium(Seekable):
     ) -> None:
         if action_repeat < 1:
             raise UserError(f"Gymnasium.action_repeat = {action_repeat} must be at least 1, which holds an action for one step.")
-        self.action_repeat = action_repeat
-        self._task, self._seed = task, seed
+        super().__init__(seed=seed)
+        self.action_repeat, self._task = action_repeat, task
         self._rendered = observe != "observation"
         self._size = gymnasium_spaces.image_size(size)
         self._environment = _make(task, dict(arguments or {}) | ({"render_mode": "rgb_array"} if self._rendered else {}))
@@ -52,26 +52,6 @@ class Gymnasium(Seekable):
         self._entries = gymnasium_spaces.entries(task, self._environment.observation_space) if observe != "pixels" else {}
         if self._rendered and "pixels" in self._entries:
             raise UserError(f"'{task}' shows 'pixels' of its own; bind Gymnasium.observe = 'observation'.")
-        self._next_episode = 0
-        self._over = True
-
-    def seek(self, episode: int) -> None:
-        self._next_episode = episode
-        self._over = True
-
-    def reset(self) -> dm_env.TimeStep:
-        return self._show(self._restart())
-
-    def step(self, action: Any) -> dm_env.TimeStep:
-        return self.reset() if self._over else self._show(self._advance(action))
-
-    def replay(self, episode: int, actions: Iterable[Any]) -> dm_env.TimeStep:
-        """Take an episode's actions again; only the last step is rendered."""
-        self.seek(episode)
-        time_step = self._restart()
-        for action in actions:
-            time_step = self._advance(action)
-        return self._show(time_step)
 
     def observation_spec(self) -> dict[str, specs.Array]:
         spec = {name: gymnasium_spaces.entry_spec(name, space, self._size) for name, space in self._entries.items()}
@@ -86,14 +66,11 @@ class Gymnasium(Seekable):
         self._over = True
         self._environment.close()
 
-    def _restart(self) -> dm_env.TimeStep:
-        entropy = np.random.SeedSequence([self._seed, self._next_episode])
+    def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
         observation, _ = self._environment.reset(seed=int(entropy.generate_state(1)[0]))
-        self._next_episode += 1
-        self._over = False
         return dm_env.restart(observation)
 
-    def _advance(self, action: Any) -> dm_env.TimeStep:
+    def _simulate(self, action: Any) -> dm_env.TimeStep:
         native = np.asarray(action, self._action.dtype) if self._action.shape else int(action)
         total = 0.0
         for _ in range(self.action_repeat):
@@ -101,17 +78,13 @@ class Gymnasium(Seekable):
             total += float(reward)
             if terminated or truncated:
                 break
-        self._over = terminated or truncated
-        kind = dm_env.StepType.LAST if self._over else dm_env.StepType.MID
+        kind = dm_env.StepType.LAST if terminated or truncated else dm_env.StepType.MID
         return dm_env.TimeStep(kind, total, 0.0 if terminated else 1.0, observation)
 
-    def _show(self, time_step: dm_env.TimeStep) -> dm_env.TimeStep:
-        value = time_step.observation
-        named = value if isinstance(value, Mapping) else {"observation": value}
-        observation = {name: gymnasium_spaces.entry_array(space, named[name], self._size) for name, space in self._entries.items()}
-        if self._rendered:
-            observation["pixels"] = self._render()
-        return time_step._replace(observation=observation)
+    def _observe(self, observation: Any) -> dict[str, np.ndarray]:
+        values = observation if isinstance(observation, Mapping) else {"observation": observation}
+        named = {name: gymnasium_spaces.entry_array(space, values[name], self._size) for name, space in self._entries.items()}
+        return named | {"pixels": self._render()} if self._rendered else named
 
     def _pixels_shape(self) -> tuple[int, ...]:
         if self._size is not None:

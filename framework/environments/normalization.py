@@ -44,7 +44,7 @@ class ActionScale:
     def native(self, action: np.ndarray) -> np.ndarray:
         """The environment's actions `[.., *shape]` for `[.., A]`. Raises `ValueError` for a wrong size or numbers that are not finite."""
         action = _finite(action, self.middle.size, "in [-1, 1]")
-        scaled = self.middle + self.half * action.reshape(*action.shape[:-1], *self.middle.shape)
+        scaled = self.middle + self.half * action.reshape((*action.shape[:-1], *self.middle.shape))
         return np.clip(scaled, self.low, self.high)
 
 
@@ -78,7 +78,7 @@ class ActionChoices:
         """The environment's integers `[.., *shape]` for `[.., A]`; a lone choice is an `int`. Raises as `ActionScale.native`."""
         groups = np.split(_finite(action, sum(self.sizes), f"in groups of {self.sizes}"), np.cumsum(self.sizes)[:-1], axis=-1)
         chosen = self.low + np.stack([group.argmax(axis=-1) for group in groups], axis=-1)
-        native = chosen.astype(self.dtype).reshape(*chosen.shape[:-1], *self.shape)
+        native = chosen.astype(self.dtype).reshape((*chosen.shape[:-1], *self.shape))
         return native if native.shape else int(native)
 
 

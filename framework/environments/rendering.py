@@ -1,4 +1,4 @@
-"""Images of one MuJoCo physics, at three qualities."""
+"""Images of a MuJoCo physics at three qualities."""
 
 from functools import cached_property
 from typing import Any, Literal, final

@@ -17,28 +17,6 @@ REQUESTS: Final = ("describe", "reset", "step", "restore")
 
 @final
 @dataclass(frozen=True)
-class EnvironmentStep:
-    """One step of one environment. A first step has reward 0; a terminal one had discount 0."""
-
-    observation: dict[str, np.ndarray]
-    reward: float
-    is_first: bool
-    is_last: bool
-    is_terminal: bool
-
-    @staticmethod
-    def of(time_step: dm_env.TimeStep) -> "EnvironmentStep":
-        return EnvironmentStep(
-            observation=normalization.observation(time_step.observation),
-            reward=0.0 if time_step.first() else float(time_step.reward),
-            is_first=time_step.first(),
-            is_last=time_step.last(),
-            is_terminal=time_step.last() and time_step.discount == 0.0,
-        )
-
-
-@final
-@dataclass(frozen=True)
 class EnvironmentDescription:
     """The specs of one environment, whether it can be resumed exactly, and its simulator's control steps per step."""
 
@@ -66,27 +44,30 @@ class EnvironmentServer:
         return getattr(self, request)(*arguments)
 
     def describe(self) -> EnvironmentDescription:
-        seekable = isinstance(self._environment, Seekable)
         return EnvironmentDescription(
             observation=normalization.observation_spec(self._environment.observation_spec()),
             action=self._action.spec,
-            seekable=seekable,
+            seekable=isinstance(self._environment, Seekable),
             action_repeat=self._environment.action_repeat if isinstance(self._environment, Seekable) else 1,
         )
 
-    def reset(self) -> EnvironmentStep:
-        return EnvironmentStep.of(self._environment.reset())
+    def reset(self) -> dm_env.TimeStep:
+        return _normalized(self._environment.reset())
 
-    def step(self, action: np.ndarray) -> EnvironmentStep:
-        return EnvironmentStep.of(self._environment.step(self._action.native(action)))
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        return _normalized(self._environment.step(self._action.native(action)))
 
-    def restore(self, episode: int, actions: Iterable[np.ndarray]) -> EnvironmentStep:
+    def restore(self, episode: int, actions: Iterable[np.ndarray]) -> dm_env.TimeStep:
         """Replay an episode. Asked of a `Seekable` environment alone."""
         assert isinstance(self._environment, Seekable)
-        return EnvironmentStep.of(self._environment.replay(episode, [self._action.native(action) for action in actions]))
+        return _normalized(self._environment.replay(episode, [self._action.native(action) for action in actions]))
 
     def close(self) -> None:
         self._environment.close()
+
+
+def _normalized(time_step: dm_env.TimeStep) -> dm_env.TimeStep:
+    return time_step._replace(observation=normalization.observation(time_step.observation))
 
 
 def describe(environment: Callable[..., Environment], seed: int = 0) -> EnvironmentDescription:

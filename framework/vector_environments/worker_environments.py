@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, Literal, final
 
+import dm_env
 import numpy as np
 
 from framework import vector_environments
 from framework.data import Factory, Specs
 from framework.environments.base import Environment
-from framework.environments.server import EnvironmentStep
 from framework.errors import UserError
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 from framework.vector_environments.workers import EnvironmentWorker, ProcessWorker, SerialWorker, cores
@@ -83,7 +83,7 @@ class WorkerEnvironments(VectorEnvironment):
         while self._workers:
             self._workers.pop().close()
 
-    def _request(self, requests: Sequence[tuple[Any, ...]]) -> list[EnvironmentStep]:
+    def _request(self, requests: Sequence[tuple[Any, ...]]) -> list[dm_env.TimeStep]:
         self._check_rest()
         self._send(requests)
         return self._receive()
@@ -96,31 +96,31 @@ class WorkerEnvironments(VectorEnvironment):
             self.close()
             raise
 
-    def _receive(self) -> list[EnvironmentStep]:
+    def _receive(self) -> list[dm_env.TimeStep]:
         try:
             return [worker.receive() for worker in self._workers]
         except Exception:
             self.close()
             raise
 
-    def _advance(self, answers: list[EnvironmentStep], actions: np.ndarray) -> VectorStep:
+    def _advance(self, answers: list[dm_env.TimeStep], actions: np.ndarray) -> VectorStep:
         """Count episodes, and keep the actions of the current ones for snapshots."""
         for index, answer in enumerate(answers):
-            if answer.is_first:
+            if answer.first():
                 self._episodes[index] += 1
                 self._actions[index] = []
             else:
                 self._actions[index].append(actions[index])
         return self._stack(answers)
 
-    def _stack(self, answers: list[EnvironmentStep]) -> VectorStep:
+    def _stack(self, answers: list[dm_env.TimeStep]) -> VectorStep:
         zero = np.zeros(self.specs.action_size, np.float32)
         return VectorStep(
             observation={name: np.stack([answer.observation[name] for answer in answers]) for name in self.specs.observation},
             action=np.stack([actions[-1] if actions else zero for actions in self._actions]),
-            reward=np.array([answer.reward for answer in answers], np.float32),
-            is_first=np.array([answer.is_first for answer in answers]),
-            is_last=np.array([answer.is_last for answer in answers]),
-            is_terminal=np.array([answer.is_terminal for answer in answers]),
+            reward=np.array([answer.reward or 0.0 for answer in answers], np.float32),
+            is_first=np.array([answer.first() for answer in answers]),
+            is_last=np.array([answer.last() for answer in answers]),
+            is_terminal=np.array([answer.last() and answer.discount == 0.0 for answer in answers]),
             episode=self._episodes.copy(),
         )

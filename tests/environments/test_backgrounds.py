@@ -131,7 +131,7 @@ def test_what_is_not_kept_is_read_again(tmp_path, monkeypatch):
     for name in range(3):
         gray(tmp_path / f"{name}.png", 10 * name)
     kept = values(tmp_path, 9)
-    monkeypatch.setattr(backgrounds, "KEPT_BYTES", 4 * 4 * 3)
+    monkeypatch.setattr(backgrounds, "CACHE_BYTES", 4 * 4 * 3)
     assert values(tmp_path, 9) == kept
 
 

@@ -156,7 +156,7 @@ def test_choices_are_resumed_exactly():
 )
 def test_a_users_mistake_is_named(bindings, words):
     with pytest.raises(UserError) as raised:
-        Gymnasium(**{"task": ROOM, "seed": 0} | bindings)
+        Gymnasium(**{"task": ROOM, "seed": 0} | bindings).reset()
     assert words in str(raised.value)
 
 

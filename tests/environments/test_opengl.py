@@ -34,7 +34,7 @@ def test_pixels_with_a_backend_that_does_not_render_are_a_users_error(backend):
         "from framework.environments.dm_control import DMControl\n"
         "from framework.errors import UserError\n"
         "try:\n"
-        "    DMControl(task='cartpole_swingup', seed=0)\n"
+        "    DMControl(task='cartpole_swingup', seed=0).reset()\n"
         "except UserError as error:\n"
         "    print(error)\n"
     )

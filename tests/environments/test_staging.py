@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.environments.dm_control import DMControl
-from framework.environments.staging import SOFTNESS, Staging, View, composite, replace_color
+from framework.environments.staging import SOFTNESS, CameraView, Staging, composite, replace_color
 
 BLACK, WHITE = np.zeros((48, 48, 3), np.uint8), np.full((48, 48, 3), 255, np.uint8)
 
@@ -48,7 +48,7 @@ def test_nothing_staged_is_what_is_rendered_to_the_bit():
     environment, image = scene()
     environment.seek(0)
     plain = environment.reset().observation["pixels"]
-    image(background=WHITE, tint=np.ones_like(environment.colors), view=View(right=0.5))
+    image(background=WHITE, tint=np.ones_like(environment.colors), view=CameraView(right=0.5))
     np.testing.assert_array_equal(image(), plain)
 
 
@@ -88,13 +88,13 @@ def test_a_view_moves_the_camera_around_what_it_looks_at():
     """The thing in the middle stays there; up, right, roll and away do what they say."""
     _, image = scene("finger_spin", quality="fast", size=96)
     back = np.zeros((96, 96, 3), np.uint8)
-    here, away, rolled = (image(background=back, view=view) for view in (View(), View(away=1.0), View(roll=np.pi / 2)))
+    here, away, rolled = (image(background=back, view=view) for view in (CameraView(), CameraView(away=1.0), CameraView(roll=np.pi / 2)))
     assert (away.sum(axis=-1) > 0).sum() < 0.4 * (here.sum(axis=-1) > 0).sum()
     row, column = middle(here) - 47.5
     turned = middle(rolled) - 47.5
     np.testing.assert_allclose(np.hypot(*turned), np.hypot(row, column), atol=1.5)
     assert turned @ [row, column] == pytest.approx(0, abs=0.3 * np.hypot(row, column) ** 2)
-    for view in (View(up=0.5), View(right=0.5), View(right=-0.5)):
+    for view in (CameraView(up=0.5), CameraView(right=0.5), CameraView(right=-0.5)):
         other = image(background=back, view=view)
         assert np.abs(middle(other) - middle(here)).max() < 12
         assert np.abs(other - here).sum() > 0.2 * here.sum()
@@ -102,14 +102,14 @@ def test_a_view_moves_the_camera_around_what_it_looks_at():
 
 def test_a_camera_that_looks_along_the_ground_does_not_sink():
     _, image = scene("cartpole_swingup", quality="fast")
-    np.testing.assert_array_equal(image(view=View(up=-0.4, roll=0.1)), image(view=View(roll=0.1)))
+    np.testing.assert_array_equal(image(view=CameraView(up=-0.4, roll=0.1)), image(view=CameraView(roll=0.1)))
     _, above = scene("reacher_easy", quality="fast")
-    assert not np.array_equal(above(view=View(up=-0.4, roll=0.1)), above(view=View(roll=0.1)))
+    assert not np.array_equal(above(view=CameraView(up=-0.4, roll=0.1)), above(view=CameraView(roll=0.1)))
 
 
 def test_staging_leaves_the_physics_as_they_are():
     plain, staged = (DMControl(task="cheetah_run", seed=1, observe="both", size=16, quality="fast") for _ in range(2))
-    staged.stage(Staging(background=BLACK[:16, :16], tint=np.full_like(staged.colors, 0.1), view=View(right=0.3, roll=0.2)))
+    staged.stage(Staging(background=BLACK[:16, :16], tint=np.full_like(staged.colors, 0.1), view=CameraView(right=0.3, roll=0.2)))
     plain.reset(), staged.reset()
     random = np.random.default_rng(0)
     for _ in range(10):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from framework.environments.staging import View
+from framework.environments.staging import CameraView
 from framework.environments.walks import CameraWalk, ColorWalk
 
 GRAY = np.full((40, 3), 0.5)
@@ -86,7 +86,7 @@ def test_a_camera_rolls_at_the_speed_of_the_released_code():
 
 
 def test_no_reach_is_no_distraction():
-    assert all(each.view == View() for each in walk(CameraWalk, 10, reach=0.0))
+    assert all(each.view == CameraView() for each in walk(CameraWalk, 10, reach=0.0))
     assert all((each.tint == 0).all() for each in walk(ColorWalk, 10, reach=0.0, colors=GRAY))
 
 

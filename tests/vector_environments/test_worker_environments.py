@@ -8,26 +8,23 @@ import numpy as np
 import pytest
 
 from framework.environments.counting import Counting
-from framework.environments.dm_control import DMControl
 from framework.errors import UserError
+from framework.vector_environments import workers
 from framework.vector_environments.worker_environments import WorkerEnvironments
 from framework.vector_environments.workers import ProcessWorker, cores
 from tests.environments.samples import Discrete, Misbehaving, Plain, Switches
+from tests.vector_environments.steps import assert_same
 
-CARTPOLE = partial(DMControl, task="cartpole_swingup", observe="both", size=16, action_repeat=50, quality="fast")
+CHOICES = partial(Switches, length=7)
 
 
-def assert_same(steps, others):
-    for name in ("action", "reward", "is_first", "is_last", "is_terminal", "episode"):
-        np.testing.assert_array_equal(getattr(steps, name), getattr(others, name))
-    assert steps.observation.keys() == others.observation.keys()
-    for name, array in steps.observation.items():
-        np.testing.assert_array_equal(array, others.observation[name])
+def serial(environment, count=1, seed=0):
+    return WorkerEnvironments(environment=environment, count=count, seed=seed, mode="serial")
 
 
 def actions(vector, index):
-    """An action that says which step and which environment it is for."""
-    return np.linspace(-1, 1, vector.count * vector.specs.action_size).reshape(vector.count, -1) / (index + 1)
+    """Random actions that name the step they belong to."""
+    return vector.random_actions(np.random.default_rng(index))
 
 
 def processes(vector):
@@ -44,7 +41,7 @@ def is_alive(process):
 
 @pytest.mark.parametrize(("ending", "is_terminal"), [("time_limit", False), ("termination", True)])
 def test_each_row_holds_the_action_that_led_to_it(ending, is_terminal):
-    with WorkerEnvironments(environment=partial(Counting, length=3, ending=ending), count=2, seed=0, mode="serial") as vector:
+    with serial(partial(Counting, length=3, ending=ending), count=2) as vector:
         steps = vector.reset()
         for index in range(12):
             count = index % 4
@@ -54,66 +51,49 @@ def test_each_row_holds_the_action_that_led_to_it(ending, is_terminal):
             assert (steps.is_last == (count == 3)).all()
             assert (steps.is_terminal == (is_terminal and count == 3)).all()
             assert (steps.episode == index // 4).all()
-            expected = np.zeros((2, 2)) if count == 0 else actions(vector, index - 1)
-            np.testing.assert_array_equal(steps.action, expected.astype(np.float32))
+            np.testing.assert_array_equal(steps.action, np.zeros((2, 2)) if count == 0 else actions(vector, index - 1))
             steps = vector.step(actions(vector, index))
 
 
 def test_environments_differ_from_one_another():
-    with WorkerEnvironments(environment=Counting, count=3, seed=0, mode="serial") as vector:
+    with serial(Counting, count=3) as vector:
         assert len({image.tobytes() for image in vector.reset().observation["pixels"]}) == 3
 
 
-def test_both_modes_show_the_same_and_a_restored_one_goes_on_to_the_bit():
-    with (
-        WorkerEnvironments(environment=CARTPOLE, count=2, seed=1, mode="process") as workers,
-        WorkerEnvironments(environment=CARTPOLE, count=2, seed=1, mode="serial") as serial,
-        WorkerEnvironments(environment=CARTPOLE, count=2, seed=1, mode="serial") as restored,
-    ):
-        assert workers.specs.observation.keys() == {"pixels", "position", "velocity"}
-        assert (workers.specs.action_size, workers.action_repeat) == (1, 50)
-        assert_same(workers.reset(), serial.reset())
-        for index in range(30):
-            steps = workers.step(actions(workers, index))
-            assert_same(steps, serial.step(actions(serial, index)))
-            if index in (19, 20, 29):
-                assert_same(steps, restored.restore(workers.snapshot()))
-                assert_same(workers.restore(serial.snapshot()), steps)
-        assert workers.snapshot()[0].episode == 1
-        for index in range(30, 45):
-            assert_same(workers.step(actions(workers, index)), restored.step(actions(restored, index)))
+def test_worker_processes_and_serial_environments_show_the_same_and_restored_ones_continue_to_the_bit():
+    processes = WorkerEnvironments(environment=CHOICES, count=2, seed=1)
+    with processes, serial(CHOICES, count=2, seed=1) as same, serial(CHOICES, count=2, seed=1) as restored:
+        assert_same(processes.reset(), same.reset())
+        for index in range(18):
+            steps = processes.step(actions(processes, index))
+            assert_same(steps, same.step(actions(same, index)))
+            if index in (6, 7, 17):
+                assert_same(steps, restored.restore(processes.snapshot()))
+                assert_same(processes.restore(same.snapshot()), steps)
+        assert processes.snapshot()[0].episode == 2
+        processes.send(actions(processes, 18))
+        assert_same(restored.restore(processes.snapshot()), steps)
+        assert restored.in_flight
+        assert_same(restored.receive(), processes.receive())
+        for index in range(19, 28):
+            assert_same(restored.step(actions(restored, index)), processes.step(actions(processes, index)))
 
 
-def test_a_record_tells_what_was_received_from_what_was_sent():
-    with WorkerEnvironments(environment=Counting, count=2, seed=0, mode="serial") as vector:
+def test_a_snapshot_keeps_received_and_sent_actions_apart():
+    with serial(Counting, count=2) as vector:
         vector.reset()
         vector.step(actions(vector, 0))
-        assert [record.sent for record in vector.snapshot()] == [None, None]
+        assert [each.sent for each in vector.snapshot()] == [None, None]
         vector.send(actions(vector, 1))
-        assert [record.actions.shape for record in vector.snapshot()] == [(1, 2), (1, 2)]
-        np.testing.assert_array_equal([record.sent for record in vector.snapshot()], actions(vector, 1).astype(np.float32))
+        assert [each.actions.shape for each in vector.snapshot()] == [(1, 2), (1, 2)]
+        np.testing.assert_array_equal([each.sent for each in vector.snapshot()], actions(vector, 1))
         vector.receive()
-        assert [record.actions.shape for record in vector.snapshot()] == [(2, 2), (2, 2)]
-        assert [record.sent for record in vector.snapshot()] == [None, None]
+        assert [each.actions.shape for each in vector.snapshot()] == [(2, 2), (2, 2)]
+        assert [each.sent for each in vector.snapshot()] == [None, None]
 
 
-@pytest.mark.parametrize("mode", ["serial", "process"])
-def test_a_record_of_a_step_in_flight_goes_on_with_it(mode):
-    with (
-        WorkerEnvironments(environment=CARTPOLE, count=2, seed=1, mode=mode) as first,
-        WorkerEnvironments(environment=CARTPOLE, count=2, seed=1, mode=mode) as restored,
-    ):
-        first.reset()
-        before = first.step(actions(first, 0))
-        first.send(actions(first, 1))
-        assert_same(restored.restore(first.snapshot()), before)
-        assert restored.in_flight
-        assert_same(restored.receive(), first.receive())
-        assert_same(restored.step(actions(restored, 2)), first.step(actions(first, 2)))
-
-
-def test_the_halves_of_a_step_come_in_turn():
-    with WorkerEnvironments(environment=Counting, count=1, seed=0, mode="serial") as vector:
+def test_send_and_receive_alternate():
+    with serial(Counting) as vector:
         vector.reset()
         with pytest.raises(RuntimeError, match="`send` before"):
             vector.receive()
@@ -124,100 +104,88 @@ def test_the_halves_of_a_step_come_in_turn():
         np.testing.assert_array_equal(vector.receive().action, np.zeros((1, 2)))
 
 
-def test_workers_answer_before_they_are_asked():
-    """A step goes on while this process does something else."""
-    with WorkerEnvironments(environment=Counting, count=2, seed=0) as vector:
+def test_a_worker_steps_while_its_parent_works_and_survives_ctrl_c_until_it_is_closed():
+    with WorkerEnvironments(environment=Counting, count=1, seed=0) as vector:
         vector.reset()
-        vector.send(np.zeros((2, 2)))
-        assert all(worker._connection.poll(30) for worker in vector._workers)
+        (worker,) = processes(vector)
+        os.kill(worker, signal.SIGINT)
+        vector.send(np.zeros((1, 2)))
+        assert vector._workers[0]._connection.poll(30)
         assert vector.in_flight
         assert (vector.receive().observation["count"] == 1).all()
-
-
-def on_cores(monkeypatch, *ours):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(ours))
+    vector.close()
+    assert not is_alive(worker)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="cores are chosen on Linux alone")
 def test_cores_are_shared_evenly_or_left_to_the_system(monkeypatch):
-    on_cores(monkeypatch, 4, 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {4, 2})
     assert [cores(count) for count in (1, 2, 3, 4)] == [[None], [2, 4], [None] * 3, [2, 4, 2, 4]]
-    on_cores(monkeypatch, *range(16))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(16)))
     assert cores(4) == [None] * 4
     assert sorted(cores(32)) == sorted([*range(16)] * 2)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="cores are chosen on Linux alone")
-def test_workers_stay_on_the_cores_that_they_got(monkeypatch):
-    allowed = os.sched_getaffinity(0)
-    some = sorted(allowed)[:2]
+def test_workers_stay_on_their_cores(monkeypatch):
+    some = sorted(os.sched_getaffinity(0))[:2]
     with monkeypatch.context() as patch:
-        on_cores(patch, *some)
+        patch.setattr(os, "sched_getaffinity", lambda process: set(some))
         vector = WorkerEnvironments(environment=Counting, count=len(some), seed=0)
     with vector:
         assert [os.sched_getaffinity(process) for process in processes(vector)] == [{core} for core in some]
         assert [os.sched_getscheduler(process) for process in processes(vector)] == [os.SCHED_BATCH] * len(some)
-    with WorkerEnvironments(environment=Counting, count=1, seed=0) as vector:  # all cores where there are several, and the one else
-        assert {frozenset(os.sched_getaffinity(process)) for process in processes(vector)} == {frozenset(allowed)}
 
 
 def test_steps_share_no_memory():
-    with WorkerEnvironments(environment=Counting, count=2, seed=0, mode="serial") as vector:
-        given = actions(vector, 0).astype(np.float32)
-        first, second = vector.reset(), vector.step(given)
-        assert not np.shares_memory(second.action, given)
+    with serial(Counting, count=2) as vector:
+        sent = actions(vector, 0)
+        first, second = vector.reset(), vector.step(sent)
+        assert not np.shares_memory(second.action, sent)
+        assert not np.shares_memory(first.episode, second.episode)
         for name in first.observation:
             assert not np.shares_memory(first.observation[name], second.observation[name])
 
 
 def test_a_users_own_environment_works_unchanged():
-    with WorkerEnvironments(environment=Plain, count=1, seed=0, mode="serial") as vector:
+    with serial(Plain) as vector:
         vector.reset()
         steps = vector.step(np.array([[1.0, -1.0]]))
         assert steps.observation["observation"].dtype == np.float32
         np.testing.assert_array_equal(steps.observation["observation"], [[10.0, -1.0]])
-        with pytest.warns(UserWarning, match="without `seek`"):
-            again = vector.restore(vector.snapshot())
-        assert again.is_first.all()
-        assert again.episode == 1
 
 
-def test_what_was_in_flight_is_dropped_where_a_new_episode_begins():
-    """It was chosen for what another episode showed."""
-    with (
-        WorkerEnvironments(environment=Plain, count=2, seed=0, mode="serial") as vector,
-        WorkerEnvironments(environment=Plain, count=2, seed=0, mode="serial") as other,
-    ):
+def test_an_environment_that_cannot_seek_begins_a_new_episode_and_drops_the_action_in_flight():
+    with serial(Plain, count=2) as vector, serial(Plain, count=2) as other:
         vector.reset()
         vector.send(np.zeros((2, 2)))
         with pytest.warns(UserWarning, match="without `seek`"):
-            assert other.restore(vector.snapshot()).is_first.all()
+            steps = other.restore(vector.snapshot())
+        assert steps.is_first.all()
+        assert (steps.episode == 1).all()
         assert not other.in_flight
 
 
-def test_a_discrete_action_is_one_hot():
-    with WorkerEnvironments(environment=Discrete, count=1, seed=0, mode="serial") as vector:
-        assert (vector.specs.action_kind, vector.specs.action_size) == ("discrete", 4)
+@pytest.mark.parametrize(
+    ("environment", "kind", "sizes", "chosen", "shown"),
+    [
+        (Discrete, "discrete", (4,), [0, 0, 1, 0], [2, 2]),
+        (Switches, "multi_discrete", (2, 3, 4, 1), [0, 1, 0, 0, 1, 1, 0, 0, 0, 1], [6, 7, 5, 5]),
+    ],
+)
+def test_choices_are_one_hot_groups_side_by_side(environment, kind, sizes, chosen, shown):
+    with serial(environment) as vector:
+        assert (vector.specs.action_kind, vector.specs.seen_action.sizes) == (kind, sizes)
         vector.reset()
-        steps = vector.step(np.eye(4)[[2]])
-        assert (steps.observation["observation"] == 2).all()
-        np.testing.assert_array_equal(steps.action, np.eye(4)[[2]])
+        steps = vector.step(np.array([chosen]))
+        np.testing.assert_array_equal(steps.observation["observation"][0, : len(shown)], shown)
+        np.testing.assert_array_equal(steps.action, [chosen])
 
 
-def test_several_choices_are_groups_side_by_side():
-    with WorkerEnvironments(environment=Switches, count=1, seed=0, mode="serial") as vector:
-        assert (vector.specs.action_kind, vector.specs.seen_action.sizes) == ("multi_discrete", (2, 3, 4, 1))
-        vector.reset()
-        given = np.array([[0, 1, 0, 0, 1, 1, 0, 0, 0, 1]], np.float32)
-        steps = vector.step(given)
-        np.testing.assert_array_equal(steps.observation["observation"][0, :4], [6, 7, 5, 5])
-        np.testing.assert_array_equal(steps.action, given)
-
-
-@pytest.mark.parametrize(("environment", "sizes"), [(Switches, (2, 3, 4, 1)), (Discrete, (4,))])
-def test_random_choices_are_uniform_and_valid(environment, sizes):
-    with WorkerEnvironments(environment=environment, count=2, seed=0, mode="serial") as vector:
-        random = np.random.default_rng(0)
+@pytest.mark.parametrize("environment", [Switches, Discrete])
+def test_random_choices_are_uniform_and_valid(environment):
+    with serial(environment, count=2) as vector:
+        random, sizes = np.random.default_rng(0), vector.specs.seen_action.sizes
         drawn = np.concatenate([vector.random_actions(random) for _ in range(600)])
     assert drawn.dtype == np.float32
     assert set(np.unique(drawn)) == {0.0, 1.0}
@@ -227,56 +195,41 @@ def test_random_choices_are_uniform_and_valid(environment, sizes):
 
 
 def test_random_numbers_are_uniform_in_their_range():
-    with WorkerEnvironments(environment=Counting, count=3, seed=0, mode="serial") as vector:
+    with serial(Counting, count=3) as vector:
         drawn = vector.random_actions(np.random.default_rng(7))
     np.testing.assert_array_equal(drawn, np.random.default_rng(7).uniform(-1, 1, (3, 2)).astype(np.float32))
-
-
-def test_choices_are_resumed_exactly():
-    """In a worker too, and whatever integers the choices are there."""
-    random = np.random.default_rng(0)
-    with (
-        WorkerEnvironments(environment=Switches, count=2, seed=1, mode="process") as played,
-        WorkerEnvironments(environment=Switches, count=2, seed=1, mode="serial") as restored,
-    ):
-        played.reset()
-        for _ in range(9):
-            steps = played.step(played.random_actions(random))
-        assert_same(restored.restore(played.snapshot()), steps)
-        for _ in range(3):
-            given = played.random_actions(random)
-            assert_same(played.step(given), restored.step(given))
 
 
 def test_a_killed_worker_is_an_error_at_once_and_closes_the_rest():
     vector = WorkerEnvironments(environment=Counting, count=2, seed=0)
     vector.reset()
-    workers = processes(vector)
-    assert len(workers) == 2
-    os.kill(workers[1], signal.SIGKILL)
+    started = processes(vector)
+    assert len(started) == 2
+    os.kill(started[1], signal.SIGKILL)
     start = time.monotonic()
     with pytest.raises(UserError, match=r"environment worker 1 of 2 died \(SIGKILL"):
         vector.step(actions(vector, 0))
     assert time.monotonic() - start < 2
-    assert not any(is_alive(worker) for worker in workers)
-    np.testing.assert_array_equal([record.sent for record in vector.snapshot()], actions(vector, 0).astype(np.float32))
+    assert not any(is_alive(process) for process in started)
+    np.testing.assert_array_equal([each.sent for each in vector.snapshot()], actions(vector, 0))
 
 
 @pytest.mark.parametrize(
     ("how", "words"),
     [
         ("raise", ["worker 0 of 1 failed: ZeroDivisionError: the pole is in two places", "Traceback", "samples.py"]),
-        ("exit", ["worker 0 of 1 died (exit status 3)", "the driver gave up"]),
+        ("exit", ["worker 0 of 1 died (exit status 3); its stderr ends with:\nthe driver gave up"]),
         ("hang", ["worker 0 of 1 has not answered for 0.5 s"]),
         ("unmade", ["worker 0 of 1 failed: ValueError: cannot be made"]),
     ],
 )
-def test_a_misbehaving_worker_is_an_error(how, words):
-    workers = []
+def test_a_misbehaving_worker_is_an_error(how, words, monkeypatch):
+    monkeypatch.setattr(workers, "SHUTDOWN_SECONDS", 0.5)
+    started = []
 
     def play():
         vector = WorkerEnvironments(environment=partial(Misbehaving, how=how), count=1, seed=0, timeout=0.5)
-        workers.extend(processes(vector))
+        started.extend(processes(vector))
         vector.reset()
         vector.step(np.zeros((1, 2)))
 
@@ -284,39 +237,25 @@ def test_a_misbehaving_worker_is_an_error(how, words):
         play()
     for word in words:
         assert word in str(raised.value)
-    assert not any(is_alive(worker) for worker in workers)
+    assert not any(is_alive(process) for process in started)
 
 
-def test_a_worker_leaves_ctrl_c_to_its_parent_and_closing_ends_it():
-    with WorkerEnvironments(environment=Counting, count=1, seed=0) as vector:
-        vector.reset()
-        (worker,) = processes(vector)
-        os.kill(worker, signal.SIGINT)
-        time.sleep(0.1)
-        assert (vector.step(np.zeros((1, 2))).observation["count"] == 1).all()
-    vector.close()
-    assert not is_alive(worker)
-
-
-def test_what_cannot_be_sent_to_a_worker_is_named():
+def test_an_environment_that_cannot_be_pickled_is_named():
     with pytest.raises(UserError, match="cannot be sent to a worker process"):
         WorkerEnvironments(environment=lambda seed: Counting(seed=seed), count=1, seed=0)
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(2), np.zeros((3, 2)), np.zeros((2, 1))])
 def test_actions_of_a_wrong_shape_are_refused(wrong):
-    with WorkerEnvironments(environment=Counting, count=2, seed=0, mode="serial") as vector:
+    with serial(Counting, count=2) as vector:
         vector.reset()
         with pytest.raises(ValueError, match=r"must have shape \(2, 2\)"):
             vector.step(wrong)
+        assert not vector.in_flight
 
 
 def test_a_wrong_count_is_a_users_error():
-    with pytest.raises(UserError, match="count of at least 1"):
-        WorkerEnvironments(environment=Counting, count=0, seed=0)
-    with (
-        WorkerEnvironments(environment=Counting, count=1, seed=0, mode="serial") as one,
-        WorkerEnvironments(environment=Counting, count=2, seed=0, mode="serial") as two,
-        pytest.raises(UserError, match="keep the count"),
-    ):
+    with pytest.raises(UserError, match=r"Run.environments = 0 must be at least 1"):
+        serial(Counting, count=0)
+    with serial(Counting) as one, serial(Counting, count=2) as two, pytest.raises(UserError, match="keep the count"):
         two.restore(one.snapshot())

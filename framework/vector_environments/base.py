@@ -97,7 +97,7 @@ class VectorEnvironment(ABC):
     @final
     def random_actions(self, random: np.random.Generator) -> np.ndarray:
         """Uniform actions `[n, A]`, as `random_actions`."""
-        return random_actions(self.specs.seen_action, self.count, random)
+        return random_actions(self.specs.model_action, self.count, random)
 
     def __enter__(self) -> "VectorEnvironment":
         return self

@@ -150,7 +150,7 @@ def _check_environment(environment: Callable[..., Environment], specs: Specs) ->
     single = describe(environment)
     shapes, batched_shapes = ({name: spec.shape for name, spec in each.items()} for each in (single.observation, specs.observation))
     alike = shapes == batched_shapes and single.action_repeat == 1
-    if not alike or Specs(observation=single.observation, action=single.action).seen_action != specs.seen_action:
+    if not alike or Specs(observation=single.observation, action=single.action).model_action != specs.model_action:
         raise UserError(
             f"Run.environment shows {shapes}, takes {single.action} and repeats each action {single.action_repeat} times; BatchedGymnasium "
             f"shows {batched_shapes}, takes {specs.action} and repeats none: bind the same task in both."

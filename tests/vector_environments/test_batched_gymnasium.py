@@ -95,7 +95,7 @@ def test_its_observations_are_named_normalized_and_share_no_memory():
                 assert step.observation[name].dtype == spec.dtype
         for name in first.observation:
             assert not np.shares_memory(first.observation[name], second.observation[name])
-        assert vector.specs.seen_action.sizes == (2,)
+        assert vector.specs.model_action.sizes == (2,)
         assert vector.specs.action_kind == "continuous"
 
 

@@ -175,7 +175,7 @@ def test_an_environment_that_cannot_seek_begins_a_new_episode_and_drops_the_acti
 )
 def test_choices_are_one_hot_groups_side_by_side(environment, kind, sizes, chosen, shown):
     with serial(environment) as vector:
-        assert (vector.specs.action_kind, vector.specs.seen_action.sizes) == (kind, sizes)
+        assert (vector.specs.action_kind, vector.specs.model_action.sizes) == (kind, sizes)
         vector.reset()
         steps = vector.step(np.array([chosen]))
         np.testing.assert_array_equal(steps.observation["observation"][0, : len(shown)], shown)
@@ -185,7 +185,7 @@ def test_choices_are_one_hot_groups_side_by_side(environment, kind, sizes, chose
 @pytest.mark.parametrize("environment", [Switches, Discrete])
 def test_random_choices_are_uniform_and_valid(environment):
     with serial(environment, count=2) as vector:
-        random, sizes = np.random.default_rng(0), vector.specs.seen_action.sizes
+        random, sizes = np.random.default_rng(0), vector.specs.model_action.sizes
         drawn = np.concatenate([vector.random_actions(random) for _ in range(600)])
     assert drawn.dtype == np.float32
     assert set(np.unique(drawn)) == {0.0, 1.0}

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, cast, final
 
@@ -53,7 +54,9 @@ class Result:
 @final
 @parts.register
 class Run:
-    """Everything that a recipe binds. `seed` determines the whole run; several `environments`, or one to overlap, step in workers.
+    """Everything that a recipe binds. `seed` determines the whole run.
+
+    Several `environments`, or one to overlap, step in worker processes; `vector` binds another way, such as a batched simulator.
 
     A run is built without side effects: environments, agent and folder come with `train`, `resume` or `evaluate`.
     """
@@ -148,8 +151,8 @@ class Run:
 
     def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
         """The environments that step together: those of `Run.vector`, or workers in this mode."""
-        settings = {"environment": self.environment, "count": count, "seed": derive(self.seed, ENVIRONMENTS)}
-        return self._vector(**settings) if self._vector else WorkerEnvironments(**settings, mode=mode)
+        vector = self._vector or partial(WorkerEnvironments, mode=mode)
+        return vector(environment=self.environment, count=count, seed=derive(self.seed, ENVIRONMENTS))
 
     def learner(self, vector: VectorEnvironment, folder: Path | None) -> Learner:
         """The moving parts of a training."""

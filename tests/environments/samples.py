@@ -1,4 +1,4 @@
-"""Environments of a user's own, good and bad, at the top level of a module so that a worker can be sent them."""
+"""A user's own environments, good and bad, at the top level of a module so that they can be pickled."""
 
 import os
 import sys
@@ -28,8 +28,8 @@ class Plain(dm_env.Environment):
         if self._count == 3:
             return self.reset()
         self._count += 1
-        seen = np.array(action, np.float64)
-        return dm_env.transition(1.0, seen) if self._count < 3 else dm_env.termination(1.0, seen)
+        taken = np.array(action, np.float64)
+        return dm_env.transition(1.0, taken) if self._count < 3 else dm_env.termination(1.0, taken)
 
     def observation_spec(self) -> specs.Array:
         return specs.Array((2,), np.float64)
@@ -86,7 +86,7 @@ class Switches(Seekable):
 
 
 class Misbehaving(Plain):
-    """Does something bad at its first step, or when it is made."""
+    """Fails at its first step, or when it is made."""
 
     def __init__(self, *, seed: int, how: Literal["raise", "exit", "hang", "unmade"]) -> None:
         if how == "unmade":
@@ -106,7 +106,7 @@ class Misbehaving(Plain):
 
 @environments.register
 class Reticent(environments.Environment):
-    """Counts, cannot seek, and declares nothing by which it could be asked before a run what it shows."""
+    """Counts and cannot seek."""
 
     derived = ("seed",)
 

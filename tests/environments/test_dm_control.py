@@ -1,10 +1,9 @@
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from absl.testing import absltest
-from dm_env import test_utils
 
 from framework.environments.dm_control import DMControl, tasks
 from framework.errors import UserError
@@ -26,38 +25,36 @@ def assert_same(steps, others):
             np.testing.assert_array_equal(array, other.observation[name])
 
 
-class TestConformsToDMEnv(test_utils.EnvironmentTestMixin, absltest.TestCase):
-    def make_object_under_test(self):
-        return DMControl(task="cartpole_swingup", seed=0, observe="both", size=16, action_repeat=100, quality="fast")
+def test_it_loads_every_task_of_the_suite_and_an_alias():
+    assert len(tasks()) == 52  # 51 tasks of dm_control 1.0.50, and the alias
+    assert tasks()["cup_catch"] == tasks()["ball_in_cup_catch"]
 
 
-def test_every_task_of_the_suite_loads_and_shows_what_its_specs_say():
-    known = tasks()
-    assert len(known) == 52  # 51 tasks of dm_control 1.0.50, and one alias
-    for task in sorted(known):
-        environment = DMControl(task=task, seed=0, observe="proprioception", action_repeat=1)
-        assert environment.action_spec().minimum.min() == -1
-        assert environment.action_spec().maximum.max() == 1
-        spec = environment.observation_spec()
-        for step in play(environment, 2):
-            assert step.observation.keys() == spec.keys(), task
-            for name, array in step.observation.items():
-                spec[name].validate(array)
-                assert array.ndim == 1
-                assert np.isfinite(array).all()
-        environment.close()
+@pytest.mark.parametrize("task", ["cup_catch", "dog_run", "humanoid_CMU_run", "lqr_lqr_6_2", "manipulator_insert_peg", "stacker_4"])
+def test_a_task_shows_what_its_specs_say(task):
+    environment = DMControl(task=task, seed=0, observe="proprioception", action_repeat=1)
+    assert (environment.action_spec().minimum.min(), environment.action_spec().maximum.max()) == (-1, 1)
+    spec = environment.observation_spec()
+    for step in play(environment, 2):
+        assert step.observation.keys() == spec.keys()
+        for name, array in step.observation.items():
+            spec[name].validate(array)
+            assert array.ndim == 1
+            assert np.isfinite(array).all()
+    environment.close()
 
 
-@pytest.mark.parametrize("task", ["cartpole_swingup", "reacher_easy", "lqr_lqr_2_1"])
-def test_one_seed_shows_the_same_to_the_bit_and_another_does_not(task):
+def test_the_seed_determines_the_random_parts_of_a_model_too():
+    """The springs of `lqr` are drawn when it is made."""
+
     def steps(seed):
-        return play(DMControl(task=task, seed=seed, observe="both", size=32, quality="near"), 5)
+        return play(DMControl(task="lqr_lqr_2_1", seed=seed, observe="proprioception"), 5)
 
     assert_same(steps(7), steps(7))
     assert not np.array_equal(steps(7)[0].observation["position"], steps(8)[0].observation["position"])
 
 
-@pytest.mark.parametrize("task", ["finger_turn_hard", "manipulator_bring_ball", "fish_swim", "point_mass_hard", "walker_walk"])
+@pytest.mark.parametrize("task", ["finger_turn_hard", "manipulator_bring_ball", "point_mass_hard"])
 def test_an_episode_depends_on_its_index_alone(task):
     played = DMControl(task=task, seed=5, observe="proprioception")
     episodes = [play(played, 10, seed=index) for index in range(3)]
@@ -70,35 +67,31 @@ def test_an_episode_depends_on_its_index_alone(task):
         assert_same(episodes[0][:1], episodes[1][:1])
 
 
-def test_a_replay_shows_what_was_shown():
-    environment = DMControl(task="cheetah_run", seed=1, observe="both", size=24, quality="fast")
-    steps = play(environment, 8)
-    random = np.random.default_rng(0)
-    actions = [random.uniform(-1, 1, 6).astype(np.float32) for _ in range(8)]
-    again = DMControl(task="cheetah_run", seed=1, observe="both", size=24, quality="fast")
-    assert_same(steps[-1:], [again.replay(0, actions)])
-    following = np.full(6, 0.5, np.float32)
-    assert_same([environment.step(following)], [again.step(following)])
-
-
 @pytest.mark.parametrize("observe", ["pixels", "proprioception", "both"])
-def test_it_shows_what_it_is_asked_for_and_nothing_is_constant(observe):
-    steps = play(DMControl(task="cartpole_swingup", seed=0, observe=observe, size=(24, 32), quality="fast"), 60)
+def test_it_shows_what_observe_names_and_nothing_is_constant(observe):
+    steps = play(DMControl(task="cartpole_swingup", seed=0, observe=observe, size=(24, 32), quality="fast"), 20)
     names = {"pixels": {"pixels"}, "proprioception": {"position", "velocity"}, "both": {"pixels", "position", "velocity"}}
     assert steps[0].observation.keys() == names[observe]
     for name in names[observe] - {"pixels"}:
         assert (np.ptp([step.observation[name] for step in steps], axis=0) > 0).all()
     if "pixels" in names[observe]:
         images = np.stack([step.observation["pixels"] for step in steps])
-        assert images.shape == (61, 24, 32, 3)
+        assert images.shape == (21, 24, 32, 3)
         assert images.dtype == np.uint8
-        assert len({image.tobytes() for image in images}) > 30
+        assert len({image.tobytes() for image in images}) > 10
 
 
-def test_arrays_share_no_memory():
-    first, second = play(DMControl(task="cartpole_swingup", seed=0, observe="both", size=16, quality="fast"), 1)
-    for name in first.observation:
-        assert not np.shares_memory(first.observation[name], second.observation[name])
+def test_its_specs_need_no_renderer():
+    """A whole process without OpenGL knows them; the import of dm_control leaves the choice of a renderer open."""
+    code = (
+        "import os\nfrom framework.environments.dm_control import DMControl\n"
+        "environment = DMControl(task='walker_walk', seed=0, observe='both')\n"
+        "print(environment.observation_spec()['pixels'].shape, environment.action_spec().shape, 'MUJOCO_GL' in os.environ)\n"
+        "print(environment.reset().observation['pixels'].any(), 'MUJOCO_GL' in os.environ)"
+    )
+    variables = {name: value for name, value in os.environ.items() if name not in ("MUJOCO_GL", "PYOPENGL_PLATFORM")}
+    run = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["(64, 64, 3) (6,) False", "True True"]
 
 
 def test_an_action_repeated_is_the_action_taken_again():
@@ -193,13 +186,6 @@ def test_a_users_mistake_is_named(bindings, words):
     with pytest.raises(UserError) as raised:
         DMControl(**{"task": "cartpole_swingup", "seed": 0, "quality": "fast"} | bindings)
     assert words in str(raised.value)
-
-
-def test_cup_catch_is_an_alias():
-    def steps(task):
-        return play(DMControl(task=task, seed=0, observe="proprioception"), 2)
-
-    assert_same(steps("cup_catch"), steps("ball_in_cup_catch"))
 
 
 def test_importing_the_family_imports_neither_a_simulator_nor_torch():

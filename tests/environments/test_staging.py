@@ -1,4 +1,4 @@
-"""What staging does to images: the compositing alone, then real scenes of the suite."""
+"""Staged images: the compositing alone, then scenes of the suite."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ BLACK, WHITE = np.zeros((48, 48, 3), np.uint8), np.full((48, 48, 3), 255, np.uin
 
 
 def scene(task="walker_walk", **settings):
-    """A scene, and a function that renders it as it is staged, the physics left as they are."""
+    """An environment, and a function that stages and renders its present state."""
     environment = DMControl(**{"task": task, "seed": 3, "size": 48, "quality": "near", "action_repeat": 1} | settings)
     environment.reset()
 
@@ -24,7 +24,7 @@ def scene(task="walker_walk", **settings):
 
 
 def middle(image):
-    """Where the image is not black, on the average: row and column."""
+    """The mean row and column of the pixels that are not black."""
     return np.argwhere(image.sum(axis=-1) > 0).mean(axis=0)
 
 
@@ -35,7 +35,7 @@ def test_a_pixel_is_foreground_and_background_by_its_coverage(front, back, cover
     np.testing.assert_allclose(shown, coverage * front + (1 - coverage) * back, atol=0.51)
 
 
-def test_only_the_key_becomes_background_and_an_edge_in_part():
+def test_the_key_color_becomes_background_and_edges_in_part():
     key, back = (250, 250, 250), np.full((1, 4, 3), [10, 20, 30], np.uint8)
     image = np.array([[[250, 250, 250], [0, 0, 0], [250 - SOFTNESS, 250, 250], [250 - SOFTNESS // 2, 250, 250]]], np.uint8)
     shown = replace_color(image, key, back)
@@ -44,7 +44,7 @@ def test_only_the_key_becomes_background_and_an_edge_in_part():
     assert shown[0, 3].tolist() == [250 - 32 - 125 + 5, 125 + 10, 125 + 15]
 
 
-def test_nothing_staged_is_what_is_rendered_to_the_bit():
+def test_an_empty_staging_changes_no_bit():
     environment, image = scene()
     environment.seek(0)
     plain = environment.reset().observation["pixels"]
@@ -54,7 +54,6 @@ def test_nothing_staged_is_what_is_rendered_to_the_bit():
 
 @pytest.mark.parametrize("settings", [{"quality": "near"}, {"quality": "fast"}, {"quality": "fast", "supersampling": 2}])
 def test_the_foreground_stays_and_the_rest_is_the_background(settings):
-    """What covers a pixel whole is as it was, what covers none is the background, and edges lie between the two."""
     _, image = scene(**settings)
     plain, black, white = image(), image(background=BLACK), image(background=WHITE)
     uncovered = (white - black)[..., 0]
@@ -85,7 +84,6 @@ def test_a_tint_is_added_to_the_materials():
 
 
 def test_a_view_moves_the_camera_around_what_it_looks_at():
-    """The thing in the middle stays there; up, right, roll and away do what they say."""
     _, image = scene("finger_spin", quality="fast", size=96)
     back = np.zeros((96, 96, 3), np.uint8)
     here, away, rolled = (image(background=back, view=view) for view in (CameraView(), CameraView(away=1.0), CameraView(roll=np.pi / 2)))

@@ -22,7 +22,7 @@ from framework.training.learner import Learner
 from framework.training.policy import PolicyRecipe
 from framework.training.run import Run
 from framework.training.run_logger import RunLogger
-from framework.vector_environments.worker_environments import Mode
+from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
 from tests.environments.samples import Reticent
 
 TINY, DAWDLING, FRAGILE, UNEVEN = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "dawdling", "fragile", "uneven"))

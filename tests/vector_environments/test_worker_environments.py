@@ -92,18 +92,6 @@ def test_a_snapshot_keeps_received_and_sent_actions_apart():
         assert [each.sent for each in vector.snapshot()] == [None, None]
 
 
-def test_send_and_receive_alternate():
-    with serial(Counting) as vector:
-        vector.reset()
-        with pytest.raises(RuntimeError, match="`send` before"):
-            vector.receive()
-        vector.send(np.zeros((1, 2)))
-        for call in (lambda: vector.send(np.ones((1, 2))), vector.reset, lambda: vector.restore(vector.snapshot())):
-            with pytest.raises(RuntimeError, match="in flight"):
-                call()
-        np.testing.assert_array_equal(vector.receive().action, np.zeros((1, 2)))
-
-
 def test_a_worker_steps_while_its_parent_works_and_survives_ctrl_c_until_it_is_closed():
     with WorkerEnvironments(environment=Counting, count=1, seed=0) as vector:
         vector.reset()
@@ -135,16 +123,6 @@ def test_workers_stay_on_their_cores(monkeypatch):
     with vector:
         assert [os.sched_getaffinity(process) for process in processes(vector)] == [{core} for core in some]
         assert [os.sched_getscheduler(process) for process in processes(vector)] == [os.SCHED_BATCH] * len(some)
-
-
-def test_steps_share_no_memory():
-    with serial(Counting, count=2) as vector:
-        sent = actions(vector, 0)
-        first, second = vector.reset(), vector.step(sent)
-        assert not np.shares_memory(second.action, sent)
-        assert not np.shares_memory(first.episode, second.episode)
-        for name in first.observation:
-            assert not np.shares_memory(first.observation[name], second.observation[name])
 
 
 def test_a_users_own_environment_works_unchanged():
@@ -245,17 +223,6 @@ def test_an_environment_that_cannot_be_pickled_is_named():
         WorkerEnvironments(environment=lambda seed: Counting(seed=seed), count=1, seed=0)
 
 
-@pytest.mark.parametrize("wrong", [np.zeros(2), np.zeros((3, 2)), np.zeros((2, 1))])
-def test_actions_of_a_wrong_shape_are_refused(wrong):
-    with serial(Counting, count=2) as vector:
-        vector.reset()
-        with pytest.raises(ValueError, match=r"must have shape \(2, 2\)"):
-            vector.step(wrong)
-        assert not vector.in_flight
-
-
 def test_a_wrong_count_is_a_users_error():
     with pytest.raises(UserError, match=r"Run.environments = 0 must be at least 1"):
         serial(Counting, count=0)
-    with serial(Counting) as one, serial(Counting, count=2) as two, pytest.raises(UserError, match="keep the count"):
-        two.restore(one.snapshot())

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from framework.bench import machine
-from framework.environments import vector
 from framework.environments.dm_control import DMControl
+from framework.vector_environments import worker_environments as vector
 
 WORKERS = 2
 OWN = vector.cores

@@ -15,12 +15,11 @@ from framework.composition.freezing import freeze
 from framework.composition.tree import Node
 from framework.data import Factory, Specs
 from framework.environments.base import Environment
-from framework.environments.server import describe
 from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.policy import build_agent
 from framework.training.runtime import Runtime
-from framework.vector_environments.base import VectorStep, random_actions
+from framework.vector_environments.base import VectorStep, random_actions, specs_of
 
 SEED: Final = 0
 ACTIONS: Final = 6
@@ -121,5 +120,4 @@ def _specs(plan: Plan, actions: int | None) -> Specs:
         )
     if actions is not None:
         raise UserError(f"--actions {actions}: {node.name} is built here, and says itself what it takes; leave the option out.")
-    description = describe(cast("Factory[Environment]", freeze(node)))
-    return Specs(observation=description.observation, action=description.action)
+    return specs_of(cast("Factory[Environment]", freeze(node)))

@@ -14,7 +14,6 @@ from framework.agent import Agent
 from framework.composition import Composition
 from framework.data import Factory, Pictures, Specs
 from framework.environments.base import Environment
-from framework.environments.server import describe
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
@@ -30,7 +29,7 @@ from framework.training.policy import Policy, PolicyRecipe, build_agent, export_
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
 from framework.training.trainer import Trainer
-from framework.vector_environments.base import VectorEnvironment
+from framework.vector_environments.base import VectorEnvironment, specs_of
 from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
 
 ENVIRONMENTS, REPLAY, AGENT = 10, 11, 12
@@ -54,9 +53,7 @@ class Result:
 @final
 @parts.register
 class Run:
-    """Everything that a recipe binds. `seed` determines the whole run.
-
-    Several `environments`, or one to overlap, step in worker processes; `vector` binds another way, such as a batched simulator.
+    """Everything that a recipe binds. `seed` determines the whole run; `environments` step together, by default in worker processes.
 
     A run is built without side effects: environments, agent and folder come with `train`, `resume` or `evaluate`.
     """
@@ -145,9 +142,8 @@ class Run:
         return build_agent(self._agent, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
 
     def specs(self) -> Specs:
-        """What the environment shows and takes."""
-        description = describe(self.environment)
-        return Specs(observation=description.observation, action=description.action)
+        """The specs of the environment."""
+        return specs_of(self.environment)
 
     def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
         """The environments that step together: those of `Run.vector`, or workers in this mode."""
@@ -231,23 +227,20 @@ class Run:
         found = {"latest": journal.checkpoints.latest, "best": journal.checkpoints.best}
         for checkpoint in {path for path in found.values() if path}:
             aliases = [name for name, path in found.items() if path == checkpoint]
-            exported = export_policy(checkpoint, folder / checkpoint.name)
-            self._log_model(learner, journal.tracker, exported, aliases)
+            self._log_model(learner, journal.tracker, export_policy(checkpoint, folder / checkpoint.name), aliases)
 
     def _log_model(self, learner: Learner, tracker: Tracker, exported: Path, aliases: Sequence[str]) -> None:
-        shown = learner.vector.specs.observation
-        example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in shown.items()}
+        example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in learner.vector.specs.observation.items()}
         step, _ = saved.read(exported)
         policy = Policy(agent=learner.agent, runtime=self.runtime, seed=self.seed)
         tracker.model(exported, step=step, observation=example, action=policy.act(example), aliases=aliases)
 
     def _tags(self, learner: Learner) -> dict[str, str]:
-        counts = learner.agent.parameter_count()
         return {
             "seed": str(self.seed),
             "device": str(self.runtime.device),
             "recipe": self.composed.recipe.name,
-            "parameters": ", ".join(f"{name} {count:,}" for name, count in counts.items()),
+            "parameters": ", ".join(f"{name} {count:,}" for name, count in learner.agent.parameter_count().items()),
         }
 
 

@@ -8,7 +8,9 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from framework.data import ActionSpec, Specs
+from framework.data import ActionSpec, Factory, Specs
+from framework.environments.base import Environment
+from framework.environments.server import describe
 from framework.errors import UserError
 
 
@@ -134,6 +136,12 @@ class VectorEnvironment(ABC):
         self._check_rest()
         self._episodes = np.array([each.episode for each in snapshots], np.int64)
         return self.reset()
+
+
+def specs_of(environment: Factory[Environment]) -> Specs:
+    """The specs of an environment, without rendering."""
+    description = describe(environment)
+    return Specs(observation=description.observation, action=description.action)
 
 
 def random_actions(action: ActionSpec, count: int, random: np.random.Generator) -> np.ndarray:

@@ -40,11 +40,12 @@ def folder(tmp_path):
 
 
 def test_rewards_vectors_and_episodes_are_those_of_the_plain_task():
-    plain, distracted = CARTPOLE(seed=3), Distractors(of=CARTPOLE, seed=3, **EVERYTHING)
+    of = partial(CARTPOLE, action_repeat=200)
+    plain, distracted = of(seed=3), Distractors(of=of, seed=3, **EVERYTHING)
     assert (plain.action_repeat, plain.action_spec()) == (distracted.action_repeat, distracted.action_spec())
     random = np.random.default_rng(0)
     step, other = plain.reset(), distracted.reset()
-    for _ in range(25):
+    for _ in range(7):
         assert (step.step_type, step.reward, step.discount) == (other.step_type, other.reward, other.discount)
         for name in ("position", "velocity"):
             np.testing.assert_array_equal(step.observation[name], other.observation[name])
@@ -84,10 +85,10 @@ def test_without_distractors_the_images_are_the_plain_ones():
 
 def test_videos_of_a_folder_stand_behind_and_play_forward_and_backward(folder):
     environment = Distractors(of=CARTPOLE, seed=5, background=str(folder))
-    corners = [frames(environment, 13, episode)[:, 0, 0, 0] for episode in range(4)]
+    corners = [frames(environment, 8, episode)[:, 0, 0, 0] for episode in range(4)]
     for gray in corners:
         assert set(np.abs(np.diff(gray))) == {1}
-        assert (gray[:6] == gray[6:12]).all()
+        assert (gray[:2] == gray[6:]).all()
     films = [int(gray[0]) // 10 for gray in corners]
     assert sorted(films[:2]) == sorted(films[2:]) == [1, 2]
 

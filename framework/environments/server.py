@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, final
 
 import dm_env
 import numpy as np
@@ -11,8 +11,6 @@ from dm_env import specs
 from framework.environments import normalization
 from framework.environments.base import Environment, Seekable
 from framework.errors import UserError
-
-REQUESTS: Final = ("describe", "reset", "step", "restore")
 
 
 @final
@@ -38,9 +36,7 @@ class EnvironmentServer:
         self._action = normalization.action_form(native)
 
     def answer(self, request: str, *arguments: Any) -> Any:
-        """Answer one of `REQUESTS`."""
-        if request not in REQUESTS:
-            raise ValueError(f"unknown request {request!r}")
+        """The answer to the request of this name: `describe`, `reset`, `step` or `restore`."""
         return getattr(self, request)(*arguments)
 
     def describe(self) -> EnvironmentDescription:

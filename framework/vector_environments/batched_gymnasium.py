@@ -1,6 +1,6 @@
 """Simulators of Gymnasium that step many environments at once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -12,7 +12,7 @@ from framework.environments.base import Environment
 from framework.environments.server import describe
 from framework.errors import UserError
 from framework.registry import advice
-from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
+from framework.vector_environments.base import VectorEnvironment, VectorStep
 
 
 @vector_environments.register
@@ -54,9 +54,8 @@ class BatchedGymnasium(VectorEnvironment):
             raise
         self._ended = np.zeros(count, bool)
 
-    def reset(self) -> VectorStep:
-        """Start the next episode in every environment; the seed is derived from the run's and from the episodes so far."""
-        self._check_rest()
+    def _reset(self) -> VectorStep:
+        """Start the next episode everywhere, from a seed derived from the run's and the episodes so far."""
         self._episodes += 1
         entropy = np.random.SeedSequence([self._seed, int(self._episodes.sum())])
         observation, _ = self._simulator.reset(seed=int(entropy.generate_state(1)[0]))
@@ -71,12 +70,8 @@ class BatchedGymnasium(VectorEnvironment):
             episode=self._episodes.copy(),
         )
 
-    def send(self, actions: np.ndarray) -> None:
-        """Keep the actions; the simulator steps in `receive`."""
-        self._accept(actions)
-
-    def receive(self) -> VectorStep:
-        actions, is_first = self._actions_in_flight(), self._ended
+    def _finish(self, actions: np.ndarray) -> VectorStep:
+        is_first = self._ended
         native = np.asarray(self._action.native(actions), self._native.dtype)
         observation, reward, terminated, truncated, _ = self._simulator.step(native)
         if self._mask_resets and is_first.any():
@@ -84,7 +79,6 @@ class BatchedGymnasium(VectorEnvironment):
         is_terminal = np.asarray(terminated, bool) & ~is_first
         self._ended = is_terminal | (np.asarray(truncated, bool) & ~is_first)
         self._episodes += is_first
-        self._sent = None
         return VectorStep(
             observation=self._observation(observation),
             action=np.where(is_first[:, None], np.float32(0), actions),
@@ -94,15 +88,6 @@ class BatchedGymnasium(VectorEnvironment):
             is_terminal=is_terminal,
             episode=self._episodes.copy(),
         )
-
-    def snapshot(self) -> tuple[EnvironmentSnapshot, ...]:
-        """The episodes alone: a batched simulator replays no actions."""
-        none = np.zeros((0, self.specs.action_size), np.float32)
-        return tuple(EnvironmentSnapshot(episode=max(int(episode), 0), actions=none) for episode in self._episodes)
-
-    def restore(self, snapshots: Sequence[EnvironmentSnapshot]) -> VectorStep:
-        self._check_snapshots(snapshots)
-        return self._start_over(snapshots)
 
     def close(self) -> None:
         self._simulator.close()
@@ -145,13 +130,15 @@ def _mask_resets(task: str, simulator: Any) -> bool:
     return bool(mode == modes.DISABLED)
 
 
-def _check_environment(environment: Callable[..., Environment], specs: Specs) -> None:
-    """Refuse a single environment that shows or takes anything else than the batched one."""
-    single = describe(environment)
-    shapes, batched_shapes = ({name: spec.shape for name, spec in each.items()} for each in (single.observation, specs.observation))
-    alike = shapes == batched_shapes and single.action_repeat == 1
-    if not alike or Specs(observation=single.observation, action=single.action).model_action != specs.model_action:
+def _check_environment(environment: Callable[..., Environment], batched: Specs) -> None:
+    """Refuse a single environment that has other specs than the batched one, or repeats actions."""
+    description = describe(environment)
+    single = Specs(observation=description.observation, action=description.action)
+    shapes, batched_shapes = ({name: spec.shape for name, spec in each.observation.items()} for each in (single, batched))
+    if shapes != batched_shapes or single.model_action != batched.model_action:
         raise UserError(
-            f"Run.environment shows {shapes}, takes {single.action} and repeats each action {single.action_repeat} times; BatchedGymnasium "
-            f"shows {batched_shapes}, takes {specs.action} and repeats none: bind the same task in both."
+            f"Run.environment shows {shapes} and takes {single.model_action}, and BatchedGymnasium shows {batched_shapes} and takes "
+            f"{batched.model_action}; bind the same task in both."
         )
+    if description.action_repeat != 1:
+        raise UserError(f"Run.environment repeats each action {description.action_repeat} times, and BatchedGymnasium none; bind 1.")

@@ -46,18 +46,15 @@ class WorkerEnvironments(VectorEnvironment):
         super().__init__(specs=specs, count=count, action_repeat=description.action_repeat, seekable=description.seekable)
         self._actions: list[list[np.ndarray]] = [[] for _ in range(count)]
 
-    def reset(self) -> VectorStep:
+    def _reset(self) -> VectorStep:
         answers = self._request([("reset",)] * self.count)
         return self._advance(answers, np.zeros((self.count, self.specs.action_size), np.float32))
 
-    def send(self, actions: np.ndarray) -> None:
-        self._send([("step", action) for action in self._accept(actions)])
+    def _start(self, actions: np.ndarray) -> None:
+        self._send([("step", action) for action in actions])
 
-    def receive(self) -> VectorStep:
-        actions = self._actions_in_flight()
-        answers = self._receive()
-        self._sent = None
-        return self._advance(answers, actions)
+    def _finish(self, actions: np.ndarray) -> VectorStep:
+        return self._advance(self._receive(), actions)
 
     def snapshot(self) -> tuple[EnvironmentSnapshot, ...]:
         size = self.specs.action_size
@@ -67,16 +64,9 @@ class WorkerEnvironments(VectorEnvironment):
             for episode, actions, action in zip(self._episodes, self._actions, sent, strict=True)
         )
 
-    def restore(self, snapshots: Sequence[EnvironmentSnapshot]) -> VectorStep:
-        self._check_snapshots(snapshots)
-        if not self.seekable:
-            return self._start_over(snapshots)
+    def _seek(self, snapshots: Sequence[EnvironmentSnapshot]) -> VectorStep:
         answers = self._request([("restore", each.episode, each.actions) for each in snapshots])
-        self._episodes = np.array([each.episode for each in snapshots], np.int64)
         self._actions = [list(each.actions) for each in snapshots]
-        sent = [each.sent for each in snapshots if each.sent is not None]
-        if sent:
-            self.send(np.stack(sent))
         return self._stack(answers)
 
     def close(self) -> None:
@@ -84,7 +74,6 @@ class WorkerEnvironments(VectorEnvironment):
             self._workers.pop().close()
 
     def _request(self, requests: Sequence[tuple[Any, ...]]) -> list[dm_env.TimeStep]:
-        self._check_rest()
         self._send(requests)
         return self._receive()
 

@@ -71,11 +71,11 @@ def import_suite() -> Any:
 
 
 def prepare_dm_control() -> None:
-    """Give dm_control the renderer that `find_opengl` finds, if it was imported without one."""
+    """Give dm_control the renderer of `find_opengl`, if it was imported without one."""
     from dm_control import _render
 
-    none = _render.constants.NO_RENDERER
-    if _render.BACKEND in none and find_opengl() not in none:
+    backend, none = find_opengl(), _render.constants.NO_RENDERER
+    if _render.BACKEND in none and backend not in none:
         importlib.reload(_render)
 
 

@@ -1,6 +1,7 @@
 """One environment behind requests, normalized, in this process or in a worker."""
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -68,8 +69,11 @@ def _normalized(time_step: dm_env.TimeStep) -> dm_env.TimeStep:
 
 def describe(environment: Callable[..., Environment], seed: int = 0) -> EnvironmentDescription:
     """The description of an environment, which is constructed for it and closed; nothing is rendered."""
-    server = EnvironmentServer(environment, seed)
-    try:
+    with closing(EnvironmentServer(environment, seed)) as server:
         return server.describe()
-    finally:
-        server.close()
+
+
+def try_out(environment: Callable[..., Environment], seed: int = 0) -> None:
+    """Reset an environment once: a renderer that is missing is refused before a run begins, and one that is found serves the workers."""
+    with closing(EnvironmentServer(environment, seed)) as server:
+        server.reset()

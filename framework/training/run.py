@@ -14,6 +14,7 @@ from framework.agent import Agent
 from framework.composition import Composition
 from framework.data import Factory, Pictures, Specs
 from framework.environments.base import Environment
+from framework.environments.server import try_out
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
@@ -92,6 +93,7 @@ class Run:
     def train(self) -> Result:
         """Train a new run, in a folder of its own; what is refused before it begins leaves none behind."""
         self.agent()
+        try_out(self.environment)
         folder = self.tracking.new_run_folder(recipe=self.composed.recipe.stem, seed=self.seed)
         self.composed.write(folder)
         try:
@@ -102,6 +104,7 @@ class Run:
 
     def resume(self, folder: Path, checkpoint: str = "latest") -> Result:
         """Go on with the run in a folder from one of its checkpoints, exactly as if it had never stopped."""
+        try_out(self.environment)
         return self._go(folder, resumed=True, checkpoint=checkpoint)
 
     def evaluate(self, checkpoint: Path, *, episodes: int | None = None, seed: int | None = None) -> Evaluated:
@@ -118,10 +121,7 @@ class Run:
         )
 
     def pictures(self, checkpoint: Path, *, seed: int = 0, extra: int = 0) -> Pictures:
-        """What a checkpoint's agent shows of a batch that the seed draws from the checkpoint's own replay, by name.
-
-        `extra` is as `Replay.extra`, which holds where it is more: single steps drawn beside the batch.
-        """
+        """Pictures of a batch that the seed draws from a checkpoint's replay, with `extra` single steps or more, as `Replay.extra`."""
         if not (checkpoint / saved.REPLAY / INDEX).is_file():
             raise UserError(f"The checkpoint {checkpoint} has no replay to draw images from; give another, as in --checkpoint latest.")
         _, contents = saved.read(checkpoint)

@@ -71,7 +71,7 @@ class BatchedGymnasium(VectorEnvironment):
         )
 
     def _finish(self, actions: np.ndarray) -> VectorStep:
-        is_first = self._ended
+        is_first = self._ended.copy()
         native = np.asarray(self._action.native(actions), self._native.dtype)
         observation, reward, terminated, truncated, _ = self._simulator.step(native)
         if self._mask_resets and is_first.any():

@@ -10,6 +10,7 @@ import pytest
 from framework.environments.base import Seekable
 from framework.environments.normalization import action_form
 from framework.vector_environments.worker_environments import WorkerEnvironments
+from tests.environments.time_steps import assert_same
 from tests.members import build, factory
 
 
@@ -37,15 +38,6 @@ def actions(environment: Seekable, count: int, seed: int = 0) -> list:
 def play(environment: Seekable, count: int) -> list[dm_env.TimeStep]:
     """The first steps of an episode."""
     return [environment.reset(), *(environment.step(action) for action in actions(environment, count))]
-
-
-def assert_same(steps: list[dm_env.TimeStep], others: list[dm_env.TimeStep]) -> None:
-    assert len(steps) == len(others) > 0
-    for step, other in zip(steps, others, strict=True):
-        assert (step.step_type, step.reward, step.discount) == (other.step_type, other.reward, other.discount)
-        assert step.observation.keys() == other.observation.keys()
-        for name, array in step.observation.items():
-            np.testing.assert_array_equal(array, other.observation[name])
 
 
 def test_it_shows_and_takes_what_its_specs_say(made):

@@ -66,6 +66,7 @@ def test_it_shows_and_takes_what_its_specs_say_in_memory_of_its_own(made):
         assert step.is_first.dtype == step.is_last.dtype == step.is_terminal.dtype == bool
         assert step.episode.dtype == np.int64
     assert not np.shares_memory(actions, second.action)
+    assert not np.shares_memory(first.is_last, second.is_first)
     for name in ("episode", "reward", "is_first", "is_last", "is_terminal"):
         assert not np.shares_memory(getattr(first, name), getattr(second, name))
     assert not np.shares_memory(first.observation["observation"], second.observation["observation"])

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -11,7 +12,7 @@ from framework.agent import Agent
 from framework.composition import Composition
 from framework.data import Factory, Pictures, Specs
 from framework.environments.base import Environment
-from framework.environments.vector import Mode, VectorEnvironment
+from framework.environments.server import try_out
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
@@ -27,6 +28,8 @@ from framework.training.policy import Policy, PolicyRecipe, build_agent, export_
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
 from framework.training.trainer import Trainer
+from framework.vector_environments.base import VectorEnvironment, specs_of
+from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
 
 ENVIRONMENTS, REPLAY, AGENT = 10, 11, 12
 CHECKPOINTS, POLICY = "checkpoints", "policy"
@@ -49,7 +52,11 @@ class Result:
 @final
 @parts.register
 class Run:
+<<<<<<< HEAD
     """Everything that a recipe binds. `seed` determines the whole run; several `environments`, or an overlapped one, step in workers.
+=======
+    """Everything that a recipe binds. `seed` determines the whole run; `environments` step together, by default in worker processes.
+>>>>>>> environments
 
     The constructor has no side effects: environments, agent and folder are made by `train`, `resume` or `evaluate`, and the process is
     changed by `train` and `resume` alone.
@@ -69,6 +76,7 @@ class Run:
         checkpoints: Factory[Checkpoints],
         tracking: Factory[Tracking],
         runtime: Factory[Runtime],
+        vector: Factory[VectorEnvironment] | None = None,
         seed: int = 0,
         environments: int = 1,
         log_every: int = 1_000,
@@ -78,7 +86,7 @@ class Run:
                 f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
             )
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
-        self.environment, self._agent, self.replay = environment, agent, replay
+        self.environment, self._agent, self.replay, self._vector = environment, agent, replay, vector
         self.trainer: Trainer = trainer()
         self.evaluation: Evaluation = evaluation()
         self.tracking: Tracking = tracking()
@@ -88,6 +96,7 @@ class Run:
     def train(self) -> Result:
         """Train a new run, in a new folder; a run that is refused before it begins leaves none behind."""
         self.agent()
+        try_out(self.environment)
         folder = self.tracking.new_run_folder(recipe=self.composed.recipe.stem, seed=self.seed)
         self.composed.write(folder)
         try:
@@ -97,8 +106,14 @@ class Run:
             raise
 
     def resume(self, folder: Path, checkpoint: str = "latest") -> Result:
+<<<<<<< HEAD
         """Continue the run in a folder from one of its checkpoints, exactly as if it had never stopped."""
         return self._run(folder, checkpoint)
+=======
+        """Go on with the run in a folder from one of its checkpoints, exactly as if it had never stopped."""
+        try_out(self.environment)
+        return self._go(folder, resumed=True, checkpoint=checkpoint)
+>>>>>>> environments
 
     def evaluate(self, checkpoint: Path, *, episodes: int | None = None, seed: int | None = None) -> Evaluated:
         """The returns of a checkpoint's policy, in fresh environments."""
@@ -114,10 +129,14 @@ class Run:
         )
 
     def pictures(self, checkpoint: Path, *, seed: int = 0, extra: int = 0) -> Pictures:
+<<<<<<< HEAD
         """Pictures of a checkpoint's agent, by name, on a batch that the seed draws from the checkpoint's own replay.
 
         `extra` single steps are drawn beside the batch, or `Replay.extra` if that is more.
         """
+=======
+        """Pictures of a batch that the seed draws from a checkpoint's replay, with `extra` single steps or more, as `Replay.extra`."""
+>>>>>>> environments
         if not (checkpoint / saved.REPLAY / INDEX).is_file():
             raise UserError(f"The checkpoint {checkpoint} has no replay to draw images from; give another, as in --checkpoint latest.")
         _, contents = saved.read(checkpoint)
@@ -138,13 +157,19 @@ class Run:
         return build_agent(self._agent, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
 
     def specs(self) -> Specs:
+<<<<<<< HEAD
         """The observations and actions of the environment."""
         with self.vector(1, mode="serial") as vector:
             return vector.specs
+=======
+        """The specs of the environment."""
+        return specs_of(self.environment)
+>>>>>>> environments
 
     def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
-        """Environments that step together, each in a worker process or all in this one."""
-        return VectorEnvironment(factory=self.environment, count=count, seed=derive(self.seed, ENVIRONMENTS), mode=mode)
+        """The environments that step together: those of `Run.vector`, or workers in this mode."""
+        vector = self._vector or partial(WorkerEnvironments, mode=mode)
+        return vector(environment=self.environment, count=count, seed=derive(self.seed, ENVIRONMENTS))
 
     def learner(self, vector: VectorEnvironment, folder: Path | None) -> Learner:
         """The state of a training, before its first step."""
@@ -223,6 +248,7 @@ class Run:
     def _log_policies(self, learner: Learner, run_logger: RunLogger, folder: Path) -> None:
         """Export the policies of the latest and the best checkpoint, and record them."""
         shutil.rmtree(folder, ignore_errors=True)
+<<<<<<< HEAD
         shown = learner.vector.specs.observation
         example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in shown.items()}
         action = Policy(agent=learner.agent, runtime=self.runtime, seed=self.seed).act(example)
@@ -232,12 +258,23 @@ class Run:
             exported = export_policy(checkpoint, folder / checkpoint.name)
             step, _ = saved.read(exported)
             run_logger.tracker.model(exported, step=step, observation=example, action=action, aliases=aliases)
+=======
+        found = {"latest": journal.checkpoints.latest, "best": journal.checkpoints.best}
+        for checkpoint in {path for path in found.values() if path}:
+            aliases = [name for name, path in found.items() if path == checkpoint]
+            self._log_model(learner, journal.tracker, export_policy(checkpoint, folder / checkpoint.name), aliases)
+
+    def _log_model(self, learner: Learner, tracker: Tracker, exported: Path, aliases: Sequence[str]) -> None:
+        example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in learner.vector.specs.observation.items()}
+        step, _ = saved.read(exported)
+        policy = Policy(agent=learner.agent, runtime=self.runtime, seed=self.seed)
+        tracker.model(exported, step=step, observation=example, action=policy.act(example), aliases=aliases)
+>>>>>>> environments
 
     def _tags(self, learner: Learner) -> dict[str, str]:
-        counts = learner.agent.parameter_count()
         return {
             "seed": str(self.seed),
             "device": str(self.runtime.device),
             "recipe": self.composed.recipe.name,
-            "parameters": ", ".join(f"{name} {count:,}" for name, count in counts.items()),
+            "parameters": ", ".join(f"{name} {count:,}" for name, count in learner.agent.parameter_count().items()),
         }

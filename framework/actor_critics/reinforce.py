@@ -1,6 +1,6 @@
 """Dreamer V3's behavior: the score-function gradient with returns of one scale, and a value that also learns from what was replayed."""
 
-from typing import ClassVar, final
+from typing import final
 
 import torch
 from einops import rearrange
@@ -39,7 +39,6 @@ class Reinforce(PolicyAndValue):
 
     shapes_model: tuple[str, ...] = ("value",)
     needs_dynamics_gradient: bool = False
-    needs_all_starts: ClassVar[tuple[str, ...]] = ("replay_value",)
 
     def __init__(
         self,

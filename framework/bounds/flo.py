@@ -12,6 +12,7 @@ from framework.contrastive.contrast import Contrast
 from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.functional import bounds as formulas
+from framework.functional.precision import full_precision
 from framework.nn.blocks import MLP, Activation
 
 
@@ -53,7 +54,7 @@ class FLO(Bound):
                 "FLO needs the latents and embeddings of the pairs, which only the row axis gives; "
                 "bind InfoNCE.axis = 'row' or another InfoNCE.bound."
             )
-        with torch.autocast(contrast.scores.device.type, enabled=False):
+        with full_precision(contrast.scores.device):
             features = source.latents.features.float()
             pairs = torch.cat([features, source.embeddings[: features.shape[0]].float()], dim=-1)
             return self.network(pairs).squeeze(-1)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from framework.contrastive.contrast import UnitVectors
 from framework.data import Latent, LatentKind, LatentSpec, Metrics
 from framework.errors import UserError
+from framework.functional.precision import full_precision
 
 
 class Critic(nn.Module, ABC):
@@ -20,13 +21,13 @@ class Critic(nn.Module, ABC):
     `normalized_over` says over what a density critic sums to one: `latent` is right on the row axis alone, `observation` on the
     column axis alone, None on both. `bounded` says whether scores stay in a range that does not grow in training. `anchor` names the
     latent that it must be given, where only one makes sense; `candidate` what it scores against: embeddings of `embedding_size`, or
-    the stochastic parts of posteriors. `cost` is its work for N latents and M candidates, in words.
+    the stochastic parts of posteriors. `cost` is its work for N latents and M candidates, in words. `takes_latent` are the kinds of latent
+    that it scores; its constructor refuses the others.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size")
     normalized_over: ClassVar[Literal["latent", "observation"] | None] = None
     bounded: ClassVar[bool] = False
-    has_units: ClassVar[bool] = False
     anchor: ClassVar[Literal["posterior", "prior"] | None] = None
     candidate: ClassVar[Literal["embedding", "stochastic"]] = "embedding"
     cost: ClassVar[str]
@@ -35,9 +36,14 @@ class Critic(nn.Module, ABC):
     @abstractmethod
     def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
         super().__init__()
+        if latent.kind not in self.takes_latent:
+            raise UserError(
+                f"{type(self).__name__} takes a latent that is {' or '.join(self.takes_latent)}, and the dynamics gives a {latent.kind} one; "
+                f"bind another critic or another Agent.dynamics."
+            )
 
     def forward(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
-        with torch.autocast(embeddings.device.type, enabled=False):
+        with full_precision(embeddings.device):
             scores = self.score(latents.map(Tensor.float), embeddings.float())
         _check_form(self, scores, (latents.stochastic.shape[0], embeddings.shape[0]))
         return scores
@@ -63,7 +69,6 @@ class UnitCritic(Critic):
     """A critic whose scores are `scale * <u(s_i), v(o_j)>` of unit vectors, so that candidates can be mixed between the vectors."""
 
     bounded: ClassVar[bool] = True
-    has_units: ClassVar[bool] = True
 
     @abstractmethod
     def embed_latents(self, latents: Latent) -> Float[Tensor, "N S"]:
@@ -87,7 +92,7 @@ class UnitCritic(Critic):
     @final
     def units(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> UnitVectors:
         """The unit vectors of both sides and the scale, in float32 under any precision."""
-        with torch.autocast(embeddings.device.type, enabled=False):
+        with full_precision(embeddings.device):
             return UnitVectors(self.embed_latents(latents.map(Tensor.float)), self.embed_candidates(embeddings.float()), self.scale())
 
 

@@ -22,7 +22,6 @@ class CosineCritic(UnitCritic):
     `log(1 + (K - 1) exp(-2 / temperature))`: a temperature of 1 cannot tell many apart.
     """
 
-    has_units: ClassVar[bool] = True
     cost: ClassVar[str] = "N F size + M E size + N M size: three products"
 
     def __init__(

@@ -1,7 +1,7 @@
 """The DeepMind control suite."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, final
 
 import dm_env
@@ -29,8 +29,6 @@ class DMControl(Scenic):
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
-    action_kind: ClassVar[str] = "continuous"
-    asked_with: ClassVar[Mapping[str, Any]] = {"observe": "proprioception"}
 
     def __init__(
         self,

@@ -19,9 +19,7 @@ class Negatives(nn.Module, ABC):
     where `of` is None. `is_lower_bound` says whether the estimate is still a lower bound on the mutual information `I(s; o)`;
     `adds_candidates` that it needs the critic again, and so the row axis; `keeps_positive` that the positive stays in the denominator;
     `is_stateful` that it carries something over from update to update. `anchor` names the latent that it needs, where only one makes
-    sense; `keeps_only` says what every candidate that stays shares with the anchor, `leaves_out` what none does; `counts_candidates` and
-    `counts_negatives` name the settings that say how many of them to choose; `needs_extra` that it needs those of `Replay.extra`;
-    `needs_units` that it needs a critic of unit vectors.
+    sense; `needs_units` that it needs a critic of unit vectors.
     """
 
     derived: ClassVar[tuple[str, ...]] = ()
@@ -30,11 +28,6 @@ class Negatives(nn.Module, ABC):
     is_stateful: ClassVar[bool] = False
     keeps_positive: ClassVar[bool] = True
     anchor: ClassVar[Literal["posterior", "prior"] | None] = None
-    keeps_only: ClassVar[Literal["row", "time"] | None] = None
-    leaves_out: ClassVar[Literal["row"] | None] = None
-    counts_candidates: ClassVar[tuple[str, ...]] = ()
-    counts_negatives: ClassVar[tuple[str, ...]] = ()
-    needs_extra: ClassVar[bool] = False
     needs_units: ClassVar[bool] = False
 
     @abstractmethod

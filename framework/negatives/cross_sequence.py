@@ -1,6 +1,6 @@
 """The steps of the other sequences."""
 
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 from framework import negatives
 from framework.contrastive.contrast import Contrast
@@ -19,7 +19,6 @@ class CrossSequence(Negatives):
     """
 
     is_lower_bound: ClassVar[bool] = False
-    leaves_out: ClassVar[Literal["row"] | None] = "row"
 
     def __init__(self, *, of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)

@@ -26,7 +26,6 @@ class ReplayNegatives(Negatives):
 
     is_lower_bound: ClassVar[bool] = True
     adds_candidates: ClassVar[bool] = True
-    needs_extra: ClassVar[bool] = True
 
     def __init__(self, *, batch: Literal["keep", "drop"] = "drop", of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)

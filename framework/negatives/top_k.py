@@ -1,6 +1,6 @@
 """The hardest negatives alone."""
 
-from typing import ClassVar, final
+from typing import final
 
 from framework import negatives
 from framework.contrastive.contrast import Contrast
@@ -21,8 +21,6 @@ class TopK(Negatives):
 
     Gradients: to the scores that are kept; which they are is decided without.
     """
-
-    counts_negatives: ClassVar[tuple[str, ...]] = ("count",)
 
     def __init__(self, *, count: int = 64, of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)

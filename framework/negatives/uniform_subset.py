@@ -1,6 +1,6 @@
 """A few candidates, drawn for every anchor anew."""
 
-from typing import ClassVar, final
+from typing import final
 
 from framework import negatives
 from framework.contrastive.contrast import Contrast
@@ -19,8 +19,6 @@ class UniformSubset(Negatives):
     Unbiased for the bound of that many candidates, whose expectation grows with their number, and a lower bound wherever that of all
     is one: for what fewer candidates cost, and for comparing strategies at the same `K`. A row that keeps fewer takes them all.
     """
-
-    counts_candidates: ClassVar[tuple[str, ...]] = ("candidates",)
 
     def __init__(self, *, candidates: int = 64, of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)

@@ -23,7 +23,6 @@ class WithinCrossMixture(Negatives):
     """
 
     is_lower_bound: ClassVar[bool] = False
-    counts_negatives: ClassVar[tuple[str, ...]] = ("count",)
 
     def __init__(self, *, share: float = 0.5, count: int = 64, of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)

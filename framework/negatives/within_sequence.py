@@ -1,6 +1,6 @@
 """The other steps of the same sequence."""
 
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 from framework import negatives
 from framework.contrastive.contrast import Contrast
@@ -18,7 +18,6 @@ class WithinSequence(Negatives):
     """
 
     is_lower_bound: ClassVar[bool] = True
-    keeps_only: ClassVar[Literal["row", "time"] | None] = "row"
 
     def __init__(self, *, of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)

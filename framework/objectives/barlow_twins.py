@@ -12,6 +12,7 @@ from framework import objectives
 from framework.data import ActionSpec, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
+from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss
 from framework.nn.blocks import glorot
@@ -47,7 +48,7 @@ class BarlowTwins(Objective):
         self.map = glorot(nn.Linear(latent.feature_size, embedding_size, bias=False))
 
     def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
-        with torch.autocast(seen.embedding.device.type, enabled=False):
+        with full_precision(seen.embedding.device):
             told = rearrange(self.map(seen.posterior.features.float()), "b t e -> (b t) e")
             target = rearrange(seen.embedding.detach().float(), "b t e -> (b t) e")
             every = torch.ones(target.shape[0], dtype=torch.bool, device=target.device)

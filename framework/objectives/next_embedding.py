@@ -14,6 +14,7 @@ from framework import objectives
 from framework.data import ActionSpec, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
+from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, redundancy_loss
 from framework.nn.attention import CausalTransformer
@@ -86,7 +87,7 @@ class NextEmbedding(Objective):
         return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}
 
     def _barlow(self, told: Float[Tensor, "B L E"], goal: Float[Tensor, "B L E"], valid: Bool[Tensor, "B L"]) -> Float[Tensor, ""]:
-        with torch.autocast(goal.device.type, enabled=False):
+        with full_precision(goal.device):
             one, other = (rearrange(each, "b l e -> (b l) e") for each in (told, goal))
             return redundancy_loss(cross_correlation(one, other, rearrange(valid, "b l -> (b l)")), self.redundancy)
 

@@ -15,6 +15,7 @@ from framework import objectives
 from framework.data import ActionSpec, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
+from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
 from framework.nn.blocks import copy_parameters, glorot
@@ -75,7 +76,7 @@ class Prototypes(Objective):
     def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
         if seen.batch.reward.shape[1] <= self.warm_up:
             raise UserError(f"Prototypes.warm_up = {self.warm_up} leaves nothing of a sequence; bind a longer Replay.length.")
-        with torch.autocast(seen.embedding.device.type, enabled=False):
+        with full_precision(seen.embedding.device):
             views, slow_views = _of_both_views(seen, self.warm_up)
             first, second = (self.from_embedding(each) for each in views)
             temporal = self.from_latent(seen.posterior.features[:, self.warm_up :].float())

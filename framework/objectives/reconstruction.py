@@ -13,8 +13,8 @@ from framework.data import ActionSpec, Factory, LatentSpec, Losses, Metrics, Pic
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.heads.base import Head
+from framework.nn.patterns import assign_to_patterns
 from framework.objectives.base import InferredBatch, Objective
-from framework.patterns import share_out
 
 
 @final
@@ -25,7 +25,6 @@ class Reconstruction(Objective):
     The first pattern that fits a name takes it, and its head decodes all that it took; an observation that fits none is not decoded.
     """
 
-    patterns: ClassVar[tuple[str, ...]] = ("decoders",)
     losses: ClassVar[tuple[str, ...]] = ("reconstruction",)
 
     def __init__(
@@ -38,7 +37,7 @@ class Reconstruction(Objective):
         decoders: Mapping[str, Factory[Head]],
     ) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
-        shares = share_out(sorted(observation), decoders)
+        shares = assign_to_patterns(sorted(observation), decoders)
         idle = [pattern for pattern, names in shares.items() if not names]
         if idle or not decoders:
             raise UserError(

@@ -38,8 +38,8 @@ class Critic(nn.Module, ABC):
         super().__init__()
         if latent.kind not in self.takes_latent:
             raise UserError(
-                f"{type(self).__name__} takes a latent that is {' or '.join(self.takes_latent)}, and the dynamics gives a {latent.kind} one; "
-                f"bind another critic or another Agent.dynamics."
+                f"{type(self).__name__} takes a latent that is {' or '.join(self.takes_latent)}, and the dynamics gives a {latent.kind} "
+                "one; bind another critic or another Agent.dynamics."
             )
 
     def forward(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:

@@ -1,4 +1,4 @@
-"""One source file as a syntax tree, with its names followed to the files of this package that they come from."""
+"""One source file as a syntax tree; its names are followed to the files of this package that define them."""
 
 import ast
 from collections.abc import Mapping
@@ -8,101 +8,78 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, final
 
+from framework.signatures.component import PACKAGE
+
 OPERATORS: Final[Mapping[type[ast.operator], Any]] = {
     ast.Add: lambda left, right: left + right,
     ast.Sub: lambda left, right: left - right,
     ast.Mult: lambda left, right: left * right,
     ast.Div: lambda left, right: left / right,
-    ast.FloorDiv: lambda left, right: left // right,
     ast.Pow: lambda left, right: left**right,
 }
-
-
-Found = ast.ClassDef | ast.FunctionDef | ast.expr
-HOME: Final = Path(__file__).parent
-"""This package, whose names a user's own module may mean too."""
+Definition = ast.ClassDef | ast.expr
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Module:
-    """The top level of one source file: its classes, functions and assignments, and what its names were imported as."""
+    """The top level of one source file: its classes and assignments, and the origin of each imported name."""
 
     name: str
     file: str
-    package: Path
-    classes: Mapping[str, ast.ClassDef]
-    functions: Mapping[str, ast.FunctionDef]
-    assignments: Mapping[str, ast.expr]
+    definitions: Mapping[str, Definition]
     imports: Mapping[str, tuple[str, str]]
 
     @staticmethod
     @cache
-    def of_file(path: Path, package: Path) -> "Module":
-        """Parse one file of a package; its name follows from where it lies."""
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-        dotted = path.relative_to(package.parent).with_suffix("").parts
-        classes: dict[str, ast.ClassDef] = {}
-        functions: dict[str, ast.FunctionDef] = {}
-        assignments: dict[str, ast.expr] = {}
+    def of_file(path: Path) -> "Module":
+        """Parse one file of this package; its name follows from its path."""
+        relative = path.relative_to(PACKAGE.parent)
+        definitions: dict[str, Definition] = {}
         imports: dict[str, tuple[str, str]] = {}
-        for node in tree.body:
+        for node in ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body:
             match node:
                 case ast.ClassDef(name=name):
-                    classes[name] = node
-                case ast.FunctionDef(name=name):
-                    functions[name] = node
+                    definitions[name] = node
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    assignments[name] = value
+                    definitions[name] = value
                 case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                    assignments[name] = value
+                    definitions[name] = value
                 case ast.ImportFrom(module=str() as source, names=names, level=0):
                     imports |= {each.asname or each.name: (source, each.name) for each in names}
-        return Module(
-            name=".".join(part for part in dotted if part != "__init__"),
-            file=path.relative_to(package.parent).as_posix(),
-            package=package,
-            classes=classes,
-            functions=functions,
-            assignments=assignments,
-            imports=imports,
-        )
+        name = ".".join(part for part in relative.with_suffix("").parts if part != "__init__")
+        return Module(name=name, file=relative.as_posix(), definitions=definitions, imports=imports)
 
-    def find(self, expression: ast.expr) -> "tuple[Module, Found | None]":
-        """The class, the function or the assigned expression that a (dotted) name means, and the file that it stands in."""
+    def find(self, expression: ast.expr) -> "tuple[Module, Definition | None]":
+        """The definition of a (dotted) name, and the file that it stands in."""
         match expression:
             case ast.Name(id=name):
                 return self._find(name)
             case ast.Attribute(value=ast.Name(id=prefix), attr=name) if prefix in self.imports:
-                source, original = self.imports[prefix]
-                owner = _module(f"{source}.{original}", self.package)
+                owner = _module(".".join(self.imports[prefix]))
                 return owner._find(name) if owner else (self, None)
             case ast.Subscript(value=value):
                 return self.find(value)
         return self, None
 
-    def _find(self, name: str) -> "tuple[Module, Found | None]":
-        for known in (self.classes, self.functions, self.assignments):
-            if name in known:
-                return self, known[name]
+    def _find(self, name: str) -> "tuple[Module, Definition | None]":
+        if name in self.definitions:
+            return self, self.definitions[name]
         source, original = self.imports.get(name, ("", ""))
-        owner = _module(source, self.package)
+        owner = _module(source)
         return owner._find(original) if owner and owner is not self else (self, None)
 
 
 @cache
-def _module(name: str, package: Path) -> Module | None:
+def _module(name: str) -> Module | None:
     first, *_ = parts = name.split(".")
-    owner = next((each for each in (package, HOME) if each.name == first), None)
-    if owner is None:
-        return None
-    path = owner.parent.joinpath(*parts)
-    candidates = (path.with_suffix(".py"), path / "__init__.py")
-    return next((Module.of_file(each, owner) for each in candidates if each.is_file()), None)
+    path = PACKAGE.parent.joinpath(*parts)
+    files = [file for file in (path.with_suffix(".py"), path / "__init__.py") if first == PACKAGE.name and file.is_file()]
+    return Module.of_file(files[0]) if files else None
 
 
 def expand(expression: ast.expr, module: Module) -> ast.expr:
-    """Put in place of each name the expression that this package assigns to it; `Generic[..]` keeps its own name."""
+    """Replace each name by the expression that this package assigns to it; `Generic[..]` keeps its own name."""
     return expression if isinstance(expression, ast.Constant) else _Expansion(module).visit(deepcopy(expression))
 
 
@@ -112,9 +89,9 @@ class _Expansion(ast.NodeTransformer):
         self.module = module
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        owner, found = self.module.find(node)
-        if isinstance(found, ast.Subscript | ast.BinOp | ast.UnaryOp | ast.Constant | ast.Tuple | ast.Name):
-            return expand(found, owner)
+        owner, definition = self.module.find(node)
+        if isinstance(definition, ast.Subscript | ast.BinOp | ast.UnaryOp | ast.Constant | ast.Tuple | ast.Name):
+            return expand(definition, owner)
         return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
@@ -124,7 +101,7 @@ class _Expansion(ast.NodeTransformer):
 
 
 def literal(expression: ast.expr | str) -> Any:
-    """The value of a literal, with the arithmetic of numbers that source files write (`5 * 10**6`); else ValueError."""
+    """The value of a literal, arithmetic of numbers included (`5 * 10**6`); else ValueError."""
     if isinstance(expression, str):
         try:
             expression = ast.parse(expression.strip(), mode="eval").body

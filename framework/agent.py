@@ -9,15 +9,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from framework.actor_critics.base import ActorCritic, Choose, Mode
-from framework.data import Batch, Factory, Imagination, Latent, Losses, Metrics, Observation, Pictures, Replayed, Specs
+from framework.data import Batch, Factory, Imagination, Latent, Metrics, Observation, Pictures, Specs, UpdateNoise
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
 from framework.functional.random import new_key
 from framework.heads.base import Head
 from framework.imagination import imagine
-from framework.lesson import Study, UpdateNoise, UpdateOutput
-from framework.objectives.base import InferredBatch, Objective
+from framework.objectives.base import Objective
 from framework.optimizers.base import Optimizer
 from framework.registry import parts
 from framework.world_model import WorldModel
@@ -25,7 +24,7 @@ from framework.world_model import WorldModel
 
 @dataclass(frozen=True)
 class Carry:
-    """What acting carries from step to step: the belief, the action that it took last, and what the behavior means to do."""
+    """The recurrent input of acting: the latent, the last action, and the planner's state."""
 
     latent: Latent
     action: Float[Tensor, "N A"]
@@ -37,9 +36,8 @@ class Carry:
 class Agent(nn.Module):
     """A world model and a behavior learned inside it; *Dream to Control*, Algorithm 1.
 
-    Each factory receives only specs and the sizes that the stage before it declared. `scales` weighs each loss of the world model by
-    its name; `imagination_starts` bounds from how many latents of a batch, drawn at random, rollouts start (None: from all, as in the
-    paper).
+    Each factory receives only specs and the sizes that the stage before it declared. `imagination_starts` is how many latents of a
+    batch, drawn at random, rollouts start from (None: all, as in the paper).
 
     Gradients: each group of parameters receives the gradient of its own loss alone: `model` of the weighted losses of the world
     model, the others of the behavior's loss of their name. Rollouts start from detached latents.
@@ -55,7 +53,6 @@ class Agent(nn.Module):
         dynamics: Factory[Dynamics],
         heads: Mapping[str, Factory[Head]],
         objectives: Sequence[Factory[Objective]],
-        scales: Mapping[str, float],
         actor_critic: Factory[ActorCritic],
         optimizers: Mapping[str, Factory[Optimizer]],
         horizon: int = 15,
@@ -70,70 +67,58 @@ class Agent(nn.Module):
             dynamics=dynamic,
             heads={name: head(latent=latent) for name, head in heads.items()},
             objectives=[
-                objective(latent=latent, embedding_size=encode.embedding_size, observation=specs.observation, action=specs.seen_action)
+                objective(latent=latent, embedding_size=encode.embedding_size, observation=specs.observation, action=specs.model_action)
                 for objective in objectives
             ],
         )
-        self.behavior: ActorCritic = actor_critic(latent=latent, action=specs.seen_action, embedding_size=encode.embedding_size)
-        self.specs, self.scales = specs, dict(scales)
-        self.horizon, self.imagination_starts = horizon, imagination_starts
-        _check_losses(self.world_model, self.scales)
+        self.behavior: ActorCritic = actor_critic(latent=latent, action=specs.model_action, embedding_size=encode.embedding_size)
+        self.specs, self.horizon, self.imagination_starts = specs, horizon, imagination_starts
         _check_action(self.behavior, specs)
         self.optimizers = self._optimizers(optimizers)
 
-    def update(self, batch: Batch, generator: torch.Generator, study: Study | None = None) -> Metrics:
-        """One gradient step of every group, on one batch: draw, and learn."""
-        return self.learn(batch, self.draw(batch, generator), study)
+    def update(self, batch: Batch, noise: UpdateNoise) -> Metrics:
+        """One gradient step of every group; *Dream to Control*, Algorithm 1.
 
-    def learn(self, batch: Batch, chance: UpdateNoise, study: Study | None = None) -> Metrics:
-        """All of an update but its chance; all losses are computed before any step is taken.
-
-        `study` stands in for the agent's own `forward`, which it must equal, as a compiled one does. Nothing here is read back from the
-        device, and what lasts is changed in place, so that it can be captured.
+        Metrics stay on the device, and lasting tensors change in place, so that the update can be captured.
         """
-        lesson = (study or self)(batch, chance)
-        metrics = dict(lesson.metrics)
-        for name, optimizer in self.optimizers.items():
-            norms = optimizer.step(lesson.gradients[name])
-            metrics |= {f"train/{name}_{key}": value for key, value in norms.items()}
-        self.behavior.after_update()
-        self.world_model.after_update(lesson.seen, chance.seed)
-        return metrics
+        # World model: infer the latents of the batch and compute the losses.
+        model = self.world_model(batch, noise.posterior, noise.key)
 
-    def draw(self, batch: Batch, generator: torch.Generator) -> UpdateNoise:
-        """The chance of one update."""
-        filtering, seed = self._noise(batch, generator), new_key(generator)
+        # Imagination: roll the policy out inside the model, from detached posteriors.
+        imagination = self._rollouts(_starts(model.inferred.posterior.detach(), noise.starts), noise)
+
+        # Behavior: actor and value losses over the rollouts and the replayed steps.
+        losses, metrics = self.behavior.losses(imagination, model.inferred, noise.replayed_actions)
+
+        # Optimizer steps: all gradients are taken before any parameter moves.
+        objectives = {"model": model.loss} | {name: loss.mean() for name, loss in losses.items()}
+        metrics |= model.metrics | {f"train/{name}_loss": objective for name, objective in objectives.items()}
+        gradients = self._gradients(objectives)
+        for name, optimizer in self.optimizers.items():
+            metrics |= {f"train/{name}_{key}": value for key, value in optimizer.step(gradients[name]).items()}
+        self.behavior.after_update()
+        self.world_model.after_update(model.inferred.detach(), noise.key)
+        return {name: value.detach() for name, value in metrics.items()}
+
+    def draw_noise(self, batch: Batch, generator: torch.Generator) -> UpdateNoise:
+        """The random numbers of one update."""
+        posterior, key = self._posterior_noise(batch, generator), new_key(generator)
         starts, size = None, batch.reward.numel()
         if self.imagination_starts is not None and self.imagination_starts < size:
             starts = torch.randperm(size, generator=generator, device=generator.device)[: self.imagination_starts]
             size = self.imagination_starts
         horizon = self.horizon if self.behavior.imagines else 0
         return UpdateNoise(
-            seed=seed,
-            filtering=filtering,
+            key=key,
+            posterior=posterior,
             starts=starts,
-            dreaming=self.world_model.dynamics.draw_noise(horizon, size, generator=generator),
-            acting=self.behavior.draw_noise(horizon, size, generator=generator),
-            replaying=self.behavior.draw_noise(*batch.reward.shape, generator=generator),
+            imagined_latents=self.world_model.dynamics.draw_noise(horizon, size, generator=generator),
+            imagined_actions=self.behavior.draw_noise(horizon, size, generator=generator),
+            replayed_actions=self.behavior.draw_noise(*batch.reward.shape, generator=generator),
         )
 
-    def forward(self, batch: Batch, chance: UpdateNoise) -> UpdateOutput:
-        """What a batch teaches: the losses of every group, and their gradients; nothing is drawn here, and nothing stepped."""
-        known = self.world_model(batch, chance.filtering, chance.seed)
-        _same_names(known.losses, self.scales)
-        means = {name: loss.mean() for name, loss in known.losses.items()}
-        total = torch.stack([self.scales[name] * mean for name, mean in means.items()]).sum()
-        losses, metrics = self._behave(known.seen, chance)
-        objectives = {"model": total} | {name: loss.mean() for name, loss in losses.items()}
-        learned = objectives | {"model": torch.stack([total, *(objectives[name] for name in self.behavior.shapes_model)]).sum()}
-        gradients = {name: self._gradients(name, objective) for name, objective in learned.items()}
-        metrics |= known.metrics | {f"model/{name}_loss": mean for name, mean in means.items()}
-        metrics |= {f"train/{name}_loss": objective for name, objective in objectives.items()}
-        said = {name: value.detach() for name, value in metrics.items()}
-        return UpdateOutput(gradients=gradients, seen=known.seen.detach(), metrics=said)
-
     def initial(self, size: int) -> Carry:
-        """The memory before the first step, for `size` environments."""
+        """The carry before the first step, for `size` environments."""
         latent = self.world_model.dynamics.initial(size)
         return Carry(
             latent=latent,
@@ -144,73 +129,59 @@ class Agent(nn.Module):
     @torch.no_grad()
     def act(
         self,
-        memory: Carry,
+        carry: Carry,
         observation: Observation,
         is_first: Bool[Tensor, " N"],
         mode: Mode,
         generator: torch.Generator,
     ) -> tuple[Float[Tensor, "N A"], Carry]:
-        """Take one observation in and choose an action."""
-        latent = self.observe(memory, observation, is_first, generator)
-        fresh = self.behavior.initial(is_first.shape[0]).to(is_first.device)
-        plan = torch.where(is_first[:, None], fresh, memory.plan)
+        """Infer the latent of one observation and choose an action."""
+        latent = self.observe(carry, observation, is_first, generator)
+        initial = self.behavior.initial(is_first.shape[0]).to(is_first.device)
+        plan = torch.where(is_first[:, None], initial, carry.plan)
         action, plan = self.behavior.act(latent, plan, self.imagine, mode, generator)
         return action, Carry(latent=latent, action=action, plan=plan)
 
     @torch.no_grad()
-    def observe(self, memory: Carry, observation: Observation, is_first: Bool[Tensor, " N"], generator: torch.Generator) -> Latent:
-        """Take one observation in, whoever acts."""
+    def observe(self, carry: Carry, observation: Observation, is_first: Bool[Tensor, " N"], generator: torch.Generator) -> Latent:
+        """Infer the latent of one observation, whichever policy acts."""
         noise = self.world_model.dynamics.draw_noise(is_first.shape[0], generator=generator)
-        return self.world_model.step(memory.latent, observation, memory.action, is_first, noise)
+        return self.world_model.step(carry.latent, observation, carry.action, is_first, noise)
 
     @torch.no_grad()
     def imagine(self, start: Latent, choose: Choose, noise: Float[Tensor, "H N A"], generator: torch.Generator) -> Imagination:
-        """What the model expects of actions that a behavior considers."""
+        """Roll the model out under the actions that a behavior considers."""
         horizon, size, _ = noise.shape
         return self._imagine(start, choose, noise, self.world_model.dynamics.draw_noise(horizon, size, generator=generator))
 
     def diagnose(self, batch: Batch, generator: torch.Generator) -> Metrics:
         """Metrics too expensive for every update."""
-        return self.world_model.diagnose(batch, self._noise(batch, generator), new_key(generator))
+        return self.world_model.diagnose(batch, self._posterior_noise(batch, generator), new_key(generator))
 
     def pictures(self, batch: Batch, generator: torch.Generator) -> Pictures:
-        return self.world_model.pictures(batch, self._noise(batch, generator), new_key(generator))
+        """Pictures of the world model's predictions, `uint8` `[height, width, channel]` by name."""
+        return self.world_model.pictures(batch, self._posterior_noise(batch, generator), new_key(generator))
 
     def parameter_count(self) -> Mapping[str, int]:
-        """How many numbers each group trains."""
+        """The number of trained parameters in each group."""
         return {name: sum(parameter.numel() for parameter in self._group(name)) for name in self.optimizers}
 
-    def _noise(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def _posterior_noise(self, batch: Batch, generator: torch.Generator) -> Tensor:
         return self.world_model.dynamics.draw_noise(*batch.reward.shape, generator=generator)
 
-    def _behave(self, seen: InferredBatch, chance: UpdateNoise) -> tuple[Losses, Metrics]:
-        """What the behavior loses over rollouts and over what was replayed."""
-        batch = seen.batch
-        imagination = self._rollouts(_starts(seen.posterior.detach(), chance.starts), chance)
-        replayed = Replayed(
-            latent=seen.posterior,
-            embedding=seen.embedding,
-            action=batch.action,
-            reward=batch.reward,
-            is_first=batch.is_first,
-            is_terminal=batch.is_terminal,
-            noise=chance.replaying,
-        )
-        return self.behavior.losses(imagination, replayed)
-
-    def _rollouts(self, start: Latent, chance: UpdateNoise) -> Imagination:
-        """Imagination to learn from. Where gradients are taken, the policy's numbers are kept, so that they need not be computed again."""
+    def _rollouts(self, start: Latent, noise: UpdateNoise) -> Imagination:
+        """Rollouts to learn from. Where gradients are taken, the parameters of the policy are kept for its losses."""
         if not self.behavior.needs_dynamics_gradient:
             with torch.no_grad():
-                return self._imagine(start, self.behavior.sample, chance.acting, chance.dreaming)
+                return self._imagine(start, self.behavior.sample, noise.imagined_actions, noise.imagined_latents)
         kept: list[Tensor] = []
 
-        def choose(features: Tensor, noise: Tensor) -> Tensor:
-            action, numbers = self.behavior.sample_with_parameters(features, noise)
-            kept.extend([] if numbers is None else [numbers])
+        def choose(features: Tensor, action_noise: Tensor) -> Tensor:
+            action, parameters = self.behavior.sample_with_parameters(features, action_noise)
+            kept.extend([] if parameters is None else [parameters])
             return action
 
-        imagination = self._imagine(start, choose, chance.acting, chance.dreaming)
+        imagination = self._imagine(start, choose, noise.imagined_actions, noise.imagined_latents)
         return replace(imagination, policy=torch.stack(kept, dim=1)) if kept else imagination
 
     def _imagine(self, start: Latent, choose: Choose, action_noise: Tensor, latent_noise: Tensor) -> Imagination:
@@ -223,18 +194,23 @@ class Agent(nn.Module):
             action_noise=action_noise,
         )
 
-    def _gradients(self, name: str, objective: Tensor) -> Sequence[Tensor]:
+    def _gradients(self, objectives: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
+        """The gradient of each group's objective; the losses in `shapes_model` also reach the world model."""
+        shaping = [objectives[name] for name in self.behavior.shapes_model]
+        minimized = {**objectives, "model": torch.stack([objectives["model"], *shaping]).sum()}
+        last = ("model", *self.behavior.groups)[-1]
+        return {name: self._group_gradients(name, objective, retain=name != last) for name, objective in minimized.items()}
+
+    def _group_gradients(self, name: str, objective: Tensor, *, retain: bool) -> list[Tensor]:
         parameters = self._group(name)
-        kept = name != ("model", *self.behavior.groups)[-1]
-        found = torch.autograd.grad(objective, parameters, retain_graph=kept, allow_unused=True)
-        gradients = [gradient for gradient in found if gradient is not None]
-        if len(gradients) < len(parameters):
-            idle = {id(parameter) for parameter, gradient in zip(parameters, found, strict=True) if gradient is None}
-            names = [key for key, parameter in self.named_parameters() if id(parameter) in idle]
+        gradients = torch.autograd.grad(objective, parameters, retain_graph=retain, allow_unused=True)
+        unused = {id(parameter) for parameter, gradient in zip(parameters, gradients, strict=True) if gradient is None}
+        if unused:
+            names = [key for key, parameter in self.named_parameters() if id(parameter) in unused]
             raise UserError(
                 f"No loss of the group '{name}' reaches {', '.join(names)}: use them in a loss, or freeze them with requires_grad_(False)."
             )
-        return gradients
+        return [gradient for gradient in gradients if gradient is not None]
 
     def _group(self, name: str) -> list[nn.Parameter]:
         if name != "model":
@@ -252,30 +228,11 @@ class Agent(nn.Module):
 
 
 def _starts(posterior: Latent, chosen: Int[Tensor, " N"] | None) -> Latent:
-    """The latents of a batch that rollouts begin from."""
+    """The latents from which rollouts begin."""
     if chosen is None:
         return posterior.flatten()
     times = posterior.stochastic.shape[1]
     return posterior.map(lambda tensor: tensor[chosen // times, chosen % times])
-
-
-def _check_losses(model: WorldModel, scales: Mapping[str, float]) -> None:
-    names = [*model.dynamics.losses, *model.each_head]
-    for objective in model.each_objective:
-        names += objective.losses
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise UserError(f"Two parts of the agent give a loss named {doubled}; keep one of them in Agent.heads and Agent.objectives.")
-    _same_names(names, scales)
-
-
-def _same_names(names: Sequence[str] | Losses, scales: Mapping[str, float]) -> None:
-    if set(names) != set(scales):
-        missing, idle = sorted(set(names) - set(scales)), sorted(set(scales) - set(names))
-        raise UserError(
-            f"Agent.scales must name every loss and no other: {missing or 'none'} without a scale, {idle or 'none'} without a loss; "
-            f"the losses are {sorted(names)}."
-        )
 
 
 def _check_action(behavior: ActorCritic, specs: Specs) -> None:

@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch import Tensor
 
 Built = TypeVar("Built")
 Factory = Callable[..., Built]
-"""What a recipe binds with `@family.Name`: called once, by the stage that owns it, with the sizes that it derives."""
+"""What a recipe binds with `@family.Name`. The stage that owns it calls it once, with the sizes that it derives."""
 
 LatentKind = Literal["gaussian", "categorical"]
 ActionKind = Literal["continuous", "discrete", "multi_discrete"]
@@ -32,9 +32,9 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class ActionSpec:
-    """The action as the model sees it: numbers in [-1, 1], or a one-hot group for each choice, side by side.
+    """The action vector of the model: numbers in [-1, 1], or the concatenation of one one-hot group for each choice.
 
-    `sizes` holds how many numbers a continuous action has, and how many options each choice of a discrete one.
+    `sizes` holds the number of dimensions of a continuous action, and the number of options of each discrete choice.
     """
 
     kind: ActionKind
@@ -42,12 +42,12 @@ class ActionSpec:
 
     @property
     def size(self) -> int:
-        """The length of the action vector."""
+        """The length of the action vector, `A`."""
         return sum(self.sizes)
 
     @staticmethod
     def of(spec: specs.Array) -> "ActionSpec":
-        """An integer array is one choice for each element, its options counted from its minimum."""
+        """From an environment's spec. An integer array is one choice for each element, with options from its minimum on."""
         if isinstance(spec, specs.DiscreteArray):
             return ActionSpec(kind="discrete", sizes=(int(spec.num_values),))
         if isinstance(spec, specs.BoundedArray) and np.issubdtype(spec.dtype, np.integer):
@@ -58,36 +58,36 @@ class ActionSpec:
 
 @dataclass(frozen=True)
 class Specs:
-    """What an environment shows and takes: named observation arrays, and an action in [-1, 1] or of integers."""
+    """The specs of an environment: named observation arrays, and an action in [-1, 1] or of integers."""
 
     observation: Mapping[str, specs.Array]
     action: specs.Array
 
     @property
-    def seen_action(self) -> ActionSpec:
-        """The action as the model sees it."""
+    def model_action(self) -> ActionSpec:
+        """The action vector of the model."""
         return ActionSpec.of(self.action)
 
     @property
     def action_kind(self) -> ActionKind:
-        return self.seen_action.kind
+        return self.model_action.kind
 
     @property
     def action_size(self) -> int:
-        """The length of the action vector that the model sees."""
-        return self.seen_action.size
+        """The length of the action vector, `A`."""
+        return self.model_action.size
 
 
 def is_image(spec: specs.Array) -> bool:
-    """Whether an observation is a picture: `uint8`, height by width by channel."""
+    """Whether an observation is an image: `uint8`, height by width by channel."""
     return len(spec.shape) == 3 and spec.dtype == "uint8"
 
 
 @dataclass(frozen=True)
 class LatentSpec:
-    """The sizes that a dynamics declares: deterministic part `h`, stochastic part `z` (flattened), and the kind of `z`.
+    """The sizes that a dynamics declares: deterministic part `h`, flattened stochastic part `z`, and the kind of `z`.
 
-    A categorical `z` is `stochastic / classes` one-hot groups of `classes`, side by side.
+    A categorical `z` is the concatenation of `stochastic / classes` one-hot vectors of `classes`.
     """
 
     deterministic: int
@@ -102,7 +102,7 @@ class LatentSpec:
 
 @dataclass(frozen=True)
 class ExtraSteps:
-    """Single steps drawn uniformly from the replay, independent of the sequences beside them."""
+    """Single steps drawn uniformly from the replay, independent of the sequences of the same batch."""
 
     observation: Observation
     episode: Int[Tensor, " X"]
@@ -118,9 +118,9 @@ class Batch:
     is_first: Bool[Tensor, "B T"]
     is_terminal: Bool[Tensor, "B T"]
     episode: Int[Tensor, "B T"]
-    """A number that two steps share only if they come from the same episode."""
-    draws: ExtraSteps | None = None
-    """What `Replay.extra` asked for."""
+    """Two steps have the same number only if they come from the same episode."""
+    extra: ExtraSteps | None = None
+    """`Replay.extra` single steps, where that is not 0."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """Apply one function to every tensor."""
@@ -131,10 +131,10 @@ class Batch:
             is_first=function(self.is_first),
             is_terminal=function(self.is_terminal),
             episode=function(self.episode),
-            draws=self.draws
+            extra=self.extra
             and ExtraSteps(
-                observation={name: function(value) for name, value in self.draws.observation.items()},
-                episode=function(self.draws.episode),
+                observation={name: function(value) for name, value in self.extra.observation.items()},
+                episode=function(self.extra.episode),
             ),
         )
 
@@ -145,7 +145,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Latent:
-    """The model's belief: `h`, a sample of `z`, and the statistics of the distribution that `z` was drawn from.
+    """The latent of a step: `h`, a sample of `z`, and the statistics of the distribution that `z` was drawn from.
 
     A Gaussian latent has statistics `mean` and `std`; a categorical one has `logits`, flattened as `z` is.
     """
@@ -154,12 +154,12 @@ class Latent:
     stochastic: Float[Tensor, "*B Z"]
     statistics: dict[str, Tensor]
     past: dict[str, Tensor] = field(default_factory=dict)
-    """What the next step needs beyond `h` and `z`, by name; most dynamics need nothing. Over `[B, T]` it is a view into one buffer,
-    which flattening copies: choose steps first (`map` with an index), or leave it (`without_past`)."""
+    """Tensors that the next step needs beyond `h` and `z`, by name; empty for most dynamics. Over `[B, T]` they are views into one
+    buffer, which flattening copies: select steps first (`map` with an index), or drop them (`without_past`)."""
 
     @property
     def features(self) -> Float[Tensor, "*B F"]:
-        """What heads, critics and policies see: `[z, h]`."""
+        """The input of heads, critics and policies: `[z, h]`."""
         return torch.cat([self.stochastic, self.deterministic], dim=-1)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Latent":
@@ -172,7 +172,7 @@ class Latent:
         )
 
     def where(self, chosen: Bool[Tensor, "N 1"], other: "Latent") -> "Latent":
-        """This latent where it is chosen, the other elsewhere."""
+        """This latent where `chosen`, the other elsewhere."""
         return Latent(
             deterministic=self.deterministic.where(chosen, other.deterministic),
             stochastic=self.stochastic.where(chosen, other.stochastic),
@@ -184,7 +184,7 @@ class Latent:
         return Latent(deterministic=self.deterministic, stochastic=self.stochastic, statistics=self.statistics, past=past)
 
     def without_past(self) -> "Latent":
-        """For what looks at the latent and does not go on from it."""
+        """The same latent for callers that take no further step from it."""
         return self.with_past({})
 
     def detach(self) -> "Latent":
@@ -213,55 +213,6 @@ def _like(chosen: Bool[Tensor, "N 1"], value: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where each anchor or candidate of a contrast comes from: which row and time of the batch, which episode, which rank."""
-
-    row: Int[Tensor, " N"]
-    time: Int[Tensor, " N"]
-    episode: Int[Tensor, " N"]
-    rank: Int[Tensor, " N"]
-    rows: int
-    times: int
-
-    @staticmethod
-    def of(episode: Int[Tensor, "B T"], rank: int = 0) -> "Origin":
-        """Number the steps of one batch, in the order in which `Latent.flatten` lays them out."""
-        rows, times = episode.shape
-        device = episode.device
-        return Origin(
-            row=torch.arange(rows, device=device).repeat_interleave(times),
-            time=torch.arange(times, device=device).repeat(rows),
-            episode=rearrange(episode, "b t -> (b t)"),
-            rank=torch.full((rows * times,), rank, device=device),
-            rows=rows,
-            times=times,
-        )
-
-    def map(self, function: Callable[[Tensor], Tensor]) -> "Origin":
-        """Apply one function to what is known of each step; the batch stays as large as it is."""
-        return Origin(
-            row=function(self.row),
-            time=function(self.time),
-            episode=function(self.episode),
-            rank=function(self.rank),
-            rows=self.rows,
-            times=self.times,
-        )
-
-    def followed_by(self, episode: Int[Tensor, " X"]) -> "Origin":
-        """Append steps from outside the batch: of known episodes (-1 where unknown), without a row or a time (-1)."""
-        nowhere = torch.full_like(episode, -1)
-        return Origin(
-            row=torch.cat([self.row, nowhere]),
-            time=torch.cat([self.time, nowhere]),
-            episode=torch.cat([self.episode, episode]),
-            rank=torch.cat([self.rank, torch.zeros_like(episode)]),
-            rows=self.rows,
-            times=self.times,
-        )
-
-
-@dataclass(frozen=True)
 class Imagination:
     """Rollouts of the policy inside the model. `features[:, 0]` is the start, `action[:, t]` was taken at `features[:, t]`.
 
@@ -273,22 +224,76 @@ class Imagination:
     reward: Float[Tensor, "N H+1"]
     continuation: Float[Tensor, "N H+1"]
     policy: Float[Tensor, "N H P"] | None = None
-    """The numbers of the policy's distribution at each action, where they were kept for its losses (`ActorCritic.decide`)."""
+    """The parameters of the policy's distribution at each action, where they were kept for its losses (`sample_with_parameters`)."""
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """A batch as a behavior sees it: what the model believed and was told at each step, aligned as a `Batch` is."""
+class ExtraCandidates:
+    """Embeddings of `ExtraSteps`: candidates that are independent of the anchors."""
 
-    latent: Latent
+    embedding: Float[Tensor, "X E"]
+    episode: Int[Tensor, " X"]
+
+
+@dataclass(frozen=True)
+class SecondView:
+    """Embeddings of a batch under a second augmentation, by the encoder and by its slow copy where there is one."""
+
     embedding: Float[Tensor, "B T E"]
-    action: Float[Tensor, "B T A"]
-    reward: Float[Tensor, "B T"]
-    is_first: Bool[Tensor, "B T"]
-    is_terminal: Bool[Tensor, "B T"]
-    noise: Float[Tensor, "B T A"]
-    """The randomness of one action at each step, of the kind that the behavior draws."""
+    slow_embedding: Float[Tensor, "B T E"] | None = None
+
+
+@dataclass(frozen=True)
+class InferredBatch:
+    """A batch and the latents that the world model inferred for it, row by row.
+
+    `slow_embedding` is by the encoder's slow copy, where an objective needs one; `second` is set in training alone, where an objective
+    compares two views. Latents are inferred for the first view only.
+    """
+
+    batch: Batch
+    embedding: Float[Tensor, "B T E"]
+    posterior: Latent
+    prior: Latent
+    slow_embedding: Float[Tensor, "B T E"] | None = None
+    extra: ExtraCandidates | None = None
+    second: SecondView | None = None
 
     @property
     def features(self) -> Float[Tensor, "B T F"]:
-        return self.latent.features
+        """The features of the posterior."""
+        return self.posterior.features
+
+    def detach(self) -> "InferredBatch":
+        """The same numbers without gradient."""
+        return replace(
+            self,
+            embedding=self.embedding.detach(),
+            posterior=self.posterior.detach(),
+            prior=self.prior.detach(),
+            extra=self.extra and replace(self.extra, embedding=self.extra.embedding.detach()),
+            second=self.second and replace(self.second, embedding=self.second.embedding.detach()),
+        )
+
+
+@dataclass(frozen=True)
+class UpdateNoise:
+    """All random numbers of one update. `starts` index the flattened steps from which rollouts begin; None: all of them."""
+
+    key: Int[Tensor, ""]
+    posterior: Float[Tensor, "B T Z"]
+    starts: Int[Tensor, " N"] | None
+    imagined_latents: Float[Tensor, "H N Z"]
+    imagined_actions: Float[Tensor, "H N A"]
+    replayed_actions: Float[Tensor, "B T A"]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "UpdateNoise":
+        """Apply one function to every tensor."""
+        return UpdateNoise(
+            key=function(self.key),
+            posterior=function(self.posterior),
+            starts=None if self.starts is None else function(self.starts),
+            imagined_latents=function(self.imagined_latents),
+            imagined_actions=function(self.imagined_actions),
+            replayed_actions=function(self.replayed_actions),
+        )

@@ -124,7 +124,6 @@ def agent_factory(**changes: Any) -> Factory[Any]:
         "dynamics": factory("dynamics", "GaussianRSSM"),
         "heads": {"reward": factory("heads", "RewardHead"), "continuation": factory("heads", "ContinuationHead")},
         "objectives": [factory("objectives", "InfoNCE")],
-        "scales": {"kl": 1.0, "reward": 1.0, "continuation": 1.0, "infonce": 1.0},
         "actor_critic": factory("actor_critics", "DynamicsBackprop"),
         "horizon": 4,
     } | changes

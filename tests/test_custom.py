@@ -12,7 +12,7 @@ from framework.data import Imagination
 from framework.errors import UserError
 from framework.registry import registry_of
 from tests.members import build, factory
-from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, contrast, normal, observe, origin, replayed, seed_of, seeded
+from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, contrast, normal, observe, origin, replayed, replayed_noise, seed_of, seeded
 
 
 def policy_gradient(**settings):
@@ -31,7 +31,7 @@ def rollout() -> Imagination:
 
 def test_the_score_function_loss_is_that_of_nested_loops():
     behavior, rolled = policy_gradient(entropy=0.1), rollout()
-    losses, _ = behavior.losses(rolled, replayed())
+    losses, _ = behavior.losses(rolled, replayed(), replayed_noise())
     assert losses["actor"].shape == losses["value"].shape == (3, 5)
     for n in range(3):
         values = [behavior.value(feature).item() for feature in rolled.features[n]]
@@ -55,7 +55,7 @@ def test_the_score_function_loss_is_that_of_nested_loops():
 def test_the_score_function_needs_nothing_from_the_rollout():
     rolled = rollout()
     leaves = [getattr(rolled, name).requires_grad_() for name in ("action", "features", "reward", "continuation")]
-    losses, _ = policy_gradient().losses(rolled, replayed())
+    losses, _ = policy_gradient().losses(rolled, replayed(), replayed_noise())
     for loss in losses.values():
         gradients = torch.autograd.grad(loss.sum(), leaves, allow_unused=True, retain_graph=True)
         assert all(gradient is None for gradient in gradients)

@@ -3,7 +3,8 @@
 import torch
 from dm_env import specs
 
-from framework.data import Latent, Origin, Specs, is_image
+from framework.contrastive.origin import Origin
+from framework.data import Latent, Specs, is_image
 from tests.tiny import ACTION, OBSERVATIONS, batch, latent, normal
 
 

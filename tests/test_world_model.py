@@ -11,7 +11,7 @@ from framework.functional.random import fold_in, new_key
 from framework.registry import registry_of
 from framework.world_model import AUGMENTING, AUGMENTING_AGAIN
 from tests.members import agent_factory, factory
-from tests.tiny import OBSERVATIONS, ROWS, TIMES, batch, observe, seed_of, seeded, specs_of
+from tests.tiny import DYNAMICS, OBSERVATIONS, ROWS, TIMES, batch, observe, seed_of, seeded, specs_of, update
 
 
 def make(negatives: str = "InBatch", **settings):
@@ -38,7 +38,7 @@ def test_the_slow_encoder_moves_by_its_rate_after_each_update():
     agent = make("MemoryQueue", slow_rate=0.25)
     model = agent.world_model
     before = [parameter.clone() for parameter in model.slow_encoder.parameters()]
-    agent.update(batch(), seeded(1))
+    update(agent, batch(), seeded(1))
     assert len(before) > 0
     for old, slow, fast in zip(before, model.slow_encoder.parameters(), model.encoder.parameters(), strict=True):
         assert torch.allclose(slow, old + 0.25 * (fast - old), atol=1e-6)
@@ -47,7 +47,7 @@ def test_the_slow_encoder_moves_by_its_rate_after_each_update():
 def test_a_queue_takes_in_what_the_slow_encoder_gave_before_it_moved():
     agent = make("MemoryQueue", slow_rate=0.25, size=ROWS * TIMES)
     expected = agent.world_model.slow_encoder(batch().observation).flatten(0, 1)
-    agent.update(batch(), seeded(1))
+    update(agent, batch(), seeded(1))
     queue = agent.world_model.objectives[0].negatives
     assert torch.allclose(queue.embeddings, expected, atol=1e-6)
     assert queue.added.item() == ROWS * TIMES
@@ -55,16 +55,16 @@ def test_a_queue_takes_in_what_the_slow_encoder_gave_before_it_moved():
 
 def test_what_is_carried_over_is_in_the_checkpoint():
     agent, other = make("MemoryQueue", size=40), make("MemoryQueue", size=40)
-    agent.update(batch(), seeded(1))
+    update(agent, batch(), seeded(1))
     other.load_state_dict(agent.state_dict())
-    one, two = (each.world_model(batch(), noise(agent), seed_of(0)).losses["infonce"] for each in (agent, other))
+    one, two = (each.world_model(batch(), noise(agent), DYNAMICS, seed_of(0)).losses["infonce"] for each in (agent, other))
     assert torch.equal(one, two)
 
 
 def test_draws_become_candidates():
     agent = make("ReplayNegatives")
     seen = agent.world_model.observe(with_draws(), noise(agent))
-    assert torch.equal(seen.drawn.embedding, agent.world_model.encoder(with_draws().draws.observation))
+    assert torch.equal(seen.drawn.embedding, agent.world_model.encoder(with_draws().extra.observation))
     metrics = agent.update(with_draws(), seeded(1))
     assert metrics["contrastive/ceiling"].exp().item() == pytest.approx(5, abs=1e-4)
 
@@ -106,14 +106,14 @@ def test_two_views_are_augmented_apart_and_the_first_is_filtered():
 def test_there_is_no_second_view_where_no_objective_asks_for_one_nor_outside_of_training():
     agent = with_two_views()
     assert agent.world_model.observe(batch("pixels"), noise(agent)).second is None
-    assert make().world_model(batch(), noise(make()), seed_of(0)).seen.second is None
+    assert make().world_model(batch(), noise(make()), DYNAMICS, seed_of(0)).seen.second is None
 
 
 def test_both_views_teach_the_encoder():
     agent = with_two_views()
-    known = agent.world_model(batch("pixels"), noise(agent), seed_of(0))
+    known = agent.world_model(batch("pixels"), noise(agent), DYNAMICS, seed_of(0))
     loss = known.losses["swapped_prototypes"].sum()
-    for view in (known.seen.embedding, known.seen.second.embedding):
+    for view in (known.inferred.embedding, known.inferred.second.embedding):
         (gradient,) = torch.autograd.grad(loss, [view], retain_graph=True)
         assert gradient.abs().sum() > 0
 
@@ -136,10 +136,10 @@ def test_what_two_objectives_say_under_one_name_is_told_apart():
     names = ("kl", "reward", "continuation", "infonce", *registry_of("objectives").get("TemporalPredictive").losses)
     agent = agent_factory(objectives=objectives, scales=dict.fromkeys(names, 1.0))(specs=specs_of("both"))
     seen = agent.world_model.observe(batch(), noise(agent))
-    (_, first), (_, second) = (objective(seen, seed_of(0)) for objective in agent.world_model.objectives)
+    (_, first), (_, second) = (objective(seen, DYNAMICS, seed_of(0)) for objective in agent.world_model.objectives)
     shared = first.keys() & second.keys()
     assert "contrastive/estimate" in shared
-    metrics = agent.world_model(batch(), noise(agent), seed_of(0)).metrics
+    metrics = agent.world_model(batch(), noise(agent), DYNAMICS, seed_of(0)).metrics
     for name in shared:
         assert torch.equal(metrics[name], first[name])
         assert torch.equal(metrics[name.replace("/", "/TemporalPredictive/")], second[name])

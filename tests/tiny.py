@@ -1,6 +1,7 @@
 """Small data that every test can afford: specs, observations, batches, latents."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,26 @@ from einops import rearrange
 from torch import Tensor
 
 from framework.actor_critics.base import ActorCritic, Mode
-from framework.contrastive.contrast import Contrast, ExtraCandidates, Source
+from framework.agent import Agent
+from framework.contrastive.contrast import Contrast, Source
+from framework.contrastive.origin import Origin
 from framework.critics.base import Critic, UnitCritic
-from framework.data import ActionKind, ActionSpec, Batch, Imagination, Latent, LatentKind, LatentSpec, Origin, Replayed, Specs
+from framework.data import (
+    ActionKind,
+    ActionSpec,
+    Batch,
+    ExtraCandidates,
+    Imagination,
+    InferredBatch,
+    Latent,
+    LatentKind,
+    LatentSpec,
+    Metrics,
+    SecondView,
+    Specs,
+)
+from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.functional.random import new_key
-from framework.objectives.base import InferredBatch, View
-from framework.registry import registry_of
 
 PIXELS = specs.BoundedArray((8, 8, 3), np.uint8, 0, 255, name="pixels")
 POSITION = specs.Array((3,), np.float32, name="position")
@@ -34,6 +49,7 @@ ACTIONS: dict[ActionKind, ActionSpec] = {
 }
 LATENT = LatentSpec(deterministic=6, stochastic=4, kind="gaussian")
 ROWS, TIMES = 3, 5
+DYNAMICS = GaussianRSSM(embedding_size=5, action_size=2, deterministic=6, stochastic=4)
 
 
 def specs_of(kind: str) -> Specs:
@@ -98,24 +114,16 @@ def candidates(critic: Critic, count: int, spec: LatentSpec = LATENT, embedding_
     return normal(count, embedding_size, seed=seed)
 
 
-def filtered(posterior: Latent, prior: Latent, embedding: Tensor, data: Batch) -> InferredBatch:
-    """A batch as the world model would hand it to an objective, with a slow copy's embeddings, draws and a second view beside it."""
-    sizes = {"embedding_size": embedding.shape[-1], "action_size": 2, "deterministic": 6}
-    if "logits" in posterior.statistics:
-        dynamics = registry_of("dynamics").get("CategoricalRSSM")(groups=2, classes=2, **sizes)
-    else:
-        dynamics = registry_of("dynamics").get("GaussianRSSM")(stochastic=4, **sizes)
-    drawn = ExtraCandidates(embedding=normal(7, embedding.shape[-1], seed=11), episode=torch.arange(7) + 1000)
-    second = View(embedding=embedding + 0.2 * normal(*embedding.shape, seed=12), slow_embedding=embedding + 0.3)
+def inferred(posterior: Latent, prior: Latent, embedding: Tensor, data: Batch) -> InferredBatch:
+    """A batch as the world model passes it to an objective, with a slow copy's embeddings, extra candidates and a second view."""
     return InferredBatch(
+        batch=data,
+        embedding=embedding,
         posterior=posterior,
         prior=prior,
-        embedding=embedding,
-        batch=data,
-        dynamics=dynamics,
         slow_embedding=embedding + 0.1,
-        drawn=drawn,
-        second=second,
+        extra=ExtraCandidates(embedding=normal(7, embedding.shape[-1], seed=11), episode=torch.arange(7) + 1000),
+        second=SecondView(embedding=embedding + 0.2 * normal(*embedding.shape, seed=12), slow_embedding=embedding + 0.3),
     )
 
 
@@ -141,7 +149,7 @@ def contrast(scores: Tensor, steps: Origin, critic: Critic | None = None, seed: 
         score=critic,
         score_pairs=critic.score_pairs,
         units=critic.units if isinstance(critic, UnitCritic) else None,
-        drawn=ExtraCandidates(embedding=normal(7, 5, seed=seed + 3), episode=torch.arange(7) + 1000),
+        extra=ExtraCandidates(embedding=normal(7, 5, seed=seed + 3), episode=torch.arange(7) + 1000),
         action=normal(size, 2, seed=seed + 4),
         is_first=torch.zeros(size, dtype=torch.bool),
         predict=lambda action, steps: latents.map(
@@ -173,18 +181,24 @@ def actions(kind: ActionKind, *leading: int, seed: int = 0) -> Tensor:
     return torch.cat([torch.nn.functional.one_hot(each.argmax(dim=-1), each.shape[-1]).float() for each in drawn], dim=-1)
 
 
-def replayed(spec: LatentSpec = LATENT, kind: ActionKind = "continuous", seed: int = 0, rows: int = ROWS) -> Replayed:
-    """What a behavior is shown of a random batch."""
+def replayed(spec: LatentSpec = LATENT, kind: ActionKind = "continuous", seed: int = 0, rows: int = ROWS) -> InferredBatch:
+    """A random batch with random latents."""
     data = batch(rows=rows, seed=seed)
-    return Replayed(
-        latent=latent(rows, TIMES, spec=spec, seed=seed + 10),
-        embedding=normal(rows, TIMES, 5, seed=seed + 12),
-        action=actions(kind, rows, TIMES, seed=seed + 13).masked_fill(data.is_first[..., None], 0.0),
-        reward=data.reward,
-        is_first=data.is_first,
-        is_terminal=data.is_terminal,
-        noise=normal(rows, TIMES, ACTIONS[kind].size, seed=seed + 14),
+    taken = actions(kind, rows, TIMES, seed=seed + 13).masked_fill(data.is_first[..., None], 0.0)
+    posterior = latent(rows, TIMES, spec=spec, seed=seed + 10)
+    return InferredBatch(
+        batch=replace(data, action=taken), embedding=normal(rows, TIMES, 5, seed=seed + 12), posterior=posterior, prior=posterior
     )
+
+
+def replayed_noise(kind: ActionKind = "continuous", seed: int = 0, rows: int = ROWS) -> Tensor:
+    """The noise of one action at each step of `replayed`."""
+    return normal(rows, TIMES, ACTIONS[kind].size, seed=seed + 14)
+
+
+def update(agent: Agent, data: Batch, generator: torch.Generator) -> Metrics:
+    """Draw the noise of one update, and take it."""
+    return agent.update(data, agent.draw_noise(data, generator))
 
 
 def nothing_foreseen(start: Latent, choose: object, noise: Tensor, generator: torch.Generator) -> Imagination:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import ActionKind, ActionSpec, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
+from framework.data import ActionKind, ActionSpec, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 
 Mode = Literal["explore", "mode"]
 Choose = Callable[[Tensor, Tensor], Tensor]
@@ -65,8 +65,8 @@ class ActorCritic(nn.Module, ABC):
         """The action for the environment, with exploration or the best known, and what to carry to the next step."""
 
     @abstractmethod
-    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
-        """A loss for each group, of any shape: its mean is what is minimized."""
+    def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
+        """A loss for each group, of any shape, whose mean is minimized; `noise` is that of one action at each replayed step."""
 
     @abstractmethod
     def group(self, name: str) -> list[nn.Parameter]:

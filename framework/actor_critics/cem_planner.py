@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from framework import actor_critics
 from framework.actor_critics.base import ActorCritic, Foresee, Mode
 from framework.actor_critics.planning import as_given, in_parts, roll
-from framework.data import ActionKind, ActionSpec, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
+from framework.data import ActionKind, ActionSpec, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.planning import best_plans, plan_return, refit
 
@@ -88,7 +88,7 @@ class CEMPlanner(ActorCritic):
             std = std.clamp(min=LEAST_STD)
         return mean
 
-    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
+    def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         return {}, {}
 
     def group(self, name: str) -> list[nn.Parameter]:

@@ -10,7 +10,7 @@ from framework import actor_critics
 from framework.actor_critics.base import Foresee, Mode
 from framework.actor_critics.policies import Policy, TanhLaw, exploration_noise
 from framework.actor_critics.policy_and_value import PolicyAndValue
-from framework.data import ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
+from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.functional.distributions import ActionDistribution, TanhNormal
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation
@@ -89,7 +89,7 @@ class DynamicsBackprop(PolicyAndValue):
         best = policy.log_density(candidates).argmax(dim=0)
         return candidates[best, torch.arange(size, device=best.device)]
 
-    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
+    def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         features = imagination.features[:, 1:]
         discount = self.discount * imagination.continuation[:, 1:]
         bootstrap = self.value.bootstrap(features)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from framework import actor_critics
 from framework.actor_critics.action_values import beside, temporal_difference
 from framework.actor_critics.base import ActorCritic, Foresee, Mode
-from framework.data import ActionKind, ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
+from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.distributions import TanhNormal
 from framework.functional.masking import masked
@@ -89,17 +89,17 @@ class LatentSAC(ActorCritic):
             return torch.tanh(policy.mean), plan
         return policy.sample(self.draw_noise(plan.shape[0], generator=generator)), plan
 
-    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
-        features, acting = replayed.features.detach(), ~replayed.is_terminal
+    def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
+        features, acting = inferred.features.detach(), ~inferred.batch.is_terminal
         policy, temperature = self.policy(features), self.log_temperature.exp()
-        action, log_density = squashed_sample(policy, replayed.noise)
+        action, log_density = squashed_sample(policy, noise)
         cost = temperature.detach() * log_density
         with torch.no_grad():
             following = self.value.bootstrap(beside(features, action)) - cost
         worth = self.value(beside(features, action))
         losses = {
             "actor": masked(cost - worth, acting),
-            "value": temporal_difference(self.value, replayed, following, self.discount),
+            "value": temporal_difference(self.value, inferred, following, self.discount),
             "temperature": masked(-temperature * (log_density.detach() + self.target_entropy), acting),
         }
         metrics = {

@@ -8,7 +8,7 @@ from torch import Tensor
 from framework import actor_critics
 from framework.actor_critics.policies import LAWS, Distribution, Policy
 from framework.actor_critics.policy_and_value import PolicyAndValue
-from framework.data import ActionSpec, Factory, Imagination, LatentSpec, Losses, Metrics, Replayed
+from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.distributions import ActionDistribution
 from framework.functional.returns import discount_weights, lambda_return
@@ -73,7 +73,7 @@ class MixedGradient(PolicyAndValue):
         self.needs_dynamics_gradient = self.mix < 1
         self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
 
-    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
+    def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         features, discount = imagination.features, self.discount * imagination.continuation
         expected = self.value.bootstrap(features)
         returns = lambda_return(imagination.reward[:, :-1], discount[:, :-1], expected[:, 1:], self.return_lambda)

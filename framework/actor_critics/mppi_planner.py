@@ -11,7 +11,7 @@ from framework import actor_critics
 from framework.actor_critics.action_values import beside, temporal_difference
 from framework.actor_critics.base import ActorCritic, Foresee, Mode
 from framework.actor_critics.planning import as_given, in_parts, roll
-from framework.data import ActionKind, ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
+from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.distributions import TanhNormal
 from framework.functional.masking import masked
@@ -153,17 +153,17 @@ class MPPIPlanner(ActorCritic):
         found = plan_return(rolled.reward[:, 1:].float(), self.discount * rolled.continuation[:, 1:].float(), value)
         return rearrange(found, "(n m) -> n m", m=self.candidates)
 
-    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
-        features, acting = replayed.features.detach(), ~replayed.is_terminal
+    def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
+        features, acting = inferred.features.detach(), ~inferred.batch.is_terminal
         policy = self.policy(features)
-        action, log_density = squashed_sample(policy, replayed.noise)
+        action, log_density = squashed_sample(policy, noise)
         with torch.no_grad():
             following = self.value.bootstrap(beside(features, action))
         worth = self.value(beside(features, action))
         scale = percentile_range(worth.detach()).clamp(min=1.0)
         losses = {
             "actor": masked(self.entropy * log_density - worth / scale, acting),
-            "value": temporal_difference(self.value, replayed, following, self.discount),
+            "value": temporal_difference(self.value, inferred, following, self.discount),
         }
         metrics = {
             "behavior/value": masked(worth, acting).mean(),

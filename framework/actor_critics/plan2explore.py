@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from framework import actor_critics
 from framework.actor_critics.base import ActorCritic, Choose, Foresee, Mode
 from framework.actor_critics.wrapper import Wrapper
-from framework.data import ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
+from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.masking import masked
 from framework.nn.blocks import MLP, Activation
@@ -85,17 +85,18 @@ class Plan2Explore(Wrapper):
 
         return self.of.act(latent, plan, curious, mode, generator)
 
-    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
-        features = replayed.features.detach()
+    def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
+        features = inferred.features.detach()
         with torch.set_grad_enabled(self.needs_dynamics_gradient):
             imagined = self._imagined(imagination)
         with torch.no_grad():
-            found = self.disagreement(features[:, :-1], replayed.action[:, 1:])
-            found = F.pad(found, (1, 0)).masked_fill(replayed.is_first, 0.0)
-        losses, metrics = self.of.losses(imagined, replace(replayed, reward=self._reward(replayed.reward, found)))
-        known = (replayed.embedding if self.target == "embedding" else replayed.latent.stochastic).detach()
-        missed = self.predictions(features[:, :-1], replayed.action[:, 1:]) - known[:, 1:].float()
-        ensemble = masked(0.5 * missed.square().sum(dim=(0, -1)), ~replayed.is_first[:, 1:])
+            found = self.disagreement(features[:, :-1], inferred.batch.action[:, 1:])
+            found = F.pad(found, (1, 0)).masked_fill(inferred.batch.is_first, 0.0)
+        rewarded = replace(inferred.batch, reward=self._reward(inferred.batch.reward, found))
+        losses, metrics = self.of.losses(imagined, replace(inferred, batch=rewarded), noise)
+        known = (inferred.embedding if self.target == "embedding" else inferred.posterior.stochastic).detach()
+        missed = self.predictions(features[:, :-1], inferred.batch.action[:, 1:]) - known[:, 1:].float()
+        ensemble = masked(0.5 * missed.square().sum(dim=(0, -1)), ~inferred.batch.is_first[:, 1:])
         return losses | {"ensemble": ensemble}, metrics | {"behavior/disagreement": found.mean()}
 
     def _imagined(self, imagination: Imagination) -> Imagination:

@@ -11,7 +11,7 @@ from framework import actor_critics
 from framework.actor_critics.policies import LAWS, Distribution, Policy
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.return_scale import ReturnScale
-from framework.data import ActionSpec, Factory, Imagination, LatentSpec, Losses, Metrics, Replayed
+from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.returns import discount_weights, lambda_return
 from framework.nn.blocks import Activation, Norm
@@ -78,7 +78,7 @@ class Reinforce(PolicyAndValue):
         self.discount, self.return_lambda, self.entropy, self.replay_value = discount, return_lambda, entropy, replay_value
         self.shapes_model = ("value",) if replay_value > 0 else ()
 
-    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
+    def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         features, going_on = imagination.features.detach(), imagination.continuation.detach()
         # A copy, for three networks: a product over the view would go rollout by rollout.
         before = features[:, :-1].contiguous()
@@ -91,7 +91,7 @@ class Reinforce(PolicyAndValue):
         advantage = (returns - said) / scale
         policy = self.policy(before)
         likelihood, entropy = policy.log_density(imagination.action.detach()), policy.entropy
-        of_value, seen = self._of_value(weight * value_loss(returns), returns, replayed)
+        of_value, seen = self._of_value(weight * value_loss(returns), returns, inferred)
         losses = {"actor": -weight * (likelihood * advantage + self.entropy * entropy), "value": of_value}
         metrics = {
             "behavior/return": returns.mean(),
@@ -103,27 +103,27 @@ class Reinforce(PolicyAndValue):
         }
         return losses, metrics | seen
 
-    def _of_value(self, imagined: Float[Tensor, "N H"], returns: Float[Tensor, "N H"], replayed: Replayed) -> tuple[Tensor, Metrics]:
+    def _of_value(self, imagined: Float[Tensor, "N H"], returns: Float[Tensor, "N H"], inferred: InferredBatch) -> tuple[Tensor, Metrics]:
         """The value's whole loss, and what was seen of the replayed steps."""
         if self.replay_value == 0:
             return imagined, {}
-        rows, times = replayed.reward.shape
+        rows, times = inferred.batch.reward.shape
         if returns.shape[0] != rows * times:
             raise UserError(
                 f"Reinforce.replay_value = {self.replay_value} needs a rollout from each of the {rows * times} replayed steps, and there "
                 f"are {returns.shape[0]}; bind Agent.imagination_starts = None, or Reinforce.replay_value = 0.0."
             )
-        targets = self._replayed_returns(rearrange(returns[:, 0], "(b t) -> b t", t=times), replayed)
-        inside = ~replayed.is_first[:, 1:]
-        loss = inside * self.value.loss(replayed.features[:, :-1], targets)
+        targets = self._replayed_returns(rearrange(returns[:, 0], "(b t) -> b t", t=times), inferred)
+        inside = ~inferred.batch.is_first[:, 1:]
+        loss = inside * self.value.loss(inferred.features[:, :-1], targets)
         return imagined.mean() + self.replay_value * loss.mean(), {"behavior/replayed_return": targets.mean()}
 
     @torch.no_grad()
-    def _replayed_returns(self, foreseen: Float[Tensor, "B T"], replayed: Replayed) -> Float[Tensor, "B T-1"]:
+    def _replayed_returns(self, foreseen: Float[Tensor, "B T"], inferred: InferredBatch) -> Float[Tensor, "B T-1"]:
         """Of each replayed step but the last, by the rewards that came and the returns that were foreseen at the steps after it."""
-        last = torch.cat([replayed.is_first[:, 2:], torch.ones_like(replayed.is_first[:, :1])], dim=1)
-        discount = self.discount * ~replayed.is_terminal[:, 1:]
-        return lambda_return(replayed.reward[:, 1:], discount, foreseen[:, 1:], self.return_lambda * ~last)
+        last = torch.cat([inferred.batch.is_first[:, 2:], torch.ones_like(inferred.batch.is_first[:, :1])], dim=1)
+        discount = self.discount * ~inferred.batch.is_terminal[:, 1:]
+        return lambda_return(inferred.batch.reward[:, 1:], discount, foreseen[:, 1:], self.return_lambda * ~last)
 
     def after_update(self) -> None:
         super().after_update()

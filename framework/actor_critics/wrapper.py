@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.actor_critics.base import ActorCritic, Foresee, Mode
-from framework.data import ActionKind, ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
+from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 
 
@@ -53,8 +53,8 @@ class Wrapper(ActorCritic, ABC):
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
         return self.of.act(latent, plan, imagine, mode, generator)
 
-    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
-        return self.of.losses(imagination, replayed)
+    def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
+        return self.of.losses(imagination, inferred, noise)
 
     def group(self, name: str) -> list[nn.Parameter]:
         return self.of.group(name)

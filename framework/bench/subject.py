@@ -51,7 +51,7 @@ class Subject:
             "recipe": self.plan.recipe.stem,
             "bindings": list(self.plan.overrides),
             "observation": {name: list(spec.shape) for name, spec in self.specs.observation.items()},
-            "action": list(self.specs.seen_action.sizes),
+            "action": list(self.specs.model_action.sizes),
             "precision": self.runtime.precision,
             "compile": self.runtime.compile,
             "capture": self.runtime.capture,
@@ -92,7 +92,7 @@ def random_steps(shown: Specs, streams: int, number: int, random: np.random.Gene
     zeros, whole = np.zeros(streams, bool), np.ones(streams, bool)
     return VectorStep(
         observation={name: draw(spec) for name, spec in shown.observation.items()},
-        action=np.zeros((streams, shown.action_size), np.float32) if first else random_actions(shown.seen_action, streams, random),
+        action=np.zeros((streams, shown.action_size), np.float32) if first else random_actions(shown.model_action, streams, random),
         reward=np.zeros(streams, np.float32) if first else random.standard_normal(streams).astype(np.float32),
         is_first=whole if first else zeros,
         is_last=whole if number % 1000 == 999 else zeros,

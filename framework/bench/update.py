@@ -1,7 +1,6 @@
 """`dream bench update`: one gradient update on a batch from the replay, and what it asks of the machine."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -30,17 +29,18 @@ class Update:
         self.batch, self.length = int(settings["Replay.batch"]), int(settings["Replay.length"])
         self.replay = subject.replay(steps=max(2 * self.length, 1000))
         self.generator = subject.runtime.generator(SEED, LEARNING)
-        self.learn = subject.runtime.learn(partial(self.agent.learn, study=subject.runtime.study(self.agent)))
+        self.update = subject.runtime.update(self.agent)
 
     def __call__(self) -> Metrics:
         batch = self.replay.sample()
         with self.subject.runtime.autocast():
-            return self.learn(batch, self.agent.draw(batch, self.generator))
+            return self.update(batch, self.agent.draw_noise(batch, self.generator))
 
     def plainly(self) -> Metrics:
         """Uncompiled, whatever the runtime says."""
         with self.subject.runtime.autocast():
-            return self.agent.update(self.replay.sample(), self.generator)
+            batch = self.replay.sample()
+            return self.agent.update(batch, self.agent.draw_noise(batch, self.generator))
 
 
 @final

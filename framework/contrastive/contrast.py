@@ -13,20 +13,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from framework.data import Latent, Origin
+from framework.contrastive.origin import Origin
+from framework.data import ExtraCandidates, Latent
 from framework.functional.contrastive import ContrastiveStats, kept
 from framework.functional.masking import log_mask
 
 Axis = Literal["row", "column"]
 """Which side is fixed: the latent, as in Eq. 15, or the observation."""
-
-
-@dataclass(frozen=True)
-class ExtraCandidates:
-    """Embeddings of steps drawn from the replay for themselves: candidates that do not depend on the anchors."""
-
-    embedding: Float[Tensor, "X E"]
-    episode: Int[Tensor, " X"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,7 @@ class Source:
     score: Callable[[Latent, Tensor], Tensor]
     score_pairs: Callable[[Latent, Tensor], Tensor]
     units: Callable[[Latent, Tensor], UnitVectors] | None = None
-    drawn: ExtraCandidates | None = None
+    extra: ExtraCandidates | None = None
     action: Float[Tensor, "N A"] | None = None
     is_first: Bool[Tensor, " N"] | None = None
     predict: Callable[[Tensor, Origin], Latent] | None = None

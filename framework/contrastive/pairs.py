@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from framework.contrastive.contrast import Axis, Contrast, Source
+from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
-from framework.data import Latent, Origin
+from framework.data import Latent
 from framework.functional.contrastive import ContrastiveStats
 from framework.functional.random import Key, fold_in
 

@@ -13,7 +13,7 @@ def balanced_kl_loss(
     posterior: Latent,
     prior: Latent,
     *,
-    kl_loss: Callable[[Latent, Latent], Tensor],
+    kl: Callable[[Latent, Latent], Tensor],
     balance: float | None,
     free_nats: float,
     free_nats_on: FreeNats,
@@ -26,9 +26,9 @@ def balanced_kl_loss(
     Gradients: with a balance, each side is detached in the other's term.
     """
     if balance is None:
-        charged = kl_loss(posterior, prior)
+        charged = kl(posterior, prior)
     else:
-        charged = balance * kl_loss(posterior.detach(), prior) + (1 - balance) * kl_loss(posterior, prior.detach())
+        charged = balance * kl(posterior.detach(), prior) + (1 - balance) * kl(posterior, prior.detach())
     return {"kl": apply_free_nats(charged, free_nats, free_nats_on)}, {"model/kl_nats": charged.mean()}
 
 

@@ -23,12 +23,12 @@ class Dynamics(nn.Module, ABC):
 
     derived: ClassVar[tuple[str, ...]] = ("embedding_size", "action_size")
     latent_kind: ClassVar[LatentKind]
-    losses: ClassVar[tuple[str, ...]] = ("kl",)
     latent: LatentSpec
 
     @abstractmethod
-    def __init__(self, *, embedding_size: int, action_size: int) -> None:
+    def __init__(self, *, embedding_size: int, action_size: int, kl_scale: float = 1.0) -> None:
         super().__init__()
+        self.kl_scale = kl_scale
 
     @abstractmethod
     def initial(self, size: int) -> Latent:
@@ -65,7 +65,7 @@ class Dynamics(nn.Module, ABC):
 
     @abstractmethod
     def kl_loss(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
-        """What the posterior knows beyond the prior: losses `[B, T]` named as in `losses`."""
+        """The loss `kl`, `[B, T]`: how far the posterior lies from the prior. Its weight is `kl_scale`."""
 
     @final
     def observe(

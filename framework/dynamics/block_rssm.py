@@ -24,7 +24,7 @@ class BlockRSSM(CategoricalRecurrence):
 
     Hafner et al. (2023), *Mastering Diverse Domains through World Models*, as its code has been since 2024: 8 blocks, two hidden layers
     before the prior's logits and one before the posterior's, root-mean-square norms, SiLU, truncated-normal weights, 1 free nat at each
-    step. Its two losses, dynamics at 1 and representation at 0.1, are `balance = 1 / 1.1` under a scale of 1.1. Actions beyond 1 are
+    step. Its two losses, dynamics at 1 and representation at 0.1, are `balance = 1 / 1.1` and `kl_scale = 1.1`. Actions beyond 1 are
     scaled back to it. The 12-million size has 2,048 deterministic units, as in the code; the 1,024 of the paper are a misprint.
 
     Gradients: straight through the samples; with a balance, each side of the divergence is detached in the other's term; an action's
@@ -46,6 +46,7 @@ class BlockRSSM(CategoricalRecurrence):
         free_nats: float = 1.0,
         free_nats_on: FreeNats = "step",
         balance: float | None = 0.9090909,
+        kl_scale: float = 1.1,
     ) -> None:
         super().__init__(
             embedding_size=embedding_size,
@@ -57,6 +58,7 @@ class BlockRSSM(CategoricalRecurrence):
             free_nats=free_nats,
             free_nats_on=free_nats_on,
             balance=balance,
+            kl_scale=kl_scale,
         )
         if deterministic % blocks:
             raise UserError(f"BlockRSSM.blocks = {blocks} does not divide BlockRSSM.deterministic = {deterministic}; bind a divisor of it.")

@@ -36,8 +36,9 @@ class CategoricalDynamics(Dynamics):
         free_nats: float,
         free_nats_on: FreeNats,
         balance: float | None,
+        kl_scale: float,
     ) -> None:
-        super().__init__(embedding_size=embedding_size, action_size=action_size)
+        super().__init__(embedding_size=embedding_size, action_size=action_size, kl_scale=kl_scale)
         check_balance(type(self).__name__, balance)
         self.latent = LatentSpec(deterministic=deterministic, stochastic=groups * classes, kind="categorical", classes=classes)
         self.classes, self.unimix, self.balance = classes, unimix, balance
@@ -62,7 +63,7 @@ class CategoricalDynamics(Dynamics):
         losses, metrics = balanced_kl_loss(
             posterior,
             prior,
-            kl_loss=lambda one, other: categorical_kl(one.statistics["logits"], other.statistics["logits"]),
+            kl=lambda one, other: categorical_kl(one.statistics["logits"], other.statistics["logits"]),
             balance=self.balance,
             free_nats=self.free_nats,
             free_nats_on=self.free_nats_on,

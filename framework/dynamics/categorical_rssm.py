@@ -41,6 +41,7 @@ class CategoricalRSSM(CategoricalRecurrence):
         free_nats: float = 1.0,
         free_nats_on: FreeNats = "mean",
         balance: float | None = 0.8,
+        kl_scale: float = 1.0,
     ) -> None:
         super().__init__(
             embedding_size=embedding_size,
@@ -52,6 +53,7 @@ class CategoricalRSSM(CategoricalRecurrence):
             free_nats=free_nats,
             free_nats_on=free_nats_on,
             balance=balance,
+            kl_scale=kl_scale,
         )
         size = groups * classes
         self.activation = ACTIVATIONS[activation]()

@@ -42,8 +42,9 @@ class GaussianDynamics(Dynamics):
         free_nats: float,
         free_nats_on: FreeNats,
         balance: float | None,
+        kl_scale: float,
     ) -> None:
-        super().__init__(embedding_size=embedding_size, action_size=action_size)
+        super().__init__(embedding_size=embedding_size, action_size=action_size, kl_scale=kl_scale)
         check_balance(type(self).__name__, balance)
         self.latent = LatentSpec(deterministic=deterministic, stochastic=stochastic, kind="gaussian")
         self.minimum_std, self.balance = minimum_std, balance
@@ -95,7 +96,7 @@ class GaussianDynamics(Dynamics):
         losses, metrics = balanced_kl_loss(
             posterior,
             prior,
-            kl_loss=_between,
+            kl=_between,
             balance=self.balance,
             free_nats=self.free_nats,
             free_nats_on=self.free_nats_on,

@@ -41,6 +41,7 @@ class GaussianRSSM(GaussianDynamics):
         free_nats: float = 3.0,
         free_nats_on: FreeNats = "mean",
         balance: float | None = None,
+        kl_scale: float = 1.0,
     ) -> None:
         super().__init__(
             embedding_size=embedding_size,
@@ -53,6 +54,7 @@ class GaussianRSSM(GaussianDynamics):
             free_nats=free_nats,
             free_nats_on=free_nats_on,
             balance=balance,
+            kl_scale=kl_scale,
         )
         self.prior_hidden = nn.Linear(deterministic, hidden)
         self.prior_statistics = nn.Linear(hidden, 2 * stochastic)

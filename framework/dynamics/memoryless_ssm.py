@@ -38,6 +38,7 @@ class MemorylessSSM(GaussianDynamics):
         free_nats: float = 0.0,
         free_nats_on: FreeNats = "mean",
         balance: float | None = None,
+        kl_scale: float = 1.0,
     ) -> None:
         super().__init__(
             embedding_size=embedding_size,
@@ -50,6 +51,7 @@ class MemorylessSSM(GaussianDynamics):
             free_nats=free_nats,
             free_nats_on=free_nats_on,
             balance=balance,
+            kl_scale=kl_scale,
         )
         self.prior = MLP(input_size=deterministic, output_size=2 * stochastic, layers=1, units=hidden, activation=activation)
         self.posterior = MLP(input_size=embedding_size, output_size=2 * stochastic, layers=1, units=hidden, activation=activation)

@@ -30,7 +30,7 @@ class TransformerSSM(CategoricalDynamics):
     Coding* (TWISTER). The posterior knows the observation alone, so that a whole sequence is one pass; a step is a pass over one token,
     with the keys and values of the window before it, `2 layers (window - 1) deterministic` numbers, in `Latent.past`. Attention never
     crosses the start of an episode. Positions are rotary, and nothing is dropped out. Free nats and balance are Dreamer V3's of 2023:
-    losses of 0.5 and 0.1 are `balance = 0.5 / 0.6` under a scale of 0.6.
+    losses of 0.5 and 0.1 are `balance = 0.5 / 0.6` and `kl_scale = 0.6`.
 
     Gradients: straight through the samples, and through the past; with a balance, each side of the divergence is detached in the
     other's term.
@@ -53,6 +53,7 @@ class TransformerSSM(CategoricalDynamics):
         free_nats: float = 1.0,
         free_nats_on: FreeNats = "step",
         balance: float | None = 0.8333333,
+        kl_scale: float = 0.6,
     ) -> None:
         super().__init__(
             embedding_size=embedding_size,
@@ -64,6 +65,7 @@ class TransformerSSM(CategoricalDynamics):
             free_nats=free_nats,
             free_nats_on=free_nats_on,
             balance=balance,
+            kl_scale=kl_scale,
         )
         _check(deterministic, attention_heads, window)
         size = groups * classes

@@ -25,14 +25,16 @@ class Prediction(Protocol):
 class Head(nn.Module, ABC):
     """Predicts one thing from the features of a latent, with a likelihood.
 
-    It is built with the sizes of the latent, and where it decodes observations with the specs of those, by name.
+    It is built with the sizes of the latent and, where it decodes observations, with their specs by name. `scale` is the weight of its
+    loss.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "target")
 
     @abstractmethod
-    def __init__(self, *, latent: LatentSpec, target: Mapping[str, specs.Array] | None = None) -> None:
+    def __init__(self, *, latent: LatentSpec, target: Mapping[str, specs.Array] | None = None, scale: float = 1.0) -> None:
         super().__init__()
+        self.scale = scale
 
     @abstractmethod
     def forward(self, features: Float[Tensor, "*B F"]) -> Prediction: ...

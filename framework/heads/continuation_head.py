@@ -30,6 +30,7 @@ class ContinuationHead(Head):
         *,
         latent: LatentSpec,
         target: Mapping[str, specs.Array] | None = None,
+        scale: float = 1.0,
         layers: int = 3,
         units: int = 400,
         activation: Activation = "elu",
@@ -37,7 +38,7 @@ class ContinuationHead(Head):
         initial_weights: InitialWeights = "glorot",
         discount: float = 1.0,
     ) -> None:
-        super().__init__(latent=latent, target=target)
+        super().__init__(latent=latent, target=target, scale=scale)
         if not 0 < discount <= 1:
             raise UserError(f"ContinuationHead.discount = {discount} must lie above 0 and be at most 1.")
         self.net = MLP(

@@ -30,12 +30,13 @@ class ImageHead(Head):
         *,
         latent: LatentSpec,
         target: Mapping[str, specs.Array] | None = None,
+        scale: float = 1.0,
         channels: tuple[int, ...] = (128, 64, 32),
         kernels: tuple[int, ...] = (5, 5, 6, 6),
         base: int = 1024,
         activation: Activation = "relu",
     ) -> None:
-        super().__init__(latent=latent, target=target)
+        super().__init__(latent=latent, target=target, scale=scale)
         self.name, spec = only_image(target, "ImageHead")
         _check_sizes(kernels=kernels, channels=channels, shape=spec.shape)
         self.project = glorot(nn.Linear(latent.feature_size, base))

@@ -24,12 +24,13 @@ class RewardHead(Head):
         *,
         latent: LatentSpec,
         target: Mapping[str, specs.Array] | None = None,
+        scale: float = 1.0,
         layers: int = 2,
         units: int = 400,
         activation: Activation = "elu",
         norm: Norm = "none",
     ) -> None:
-        super().__init__(latent=latent, target=target)
+        super().__init__(latent=latent, target=target, scale=scale)
         self.net = MLP(input_size=latent.feature_size, output_size=1, layers=layers, units=units, activation=activation, norm=norm)
 
     def forward(self, features: Float[Tensor, "*B F"]) -> UnitNormal:

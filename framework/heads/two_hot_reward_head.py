@@ -26,13 +26,14 @@ class TwoHotRewardHead(Head):
         *,
         latent: LatentSpec,
         target: Mapping[str, specs.Array] | None = None,
+        scale: float = 1.0,
         layers: int = 1,
         units: int = 256,
         activation: Activation = "silu",
         norm: Norm = "rms",
         bins: int = 255,
     ) -> None:
-        super().__init__(latent=latent, target=target)
+        super().__init__(latent=latent, target=target, scale=scale)
         self.net = MLP(
             input_size=latent.feature_size,
             output_size=bins,

@@ -36,6 +36,7 @@ class UpsampleImageHead(Head):
         *,
         latent: LatentSpec,
         target: Mapping[str, specs.Array] | None = None,
+        scale: float = 1.0,
         depth: int = 64,
         multipliers: tuple[int, ...] = (2, 3, 4, 4),
         kernel: int = 5,
@@ -43,7 +44,7 @@ class UpsampleImageHead(Head):
         blocks: int = 8,
         activation: Activation = "silu",
     ) -> None:
-        super().__init__(latent=latent, target=target)
+        super().__init__(latent=latent, target=target, scale=scale)
         self.name, spec = only_image(target, "UpsampleImageHead")
         height, width = self.grid = _grid(spec.shape, len(multipliers))
         channels = [depth * multiplier for multiplier in reversed(multipliers)]

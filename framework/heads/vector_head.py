@@ -33,6 +33,7 @@ class VectorHead(Head):
         *,
         latent: LatentSpec,
         target: Mapping[str, specs.Array] | None = None,
+        scale: float = 1.0,
         layers: int = 3,
         units: int = 400,
         activation: Activation = "elu",
@@ -40,7 +41,7 @@ class VectorHead(Head):
         initial_weights: InitialWeights = "glorot",
         likelihood: Literal["normal", "symlog"] = "normal",
     ) -> None:
-        super().__init__(latent=latent, target=target)
+        super().__init__(latent=latent, target=target, scale=scale)
         if not target or any(len(spec.shape) > 1 for spec in target.values()):
             given = "nothing" if not target else ", ".join(f"{name} {spec.shape}" for name, spec in target.items())
             raise UserError(f"VectorHead decodes vectors of the observation and was given {given}; name some in Reconstruction.decoders.")

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast, Source
+from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
-from framework.data import Latent, LatentSpec, Origin
+from framework.data import Latent, LatentSpec
 from framework.errors import UserError
 from framework.functional.contrastive import accuracy
 from framework.lab.members import Member, chosen, held

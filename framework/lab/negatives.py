@@ -13,8 +13,9 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from framework.contrastive.contrast import Contrast, ExtraCandidates, Source
-from framework.data import Latent, Origin
+from framework.contrastive.contrast import Contrast, Source
+from framework.contrastive.origin import Origin
+from framework.data import ExtraCandidates, Latent
 from framework.errors import UserError
 from framework.functional.contrastive import accuracy, alone, infonce_loss, log_candidates, weighted
 from framework.functional.random import new_key
@@ -194,7 +195,7 @@ def _contrast(setting: Setting, sequences: Sequences, number: int, generator: to
         action=sequences.drive(whole).flatten(0, 1),
         is_first=torch.zeros(len(latents), dtype=torch.bool),
         predict=predict,
-        drawn=ExtraCandidates(embedding=drawn, episode=torch.arange(DRAWS) + first + setting.batch),
+        extra=ExtraCandidates(embedding=drawn, episode=torch.arange(DRAWS) + first + setting.batch),
     )
     return Contrast.of(sequences.pairs.log_ratio(latents, observations), Origin.of(episode), source)
 

@@ -8,15 +8,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from framework.contrastive.contrast import ExtraCandidates
 from framework.critics.base import Critic, examine
-from framework.data import ActionSpec, Batch, Latent, LatentKind, LatentSpec
-from framework.dynamics.base import Dynamics
+from framework.data import ActionSpec, Batch, ExtraCandidates, InferredBatch, Latent, LatentKind, LatentSpec
 from framework.errors import UserError
 from framework.functional.random import new_key
 from framework.lab.members import Member, held
 from framework.negatives.base import Negatives
-from framework.objectives.base import InferredBatch
 from framework.objectives.infonce import InfoNCE
 from framework.registry import registry_of
 
@@ -74,29 +71,30 @@ class Update:
             dynamics = registry_of("dynamics").get("GaussianRSSM")(
                 embedding_size=sizes.embedding, action_size=ACTIONS, deterministic=latent.deterministic, stochastic=latent.stochastic
             )
-        self.objective, self.seed = objective.to(device), new_key(generator).to(device)
-        self.seen = _filtered(sizes, latent, dynamics.to(device), generator, device)
-        _examine(objective, self.seen)
-        leaves = [self.seen.embedding, *_parts(self.seen.posterior), *_parts(self.seen.prior)]
+        self.objective, self.key = objective.to(device), new_key(generator).to(device)
+        self.dynamics = dynamics.to(device)
+        self.inferred = _inferred(sizes, latent, generator, device)
+        _examine(objective, self.inferred)
+        leaves = [self.inferred.embedding, *_parts(self.inferred.posterior), *_parts(self.inferred.prior)]
         self.leaves = [*leaves, *objective.parameters(), *dynamics.parameters()]
 
     def __call__(self) -> None:
-        losses, _ = self.objective(self.seen, self.seed)
+        losses, _ = self.objective(self.inferred, self.dynamics, self.key)
         loss = torch.stack([each.mean() for each in losses.values()]).sum()
         torch.autograd.grad(loss, self.leaves, allow_unused=True)
-        self.objective.after_update(self.seen, self.seed)
+        self.objective.after_update(self.inferred, self.dynamics, self.key)
 
 
 @torch.no_grad()
-def _examine(objective: InfoNCE, seen: InferredBatch) -> None:
+def _examine(objective: InfoNCE, inferred: InferredBatch) -> None:
     """Refuse a critic whose scores nothing can be made of."""
-    latents = {"posterior": seen.posterior, "prior": seen.prior}[objective.anchor].flatten().map(lambda part: part[:EXAMINED])
-    candidates = {"embedding": seen.embedding, "stochastic": seen.posterior.stochastic}[objective.critic.candidate]
+    latents = {"posterior": inferred.posterior, "prior": inferred.prior}[objective.anchor].flatten().map(lambda part: part[:EXAMINED])
+    candidates = {"embedding": inferred.embedding, "stochastic": inferred.posterior.stochastic}[objective.critic.candidate]
     for critic in objective.critic.each_offset().values():
         examine(critic, latents, rearrange(candidates, "b t e -> (b t) e")[:EXAMINED])
 
 
-def _filtered(sizes: Sizes, latent: LatentSpec, dynamics: Dynamics, generator: torch.Generator, device: torch.device) -> InferredBatch:
+def _inferred(sizes: Sizes, latent: LatentSpec, generator: torch.Generator, device: torch.device) -> InferredBatch:
     """A batch as the world model would hand it to the objective: each row one episode, all numbers random."""
     rows, times = sizes.rows, sizes.times
 
@@ -125,9 +123,8 @@ def _filtered(sizes: Sizes, latent: LatentSpec, dynamics: Dynamics, generator: t
             is_terminal=torch.zeros_like(is_first),
             episode=torch.arange(rows, device=device)[:, None].expand(rows, times),
         ),
-        dynamics=dynamics,
         slow_embedding=normal(rows, times, sizes.embedding),
-        drawn=ExtraCandidates(embedding=normal(DRAWS, sizes.embedding), episode=torch.arange(DRAWS, device=device) + rows),
+        extra=ExtraCandidates(embedding=normal(DRAWS, sizes.embedding), episode=torch.arange(DRAWS, device=device) + rows),
     )
 
 

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.contrastive.contrast import Contrast, Source
-from framework.data import Factory, Origin
+from framework.contrastive.origin import Origin
+from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.random import Key, fold_in
 

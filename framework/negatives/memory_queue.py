@@ -8,7 +8,8 @@ from torch import Tensor
 
 from framework import negatives
 from framework.contrastive.contrast import Contrast
-from framework.data import Factory, Origin
+from framework.contrastive.origin import Origin
+from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.negatives.base import Negatives

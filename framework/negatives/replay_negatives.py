@@ -33,10 +33,10 @@ class ReplayNegatives(Negatives):
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         source = self.source_of(contrast)
-        drawn = source.drawn
-        if drawn is None:
+        extra = source.extra
+        if extra is None:
             raise UserError("ReplayNegatives needs draws of their own: bind Replay.extra = 256, or another number of them.")
-        if drawn.embedding.shape[1] != source.embeddings.shape[1]:
+        if extra.embedding.shape[1] != source.embeddings.shape[1]:
             raise UserError("ReplayNegatives draws observations, and this critic scores against latents; bind another InfoNCE.critic.")
         base = contrast if self.batch == "keep" else contrast.without_batch()
-        return base.join(drawn.embedding, drawn.episode, torch.ones_like(drawn.episode, dtype=torch.bool))
+        return base.join(extra.embedding, extra.episode, torch.ones_like(extra.episode, dtype=torch.bool))

@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from framework import objectives
 from framework.contrastive.contrast import Contrast
 from framework.contrastive.metrics import check_scores_embeddings, check_selects, contrastive_metrics, diagnostics, estimate_key
+from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
-from framework.data import ActionSpec, Factory, Latent, LatentSpec, Losses, Metrics, Origin
+from framework.data import ActionSpec, Factory, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional import contrastive
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
-from framework.objectives.base import InferredBatch, Objective
+from framework.objectives.base import Objective
 
 
 @final
@@ -46,6 +48,7 @@ class ActionConditionedCPC(Objective):
         embedding_size: int,
         observation: Mapping[str, specs.Array],
         action: ActionSpec,
+        scale: float = 1.0,
         critic: Factory[Critic],
         negatives: Factory[Negatives],
         steps: int = 10,
@@ -53,7 +56,7 @@ class ActionConditionedCPC(Objective):
         anchor: Literal["prior", "posterior"] = "prior",
         positive: Literal["second_view", "embedding", "stochastic"] = "second_view",
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
         if steps < 1 or not 0 < discount <= 1:
             raise UserError(
                 f"ActionConditionedCPC.steps = {steps} must be at least 1, and ActionConditionedCPC.discount = {discount} above 0 and "
@@ -69,9 +72,9 @@ class ActionConditionedCPC(Objective):
         check_scores_embeddings("ActionConditionedCPC", cast(Critic, self.critics[0]), anchor)
         check_selects("ActionConditionedCPC", self.negatives)
 
-    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
-        total, estimates, standings, counted = torch.zeros_like(seen.batch.reward), [], [], []
-        for step, (contrast, valid) in enumerate(self._contrasts(seen, key)):
+    def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
+        total, estimates, standings, counted = torch.zeros_like(inferred.batch.reward), [], [], []
+        for step, (contrast, valid) in enumerate(self._contrasts(inferred, key)):
             found = contrastive.infonce_loss(contrast.scores, contrast.log_weights).where(valid, 0.0)
             total = total + self.weights[step] * F.pad(rearrange(found, "(b t) -> b t", b=total.shape[0]), (0, step))
             with torch.no_grad():
@@ -82,33 +85,33 @@ class ActionConditionedCPC(Objective):
             metrics = {estimate_key(self.negatives): torch.stack(estimates).mean(), **contrastive_metrics(standings, counted)}
         return {"action_conditioned_cpc": total}, metrics
 
-    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
+    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """Of the same step."""
-        contrast, _ = next(self._contrasts(seen, key))
-        return diagnostics("ActionConditionedCPC", self.negatives, contrast, seen.embedding)
+        contrast, _ = next(self._contrasts(inferred, key))
+        return diagnostics("ActionConditionedCPC", self.negatives, contrast, inferred.embedding)
 
-    def _contrasts(self, seen: InferredBatch, key: Key) -> Iterator[tuple[Contrast, Bool[Tensor, " N"]]]:
+    def _contrasts(self, inferred: InferredBatch, key: Key) -> Iterator[tuple[Contrast, Bool[Tensor, " N"]]]:
         """One contrast for each step ahead, and which of its anchors have a positive in their own episode."""
-        positives, episode = self._positives(seen), seen.batch.episode
+        positives, episode = self._positives(inferred), inferred.batch.episode
         times = episode.shape[1]
         if times <= self.steps - 1:
             raise UserError(
                 f"ActionConditionedCPC.steps = {self.steps}, and sequences are {times} steps long: no step has an observation "
                 f"{self.steps - 1} later; bind a longer Replay.length or fewer steps."
             )
-        latents = {"prior": seen.prior, "posterior": seen.posterior}[self.anchor].without_past()
+        latents = {"prior": inferred.prior, "posterior": inferred.posterior}[self.anchor].without_past()
         for step, critic in enumerate(self.critics):
-            anchors = _told(latents.before(times - step), seen.batch.action, step).flatten()
+            anchors = _told(latents.before(times - step), inferred.batch.action, step).flatten()
             scores = critic(anchors, rearrange(positives[:, step:], "b t e -> (b t) e"))
             chosen: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode[:, step:])), key)
             yield chosen, rearrange(episode[:, : times - step] == episode[:, step:], "b t -> (b t)")
 
-    def _positives(self, seen: InferredBatch) -> Tensor:
+    def _positives(self, inferred: InferredBatch) -> Tensor:
         if self.positive == "stochastic":
-            return seen.posterior.stochastic
-        if self.positive == "embedding" or seen.second is None:  # outside of training there is one view alone
-            return seen.embedding
-        return seen.second.embedding
+            return inferred.posterior.stochastic
+        if self.positive == "embedding" or inferred.second is None:  # outside of training there is one view alone
+            return inferred.embedding
+        return inferred.second.embedding
 
 
 def _told(latents: Latent, action: Tensor, steps: int) -> Latent:

@@ -9,14 +9,15 @@ from einops import rearrange
 from torch import nn
 
 from framework import objectives
-from framework.data import ActionSpec, LatentSpec, Losses, Metrics
+from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
 from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss
 from framework.nn.blocks import glorot
-from framework.objectives.base import InferredBatch, Objective
+from framework.objectives.base import Objective
 
 
 @final
@@ -39,18 +40,19 @@ class BarlowTwins(Objective):
         embedding_size: int,
         observation: Mapping[str, specs.Array],
         action: ActionSpec,
+        scale: float = 0.05,
         redundancy: float = 5e-4,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
         if redundancy < 0:
             raise UserError(f"BarlowTwins.redundancy = {redundancy} must be 0 or more; 5e-4 is usual.")
         self.redundancy = redundancy
         self.map = glorot(nn.Linear(latent.feature_size, embedding_size, bias=False))
 
-    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
-        with full_precision(seen.embedding.device):
-            told = rearrange(self.map(seen.posterior.features.float()), "b t e -> (b t) e")
-            target = rearrange(seen.embedding.detach().float(), "b t e -> (b t) e")
+    def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
+        with full_precision(inferred.embedding.device):
+            told = rearrange(self.map(inferred.posterior.features.float()), "b t e -> (b t) e")
+            target = rearrange(inferred.embedding.detach().float(), "b t e -> (b t) e")
             every = torch.ones(target.shape[0], dtype=torch.bool, device=target.device)
             correlation = cross_correlation(told, target, every)
             loss = redundancy_loss(correlation, self.redundancy)
@@ -59,8 +61,8 @@ class BarlowTwins(Objective):
             "model/barlow_agreement": found.diagonal().mean(),
             "model/barlow_redundancy": off_diagonal(found).square().mean().sqrt(),
         }
-        return {"barlow": loss.expand(seen.batch.reward.shape)}, metrics
+        return {"barlow": loss.expand(inferred.batch.reward.shape)}, metrics
 
-    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
+    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """The collapse meter."""
-        return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}
+        return {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}

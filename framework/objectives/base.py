@@ -1,8 +1,7 @@
-"""The contract of an objective, and what it is given."""
+"""The contract of an objective."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -11,69 +10,17 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.contrastive.contrast import ExtraCandidates
-from framework.data import ActionSpec, Batch, Latent, LatentSpec, Losses, Metrics, Origin, Pictures
+from framework.contrastive.origin import Origin
+from framework.data import ActionSpec, InferredBatch, Latent, LatentSpec, Losses, Metrics, Pictures
 from framework.dynamics.base import Dynamics
 from framework.functional.random import Key
 
 
-@dataclass(frozen=True)
-class View:
-    """The observations of a batch, augmented once more: what the encoder makes of them, and its slow copy where there is one."""
-
-    embedding: Float[Tensor, "B T E"]
-    slow_embedding: Float[Tensor, "B T E"] | None = None
-
-
-@dataclass(frozen=True)
-class InferredBatch:
-    """A batch as the world model sees it.
-
-    `slow_embedding` is that of the encoder's slow copy, where an objective asked for one; `drawn` what `Replay.extra` gave; `second`
-    another view of the batch, in training alone, where an objective asked for it. Only the first view is filtered.
-    """
-
-    posterior: Latent
-    prior: Latent
-    embedding: Float[Tensor, "B T E"]
-    batch: Batch
-    dynamics: Dynamics
-    slow_embedding: Float[Tensor, "B T E"] | None = None
-    drawn: ExtraCandidates | None = None
-    second: View | None = None
-
-    def detach(self) -> "InferredBatch":
-        """The same without gradient, for what comes after the step."""
-        return replace(
-            self,
-            posterior=self.posterior.detach(),
-            prior=self.prior.detach(),
-            embedding=self.embedding.detach(),
-            drawn=self.drawn and replace(self.drawn, embedding=self.drawn.embedding.detach()),
-            second=self.second and replace(self.second, embedding=self.second.embedding.detach()),
-        )
-
-    def predict(self, action: Float[Tensor, "B T A"]) -> Latent:
-        """The prior of every step, had these actions led to it: `p(s_t | s_{t-1}, a_{t-1})`, at its mean."""
-        rows, times = self.batch.reward.shape
-        starts = self.batch.is_first.index_fill(1, torch.zeros_like(self.batch.episode[0, :1]), True)
-        before = self.posterior.map(lambda part: part.roll(1, dims=1)).flatten()
-        before = self.dynamics.initial(rows * times).where(rearrange(starts, "b t -> (b t) 1"), before)
-        flat = rearrange(action * ~self.batch.is_first[..., None], "b t a -> (b t) a")
-        return self.dynamics.imagine_step(before, flat, torch.zeros_like(before.stochastic))
-
-    def predict_at(self, action: Float[Tensor, "R A"], steps: Origin) -> Latent:
-        """The same of some steps alone."""
-        is_first = self.batch.is_first[steps.row, steps.time]
-        before = self.posterior.map(lambda part: part[steps.row, steps.time - 1])
-        before = self.dynamics.initial(action.shape[0]).where((is_first | (steps.time == 0))[:, None], before)
-        return self.dynamics.imagine_step(before, action * ~is_first[:, None], torch.zeros_like(before.stochastic))
-
-
 class Objective(nn.Module, ABC):
-    """What makes a latent and its observation tell of each other: named losses `[B, T]`.
+    """An auxiliary loss that ties latents to observations.
 
-    `needs_second_view` says that it compares two views of the batch, and so needs an encoder that augments.
+    `losses` names its losses, each `[B, T]`. The world model adds `scale` times the mean of each; an objective of several losses
+    overrides `loss_scales` with a weight for each. `needs_second_view` asks for a second augmented view of the batch.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size", "observation", "action")
@@ -81,25 +28,59 @@ class Objective(nn.Module, ABC):
     needs_second_view: bool = False
 
     @abstractmethod
-    def __init__(self, *, latent: LatentSpec, embedding_size: int, observation: Mapping[str, specs.Array], action: ActionSpec) -> None:
+    def __init__(
+        self,
+        *,
+        latent: LatentSpec,
+        embedding_size: int,
+        observation: Mapping[str, specs.Array],
+        action: ActionSpec,
+        scale: float = 1.0,
+    ) -> None:
         super().__init__()
+        self.scale = scale
+
+    @property
+    def loss_scales(self) -> Mapping[str, float]:
+        """The weight of each loss in the loss of the world model."""
+        return dict.fromkeys(self.losses, self.scale)
 
     @abstractmethod
-    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]: ...
+    def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
+        """The losses `[B, T]` by name, and metrics; a function of its arguments and the parameters, without side effect."""
 
     @property
     def slow_rate(self) -> float | None:
-        """How fast the slow copy of the encoder, which this objective needs, follows; None where it needs none."""
+        """The rate of the slow copy of the encoder that this objective needs; None where it needs none."""
         return None
 
-    def after_update(self, seen: InferredBatch, key: Key) -> None:
-        """Take in a batch whose update is done: queues, running means, slow copies."""
+    def after_update(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> None:
+        """Update queues, running means and slow copies, after the parameters have moved."""
         return
 
-    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
-        """What is too expensive for every update; read once per logging interval, without gradient."""
+    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
+        """Metrics too expensive for every update; computed once per logging interval, without gradient."""
         return {}
 
-    def pictures(self, seen: InferredBatch, key: Key) -> Pictures:
+    def pictures(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Pictures:
         """`uint8` pictures `[height, width, channel]` by name, on request."""
         return {}
+
+
+def predict(inferred: InferredBatch, dynamics: Dynamics, action: Float[Tensor, "B T A"]) -> Latent:
+    """The prior of every step under other actions: `p(s_t | s_{t-1}, a_{t-1})`, at its mean."""
+    batch = inferred.batch
+    rows, times = batch.reward.shape
+    starts = batch.is_first.index_fill(1, torch.zeros_like(batch.episode[0, :1]), True)
+    before = inferred.posterior.map(lambda part: part.roll(1, dims=1)).flatten()
+    before = dynamics.initial(rows * times).where(rearrange(starts, "b t -> (b t) 1"), before)
+    flat = rearrange(action * ~batch.is_first[..., None], "b t a -> (b t) a")
+    return dynamics.imagine_step(before, flat, torch.zeros_like(before.stochastic))
+
+
+def predict_at(inferred: InferredBatch, dynamics: Dynamics, action: Float[Tensor, "R A"], steps: Origin) -> Latent:
+    """The same for some steps alone."""
+    is_first = inferred.batch.is_first[steps.row, steps.time]
+    before = inferred.posterior.map(lambda part: part[steps.row, steps.time - 1])
+    before = dynamics.initial(action.shape[0]).where((is_first | (steps.time == 0))[:, None], before)
+    return dynamics.imagine_step(before, action * ~is_first[:, None], torch.zeros_like(before.stochastic))

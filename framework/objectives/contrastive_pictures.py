@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from framework.contrastive.contrast import Axis, Contrast
-from framework.data import Origin
+from framework.contrastive.origin import Origin
 from framework.functional.contrastive import weighted
 from framework.objectives.drawing import FAINT, GREEN, RED, Canvas, Picture, enlarged, factor_for
 from framework.objectives.matrices import Matrix, draw_matrix
@@ -88,7 +88,7 @@ def which(contrast: Contrast, valid: Bool[Tensor, " N"], images: UInt8[Tensor, "
 
 
 def scores(contrast: Contrast, axis: Axis) -> Picture:
-    """The scores of a batch, and what the softmax makes of them, by sequence and time; as many whole sequences as can be seen."""
+    """The scores of a batch, and what the softmax makes of them, by sequence and time; as many whole sequences as can be inferred."""
     contrast, times = with_positives(contrast), contrast.anchors.times
     anchors = contrast.scores.shape[0]
     sequences = max(1, min(anchors, CELLS) // times)

@@ -9,9 +9,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from framework.data import Batch, Latent
+from framework.data import Batch, InferredBatch, Latent
 from framework.dynamics.base import Dynamics
-from framework.objectives.base import InferredBatch
 from framework.objectives.drawing import BLANK, FAINT, Canvas, Picture, enlarged, factor_for
 
 Score = Callable[[Latent, Tensor], Tensor]
@@ -77,15 +76,17 @@ def retrieve(latents: Latent, bank: Bank, own: Int[Tensor, " R"], score: Score) 
     return best.masked_fill(~foreign.any(dim=-1), -1)
 
 
-def imagine(seen: InferredBatch, images: UInt8[Tensor, "B T Y X C"], bank: Bank, score: Score, offset: int = 0) -> Picture | None:
+def imagine(
+    inferred: InferredBatch, dynamics: Dynamics, images: UInt8[Tensor, "B T Y X C"], bank: Bank, score: Score, offset: int = 0
+) -> Picture | None:
     """Each imagined latent as its best image of the bank, above what really came; None where there is nothing to show.
 
     A sequence's own episode is no part of its bank: to find the very image again would be no imagination.
     """
-    future = imagined_future(seen.dynamics, seen.posterior, seen.batch, offset)
+    future = imagined_future(dynamics, inferred.posterior, inferred.batch, offset)
     if future is None:
         return None
-    found = retrieve(future.latents, bank, seen.batch.episode[future.rows, future.context - 1], score)
+    found = retrieve(future.latents, bank, inferred.batch.episode[future.rows, future.context - 1], score)
     found = found.masked_fill(~future.alive, -1)
     return _draw(images, bank, future, found) if bool((found >= 0).any()) else None
 

@@ -17,15 +17,17 @@ from framework.bounds.base import Bound
 from framework.contrastive.compatibility import check_axis, check_bounds, check_joins_nothing, check_parts
 from framework.contrastive.contrast import Axis, Contrast, Source
 from framework.contrastive.metrics import contrastive_metrics, diagnostics
+from framework.contrastive.origin import Origin
 from framework.contrastive.pairs import Make, Pairs, Told, blocks_of, tell
 from framework.critics.base import Critic, UnitCritic
-from framework.data import ActionSpec, Factory, Latent, LatentSpec, Losses, Metrics, Origin, Pictures, is_image
+from framework.data import ActionSpec, Factory, InferredBatch, Latent, LatentSpec, Losses, Metrics, Pictures, is_image
+from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional import contrastive
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
 from framework.objectives import contrastive_pictures, imagination_pictures
-from framework.objectives.base import InferredBatch, Objective
+from framework.objectives.base import Objective, predict, predict_at
 from framework.objectives.imagination_pictures import Bank
 
 
@@ -57,6 +59,7 @@ class InfoNCE(Objective):
         embedding_size: int,
         observation: Mapping[str, specs.Array],
         action: ActionSpec,
+        scale: float = 1.0,
         critic: Factory[Critic],
         negatives: Factory[Negatives],
         bound: Factory[Bound],
@@ -66,7 +69,7 @@ class InfoNCE(Objective):
         embedding_gradient: Literal["flow", "stop"] = "flow",
         chunk_above: int = 16_384,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
         if chunk_above < 1:
             raise UserError(
                 f"InfoNCE.chunk_above = {chunk_above} must be at least 1: the steps of the largest batch with one score matrix."
@@ -96,12 +99,12 @@ class InfoNCE(Objective):
         """The metric of the estimate, which says so where it is no lower bound on the mutual information."""
         return "contrastive/estimate" + _mark(self.bound, self.negatives)
 
-    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
+    def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         losses, estimates, standings, counted = [], [], [], []
-        for pairs, blocks in self._contrasts(seen):
+        for pairs, blocks in self._contrasts(inferred, dynamics):
             loss, estimate, standing = tell(self._weigh, blocks, key)
             found = loss.where(pairs.valid, 0.0)
-            losses.append(F.pad(rearrange(found, "(b t) -> b t", b=seen.batch.reward.shape[0]), (0, pairs.offset)))
+            losses.append(F.pad(rearrange(found, "(b t) -> b t", b=inferred.batch.reward.shape[0]), (0, pairs.offset)))
             with torch.no_grad():
                 estimates.append(contrastive.mean_where(estimate, pairs.valid))
                 standings.append(standing)
@@ -111,49 +114,50 @@ class InfoNCE(Objective):
         return {"infonce": torch.stack(losses).mean(dim=0)}, metrics
 
     @torch.no_grad()
-    def after_update(self, seen: InferredBatch, key: Key) -> None:
+    def after_update(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> None:
         if self.bound.is_stateful:
-            for _, blocks in self._contrasts(seen):
+            for _, blocks in self._contrasts(inferred, dynamics):
                 self.bound.after_update(self._choose(blocks[0], key))
         remembering = [each for each in self.negatives.each() if each.is_stateful]
         if remembering:
-            embeddings = rearrange(self._candidates(seen), "b t e -> (b t) e")
+            embeddings = rearrange(self._candidates(inferred), "b t e -> (b t) e")
             for each in remembering:
-                each.after_update(embeddings, Origin.of(seen.batch.episode))
+                each.after_update(embeddings, Origin.of(inferred.batch.episode))
 
-    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
-        _, contrast, valid = self._first(seen, key)
-        flat = rearrange(seen.embedding, "b t e -> (b t) e")
+    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
+        _, contrast, valid = self._first(inferred, dynamics, key)
+        flat = rearrange(inferred.embedding, "b t e -> (b t) e")
         bounds = cast(Sequence[Bound], self.diagnostics)
         estimates = [contrastive.mean_where(each.estimate(contrast), valid) for each in bounds]
         return {
-            **diagnostics("InfoNCE", self.negatives, contrast, seen.embedding),
+            **diagnostics("InfoNCE", self.negatives, contrast, inferred.embedding),
             **self.critic.diagnose(flat),
             **dict(zip(_keys(bounds, self.negatives), estimates, strict=True)),
         }
 
-    def pictures(self, seen: InferredBatch, key: Key) -> Pictures:
+    def pictures(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Pictures:
         """Of the smallest offset; an agent that does not see one image has the scores alone."""
-        offset, contrast, valid = self._first(seen, key)
+        offset, contrast, valid = self._first(inferred, dynamics, key)
         pictures = {"contrastive/scores": contrastive_pictures.scores(contrast, self.axes[0])}
         if len(self.images) != 1:
             return pictures
-        images = seen.batch.observation[self.images[0]]
+        images = inferred.batch.observation[self.images[0]]
         later = rearrange(images[:, offset:], "b t y x c -> (b t) y x c")
         pictures["contrastive/which"] = contrastive_pictures.which(contrast, valid, later, self.axes[0], offset)
-        imagined = imagination_pictures.imagine(seen, images, self._bank(seen, images), self.critic.each_offset()[offset], offset)
+        bank, critic = self._bank(inferred, images), self.critic.each_offset()[offset]
+        imagined = imagination_pictures.imagine(inferred, dynamics, images, bank, critic, offset)
         return pictures if imagined is None else pictures | {"contrastive/imagine": imagined}
 
-    def _bank(self, seen: InferredBatch, images: Tensor) -> Bank:
+    def _bank(self, inferred: InferredBatch, images: Tensor) -> Bank:
         """Every image of the batch, and those that `Replay.extra` drew where the critic scores embeddings."""
         bank = Bank(
-            candidates=rearrange(self._candidates(seen), "b t e -> (b t) e"),
+            candidates=rearrange(self._candidates(inferred), "b t e -> (b t) e"),
             images=rearrange(images, "b t y x c -> (b t) y x c"),
-            episode=rearrange(seen.batch.episode, "b t -> (b t)"),
+            episode=rearrange(inferred.batch.episode, "b t -> (b t)"),
         )
-        if self.critic.candidate != "embedding" or seen.drawn is None or seen.batch.draws is None:
+        if self.critic.candidate != "embedding" or inferred.extra is None or inferred.batch.extra is None:
             return bank
-        return bank.joined(seen.drawn.embedding, seen.batch.draws.observation[self.images[0]], seen.drawn.episode)
+        return bank.joined(inferred.extra.embedding, inferred.batch.extra.observation[self.images[0]], inferred.extra.episode)
 
     def _weigh(self, make: Make, key: Key) -> Told:
         contrast = self._choose(make, key)
@@ -165,27 +169,27 @@ class InfoNCE(Objective):
         chosen: Contrast = self.negatives(make(), key)
         return chosen
 
-    def _first(self, seen: InferredBatch, key: Key) -> tuple[int, Contrast, Tensor]:
+    def _first(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[int, Contrast, Tensor]:
         """The first contrast, of the first block of its anchors, and which of those are valid."""
-        pairs, blocks = next(self._contrasts(seen))
+        pairs, blocks = next(self._contrasts(inferred, dynamics))
         contrast = self._choose(blocks[0], key)
         return pairs.offset, contrast, pairs.valid[: contrast.scores.shape[0]]
 
-    def _contrasts(self, seen: InferredBatch) -> Iterator[tuple[Pairs, list[Make]]]:
+    def _contrasts(self, inferred: InferredBatch, dynamics: Dynamics) -> Iterator[tuple[Pairs, list[Make]]]:
         """For each offset and axis, what makes the contrast of each block of anchors: of all in one, where the batch is not too large."""
-        in_blocks = seen.batch.reward.numel() > self.chunk_above
+        in_blocks = inferred.batch.reward.numel() > self.chunk_above
         if in_blocks:
-            check_joins_nothing(self.bound, seen.batch.reward.shape, self.chunk_above)
-        for pairs in self._pairs(seen):
+            check_joins_nothing(self.bound, inferred.batch.reward.shape, self.chunk_above)
+        for pairs in self._pairs(inferred, dynamics):
             anchors = pairs.valid.shape[0]
             blocks = blocks_of(anchors, self.chunk_above) if in_blocks else [slice(0, anchors)]
             for made in pairs.contrasts(self.axes, blocks):
                 yield pairs, made
 
-    def _pairs(self, seen: InferredBatch) -> Iterator[Pairs]:
+    def _pairs(self, inferred: InferredBatch, dynamics: Dynamics) -> Iterator[Pairs]:
         """The latents and candidates of each offset, and which have a positive in their own episode."""
-        latents = {"posterior": seen.posterior, "prior": seen.prior}[self.anchor].without_past()
-        candidates = self._candidates(seen)
+        latents = {"posterior": inferred.posterior, "prior": inferred.prior}[self.anchor].without_past()
+        candidates = self._candidates(inferred)
         for offset, critic in self.critic.each_offset().items():
             last = candidates.shape[1] - offset
             if last < 1:
@@ -193,8 +197,8 @@ class InfoNCE(Objective):
                     f"{type(self.critic).__name__}.offsets has {offset}, and sequences are {candidates.shape[1]} steps long: no step has "
                     "an observation so much later; bind a longer Replay.length or smaller offsets."
                 )
-            origin = Origin.of(seen.batch.episode[:, offset:])
-            valid = rearrange(seen.batch.episode[:, :last] == seen.batch.episode[:, offset:], "b t -> (b t)")
+            origin = Origin.of(inferred.batch.episode[:, offset:])
+            valid = rearrange(inferred.batch.episode[:, :last] == inferred.batch.episode[:, offset:], "b t -> (b t)")
             anchors = latents.before(last).flatten()
             embeddings = rearrange(candidates[:, offset:], "b t e -> (b t) e")
             yield Pairs(
@@ -204,23 +208,23 @@ class InfoNCE(Objective):
                 embeddings=embeddings,
                 origin=origin,
                 valid=valid,
-                source=partial(self._source, seen, anchors, embeddings, critic),
+                source=partial(self._source, inferred, dynamics, anchors, embeddings, critic),
             )
 
-    def _candidates(self, seen: InferredBatch) -> Tensor:
-        embedding = seen.embedding if seen.slow_embedding is None or self.slow_rate is None else seen.slow_embedding
-        chosen = embedding if self.critic.candidate == "embedding" else seen.posterior.stochastic
+    def _candidates(self, inferred: InferredBatch) -> Tensor:
+        embedding = inferred.embedding if inferred.slow_embedding is None or self.slow_rate is None else inferred.slow_embedding
+        chosen = embedding if self.critic.candidate == "embedding" else inferred.posterior.stochastic
         return chosen.detach() if self.embedding_gradient == "stop" else chosen
 
-    def _source(self, seen: InferredBatch, anchors: Latent, embeddings: Tensor, critic: Critic) -> Source:
-        rows, drawn = seen.batch.reward.shape[0], seen.drawn
-        if drawn is not None and self.embedding_gradient == "stop":
-            drawn = replace(drawn, embedding=drawn.embedding.detach())
+    def _source(self, inferred: InferredBatch, dynamics: Dynamics, anchors: Latent, embeddings: Tensor, critic: Critic) -> Source:
+        rows, extra = inferred.batch.reward.shape[0], inferred.extra
+        if extra is not None and self.embedding_gradient == "stop":
+            extra = replace(extra, embedding=extra.embedding.detach())
 
-        def predict(action: Tensor, steps: Origin) -> Latent:
-            if action.shape[0] < seen.batch.reward.numel():
-                return seen.predict_at(action, steps)
-            return seen.predict(rearrange(action, "(b t) a -> b t a", b=rows))
+        def expect(action: Tensor, steps: Origin) -> Latent:
+            if action.shape[0] < inferred.batch.reward.numel():
+                return predict_at(inferred, dynamics, action, steps)
+            return predict(inferred, dynamics, rearrange(action, "(b t) a -> b t a", b=rows))
 
         return Source(
             latents=anchors,
@@ -228,10 +232,10 @@ class InfoNCE(Objective):
             score=critic,
             score_pairs=critic.score_pairs,
             units=critic.units if isinstance(critic, UnitCritic) else None,
-            drawn=drawn,
-            action=rearrange(seen.batch.action, "b t a -> (b t) a"),
-            is_first=rearrange(seen.batch.is_first, "b t -> (b t)"),
-            predict=predict,
+            extra=extra,
+            action=rearrange(inferred.batch.action, "b t a -> (b t) a"),
+            is_first=rearrange(inferred.batch.is_first, "b t -> (b t)"),
+            predict=expect,
         )
 
 

@@ -1,4 +1,4 @@
-"""TD-MPC2 and SPR: what the dynamics expects, some steps ahead under the actions that were taken, is what is then seen."""
+"""TD-MPC2 and SPR: what the dynamics expects, some steps ahead under the actions that were taken, is what is then inferred."""
 
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal, final
@@ -11,12 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import ActionSpec, LatentSpec, Losses, Metrics
+from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
 from framework.functional.random import Key
 from framework.nn.blocks import glorot
-from framework.objectives.base import InferredBatch, Objective
+from framework.objectives.base import Objective
 
 
 @final
@@ -41,13 +42,14 @@ class LatentConsistency(Objective):
         embedding_size: int,
         observation: Mapping[str, specs.Array],
         action: ActionSpec,
+        scale: float = 20.0,
         target: Literal["latent", "embedding"] = "latent",
         distance: Literal["squared", "cosine"] = "squared",
         horizon: int = 3,
         discount: float = 0.5,
         slow_rate: float | None = None,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
         if horizon < 1 or not 0 < discount <= 1:
             raise UserError(
                 f"LatentConsistency.horizon = {horizon} must be at least 1, and LatentConsistency.discount = {discount} above 0 and "
@@ -65,8 +67,8 @@ class LatentConsistency(Objective):
     def slow_rate(self) -> float | None:
         return self._slow_rate
 
-    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
-        batch, goal = seen.batch, self._goal(seen).float()
+    def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
+        batch, goal = inferred.batch, self._goal(inferred).float()
         times = goal.shape[1]
         if times <= self.horizon:
             raise UserError(
@@ -74,7 +76,7 @@ class LatentConsistency(Objective):
                 "bind a longer Replay.length or a smaller horizon."
             )
         losses, first = torch.zeros_like(batch.reward), torch.zeros_like(batch.reward[0, 0])
-        for step, rolled in enumerate(self._rolled(seen), start=1):
+        for step, rolled in enumerate(self._rolled(inferred, dynamics), start=1):
             valid = batch.episode[:, : times - step] == batch.episode[:, step:]
             found = self._distance(rolled[:, : times - step], goal[:, step:]).where(valid, 0.0)
             losses = losses + self.discount ** (step - 1) / self.horizon * F.pad(found, (0, step))
@@ -82,23 +84,23 @@ class LatentConsistency(Objective):
                 first = found.detach().sum() / valid.sum().clamp(min=1)
         return {"latent_consistency": losses}, {"model/consistency_next_step": first}
 
-    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
+    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """The collapse meter."""
-        return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}
+        return {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}
 
-    def _goal(self, seen: InferredBatch) -> Tensor:
+    def _goal(self, inferred: InferredBatch) -> Tensor:
         if self.target == "latent":
-            return seen.posterior.features.detach()
-        slow = seen.slow_embedding if self._slow_rate is not None else None
-        return (seen.embedding if slow is None else slow).detach()
+            return inferred.posterior.features.detach()
+        slow = inferred.slow_embedding if self._slow_rate is not None else None
+        return (inferred.embedding if slow is None else slow).detach()
 
-    def _rolled(self, seen: InferredBatch) -> Iterator[Float[Tensor, "B T G"]]:
+    def _rolled(self, inferred: InferredBatch, dynamics: Dynamics) -> Iterator[Float[Tensor, "B T G"]]:
         """What is expected of 1, 2, .. steps after each step; past the end of a sequence it means nothing."""
-        latent, rows = seen.posterior.flatten(), seen.batch.reward.shape[0]
+        latent, rows = inferred.posterior.flatten(), inferred.batch.reward.shape[0]
         noise = torch.zeros_like(latent.stochastic)
         for step in range(1, self.horizon + 1):
-            action = rearrange(seen.batch.action.roll(-step, dims=1), "b t a -> (b t) a")
-            latent = seen.dynamics.imagine_step(latent, action, noise)
+            action = rearrange(inferred.batch.action.roll(-step, dims=1), "b t a -> (b t) a")
+            latent = dynamics.imagine_step(latent, action, noise)
             yield rearrange(self.map(latent.features), "(b t) g -> b t g", b=rows)
 
     def _distance(self, rolled: Float[Tensor, "B T G"], goal: Float[Tensor, "B T G"]) -> Float[Tensor, "B T"]:

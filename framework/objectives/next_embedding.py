@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import ActionSpec, LatentSpec, Losses, Metrics
+from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
 from framework.functional.precision import full_precision
@@ -19,7 +20,7 @@ from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, redundancy_loss
 from framework.nn.attention import CausalTransformer
 from framework.nn.blocks import glorot
-from framework.objectives.base import InferredBatch, Objective
+from framework.objectives.base import Objective
 
 
 @final
@@ -44,6 +45,7 @@ class NextEmbedding(Objective):
         embedding_size: int,
         observation: Mapping[str, specs.Array],
         action: ActionSpec,
+        scale: float = 0.05,
         distance: Literal["barlow", "cosine"] = "barlow",
         redundancy: float = 5e-4,
         horizon: int = 1,
@@ -53,7 +55,7 @@ class NextEmbedding(Objective):
         attention_heads: int = 4,
         window: int = 64,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
         _check(horizon, discount, redundancy)
         if units % (2 * attention_heads):
             raise UserError(f"NextEmbedding.units = {units} must be a multiple of {2 * attention_heads}, an even share for each head.")
@@ -63,18 +65,18 @@ class NextEmbedding(Objective):
         self.predictors = nn.ModuleList([nn.Linear(units, embedding_size) for _ in range(horizon)])
         glorot(self)
 
-    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
-        rows, times = seen.batch.reward.shape
+    def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
+        rows, times = inferred.batch.reward.shape
         if times <= self.horizon:
             raise UserError(
                 f"NextEmbedding.horizon = {self.horizon}, and sequences are {times} steps long: no step has one so much later; "
                 "bind a longer Replay.length or a smaller horizon."
             )
-        read, _ = self.transformer(self.token(seen.posterior.features), seen.batch.is_first, self.transformer.nothing(rows))
-        target, total = seen.embedding.detach().float(), sum(self.discount**step for step in range(self.horizon))
-        losses, cosines = torch.zeros_like(seen.batch.reward), []
+        read, _ = self.transformer(self.token(inferred.posterior.features), inferred.batch.is_first, self.transformer.nothing(rows))
+        target, total = inferred.embedding.detach().float(), sum(self.discount**step for step in range(self.horizon))
+        losses, cosines = torch.zeros_like(inferred.batch.reward), []
         for step, predictor in enumerate(self.predictors, start=1):
-            valid = seen.batch.episode[:, : times - step] == seen.batch.episode[:, step:]
+            valid = inferred.batch.episode[:, : times - step] == inferred.batch.episode[:, step:]
             told, goal = predictor(read[:, : times - step]).float(), target[:, step:]
             cosine = F.cosine_similarity(told, goal, dim=-1).where(valid, 0.0)
             found = F.pad((1 - cosine).where(valid, 0.0), (0, step)) if self.distance == "cosine" else self._barlow(told, goal, valid)
@@ -82,9 +84,9 @@ class NextEmbedding(Objective):
             cosines.append(cosine.detach().sum() / valid.sum().clamp(min=1))
         return {"next_embedding": losses}, {"model/next_embedding_cosine": torch.stack(cosines).mean()}
 
-    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
+    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """The collapse meter."""
-        return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}
+        return {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}
 
     def _barlow(self, told: Float[Tensor, "B L E"], goal: Float[Tensor, "B L E"], valid: Bool[Tensor, "B L"]) -> Float[Tensor, ""]:
         with full_precision(goal.device):

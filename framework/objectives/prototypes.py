@@ -12,14 +12,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import ActionSpec, LatentSpec, Losses, Metrics
+from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
 from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
 from framework.nn.blocks import copy_parameters, glorot
-from framework.objectives.base import InferredBatch, Objective
+from framework.objectives.base import Objective
 
 
 @final
@@ -50,6 +51,9 @@ class Prototypes(Objective):
         embedding_size: int,
         observation: Mapping[str, specs.Array],
         action: ActionSpec,
+        swapped_scale: float = 1.0,
+        temporal_scale: float = 1.0,
+        norm_scale: float = 0.0,
         prototypes: int = 2500,
         size: int = 32,
         temperature: float = 0.1,
@@ -61,6 +65,7 @@ class Prototypes(Objective):
     ) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
         _check(prototypes, iterations, temperature, epsilon, slow_rate)
+        self._loss_scales = dict(zip(self.losses, (swapped_scale, temporal_scale, norm_scale), strict=True))
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
         self.frozen_updates, self.warm_up, self._slow_rate = frozen_updates, warm_up, slow_rate
         self.from_embedding = glorot(nn.Linear(embedding_size, size))
@@ -70,16 +75,20 @@ class Prototypes(Objective):
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
     @property
+    def loss_scales(self) -> Mapping[str, float]:
+        return self._loss_scales
+
+    @property
     def slow_rate(self) -> float | None:
         return self._slow_rate
 
-    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
-        if seen.batch.reward.shape[1] <= self.warm_up:
+    def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
+        if inferred.batch.reward.shape[1] <= self.warm_up:
             raise UserError(f"Prototypes.warm_up = {self.warm_up} leaves nothing of a sequence; bind a longer Replay.length.")
-        with full_precision(seen.embedding.device):
-            views, slow_views = _of_both_views(seen, self.warm_up)
+        with full_precision(inferred.embedding.device):
+            views, slow_views = _of_both_views(inferred, self.warm_up)
             first, second = (self.from_embedding(each) for each in views)
-            temporal = self.from_latent(seen.posterior.features[:, self.warm_up :].float())
+            temporal = self.from_latent(inferred.posterior.features[:, self.warm_up :].float())
             with torch.no_grad():
                 targets = [self._assigned(each) for each in slow_views]
             told, also, believed = (self._log_probabilities(each) for each in (first, second, temporal))
@@ -92,13 +101,13 @@ class Prototypes(Objective):
         return {name: F.pad(loss, (self.warm_up, 0)) for name, loss in losses.items()}, metrics
 
     @torch.no_grad()
-    def after_update(self, seen: InferredBatch, key: Key) -> None:
+    def after_update(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> None:
         copy_parameters(source=self.from_embedding, target=self.slow_from_embedding, rate=self._slow_rate)
         self.updates.add_(1)
 
-    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
+    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """The collapse meter."""
-        return {"model/effective_rank": effective_rank(rearrange(seen.embedding, "b t e -> (b t) e"))}
+        return {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}
 
     def _scores(self, projected: Float[Tensor, "B L S"]) -> Float[Tensor, "B L K"]:
         """Cosines. The prototypes get no gradient as long as they stand still."""
@@ -115,13 +124,13 @@ class Prototypes(Objective):
         return rearrange(shares, "(b l) k -> b l k", b=scores.shape[0])
 
 
-def _of_both_views(seen: InferredBatch, warm_up: int) -> tuple[list[Tensor], list[Tensor]]:
+def _of_both_views(inferred: InferredBatch, warm_up: int) -> tuple[list[Tensor], list[Tensor]]:
     """The embeddings of both views, and those of the slow encoder, from the first step that counts, in float32."""
-    view = seen.second
+    view = inferred.second
     assert view is not None  # the world model sees to these three
-    assert seen.slow_embedding is not None
+    assert inferred.slow_embedding is not None
     assert view.slow_embedding is not None
-    known, slow = (seen.embedding, view.embedding), (seen.slow_embedding, view.slow_embedding)
+    known, slow = (inferred.embedding, view.embedding), (inferred.slow_embedding, view.slow_embedding)
     return [each[:, warm_up:].float() for each in known], [each[:, warm_up:].float() for each in slow]
 
 

@@ -9,18 +9,21 @@ from einops import rearrange
 from torch import nn
 
 from framework import objectives
-from framework.data import ActionSpec, Factory, LatentSpec, Losses, Metrics, Pictures, is_image
+from framework.data import ActionSpec, Factory, InferredBatch, LatentSpec, Losses, Metrics, Pictures, is_image
+from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.heads.base import Head
 from framework.nn.patterns import assign_to_patterns
-from framework.objectives.base import InferredBatch, Objective
+from framework.objectives.base import Objective
 
 
 @final
 @objectives.register
 class Reconstruction(Objective):
-    """`-log q(o_t | s_t)`, summed over the observations that `decoders` binds: `{'pixels': @heads.ImageHead, '*': @heads.VectorHead}`.
+    """`-log q(o_t | s_t)`, summed over the observations that `decoders` binds, each with the `scale` of its head.
+
+    For example `{'pixels': @heads.ImageHead, '*': @heads.VectorHead}`.
 
     The first pattern that fits a name takes it, and its head decodes all that it took; an observation that fits none is not decoded.
     """
@@ -34,9 +37,10 @@ class Reconstruction(Objective):
         embedding_size: int,
         observation: Mapping[str, specs.Array],
         action: ActionSpec,
+        scale: float = 1.0,
         decoders: Mapping[str, Factory[Head]],
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
         shares = assign_to_patterns(sorted(observation), decoders)
         idle = [pattern for pattern, names in shares.items() if not names]
         if idle or not decoders:
@@ -49,17 +53,18 @@ class Reconstruction(Objective):
         self.decoders = nn.ModuleList(parts)
         self.images = {names[0]: number for number, names in enumerate(self.names) if is_image(observation[names[0]])}
 
-    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
-        costs = [cast(Head, decoder).loss(seen.posterior.features, seen.batch) for decoder in self.decoders]
+    def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
+        decoders = [cast(Head, decoder) for decoder in self.decoders]
+        costs = [decoder.scale * decoder.loss(inferred.features, inferred.batch) for decoder in decoders]
         metrics = {f"model/reconstruction_{'_'.join(names)}": cost.detach().mean() for names, cost in zip(self.names, costs, strict=True)}
         return {"reconstruction": torch.stack(costs).sum(dim=0)}, metrics
 
-    def pictures(self, seen: InferredBatch, key: Key) -> Pictures:
+    def pictures(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Pictures:
         """The first six sequences, the truth above what was decoded."""
-        features = seen.posterior.features[:6]
+        features = inferred.posterior.features[:6]
         found = {}
         for name, number in self.images.items():
             decoded = ((self.decoders[number](features).mean + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
-            pair = torch.stack([seen.batch.observation[name][:6], decoded])
+            pair = torch.stack([inferred.batch.observation[name][:6], decoded])
             found[f"reconstruction_{name}"] = rearrange(pair, "pair b t y x c -> (b pair y) (t x) c")
         return found

@@ -13,14 +13,16 @@ from torch import Tensor
 from framework import objectives
 from framework.contrastive.contrast import Contrast
 from framework.contrastive.metrics import check_scores_embeddings, check_selects, contrastive_metrics, diagnostics, estimate_key
+from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
 from framework.critics.prior_critic import PriorCritic
-from framework.data import ActionSpec, Factory, Latent, LatentSpec, Losses, Metrics, Origin
+from framework.data import ActionSpec, Factory, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional import contrastive
 from framework.functional.random import Key, fold_in, normal
 from framework.negatives.base import Negatives
-from framework.objectives.base import InferredBatch, Objective
+from framework.objectives.base import Objective
 
 NOISE: Final = 2
 """What blurs the latents is not what the negatives are drawn from."""
@@ -54,6 +56,10 @@ class TemporalPredictive(Objective):
         embedding_size: int,
         observation: Mapping[str, specs.Array],
         action: ActionSpec,
+        temporal_scale: float = 1.0,
+        static_scale: float = 1.0,
+        consistency_scale: float = 0.1,
+        centering_scale: float = 0.0,
         critic: Factory[Critic],
         negatives: Factory[Negatives],
         noise: float = 0.2,
@@ -68,14 +74,19 @@ class TemporalPredictive(Objective):
         self.negatives: Negatives = negatives()
         check_scores_embeddings("TemporalPredictive", self.critic, "posterior")
         check_selects("TemporalPredictive", self.negatives)
+        self._loss_scales = dict(zip(self.losses, (temporal_scale, static_scale, consistency_scale, centering_scale), strict=True))
         self.kind, self.noise, self.warm_up = latent.kind, noise, warm_up
 
-    def forward(self, seen: InferredBatch, key: Key) -> tuple[Losses, Metrics]:
-        rows, times = seen.batch.reward.shape
+    @property
+    def loss_scales(self) -> Mapping[str, float]:
+        return self._loss_scales
+
+    def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
+        rows, times = inferred.batch.reward.shape
         if times <= self.warm_up:
             raise UserError(f"TemporalPredictive.warm_up = {self.warm_up} leaves nothing of a sequence; bind a longer Replay.length.")
-        latent = self._blurred(seen.posterior.without_past(), key)
-        temporal, static = self._temporal(seen, latent, key), self._static(seen, latent, key)
+        latent = self._blurred(inferred.posterior.without_past(), key)
+        temporal, static = self._temporal(inferred, latent, key), self._static(inferred, latent, key)
         found = torch.stack([contrastive.infonce_loss(temporal.scores, temporal.log_weights), -temporal.scores.diagonal()])
         predictive, consistency = F.pad(rearrange(found, "two (b t) -> two b t", b=rows), (self.warm_up, 0))
         losses = {
@@ -87,11 +98,11 @@ class TemporalPredictive(Objective):
         with torch.no_grad():
             return losses, self._meters(temporal, static)
 
-    def diagnose(self, seen: InferredBatch, key: Key) -> Metrics:
+    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """Of the temporal contrast, and what the critic of the static one says of itself."""
-        temporal = self._temporal(seen, self._blurred(seen.posterior.without_past(), key), key)
-        of_critic = self.critic.diagnose(rearrange(seen.embedding, "b t e -> (b t) e"))
-        return diagnostics("TemporalPredictive", self.negatives, temporal, seen.embedding) | of_critic
+        temporal = self._temporal(inferred, self._blurred(inferred.posterior.without_past(), key), key)
+        of_critic = self.critic.diagnose(rearrange(inferred.embedding, "b t e -> (b t) e"))
+        return diagnostics("TemporalPredictive", self.negatives, temporal, inferred.embedding) | of_critic
 
     def _blurred(self, posterior: Latent, key: Key) -> Latent:
         if self.kind == "categorical":
@@ -99,16 +110,16 @@ class TemporalPredictive(Objective):
         mean = posterior.statistics["mean"].float()
         return replace(posterior, stochastic=mean + self.noise * normal(fold_in(key, NOISE), *mean.shape))
 
-    def _temporal(self, seen: InferredBatch, latent: Latent, key: Key) -> Contrast:
+    def _temporal(self, inferred: InferredBatch, latent: Latent, key: Key) -> Contrast:
         """Every latent (rows) against every history (columns)."""
-        history = seen.prior.map(lambda part: part[:, self.warm_up :]).flatten()
+        history = inferred.prior.map(lambda part: part[:, self.warm_up :]).flatten()
         told = rearrange(latent.stochastic[:, self.warm_up :], "b t z -> (b t) z")
-        return self._contrast(self.prior(history, told).T, seen.batch.episode[:, self.warm_up :], key)
+        return self._contrast(self.prior(history, told).T, inferred.batch.episode[:, self.warm_up :], key)
 
-    def _static(self, seen: InferredBatch, latent: Latent, key: Key) -> Contrast:
+    def _static(self, inferred: InferredBatch, latent: Latent, key: Key) -> Contrast:
         """Every latent (rows) against every observation (columns)."""
-        embedding = rearrange(seen.embedding, "b t e -> (b t) e")
-        return self._contrast(self.critic(latent.flatten(), embedding), seen.batch.episode, key)
+        embedding = rearrange(inferred.embedding, "b t e -> (b t) e")
+        return self._contrast(self.critic(latent.flatten(), embedding), inferred.batch.episode, key)
 
     def _contrast(self, scores: Tensor, episode: Tensor, key: Key) -> Contrast:
         chosen: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode)), key)

@@ -113,7 +113,7 @@ class Replay:
                 f"prefill at least {self.length * self.streams} steps (action repeats not counted), or bind a smaller Replay.length."
             )
         batch = self.windows(torch.randint(len(self), (self.batch,), generator=self._generator))
-        return replace(batch, draws=self._draw()) if self.extra else batch
+        return replace(batch, extra=self._draw()) if self.extra else batch
 
     def windows(self, starts: Int[Tensor, " B"]) -> Batch:
         """The sequences that begin at the given stored steps, numbered stream by stream, from the oldest to the newest."""

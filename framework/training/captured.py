@@ -7,9 +7,8 @@ from typing import Final, Protocol, TypeVar, final, runtime_checkable
 import torch
 from torch import Tensor
 
-from framework.data import Batch, Metrics
+from framework.data import Batch, Metrics, UpdateNoise
 from framework.errors import UserError
-from framework.lesson import Learn, UpdateNoise
 
 Result = TypeVar("Result")
 WARM_UP: Final = 3
@@ -62,7 +61,7 @@ class CapturedUpdate:
     update changes, must be changed in place, by numbers that are in tensors. The metrics are read when somebody asks for them.
     """
 
-    def __init__(self, learn: Learn, graph: Graph) -> None:
+    def __init__(self, learn: Callable[[Batch, UpdateNoise], Metrics], graph: Graph) -> None:
         self._learn, self._graph, self._calls = learn, graph, 0
         self._batch: Batch | None = None
         self._chance: UpdateNoise | None = None

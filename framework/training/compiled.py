@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Generic, ParamSpec, TypeVar, final
 
-import torch
-import torch._dynamo
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from framework.errors import UserError
@@ -27,7 +25,7 @@ class Compiled(Generic[Given, Result]):
     """Gives what `function` gives, by `compiled`, which is the same function and compiles itself when it is first called.
 
     The first call says so on standard error. Where it fails, `falls_back` goes on with the function as it is, after one warning; else a
-    `UserError` says what to do. `function` must be pure, since the first call may run it twice.
+    `UserError` says what to do. `function` must change nothing before it is past what is compiled, since the first call may run it twice.
     """
 
     def __init__(self, function: Callable[Given, Result], compiled: Callable[Given, Result], *, name: str, falls_back: bool) -> None:
@@ -60,17 +58,6 @@ class Compiled(Generic[Given, Result]):
         log.warning("%s: it runs uncompiled, as with Runtime.compile = 'off'.", failed)
         self.chosen = self.plain
         return result
-
-
-def one_graph(function: Callable[Given, Result], *, backend: str = "inductor") -> Callable[Given, Result]:
-    """A function as one graph of fixed shapes, in which gradients are taken too.
-
-    Of torch's backends `inductor` makes code, for which a CPU needs a compiler; `eager` and `aot_eager` only trace.
-    """
-    # Else a gradient inside the function ends the graph; torch 2.11 and later know the setting.
-    torch._dynamo.config.trace_autograd_ops = True
-    graph: Callable[Given, Result] = torch.compile(function, fullgraph=True, dynamic=False, backend=backend)
-    return graph
 
 
 def _reason(error: Exception) -> str:

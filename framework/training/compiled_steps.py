@@ -1,4 +1,4 @@
-"""An agent's losses and gradients with only the steps of its loops compiled: a fraction of the time that one graph of everything takes."""
+"""An agent's update with only the steps of its loops compiled: a fraction of the time that one graph of everything takes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,15 +9,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from framework.agent import Agent
-from framework.data import Batch, Latent
-from framework.lesson import UpdateNoise, UpdateOutput
+from framework.data import Batch, Latent, Metrics, UpdateNoise
 
 Step = Callable[..., Any]
 
 
 @final
 class CompiledSteps:
-    """Gives what the agent's `forward` gives. A step of filtering, one of imagination and the policy's are each compiled by themselves.
+    """`Agent.update` with compiled steps. A step of filtering, one of imagination and the policy's are each compiled by themselves.
 
     The compiled step stands where the agent's own is only while this runs, so that acting, pictures, checkpoints and pickles know
     nothing of it, and one that fails to compile is out of the way again.
@@ -35,12 +34,11 @@ class CompiledSteps:
         self._agent = agent
         self._steps = [(owner, name, _cell(step, backend)) for owner, name, step in steps]
 
-    def __call__(self, batch: Batch, chance: UpdateNoise) -> UpdateOutput:
+    def __call__(self, batch: Batch, noise: UpdateNoise) -> Metrics:
         with ExitStack() as stack:
             for owner, name, cell in self._steps:
                 stack.enter_context(patched(owner, name, cell))
-            lesson: UpdateOutput = self._agent(batch, chance)
-            return lesson
+            return self._agent.update(batch, noise)
 
 
 def _cell(step: Step, backend: str) -> Step:

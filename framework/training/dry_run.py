@@ -22,7 +22,7 @@ def dry_run(run: Run) -> dict[str, float]:
         small = {"batch": BATCH, "capacity": ROOM, "storage": "memory"}
         replay: Replay = run.replay(specs=vector.specs, streams=1, device=run.runtime.device, seed=run.seed, **small)
         learner = Learner(agent=run.agent(vector.specs), runtime=run.runtime, vector=vector, replay=replay, seed=run.seed)
-        learner.learn = learner.agent.learn  # uncompiled, so that scores can be looked at
+        learner.update_agent = learner.agent.update  # uncompiled, so that scores can be looked at
         learner.begin()
         while len(learner.replay) < BATCH * learner.replay.length:
             learner.collect(randomly=True)
@@ -31,5 +31,5 @@ def dry_run(run: Run) -> dict[str, float]:
                 metrics = learner.update()
             learner.check(metrics)
         except Diverged as error:
-            raise UserError(f"The first update gives what is no number: {error}; look at Agent.scales and the learning rates.") from error
+            raise UserError(f"The first update gives what is no number: {error}; look at loss scales and learning rates.") from error
     return {name: float(value) for name, value in metrics.items()}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -12,7 +11,6 @@ from torch import Tensor
 from framework.agent import Agent
 from framework.data import Batch, Metrics
 from framework.environments.vector import EnvironmentSnapshot, VectorEnvironment, VectorStep
-from framework.lesson import Learn, Study
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
@@ -74,8 +72,7 @@ class Learner:
             mode="explore",
             generator=self.runtime.generator(self.seed, ACTING),
         )
-        self.study: Study = self.runtime.study(self.agent)
-        self.learn: Learn = self.runtime.learn(partial(self.agent.learn, study=self.study))
+        self.update_agent = self.runtime.update(self.agent)
         self.generator = self.runtime.generator(self.seed, LEARNING)
         self.random = np.random.default_rng(derive(self.seed, RANDOM))
         self.totals = np.zeros(self.vector.count)
@@ -116,7 +113,7 @@ class Learner:
         """One gradient step of every part of the agent, on a fresh batch."""
         self.batch = self.replay.sample()
         with self.runtime.autocast():
-            metrics = self.learn(self.batch, self.agent.draw(self.batch, self.generator))
+            metrics = self.update_agent(self.batch, self.agent.draw_noise(self.batch, self.generator))
         self.progress.updates += 1
         if self.runtime.synchronous:
             self.check(metrics)

@@ -1,5 +1,6 @@
 """Where and how precisely tensors are computed: the only place that knows a device by its name."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, final
 
@@ -7,14 +8,15 @@ import numpy as np
 import torch
 
 from framework.agent import Agent
+from framework.data import Batch, Metrics, UpdateNoise
 from framework.errors import UserError
-from framework.lesson import Learn, Study
 from framework.registry import parts
 from framework.training.captured import CapturedUpdate, CudaGraph
-from framework.training.compiled import Compiled, one_graph
+from framework.training.compiled import Compiled
 from framework.training.compiled_steps import CompiledSteps
 from framework.training.malloc import keep_freed_memory
 
+Update = Callable[[Batch, UpdateNoise], Metrics]
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
 
@@ -24,10 +26,9 @@ class Runtime:
     """`device = auto` takes the accelerator that torch finds, else the CPU; `cuda:1` names one of several.
 
     `precision = bfloat16` runs matrix products in autocast: parameters, losses, densities and scores stay in float32.
-    `compile = default` makes one graph of an update's losses and gradients; `cells` compiles only the steps of their loops, in a fraction
-    of the time. `auto` is `off` on a CPU, where neither was found to be worth its compilation, and `cells` elsewhere, going on without
-    where that fails. `capture = update` records a whole update as one CUDA graph. Numbers agree with `off` up to rounding, checkpoints
-    are the same, and a run may be resumed with another setting.
+    `compile = steps` compiles the steps of an update's loops. `auto` is `off` on a CPU, where compilation is not worth its time, and
+    `steps` elsewhere, going on without where that fails. `capture = update` records a whole update as one CUDA graph. Numbers agree with
+    `off` up to rounding, checkpoints are the same, and a run may be resumed with another setting.
     `threads` bounds the CPU threads of this process (None: torch's own choice). On a CPU the process keeps the memory that tensors free.
     """
 
@@ -36,7 +37,7 @@ class Runtime:
         *,
         device: str = "auto",
         precision: Literal["float32", "bfloat16"] = "float32",
-        compile: Literal["off", "cells", "default", "auto"] = "off",
+        compile: Literal["off", "steps", "auto"] = "off",
         capture: Literal["off", "update"] = "off",
         threads: int | None = None,
     ) -> None:
@@ -62,16 +63,12 @@ class Runtime:
         """An independent source of randomness on the device for each purpose of one run."""
         return torch.Generator(self.device).manual_seed(derive(seed, stream))
 
-    def study(self, agent: Agent) -> Study:
-        """An agent's losses and gradients, as `compile` says."""
-        if self.compile == "off" or (self.compile == "auto" and self.device.type == "cpu"):
-            return agent
-        compiled: Study = one_graph(agent) if self.compile == "default" else CompiledSteps(agent)
-        return Compiled(agent, compiled, name="the update", falls_back=self.compile == "auto")
-
-    def learn(self, learn: Learn) -> Learn:
-        """A whole update, as `capture` says."""
-        return learn if self.capture == "off" else CapturedUpdate(learn, CudaGraph(self.device))
+    def update(self, agent: Agent) -> Update:
+        """`Agent.update`, compiled and captured as `compile` and `capture` ask."""
+        update: Update = agent.update
+        if self.compile != "off" and not (self.compile == "auto" and self.device.type == "cpu"):
+            update = Compiled(update, CompiledSteps(agent), name="the update", falls_back=self.compile == "auto")
+        return update if self.capture == "off" else CapturedUpdate(update, CudaGraph(self.device))
 
     def autocast(self) -> AbstractContextManager[object]:
         if self.precision == "float32":

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from framework import actor_critics
 from framework.actor_critics.base import Foresee, Mode
-from framework.data import ActionKind, ActionSpec, Factory, Imagination, Latent, LatentSpec, Losses, Metrics, Replayed
+from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.functional.distributions import HALF_LOG_TAU, TanhNormal
 from framework.functional.returns import discount_weights, lambda_return
 from framework.nn.blocks import MLP, Activation
@@ -77,7 +77,7 @@ class PolicyGradient(actor_critics.ActorCritic):
             return torch.tanh(policy.mean), plan
         return policy.sample(self.draw_noise(plan.shape[0], generator=generator)), plan
 
-    def losses(self, imagination: Imagination, replayed: Replayed) -> tuple[Losses, Metrics]:
+    def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         features = imagination.features.detach()
         discount = self.discount * imagination.continuation[:, 1:].detach()
         with torch.no_grad():

@@ -9,7 +9,7 @@ import torch
 from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.data import Imagination
 from tests.members import factory
-from tests.tiny import ACTIONS, LATENT, acted, actions, behavior_sizes, normal, replayed, seeded
+from tests.tiny import ACTIONS, LATENT, acted, actions, behavior_sizes, normal, replayed, replayed_noise, seeded
 
 FEATURES, ACTION = 10, 2
 
@@ -50,7 +50,7 @@ def naive(behavior: DynamicsBackprop, imagination: Imagination, discount: float,
 
 def test_its_losses_are_those_of_the_papers_code():
     behavior, imagination = make(), rollout(3, 15)
-    losses, metrics = behavior.losses(imagination, replayed())
+    losses, metrics = behavior.losses(imagination, replayed(), replayed_noise())
     actor, value = naive(behavior, imagination, 0.99, 0.95)
     assert losses["actor"].shape == losses["value"].shape == (3, 14)
     assert torch.allclose(losses["actor"], actor, atol=1e-5)
@@ -67,7 +67,7 @@ def test_its_gradients_are_those_of_the_papers_code():
     """Returns are differentiated in the actor's loss and constant in the value's; weights are constant in both."""
     behavior, imagination = make(), rollout(2, 6)
     leaves = [each.requires_grad_() for each in (imagination.features, imagination.reward, imagination.continuation)]
-    losses, _ = behavior.losses(imagination, replayed())
+    losses, _ = behavior.losses(imagination, replayed(), replayed_noise())
     actor, _ = naive(behavior, imagination, 0.99, 0.95)
     found = torch.autograd.grad(losses["actor"].sum(), leaves, retain_graph=True)
     expected = torch.autograd.grad(actor.sum(), leaves, retain_graph=True)
@@ -89,7 +89,10 @@ def test_entropy_is_paid_for():
     imagination, behavior, plain = rollout(2, 4), make(entropy=0.5), make()
     plain.load_state_dict(behavior.state_dict())
     surprise = -behavior.policy(imagination.features[:, 1:-1]).log_density(imagination.action[:, 1:])
-    difference = behavior.losses(imagination, replayed())[0]["actor"] - plain.losses(imagination, replayed())[0]["actor"]
+    difference = (
+        behavior.losses(imagination, replayed(), replayed_noise())[0]["actor"]
+        - plain.losses(imagination, replayed(), replayed_noise())[0]["actor"]
+    )
     assert torch.allclose(difference, -0.5 * surprise, atol=1e-5)
 
 
@@ -148,5 +151,7 @@ def test_the_entropy_of_choices_is_paid_for_exactly():
     behavior, plain = make("discrete", entropy=0.5), make("discrete")
     plain.load_state_dict(behavior.state_dict())
     imagination = replace(rollout(2, 4), action=actions("discrete", 2, 4))
-    found, without = (each.losses(imagination, replayed(kind="discrete"))[0]["actor"] for each in (behavior, plain))
+    found, without = (
+        each.losses(imagination, replayed(kind="discrete"), replayed_noise(kind="discrete"))[0]["actor"] for each in (behavior, plain)
+    )
     assert torch.allclose(found, without - 0.5 * behavior.policy(imagination.features[:, 1:-1]).entropy, atol=1e-5)

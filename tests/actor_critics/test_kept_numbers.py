@@ -8,7 +8,7 @@ import torch
 from framework.agent import Agent
 from framework.data import Imagination
 from tests.members import agent_factory, build, factory, members
-from tests.tiny import ACTIONS, LATENT, batch, behavior_sizes, latent, normal, replayed, seeded, specs_of
+from tests.tiny import ACTIONS, LATENT, batch, behavior_sizes, latent, normal, replayed, replayed_noise, seeded, specs_of, update
 
 KEEPING = ["DynamicsBackprop", "MixedGradient"]
 
@@ -50,7 +50,7 @@ def test_its_losses_and_gradients_are_those_of_computing_again(name, kind):
     kept = imagined(behavior, kind)
     found = []
     for each in (kept, replace(kept, policy=None)):
-        losses, metrics = behavior.losses(each, replayed(kind=kind))
+        losses, metrics = behavior.losses(each, replayed(kind=kind), replayed_noise(kind=kind))
         gradients = torch.autograd.grad(losses["actor"].mean(), behavior.group("actor"), retain_graph=True)
         found.append([*losses.values(), *metrics.values(), *gradients])
     assert any(gradient.abs().max() > 1e-4 for gradient in gradients)
@@ -63,5 +63,5 @@ def test_the_agent_computes_each_policy_once(name):
     agent: Agent = agent_factory(actor_critic=factory("actor_critics", name))(specs=specs_of("both"))
     seen: list[torch.Size] = []
     agent.behavior.actor.net.register_forward_hook(lambda net, given, out: seen.append(given[0].shape))
-    agent.update(batch(), seeded(1))
+    update(agent, batch(), seeded(1))
     assert len(seen) == agent.horizon

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.latent_sac import LatentSAC
-from framework.data import Replayed
+from framework.data import InferredBatch
 from framework.errors import UserError
 from tests.actor_critics.worlds import nothing_imagined
 from tests.members import factory
@@ -25,28 +25,28 @@ def make(**settings) -> LatentSAC:
     return behavior
 
 
-def losses(behavior: LatentSAC, known: Replayed) -> dict[str, Tensor]:
-    return behavior.losses(nothing_imagined(known), known)[0]
+def losses(behavior: LatentSAC, known: InferredBatch) -> dict[str, Tensor]:
+    return behavior.losses(nothing_imagined(known), known, replayed_noise())[0]
 
 
 def test_its_losses_are_those_of_a_loop():
     behavior, known = make(discount=0.9, initial_temperature=0.4), replayed()
     policy, features, temperature = behavior.policy(known.features), known.features, 0.4
-    action = policy.sample(known.noise)
+    action = policy.sample(replayed_noise())
     surprise = -policy.log_density(action)
     wanted: dict[str, list[Tensor]] = {"actor": [], "value": [], "temperature": []}
     for b in range(ROWS):
         for t in range(TIMES):
             here = torch.cat([features[b, t], action[b, t]])
-            if not known.is_terminal[b, t]:
+            if not known.batch.is_terminal[b, t]:
                 worth = torch.stack([member(here) for member in behavior.value.members]).min()
                 wanted["actor"].append(-temperature * surprise[b, t] - worth)
                 wanted["temperature"].append(temperature * (surprise[b, t] + 2))
-            if t == 0 or known.is_first[b, t]:
+            if t == 0 or known.batch.is_first[b, t]:
                 continue
             following = torch.stack([member.bootstrap(here) for member in behavior.value.members]).min() + temperature * surprise[b, t]
-            target = known.reward[b, t] + (0.0 if known.is_terminal[b, t] else 0.9 * following)
-            before = torch.cat([features[b, t - 1], known.action[b, t]])
+            target = known.batch.reward[b, t] + (0.0 if known.batch.is_terminal[b, t] else 0.9 * following)
+            before = torch.cat([features[b, t - 1], known.batch.action[b, t]])
             each = [0.5 * (member(before) - target).square() + 0.5 * math.log(2 * math.pi) for member in behavior.value.members]
             wanted["value"].append(sum(each) / 2)
     assert [len(each) for each in wanted.values()] == [ROWS * TIMES - 1, ROWS * (TIMES - 1) - 1, ROWS * TIMES - 1]
@@ -57,25 +57,25 @@ def test_its_losses_are_those_of_a_loop():
 
 def test_a_step_between_episodes_is_no_transition():
     behavior, known = make(), replayed()
-    (row, time), *others = known.is_first[:, 1:].nonzero().tolist()
+    (row, time), *others = known.batch.is_first[:, 1:].nonzero().tolist()
     assert others == []
-    jumped = replace(known, reward=known.reward.index_put((torch.tensor(row), torch.tensor(time + 1)), torch.tensor(100.0)))
+    jumped = replace(known, reward=known.batch.reward.index_put((torch.tensor(row), torch.tensor(time + 1)), torch.tensor(100.0)))
     assert torch.equal(losses(behavior, jumped)["value"], losses(behavior, known)["value"])
-    moved = replace(known, reward=known.reward.index_put((torch.tensor(row), torch.tensor(time + 2)), torch.tensor(100.0)))
+    moved = replace(known, reward=known.batch.reward.index_put((torch.tensor(row), torch.tensor(time + 2)), torch.tensor(100.0)))
     assert not torch.equal(losses(behavior, moved)["value"], losses(behavior, known)["value"])
 
 
 def test_nothing_follows_a_terminal_step():
     """There the target is the reward, whatever the value says."""
     behavior, known = make(), replayed()
-    ended = replace(known, is_terminal=torch.ones_like(known.is_terminal))
-    expected = 0.5 * (known.reward[:, 1:] - 3.0).square() + 0.5 * math.log(2 * math.pi)
+    ended = replace(known, is_terminal=torch.ones_like(known.batch.is_terminal))
+    expected = 0.5 * (known.batch.reward[:, 1:] - 3.0).square() + 0.5 * math.log(2 * math.pi)
     with torch.no_grad():
         for member in behavior.value.members:
             for net in (member.net, member.slow.copy):
                 net.net[-1].weight.zero_()
                 net.net[-1].bias.fill_(3.0)
-    kept = ~known.is_first[:, 1:]
+    kept = ~known.batch.is_first[:, 1:]
     assert torch.allclose(losses(behavior, ended)["value"][kept] * kept.float().mean(), expected[kept], atol=1e-4)
     assert (losses(behavior, ended)["actor"] == 0).all()
 
@@ -101,7 +101,7 @@ def test_its_best_action_is_the_tanh_of_the_mean():
 def test_it_looks_at_nothing_imagined():
     behavior, known = make(), replayed()
     other = nothing_imagined(replayed(seed=50))
-    found = behavior.losses(other, known)[0]
+    found = behavior.losses(other, known, replayed_noise())[0]
     assert all(torch.equal(loss, found[name]) for name, loss in losses(behavior, known).items())
 
 

@@ -10,7 +10,7 @@ from framework.actor_critics.mixed_gradient import MixedGradient
 from framework.data import ActionKind, Imagination
 from framework.errors import UserError
 from tests.members import factory
-from tests.tiny import ACTIONS, LATENT, actions, behavior_sizes, normal, replayed, seeded
+from tests.tiny import ACTIONS, LATENT, actions, behavior_sizes, normal, replayed, replayed_noise, seeded
 
 FEATURES, STARTS, HORIZON = 10, 3, 6
 KINDS = pytest.mark.parametrize("kind", ["continuous", "discrete", "multi_discrete"])
@@ -88,7 +88,7 @@ def naive(behavior: MixedGradient, imagination: Imagination, mix: float) -> tupl
 @pytest.mark.parametrize("mix", [0.0, 0.25, 1.0])
 def test_its_losses_are_those_of_the_papers_code(kind, mix):
     behavior, imagination = make(kind, mix=mix), rollout(kind)
-    losses, _ = behavior.losses(imagination, replayed(kind=kind))
+    losses, _ = behavior.losses(imagination, replayed(kind=kind), replayed_noise(kind=kind))
     actor, value = naive(behavior, imagination, mix)
     assert losses["actor"].shape == (STARTS, HORIZON - 1)
     assert losses["value"].shape == (STARTS, HORIZON)
@@ -101,21 +101,21 @@ def test_it_takes_the_gradient_that_was_released_for_its_kind_of_action(kind, sh
     behavior = make(kind)
     assert behavior.mix == share
     assert behavior.needs_dynamics_gradient == (share < 1)
-    losses, _ = behavior.losses(rollout(kind), replayed(kind=kind))
+    losses, _ = behavior.losses(rollout(kind), replayed(kind=kind), replayed_noise(kind=kind))
     assert torch.allclose(losses["actor"], naive(behavior, rollout(kind), share)[0], atol=1e-4)
 
 
 def test_returns_are_built_on_the_copy():
     behavior = make()
-    before, _ = behavior.losses(rollout(), replayed())
+    before, _ = behavior.losses(rollout(), replayed(), replayed_noise())
     with torch.no_grad():
         for parameter in behavior.value.net.parameters():
             parameter.mul_(1.5)
-    after, _ = behavior.losses(rollout(), replayed())
+    after, _ = behavior.losses(rollout(), replayed(), replayed_noise())
     assert torch.equal(after["actor"], before["actor"])
     assert not torch.equal(after["value"], before["value"])
     behavior.after_update()
-    assert not torch.equal(behavior.losses(rollout(), replayed())[0]["actor"], before["actor"])
+    assert not torch.equal(behavior.losses(rollout(), replayed(), replayed_noise())[0]["actor"], before["actor"])
 
 
 @KINDS
@@ -125,7 +125,7 @@ def test_its_gradients_are_those_of_the_paper(kind, mix):
     behavior, imagination = make(kind, mix=mix), rollout(kind)
     leaves = [imagination.features.requires_grad_(), imagination.reward.requires_grad_(), imagination.continuation.requires_grad_()]
     leaves += [*behavior.group("actor"), imagination.action.requires_grad_()]
-    losses, _ = behavior.losses(imagination, replayed(kind=kind))
+    losses, _ = behavior.losses(imagination, replayed(kind=kind), replayed_noise(kind=kind))
     expected, _ = naive(behavior, imagination, mix)
     found, right = (
         torch.autograd.grad(each.sum(), leaves, retain_graph=True, allow_unused=True, materialize_grads=True)

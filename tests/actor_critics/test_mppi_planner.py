@@ -107,23 +107,23 @@ def test_an_agent_carries_the_plan_within_an_episode_alone():
 
 def test_its_losses_are_those_of_loops():
     planner, known = make(LATENT, discount=0.9, entropy=0.1), replayed()
-    losses, _ = planner.losses(nothing_imagined(known), known)
+    losses, _ = planner.losses(nothing_imagined(known), known, replayed_noise())
     policy, features = planner.policy(known.features), known.features
-    action = policy.sample(known.noise)
+    action = policy.sample(replayed_noise())
     worth = planner.value(torch.cat([features, action], dim=-1))
     low, high = torch.quantile(worth.flatten(), torch.tensor([0.05, 0.95]))
     scale = max(1.0, (high - low).item())
     actor, value = [], []
     for b in range(ROWS):
         for t in range(TIMES):
-            if not known.is_terminal[b, t]:
+            if not known.batch.is_terminal[b, t]:
                 actor.append(-worth[b, t] / scale + 0.1 * policy.log_density(action)[b, t])
-            if t and not known.is_first[b, t]:
-                target = known.reward[b, t] + (0.0 if known.is_terminal[b, t] else 0.9) * worth[b, t]
-                given = planner.value(torch.cat([features[b, t - 1], known.action[b, t]]))
+            if t and not known.batch.is_first[b, t]:
+                target = known.batch.reward[b, t] + (0.0 if known.batch.is_terminal[b, t] else 0.9) * worth[b, t]
+                given = planner.value(torch.cat([features[b, t - 1], known.batch.action[b, t]]))
                 value.append(0.5 * (given - target).square() + 0.5 * math.log(2 * math.pi))
-    assert known.is_terminal.any()
-    assert known.is_first[:, 1:].any()
+    assert known.batch.is_terminal.any()
+    assert known.batch.is_first[:, 1:].any()
     assert torch.allclose(losses["actor"].mean(), torch.stack(actor).mean(), atol=1e-3)
     assert torch.allclose(losses["value"].mean(), torch.stack(value).mean(), atol=1e-5)
 

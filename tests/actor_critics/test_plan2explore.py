@@ -8,11 +8,11 @@ from torch import Tensor
 
 from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.actor_critics.plan2explore import Plan2Explore
-from framework.data import Imagination, Replayed
+from framework.data import Imagination
 from framework.errors import UserError
 from tests.actor_critics.worlds import belief, still
 from tests.members import factory
-from tests.tiny import LATENT, ROWS, TIMES, behavior_sizes, normal, replayed, seeded
+from tests.tiny import LATENT, ROWS, TIMES, behavior_sizes, normal, replayed, replayed_noise, seeded
 
 FEATURES, ACTION, STARTS, HORIZON = LATENT.feature_size, 2, 6, 4
 
@@ -20,9 +20,9 @@ FEATURES, ACTION, STARTS, HORIZON = LATENT.feature_size, 2, 6, 4
 class Watching(DynamicsBackprop):
     """Remembers what it was shown."""
 
-    def losses(self, imagination: Imagination, replayed: Replayed):
-        self.seen = imagination, replayed
-        return super().losses(imagination, replayed)
+    def losses(self, imagination, inferred, noise):
+        self.seen = imagination, inferred
+        return super().losses(imagination, inferred, noise)
 
 
 def watching(**given) -> Watching:
@@ -64,7 +64,7 @@ def test_members_that_agree_pay_nothing():
 def test_an_imagined_step_is_paid_for_when_it_arrives():
     """The reward of step t + 1 is the disagreement about what the action at step t leads to."""
     behavior, imagination = make(intrinsic=2.0, extrinsic=0.5), rollout()
-    behavior.losses(imagination, replayed())
+    behavior.losses(imagination, replayed(), replayed_noise())
     reward = behavior.of.seen[0].reward
     assert reward.shape == (STARTS, HORIZON + 1)
     assert torch.allclose(reward[:, 0], 0.5 * imagination.reward[:, 0])
@@ -76,30 +76,30 @@ def test_an_imagined_step_is_paid_for_when_it_arrives():
 
 def test_a_replayed_step_is_paid_for_alike_but_the_first_of_an_episode():
     behavior, known = make(), replayed()
-    behavior.losses(rollout(), known)
+    behavior.losses(rollout(), known, replayed_noise())
     reward = behavior.of.seen[1].reward
-    assert known.is_first[:, 1:].any()
+    assert known.batch.is_first[:, 1:].any()
     for b in range(ROWS):
         for t in range(TIMES):
-            if known.is_first[b, t]:
+            if known.batch.is_first[b, t]:
                 assert reward[b, t] == 0
             else:
-                assert torch.allclose(reward[b, t], behavior.disagreement(known.features[b, t - 1], known.action[b, t]))
+                assert torch.allclose(reward[b, t], behavior.disagreement(known.features[b, t - 1], known.batch.action[b, t]))
 
 
 @pytest.mark.parametrize("target", ["embedding", "stochastic"])
 def test_the_ensemble_predicts_what_the_action_led_to(target):
     """Against a loop; a step that begins an episode was led to by nothing."""
     behavior, known = make(target=target), replayed()
-    wanted = known.embedding if target == "embedding" else known.latent.stochastic
+    wanted = known.embedding if target == "embedding" else known.posterior.stochastic
     costs = []
     for b in range(ROWS):
         for t in range(1, TIMES):
-            if not known.is_first[b, t]:
-                given = torch.cat([known.features[b, t - 1], known.action[b, t]])
+            if not known.batch.is_first[b, t]:
+                given = torch.cat([known.features[b, t - 1], known.batch.action[b, t]])
                 costs.append(sum(0.5 * (member(given) - wanted[b, t]).square().sum() for member in behavior.ensemble))
     assert len(costs) == ROWS * (TIMES - 1) - 1
-    found, _ = behavior.losses(rollout(), known)
+    found, _ = behavior.losses(rollout(), known, replayed_noise())
     assert torch.allclose(found["ensemble"].mean(), torch.stack(costs).mean(), rtol=1e-4)
 
 
@@ -107,11 +107,11 @@ def test_what_was_learned_surprises_less_than_what_was_not():
     behavior, known = make(units=32), replayed()
     optimizer = torch.optim.Adam(behavior.group("ensemble"), lr=3e-2)
     for _ in range(25):
-        loss = behavior.losses(rollout(), known)[0]["ensemble"].mean()
+        loss = behavior.losses(rollout(), known, replayed_noise())[0]["ensemble"].mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    learned = behavior.disagreement(known.features[0, :-1], known.action[0, 1:])
+    learned = behavior.disagreement(known.features[0, :-1], known.batch.action[0, 1:])
     other = behavior.disagreement(3 * normal(50, FEATURES, seed=8), normal(50, ACTION, seed=9))
     assert learned.mean() < 0.2 * other.mean()
 
@@ -131,7 +131,7 @@ def test_the_reward_is_differentiable_in_actions_where_the_behavior_needs_it():
     imagination = rollout()
     action = imagination.action.requires_grad_()
     behavior = make()
-    behavior.losses(replace(imagination, action=action), replayed())
+    behavior.losses(replace(imagination, action=action), replayed(), replayed_noise())
     (gradient,) = torch.autograd.grad(behavior.of.seen[0].reward[:, 1:].sum(), action)
     assert (gradient.abs().sum(dim=-1) > 0).all()
 
@@ -154,7 +154,7 @@ def test_the_reward_is_constant_where_the_behavior_does_not_need_it():
         behavior.losses = lambda imagination, known: seen.append(imagination.reward) or plain(imagination, known)
         return behavior
 
-    make(of=inner).losses(rollout(), replayed())
+    make(of=inner).losses(rollout(), replayed(), replayed_noise())
     assert [each.requires_grad for each in seen] == [False]
 
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from framework.actor_critics.reinforce import Reinforce
 from framework.actor_critics.return_scale import ReturnScale
-from framework.data import ActionKind, Imagination, Replayed
+from framework.data import ActionKind, Imagination, InferredBatch
 from framework.errors import UserError
 from tests.members import factory
-from tests.tiny import ACTIONS, LATENT, ROWS, TIMES, acted, actions, behavior_sizes, normal, replayed, seeded
+from tests.tiny import ACTIONS, LATENT, ROWS, TIMES, acted, actions, behavior_sizes, normal, replayed, replayed_noise, seeded
 
 FEATURES, STARTS, HORIZON = 10, ROWS * TIMES, 4
 KINDS = pytest.mark.parametrize("kind", ["continuous", "discrete", "multi_discrete"])
@@ -105,7 +105,7 @@ def naive_actor(behavior: Reinforce, imagination: Imagination, range_before: flo
     return losses
 
 
-def naive_value(behavior: Reinforce, imagination: Imagination, known: Replayed) -> Tensor:
+def naive_value(behavior: Reinforce, imagination: Imagination, known: InferredBatch) -> Tensor:
     """The imagined part, and 0.3 of the replayed one, which is differentiable in the features."""
     returns, _ = naive_returns(behavior, imagination)
     imagined, seen = torch.zeros(()), torch.zeros(())
@@ -116,12 +116,12 @@ def naive_value(behavior: Reinforce, imagination: Imagination, known: Replayed) 
             imagined = imagined + weight * half_square(behavior, imagination.features[n, t], returns[n][t])
     for b in range(ROWS):
         foreseen = [returns[b * TIMES + t][0] for t in range(TIMES)]
-        last = [bool(known.is_first[b, t + 1]) for t in range(TIMES - 1)] + [False]
+        last = [bool(known.batch.is_first[b, t + 1]) for t in range(TIMES - 1)] + [False]
         following = foreseen[-1]
         for t in reversed(range(TIMES - 1)):
-            live = DISCOUNT * (1 - float(known.is_terminal[b, t + 1]))
+            live = DISCOUNT * (1 - float(known.batch.is_terminal[b, t + 1]))
             kept = MIXING * (1 - float(last[t + 1]))
-            following = known.reward[b, t + 1].item() + live * ((1 - kept) * foreseen[t + 1] + kept * following)
+            following = known.batch.reward[b, t + 1].item() + live * ((1 - kept) * foreseen[t + 1] + kept * following)
             if not last[t]:
                 seen = seen + half_square(behavior, known.features[b, t], following)
     return imagined / (len(returns) * HORIZON) + 0.3 * seen / (ROWS * (TIMES - 1))
@@ -131,11 +131,11 @@ def half_square(behavior: Reinforce, features: Tensor, target: float) -> Tensor:
     return 0.5 * (behavior.value(features) - target) ** 2 + 0.5 * math.log(2 * math.pi)
 
 
-def episodes() -> Replayed:
+def episodes() -> InferredBatch:
     """One that was terminated and one that ran out of time, each followed by the next in the same row."""
     known = replayed()
-    known.is_first[:] = torch.tensor([[1, 0, 0, 1, 0], [0, 0, 0, 0, 1], [0, 1, 0, 0, 0]], dtype=torch.bool)
-    known.is_terminal[:] = torch.tensor([[0, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]], dtype=torch.bool)
+    known.batch.is_first[:] = torch.tensor([[1, 0, 0, 1, 0], [0, 0, 0, 0, 1], [0, 1, 0, 0, 0]], dtype=torch.bool)
+    known.batch.is_terminal[:] = torch.tensor([[0, 0, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 1]], dtype=torch.bool)
     return known
 
 
@@ -144,7 +144,7 @@ def test_its_actors_loss_is_that_of_the_paper(kind):
     behavior, imagination = make(kind), rollout(kind)
     for range_before in (0.0, 300.0):
         behavior.scale.range.fill_(range_before)
-        found = behavior.losses(imagination, replayed(kind=kind))[0]["actor"]
+        found = behavior.losses(imagination, replayed(kind=kind), replayed_noise(kind=kind))[0]["actor"]
         assert found.shape == (STARTS, HORIZON)
         assert torch.allclose(found, naive_actor(behavior, imagination, range_before), rtol=1e-3, atol=1e-3)
 
@@ -152,7 +152,7 @@ def test_its_actors_loss_is_that_of_the_paper(kind):
 @pytest.mark.parametrize("known", [replayed(), episodes()], ids=["as it comes", "with ends of episodes"])
 def test_its_values_loss_is_that_of_the_papers_code(known):
     behavior, imagination = make(), rollout()
-    found = behavior.losses(imagination, known)[0]["value"].mean()
+    found = behavior.losses(imagination, known, replayed_noise())[0]["value"].mean()
     assert torch.allclose(found, naive_value(behavior, imagination, known), rtol=1e-4)
 
 
@@ -170,18 +170,21 @@ def test_the_return_scale_averages_ranges_from_zero_and_is_at_least_one():
 def test_the_return_scale_goes_on_where_it_was():
     behavior, again = make(), make()
     for _ in range(3):
-        behavior.losses(rollout(), replayed())
+        behavior.losses(rollout(), replayed(), replayed_noise())
         behavior.after_update()
     again.load_state_dict(behavior.state_dict())
     assert behavior.scale.range > 1
-    assert torch.equal(again.losses(rollout(), replayed())[0]["actor"], behavior.losses(rollout(), replayed())[0]["actor"])
+    assert torch.equal(
+        again.losses(rollout(), replayed(), replayed_noise())[0]["actor"],
+        behavior.losses(rollout(), replayed(), replayed_noise())[0]["actor"],
+    )
 
 
 def test_it_learns_nothing_after_an_episode_ended():
     imagination = rollout()
     imagination.continuation[2, 0] = 0.0
     imagination.continuation[3, 2] = 0.0
-    losses, _ = make(replay_value=0.0).losses(imagination, replayed())
+    losses, _ = make(replay_value=0.0).losses(imagination, replayed(), replayed_noise())
     for loss in losses.values():
         assert (loss[2] == 0).all()
         assert (loss[3, 2:] == 0).all()
@@ -204,13 +207,13 @@ def test_a_discrete_policy_keeps_one_percent_of_chance():
 
 def test_the_replayed_value_trains_the_model_as_the_paper_says():
     behavior, imagination, known = make(), rollout(), episodes()
-    leaf = known.latent.map(lambda tensor: tensor.clone().requires_grad_())
+    leaf = known.posterior.map(lambda tensor: tensor.clone().requires_grad_())
     known = replace(known, latent=leaf)
     leaves = [leaf.stochastic, leaf.deterministic, *behavior.group("value")]
-    found = torch.autograd.grad(behavior.losses(imagination, known)[0]["value"].mean(), leaves)
+    found = torch.autograd.grad(behavior.losses(imagination, known, replayed_noise())[0]["value"].mean(), leaves)
     expected = torch.autograd.grad(naive_value(behavior, imagination, known), leaves)
     assert all(torch.allclose(one, other, rtol=1e-3, atol=1e-4) for one, other in zip(found, expected, strict=True))
-    of_last = found[0][known.is_first.roll(-1, dims=1)[:, :-1].nonzero(as_tuple=True)]
+    of_last = found[0][known.batch.is_first.roll(-1, dims=1)[:, :-1].nonzero(as_tuple=True)]
     assert len(of_last) == 3
     assert not of_last.any(), "the last step of an episode has no loss"
     assert found[0].any()
@@ -219,7 +222,7 @@ def test_the_replayed_value_trains_the_model_as_the_paper_says():
 def test_nothing_reaches_what_was_imagined():
     behavior, imagination = make(), rollout()
     leaves = [each.requires_grad_() for each in vars(imagination).values() if each is not None]
-    losses, metrics = behavior.losses(imagination, replayed())
+    losses, metrics = behavior.losses(imagination, replayed(), replayed_noise())
     for loss in losses.values():
         assert all(each is None for each in torch.autograd.grad(loss.sum(), leaves, allow_unused=True, retain_graph=True))
     assert not metrics["behavior/return"].requires_grad
@@ -227,13 +230,13 @@ def test_nothing_reaches_what_was_imagined():
 
 def test_the_baseline_takes_no_gradient_from_the_actor():
     behavior = make()
-    loss = behavior.losses(rollout(), replayed())[0]["actor"].mean()
+    loss = behavior.losses(rollout(), replayed(), replayed_noise())[0]["actor"].mean()
     assert all(each is None for each in torch.autograd.grad(loss, behavior.group("value"), allow_unused=True))
 
 
 def test_without_replayed_steps_it_may_start_anywhere():
     behavior = make(replay_value=0.0)
-    losses, metrics = behavior.losses(rollout(starts=4), replayed())
+    losses, metrics = behavior.losses(rollout(starts=4), replayed(), replayed_noise())
     assert behavior.shapes_model == ()
     assert losses["value"].shape == (4, HORIZON)
     assert "behavior/replayed_return" not in metrics
@@ -241,7 +244,7 @@ def test_without_replayed_steps_it_may_start_anywhere():
 
 def test_rollouts_from_some_of_the_replayed_steps_are_refused():
     with pytest.raises(UserError, match=r"each of the 15 replayed steps, and there are 4; bind Agent.imagination_starts = None"):
-        make().losses(rollout(starts=4), replayed())
+        make().losses(rollout(starts=4), replayed(), replayed_noise())
 
 
 def test_a_negative_share_is_refused():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.base import Choose
-from framework.data import Imagination, Latent, Replayed
+from framework.data import Imagination, InferredBatch, Latent
 
 Pay = Callable[[Tensor, Tensor], Tensor]
 """The reward for an action at features."""
@@ -49,8 +49,8 @@ def rollout(actions: Tensor, features: Tensor, paid: Tensor, going_on: Tensor) -
     )
 
 
-def nothing_imagined(known: Replayed) -> Imagination:
+def nothing_imagined(known: InferredBatch) -> Imagination:
     """Rollouts of no step, from every step of a batch."""
     features = known.features.flatten(end_dim=1)[:, None]
     ones = features.new_ones(len(features), 1)
-    return Imagination(action=known.action.flatten(end_dim=1)[:, None][:, :0], features=features, reward=ones, continuation=ones)
+    return Imagination(action=known.batch.action.flatten(end_dim=1)[:, None][:, :0], features=features, reward=ones, continuation=ones)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.base import ActorCritic, Choose
-from framework.data import ActionKind, Imagination, Latent, Replayed
+from framework.data import ActionKind, Imagination, InferredBatch, Latent
 from framework.dynamics.base import Dynamics
 from framework.imagination import imagine
 from framework.registry import registry_of
@@ -46,9 +46,9 @@ class World:
     def imagine(self, start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
         return self.rollout(start, choose, noise, generator)
 
-    def replayed(self, rows: int = ROWS) -> Replayed:
+    def replayed(self, rows: int = ROWS) -> InferredBatch:
         known = replayed(self.dynamics.latent, self.kind, rows=rows)
-        return replace(known, noise=self.behavior.draw_noise(*known.reward.shape, generator=seeded(8)))
+        return replace(known, noise=self.behavior.draw_noise(*known.batch.reward.shape, generator=seeded(8)))
 
     def rollouts(self) -> Imagination:
         """From as many latents as are replayed."""
@@ -155,7 +155,7 @@ def test_only_the_actor_may_learn_through_the_model(world, imagination):
 
 def test_only_the_losses_that_shape_the_model_reach_what_was_replayed(world, imagination):
     known = world.replayed()
-    leaf = known.latent.map(lambda tensor: tensor.clone().requires_grad_())
+    leaf = known.posterior.map(lambda tensor: tensor.clone().requires_grad_())
     embedding = known.embedding.clone().requires_grad_()
     losses, _ = world.behavior.losses(imagination, replace(known, latent=leaf, embedding=embedding))
     leaves = [leaf.deterministic, leaf.stochastic, embedding]
@@ -205,7 +205,7 @@ def test_an_actor_learns_to_act_for_reward(world):
         action = action if behavior.needs_dynamics_gradient else action.detach()
         reward = torch.cat([torch.zeros(STARTS_LEARNT, 1), action[..., 0]], dim=1)
         rolled = Imagination(action=action, features=features, reward=reward, continuation=torch.ones(STARTS_LEARNT, 4))
-        losses, _ = behavior.losses(rolled if behavior.imagines else start_of(rolled), known)
+        losses, _ = behavior.losses(rolled if behavior.imagines else start_of(rolled), known, replayed_noise())
         for name in behavior.groups:
             gradients = torch.autograd.grad(losses[name].mean(), behavior.group(name), retain_graph=True)
             for parameter, gradient in zip(behavior.group(name), gradients, strict=True):
@@ -222,9 +222,9 @@ def policy_means(world: World, features: Tensor) -> Tensor:
     return world.behavior.sample(features, drawn)[..., 0].mean()
 
 
-def rewarded(known: Replayed, kind: ActionKind) -> Replayed:
+def rewarded(known: InferredBatch, kind: ActionKind) -> InferredBatch:
     """The reward of a step is the first number of the action that led to it."""
-    action = actions(kind, *known.reward.shape, seed=9).masked_fill(known.is_first[..., None], 0.0)
+    action = actions(kind, *known.batch.reward.shape, seed=9).masked_fill(known.batch.is_first[..., None], 0.0)
     return replace(known, action=action, reward=action[..., 0])
 
 

@@ -9,14 +9,13 @@ from dm_env import specs
 
 from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.agent import Agent
-from framework.data import Imagination, Replayed, Specs
+from framework.data import Imagination, InferredBatch, Replayed, Specs
 from framework.errors import UserError
 from framework.functional.random import new_key
 from framework.imagination import imagine
-from framework.objectives.base import InferredBatch
 from framework.optimizers.base import Optimizer
 from tests.members import agent_factory, factory, members
-from tests.tiny import ACTION, OBSERVATIONS, ROWS, TIMES, batch, seeded, specs_of
+from tests.tiny import ACTION, OBSERVATIONS, ROWS, TIMES, batch, seeded, specs_of, update
 
 GROUPS = ("model", "actor", "value")
 
@@ -60,7 +59,7 @@ def losses_of(agent: Agent, data, generator):
     """The algorithm box, written once more."""
     dynamics, behavior = agent.world_model.dynamics, agent.behavior
     known = agent.world_model(data, dynamics.draw_noise(ROWS, TIMES, generator=generator), new_key(generator))
-    start, horizon = known.seen.posterior.detach().flatten(), agent.horizon if behavior.imagines else 0
+    start, horizon = known.inferred.posterior.detach().flatten(), agent.horizon if behavior.imagines else 0
     with torch.set_grad_enabled(behavior.needs_dynamics_gradient):
         imagination = imagine(
             dynamics=dynamics,
@@ -70,7 +69,7 @@ def losses_of(agent: Agent, data, generator):
             latent_noise=dynamics.draw_noise(horizon, ROWS * TIMES, generator=generator),
             action_noise=behavior.draw_noise(horizon, ROWS * TIMES, generator=generator),
         )
-    replayed = replayed_by(known.seen, behavior.draw_noise(ROWS, TIMES, generator=generator))
+    replayed = replayed_by(known.inferred, behavior.draw_noise(ROWS, TIMES, generator=generator))
     losses = {name: loss.mean() for name, loss in behavior.losses(imagination, replayed)[0].items()}
     model = sum(agent.scales[name] * loss.mean() for name, loss in known.losses.items())
     return {"model": model + sum(losses[name] for name in behavior.shapes_model)} | losses
@@ -85,7 +84,7 @@ def replayed_by(seen: InferredBatch, noise: torch.Tensor) -> Replayed:
 def test_each_group_receives_the_gradient_of_its_own_loss_alone(actor_critic):
     scales = {"kl": 0.5, "reward": 2.0, "continuation": 3.0, "infonce": 1.5}
     agent = recording(scales=scales, actor_critic=factory("actor_critics", actor_critic))
-    agent.update(batch(), seeded(7))
+    update(agent, batch(), seeded(7))
     losses = losses_of(agent, batch(), seeded(7))
     assert set(losses) == set(agent.optimizers) == {"model", *agent.behavior.groups}
     for name, optimizer in agent.optimizers.items():
@@ -102,7 +101,7 @@ def test_the_model_learns_nothing_from_the_behavior():
         for parameter in other.behavior.parameters():
             parameter.mul_(-2.0)
     for agent in (one, other):
-        agent.update(batch(), seeded(7))
+        update(agent, batch(), seeded(7))
     pairs = {name: list(zip(*(agent.optimizers[name].gradients[0] for agent in (one, other)), strict=True)) for name in GROUPS}
     assert all(torch.equal(left, right) for left, right in pairs["model"])
     assert not any(torch.equal(left, right) for left, right in pairs["actor"])
@@ -114,7 +113,7 @@ def test_every_parameter_of_every_group_moves(actor_critic):
     before = {name: parameter.detach().clone() for name, parameter in agent.named_parameters() if parameter.requires_grad}
     generator = seeded(7)
     for _ in range(2):
-        metrics = agent.update(batch(), generator)
+        metrics = update(agent, batch(), generator)
     assert all(value.isfinite() and not value.requires_grad for value in metrics.values())
     assert sum(parameter.numel() for parameter in before.values()) == sum(agent.parameter_count().values())
     still = [name for name, old in before.items() if torch.equal(dict(agent.named_parameters())[name], old)]
@@ -129,7 +128,7 @@ def test_a_frozen_part_stays_as_it_is():
 
     agent = make("vectors", encoder=frozen)
     before = copy.deepcopy(agent.state_dict())
-    agent.update(batch("vectors"), seeded(7))
+    update(agent, batch("vectors"), seeded(7))
     moved = {name for name, value in agent.state_dict().items() if not torch.equal(value, before[name])}
     assert moved
     assert not any(name.startswith("world_model.encoder") for name in moved)
@@ -147,7 +146,7 @@ def test_a_parameter_that_no_loss_reaches_is_named():
 
 def test_the_losses_are_those_that_have_scales():
     agent = make()
-    metrics = agent.update(batch(), seeded(7))
+    metrics = update(agent, batch(), seeded(7))
     assert {name for name in metrics if name.startswith("model/") and name.endswith("_loss")} == {
         f"model/{name}_loss" for name in agent.scales
     }
@@ -162,7 +161,7 @@ def test_the_losses_are_those_that_have_scales():
 def test_rollouts_start_from_detached_latents_of_the_batch(starts, count):
     behavior = partial(Watching, **factory("actor_critics", "DynamicsBackprop").keywords)
     agent = recording(actor_critic=behavior, imagination_starts=starts)
-    agent.update(batch(), seeded(7))
+    update(agent, batch(), seeded(7))
     noise = agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(7))
     posterior = agent.world_model.observe(batch(), noise).posterior
     rolled, known = agent.behavior.seen.features, posterior.flatten().features
@@ -179,7 +178,7 @@ def test_the_same_seed_learns_the_same():
     for _ in range(2):
         torch.manual_seed(3)
         agent, generator = make(), seeded(7)
-        results.append([agent.update(batch(seed=seed), generator)["train/model_loss"].item() for seed in range(3)])
+        results.append([update(agent, batch(seed=seed), generator)["train/model_loss"].item() for seed in range(3)])
     assert results[0] == results[1]
 
 

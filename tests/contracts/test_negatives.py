@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from framework.contrastive.contrast import Contrast, ExtraCandidates, UnitVectors
-from framework.data import Origin
+from framework.contrastive.contrast import Contrast, UnitVectors
+from framework.contrastive.origin import Origin
+from framework.data import ExtraCandidates
 from framework.errors import UserError
 from framework.functional import contrastive
 from framework.functional.densities import gaussian_scores

@@ -9,7 +9,21 @@ from framework.errors import UserError
 from framework.functional import contrastive
 from framework.objectives.infonce import InfoNCE
 from tests.members import factory
-from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, filtered, latent, latent_spec, normal, requiring_gradient, seed_of
+from tests.tiny import (
+    ACTIONS,
+    DYNAMICS,
+    LATENT,
+    OBSERVATIONS,
+    ROWS,
+    TIMES,
+    batch,
+    inferred,
+    latent,
+    latent_spec,
+    normal,
+    requiring_gradient,
+    seed_of,
+)
 
 
 def objective(**settings) -> InfoNCE:
@@ -58,7 +72,7 @@ def test_the_objective_tells_histories_apart_and_trains_both_ends():
     """Temporal predictive coding: the target is fixed, and the denominator runs over the contexts of the same step."""
     posterior, prior = requiring_gradient(latent(ROWS, TIMES)), requiring_gradient(latent(ROWS, TIMES, seed=5))
     made = objective(anchor="prior", axis="column")
-    losses, metrics = made(filtered(posterior, prior, normal(ROWS, TIMES, 5), batch()), seed_of(0))
+    losses, metrics = made(inferred(posterior, prior, normal(ROWS, TIMES, 5), batch()), DYNAMICS, seed_of(0))
     for b in range(ROWS):
         for t in range(TIMES):
             densities = [

@@ -6,7 +6,7 @@ import torch
 from framework.dynamics.transformer_ssm import TransformerSSM
 from framework.errors import UserError
 from tests.members import agent_factory, factory
-from tests.tiny import batch, normal, seeded, specs_of
+from tests.tiny import batch, normal, seeded, specs_of, update
 
 ROWS, TIMES, CLASSES = 3, 9, 4
 
@@ -148,7 +148,7 @@ def test_an_agent_learns_with_it(starts):
     before = {name: parameter.detach().clone() for name, parameter in agent.named_parameters() if parameter.requires_grad}
     generator = seeded(7)
     for _ in range(2):
-        metrics = agent.update(batch(), generator)
+        metrics = update(agent, batch(), generator)
     assert all(value.isfinite() for value in metrics.values())
     assert [name for name, old in before.items() if torch.equal(dict(agent.named_parameters())[name], old)] == []
 

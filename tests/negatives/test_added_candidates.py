@@ -8,8 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from framework.contrastive.contrast import Contrast, ExtraCandidates
-from framework.data import Origin
+from framework.contrastive.contrast import Contrast
+from framework.contrastive.origin import Origin
+from framework.data import ExtraCandidates
 from framework.errors import UserError
 from framework.functional import contrastive
 from framework.functional.random import fold_in, uniform
@@ -22,7 +23,7 @@ from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.within_sequence import WithinSequence
 from framework.objectives.infonce import InfoNCE
 from tests.members import build, factory
-from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, filtered, latent, normal, origin, seed_of
+from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, inferred, latent, normal, origin, seed_of
 
 EMBEDDING = 5
 
@@ -120,7 +121,7 @@ def objective(negatives, name: str = "BilinearCritic", **settings) -> InfoNCE:
 
 def seen(embedding=None, **changes):
     embedding = normal(ROWS, TIMES, EMBEDDING, seed=3) if embedding is None else embedding
-    return replace(filtered(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), embedding, batch("both")), **changes)
+    return replace(inferred(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), embedding, batch("both")), **changes)
 
 
 @pytest.mark.parametrize(("slow_rate", "offset"), [(None, 0.0), (0.01, 0.1)])
@@ -267,7 +268,7 @@ def test_what_the_own_action_leads_to_is_the_prior_itself():
     noise = dynamics.draw_noise(ROWS, TIMES, generator=generator)
     embedding = normal(ROWS, TIMES, EMBEDDING)
     posterior, prior = dynamics.observe(embedding, data.action, data.is_first, dynamics.initial(ROWS), noise)
-    found = replace(filtered(posterior, prior, embedding, data), dynamics=dynamics).predict(data.action)
+    found = replace(inferred(posterior, prior, embedding, data), dynamics=dynamics).predict(data.action)
     assert torch.allclose(found.features, prior.flatten().features, atol=1e-5)
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from framework.contrastive.contrast import Contrast
+from framework.contrastive.origin import Origin
 from framework.critics.gaussian_critic import gaussian_scores
-from framework.data import Origin
 from framework.errors import UserError
 from framework.functional import contrastive
 from framework.negatives.cross_sequence import CrossSequence

@@ -7,12 +7,11 @@ from torch import Tensor
 
 from framework.contrastive.contrast import Contrast
 from framework.contrastive.pairs import Pairs, blocks_of, tell
-from framework.data import Latent, LatentSpec, Losses
+from framework.data import InferredBatch, Latent, LatentSpec, Losses
 from framework.functional.contrastive import ContrastiveStats
-from framework.objectives.base import InferredBatch
 from framework.objectives.infonce import InfoNCE
 from tests.members import build, factory
-from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, batch, contrast, filtered, latent, normal, origin, seed_of
+from tests.tiny import ACTIONS, DYNAMICS, LATENT, OBSERVATIONS, batch, contrast, inferred, latent, normal, origin, seed_of
 
 ROWS, TIMES, EMBEDDING, MOST = 4, 6, 5, 22
 STEPS = ROWS * TIMES
@@ -56,7 +55,7 @@ def given(spec: LatentSpec = LATENT, rows: int = ROWS, times: int = TIMES, alike
     if alike:
         data = replace(data, action=torch.full_like(data.action, 0.3), is_first=torch.zeros_like(data.is_first))
     torch.manual_seed(1)
-    seen = filtered(latent(rows, times, spec=spec), latent(rows, times, spec=spec, seed=5), normal(rows, times, EMBEDDING, seed=3), data)
+    seen = inferred(latent(rows, times, spec=spec), latent(rows, times, spec=spec, seed=5), normal(rows, times, EMBEDDING, seed=3), data)
     leaves = [*_parts(seen.posterior), *_parts(seen.prior), seen.embedding, seen.drawn.embedding]
     for leaf in leaves:
         leaf.requires_grad_()
@@ -88,7 +87,7 @@ def chosen(strategy, pairs: Pairs, seed: int, most: int) -> list[Contrast]:
         return nothing, nothing, ContrastiveStats.of(found[-1].scores, found[-1].log_weights)
 
     blocks = blocks_of(len(pairs.valid), most)
-    tell(weigh, [lambda rows=rows: pairs.block("row", rows) for rows in blocks], seed_of(seed))
+    tell(weigh, [lambda rows=rows: pairs.block("row", rows) for rows in blocks], DYNAMICS, seed_of(seed))
     return found
 
 

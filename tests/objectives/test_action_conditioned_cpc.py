@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from framework import critics
+from framework.data import SecondView
 from framework.errors import UserError
 from framework.objectives.action_conditioned_cpc import ActionConditionedCPC
-from framework.objectives.base import View
 from tests.members import build, factory
-from tests.tiny import ROWS, TIMES, batch, filtered, latent, latent_spec, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, latent_spec, normal, objective_sizes, requiring_gradient, seed_of
 
 STEPS = 3
 WEIGHTS = [weight / (1 + 0.75 + 0.75**2) for weight in (1, 0.75, 0.75**2)]
@@ -38,7 +38,7 @@ def make(kind="gaussian", critic="SeparableCritic", negatives="InBatch", **setti
 def given(kind="gaussian"):
     """The second row begins a new episode at its third step."""
     spec = latent_spec(kind)
-    return filtered(latent(ROWS, TIMES, spec=spec), latent(ROWS, TIMES, spec=spec, seed=5), normal(ROWS, TIMES, 5, seed=3), batch())
+    return inferred(latent(ROWS, TIMES, spec=spec), latent(ROWS, TIMES, spec=spec, seed=5), normal(ROWS, TIMES, 5, seed=3), batch())
 
 
 def naive(objective, seen, latents, targets):
@@ -66,7 +66,7 @@ def test_it_equals_loops_over_rows_times_and_steps_ahead(kind, anchor, positive)
     objective, seen = make(kind, anchor=anchor, positive=positive), given(kind)
     latents = {"prior": seen.prior, "posterior": seen.posterior}[anchor]
     targets = {"second_view": seen.second.embedding, "embedding": seen.embedding, "stochastic": seen.posterior.stochastic}[positive]
-    losses, metrics = objective(seen, seed_of(0))
+    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
     expected, estimate = naive(objective, seen, latents, targets)
     assert torch.allclose(losses["action_conditioned_cpc"], expected, atol=1e-5)
     assert metrics["contrastive/estimate"].item() == pytest.approx(estimate.item(), abs=1e-5)
@@ -89,18 +89,18 @@ def test_the_actions_that_follow_are_told_and_those_that_led_there_are_not():
     action = seen.batch.action.clone()
     action[0, 3] += 1.0
     changed = replace(seen, batch=replace(seen.batch, action=action))
-    one, other = (objective(each, seed_of(0))[0]["action_conditioned_cpc"] for each in (seen, changed))
+    one, other = (objective(each, DYNAMICS, seed_of(0))[0]["action_conditioned_cpc"] for each in (seen, changed))
     assert (one[0] != other[0]).tolist() == [False, True, True, False, False]
     assert torch.equal(one[1:], other[1:])
 
 
 def test_the_negatives_are_chosen_by_the_strategy():
     seen = given()
-    _, everything = make()(seen, seed_of(0))
-    _, within = make(negatives="WithinSequence", steps=1)(seen, seed_of(0))
+    _, everything = make()(seen, DYNAMICS, seed_of(0))
+    _, within = make(negatives="WithinSequence", steps=1)(seen, DYNAMICS, seed_of(0))
     assert within["contrastive/ceiling"].exp().item() == pytest.approx(TIMES)
     assert everything["contrastive/ceiling"] > within["contrastive/ceiling"]
-    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(seen, seed_of(0))[1]
+    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(seen, DYNAMICS, seed_of(0))[1]
 
 
 @pytest.mark.parametrize("positive", ["second_view", "embedding", "stochastic"])
@@ -108,9 +108,9 @@ def test_both_sides_get_gradient(positive):
     objective, seen = make(positive=positive), given()
     posterior, prior = requiring_gradient(seen.posterior), requiring_gradient(seen.prior)
     embedding, again = seen.embedding.clone().requires_grad_(), seen.second.embedding.clone().requires_grad_()
-    second = View(embedding=again, slow_embedding=seen.second.slow_embedding)
+    second = SecondView(embedding=again, slow_embedding=seen.second.slow_embedding)
     changed = replace(seen, posterior=posterior, prior=prior, embedding=embedding, second=second)
-    loss = objective(changed, seed_of(0))[0]["action_conditioned_cpc"].sum()
+    loss = objective(changed, DYNAMICS, seed_of(0))[0]["action_conditioned_cpc"].sum()
     leaves = {"second_view": again, "embedding": embedding, "stochastic": posterior.stochastic}
     found = torch.autograd.grad(loss, [prior.deterministic, *leaves.values()], allow_unused=True)
     assert (found[0].abs().sum(dim=-1) > 0).all()
@@ -130,7 +130,7 @@ def test_it_learns_which_observation_the_actions_lead_to():
     objective, found = make(positive="embedding"), []
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.03)
     for number in range(60):
-        losses, metrics = objective(seen, seed_of(number))
+        losses, metrics = objective(seen, DYNAMICS, seed_of(number))
         found.append(metrics["contrastive/estimate"].item())
         optimizer.zero_grad()
         losses["action_conditioned_cpc"].mean().backward()
@@ -161,9 +161,9 @@ def test_parts_that_do_not_fit_are_refused(settings, message):
 
 
 def test_more_steps_than_a_sequence_has_are_refused():
-    assert make(steps=TIMES)(given(), seed_of(0))[0]["action_conditioned_cpc"].isfinite().all()
+    assert make(steps=TIMES)(given(), DYNAMICS, seed_of(0))[0]["action_conditioned_cpc"].isfinite().all()
     with pytest.raises(UserError, match=rf"ActionConditionedCPC.steps = {TIMES + 1}, and sequences are {TIMES} steps long.*Replay.length"):
-        make(steps=TIMES + 1)(given(), seed_of(0))
+        make(steps=TIMES + 1)(given(), DYNAMICS, seed_of(0))
 
 
 def test_meters_count_the_anchors_that_have_a_positive():
@@ -178,12 +178,12 @@ def test_meters_count_the_anchors_that_have_a_positive():
         )
         anchors = replace(seen.prior.map(lambda part, at=places: torch.stack([part[place] for place in at])), deterministic=told)
         found.append(critic(anchors, torch.stack([seen.second.embedding[b, t + k] for b, t in places])).diagonal().mean())
-    _, metrics = objective(seen, seed_of(0))
+    _, metrics = objective(seen, DYNAMICS, seed_of(0))
     assert metrics["contrastive/positive_score"].item() == pytest.approx(torch.stack(found).mean().item(), abs=1e-5)
 
 
 def test_outside_of_training_the_one_view_there_is_stands_for_the_second():
     objective, seen = make(), replace(given(), second=None)
-    said = objective.diagnose(seen, seed_of(0))
+    said = objective.diagnose(seen, DYNAMICS, seed_of(0))
     assert set(said) == {"contrastive/own_sequence_mass", "contrastive/effective_rank"}
-    assert said == objective.diagnose(replace(seen, second=View(embedding=seen.embedding)), seed_of(0))
+    assert said == objective.diagnose(replace(seen, second=SecondView(embedding=seen.embedding)), DYNAMICS, seed_of(0))

@@ -5,7 +5,7 @@ import torch
 
 from framework.errors import UserError
 from framework.objectives.barlow_twins import BarlowTwins
-from tests.tiny import ROWS, TIMES, batch, filtered, latent, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, requiring_gradient, seed_of
 
 
 def make(**settings) -> BarlowTwins:
@@ -14,14 +14,14 @@ def make(**settings) -> BarlowTwins:
 
 
 def given(scale=1.0, place=0.0):
-    return filtered(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), scale * normal(ROWS, TIMES, 5, seed=3) + place, batch())
+    return inferred(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), scale * normal(ROWS, TIMES, 5, seed=3) + place, batch())
 
 
 def test_it_is_the_same_at_every_step_and_does_not_see_the_scale_of_the_embedding():
     objective = make()
-    loss = objective(given(), seed_of(0))[0]["barlow"]
+    loss = objective(given(), DYNAMICS, seed_of(0))[0]["barlow"]
     assert (loss == loss[0, 0]).all()
-    other = objective(given(7.0, -2.0), seed_of(0))[0]["barlow"]
+    other = objective(given(7.0, -2.0), DYNAMICS, seed_of(0))[0]["barlow"]
     assert torch.allclose(loss, other, rtol=1e-3)
 
 
@@ -35,8 +35,8 @@ def test_it_is_least_where_the_latent_tells_the_embedding_and_nothing_twice():
     posterior.deterministic[..., 0].copy_(features[..., 4])
     with torch.no_grad():
         objective.map.weight.copy_(torch.eye(5, 10))
-    seen = filtered(posterior, posterior, features, batch())
-    losses, metrics = objective(seen, seed_of(0))
+    seen = inferred(posterior, posterior, features, batch())
+    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
     assert losses["barlow"][0, 0].item() == pytest.approx(0, abs=1e-3)
     assert metrics["model/barlow_agreement"].item() == pytest.approx(1, abs=1e-2)
     assert metrics["model/barlow_redundancy"].item() == pytest.approx(0, abs=1e-2)
@@ -52,14 +52,14 @@ def test_it_equals_nested_loops_over_the_dimensions():
             correlation = torch.corrcoef(torch.stack([told[:, i], target[:, j]]))[0, 1].item()
             expected += (1 - correlation) ** 2 if i == j else 0.2 * correlation**2
             diagonal += [correlation] if i == j else []
-    losses, metrics = objective(seen, seed_of(0))
+    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
     assert losses["barlow"][1, 2].item() == pytest.approx(expected, abs=1e-3)
     assert metrics["model/barlow_agreement"].item() == pytest.approx(sum(diagonal) / 5, abs=1e-3)
 
 
 def test_the_embedding_gets_no_gradient():
     posterior, embedding = requiring_gradient(latent(ROWS, TIMES)), normal(ROWS, TIMES, 5, seed=3).requires_grad_()
-    loss = make()(filtered(posterior, posterior, embedding, batch()), seed_of(0))[0]["barlow"].mean()
+    loss = make()(inferred(posterior, posterior, embedding, batch()), DYNAMICS, seed_of(0))[0]["barlow"].mean()
     of_latent, of_embedding = torch.autograd.grad(loss, [posterior.deterministic, embedding], allow_unused=True)
     assert (of_latent.abs().sum(dim=-1) > 0).all()
     assert of_embedding is None

@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from framework.data import Latent
+from framework.data import InferredBatch, Latent
 from framework.errors import UserError
-from framework.objectives.base import InferredBatch
 from framework.objectives.infonce import InfoNCE
 from tests.members import build, factory, members
-from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, batch, filtered, latent, normal, seed_of
+from tests.tiny import ACTIONS, DYNAMICS, LATENT, OBSERVATIONS, batch, inferred, latent, normal, seed_of
 
 ROWS, TIMES, EMBEDDING = 6, 8, 4
 TRAINABLE = [name for name in members("bounds") if build("bounds", name, latent=LATENT, embedding_size=EMBEDDING).side != "upper"]
@@ -38,7 +37,7 @@ def seen() -> InferredBatch:
         stochastic=told,
         statistics={"mean": told, "std": torch.ones_like(told)},
     )
-    return filtered(posterior, latent(ROWS, TIMES, seed=5), embedding, batch("both", ROWS, TIMES))
+    return inferred(posterior, latent(ROWS, TIMES, seed=5), embedding, batch("both", ROWS, TIMES))
 
 
 def test_all_but_the_upper_bound_train():
@@ -51,13 +50,13 @@ def test_it_trains_a_critic(name):
     objective, given, found = make(name), seen(), []
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.02)
     for number in range(20):
-        losses, metrics = objective(given, seed_of(number))
+        losses, metrics = objective(given, DYNAMICS, seed_of(number))
         loss = losses["infonce"].mean()
         found.append((loss.item(), metrics["contrastive/accuracy"].item(), metrics[objective.estimate_key].item()))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        objective.after_update(given, seed_of(number))
+        objective.after_update(given, DYNAMICS, seed_of(number))
     before, after = found[0], found[-1]
     assert after[0] < before[0]
     assert after[1] > before[1]
@@ -68,17 +67,17 @@ def test_it_trains_a_critic(name):
 
 def test_a_bound_that_remembers_does_so_after_the_update():
     objective, given = make("MINE"), seen()
-    objective(given, seed_of(0))
+    objective(given, DYNAMICS, seed_of(0))
     assert objective.bound.log_share.isneginf()
-    objective.after_update(given, seed_of(0))
+    objective.after_update(given, DYNAMICS, seed_of(0))
     assert objective.bound.log_share.isfinite()
 
 
 def test_diagnostics_are_logged_by_name():
     objective, given = make(diagnostics=[factory("bounds", name) for name in PARAMETERLESS]), seen()
     with torch.no_grad():
-        said = objective.diagnose(given, seed_of(0))
-        _, metrics = objective(given, seed_of(0))
+        said = objective.diagnose(given, DYNAMICS, seed_of(0))
+        _, metrics = objective(given, DYNAMICS, seed_of(0))
     assert len(PARAMETERLESS) == len(members("bounds")) - 2
     endings = {"lower": "", "upper": "_upper_bound", None: "_no_bound"}
     keys = {name: f"contrastive/{name}{endings[build('bounds', name, latent=LATENT, embedding_size=5).side]}" for name in PARAMETERLESS}

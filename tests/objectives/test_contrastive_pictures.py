@@ -14,7 +14,22 @@ from framework.objectives.imagination_pictures import Bank, imagine, imagined_fu
 from framework.objectives.infonce import InfoNCE
 from framework.objectives.matrices import LEFT_OUT, MARGIN, VIRIDIS
 from tests.members import factory
-from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, filtered, latent, normal, observe, origin, seed_of
+from tests.tiny import (
+    ACTIONS,
+    DYNAMICS,
+    LATENT,
+    OBSERVATIONS,
+    ROWS,
+    TIMES,
+    batch,
+    contrast,
+    inferred,
+    latent,
+    normal,
+    observe,
+    origin,
+    seed_of,
+)
 
 TILE, ACROSS = 128, 128 + 14
 
@@ -119,7 +134,7 @@ def test_the_matrix_is_brightest_on_its_diagonal_and_grey_where_a_candidate_is_l
 
 
 def test_the_true_one_is_shown_also_where_it_is_out_of_the_denominator():
-    decoupled = factory("negatives", "Decoupled")()(found(), seed_of(0))
+    decoupled = factory("negatives", "Decoupled")()(found(), DYNAMICS, seed_of(0))
     assert decoupled.log_weights.diagonal().isneginf().all()
     assert torch.equal(scores(decoupled, "row"), scores(found(), "row"))
     every = torch.ones(4, dtype=torch.bool)
@@ -151,7 +166,7 @@ def test_a_latent_finds_the_best_image_of_another_episode():
 
 def given(times: int = TIMES, kind: str = "pixels"):
     posterior = latent(ROWS, times)
-    return filtered(posterior, latent(ROWS, times, seed=5), normal(ROWS, times, 5, seed=3), batch(kind, times=times))
+    return inferred(posterior, latent(ROWS, times, seed=5), normal(ROWS, times, 5, seed=3), batch(kind, times=times))
 
 
 def test_the_future_is_the_prior_rolled_with_the_real_actions():
@@ -242,14 +257,14 @@ def make(critic="BilinearCritic", kind="pixels", **settings) -> InfoNCE:
 )
 def test_every_kind_of_critic_has_all_three(critic, settings):
     with torch.no_grad():
-        pictures = make(critic, **settings).pictures(given(times=8), seed_of(0))
+        pictures = make(critic, **settings).pictures(given(times=8), DYNAMICS, seed_of(0))
     assert set(pictures) == {"contrastive/which", "contrastive/imagine", "contrastive/scores"}
     assert all(picture.dtype == torch.uint8 and picture.shape[2] == 3 for picture in pictures.values())
 
 
 def test_an_agent_without_an_image_has_its_scores_alone():
     with torch.no_grad():
-        assert set(make(kind="vectors").pictures(given(kind="vectors"), seed_of(0))) == {"contrastive/scores"}
+        assert set(make(kind="vectors").pictures(given(kind="vectors"), DYNAMICS, seed_of(0))) == {"contrastive/scores"}
 
 
 def test_the_true_image_is_that_of_the_smallest_offset(monkeypatch):
@@ -260,7 +275,7 @@ def test_the_true_image_is_that_of_the_smallest_offset(monkeypatch):
     )
     seen = given(times=8)
     with torch.no_grad():
-        make("MultiHorizonCritic").pictures(seen, seed_of(0))
+        make("MultiHorizonCritic").pictures(seen, DYNAMICS, seed_of(0))
     assert shown[0][1] == 1
     assert torch.equal(shown[0][0], seen.batch.observation["pixels"][:, 1:].flatten(0, 1))
 
@@ -274,7 +289,7 @@ def test_images_drawn_from_the_replay_join_the_bank_where_the_critic_scores_embe
     seen = given()
     draws = ExtraSteps(observation=observe(OBSERVATIONS["pixels"], 7), episode=torch.arange(7) + 1000)
     with torch.no_grad():
-        make(critic, **settings).pictures(replace(seen, batch=replace(seen.batch, draws=draws)), seed_of(0))
+        make(critic, **settings).pictures(replace(seen, batch=replace(seen.batch, draws=draws)), DYNAMICS, seed_of(0))
     assert len(banks[0].images) == len(banks[0].candidates) == ROWS * TIMES + more
 
 

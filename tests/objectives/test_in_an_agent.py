@@ -8,7 +8,7 @@ import torch
 from framework.composition import check
 from framework.registry import registry_of
 from tests.members import ROOT, agent_factory, factory, members
-from tests.tiny import batch, seeded, specs_of
+from tests.tiny import batch, seeded, specs_of, update
 
 FILES = sorted(path.name for path in (ROOT / "gin" / "objectives").glob("*.gin"))
 TWO_VIEWS = ["Agent.encoder = @encoders.RandomShift", "RandomShift.encoder = @encoders.ConvEncoder"]
@@ -28,7 +28,7 @@ def make(name: str, **changes):
 def test_an_agent_learns_by_it(name, dynamics):
     agent, generator = make(name, dynamics=factory("dynamics", dynamics)), seeded(7)
     before = copy.deepcopy(agent.state_dict())
-    metrics = [agent.update(batch("pixels", seed=seed), generator) for seed in range(2)][-1]
+    metrics = [update(agent, batch("pixels", seed=seed), generator) for seed in range(2)][-1]
     assert all(value.isfinite() for value in metrics.values())
     trained = {key for key, parameter in agent.named_parameters() if parameter.requires_grad}
     still = [key for key in trained if torch.equal(before[key], agent.state_dict()[key])]

@@ -13,13 +13,14 @@ from framework.objectives.infonce import InfoNCE
 from tests.members import factory
 from tests.tiny import (
     ACTIONS,
+    DYNAMICS,
     LATENT,
     OBSERVATIONS,
     ROWS,
     TIMES,
     batch,
     contrast,
-    filtered,
+    inferred,
     latent,
     normal,
     origin,
@@ -63,7 +64,7 @@ def given():
 def test_it_equals_nested_loops_over_the_batch(axis, negatives):
     objective = make(axis=axis, negatives=negatives)
     posterior, prior, embedding, data = given()
-    losses, metrics = objective(filtered(posterior, prior, embedding, data), seed_of(0))
+    losses, metrics = objective(inferred(posterior, prior, embedding, data), DYNAMICS, seed_of(0))
 
     def score(anchor, candidate) -> float:
         one = posterior.map(lambda tensor: tensor[anchor][None])
@@ -90,7 +91,7 @@ def test_it_equals_nested_loops_over_the_batch(axis, negatives):
 @pytest.mark.parametrize(("gradient", "flows"), [("flow", True), ("stop", False)])
 def test_the_candidates_get_gradient_only_if_asked(gradient, flows):
     posterior, embedding = requiring_gradient(given()[0]), given()[2].requires_grad_()
-    losses, _ = make(embedding_gradient=gradient)(filtered(posterior, given()[1], embedding, given()[3]), seed_of(0))
+    losses, _ = make(embedding_gradient=gradient)(inferred(posterior, given()[1], embedding, given()[3]), DYNAMICS, seed_of(0))
     of_latent, of_embedding = torch.autograd.grad(losses["infonce"].sum(), [posterior.stochastic, embedding], allow_unused=True)
     assert (of_latent.abs().sum(dim=-1) > 0).all()
     assert (of_embedding is not None) == flows
@@ -99,9 +100,9 @@ def test_the_candidates_get_gradient_only_if_asked(gradient, flows):
 def test_the_diagnostics_of_the_contrast_are_all_there():
     objective = make("GaussianCritic")
     posterior, prior, embedding, data = given()
-    seen = filtered(posterior, prior, embedding, data)
-    _, metrics = objective(seen, seed_of(0))
-    said = objective.diagnose(seen, seed_of(0))
+    seen = inferred(posterior, prior, embedding, data)
+    _, metrics = objective(seen, DYNAMICS, seed_of(0))
+    said = objective.diagnose(seen, DYNAMICS, seed_of(0))
     assert set(metrics) == {
         f"contrastive/{name}" for name in ("estimate", "ceiling", "alone", "accuracy", "positive_score", "negative_score", "largest_score")
     }
@@ -130,37 +131,37 @@ def test_a_density_over_observations_is_refused_off_the_column_axis(axis):
 def test_diagnostics_of_one_class_are_told_apart():
     alphas = (0.1, 0.9)
     objective = make(diagnostics=[factory("bounds", "Interpolated", alpha=alpha) for alpha in alphas])
-    seen = filtered(*given())
-    said = objective.diagnose(seen, seed_of(0))
+    seen = inferred(*given())
+    said = objective.diagnose(seen, DYNAMICS, seed_of(0))
     for name, alpha in zip(("Interpolated", "Interpolated_2"), alphas, strict=True):
         single = make(diagnostics=[factory("bounds", "Interpolated", alpha=alpha)])
         single.critic = objective.critic  # of the same weights
-        assert said[f"contrastive/{name}"] == single.diagnose(seen, seed_of(0))["contrastive/Interpolated"]
+        assert said[f"contrastive/{name}"] == single.diagnose(seen, DYNAMICS, seed_of(0))["contrastive/Interpolated"]
     assert said["contrastive/Interpolated"] != said["contrastive/Interpolated_2"]
 
 
 def test_it_says_how_many_anchors_are_alone():
     """A first step has no action, and so no other; the second row has two of them."""
-    seen = filtered(*given())
-    assert make()(seen, seed_of(0))[1]["contrastive/alone"] == 0
-    _, metrics = make(negatives="ActionNegatives", anchor="prior")(seen, seed_of(0))
+    seen = inferred(*given())
+    assert make()(seen, DYNAMICS, seed_of(0))[1]["contrastive/alone"] == 0
+    _, metrics = make(negatives="ActionNegatives", anchor="prior")(seen, DYNAMICS, seed_of(0))
     assert metrics["contrastive/alone"].item() == pytest.approx((ROWS + 1) / (ROWS * TIMES))
 
 
 def test_strategies_that_leave_each_other_nothing_are_refused_when_a_batch_is_looked_at():
-    objective, seen = make(negatives="WithinSequence"), filtered(*given())
+    objective, seen = make(negatives="WithinSequence"), inferred(*given())
     objective.negatives = factory("negatives", "WithinSequence", of=factory("negatives", "CrossSequence"))()
-    losses, metrics = objective(seen, seed_of(0))
+    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
     assert metrics["contrastive/alone"] == 1
     assert (losses["infonce"] == 0).all()
     with pytest.raises(UserError, match=r"InfoNCE.negatives leaves no anchor a negative: WithinSequence of CrossSequence keeps nothing"):
-        objective.diagnose(seen, seed_of(0))
+        objective.diagnose(seen, DYNAMICS, seed_of(0))
 
 
 def test_a_batch_of_one_sequence_cannot_do_without_it():
     strategy = factory("negatives", "CrossSequence")()
     for rows in (2, 1):
-        chosen = strategy(contrast(torch.zeros(4 * rows, 4 * rows), origin(rows, 4)), seed_of(0))
+        chosen = strategy(contrast(torch.zeros(4 * rows, 4 * rows), origin(rows, 4)), DYNAMICS, seed_of(0))
         if rows > 1:
             check_some_have_negatives("InfoNCE", strategy, chosen)
     with pytest.raises(UserError, match=r"the positives of 1 x 4 steps.*Replay.batch"):
@@ -169,7 +170,7 @@ def test_a_batch_of_one_sequence_cannot_do_without_it():
 
 def test_a_single_episode_may_leave_all_alone_for_a_while():
     posterior, prior, embedding, data = given()
-    seen = filtered(posterior, prior, embedding, replace(data, episode=torch.zeros_like(data.episode)))
+    seen = inferred(posterior, prior, embedding, replace(data, episode=torch.zeros_like(data.episode)))
     objective = make(negatives="EpisodeExcluded")
-    assert objective(seen, seed_of(0))[1]["contrastive/alone"] == 1
-    assert "contrastive/effective_rank" in objective.diagnose(seen, seed_of(0))
+    assert objective(seen, DYNAMICS, seed_of(0))[1]["contrastive/alone"] == 1
+    assert "contrastive/effective_rank" in objective.diagnose(seen, DYNAMICS, seed_of(0))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from framework.errors import UserError
 from framework.objectives.latent_consistency import LatentConsistency
-from tests.tiny import ROWS, TIMES, batch, filtered, latent, latent_spec, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, latent_spec, normal, objective_sizes, requiring_gradient, seed_of
 
 
 def make(kind="gaussian", **settings) -> LatentConsistency:
@@ -19,7 +19,7 @@ def make(kind="gaussian", **settings) -> LatentConsistency:
 def given(kind="gaussian"):
     spec = latent_spec(kind)
     torch.manual_seed(1)
-    return filtered(latent(ROWS, TIMES, spec=spec), latent(ROWS, TIMES, spec=spec, seed=5), normal(ROWS, TIMES, 5, seed=3), batch())
+    return inferred(latent(ROWS, TIMES, spec=spec), latent(ROWS, TIMES, spec=spec, seed=5), normal(ROWS, TIMES, 5, seed=3), batch())
 
 
 def naive(objective, seen, target, distance):
@@ -45,7 +45,7 @@ def naive(objective, seen, target, distance):
 def test_it_equals_rolls_of_one_start_at_a_time(kind, distance, target, slow_rate):
     objective, seen = make(kind, distance=distance, target=target, slow_rate=slow_rate, discount=0.7), given(kind)
     goal = {"latent": seen.posterior.features, "embedding": seen.embedding if slow_rate is None else seen.slow_embedding}[target]
-    losses, _ = objective(seen, seed_of(0))
+    losses, _ = objective(seen, DYNAMICS, seed_of(0))
     expected = naive(objective, seen, goal, distance)
     assert torch.allclose(losses["latent_consistency"], expected, atol=1e-5)
     assert (expected[:, -1] == 0).all()
@@ -60,14 +60,14 @@ def test_a_dynamics_that_foresees_everything_loses_nothing():
     for t in range(1, TIMES):
         steps.append(seen.dynamics.imagine_step(steps[-1], seen.batch.action[:, t], torch.zeros(ROWS, 4)))
     posterior = type(steps[0]).stack(steps, dim=1)
-    found = objective(replace(seen, posterior=posterior), seed_of(0))
+    found = objective(replace(seen, posterior=posterior), DYNAMICS, seed_of(0))
     assert found[0]["latent_consistency"].abs().max() < 1e-9
     assert found[1]["model/consistency_next_step"] < 1e-9
 
 
 def test_what_is_logged_is_the_first_step():
     objective, seen = make(horizon=1), given()
-    losses, metrics = objective(seen, seed_of(0))
+    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
     counted = losses["latent_consistency"] > 0
     assert metrics["model/consistency_next_step"].item() == pytest.approx(losses["latent_consistency"][counted].mean().item(), abs=1e-6)
 
@@ -75,7 +75,7 @@ def test_what_is_logged_is_the_first_step():
 def test_the_target_gets_no_gradient_and_the_dynamics_does():
     objective, seen = make(horizon=1, target="embedding"), given()
     posterior, embedding = requiring_gradient(seen.posterior), seen.embedding.clone().requires_grad_()
-    loss = objective(replace(seen, posterior=posterior, embedding=embedding), seed_of(0))[0]["latent_consistency"].sum()
+    loss = objective(replace(seen, posterior=posterior, embedding=embedding), DYNAMICS, seed_of(0))[0]["latent_consistency"].sum()
     parameters = [parameter for name, parameter in seen.dynamics.named_parameters() if "prior" in name or "cell" in name]
     found = torch.autograd.grad(loss, [embedding, posterior.stochastic, *parameters], allow_unused=True)
     assert found[0] is None
@@ -89,7 +89,7 @@ def test_the_latent_as_a_target_gets_no_gradient():
     """The last step of a sequence is a target alone."""
     seen = given()
     posterior = requiring_gradient(seen.posterior)
-    loss = make()(replace(seen, posterior=posterior), seed_of(0))[0]["latent_consistency"].sum()
+    loss = make()(replace(seen, posterior=posterior), DYNAMICS, seed_of(0))[0]["latent_consistency"].sum()
     (gradient,) = torch.autograd.grad(loss, [posterior.stochastic])
     assert (gradient[:, -1] == 0).all()
     assert (gradient[0, :-1].abs().sum(dim=-1) > 0).all()
@@ -116,4 +116,4 @@ def test_settings_that_mean_nothing_are_refused(settings, message):
 
 def test_a_horizon_beyond_the_sequences_is_refused():
     with pytest.raises(UserError, match=rf"LatentConsistency.horizon = {TIMES}, and sequences are {TIMES} steps long.*Replay.length"):
-        make(horizon=TIMES)(given(), seed_of(0))
+        make(horizon=TIMES)(given(), DYNAMICS, seed_of(0))

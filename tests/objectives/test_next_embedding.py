@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from framework.errors import UserError
 from framework.objectives.next_embedding import NextEmbedding
 from tests.members import build
-from tests.tiny import ROWS, TIMES, batch, filtered, latent, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, requiring_gradient, seed_of
 
 
 def make(**settings) -> NextEmbedding:
@@ -19,7 +19,7 @@ def make(**settings) -> NextEmbedding:
 
 def given(posterior=None, embedding=None):
     """The second row begins a new episode at its third step."""
-    return filtered(
+    return inferred(
         latent(ROWS, TIMES) if posterior is None else posterior,
         latent(ROWS, TIMES, seed=5),
         normal(ROWS, TIMES, 5, seed=3) if embedding is None else embedding,
@@ -41,14 +41,14 @@ def pairs(seen, step):
 def test_a_step_reads_nothing_later_and_no_other_episode():
     """The gradient of the cosine at one step says which latents it read."""
     objective, posterior = make(distance="cosine"), requiring_gradient(latent(ROWS, TIMES))
-    loss = objective(given(posterior), seed_of(0))[0]["next_embedding"]
+    loss = objective(given(posterior), DYNAMICS, seed_of(0))[0]["next_embedding"]
     for (row, time), expected in {(0, 2): [(0, 0), (0, 1), (0, 2)], (1, 3): [(1, 2), (1, 3)], (1, 0): [(1, 0)]}.items():
         (gradient,) = torch.autograd.grad(loss[row, time], [posterior.stochastic], retain_graph=True)
         assert [tuple(place) for place in gradient.abs().sum(dim=-1).nonzero().tolist()] == expected
 
 
 def test_pairs_across_the_end_of_an_episode_and_the_last_steps_count_for_nothing():
-    losses, _ = make(distance="cosine", horizon=2)(given(), seed_of(0))
+    losses, _ = make(distance="cosine", horizon=2)(given(), DYNAMICS, seed_of(0))
     counted = {(b, t) for step in (1, 2) for b, t in pairs(given(), step)}
     assert {tuple(place) for place in losses["next_embedding"].nonzero().tolist()} == counted
     assert len(counted) == ROWS * (TIMES - 1) - 1
@@ -60,7 +60,7 @@ def test_what_is_no_target_does_not_count():
     changed = embedding.clone()
     changed[:, 0], changed[1, 2] = 50.0, -50.0
     objective = make(horizon=1)
-    one, other = (objective(given(embedding=each), seed_of(0))[0]["next_embedding"] for each in (embedding, changed))
+    one, other = (objective(given(embedding=each), DYNAMICS, seed_of(0))[0]["next_embedding"] for each in (embedding, changed))
     assert torch.allclose(one, other, atol=1e-5)
 
 
@@ -81,13 +81,13 @@ def test_it_equals_loops_over_the_pairs(distance):
         correlation = torch.corrcoef(torch.cat([told, goal], dim=1).T)[:5, 5:]
         apart = (1 - correlation.diagonal()).square().sum()
         expected += weight * (apart + 0.1 * (correlation.square().sum() - correlation.diagonal().square().sum()))
-    losses, metrics = objective(seen, seed_of(0))
+    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
     assert torch.allclose(losses["next_embedding"], expected, atol=2e-3)
     assert metrics["model/next_embedding_cosine"].item() == pytest.approx(torch.stack(cosines).mean().item(), abs=1e-5)
 
 
 def test_one_step_alone_needs_no_discount():
-    one, other = (make(horizon=1, discount=discount)(given(), seed_of(0))[0]["next_embedding"] for discount in (1.0, 0.5))
+    one, other = (make(horizon=1, discount=discount)(given(), DYNAMICS, seed_of(0))[0]["next_embedding"] for discount in (1.0, 0.5))
     assert torch.equal(one, other)
 
 
@@ -99,7 +99,7 @@ def test_it_learns_to_foresee():
     objective, found = make(distance="cosine", units=16), []
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.02)
     for number in range(40):
-        losses, metrics = objective(given(posterior, F.pad(turning, (0, 1))), seed_of(number))
+        losses, metrics = objective(given(posterior, F.pad(turning, (0, 1))), DYNAMICS, seed_of(number))
         found.append(metrics["model/next_embedding_cosine"].item())
         optimizer.zero_grad()
         losses["next_embedding"].mean().backward()
@@ -111,7 +111,7 @@ def test_it_learns_to_foresee():
 @pytest.mark.parametrize("distance", ["barlow", "cosine"])
 def test_the_embedding_gets_no_gradient(distance):
     embedding, posterior = normal(ROWS, TIMES, 5, seed=3).requires_grad_(), requiring_gradient(latent(ROWS, TIMES))
-    loss = make(distance=distance)(given(posterior, embedding), seed_of(0))[0]["next_embedding"].sum()
+    loss = make(distance=distance)(given(posterior, embedding), DYNAMICS, seed_of(0))[0]["next_embedding"].sum()
     of_embedding, of_latent = torch.autograd.grad(loss, [embedding, posterior.deterministic], allow_unused=True)
     assert of_embedding is None
     assert of_latent.abs().sum() > 0
@@ -133,4 +133,4 @@ def test_settings_that_mean_nothing_are_refused(settings, message):
 
 def test_a_horizon_beyond_the_sequences_is_refused():
     with pytest.raises(UserError, match=rf"NextEmbedding.horizon = {TIMES}, and sequences are {TIMES} steps long.*Replay.length"):
-        make(horizon=TIMES)(given(), seed_of(0))
+        make(horizon=TIMES)(given(), DYNAMICS, seed_of(0))

@@ -12,7 +12,7 @@ from framework.errors import UserError
 from framework.registry import registry_of
 from tests.members import build, members
 from tests.objectives.pairs import EMBEDDING, MOST, ROWS, SETTLED, STEPS, TIMES, given, gradients, make
-from tests.tiny import LATENT, latent_spec, origin, seed_of
+from tests.tiny import DYNAMICS, LATENT, latent_spec, origin, seed_of
 
 STRATEGIES, CRITICS = members("negatives"), members("critics")
 BOUNDS = {name: build("bounds", name, latent=LATENT, embedding_size=EMBEDDING) for name in members("bounds")}
@@ -35,7 +35,7 @@ def whole_and_blocks(objective, spec=LATENT, alike=False, context=nullcontext):
     for most in (STEPS, MOST):
         objective.chunk_above = most
         with context():
-            losses, metrics = objective(seen, seed_of(0))
+            losses, metrics = objective(seen, DYNAMICS, seed_of(0))
         found.append((losses["infonce"], metrics, gradients(objective, leaves, losses)))
     return found
 
@@ -76,7 +76,7 @@ def test_the_strategies_that_draw_are_those_that_were_settled():
     (seen, _), drawing = given(), set()
     for name in STRATEGIES:
         objective = make(negatives=name)
-        one, other = (objective(seen, seed_of(number))[0]["infonce"] for number in (0, 1))
+        one, other = (objective(seen, DYNAMICS, seed_of(number))[0]["infonce"] for number in (0, 1))
         drawing |= set() if torch.equal(one, other) else {name}
     assert drawing == {*SETTLED}
     assert len(STRATEGIES) == 15 + len(drawing)
@@ -155,7 +155,7 @@ def test_the_prior_of_some_steps_is_that_of_all():
 
 def test_candidates_that_are_stopped_get_no_gradient():
     objective, (seen, leaves) = make(embedding_gradient="stop", chunk_above=MOST), given()
-    found = gradients(objective, leaves, objective(seen, seed_of(0))[0])
+    found = gradients(objective, leaves, objective(seen, DYNAMICS, seed_of(0))[0])
     place = next(number for number, leaf in enumerate(leaves) if leaf is seen.embedding)
     assert found[place] is None
     assert (found[0].abs().sum(dim=-1) > 0).all()
@@ -166,8 +166,8 @@ def test_on_request_it_says_and_shows_what_the_first_block_sees(critic):
     """Of 5 anchors, or with an offset of 1 step of 6, and all candidates."""
     objective, (seen, _) = make(critic, chunk_above=MOST), given()
     with torch.no_grad():
-        _, contrast, valid = objective._first(seen, seed_of(0))
-        said, shown = objective.diagnose(seen, seed_of(0)), objective.pictures(seen, seed_of(0))
+        _, contrast, valid = objective._first(seen, DYNAMICS, seed_of(0))
+        said, shown = objective.diagnose(seen, DYNAMICS, seed_of(0)), objective.pictures(seen, DYNAMICS, seed_of(0))
     assert contrast.scores.shape == {"BilinearCritic": (5, 24), "MultiHorizonCritic": (6, 20)}[critic]
     assert valid.shape == contrast.scores.shape[:1]
     assert {*said} == {"contrastive/own_sequence_mass", "contrastive/effective_rank"}
@@ -178,19 +178,19 @@ def test_a_block_of_one_episode_does_not_hide_that_nobody_has_a_negative():
     objective, (seen, _) = make(negatives="WithinSequence", chunk_above=MOST), given()
     objective.negatives.of = make(negatives="CrossSequence").negatives
     with pytest.raises(UserError, match=r"InfoNCE.negatives leaves no anchor a negative: WithinSequence of CrossSequence"):
-        objective.diagnose(seen, seed_of(0))
+        objective.diagnose(seen, DYNAMICS, seed_of(0))
     alone = replace(seen, batch=replace(seen.batch, episode=torch.zeros_like(seen.batch.episode)))
-    assert "contrastive/effective_rank" in objective.diagnose(alone, seed_of(0))
+    assert "contrastive/effective_rank" in objective.diagnose(alone, DYNAMICS, seed_of(0))
 
 
 @pytest.mark.parametrize("name", JOINING)
 def test_a_bound_that_joins_anchors_is_refused_in_blocks_alone(name):
     assert [each for each in BOUNDS if BOUNDS[each].joins_anchors] == JOINING
     objective, (seen, _) = make(bound=name, chunk_above=STEPS), given()
-    assert objective(seen, seed_of(0))[0]["infonce"].isfinite().all()
+    assert objective(seen, DYNAMICS, seed_of(0))[0]["infonce"].isfinite().all()
     objective.chunk_above = STEPS - 1
     with pytest.raises(UserError, match=rf"{name} joins all anchors.*4 x 6 steps.*chunk_above = 23.*bind InfoNCE.chunk_above = 24"):
-        objective(seen, seed_of(0))
+        objective(seen, DYNAMICS, seed_of(0))
 
 
 def test_no_steps_are_refused():

@@ -10,7 +10,7 @@ from framework.contrastive.pairs import blocks_of
 from framework.data import Latent
 from tests.members import build, factory
 from tests.objectives.pairs import SETTLED, chosen, pairs_of
-from tests.tiny import seed_of
+from tests.tiny import DYNAMICS, seed_of
 
 TIMES, SIZE, MOST, DRAWS = 6, 12, 14, 40
 
@@ -19,7 +19,7 @@ TIMES, SIZE, MOST, DRAWS = 6, 12, 14, 40
 def test_the_first_block_draws_what_the_whole_draws(name):
     """So that pictures and diagnostics show what training sees."""
     strategy, (pairs, whole) = build("negatives", name), pairs_of(2, TIMES)
-    first, all_ = chosen(strategy, pairs, 3, MOST)[0], strategy(whole, seed_of(3))
+    first, all_ = chosen(strategy, pairs, 3, MOST)[0], strategy(whole, DYNAMICS, seed_of(3))
     assert torch.allclose(first.scores, all_.scores[:4], atol=1e-5)
     assert torch.equal(first.log_weights, all_.log_weights[:4])
 
@@ -47,7 +47,7 @@ def test_selections_have_the_positive_as_many_others_and_each_as_often(name, set
     for seed in range(DRAWS):
         blocks = zip(blocks_of(SIZE, MOST), chosen(strategy, pairs, seed, MOST), strict=True)
         kept = torch.cat([(block.log_weights == 0).roll(rows.start, dims=1) for rows, block in blocks])
-        at_once = strategy(whole, seed_of(seed)).log_weights == 0
+        at_once = strategy(whole, DYNAMICS, seed_of(seed)).log_weights == 0
         assert kept.diagonal().all()
         assert torch.equal(kept.sum(dim=1), at_once.sum(dim=1))
         ours, theirs = ours + kept, theirs + at_once

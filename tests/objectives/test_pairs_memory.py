@@ -10,7 +10,7 @@ from framework.contrastive.pairs import SHARE
 from framework.lab.memory import peak_bytes
 from tests.members import members
 from tests.objectives.pairs import STEPS, given, gradients, make
-from tests.tiny import seed_of
+from tests.tiny import DYNAMICS, seed_of
 from tests.training.tape import tensors
 
 SIDE = 16
@@ -40,7 +40,7 @@ def test_a_batch_as_large_as_allowed_is_one_matrix_as_ever():
     for most in (STEPS, 16_384, STEPS - 1):
         objective = make(negatives="UniformSubset", chunk_above=most)
         with Watching() as watching:
-            losses, metrics = objective(seen, seed_of(0))
+            losses, metrics = objective(seen, DYNAMICS, seed_of(0))
             found = gradients(objective, leaves, losses)
         said.append((watching.names, list(tensors([losses, metrics, found]))))
     assert said[0][0] == said[1][0] != said[2][0]
@@ -61,10 +61,10 @@ def _largest(negatives: str, axis: str, most: int) -> int:
     objective, (seen, leaves) = make(negatives=negatives, axis=axis, chunk_above=most), given(rows=SIDE, times=SIDE)
     objective.images = []  # a picture has more numbers than these scores
     with Watching() as watching:
-        gradients(objective, leaves, objective(seen, seed_of(0))[0])
+        gradients(objective, leaves, objective(seen, DYNAMICS, seed_of(0))[0])
         with torch.no_grad():
-            objective.diagnose(seen, seed_of(0))
-            objective.after_update(seen, seed_of(0))
+            objective.diagnose(seen, DYNAMICS, seed_of(0))
+            objective.after_update(seen, DYNAMICS, seed_of(0))
     return watching.largest
 
 
@@ -81,7 +81,7 @@ def _held(critic: str, axis: str, most: int) -> int:
     objective, (seen, leaves) = make(critic, axis=axis, chunk_above=most), given(rows=2 * SIDE, times=2 * SIDE)
 
     def update() -> None:
-        gradients(objective, leaves, objective(seen, seed_of(0))[0])
+        gradients(objective, leaves, objective(seen, DYNAMICS, seed_of(0))[0])
 
     update()
     return peak_bytes(update, torch.device("cpu"))

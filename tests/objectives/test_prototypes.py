@@ -6,12 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from framework.data import SecondView
 from framework.errors import UserError
 from framework.functional.sinkhorn import sinkhorn
-from framework.objectives.base import View
 from framework.objectives.prototypes import Prototypes
 from tests.members import build
-from tests.tiny import ROWS, TIMES, batch, filtered, latent, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, requiring_gradient, seed_of
 
 
 def make(**settings) -> Prototypes:
@@ -20,7 +20,7 @@ def make(**settings) -> Prototypes:
 
 
 def given():
-    return filtered(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), normal(ROWS, TIMES, 5, seed=3), batch())
+    return inferred(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), normal(ROWS, TIMES, 5, seed=3), batch())
 
 
 def probabilities(objective, projected):
@@ -39,7 +39,7 @@ def test_it_equals_the_equations_step_by_step(warm_up):
     with torch.no_grad():
         objective.slow_from_embedding.weight.add_(0.3)
         targets = [assigned(objective, each[:, warm_up:]) for each in (seen.slow_embedding, seen.second.slow_embedding)]
-        losses, metrics = objective(seen, seed_of(0))
+        losses, metrics = objective(seen, DYNAMICS, seed_of(0))
         agreed, shared = 0, torch.zeros(7)
         for b in range(ROWS):
             for t in range(TIMES):
@@ -66,7 +66,7 @@ def test_the_first_steps_do_not_join_the_assignment():
     seen, objective = given(), make(warm_up=1)
     changed = seen.slow_embedding.clone()
     changed[:, 0] = 40.0
-    one, other = (objective(each, seed_of(0))[0] for each in (seen, replace(seen, slow_embedding=changed)))
+    one, other = (objective(each, DYNAMICS, seed_of(0))[0] for each in (seen, replace(seen, slow_embedding=changed)))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -77,9 +77,9 @@ def test_the_views_are_alike():
         seen,
         embedding=seen.second.embedding,
         slow_embedding=seen.second.slow_embedding,
-        second=View(embedding=seen.embedding, slow_embedding=seen.slow_embedding),
+        second=SecondView(embedding=seen.embedding, slow_embedding=seen.slow_embedding),
     )
-    one, other = (objective(each, seed_of(0))[0]["swapped_prototypes"] for each in (seen, turned))
+    one, other = (objective(each, DYNAMICS, seed_of(0))[0]["swapped_prototypes"] for each in (seen, turned))
     assert torch.allclose(one, other, atol=1e-6)
 
 
@@ -89,9 +89,9 @@ def test_no_assignment_gets_gradient():
     first, second = seen.embedding.clone().requires_grad_(), seen.second.embedding.clone().requires_grad_()
     posterior = requiring_gradient(seen.posterior)
     given_to_it = replace(
-        seen, posterior=posterior, embedding=first, slow_embedding=slow, second=View(embedding=second, slow_embedding=also)
+        seen, posterior=posterior, embedding=first, slow_embedding=slow, second=SecondView(embedding=second, slow_embedding=also)
     )
-    losses, _ = objective(given_to_it, seed_of(0))
+    losses, _ = objective(given_to_it, DYNAMICS, seed_of(0))
     swapped = torch.autograd.grad(losses["swapped_prototypes"].sum(), [slow, also, posterior.stochastic, first, second], allow_unused=True)
     assert [gradient is not None for gradient in swapped] == [False, False, False, True, True]
     temporal = torch.autograd.grad(
@@ -105,10 +105,10 @@ def test_the_prototypes_stand_still_at_first():
     objective, seen = make(frozen_updates=2), given()
     moving = []
     for _ in range(4):
-        losses, _ = objective(seen, seed_of(0))
+        losses, _ = objective(seen, DYNAMICS, seed_of(0))
         (gradient,) = torch.autograd.grad(losses["swapped_prototypes"].sum(), [objective.prototypes])
         moving.append(bool(gradient.abs().sum() > 0))
-        objective.after_update(seen, seed_of(0))
+        objective.after_update(seen, DYNAMICS, seed_of(0))
     assert moving == [False, False, True, True]
     assert objective.updates.item() == 4
 
@@ -120,7 +120,7 @@ def test_the_slow_projection_follows():
     assert torch.equal(before, objective.from_embedding.weight)
     with torch.no_grad():
         objective.from_embedding.weight.add_(1.0)
-    objective.after_update(given(), seed_of(0))
+    objective.after_update(given(), DYNAMICS, seed_of(0))
     assert torch.allclose(objective.slow_from_embedding.weight, before + 0.25, atol=1e-6)
 
 
@@ -132,12 +132,12 @@ def test_it_learns_to_tell_the_latent_which_prototype_was_seen():
     seen, found = replace(seen, posterior=told), []
     optimizer = torch.optim.Adam([parameter for parameter in objective.parameters() if parameter.requires_grad], lr=0.03)
     for number in range(60):
-        losses, metrics = objective(seen, seed_of(number))
+        losses, metrics = objective(seen, DYNAMICS, seed_of(number))
         found.append(metrics["model/prototypes_agreement"].item())
         optimizer.zero_grad()
         sum(loss.mean() for loss in losses.values()).backward()
         optimizer.step()
-        objective.after_update(seen, seed_of(number))
+        objective.after_update(seen, DYNAMICS, seed_of(number))
     assert found[0] < 0.7
     assert found[-1] > 0.9
     assert metrics["model/prototypes_used"] > 3
@@ -160,4 +160,4 @@ def test_settings_that_mean_nothing_are_refused(settings, message):
 
 def test_a_warm_up_as_long_as_the_sequences_is_refused():
     with pytest.raises(UserError, match=rf"Prototypes.warm_up = {TIMES} leaves nothing of a sequence"):
-        make(warm_up=TIMES)(given(), seed_of(0))
+        make(warm_up=TIMES)(given(), DYNAMICS, seed_of(0))

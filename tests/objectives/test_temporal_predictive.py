@@ -12,7 +12,7 @@ from framework.functional.random import fold_in
 from framework.functional.random import normal as noise_of
 from framework.objectives.temporal_predictive import NOISE, TemporalPredictive
 from tests.members import build, factory
-from tests.tiny import ROWS, TIMES, batch, filtered, latent, latent_spec, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, latent_spec, normal, objective_sizes, requiring_gradient, seed_of
 
 
 def make(kind="gaussian", critic="GaussianCritic", negatives="SameTimestep", **settings) -> TemporalPredictive:
@@ -29,7 +29,7 @@ def given(kind="gaussian", posterior=None):
         prior = replace(prior, statistics={"logits": logits.flatten(-2)})
     else:
         prior.statistics["std"] = 0.3 + prior.statistics["mean"].square()
-    return filtered(posterior or latent(ROWS, TIMES, spec=spec), prior, normal(ROWS, TIMES, 5, seed=3), batch())
+    return inferred(posterior or latent(ROWS, TIMES, spec=spec), prior, normal(ROWS, TIMES, 5, seed=3), batch())
 
 
 def log_density(prior, place, value):
@@ -47,7 +47,7 @@ def test_it_equals_loops_over_the_same_step_of_the_other_sequences(kind, critic,
     objective, seen = make(kind, critic, warm_up=warm_up), given(kind)
     mean = seen.posterior.stochastic if kind == "categorical" else seen.posterior.statistics["mean"]
     blurred = mean if kind == "categorical" else mean + 0.2 * noise_of(fold_in(seed_of(0), NOISE), ROWS, TIMES, 4)
-    losses, _ = objective(seen, seed_of(0))
+    losses, _ = objective(seen, DYNAMICS, seed_of(0))
 
     def static(b, t, c):
         one = replace(seen.posterior, stochastic=blurred).map(lambda part: part[b, t][None])
@@ -71,7 +71,7 @@ def test_with_all_steps_as_negatives_the_first_are_no_candidates_for_a_history()
     seen, objective = given(), make(negatives="InBatch", warm_up=1)
     changed = seen.prior.map(torch.clone)
     changed.statistics["mean"][:, 0] += 3.0
-    one, other = (objective(replace(seen, prior=each), seed_of(0))[0] for each in (seen.prior, changed))
+    one, other = (objective(replace(seen, prior=each), DYNAMICS, seed_of(0))[0] for each in (seen.prior, changed))
     assert torch.equal(one["temporal_predictive"], other["temporal_predictive"])
     assert torch.equal(one["consistency"], other["consistency"])
 
@@ -84,7 +84,7 @@ def test_the_temporal_term_does_not_see_where_the_latents_lie_and_the_centering_
             replace(each, stochastic=each.stochastic + by, statistics=each.statistics | {"mean": each.statistics["mean"] + by})
             for each in (seen.posterior, seen.prior)
         ]
-        losses[name] = objective(replace(seen, posterior=moved[0], prior=moved[1]), seed_of(0))[0]
+        losses[name] = objective(replace(seen, posterior=moved[0], prior=moved[1]), DYNAMICS, seed_of(0))[0]
     assert torch.allclose(losses["here"]["temporal_predictive"], losses["there"]["temporal_predictive"], atol=1e-3)
     assert losses["there"]["centering"][0, 0] > losses["here"]["centering"][0, 0] + 1
 
@@ -95,7 +95,7 @@ def test_collapse_costs_the_static_term_all_that_it_could_win():
     point = Latent(deterministic=normal(ROWS, TIMES, 6), stochastic=still, statistics={"mean": still, "std": still + 0.1})
     objective = make("gaussian", "BilinearCritic", noise=0.0)
     seen = replace(given(posterior=point), prior=point, embedding=torch.zeros(ROWS, TIMES, 5))
-    losses, metrics = objective(seen, seed_of(0))
+    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
     chance = torch.tensor(float(ROWS)).log()
     assert torch.allclose(losses["temporal_predictive"], chance.expand(ROWS, TIMES))
     assert torch.allclose(losses["static_predictive"], chance.expand(ROWS, TIMES))
@@ -105,18 +105,18 @@ def test_collapse_costs_the_static_term_all_that_it_could_win():
 
 def test_what_is_logged_is_the_temporal_contrast_and_the_static_one_beside_it():
     objective, seen = make(), given()
-    losses, metrics = objective(seen, seed_of(0))
+    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
     ceiling = torch.tensor(float(ROWS)).log().item()
     assert metrics["contrastive/ceiling"].item() == pytest.approx(ceiling)
     assert metrics["contrastive/estimate"].item() == pytest.approx(ceiling - losses["temporal_predictive"].mean().item(), abs=1e-5)
     assert metrics["contrastive/static_estimate"].item() == pytest.approx(ceiling - losses["static_predictive"].mean().item(), abs=1e-5)
-    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(seen, seed_of(0))[1]
+    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(seen, DYNAMICS, seed_of(0))[1]
 
 
 def test_the_noise_is_drawn_anew_for_each_seed_and_has_its_size():
-    one, other = (make(noise=0.2)(given(), seed_of(number))[0]["consistency"] for number in (0, 1))
+    one, other = (make(noise=0.2)(given(), DYNAMICS, seed_of(number))[0]["consistency"] for number in (0, 1))
     assert not torch.equal(one, other)
-    still = [make(noise=0.0)(given(), seed_of(number))[0]["consistency"] for number in (0, 1)]
+    still = [make(noise=0.0)(given(), DYNAMICS, seed_of(number))[0]["consistency"] for number in (0, 1)]
     assert torch.equal(*still)
 
 
@@ -124,7 +124,7 @@ def test_every_term_reaches_what_it_says():
     objective, seen = make(), given()
     posterior, prior = requiring_gradient(seen.posterior), requiring_gradient(seen.prior)
     embedding = seen.embedding.clone().requires_grad_()
-    losses, _ = objective(replace(seen, posterior=posterior, prior=prior, embedding=embedding), seed_of(0))
+    losses, _ = objective(replace(seen, posterior=posterior, prior=prior, embedding=embedding), DYNAMICS, seed_of(0))
     leaves = [posterior.statistics["mean"], prior.statistics["mean"], prior.statistics["std"], embedding]
     expected = {
         "temporal_predictive": [True, True, True, False],
@@ -139,7 +139,7 @@ def test_every_term_reaches_what_it_says():
 
 def test_a_straight_through_sample_is_not_blurred():
     seen = given("categorical")
-    losses = [make("categorical", "CategoricalCritic")(seen, seed_of(number))[0] for number in (0, 1)]
+    losses = [make("categorical", "CategoricalCritic")(seen, DYNAMICS, seed_of(number))[0] for number in (0, 1)]
     assert all(torch.equal(losses[0][name], losses[1][name]) for name in losses[0])
 
 
@@ -159,14 +159,14 @@ def test_parts_that_do_not_fit_are_refused(settings, message):
 
 def test_a_warm_up_as_long_as_the_sequences_is_refused():
     with pytest.raises(UserError, match=rf"TemporalPredictive.warm_up = {TIMES} leaves nothing of a sequence"):
-        make(warm_up=TIMES)(given(), seed_of(0))
+        make(warm_up=TIMES)(given(), DYNAMICS, seed_of(0))
 
 
 def test_it_says_on_request_where_false_negatives_would_be_and_how_sharp_the_critic_is():
-    said = make(negatives="WithinSequence").diagnose(given(), seed_of(0))
+    said = make(negatives="WithinSequence").diagnose(given(), DYNAMICS, seed_of(0))
     assert set(said) == {f"contrastive/{name}" for name in ("own_sequence_mass", "effective_rank", "sigma_smallest")}
     assert said["contrastive/own_sequence_mass"] > 0
-    assert make().diagnose(given(), seed_of(0))["contrastive/own_sequence_mass"] == 0
+    assert make().diagnose(given(), DYNAMICS, seed_of(0))["contrastive/own_sequence_mass"] == 0
 
 
 def test_a_batch_without_negatives_is_refused_where_it_is_read():
@@ -174,4 +174,4 @@ def test_a_batch_without_negatives_is_refused_where_it_is_read():
     one, data = latent(1, TIMES), batch(rows=2)
     alone = replace(data, **{name: getattr(data, name)[1:] for name in ("action", "reward", "is_first", "is_terminal", "episode")})
     with pytest.raises(UserError, match=r"TemporalPredictive.negatives leaves no anchor a negative: SameTimestep"):
-        make().diagnose(filtered(one, one, normal(1, TIMES, 5), alone), seed_of(0))
+        make().diagnose(inferred(one, one, normal(1, TIMES, 5), alone), DYNAMICS, seed_of(0))

@@ -13,13 +13,13 @@ Make = Callable[..., Replay]
 
 
 def test_none_are_drawn_unless_asked(make: Make) -> None:
-    assert make(added=20).sample().draws is None
+    assert make(added=20).sample().extra is None
 
 
 def test_every_stored_step_is_drawn_equally_often(make: Make) -> None:
     """50 steps went into each ring of 30, so that 20 to 49 of both streams are left."""
     replay = make(added=50, extra=500)
-    drawn = [replay.sample().draws for _ in range(48)]
+    drawn = [replay.sample().extra for _ in range(48)]
     counts = torch.cat([each.observation["count"].flatten() for each in drawn if each]).long()
     seen, often = counts.unique(return_counts=True)
     assert seen.tolist() == [*range(20, 50), *range(1020, 1050)]
@@ -29,7 +29,7 @@ def test_every_stored_step_is_drawn_equally_often(make: Make) -> None:
 
 def test_a_draw_knows_its_episode(make: Make) -> None:
     replay = make(added=25, extra=100)
-    draws = replay.sample().draws
+    draws = replay.sample().extra
     assert draws is not None
     for count, episode, pixels in zip(draws.observation["count"][:, 0], draws.episode, draws.observation["pixels/front"], strict=True):
         stream, time = divmod(int(count), 1000)
@@ -39,7 +39,7 @@ def test_a_draw_knows_its_episode(make: Make) -> None:
 
 def test_the_same_seed_draws_the_same(make: Make) -> None:
     def drawn(**changes: Any) -> torch.Tensor:
-        draws = make(added=20, extra=10, **changes).sample().draws
+        draws = make(added=20, extra=10, **changes).sample().extra
         assert draws is not None
         return draws.observation["count"]
 

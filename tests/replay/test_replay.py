@@ -176,7 +176,7 @@ def test_writing_into_a_batch_reaches_no_other_row_and_not_the_replay(
         untouched = tensor[1:].clone()
         tensor[0] = 1 - tensor[0].byte() if tensor.dtype == torch.bool else tensor[0] + 7
         assert torch.equal(tensor[1:], untouched)
-    drawn = replay.sample().draws
+    drawn = replay.sample().extra
     assert drawn is not None
     drawn.observation["count"].add_(7)
     drawn.episode.add_(7)

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from framework.agent import Agent
-from framework.data import Batch, Metrics
+from framework.data import Batch, Metrics, UpdateNoise
 from framework.errors import UserError
-from framework.lesson import UpdateNoise
 from framework.training.captured import WARM_UP, CapturedUpdate
 from framework.training.runtime import Runtime
 from tests.test_recipes import NAMES

@@ -84,7 +84,9 @@ def check_command(
 
 def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], deep: bool) -> list[dict[str, Any]]:
     try:
-        problems = composition.check(recipe, bindings, imports=imports)
+        from framework.training.checks import check
+
+        problems = check(recipe, bindings, imports=imports)
         if problems or not deep:
             return [vars(problem) for problem in problems]
         from framework.training.dry_run import dry_run

@@ -8,6 +8,7 @@ from typing import Any, final
 
 from framework.composition.factory import ComponentFactory, blame, freeze
 from framework.composition.plan import ROOT, plan
+from framework.composition.problems import Problem
 from framework.composition.provenance import show
 from framework.composition.tree import Plan
 from framework.errors import UserError
@@ -50,11 +51,10 @@ class Composition:
         """Every value by its key, `Agent.horizon`."""
         return self.plan.parameters()
 
-    def located(self, error: UserError) -> UserError:
-        """The error with the place of the binding that its message names, if it has none."""
-        if error.place is None:
-            error.place = blame(error.message, list(self.plan.nodes()), self.root.recipe)
-        return error
+    def problem(self, error: UserError) -> Problem:
+        """An error of building, at its place; else at the binding of a setting that its message names."""
+        place = error.place or blame(error.message, list(self.plan.nodes()), self.root.recipe) or self.root.node.place
+        return Problem.at(place, error.message)
 
     def write(self, folder: Path) -> None:
         """Write `resolved.gin`, `operative.gin`, `overrides.txt` and the plugins' source files; a run trains again from these."""

@@ -51,7 +51,8 @@ class _Fitting:
         return map_leaves(self._anything, value)
 
     def _plain(self, value: Any, name: str, kind: ast.expr) -> Any:
-        if isinstance(value, TYPES[name]) and (name == "bool" or not isinstance(value, bool)):
+        is_instance = isinstance(value, TYPES[name]) and (name == "bool" or not isinstance(value, bool))
+        if is_instance:
             return float(value) if name == "float" else value
         return self._refuse(value, kind, _whole_number(value) if name == "int" else "")
 

@@ -22,6 +22,7 @@ from framework.tracking.base import Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.checkpoints import Checkpoints
+from framework.training.checks import refusals
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.interrupt import Interrupt
 from framework.training.learner import LOOKING, Diverged, Learner, Progress
@@ -79,7 +80,7 @@ class Run:
                 f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
             )
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
-        self.environment, self._agent, self.replay = environment, agent, replay
+        self.environment, self.agent_factory, self.replay = environment, agent, replay
         self.trainer: Trainer = trainer()
         self.evaluation: Evaluation = evaluation()
         self.tracking: Tracking = tracking()
@@ -88,7 +89,8 @@ class Run:
 
     def train(self) -> Result:
         """Train a new run, in a folder of its own; what is refused before it begins leaves none behind."""
-        self.agent()
+        if problems := refusals(self):
+            raise UserError("\n".join(map(str, problems)))
         folder = self.tracking.new_run_folder(recipe=self.composed.recipe.stem, seed=self.seed)
         self.composed.write(folder)
         try:
@@ -136,12 +138,16 @@ class Run:
 
     def agent(self, shown: Specs | None = None) -> Agent:
         """A fresh agent, for the specs of the run's environment if none are given."""
-        return build_agent(self._agent, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
+        return build_agent(self.agent_factory, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
 
     def specs(self) -> Specs:
-        """What the environment shows and takes."""
+        """The observations and the action of the environment."""
+        return self.describe_environment()[0]
+
+    def describe_environment(self) -> tuple[Specs, int]:
+        """The specs of the environment, and its control steps for each action."""
         with self.vector(1, mode="serial") as vector:
-            return vector.specs
+            return vector.specs, vector.action_repeat
 
     def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
         """Environments that step together, each in a worker process or all in this one."""
@@ -163,7 +169,7 @@ class Run:
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
         with self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
-            self.trainer.check(learner)
+            self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
             if resumed:
                 step, contents = checkpoints.load(checkpoint)
                 learner.replay.load(checkpoints.replay_folder(step))

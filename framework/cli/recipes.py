@@ -89,11 +89,15 @@ def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], deep
         problems = check(recipe, bindings, imports=imports)
         if problems or not deep:
             return [vars(problem) for problem in problems]
-        from framework.training.dry_run import dry_run
-
-        dry_run(framework.compose(recipe, bindings, imports=imports))
+        run = framework.compose(recipe, bindings, imports=imports)
     except UserError as error:
         return [{"message": f"{recipe}: {error}"}]
+    from framework.training.dry_run import dry_run
+
+    try:
+        dry_run(run)
+    except UserError as error:
+        return [vars(run.composed.problem(error))]
     return []
 
 

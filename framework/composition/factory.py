@@ -43,11 +43,11 @@ def freeze(node: Node, recipe: str = "") -> ComponentFactory:
 
 
 def blame(message: str, nodes: list[Node], recipe: str) -> Place | None:
-    """The binding to which a message refers: of a setting that it names, or else of one that holds a component which it names.
+    """The binding to which a message refers: of a setting that it names, or of one that holds a component which it names.
 
-    Of several, one of the command line is preferred, then one of the recipe itself.
+    Of several, one of the command line is preferred, then one of the recipe itself, then the one that is named first.
     """
-    places = [*_named_settings(message, nodes)] or [*_named_components(message, nodes)]
+    places = [*_named_settings(message, nodes), *_named_components(message, nodes)]
     return min(places, key=lambda place: (not place.on_command_line, place.file != recipe), default=None)
 
 

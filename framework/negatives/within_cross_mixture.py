@@ -27,15 +27,15 @@ class WithinCrossMixture(Negatives):
     def __init__(self, *, share: float = 0.5, count: int = 64, of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)
         if not 0 <= share <= 1:
-            raise UserError(f"Mixed.share = {share} is no probability; bind a number from 0 to 1.")
+            raise UserError(f"WithinCrossMixture.share = {share} is no probability; bind a number from 0 to 1.")
         if count < 1:
-            raise UserError(f"Mixed.count = {count} leaves no negative; bind at least 1.")
+            raise UserError(f"WithinCrossMixture.count = {count} leaves no negative; bind at least 1.")
         self.share, self.count = share, count
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         anchors, given = contrast.scores.shape
         if self.count > given - 1:
-            raise UserError(f"Mixed.count = {self.count}, and there are {given - 1} negatives; bind from 1 to {given - 1}.")
+            raise UserError(f"WithinCrossMixture.count = {self.count}, and there are {given - 1} negatives; bind from 1 to {given - 1}.")
         negative, same = contrast.negative, contrast.anchors.row[:, None] == contrast.candidates.row[None, :]
         own, other = negative & same, negative & ~same
         from_own = (uniform(fold_in(key, 2), anchors, self.count) < self.share).sum(dim=1)

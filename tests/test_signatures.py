@@ -11,7 +11,7 @@ import pytest
 
 from framework.registry import registry_of
 from framework.signatures import FAMILIES, Component, builtin_components, component_of, constructor
-from framework.source_text import literal
+from framework.signatures.source import literal
 
 ROOT = Path(__file__).parents[1]
 COMPONENTS = [component for members in builtin_components().values() for component in members.values()]

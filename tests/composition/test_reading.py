@@ -70,7 +70,10 @@ MISTAKES = {
     "a wrong element of a tuple": ("ConvEncoder.channels = (32, 'a')", "takes a whole number, not 'a'."),
     "a wrong value of an optional": ("GaussianRSSM.balance = 'x'", "takes a number or None, not 'x'."),
     "a list for a dict": ("Agent.optimizers = [@Adam]", "takes a dict from a text in quotes to a component of `optimizers`, not [@Adam]."),
-    "a wrong value in a dict": ("Agent.optimizers = {'model': 'much'}", "takes a component of `optimizers`, not 'much'; valid are: @optimizers."),
+    "a wrong value in a dict": (
+        "Agent.optimizers = {'model': 'much'}",
+        "takes a component of `optimizers`, not 'much'; valid are: @optimizers.",
+    ),
     "an old setting": (
         "Agent.scales = {'kl': 1.0}",
         "Agent has no parameter 'scales' any more: a loss's weight is a setting of the component that gives the loss: InfoNCE.scale",

@@ -1,6 +1,6 @@
 """Each binding by itself: its component and parameter, its macros, its value against the annotation."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -62,12 +62,9 @@ class Bindings:
             elif resolved := self._resolve(binding):
                 self.resolved.append(resolved)
         self.in_effect = {each.slot: each for each in self.resolved}
-
-    def replaced(self) -> Iterator[tuple[ResolvedBinding, ResolvedBinding]]:
+        pairs = [(each, self.in_effect[each.slot]) for each in self.resolved]
+        self.replaced = [(old, new) for old, new in pairs if old is not new]
         """Each binding that is not in effect, with the one that is."""
-        for each in self.resolved:
-            if self.in_effect[each.slot] is not each:
-                yield each, self.in_effect[each.slot]
 
     def scopes(self) -> list[str]:
         """The scopes that references name."""

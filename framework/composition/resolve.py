@@ -60,7 +60,7 @@ class Resolver:
             self.consumed |= {each.binding, *each.macros}
         if candidates and Macro(REQUIRED) not in leaves(candidates[0].value):
             chosen = candidates[0]
-            earlier = [old for old, new in self.bindings.replaced() if new is chosen]
+            earlier = [old for old, new in self.bindings.replaced if new is chosen]
             replaced = tuple(each.binding.place for each in (*candidates[1:], *reversed(earlier)))
             value = self._link(chosen.value, scope, chosen.binding.place, chain)
             return Setting(parameter, value, chosen.binding, replaced, chosen.macros)

@@ -54,7 +54,7 @@ class Usage:
 
     def _remover(self, unused: ResolvedBinding) -> ResolvedBinding | None:
         """The later binding, of another file or of the command line, that replaced the reference to a binding's component."""
-        for old, new in self.bindings.replaced():
+        for old, new in self.bindings.replaced:
             if new.order > unused.order and new.binding.place.file != unused.binding.place.file:
                 reachable = self._reachable({(each.component.selector, each.scope) for each in old.targets})
                 if any(selector == unused.component.selector and unused.binding.scope in ("", scope) for selector, scope in reachable):

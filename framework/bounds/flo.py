@@ -21,9 +21,9 @@ from framework.nn.blocks import MLP, Activation
 class FLO(Bound):
     """`1 - u_i - exp(-u_i) mean_{j != i} exp(f_ij - f_ii)` with a learned `u(s_i, o_i)`; trained as it is evaluated.
 
-    Guo et al. (2022), *Tight Mutual Information Estimation with Contrastive Fenchel-Legendre Optimization*. Not capped, and no score
-    of its own scale is exponentiated. The best `u` is `-log ratio`; the perceptron, on `[z, h]` and the embedding of each positive
-    pair, begins near 0. It needs the row axis, where the pairs themselves are at hand.
+    Guo et al. (2022), *Tight Mutual Information Estimation with Contrastive Fenchel-Legendre Optimization*. Not capped, and only
+    differences of scores are exponentiated. The best `u` is `-log ratio`; the perceptron, on `[z, h]` and the embedding of each positive
+    pair, begins near 0. It needs the row axis, which has the pairs themselves.
     """
 
     needs_source = True
@@ -43,9 +43,6 @@ class FLO(Bound):
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return formulas.flo_estimate(contrast.scores, contrast.log_weights, self._u(contrast))
-
-    def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return -self.estimate(contrast)
 
     def _u(self, contrast: Contrast) -> Float[Tensor, " N"]:
         source = contrast.source

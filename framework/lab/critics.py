@@ -118,8 +118,7 @@ def _trained(setting: Setting, member: Member, source: KalmanLatents, rate: floa
         torch.manual_seed(setting.seed)
         critic: Critic = member.build(latent=source.spec, embedding_size=setting.dimensions)
     generator = torch.Generator().manual_seed(setting.seed)
-    for offset, each in critic.each_offset().items():
-        examine(each, *_given(source, each, TRAINING_BATCH, generator, offset))
+    examine(critic, *_given(source, critic, TRAINING_BATCH, generator))
     parameters = [*critic.parameters()]
     if not parameters or not setting.steps:
         return 0.0, critic
@@ -128,8 +127,7 @@ def _trained(setting: Setting, member: Member, source: KalmanLatents, rate: floa
     weights = torch.zeros(TRAINING_BATCH, TRAINING_BATCH)
     found = []
     for _ in range(setting.steps):
-        scored = [_scores(source, each, TRAINING_BATCH, generator, offset) for offset, each in critic.each_offset().items()]
-        loss = torch.stack([infonce_loss(each, weights).mean() for each in scored]).mean()
+        loss = infonce_loss(_scores(source, critic, TRAINING_BATCH, generator), weights).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -144,14 +142,13 @@ def _evaluated(setting: Setting, member: Member, critic: Critic, source: KalmanL
     weights = torch.zeros(setting.candidates, setting.candidates)
     estimates, hits = [], []
     for _ in range(EVALUATIONS):
-        scores = [_scores(source, each, setting.candidates, generator, offset) for offset, each in critic.each_offset().items()]
-        estimates.append(torch.stack([infonce_estimate(each, weights).mean() for each in scores]).mean())
-        hits.append(torch.stack([accuracy(each, weights) for each in scores]).mean())
-    truths = [source.truth(anchor=each.anchor, candidate=each.candidate, offset=offset) for offset, each in critic.each_offset().items()]
+        scores = _scores(source, critic, setting.candidates, generator)
+        estimates.append(infonce_estimate(scores, weights).mean())
+        hits.append(accuracy(scores, weights))
     return Row(
         "critic",
         member.name,
-        truth=None if None in truths else sum(filter(None, truths)) / len(truths),
+        truth=source.truth(anchor=critic.anchor, candidate=critic.candidate, offset=0),
         **statistics(torch.stack(estimates)),
         ceiling=weights[0].exp().sum().log().item(),
         accuracy=average(hits),
@@ -168,18 +165,16 @@ def _between(critic: Critic, source: KalmanLatents) -> str:
         said.append("z is cut into 8 quantiles in each dimension: I(h, c; o)")
     if critic.anchor == "prior" and critic.candidate == "stochastic":
         said.append("the information between the prior and the posterior's z, I(h; z), on the column axis")
-    if critic.each_offset().keys() != {0}:
-        said.append(f"the mean of I(s_t; o_t+k) over k = {', '.join(map(str, critic.each_offset()))}")
     return f"truth: {'; '.join(said)}." if said else ""
 
 
-def _given(source: KalmanLatents, critic: Critic, count: int, generator: torch.Generator, offset: int) -> tuple[Latent, Tensor]:
-    step = source.filter.draw(count, generator, offset)
+def _given(source: KalmanLatents, critic: Critic, count: int, generator: torch.Generator) -> tuple[Latent, Tensor]:
+    step = source.filter.draw(count, generator, 0)
     candidates = source.stochastic(step.z) if critic.candidate == "stochastic" else step.later
     return source.latents(step, critic.anchor), candidates.float()
 
 
-def _scores(source: KalmanLatents, critic: Critic, count: int, generator: torch.Generator, offset: int) -> Tensor:
+def _scores(source: KalmanLatents, critic: Critic, count: int, generator: torch.Generator) -> Tensor:
     """With the fixed side in the rows: the latent, or what a density over observations is given."""
-    scores: Tensor = critic(*_given(source, critic, count, generator, offset))
+    scores: Tensor = critic(*_given(source, critic, count, generator))
     return scores.T if critic.normalized_over == "observation" else scores

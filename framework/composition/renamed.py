@@ -11,4 +11,9 @@ SETTINGS: Final[Mapping[str, str]] = {
     "MixedGradient.mixing": "it is MixedGradient.return_lambda now",
     "Reinforce.mixing": "it is Reinforce.return_lambda now",
 }
-COMPONENTS: Final[Mapping[str, str]] = {"Mixed": "WithinCrossMixture", "MixedNegatives": "MoCHi", "Penalised": "Penalized"}
+COMPONENTS: Final[Mapping[str, str]] = {
+    "Mixed": "WithinCrossMixture",
+    "MixedNegatives": "MoCHi",
+    "MultiHorizonCritic": "InfoNCE.offsets",
+    "Penalised": "Penalized",
+}

@@ -1,6 +1,7 @@
 """The check of a recipe before anything runs: its parts are built on torch's `meta` device, where tensors have shapes and no numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
@@ -9,7 +10,6 @@ import torch
 from framework import composition
 from framework.composition import Problem
 from framework.errors import UserError
-from framework.training.abstract_losses import losses, selections
 
 if TYPE_CHECKING:
     from framework.agent import Agent
@@ -36,8 +36,8 @@ def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence
 def refusals(run: "Run") -> list[Problem]:
     """Everything that the parts of a run refuse, alone and together; the refusals of independent parts come at once.
 
-    The environment is asked for its specs. Agent and replay are built without memory. Every loss of an update is evaluated on tensors of
-    the shapes that the replay gives.
+    The environment is asked for its specs; agent and replay are built without memory; objectives and behavior are asked about the batches
+    that the replay gives.
     """
     attempt = _Attempts()
     environment = attempt(run.describe_environment)
@@ -47,15 +47,12 @@ def refusals(run: "Run") -> list[Problem]:
     with META:
         replay = attempt(lambda: _replay(run, specs))
         agent = attempt(lambda: _agent(run, specs))
-        if replay is not None:
-            length, environments = replay.length, run.environments
-            attempt(lambda: run.trainer.check(length=length, environments=environments, action_repeat=action_repeat))
-        if replay is not None and agent is not None:
-            for loss in losses(agent, rows=replay.batch, times=replay.length, extra=replay.extra):
-                attempt(loss)
-    if replay is not None and agent is not None and not attempt.errors:
-        for selection in selections(agent, rows=replay.batch, times=replay.length):
-            attempt(selection)
+    if replay is not None:
+        length, environments = replay.length, run.environments
+        attempt(lambda: run.trainer.check(length=length, environments=environments, action_repeat=action_repeat))
+    if replay is not None and agent is not None:
+        for check_part in _batch_checks(agent, rows=replay.batch, times=replay.length, extra=replay.extra):
+            attempt(check_part)
     return attempt.problems(run)
 
 
@@ -85,3 +82,10 @@ def _replay(run: "Run", specs: "Specs") -> "Replay":
 def _agent(run: "Run", specs: "Specs") -> "Agent":
     agent: Agent = run.agent_factory(specs=specs)
     return agent
+
+
+def _batch_checks(agent: "Agent", *, rows: int, times: int, extra: int) -> Iterator[Callable[[], None]]:
+    for objective in agent.world_model.each_objective:
+        yield partial(objective.check, rows=rows, times=times, extra=extra)
+    steps = rows * times
+    yield partial(agent.behavior.check, rollouts=min(agent.imagination_starts or steps, steps), steps=steps)

@@ -136,7 +136,7 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     "negatives of the replay without draws": (
         "InfoNCE.negatives = @UniformSubset\nUniformSubset.of = @ReplayNegatives\nUniformSubset.candidates = 9",
         2,
-        "ReplayNegatives needs draws of their own: bind Replay.extra = 256",
+        "ReplayNegatives needs steps of their own from the replay; bind Replay.extra = 256",
     ),
     "mixed vectors of a critic without any": (
         "InfoNCE.negatives = @MoCHi",
@@ -164,17 +164,17 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     "more candidates than a batch has": (
         "InfoNCE.negatives = @UniformSubset\nUniformSubset.candidates = 25",
         2,
-        "UniformSubset.candidates = 25, and there are 24 candidates; bind from 2 to 24.",
+        "UniformSubset.candidates = 25, and there are 24 candidates; bind from 2 to 24, or a larger Replay.batch or Replay.length.",
     ),
     "more negatives than a batch has": (
         "InfoNCE.negatives = @TopK\nTopK.count = 24",
         2,
-        "TopK.count = 24, and there are 23 negatives; bind from 1 to 23.",
+        "TopK.count = 24, and there are 23 negatives; bind from 1 to 23, or a larger Replay.batch or Replay.length.",
     ),
     "a mixture of more negatives than a batch has": (
         "InfoNCE.negatives = @WithinCrossMixture\nWithinCrossMixture.count = 24",
         2,
-        "count = 24, and there are 23 negatives; bind from 1 to 23.",
+        "WithinCrossMixture.count = 24, and there are 23 negatives; bind from 1 to 23, or a larger",
     ),
     "more candidates than a batch has, inside a queue": (
         "InfoNCE.negatives = @MemoryQueue\nMemoryQueue.of = @UniformSubset\nUniformSubset.candidates = 25",
@@ -201,9 +201,9 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     ),
     # Sequences.
     "an offset past the sequence": (
-        "InfoNCE.critic = @MultiHorizonCritic\nMultiHorizonCritic.critic = @BilinearCritic\nMultiHorizonCritic.offsets = (9,)",
-        3,
-        "offsets has 9, and sequences are 6 steps long",
+        "InfoNCE.offsets = (9,)",
+        1,
+        "and sequences are 6 steps long",
     ),
     "a horizon past the sequence": (
         "Agent.objectives = [@NextEmbedding]\nNextEmbedding.horizon = 6",
@@ -213,7 +213,7 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     "a warm-up of a whole sequence": (
         "Agent.objectives = [@Prototypes]\nPrototypes.warm_up = 6\nAgent.encoder = @RandomShift\nRandomShift.encoder = @MultiEncoder",
         2,
-        "Prototypes.warm_up = 6 leaves nothing of a sequence",
+        "Prototypes.warm_up = 6, and sequences are 6 steps long",
     ),
     # The run.
     "a setting of the run": ("Run.seed = -1", 1, "Run.seed = -1 at least 0"),
@@ -271,7 +271,7 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     "a pattern that takes nothing": (
         "MultiEncoder.encoders = {'pixels': @ConvEncoder, 'count': @MLPEncoder, 'depth': @MLPEncoder}",
         1,
-        "The patterns ['depth'] of MultiEncoder.encoders take no observation; the observations are ['count', 'pixels']",
+        "The patterns ['depth'] of MultiEncoder.encoders take no observation of ['count', 'pixels']",
     ),
     "a decoder of what is not shown": (
         "Agent.objectives = [@Reconstruction]\nReconstruction.decoders = {'depth': @ImageHead}",

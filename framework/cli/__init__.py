@@ -15,7 +15,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "train": ("training", "Train the agent of a recipe."),
     "resume": ("training", "Go on with a run from one of its checkpoints."),
     "evaluate": ("evaluate", "Let a run's policy act, and show its returns."),
-    "picture": ("picture", "Draw what a run's contrast sees, imagines and estimates."),
+    "picture": ("picture", "Draw the contrast of a run: its ranking of images, imagination, scores or estimate."),
     "list": ("components", "List the components that a recipe can name."),
     "describe": ("components", "Describe one component: what it is and what it takes."),
     "recipes": ("recipes", "List the recipes that are shipped."),

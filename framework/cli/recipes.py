@@ -11,7 +11,6 @@ from framework import composition
 from framework.cli import options, output
 from framework.composition import Plan
 from framework.errors import UserError
-from framework.signatures import display
 
 FIELD: Final = re.compile(r"([A-Z]\w+) {2,}(.*)")
 
@@ -156,7 +155,7 @@ def _values(plan: Plan) -> Mapping[str, Mapping[str, Any]]:
         f"{node.key}.{name}": {
             "value": setting.text,
             "default": setting.binding is None,
-            "place": str(setting.binding.place) if setting.binding else f"{display(node.component.file)}:{setting.parameter.line}",
+            "place": str(setting.binding.place) if setting.binding else setting.parameter.place,
         }
         for node in plan.nodes()
         for name, setting in node.settings.items()

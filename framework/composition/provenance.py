@@ -70,12 +70,12 @@ def _lines(node: Node, *, provenance: bool) -> Iterator[str]:
         line = f"{node.key}.{name} = {setting.text}"
         if isinstance(setting.value, PythonDefault):
             line = f"# {line}"
-        yield f"{line}  # {_origin(node, setting)}" if provenance else line
+        yield f"{line}  # {_origin(setting)}" if provenance else line
 
 
-def _origin(node: Node, setting: Setting) -> str:
+def _origin(setting: Setting) -> str:
     if setting.binding is None:
-        return f"default in {node.component.file}:{setting.parameter.line}"
+        return f"default in {setting.parameter.place}"
     macros = "".join(f", {binding.key} at {binding.place}" for binding in setting.macros)
     replaced = f", replaces {', '.join(map(str, setting.replaced))}" if setting.replaced else ""
     return f"{setting.binding.place}{macros}{replaced}"

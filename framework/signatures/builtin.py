@@ -93,6 +93,7 @@ def _parameters(lineage: Lineage, derived: tuple[str, ...]) -> Iterator[Paramete
                 annotation=ast.unparse(expand(annotation, module)) if annotation else "",
                 default=ast.unparse(expand(default, module)) if default else None,
                 derived=name in derived,
+                file=module.file,
                 line=line,
             )
         return

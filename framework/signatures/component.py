@@ -48,12 +48,18 @@ class Parameter:
     annotation: str
     default: str | None
     derived: bool
+    file: str
     line: int
 
     @property
     def required(self) -> bool:
         """Whether a recipe must bind it: it has no default, and Python does not pass it."""
         return self.default is None and not self.derived
+
+    @property
+    def place(self) -> str:
+        """File and line, those of a base class for an inherited constructor."""
+        return f"{self.file}:{self.line}"
 
 
 @final

@@ -11,7 +11,8 @@ from framework.signatures.component import Component, Parameter, display
 
 def component_of(cls: type, family: str, base: type = object) -> Component:
     """The component of a class, with the parameters and facts that its source would give."""
-    lines, (file, line) = _parameter_lines(cls), source_of(cls)
+    definer = _definer(cls)
+    lines, (file, line), (constructor_file, constructor_line) = _parameter_lines(definer), source_of(cls), source_of(definer)
     ancestors = [each for each in reversed(cls.__mro__) if each is not object and issubclass(each, base)]
     facts = {name: value for each in ancestors for name, value in vars(each).items() if _is_fact(name, value)}
     return Component(
@@ -27,7 +28,8 @@ def component_of(cls: type, family: str, base: type = object) -> Component:
                 annotation=_annotation(each.annotation),
                 default=None if each.default is inspect.Parameter.empty else repr(each.default),
                 derived=each.name in facts.get("derived", ()),
-                line=lines.get(each.name, line),
+                file=constructor_file,
+                line=lines.get(each.name, constructor_line),
             )
             for each in constructor(cls, base)
         ),
@@ -38,7 +40,7 @@ def component_of(cls: type, family: str, base: type = object) -> Component:
 
 def constructor(cls: type, base: type = object) -> list[inspect.Parameter]:
     """The parameters of `__init__`; none where it comes from above the family's contract (`nn.Module`, `object`)."""
-    definer = next(each for each in cls.__mro__ if "__init__" in vars(each))
+    definer = _definer(cls)
     if definer is object or (definer is not base and issubclass(base, definer)):
         return []
     try:
@@ -46,6 +48,11 @@ def constructor(cls: type, base: type = object) -> list[inspect.Parameter]:
     except NameError:
         signature = inspect.signature(vars(definer)["__init__"])
     return list(signature.parameters.values())[1:]
+
+
+def _definer(cls: type) -> type:
+    """The class that defines the constructor."""
+    return next(each for each in cls.__mro__ if "__init__" in vars(each))
 
 
 def source_of(cls: type) -> tuple[str, int]:

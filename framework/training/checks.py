@@ -33,6 +33,12 @@ def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence
         return [composed.problem(error)]
 
 
+def require_sound(run: "Run") -> None:
+    """Raise a `UserError` with everything that the parts of a run refuse."""
+    if problems := refusals(run):
+        raise UserError("\n".join(map(str, problems)))
+
+
 def refusals(run: "Run") -> list[Problem]:
     """Everything that the parts of a run refuse, alone and together; the refusals of independent parts come at once.
 
@@ -40,7 +46,7 @@ def refusals(run: "Run") -> list[Problem]:
     that the replay gives.
     """
     attempt = _Attempts()
-    environment = attempt(run.describe_environment)
+    environment = attempt(lambda: _describe_environment(run))
     if environment is None:
         return attempt.problems(run)
     specs, action_repeat = environment
@@ -72,6 +78,12 @@ class _Attempts:
 
     def problems(self, run: "Run") -> list[Problem]:
         return list(dict.fromkeys(run.composed.problem(error) for error in self.errors))
+
+
+def _describe_environment(run: "Run") -> tuple["Specs", int]:
+    """The specs of the environment, and its control steps for each action."""
+    with run.vector(1, mode="serial") as vector:
+        return vector.specs, vector.action_repeat
 
 
 def _replay(run: "Run", specs: "Specs") -> "Replay":

@@ -12,42 +12,24 @@ from framework.training.run import Run
 
 SEQUENCES: Final = 2
 SHORT: Final = 16
-"""Steps of a sequence, unless an objective needs more."""
+"""Steps of a sequence."""
 CAPACITY: Final = 4096
 """Only the steps that are collected take memory."""
 
 
 def dry_run(run: Run) -> dict[str, float]:
-    """Build the environment and the agent, act once, collect random steps, and take one update on two sequences. Writes nothing.
+    """Build the environment and the agent, act once, collect random steps, and take one update on a small batch. Writes nothing.
 
-    Sequences are short; if a part refuses that, they are as long as the run's own. Returns the update's metrics. Raises `UserError` where
-    parts do not fit, or where a score or a loss is not finite.
+    The batch has two short sequences, or more and longer ones if an objective needs them. Returns the update's metrics. Raises `UserError`
+    where parts do not fit, or where a score or a loss is not finite.
     """
-    try:
-        return _update(run, SHORT)
-    except UserError:
-        return _update(run, CAPACITY)
-
-
-def _update(run: Run, longest: int) -> dict[str, float]:
     with run.vector(1, mode="serial") as vector:
-        replay: Replay = run.replay(
-            specs=vector.specs,
-            streams=1,
-            device=run.runtime.device,
-            seed=run.seed,
-            batch=SEQUENCES,
-            capacity=CAPACITY,
-            storage="memory",
-        )
-        replay.length = min(longest, replay.length)
-        learner = Learner(agent=run.agent(vector.specs), runtime=run.runtime, vector=vector, replay=replay, seed=run.seed)
+        device, specs = run.runtime.device, vector.specs
+        replay: Replay = run.replay(specs=specs, streams=1, device=device, seed=run.seed, capacity=CAPACITY, storage="memory")
+        learner = Learner(agent=run.agent(specs), runtime=run.runtime, vector=vector, replay=replay, seed=run.seed)
         learner.update_agent = learner.agent.update  # uncompiled, so that scores can be examined
-        learner.begin()
-        learner.collect(randomly=False)
-        random = np.random.default_rng(run.seed)
-        while len(replay) < replay.length:
-            replay.add(vector.step(vector.random_actions(random)))
+        replay.batch, replay.length = _smallest_batch(learner)
+        _collect(learner)
         try:
             with examined(learner.agent):
                 metrics = learner.update()
@@ -55,3 +37,25 @@ def _update(run: Run, longest: int) -> dict[str, float]:
         except Diverged as error:
             raise UserError(f"The first update gives what is no number: {error}; look at loss scales and learning rates.") from error
     return {name: float(value) for name, value in metrics.items()}
+
+
+def _collect(learner: Learner) -> None:
+    """One action of the policy, and random steps until the replay holds a sequence."""
+    learner.begin()
+    learner.collect(randomly=False)
+    random = np.random.default_rng(learner.seed)
+    while len(learner.replay) < learner.replay.length:
+        learner.replay.add(learner.vector.step(learner.vector.random_actions(random)))
+
+
+def _smallest_batch(learner: Learner) -> tuple[int, int]:
+    """The fewest and shortest sequences, of a few sizes, that every objective accepts."""
+    rows, times = learner.replay.batch, learner.replay.length
+    for size in ((min(SEQUENCES, rows), min(SHORT, times)), (min(SEQUENCES, rows), times)):
+        try:
+            for objective in learner.agent.world_model.each_objective:
+                objective.check(rows=size[0], times=size[1], extra=learner.replay.extra)
+        except UserError:
+            continue
+        return size
+    return rows, times

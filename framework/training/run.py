@@ -22,7 +22,7 @@ from framework.tracking.base import Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.checkpoints import Checkpoints
-from framework.training.checks import refusals
+from framework.training.checks import require_sound
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.interrupt import Interrupt
 from framework.training.learner import LOOKING, Diverged, Learner, Progress
@@ -89,8 +89,7 @@ class Run:
 
     def train(self) -> Result:
         """Train a new run, in a folder of its own; what is refused before it begins leaves none behind."""
-        if problems := refusals(self):
-            raise UserError("\n".join(map(str, problems)))
+        require_sound(self)
         folder = self.tracking.new_run_folder(recipe=self.composed.recipe.stem, seed=self.seed)
         self.composed.write(folder)
         try:
@@ -142,12 +141,8 @@ class Run:
 
     def specs(self) -> Specs:
         """The observations and the action of the environment."""
-        return self.describe_environment()[0]
-
-    def describe_environment(self) -> tuple[Specs, int]:
-        """The specs of the environment, and its control steps for each action."""
         with self.vector(1, mode="serial") as vector:
-            return vector.specs, vector.action_repeat
+            return vector.specs
 
     def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
         """Environments that step together, each in a worker process or all in this one."""
@@ -230,8 +225,7 @@ class Run:
         found = {"latest": journal.checkpoints.latest, "best": journal.checkpoints.best}
         for checkpoint in {path for path in found.values() if path}:
             aliases = [name for name, path in found.items() if path == checkpoint]
-            exported = export_policy(checkpoint, folder / checkpoint.name)
-            self._log_model(learner, journal.tracker, exported, aliases)
+            self._log_model(learner, journal.tracker, export_policy(checkpoint, folder / checkpoint.name), aliases)
 
     def _log_model(self, learner: Learner, tracker: Tracker, exported: Path, aliases: Sequence[str]) -> None:
         shown = learner.vector.specs.observation

@@ -21,6 +21,7 @@ from framework.tracking.base import Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.checkpoints import Checkpoints
+from framework.training.checks import require_sound
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.interrupt import Interrupt
 from framework.training.learner import LOOKING, Diverged, Learner, Progress
@@ -82,7 +83,7 @@ class Run:
                 f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
             )
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
-        self.environment, self._agent, self.replay, self._vector = environment, agent, replay, vector
+        self.environment, self.agent_factory, self.replay, self._vector = environment, agent, replay, vector
         self.trainer: Trainer = trainer()
         self.evaluation: Evaluation = evaluation()
         self.tracking: Tracking = tracking()
@@ -91,7 +92,7 @@ class Run:
 
     def train(self) -> Result:
         """Train a new run, in a new folder; a run that is refused before it begins leaves none behind."""
-        self.agent()
+        require_sound(self)
         try_out(self.environment)
         folder = self.tracking.new_run_folder(recipe=self.composed.recipe.stem, seed=self.seed)
         self.composed.write(folder)
@@ -141,7 +142,7 @@ class Run:
 
     def agent(self, shown: Specs | None = None) -> Agent:
         """A new agent, for the given specs or those of the run's environment."""
-        return build_agent(self._agent, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
+        return build_agent(self.agent_factory, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
 
     def specs(self) -> Specs:
         """The specs of the environment."""
@@ -170,7 +171,7 @@ class Run:
         with self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
             self.runtime.prepare_process(learner.agent)
-            self.trainer.check(learner)
+            self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
             if checkpoint is not None:
                 step, contents = checkpoints.load(checkpoint)
                 learner.replay.load(checkpoints.replay_folder(step))

@@ -1,23 +1,25 @@
 """`lab`: its five commands. Each imports what it measures with only when it is called."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 
 import click
 
-from framework.cli import options, output
+from framework.cli import options
 from framework.cli.components import import_modules
+from framework.cli.measuring import as_json_file, progress_bar, show, with_options
 from framework.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from framework.lab.report import Progress, Report
+    from framework.measurement.report import Progress, Report
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Measure = Callable[..., tuple["Report", Callable[["Report"], "Figure"]]]
+"""Given progress and the options of its own, the report and the function that draws it."""
 PICTURES: Final = (".png", ".pdf", ".svg")
 
 
@@ -26,15 +28,15 @@ class Spaced(click.Command):
     """A command whose repeated options also take their values at once: `--candidates 64 128` for `--candidates 64 --candidates 128`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        several = {name for each in self.params if isinstance(each, click.Option) and each.multiple for name in each.opts}
-        return super().parse_args(ctx, [*_spread(args, several)])
+        repeated = {name for each in self.params if isinstance(each, click.Option) and each.multiple for name in each.opts}
+        return super().parse_args(ctx, [*_spread(args, repeated)])
 
 
-def _spread(args: Sequence[str], several: set[str]) -> Iterator[str]:
+def _spread(args: Sequence[str], repeated: set[str]) -> Iterator[str]:
     option, taken = "", 0
     for arg in args:
         if arg.startswith("-") and not _is_number(arg):
-            option, taken = (arg if arg in several else ""), 0
+            option, taken = (arg if arg in repeated else ""), 0
         elif option:
             if taken:
                 yield option
@@ -48,6 +50,68 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _number(name: str, default: float, text: str) -> Callable[[Command], Command]:
+    return click.option(name, type=type(default), default=default, show_default=True, help=text)
+
+
+def _numbers(name: str, default: tuple[float, ...], text: str) -> Callable[[Command], Command]:
+    return click.option(name, type=type(default[0]), multiple=True, default=default, show_default=True, help=text)
+
+
+def _choice(name: str, values: Sequence[str], text: str) -> Callable[[Command], Command]:
+    return click.option(name, type=click.Choice(values), default=values[0], show_default=True, help=text)
+
+
+def _names(name: str, parameter: str, text: str) -> Callable[[Command], Command]:
+    return click.option(name, parameter, multiple=True, metavar="NAME", help=f"{text} alone; may be repeated.")
+
+
+def _filters(kind: str) -> Callable[[Command], Command]:
+    text = f"Name.setting=value, of one {kind}."
+    setting = click.option("-b", "--bind", "--set", "settings", multiple=True, metavar="BINDING", help=text)
+    return with_options(_names("--only", "only", f"Measure this {kind}"), setting)
+
+
+def _picture(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a file of another kind before minutes are spent."""
+    if path is not None and path.suffix.lower() not in PICTURES:
+        raise UserError(f"--plot {path}: the file must end in one of {', '.join(PICTURES)}, as in --plot {path.stem or 'rows'}.png.")
+    return path
+
+
+_plot = click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_picture,
+    metavar="FILE",
+    help=f"Draw the rows into a file that ends in {', '.join(PICTURES)}.",
+)
+_seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The seed of all random numbers.")
+_track = click.option("--track", is_flag=True, help="Record an MLflow run in the experiment 'laboratory'.")
+
+
+def _reported(measure: Measure) -> Callable[..., None]:
+    """The command that measures, and then shows, writes, draws and records the report."""
+
+    @with_options(as_json_file, _plot, _seed, options.imports, _track, options.folder)
+    @wraps(measure)
+    def command(*, imports: tuple[str, ...], json_to: str | None, plot: Path | None, track: bool, folder: Path, **settings: Any) -> None:
+        import_modules(imports)
+        with progress_bar() as progress:
+            report, draw = measure(progress, **settings)
+        show(report, json_to)
+        if plot is not None:
+            plot.parent.mkdir(parents=True, exist_ok=True)
+            draw(report).savefig(plot)
+            click.echo(f"Drawn: {plot}", err=True)
+        if track:
+            from framework.lab.record import record
+
+            click.echo(f"Recorded: {record(report, draw(report), folder)}", err=True)
+
+    return command
 
 
 @click.group("lab")
@@ -65,62 +129,17 @@ def lab_command() -> None:
     """
 
 
-def _shared(command: Command) -> Command:
-    """The options that every command has."""
-    ending = f"Draw the rows into a file that ends in {', '.join(PICTURES)}."
-    for option in (
-        options.folder,
-        click.option("--track", is_flag=True, help="Record an MLflow run in the experiment 'laboratory'."),
-        options.imports,
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What all numbers are drawn from."),
-        click.option(
-            "--plot",
-            type=click.Path(path_type=Path, dir_okay=False),
-            callback=_picture,
-            metavar="FILE",
-            help=ending,
-        ),
-        click.option("--json", "json_to", metavar="FILE|-", help="Write JSON to a file, or to standard output in place of the table."),
-    ):
-        command = option(command)
-    return command
-
-
-def _picture(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a file that nothing can be drawn into before minutes are spent."""
-    if path is not None and path.suffix.lower() not in PICTURES:
-        raise UserError(f"--plot {path}: the file must end in one of {', '.join(PICTURES)}, as in --plot {path.stem or 'rows'}.png.")
-    return path
-
-
-def _filters(what: str) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        setting = click.option(
-            "-b",
-            "--bind",
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="BINDING",
-            help=f"Name.setting=value, of one {what}.",
-        )
-        only = click.option("--only", multiple=True, metavar="NAME", help=f"Measure this {what} alone; may be repeated.")
-        return only(setting(command))
-
-    return decorate
-
-
 @lab_command.command("bounds", cls=Spaced)
-@click.option("--dimensions", type=int, default=20, show_default=True, help="Of each side.")
-@click.option("--mutual-information", type=float, multiple=True, default=(2, 4, 6, 8, 10), show_default=True, help="True nats.")
-@click.option("--candidates", type=int, multiple=True, default=(64, 128, 256, 1024), show_default=True, help="K, the size of a batch.")
-@click.option("--critic", type=click.Choice(["exact", "trained"]), default="exact", show_default=True, help="Where the scores come from.")
-@click.option("--axis", type=click.Choice(["row", "column"]), default="row", show_default=True, help="What is fixed: x, or y.")
-@click.option("--pairs", type=int, default=20_480, show_default=True, help="Positive pairs drawn for each row of the table.")
-@click.option("--steps", type=int, default=4_000, show_default=True, help="Updates for each level, with --critic trained.")
+@_number("--dimensions", 20, "Of each side.")
+@_numbers("--mutual-information", (2.0, 4.0, 6.0, 8.0, 10.0), "True nats.")
+@_numbers("--candidates", (64, 128, 256, 1024), "K, the size of a batch.")
+@_choice("--critic", ("exact", "trained"), "Where the scores come from.")
+@_choice("--axis", ("row", "column"), "What is fixed: x, or y.")
+@_number("--pairs", 20_480, "Positive pairs drawn for each row of the table.")
+@_number("--steps", 4_000, "Updates for each level, with --critic trained.")
 @_filters("bound")
-@_shared
-def bounds_command(imports: tuple[str, ...], json_to: str | None, plot: Path | None, track: bool, folder: Path, **given: Any) -> None:
+@_reported
+def bounds_command(progress: "Progress", **settings: Any) -> tuple["Report", Callable[["Report"], "Figure"]]:
     """Measure every bound on correlated Gaussians.
 
     The exact critic is the score at which each bound is best. On the column axis the literal density `log p(x|y)` is shown beside it: it
@@ -130,26 +149,24 @@ def bounds_command(imports: tuple[str, ...], json_to: str | None, plot: Path | N
     dream lab bounds --mutual-information 2 6 10 --candidates 64 1024
     dream lab bounds --axis column --only InfoNCEBound
     """
-    import_modules(imports)
-    from framework.lab import bounds, plots
+    from framework.lab.bounds import BoundsSettings, measure
+    from framework.lab.plots.bounds import plot
 
-    with _progress() as progress:
-        report = bounds.measure(bounds.Setting(**given), progress)
-    _finish(report, plots.bounds, json_to, plot, track, folder)
+    return measure(BoundsSettings(**settings), progress), plot
 
 
 @lab_command.command("negatives", cls=Spaced)
-@click.option("--source", type=click.Choice(["slow-fast", "autoregressive"]), default="slow-fast", show_default=True, help="What is drawn.")
-@click.option("--slow-nats", type=float, default=1.0, show_default=True, help="Of the part that a sequence keeps (slow-fast).")
-@click.option("--fast-nats", type=float, default=1.0, show_default=True, help="Of the part that each step draws afresh (slow-fast).")
-@click.option("--phi", type=float, default=0.9, show_default=True, help="Correlation of neighboring steps (autoregressive).")
-@click.option("--nats", type=float, default=4.0, show_default=True, help="Of each step (autoregressive).")
-@click.option("--batch", type=int, default=32, show_default=True, help="Sequences, B.")
-@click.option("--length", type=int, default=32, show_default=True, help="Steps of each, T.")
-@click.option("--batches", type=int, default=100, show_default=True, help="How many are drawn.")
+@_choice("--source", ("slow-fast", "autoregressive"), "What is drawn.")
+@_number("--slow-nats", 1.0, "Of the part that a sequence keeps (slow-fast).")
+@_number("--fast-nats", 1.0, "Of the part that each step draws afresh (slow-fast).")
+@_number("--phi", 0.9, "Correlation of neighboring steps (autoregressive).")
+@_number("--nats", 4.0, "Of each step (autoregressive).")
+@_number("--batch", 32, "Sequences, B.")
+@_number("--length", 32, "Steps of each, T.")
+@_number("--batches", 100, "How many are drawn.")
 @_filters("strategy")
-@_shared
-def negatives_command(imports: tuple[str, ...], json_to: str | None, plot: Path | None, track: bool, folder: Path, **given: Any) -> None:
+@_reported
+def negatives_command(progress: "Progress", **settings: Any) -> tuple["Report", Callable[["Report"], "Figure"]]:
     """Measure every negative-sampling strategy with the exact critic.
 
     In `slow-fast` half of each latent stays the same through its sequence; in `autoregressive` neighbors in time are alike. Both make
@@ -159,123 +176,70 @@ def negatives_command(imports: tuple[str, ...], json_to: str | None, plot: Path 
     dream lab negatives
     dream lab negatives --source autoregressive --phi 0.9 --set WindowExcluded.steps=8
     """
-    import_modules(imports)
-    from framework.lab import negatives, plots
+    from framework.lab.negatives import NegativesSettings, measure
+    from framework.lab.plots.rows import plot_negatives
 
-    with _progress() as progress:
-        report = negatives.measure(negatives.Setting(**given), progress)
-    _finish(report, plots.negatives, json_to, plot, track, folder)
+    return measure(NegativesSettings(**settings), progress), plot_negatives
 
 
 @lab_command.command("critics", cls=Spaced)
-@click.option("--phi", type=float, default=0.9, show_default=True, help="Correlation of neighboring steps.")
-@click.option("--noise", type=float, default=1.0, show_default=True, help="Variance of the observation's noise; the signal's is 1.")
-@click.option("--dimensions", type=int, default=6, show_default=True, help="Independent ones.")
-@click.option("--candidates", type=int, default=1024, show_default=True, help="K, the size of a batch.")
-@click.option("--batches", type=int, default=60, show_default=True, help="How many are drawn for the exact densities.")
-@click.option("--steps", type=int, default=200, show_default=True, help="Updates of each critic that learns; 0 leaves them out.")
+@_number("--phi", 0.9, "Correlation of neighboring steps.")
+@_number("--noise", 1.0, "Variance of the observation's noise; the signal's is 1.")
+@_number("--dimensions", 6, "Independent ones.")
+@_number("--candidates", 1024, "K, the size of a batch.")
+@_number("--batches", 60, "How many are drawn for the exact densities.")
+@_number("--steps", 200, "Updates of each critic that learns; 0 leaves them out.")
 @_filters("critic")
-@_shared
-def critics_command(imports: tuple[str, ...], json_to: str | None, plot: Path | None, track: bool, folder: Path, **given: Any) -> None:
+@_reported
+def critics_command(progress: "Progress", **settings: Any) -> tuple["Report", Callable[["Report"], "Figure"]]:
     """Measure exact densities and learned critics on a Kalman filter's latents.
 
-    `h` is the predicted mean, `z` a sample of the filtering posterior. Which `q(s|o)` is right is seen from the first four rows; below
-    them every registered critic is trained for some seconds.
+    `h` is the predicted mean, `z` a sample of the filtering posterior. The first four rows show which `q(s|o)` is right; below them every
+    registered critic is trained for some seconds.
 
     \b
     dream lab critics
     dream lab critics --steps 1000 --only BilinearCritic GaussianCritic
     """
-    import_modules(imports)
-    from framework.lab import critics, plots
+    from framework.lab.critics import CriticsSettings, measure
+    from framework.lab.plots.rows import plot_critics
 
-    with _progress() as progress:
-        report = critics.measure(critics.Setting(**given), progress)
-    _finish(report, plots.critics, json_to, plot, track, folder)
+    return measure(CriticsSettings(**settings), progress), plot_critics
 
 
 @lab_command.command("derivation", cls=Spaced)
-@click.option("--observations", type=int, default=6, show_default=True, help="How many there are in the world.")
-@click.option("--latents", type=int, default=5, show_default=True, help="How many values a latent has.")
-@click.option("--only", multiple=True, metavar="NAME", help="Show this line alone; may be repeated.")
-@_shared
-def derivation_command(imports: tuple[str, ...], json_to: str | None, plot: Path | None, track: bool, folder: Path, **given: Any) -> None:
+@_number("--observations", 6, "How many there are in the world.")
+@_number("--latents", 5, "How many values a latent has.")
+@_names("--only", "only", "Show this line")
+@_reported
+def derivation_command(progress: "Progress", **settings: Any) -> tuple["Report", Callable[["Report"], "Figure"]]:
     """Compute each line of the derivation, from Eq. 14 to Eq. 15, in a world small enough to enumerate.
 
     \b
     dream lab derivation --observations 8
     """
-    import_modules(imports)
-    from framework.lab import derivation, plots_derivation
+    from framework.lab.derivation import DerivationSettings, measure
+    from framework.lab.plots.derivation import plot
 
-    with _progress() as progress:
-        report = derivation.measure(derivation.Setting(**given), progress)
-    _finish(report, plots_derivation.plot, json_to, plot, track, folder)
+    return measure(DerivationSettings(**settings), progress), plot
 
 
 @lab_command.command("cost", cls=Spaced)
-@click.option("--candidates", type=int, default=1024, show_default=True, help="N latents and as many candidates.")
-@click.option("--features", type=int, default=256, show_default=True, help="The size of a latent.")
-@click.option("--embedding", type=int, default=256, show_default=True, help="The size of an embedding.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--critic", "critics", multiple=True, metavar="NAME", help="Measure this critic alone; may be repeated.")
-@click.option("--strategy", "strategies", multiple=True, metavar="NAME", help="Measure this strategy alone; may be repeated.")
+@_number("--candidates", 1024, "N latents and as many candidates.")
+@_number("--features", 256, "The size of a latent.")
+@_number("--embedding", 256, "The size of an embedding.")
+@_choice("--device", ("auto", "cpu", "cuda"), "Where.")
+@_names("--critic", "critics", "Measure this critic")
+@_names("--strategy", "strategies", "Measure this strategy")
 @click.option("--all", "every", is_flag=True, help="Every critic with every strategy; else each with the cheapest of the other kind.")
-@_shared
-def cost_command(imports: tuple[str, ...], json_to: str | None, plot: Path | None, track: bool, folder: Path, **given: Any) -> None:
+@_reported
+def cost_command(progress: "Progress", **settings: Any) -> tuple["Report", Callable[["Report"], "Figure"]]:
     """Measure time and peak memory of critics and strategies, forward and backward.
 
     \b
     dream lab cost --candidates 2048 --critic ConcatCritic
     """
-    import_modules(imports)
-    from framework.lab import cost, plots_cost
+    from framework.lab.cost import CostSettings, measure
+    from framework.lab.plots.cost import plot
 
-    with _progress() as progress:
-        report = cost.measure(cost.Setting(**given), progress)
-    _finish(report, plots_cost.plot, json_to, plot, track, folder)
-
-
-@contextmanager
-def _progress() -> Iterator["Progress"]:
-    """A bar on standard error where that is a terminal, and nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    terminal = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal)
-    with bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total, what: bar.update(task, completed=done, total=total, description=what)
-
-
-def _finish(
-    report: "Report", draw: Callable[["Report"], "Figure"], json_to: str | None, plot: Path | None, track: bool, folder: Path
-) -> None:
-    """Show a report, write it where it is asked for, and record it."""
-    if json_to != "-":
-        click.echo(f"{report.title}\n")
-        output.table(*report.table())
-        if notes := report.notes():
-            click.echo()
-            output.pairs(notes)
-    if json_to is not None:
-        _write(json_to, json.dumps(report.json(), indent=2, allow_nan=False))
-    if plot is not None:
-        plot.parent.mkdir(parents=True, exist_ok=True)
-        draw(report).savefig(plot)
-        click.echo(f"Drawn: {plot}", err=True)
-    if track:
-        from framework.lab.record import record
-
-        click.echo(f"Recorded: {record(report, draw(report), folder)}", err=True)
-
-
-def _write(target: str, text: str) -> None:
-    if target == "-":
-        click.echo(text)
-        return
-    path = Path(target)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    return measure(CostSettings(**settings), progress), plot

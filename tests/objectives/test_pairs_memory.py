@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from framework.contrastive.pairs import SHARE
-from framework.lab.memory import peak_bytes
+from framework.measurement.memory import peak_bytes
 from tests.members import members
 from tests.objectives.pairs import STEPS, given, gradients, make
 from tests.tiny import DYNAMICS, seed_of

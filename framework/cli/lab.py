@@ -52,11 +52,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _number(name: str, default: float, text: str) -> Callable[[Command], Command]:
+def _number(name: str, default: int | float, text: str) -> Callable[[Command], Command]:
     return click.option(name, type=type(default), default=default, show_default=True, help=text)
 
 
-def _numbers(name: str, default: tuple[float, ...], text: str) -> Callable[[Command], Command]:
+def _numbers(name: str, default: tuple[int | float, ...], text: str) -> Callable[[Command], Command]:
     return click.option(name, type=type(default[0]), multiple=True, default=default, show_default=True, help=text)
 
 

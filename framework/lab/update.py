@@ -54,9 +54,7 @@ class ObjectiveUpdate:
         kinds = critic_class.takes_latent
         latent = sizes.latent("gaussian" if "gaussian" in kinds else kinds[0])
         if strategy_class.anchor == "prior" and latent.kind != "gaussian":
-            raise UserError(
-                f"{strategy.name} predicts by a dynamics with Gaussian latents, and {critic.name} takes {latent.kind} ones."
-            )
+            raise UserError(f"{strategy.name} predicts by a dynamics with Gaussian latents, and {critic.name} takes {latent.kind} ones.")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(sizes.seed)
             objective = InfoNCE(

@@ -189,6 +189,7 @@ def negatives_command(progress: "Progress", **settings: Any) -> tuple["Report", 
 @_number("--candidates", 1024, "K, the size of a batch.")
 @_number("--batches", 60, "How many are drawn for the exact densities.")
 @_number("--steps", 200, "Updates of each critic that learns; 0 leaves them out.")
+@_number("--offset", 0, "Steps from the latent to the observation; above 0 the exact densities are left out.")
 @_filters("critic")
 @_reported
 def critics_command(progress: "Progress", **settings: Any) -> tuple["Report", Callable[["Report"], "Figure"]]:

@@ -36,6 +36,7 @@ class CriticsSettings:
     candidates: int = 1024
     batches: int = 60
     steps: int = 200
+    offset: int = 0
     only: Sequence[str] = ()
     settings: Sequence[str] = ()
     seed: int = 0
@@ -45,15 +46,17 @@ class CriticsSettings:
         check_at_least(self.candidates, 2, "--candidates", "the positive and its negatives")
         check_at_least(self.batches, 2, "--batches", "what a standard error is taken over")
         check_at_least(self.steps, 0, "--steps", "how many updates a critic has")
+        check_at_least(self.offset, 0, "--offset", "how many steps later the observation is")
 
     def filter(self) -> Kalman:
         return Kalman(phi=self.phi, noise=self.noise, dimensions=self.dimensions)
 
 
 def measure(settings: CriticsSettings, progress: Progress = silent) -> Report:
-    """The exact densities, and below them the critics that learn."""
+    """The exact densities, and below them the critics that learn; with an `offset` the critics alone."""
     kalman = settings.filter()
     densities, names = _requested(settings.only)
+    densities = [] if settings.offset else densities
     members = chosen("critics", names, settings.settings) if names or (not settings.only and settings.steps) else []
     progress(0, len(members) + 1, "exact densities")
     rows = [*_exact(settings, kalman, densities)]
@@ -62,10 +65,11 @@ def measure(settings: CriticsSettings, progress: Progress = silent) -> Report:
         rows.append(_trained(settings, kalman, member))
     informations = {"I(h;o)": kalman.history_information, "I(z;o|h)": kalman.posterior_information, "I(s;o)": kalman.truth}
     history, posterior, both = informations.values()
+    later = f" and observations {settings.offset} steps later" if settings.offset else ""
     return Report(
         command="critics",
         kind="critic",
-        title=f"Critics on a Kalman filter's latents, K = {settings.candidates}, row estimate; nats. "
+        title=f"Critics on a Kalman filter's latents{later}, K = {settings.candidates}, row estimate; nats. "
         f"I(s;o) = I(h;o) + I(z;o|h) = {history:.3f} + {posterior:.3f} = {both:.3f}.",
         rows=rows,
         setting={**asdict(settings), **informations},
@@ -90,9 +94,9 @@ def _exact(settings: CriticsSettings, kalman: Kalman, names: Sequence[str]) -> I
     for _ in range(settings.batches if names else 0):
         densities = kalman.densities(kalman.draw(settings.candidates, generator))
         for name in names:
-            batches[name].append(_estimate_and_accuracy([densities[name]]))
+            batches[name].append(_estimate_and_accuracy(densities[name]))
     for name in names:
-        yield _row(settings, name, batches[name], kalman.truth, "exact")
+        yield _row(name, batches[name], kalman.truth, "exact", settings.candidates)
 
 
 def _trained(settings: CriticsSettings, kalman: Kalman, member: Member) -> Row:
@@ -103,11 +107,11 @@ def _trained(settings: CriticsSettings, kalman: Kalman, member: Member) -> Row:
     _, critic = min((_fit(settings, member, source, rate) for rate in LEARNING_RATES), key=lambda fitted: fitted[0])
     generator = torch.Generator().manual_seed(settings.seed + 1)
     with torch.no_grad():
-        batches = [_estimate_and_accuracy(_scores(source, critic, settings.candidates, generator)) for _ in range(EVALUATIONS)]
-    truths = [source.truth(anchor=each.anchor, candidate=each.candidate, offset=offset) for offset, each in critic.each_offset().items()]
-    truth = None if None in truths else sum(filter(None, truths)) / len(truths)
+        scores = (_scores(source, critic, settings.candidates, generator, settings.offset) for _ in range(EVALUATIONS))
+        batches = [_estimate_and_accuracy(each) for each in scores]
+    truth = source.truth(anchor=critic.anchor, candidate=critic.candidate, offset=settings.offset)
     trained = f"{settings.steps} steps" if [*critic.parameters()] else "nothing to train"
-    return _row(settings, member.name, batches, truth, trained, _note(critic, source))
+    return _row(member.name, batches, truth, trained, settings.candidates, _note(critic, source))
 
 
 def _fit(settings: CriticsSettings, member: Member, source: KalmanLatents, rate: float) -> tuple[float, Critic]:
@@ -116,8 +120,7 @@ def _fit(settings: CriticsSettings, member: Member, source: KalmanLatents, rate:
         torch.manual_seed(settings.seed)
         critic: Critic = member.build(latent=source.spec, embedding_size=settings.dimensions)
     generator = torch.Generator().manual_seed(settings.seed)
-    for offset, each in critic.each_offset().items():
-        examine(each, *_arguments(source, each, TRAINING_BATCH, generator, offset))
+    examine(critic, *_arguments(source, critic, TRAINING_BATCH, generator, settings.offset))
     parameters = [*critic.parameters()]
     if not parameters or not settings.steps:
         return 0.0, critic
@@ -125,7 +128,7 @@ def _fit(settings: CriticsSettings, member: Member, source: KalmanLatents, rate:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
     weights, losses = torch.zeros(TRAINING_BATCH, TRAINING_BATCH), []
     for _ in range(settings.steps):
-        loss = torch.stack([infonce_loss(each, weights).mean() for each in _scores(source, critic, TRAINING_BATCH, generator)]).mean()
+        loss = infonce_loss(_scores(source, critic, TRAINING_BATCH, generator, settings.offset), weights).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -134,23 +137,19 @@ def _fit(settings: CriticsSettings, member: Member, source: KalmanLatents, rate:
     return torch.stack(losses[-max(1, settings.steps // 10) :]).mean().item(), critic
 
 
-def _estimate_and_accuracy(offsets: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Of one batch, with a score matrix for each offset, over which the mean is taken."""
-    weights = torch.zeros_like(offsets[0])
-    estimates = [infonce_estimate(scores, weights).mean() for scores in offsets]
-    return torch.stack(estimates).mean(), torch.stack([accuracy(scores, weights) for scores in offsets]).mean()
+def _estimate_and_accuracy(scores: Tensor) -> tuple[Tensor, Tensor]:
+    weights = torch.zeros_like(scores)
+    return infonce_estimate(scores, weights).mean(), accuracy(scores, weights)
 
 
-def _row(
-    settings: CriticsSettings, name: str, batches: Sequence[tuple[Tensor, Tensor]], truth: float | None, trained: str, note: str = ""
-) -> Row:
+def _row(name: str, batches: Sequence[tuple[Tensor, Tensor]], truth: float | None, trained: str, candidates: int, note: str = "") -> Row:
     estimates, accuracies = zip(*batches, strict=True)
     return estimate_row(
         name,
         truth=truth,
         estimates=estimates,
         accuracies=accuracies,
-        ceiling=math.log(settings.candidates),
+        ceiling=math.log(candidates),
         side="lower",
         extra={"trained": trained},
         note=note,
@@ -158,14 +157,12 @@ def _row(
 
 
 def _note(critic: Critic, source: KalmanLatents) -> str:
-    """The true information, where it is not `I(s; o)` of Gaussian latents."""
+    """The true information, where it is not that of Gaussian latents and observations."""
     parts = []
     if source.kind == "categorical":
         parts.append("z is cut into 8 quantiles in each dimension: I(h, c; o)")
     if critic.anchor == "prior" and critic.candidate == "stochastic":
         parts.append("the information between the prior and the posterior's z, I(h; z), on the column axis")
-    if critic.each_offset().keys() != {0}:
-        parts.append(f"the mean of I(s_t; o_t+k) over k = {', '.join(map(str, critic.each_offset()))}")
     return f"truth: {'; '.join(parts)}." if parts else ""
 
 
@@ -175,7 +172,7 @@ def _arguments(source: KalmanLatents, critic: Critic, count: int, generator: tor
     return source.latents(step, critic.anchor), candidates.float()
 
 
-def _scores(source: KalmanLatents, critic: Critic, count: int, generator: torch.Generator) -> list[Tensor]:
-    """A matrix for each offset, with the fixed argument in the rows: the latent, or the condition of a density over observations."""
-    scores = [each(*_arguments(source, each, count, generator, offset)) for offset, each in critic.each_offset().items()]
-    return [each.T if critic.normalized_over == "observation" else each for each in scores]
+def _scores(source: KalmanLatents, critic: Critic, count: int, generator: torch.Generator, offset: int) -> Tensor:
+    """With the fixed argument in the rows: the latent, or the condition of a density over observations."""
+    scores: Tensor = critic(*_arguments(source, critic, count, generator, offset))
+    return scores.T if critic.normalized_over == "observation" else scores

@@ -90,8 +90,7 @@ def _examine(objective: InfoNCE, inferred: InferredBatch) -> None:
     """Refuse a critic whose scores are of the wrong shape or no numbers."""
     latents = {"posterior": inferred.posterior, "prior": inferred.prior}[objective.anchor].flatten().map(lambda part: part[:EXAMINED])
     candidates = {"embedding": inferred.embedding, "stochastic": inferred.posterior.stochastic}[objective.critic.candidate]
-    for critic in objective.critic.each_offset().values():
-        examine(critic, latents, rearrange(candidates, "b t e -> (b t) e")[:EXAMINED])
+    examine(objective.critic, latents, rearrange(candidates, "b t e -> (b t) e")[:EXAMINED])
 
 
 def _inferred(sizes: UpdateSizes, latent: LatentSpec, generator: torch.Generator, device: torch.device) -> InferredBatch:

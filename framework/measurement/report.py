@@ -55,13 +55,12 @@ class Report:
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Column titles and rows of cells, without empty columns and without truth values, which the `mark` puts in words."""
         keys = dict.fromkeys(key for row in self.rows for key in row.values)
-        for row in self.rows:
-            keys = {key: None for key in keys if not isinstance(row[key], bool)}
-        columns = {key: cells for key in keys if any(cells := [shown(row[key]) for row in self.rows])}
+        flags = {key for row in self.rows for key, value in row.values.items() if isinstance(value, bool)}
+        columns = {key: column for key in keys if key not in flags and any(column := [shown(row[key]) for row in self.rows])}
         if len(self.rows) == 1 and len(columns) > UPRIGHT:
-            return [self.kind, self.rows[0].name], [[_heading(key), *cells] for key, cells in columns.items()]
-        cells = [[row.name, *(column[index] for column in columns.values())] for index, row in enumerate(self.rows)]
-        return [self.kind, *map(_heading, columns)], cells
+            return [self.kind, self.rows[0].name], [[_heading(key), *column] for key, column in columns.items()]
+        names = [row.name for row in self.rows]
+        return [self.kind, *map(_heading, columns)], [list(cells) for cells in zip(names, *columns.values(), strict=True)]
 
     def notes(self) -> list[tuple[str, str]]:
         """Names and notes, each pair once."""

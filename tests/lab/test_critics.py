@@ -93,6 +93,15 @@ def test_the_prior_critic_is_exact_without_training(row):
     assert prior["trained"] == "nothing to train"
 
 
+def test_a_later_observation_has_less_information(row):
+    report = measured(steps=150, only=("SeparableCritic", "exact"), candidates=256, batches=2, offset=2)
+    (separable,) = report.rows
+    kalman = Kalman(phi=0.9, noise=1.0, dimensions=6)
+    assert separable["truth"] == pytest.approx(kalman.information_ahead(2))
+    assert 0.5 * separable["truth"] < separable["mean"] < separable["truth"] + 5 * separable["stderr"]
+    assert row(measured(steps=1, only=("PriorCritic",), candidates=64, offset=2), "PriorCritic")["truth"] is None
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -101,6 +110,7 @@ def test_the_prior_critic_is_exact_without_training(row):
         ({"dimensions": 0}, "--dimensions = 0"),
         ({"candidates": 1}, "--candidates = 1"),
         ({"steps": -1}, "--steps = -1"),
+        ({"offset": -1}, "--offset = -1"),
         ({"only": ("BilinearCritc",)}, "did you mean 'BilinearCritic'"),
     ],
 )

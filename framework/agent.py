@@ -67,11 +67,11 @@ class Agent(nn.Module):
             dynamics=dynamic,
             heads={name: head(latent=latent) for name, head in heads.items()},
             objectives=[
-                objective(latent=latent, embedding_size=encode.embedding_size, observation=specs.observation, action=specs.seen_action)
+                objective(latent=latent, embedding_size=encode.embedding_size, observation=specs.observation, action=specs.model_action)
                 for objective in objectives
             ],
         )
-        self.behavior: ActorCritic = actor_critic(latent=latent, action=specs.seen_action, embedding_size=encode.embedding_size)
+        self.behavior: ActorCritic = actor_critic(latent=latent, action=specs.model_action, embedding_size=encode.embedding_size)
         self.specs, self.horizon, self.imagination_starts = specs, horizon, imagination_starts
         _check_action(self.behavior, specs)
         self.optimizers = self._optimizers(optimizers)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 Built = TypeVar("Built")
 Factory = Callable[..., Built]
-"""What a recipe binds with `@family.Name`: called once, by the stage that owns it, with the sizes that it derives."""
+"""What a recipe binds with `@family.Name`. The stage that owns it calls it once, with the sizes that it derives."""
 
 LatentKind = Literal["gaussian", "categorical"]
 ActionKind = Literal["continuous", "discrete", "multi_discrete"]
@@ -32,9 +32,9 @@ Losses = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class ActionSpec:
-    """The action as the model sees it: numbers in [-1, 1], or a one-hot group for each choice, side by side.
+    """The action vector of the model: numbers in [-1, 1], or the concatenation of one one-hot group for each choice.
 
-    `sizes` holds how many numbers a continuous action has, and how many options each choice of a discrete one.
+    `sizes` holds the number of dimensions of a continuous action, and the number of options of each discrete choice.
     """
 
     kind: ActionKind
@@ -42,12 +42,12 @@ class ActionSpec:
 
     @property
     def size(self) -> int:
-        """The length of the action vector."""
+        """The length of the action vector, `A`."""
         return sum(self.sizes)
 
     @staticmethod
     def of(spec: specs.Array) -> "ActionSpec":
-        """An integer array is one choice for each element, its options counted from its minimum."""
+        """From an environment's spec. An integer array is one choice for each element, with options from its minimum on."""
         if isinstance(spec, specs.DiscreteArray):
             return ActionSpec(kind="discrete", sizes=(int(spec.num_values),))
         if isinstance(spec, specs.BoundedArray) and np.issubdtype(spec.dtype, np.integer):
@@ -58,36 +58,36 @@ class ActionSpec:
 
 @dataclass(frozen=True)
 class Specs:
-    """What an environment shows and takes: named observation arrays, and an action in [-1, 1] or of integers."""
+    """The specs of an environment: named observation arrays, and an action in [-1, 1] or of integers."""
 
     observation: Mapping[str, specs.Array]
     action: specs.Array
 
     @property
-    def seen_action(self) -> ActionSpec:
-        """The action as the model sees it."""
+    def model_action(self) -> ActionSpec:
+        """The action vector of the model."""
         return ActionSpec.of(self.action)
 
     @property
     def action_kind(self) -> ActionKind:
-        return self.seen_action.kind
+        return self.model_action.kind
 
     @property
     def action_size(self) -> int:
-        """The length of the action vector that the model sees."""
-        return self.seen_action.size
+        """The length of the action vector, `A`."""
+        return self.model_action.size
 
 
 def is_image(spec: specs.Array) -> bool:
-    """Whether an observation is a picture: `uint8`, height by width by channel."""
+    """Whether an observation is an image: `uint8`, height by width by channel."""
     return len(spec.shape) == 3 and spec.dtype == "uint8"
 
 
 @dataclass(frozen=True)
 class LatentSpec:
-    """The sizes that a dynamics declares: deterministic part `h`, stochastic part `z` (flattened), and the kind of `z`.
+    """The sizes that a dynamics declares: deterministic part `h`, flattened stochastic part `z`, and the kind of `z`.
 
-    A categorical `z` is `stochastic / classes` one-hot groups of `classes`, side by side.
+    A categorical `z` is the concatenation of `stochastic / classes` one-hot vectors of `classes`.
     """
 
     deterministic: int
@@ -118,7 +118,7 @@ class Batch:
     is_first: Bool[Tensor, "B T"]
     is_terminal: Bool[Tensor, "B T"]
     episode: Int[Tensor, "B T"]
-    """A number that two steps share only if they come from the same episode."""
+    """Two steps have the same number only if they come from the same episode."""
     extra: ExtraSteps | None = None
     """`Replay.extra` single steps, where that is not 0."""
 
@@ -145,7 +145,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Latent:
-    """The model's belief: `h`, a sample of `z`, and the statistics of the distribution that `z` was drawn from.
+    """The latent of a step: `h`, a sample of `z`, and the statistics of the distribution that `z` was drawn from.
 
     A Gaussian latent has statistics `mean` and `std`; a categorical one has `logits`, flattened as `z` is.
     """
@@ -154,12 +154,12 @@ class Latent:
     stochastic: Float[Tensor, "*B Z"]
     statistics: dict[str, Tensor]
     past: dict[str, Tensor] = field(default_factory=dict)
-    """What the next step needs beyond `h` and `z`, by name; most dynamics need nothing. Over `[B, T]` it is a view into one buffer,
-    which flattening copies: choose steps first (`map` with an index), or leave it (`without_past`)."""
+    """Tensors that the next step needs beyond `h` and `z`, by name; empty for most dynamics. Over `[B, T]` they are views into one
+    buffer, which flattening copies: select steps first (`map` with an index), or drop them (`without_past`)."""
 
     @property
     def features(self) -> Float[Tensor, "*B F"]:
-        """What heads, critics and policies see: `[z, h]`."""
+        """The input of heads, critics and policies: `[z, h]`."""
         return torch.cat([self.stochastic, self.deterministic], dim=-1)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Latent":
@@ -172,7 +172,7 @@ class Latent:
         )
 
     def where(self, chosen: Bool[Tensor, "N 1"], other: "Latent") -> "Latent":
-        """This latent where it is chosen, the other elsewhere."""
+        """This latent where `chosen`, the other elsewhere."""
         return Latent(
             deterministic=self.deterministic.where(chosen, other.deterministic),
             stochastic=self.stochastic.where(chosen, other.stochastic),
@@ -184,7 +184,7 @@ class Latent:
         return Latent(deterministic=self.deterministic, stochastic=self.stochastic, statistics=self.statistics, past=past)
 
     def without_past(self) -> "Latent":
-        """For what looks at the latent and does not go on from it."""
+        """The same latent for callers that take no further step from it."""
         return self.with_past({})
 
     def detach(self) -> "Latent":
@@ -224,7 +224,7 @@ class Imagination:
     reward: Float[Tensor, "N H+1"]
     continuation: Float[Tensor, "N H+1"]
     policy: Float[Tensor, "N H P"] | None = None
-    """The numbers of the policy's distribution at each action, where they were kept for its losses (`ActorCritic.decide`)."""
+    """The parameters of the policy's distribution at each action, where they were kept for its losses (`sample_with_parameters`)."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ class ExtraCandidates:
 
 @dataclass(frozen=True)
 class SecondView:
-    """Embeddings of the observations of a batch under a second augmentation, by the encoder and by its slow copy where there is one."""
+    """Embeddings of a batch under a second augmentation, by the encoder and by its slow copy where there is one."""
 
     embedding: Float[Tensor, "B T E"]
     slow_embedding: Float[Tensor, "B T E"] | None = None
@@ -245,10 +245,10 @@ class SecondView:
 
 @dataclass(frozen=True)
 class InferredBatch:
-    """A batch with the latents that the world model inferred for it, row by row.
+    """A batch and the latents that the world model inferred for it, row by row.
 
-    `slow_embedding` comes from the encoder's slow copy, where an objective needs one; `extra` from `Batch.extra`; `second` is there in
-    training alone, where an objective compares two views. Latents are inferred for the first view only.
+    `slow_embedding` is by the encoder's slow copy, where an objective needs one; `second` is set in training alone, where an objective
+    compares two views. Latents are inferred for the first view only.
     """
 
     batch: Batch
@@ -278,10 +278,7 @@ class InferredBatch:
 
 @dataclass(frozen=True)
 class UpdateNoise:
-    """All random numbers of one update, so that the update is a function of its arguments.
-
-    `starts` index the flattened steps of the batch from which rollouts begin; None takes all of them.
-    """
+    """All random numbers of one update. `starts` index the flattened steps from which rollouts begin; None: all of them."""
 
     key: Int[Tensor, ""]
     posterior: Float[Tensor, "B T Z"]

@@ -19,7 +19,7 @@ from framework.training.policy import build_agent
 from framework.training.run import Run
 from framework.training.runtime import Runtime
 from tests.members import ROOT
-from tests.tiny import normal, observe, seeded
+from tests.tiny import normal, observe, seeded, update
 
 RECIPES = sorted((ROOT / "recipes").rglob("*.gin"))
 NAMES = [path.relative_to(ROOT / "recipes").with_suffix("").as_posix() for path in RECIPES]
@@ -93,7 +93,7 @@ def learn(run: Run, updates: int = 2) -> tuple[Agent, list[dict[str, float]]]:
     agent = build_agent(run.composed.root.keywords["agent"], shown, Runtime(device="cpu"), seed=5)
     generator = seeded(7)
     times = 1 + int(run.composed.parameters().get("ActionConditionedCPC.steps", 3))
-    said = [agent.update(batch_of(shown, seed, times=times), generator) for seed in range(updates)]
+    said = [update(agent, batch_of(shown, seed, times=times), generator) for seed in range(updates)]
     return agent, [{name: value.item() for name, value in metrics.items()} for metrics in said]
 
 
@@ -287,7 +287,8 @@ def test_dreamer_v3_has_the_papers_numbers():
     assert {key: settings[key] for key in paper} == paper
     assert settings["Reinforce.discount"] * settings["ContinuationHead.discount"] == pytest.approx(1 - 1 / 333, abs=1e-6)
     assert 1.1 * settings["BlockRSSM.balance"] == pytest.approx(1.0, abs=1e-6)
-    assert settings["Agent.scales"] == "{'kl': 1.1, 'reward': 1.0, 'continuation': 1.0, 'reconstruction': 1.0}"
+    scales = {"BlockRSSM.kl_scale": 1.1, "TwoHotRewardHead.scale": 1.0, "ContinuationHead.scale": 1.0, "Reconstruction.scale": 1.0}
+    assert {key: settings[key] for key in scales} == scales
 
 
 def test_vectors_alone_are_decoded_by_one_head():

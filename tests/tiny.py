@@ -196,6 +196,11 @@ def replayed_noise(kind: ActionKind = "continuous", seed: int = 0, rows: int = R
     return normal(rows, TIMES, ACTIONS[kind].size, seed=seed + 14)
 
 
+def with_batch(inferred: InferredBatch, **changes: Tensor) -> InferredBatch:
+    """The same latents with other actions, rewards or flags."""
+    return replace(inferred, batch=replace(inferred.batch, **changes))
+
+
 def update(agent: Agent, data: Batch, generator: torch.Generator) -> Metrics:
     """Draw the noise of one update, and take it."""
     return agent.update(data, agent.draw_noise(data, generator))

@@ -51,7 +51,7 @@ class Subject:
             "recipe": self.plan.recipe.stem,
             "bindings": list(self.plan.overrides),
             "observation": {name: list(spec.shape) for name, spec in self.specs.observation.items()},
-            "action": list(self.specs.seen_action.sizes),
+            "action": list(self.specs.model_action.sizes),
             "precision": self.runtime.precision,
             "compile": self.runtime.compile,
             "capture": self.runtime.capture,
@@ -80,7 +80,7 @@ def read(recipe: str, bindings: Sequence[str] = (), imports: Sequence[str] = (),
     return Subject(plan=plan, specs=_specs(plan, actions), runtime=runtime)
 
 
-def random_steps(specs_: Specs, streams: int, number: int, random: np.random.Generator) -> VectorStep:
+def random_steps(shown: Specs, streams: int, number: int, random: np.random.Generator) -> VectorStep:
     """One random step of every stream; the first of an episode at every thousandth."""
     first = number % 1000 == 0
 
@@ -91,8 +91,8 @@ def random_steps(specs_: Specs, streams: int, number: int, random: np.random.Gen
 
     zeros, whole = np.zeros(streams, bool), np.ones(streams, bool)
     return VectorStep(
-        observation={name: draw(spec) for name, spec in specs_.observation.items()},
-        action=np.zeros((streams, specs_.action_size), np.float32) if first else random_actions(specs_.seen_action, streams, random),
+        observation={name: draw(spec) for name, spec in shown.observation.items()},
+        action=np.zeros((streams, shown.action_size), np.float32) if first else random_actions(shown.model_action, streams, random),
         reward=np.zeros(streams, np.float32) if first else random.standard_normal(streams).astype(np.float32),
         is_first=whole if first else zeros,
         is_last=whole if number % 1000 == 999 else zeros,

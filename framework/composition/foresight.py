@@ -34,7 +34,7 @@ def foresee(plan: Plan) -> Any:
         shown: Any = rendered
     else:
         shown = {**asked.observation, **rendered} if asked else UNKNOWN
-    return Given(observation=shown, seen_action=action, action_kind=action.kind, action_size=action.size)
+    return Given(observation=shown, model_action=action, action_kind=action.kind, action_size=action.size)
 
 
 def _environment(plan: Plan) -> Node | None:

@@ -103,7 +103,7 @@ class VectorEnvironment:
 
     def random_actions(self, random: np.random.Generator) -> np.ndarray:
         """Uniform actions `[n, A]`: numbers in [-1, 1], or one option of each choice."""
-        return random_actions(self.specs.seen_action, self.count, random)
+        return random_actions(self.specs.model_action, self.count, random)
 
     def send(self, actions: np.ndarray) -> None:
         """Let every environment begin its step."""

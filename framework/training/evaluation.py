@@ -63,10 +63,10 @@ class Evaluation:
 
 def _check_specs(played: Specs, learned: Specs) -> None:
     shown, wanted = ({name: spec.shape for name, spec in each.observation.items()} for each in (played, learned))
-    if shown != wanted or played.seen_action != learned.seen_action:
+    if shown != wanted or played.model_action != learned.model_action:
         raise UserError(
-            f"Evaluation.environment shows {shown} and takes {played.seen_action}, and the agent learned from {wanted} and gives "
-            f"{learned.seen_action}; bind one that fits."
+            f"Evaluation.environment shows {shown} and takes {played.model_action}, and the agent learned from {wanted} and gives "
+            f"{learned.model_action}; bind one that fits."
         )
 
 

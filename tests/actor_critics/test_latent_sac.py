@@ -1,7 +1,6 @@
 """Soft actor-critic on replayed latents, against a loop over steps."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from framework.data import InferredBatch
 from framework.errors import UserError
 from tests.actor_critics.worlds import nothing_imagined
 from tests.members import factory
-from tests.tiny import LATENT, ROWS, TIMES, acted, behavior_sizes, normal, replayed, seeded
+from tests.tiny import LATENT, ROWS, TIMES, acted, behavior_sizes, normal, replayed, replayed_noise, seeded, with_batch
 
 TWO = factory("values", "EnsembleValue", value=factory("values", "NormalValue", slow_rate=0.5), members=2, reduce="minimum")
 
@@ -59,16 +58,16 @@ def test_a_step_between_episodes_is_no_transition():
     behavior, known = make(), replayed()
     (row, time), *others = known.batch.is_first[:, 1:].nonzero().tolist()
     assert others == []
-    jumped = replace(known, reward=known.batch.reward.index_put((torch.tensor(row), torch.tensor(time + 1)), torch.tensor(100.0)))
+    jumped = with_batch(known, reward=known.batch.reward.index_put((torch.tensor(row), torch.tensor(time + 1)), torch.tensor(100.0)))
     assert torch.equal(losses(behavior, jumped)["value"], losses(behavior, known)["value"])
-    moved = replace(known, reward=known.batch.reward.index_put((torch.tensor(row), torch.tensor(time + 2)), torch.tensor(100.0)))
+    moved = with_batch(known, reward=known.batch.reward.index_put((torch.tensor(row), torch.tensor(time + 2)), torch.tensor(100.0)))
     assert not torch.equal(losses(behavior, moved)["value"], losses(behavior, known)["value"])
 
 
 def test_nothing_follows_a_terminal_step():
     """There the target is the reward, whatever the value says."""
     behavior, known = make(), replayed()
-    ended = replace(known, is_terminal=torch.ones_like(known.batch.is_terminal))
+    ended = with_batch(known, is_terminal=torch.ones_like(known.batch.is_terminal))
     expected = 0.5 * (known.batch.reward[:, 1:] - 3.0).square() + 0.5 * math.log(2 * math.pi)
     with torch.no_grad():
         for member in behavior.value.members:

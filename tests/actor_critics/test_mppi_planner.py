@@ -14,7 +14,7 @@ from framework.errors import UserError
 from framework.values.base import Value
 from tests.actor_critics.worlds import adding, belief, nothing_imagined, still
 from tests.members import agent_factory, factory
-from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, seeded, specs_of
+from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, replayed_noise, seeded, specs_of
 
 SIZE, ACTION = 4, 2
 GOALS = normal(SIZE, ACTION, seed=3).tanh()

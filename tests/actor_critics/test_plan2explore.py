@@ -77,7 +77,7 @@ def test_an_imagined_step_is_paid_for_when_it_arrives():
 def test_a_replayed_step_is_paid_for_alike_but_the_first_of_an_episode():
     behavior, known = make(), replayed()
     behavior.losses(rollout(), known, replayed_noise())
-    reward = behavior.of.seen[1].reward
+    reward = behavior.of.seen[1].batch.reward
     assert known.batch.is_first[:, 1:].any()
     for b in range(ROWS):
         for t in range(TIMES):
@@ -151,7 +151,7 @@ def test_the_reward_is_constant_where_the_behavior_does_not_need_it():
     def inner(**given):
         behavior = factory("actor_critics", "PolicyGradient")(**given)
         plain = behavior.losses
-        behavior.losses = lambda imagination, known: seen.append(imagination.reward) or plain(imagination, known)
+        behavior.losses = lambda imagination, *given: seen.append(imagination.reward) or plain(imagination, *given)
         return behavior
 
     make(of=inner).losses(rollout(), replayed(), replayed_noise())

@@ -208,7 +208,7 @@ def test_a_discrete_policy_keeps_one_percent_of_chance():
 def test_the_replayed_value_trains_the_model_as_the_paper_says():
     behavior, imagination, known = make(), rollout(), episodes()
     leaf = known.posterior.map(lambda tensor: tensor.clone().requires_grad_())
-    known = replace(known, latent=leaf)
+    known = replace(known, posterior=leaf)
     leaves = [leaf.stochastic, leaf.deterministic, *behavior.group("value")]
     found = torch.autograd.grad(behavior.losses(imagination, known, replayed_noise())[0]["value"].mean(), leaves)
     expected = torch.autograd.grad(naive_value(behavior, imagination, known), leaves)

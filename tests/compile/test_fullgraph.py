@@ -15,6 +15,7 @@ from framework.registry import registry_of
 from tests.members import TARGETS, accepted_observations, accepted_targets, behaviors, build, members
 from tests.tiny import (
     ACTIONS,
+    DYNAMICS,
     LATENT,
     OBSERVATIONS,
     ROWS,
@@ -23,7 +24,7 @@ from tests.tiny import (
     behavior_sizes,
     candidates,
     contrast,
-    filtered,
+    inferred,
     latent,
     latent_spec,
     normal,
@@ -119,15 +120,15 @@ def test_a_bound(name):
 @pytest.mark.parametrize("name", members("objectives"))
 def test_an_objective(name):
     objective = build("objectives", name, **objective_sizes())
-    seen = filtered(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), normal(ROWS, TIMES, 5), batch())
-    check(lambda seed: objective(seen, seed), seed_of(0))
+    seen = inferred(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), normal(ROWS, TIMES, 5), batch())
+    check(lambda seed: objective(seen, DYNAMICS, seed), seed_of(0))
 
 
 @pytest.mark.parametrize("axis", ["row", "symmetric"])
 def test_an_objective_in_blocks_of_anchors(axis):
     objective = build("objectives", "InfoNCE", **objective_sizes(), axis=axis, chunk_above=ROWS * TIMES - 1)
-    seen = filtered(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), normal(ROWS, TIMES, 5), batch())
-    check(lambda seed: objective(seen, seed), seed_of(0))
+    seen = inferred(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), normal(ROWS, TIMES, 5), batch())
+    check(lambda seed: objective(seen, DYNAMICS, seed), seed_of(0))
 
 
 @pytest.mark.parametrize("name", members("heads"))
@@ -155,7 +156,7 @@ def test_a_behavior_in_imagination(name, kind):
     heads = {"reward": build("heads", "RewardHead", latent=dynamics.latent)}
     start, noise = latent(ROWS * TIMES, spec=dynamics.latent), dynamics.draw_noise(3, ROWS * TIMES, generator=seeded(1))
     action_noise = behavior.draw_noise(3, ROWS * TIMES, generator=seeded(2))
-    known = replayed(dynamics.latent, kind)
+    known, noise_of_actions = replayed(dynamics.latent, kind), behavior.draw_noise(ROWS, TIMES, generator=seeded(3))
 
     def dream(start: Latent, latent_noise: Tensor, action_noise: Tensor) -> tuple[Any, ...]:
         rolled = imagine(
@@ -166,7 +167,7 @@ def test_a_behavior_in_imagination(name, kind):
             latent_noise=latent_noise,
             action_noise=action_noise,
         )
-        return rolled, behavior.losses(rolled, known)
+        return rolled, behavior.losses(rolled, known, noise_of_actions)
 
     check(behavior.sample, start.features, action_noise[0])
     check(dream, start, noise, action_noise)

@@ -15,14 +15,17 @@ from torch._dynamo.exc import BackendCompilerFailed
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from framework.agent import Agent
-from framework.data import Batch
+from framework.data import Batch, Metrics, UpdateNoise
 from framework.errors import UserError
-from framework.lesson import Study
-from framework.training.compiled import CACHE, KEPT, Compiled, one_graph
+from framework.training.compiled import CACHE, KEPT, Compiled
 from framework.training.compiled_steps import CompiledSteps
 from framework.training.runtime import Runtime
 from tests.members import agent_factory, factory
 from tests.tiny import batch, seeded, specs_of
+
+
+def one_graph(function: Callable[..., Tensor], backend: str | Callable[..., object] = "inductor") -> Callable[..., Tensor]:
+    return torch.compile(function, fullgraph=True, dynamic=False, backend=backend)
 
 
 @pytest.fixture(autouse=True)
@@ -50,54 +53,43 @@ def data(seed: int) -> Batch:
     return batch("vectors", rows=2, times=3, seed=seed)
 
 
-def learn(agent: Agent, study: Study | None, updates: int, first: int = 0) -> list[dict[str, Tensor]]:
+def learn(agent: Agent, update: Callable[[Batch, UpdateNoise], Metrics], updates: int, first: int = 0) -> list[Metrics]:
     generator = seeded(7 + first)
-    return [agent.update(data(seed), generator, study) for seed in range(first, first + updates)]
+    return [update(data(seed), agent.draw_noise(data(seed), generator)) for seed in range(first, first + updates)]
 
 
 def close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-HOW: dict[str, Callable[..., Study]] = {"default": one_graph, "cells": CompiledSteps}
-
-
-@pytest.mark.parametrize("how", sorted(HOW))
-def test_it_agrees_with_the_plain_one_and_leaves_the_same_checkpoint(how, capsys):
+def test_it_agrees_with_the_plain_one_and_leaves_the_same_checkpoint(capsys):
     """Adam divides by the size of a gradient, so that gradients which are nothing but rounding would move parameters: none are here."""
     plain, agent = make(), make()
-    study = Compiled(agent, HOW[how](agent, backend="aot_eager"), name="the update", falls_back=False)
-    said, expected = learn(agent, study, 3), learn(plain, None, 3)
+    compiled = Compiled(agent.update, CompiledSteps(agent, backend="aot_eager"), name="the update", falls_back=False)
+    metrics, expected = learn(agent, compiled, 3), learn(plain, plain.update, 3)
     assert "Compiling the update" in capsys.readouterr().err
-    assert study.chosen is not study.plain
-    assert [*said[0]] == [*expected[0]]
-    assert len(said[0]) > 15
-    for found, right in zip(said, expected, strict=True):
-        assert [name for name in right if not close(found[name], right[name])] == []
-    kept = agent.state_dict()
-    assert [*kept] == [*plain.state_dict()]
-    assert [name for name, value in plain.state_dict().items() if not close(kept[name], value)] == []
-
-    chance = plain.draw(data(5), seeded(9))
-    found, right = study(data(5), chance).gradients, plain(data(5), chance).gradients
-    for name in ("model", "actor", "value"):
-        assert all(close(one, other) for one, other in zip(found[name], right[name], strict=True)), name
+    assert compiled.chosen is not compiled.plain
+    assert [*metrics[0]] == [*expected[0]]
+    assert len(metrics[0]) > 15
+    for one, other in zip(metrics, expected, strict=True):
+        assert [name for name in other if not close(one[name], other[name])] == []
+    checkpoint = agent.state_dict()
+    assert [*checkpoint] == [*plain.state_dict()]
+    assert [name for name, value in plain.state_dict().items() if not close(checkpoint[name], value)] == []
 
     resumed = make()
-    resumed.load_state_dict(kept)
+    resumed.load_state_dict(checkpoint)
     for name, optimizer in resumed.optimizers.items():
-        optimizer.load(agent.optimizers[name].dump())
-    after, same = learn(resumed, None, 1, first=3)[0], learn(agent, study, 1, first=3)[0]
+        optimizer.load(agent.optimizers[name].state_dict())
+    after, same = learn(resumed, resumed.update, 1, first=3)[0], learn(agent, compiled, 1, first=3)[0]
     assert [name for name in after if not close(after[name], same[name])] == []
 
 
 def test_off_is_the_agent_itself_and_on_a_cpu_so_is_auto():
     agent = make()
-    assert Runtime(device="cpu").learn(agent.learn) == agent.learn
     for how in ("off", "auto"):
-        assert Runtime(device="cpu", compile=how).study(agent) is agent
-    for how in ("cells", "default"):
-        assert isinstance(Runtime(device="cpu", compile=how).study(agent), Compiled)
+        assert Runtime(device="cpu", compile=how).update(agent) == agent.update
+    assert isinstance(Runtime(device="cpu", compile="steps").update(agent), Compiled)
 
 
 @pytest.mark.parametrize(("given", "kept"), [(None, str(KEPT)), (default_cache_dir(), str(KEPT)), ("/somewhere/else", "/somewhere/else")])
@@ -160,23 +152,22 @@ def test_shapes_are_fixed_but_another_batch_is_another_graph():
     assert study(torch.ones(3)) == 3
 
 
-def test_the_noise_is_drawn_outside(capsys):
-    """Two studies of one chance are equal, whoever studies."""
-    agent = make()
-    chance = agent.draw(data(0), seeded(1))
-    one, other = agent(data(0), chance), agent(data(0), replace(chance))
-    assert all(torch.equal(one.metrics[name], other.metrics[name]) for name in one.metrics)
+def test_an_update_is_a_function_of_its_batch_and_its_noise():
+    one, other = make(), make()
+    noise = one.draw_noise(data(0), seeded(1))
+    first, second = one.update(data(0), noise), other.update(data(0), replace(noise))
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_cells_stand_in_for_the_agents_own_steps_only_while_it_studies():
     agent = make()
     owners = (agent.world_model.dynamics, agent.behavior)
     before = [dict(vars(owner)) for owner in owners]
-    chance = agent.draw(data(0), seeded(1))
-    CompiledSteps(agent, backend="eager")(data(0), chance)
+    noise = agent.draw_noise(data(0), seeded(1))
+    CompiledSteps(agent, backend="eager")(data(0), noise)
     assert [[*vars(owner)] for owner in owners] == [[*each] for each in before]
     with pytest.raises(BackendCompilerFailed, match="no compiler here"):
-        CompiledSteps(agent, backend=broken)(data(0), chance)
+        CompiledSteps(agent, backend=broken)(data(0), noise)
     assert [[*vars(owner)] for owner in owners] == [[*each] for each in before]
     copy = pickle.loads(pickle.dumps(agent.world_model))
     assert [*copy.state_dict()] == [*agent.world_model.state_dict()]
@@ -194,5 +185,5 @@ def test_a_cell_is_compiled_once_whatever_the_length_of_the_loop():
     cells = CompiledSteps(agent, backend=counting)
     for seed in range(2):
         long = batch("vectors", rows=2, times=6, seed=seed)
-        cells(long, agent.draw(long, seeded(seed)))
+        cells(long, agent.draw_noise(long, seeded(seed)))
     assert len(graphs) == 3, "a step of filtering, one of imagination, and the policy's"

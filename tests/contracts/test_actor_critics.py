@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.base import ActorCritic, Choose
-from framework.data import ActionKind, Imagination, InferredBatch, Latent
+from framework.data import ActionKind, Imagination, InferredBatch, Latent, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.imagination import imagine
 from framework.registry import registry_of
 from tests.members import behaviors, build, factory
-from tests.tiny import ACTIONS, ROWS, TIMES, actions, behavior_sizes, latent, normal, replayed, seeded
+from tests.tiny import ACTIONS, ROWS, TIMES, actions, behavior_sizes, latent, normal, replayed, seeded, with_batch
 
 HORIZON, STARTS, STARTS_LEARNT = 4, ROWS * TIMES, 65
 
@@ -47,8 +47,12 @@ class World:
         return self.rollout(start, choose, noise, generator)
 
     def replayed(self, rows: int = ROWS) -> InferredBatch:
-        known = replayed(self.dynamics.latent, self.kind, rows=rows)
-        return replace(known, noise=self.behavior.draw_noise(*known.batch.reward.shape, generator=seeded(8)))
+        return replayed(self.dynamics.latent, self.kind, rows=rows)
+
+    def losses(self, imagination: Imagination, inferred: InferredBatch | None = None) -> tuple[Losses, Metrics]:
+        inferred = self.replayed() if inferred is None else inferred
+        noise = self.behavior.draw_noise(*inferred.batch.reward.shape, generator=seeded(8))
+        return self.behavior.losses(imagination, inferred, noise)
 
     def rollouts(self) -> Imagination:
         """From as many latents as are replayed."""
@@ -115,7 +119,7 @@ def test_a_sample_is_a_function_of_features_and_noise(world, leading):
 
 
 def test_it_gives_a_loss_for_each_group_in_their_order(world, imagination):
-    losses, metrics = world.behavior.losses(imagination, world.replayed())
+    losses, metrics = world.losses(imagination)
     assert tuple(losses) == world.behavior.groups
     assert set(world.behavior.shapes_model) <= set(losses)
     assert all(loss.isfinite().all() for loss in losses.values())
@@ -126,7 +130,7 @@ def test_it_gives_a_loss_for_each_group_in_their_order(world, imagination):
 
 
 def test_each_loss_reaches_every_parameter_of_its_group(world, imagination):
-    losses, _ = world.behavior.losses(imagination, world.replayed())
+    losses, _ = world.losses(imagination)
     for name in world.behavior.groups:
         gradients = torch.autograd.grad(losses[name].mean(), world.behavior.group(name), retain_graph=True)
         assert gradients
@@ -144,7 +148,7 @@ def test_only_the_actor_may_learn_through_the_model(world, imagination):
     """Whatever the graph holds, a value's loss ends at its own parameters."""
     behavior = world.behavior
     model_parameters = [each for part in (world.dynamics, *world.heads.values()) for each in part.parameters()]
-    losses, _ = behavior.losses(imagination, world.replayed())
+    losses, _ = world.losses(imagination)
     for name in behavior.groups:
         if name == "actor":
             continue
@@ -157,7 +161,7 @@ def test_only_the_losses_that_shape_the_model_reach_what_was_replayed(world, ima
     known = world.replayed()
     leaf = known.posterior.map(lambda tensor: tensor.clone().requires_grad_())
     embedding = known.embedding.clone().requires_grad_()
-    losses, _ = world.behavior.losses(imagination, replace(known, latent=leaf, embedding=embedding))
+    losses, _ = world.losses(imagination, replace(known, posterior=leaf, embedding=embedding))
     leaves = [leaf.deterministic, leaf.stochastic, embedding]
     for name, loss in losses.items():
         gradients = torch.autograd.grad(loss.mean(), leaves, allow_unused=True, retain_graph=True)
@@ -182,7 +186,7 @@ def test_it_needs_the_gradient_of_the_dynamics_only_if_it_says_so(world, imagina
 
 def of_actor(world: World, rolled: Imagination) -> list[Tensor]:
     """The gradient of the actor's loss; zero where nothing reaches."""
-    losses, _ = world.behavior.losses(rolled, world.replayed())
+    losses, _ = world.losses(rolled)
     parameters = world.behavior.group("actor")
     if not losses["actor"].requires_grad:
         return [torch.zeros_like(each) for each in parameters]
@@ -205,7 +209,7 @@ def test_an_actor_learns_to_act_for_reward(world):
         action = action if behavior.needs_dynamics_gradient else action.detach()
         reward = torch.cat([torch.zeros(STARTS_LEARNT, 1), action[..., 0]], dim=1)
         rolled = Imagination(action=action, features=features, reward=reward, continuation=torch.ones(STARTS_LEARNT, 4))
-        losses, _ = behavior.losses(rolled if behavior.imagines else start_of(rolled), known, replayed_noise())
+        losses, _ = world.losses(rolled if behavior.imagines else start_of(rolled), known)
         for name in behavior.groups:
             gradients = torch.autograd.grad(losses[name].mean(), behavior.group(name), retain_graph=True)
             for parameter, gradient in zip(behavior.group(name), gradients, strict=True):
@@ -225,7 +229,7 @@ def policy_means(world: World, features: Tensor) -> Tensor:
 def rewarded(known: InferredBatch, kind: ActionKind) -> InferredBatch:
     """The reward of a step is the first number of the action that led to it."""
     action = actions(kind, *known.batch.reward.shape, seed=9).masked_fill(known.batch.is_first[..., None], 0.0)
-    return replace(known, action=action, reward=action[..., 0])
+    return with_batch(known, action=action, reward=action[..., 0])
 
 
 def start_of(rolled: Imagination) -> Imagination:

@@ -9,7 +9,7 @@ from dm_env import specs
 
 from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.agent import Agent
-from framework.data import Imagination, InferredBatch, Replayed, Specs
+from framework.data import Specs
 from framework.errors import UserError
 from framework.functional.random import new_key
 from framework.imagination import imagine
@@ -18,6 +18,12 @@ from tests.members import agent_factory, factory, members
 from tests.tiny import ACTION, OBSERVATIONS, ROWS, TIMES, batch, seeded, specs_of, update
 
 GROUPS = ("model", "actor", "value")
+SCALES = {"kl": 0.5, "reward": 2.0, "continuation": 3.0, "infonce": 1.5}
+SCALED = {
+    "dynamics": factory("dynamics", "GaussianRSSM", kl_scale=0.5),
+    "heads": {"reward": factory("heads", "RewardHead", scale=2.0), "continuation": factory("heads", "ContinuationHead", scale=3.0)},
+    "objectives": [factory("objectives", "InfoNCE", scale=1.5)],
+}
 
 
 class Recording(Optimizer):
@@ -30,7 +36,7 @@ class Recording(Optimizer):
         self.gradients.append(list(gradients))
         return {"gradient_norm": torch.zeros(())}
 
-    def dump(self):
+    def state_dict(self):
         return {}
 
     def load(self, content) -> None:
@@ -38,11 +44,11 @@ class Recording(Optimizer):
 
 
 class Watching(DynamicsBackprop):
-    """Remembers what it was shown."""
+    """Keeps the rollouts that it is given."""
 
-    def losses(self, imagination: Imagination, replayed: Replayed):
-        self.seen = imagination
-        return super().losses(imagination, replayed)
+    def losses(self, imagination, inferred, noise):
+        self.imagination = imagination
+        return super().losses(imagination, inferred, noise)
 
 
 def make(kind: str = "both", **changes) -> Agent:
@@ -58,8 +64,8 @@ def recording(**changes) -> Agent:
 def losses_of(agent: Agent, data, generator):
     """The algorithm box, written once more."""
     dynamics, behavior = agent.world_model.dynamics, agent.behavior
-    known = agent.world_model(data, dynamics.draw_noise(ROWS, TIMES, generator=generator), new_key(generator))
-    start, horizon = known.inferred.posterior.detach().flatten(), agent.horizon if behavior.imagines else 0
+    output = agent.world_model(data, dynamics.draw_noise(ROWS, TIMES, generator=generator), new_key(generator))
+    start, horizon = output.inferred.posterior.detach().flatten(), agent.horizon if behavior.imagines else 0
     with torch.set_grad_enabled(behavior.needs_dynamics_gradient):
         imagination = imagine(
             dynamics=dynamics,
@@ -69,21 +75,15 @@ def losses_of(agent: Agent, data, generator):
             latent_noise=dynamics.draw_noise(horizon, ROWS * TIMES, generator=generator),
             action_noise=behavior.draw_noise(horizon, ROWS * TIMES, generator=generator),
         )
-    replayed = replayed_by(known.inferred, behavior.draw_noise(ROWS, TIMES, generator=generator))
-    losses = {name: loss.mean() for name, loss in behavior.losses(imagination, replayed)[0].items()}
-    model = sum(agent.scales[name] * loss.mean() for name, loss in known.losses.items())
+    noise = behavior.draw_noise(ROWS, TIMES, generator=generator)
+    losses = {name: loss.mean() for name, loss in behavior.losses(imagination, output.inferred, noise)[0].items()}
+    model = sum(SCALES[name] * loss.mean() for name, loss in output.losses.items())
     return {"model": model + sum(losses[name] for name in behavior.shapes_model)} | losses
-
-
-def replayed_by(seen: InferredBatch, noise: torch.Tensor) -> Replayed:
-    data = seen.batch
-    return Replayed(seen.posterior, seen.embedding, data.action, data.reward, data.is_first, data.is_terminal, noise)
 
 
 @pytest.mark.parametrize("actor_critic", members("actor_critics"))
 def test_each_group_receives_the_gradient_of_its_own_loss_alone(actor_critic):
-    scales = {"kl": 0.5, "reward": 2.0, "continuation": 3.0, "infonce": 1.5}
-    agent = recording(scales=scales, actor_critic=factory("actor_critics", actor_critic))
+    agent = recording(**SCALED, actor_critic=factory("actor_critics", actor_critic))
     update(agent, batch(), seeded(7))
     losses = losses_of(agent, batch(), seeded(7))
     assert set(losses) == set(agent.optimizers) == {"model", *agent.behavior.groups}
@@ -141,19 +141,18 @@ def test_a_parameter_that_no_loss_reaches_is_named():
         return encoder
 
     with pytest.raises(UserError, match=r"'model' reaches world_model\.encoder\.forgotten"):
-        make("vectors", encoder=idle).update(batch("vectors"), seeded(7))
+        update(make("vectors", encoder=idle), batch("vectors"), seeded(7))
 
 
-def test_the_losses_are_those_that_have_scales():
-    agent = make()
+def test_the_loss_of_the_model_is_the_sum_of_its_losses_weighted_by_the_scales_of_their_components():
+    agent = make(**SCALED)
     metrics = update(agent, batch(), seeded(7))
-    assert {name for name in metrics if name.startswith("model/") and name.endswith("_loss")} == {
-        f"model/{name}_loss" for name in agent.scales
-    }
+    assert agent.world_model.loss_scales == SCALES
+    assert {name for name in metrics if name.startswith("model/") and name.endswith("_loss")} == {f"model/{name}_loss" for name in SCALES}
     for name in GROUPS:
         assert f"train/{name}_loss" in metrics
         assert metrics[f"train/{name}_gradient_norm"] > 0
-    total = sum(agent.scales[name] * metrics[f"model/{name}_loss"] for name in agent.scales)
+    total = sum(scale * metrics[f"model/{name}_loss"] for name, scale in SCALES.items())
     assert torch.allclose(metrics["train/model_loss"], total, atol=1e-5)
 
 
@@ -164,9 +163,9 @@ def test_rollouts_start_from_detached_latents_of_the_batch(starts, count):
     update(agent, batch(), seeded(7))
     noise = agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(7))
     posterior = agent.world_model.observe(batch(), noise).posterior
-    rolled, known = agent.behavior.seen.features, posterior.flatten().features
+    rolled, features = agent.behavior.imagination.features, posterior.flatten().features
     assert rolled.shape[:2] == (count, agent.horizon + 1)
-    distance = (rolled[:, :1] - known[None]).abs().amax(dim=-1)
+    distance = (rolled[:, :1] - features[None]).abs().amax(dim=-1)
     assert (distance.min(dim=1).values == 0).all()
     assert len(distance.argmin(dim=1).unique()) == count
     of_start = torch.autograd.grad(rolled.sum(), agent.world_model.encoder.parameters(), allow_unused=True)
@@ -197,11 +196,9 @@ def test_acting_remembers_the_belief_and_the_action(mode):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"scales": {"kl": 1.0, "reward": 1.0, "continuation": 1.0}}, r"\['infonce'\] without a scale"),
-        ({"scales": dict.fromkeys(("kl", "reward", "continuation", "infonce", "pixels"), 1.0)}, r"\['pixels'\] without a loss"),
         ({"optimizers": {"model": factory("optimizers", "Adam")}}, r"Agent.optimizers has \['model'\].*\['actor', 'model', 'value'\]"),
         ({"objectives": [factory("objectives", "InfoNCE")] * 2}, r"loss named \['infonce'\]"),
-        ({"heads": {"continuation": factory("heads", "ContinuationHead")}}, "names no 'reward'"),
+        ({"heads": {"continuation": factory("heads", "ContinuationHead")}}, "has no 'reward'"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(changes, message):

@@ -120,5 +120,5 @@ def test_random_actions_are_of_its_kind_and_are_taken(environment_name):
         if vector.specs.action_kind == "continuous":
             assert all((np.abs(each) <= 1).all() for each in drawn)
         else:
-            assert all((each.sum(axis=1) == len(vector.specs.seen_action.sizes)).all() for each in drawn)
+            assert all((each.sum(axis=1) == len(vector.specs.model_action.sizes)).all() for each in drawn)
         assert len({each.tobytes() for each in drawn}) > 5 or vector.specs.action_size <= 4

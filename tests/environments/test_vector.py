@@ -206,7 +206,7 @@ def test_a_discrete_action_is_one_hot():
 
 def test_several_choices_are_groups_side_by_side():
     with VectorEnvironment(factory=Switches, count=1, seed=0, mode="serial") as vector:
-        assert (vector.specs.action_kind, vector.specs.seen_action.sizes) == ("multi_discrete", (2, 3, 4, 1))
+        assert (vector.specs.action_kind, vector.specs.model_action.sizes) == ("multi_discrete", (2, 3, 4, 1))
         vector.reset()
         given = np.array([[0, 1, 0, 0, 1, 1, 0, 0, 0, 1]], np.float32)
         steps = vector.step(given)

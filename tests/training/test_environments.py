@@ -44,7 +44,7 @@ def test_the_policy_of_a_run_with_choices_gives_one_hot_groups(tiny: Callable[..
     """Out of a checkpoint, in which the specs must have come through."""
     result = tiny(*ROOM, "Trainer.steps=40").train()
     policy = framework.load_policy(result.folder, checkpoint="latest")
-    assert policy.agent.specs.seen_action == ActionSpec(kind="multi_discrete", sizes=(2, 3))
+    assert policy.agent.specs.model_action == ActionSpec(kind="multi_discrete", sizes=(2, 3))
     action = policy.act({"observation": PLACES})
     assert action.shape == (2, 5)
     assert set(np.unique(action)) == {0.0, 1.0}

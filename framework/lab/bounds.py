@@ -17,7 +17,8 @@ from framework.errors import UserError
 from framework.functional.contrastive import accuracy
 from framework.lab.estimates import Side, estimate_row
 from framework.lab.members import Member, chosen, default
-from framework.lab.sources import GaussianPairs, check_at_least
+from framework.lab.settings import BoundsSettings
+from framework.lab.sources import GaussianPairs
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.registry import registry_of
 
@@ -25,46 +26,13 @@ ScoreKind = Literal["log ratio", "log density", "learned"]
 LEARNING_RATE: Final = 5e-4
 TRAINING_BATCH: Final = 64
 LEAST_BATCHES: Final = 16
-REPORT_EVERY: Final = 50
-
-
-@final
-@dataclass(frozen=True)
-class BoundsSettings:
-    """The options of `dream lab bounds`."""
-
-    dimensions: int = 20
-    mutual_information: Sequence[float] = (2.0, 4.0, 6.0, 8.0, 10.0)
-    candidates: Sequence[int] = (64, 128, 256, 1024)
-    critic: Literal["exact", "trained"] = "exact"
-    axis: Literal["row", "column"] = "row"
-    pairs: int = 20_480
-    steps: int = 4_000
-    only: Sequence[str] = ()
-    settings: Sequence[str] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for nats in self.mutual_information:
-            GaussianPairs.of(nats, self.dimensions)
-        for count in self.candidates:
-            check_at_least(count, 2, "--candidates", "the positive and its negatives")
-        check_at_least(self.pairs, 1, "--pairs", "how many positive pairs are drawn")
-        check_at_least(self.steps, 1, "--steps", "how many updates a level of the staircase has")
-
-    @property
-    def latent(self) -> LatentSpec:
-        return LatentSpec(deterministic=0, stochastic=self.dimensions, kind="gaussian")
-
-    def batches(self, candidates: int) -> int:
-        """The number of batches that have `pairs` positives together."""
-        return max(LEAST_BATCHES, math.ceil(self.pairs / candidates))
 
 
 def measure(settings: BoundsSettings, progress: Progress = silent) -> Report:
     """A row for each bound, information and number of candidates."""
-    members = chosen("bounds", settings.only, settings.settings)
-    measured = {"exact": _exact, "trained": _trained}[settings.critic](settings, members, progress)
+    levels = [GaussianPairs.of(nats, settings.dimensions) for nats in settings.mutual_information]
+    members = chosen("bounds", settings.only, settings.bindings)
+    measured = {"exact": _exact, "trained": _trained}[settings.critic](settings, members, levels, progress)
     order = [member.name for member in members]
     critic = {"exact": "the exact critic", "trained": "a critic that learned"}[settings.critic]
     return Report(
@@ -77,14 +45,14 @@ def measure(settings: BoundsSettings, progress: Progress = silent) -> Report:
     )
 
 
-def _exact(settings: BoundsSettings, members: Sequence[Member], progress: Progress) -> Iterator[Row]:
+def _exact(settings: BoundsSettings, members: Sequence[Member], levels: Sequence[GaussianPairs], progress: Progress) -> Iterator[Row]:
     """On the column axis the literal density comes first; it is no best critic there, and the log ratio beside it is."""
     scores: tuple[ScoreKind, ...] = ("log ratio",) if settings.axis == "row" else ("log density", "log ratio")
-    levels = [(nats, candidates) for nats in settings.mutual_information for candidates in settings.candidates]
-    for done, (nats, candidates) in enumerate(levels):
-        progress(done, len(levels), f"{nats:g} nats, {candidates} candidates")
+    parts = [(pairs, candidates) for pairs in levels for candidates in settings.candidates]
+    for done, (pairs, candidates) in enumerate(parts):
+        progress(done, len(parts), f"{pairs.truth:g} nats, {candidates} candidates")
         for score in scores:
-            yield from _with_exact_critic(settings, members, GaussianPairs.of(nats, settings.dimensions), candidates, score)
+            yield from _with_exact_critic(settings, members, pairs, candidates, score)
 
 
 def _with_exact_critic(
@@ -97,7 +65,7 @@ def _with_exact_critic(
     def critic(latents: Latent, embeddings: Tensor) -> Tensor:
         return pairs.log_ratio(latents.stochastic, embeddings)
 
-    for _ in range(settings.batches(candidates)):
+    for _ in range(_batches(settings, candidates)):
         x, y = pairs.draw(candidates, generator)
         scores = pairs.log_density(x, y) if score == "log density" else pairs.log_ratio(x, y)
         for each in estimates:
@@ -106,36 +74,29 @@ def _with_exact_critic(
         yield each.row(pairs.truth, candidates, score, exact=settings.axis == "row" or score == "log ratio")
 
 
-def _trained(settings: BoundsSettings, members: Sequence[Member], progress: Progress) -> Iterator[Row]:
+def _trained(settings: BoundsSettings, members: Sequence[Member], levels: Sequence[GaussianPairs], progress: Progress) -> Iterator[Row]:
     """The staircase of Poole et al. (2019): a critic for each bound, trained on from each level to the next."""
-    each = len(settings.mutual_information) * settings.steps
-    for number, member in enumerate(members):
+    for done, member in enumerate(members):
+        progress(done, len(members), member.name)
         bound = _build(member, settings)
         if bound.side == "upper":
             yield Row(member.name, {}, note="not trained: it bounds from above, and a critic could raise it without end.")
             continue
-
-        def report(done: int, part: str, before: int = number * each) -> None:
-            progress(before + done, len(members) * each, part)
-
         try:
-            yield from _staircase(settings, member, bound, report)
+            yield from _staircase(settings, member, bound, levels)
         except UserError as error:
             yield Row(member.name, {}, note=member.reason(error))
 
 
-def _staircase(settings: BoundsSettings, member: Member, bound: Bound, report: Callable[[int, str], None]) -> Iterator[Row]:
+def _staircase(settings: BoundsSettings, member: Member, bound: Bound, levels: Sequence[GaussianPairs]) -> Iterator[Row]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         sizes = {"layers": 2, "units": 256, "size": 32, "activation": "relu"}
-        critic: Critic = default("critics", "SeparableCritic")(latent=settings.latent, embedding_size=settings.dimensions, **sizes)
+        critic: Critic = default("critics", "SeparableCritic")(latent=_spec(settings), embedding_size=settings.dimensions, **sizes)
     optimizer = torch.optim.Adam([*critic.parameters(), *bound.parameters()], lr=LEARNING_RATE)
     generator = torch.Generator().manual_seed(settings.seed)
-    for level, nats in enumerate(settings.mutual_information):
-        pairs = GaussianPairs.of(nats, settings.dimensions)
-        for step in range(settings.steps):
-            if step % REPORT_EVERY == 0:
-                report(level * settings.steps + step, f"{member.name}, {nats:g} nats")
+    for pairs in levels:
+        for _ in range(settings.steps):
             contrast = _learned_contrast(critic, *pairs.draw(TRAINING_BATCH, generator), settings.axis)
             optimizer.zero_grad()
             bound.loss(contrast).mean().backward()
@@ -150,7 +111,7 @@ def _evaluated(settings: BoundsSettings, member: Member, bound: Bound, critic: C
     for candidates in settings.candidates:
         generator = torch.Generator().manual_seed(settings.seed + 1)
         estimates = _BoundEstimates(member, bound)
-        for _ in range(settings.batches(candidates)):
+        for _ in range(_batches(settings, candidates)):
             estimates.add(_learned_contrast(critic, *pairs.draw(candidates, generator), settings.axis))
         rows.append(estimates.row(pairs.truth, candidates, "learned", exact=False))
     return rows
@@ -222,8 +183,17 @@ def _optimal(bound: Bound, pairs: GaussianPairs) -> Bound:
 def _build(member: Member, settings: BoundsSettings) -> Bound:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        bound: Bound = member.build(latent=settings.latent, embedding_size=settings.dimensions)
+        bound: Bound = member.build(latent=_spec(settings), embedding_size=settings.dimensions)
     return bound
+
+
+def _spec(settings: BoundsSettings) -> LatentSpec:
+    return LatentSpec(deterministic=0, stochastic=settings.dimensions, kind="gaussian")
+
+
+def _batches(settings: BoundsSettings, candidates: int) -> int:
+    """The number of batches that have `pairs` positives together."""
+    return max(LEAST_BATCHES, math.ceil(settings.pairs / candidates))
 
 
 def _learned_contrast(critic: Critic, x: Tensor, y: Tensor, axis: str) -> Contrast:

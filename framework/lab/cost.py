@@ -7,15 +7,15 @@ latents, embeddings and parameters, then the strategy's own state. The encoder i
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, cast, final
+from typing import Final, cast
 
 import torch
 
 from framework.critics.base import Critic
 from framework.errors import UserError
 from framework.lab.members import Member, batch_caps, chosen
-from framework.lab.update import GROUP, ObjectiveUpdate, UpdateSizes
+from framework.lab.settings import CostSettings
+from framework.lab.update import ObjectiveUpdate, UpdateSizes
 from framework.measurement.memory import peak_bytes
 from framework.measurement.report import Progress, Report, Row, Value, silent
 from framework.measurement.timing import seconds_of
@@ -32,51 +32,9 @@ SLOW: Final = 2.0
 MEBIBYTE: Final = 2**20
 
 
-@final
-@dataclass(frozen=True)
-class CostSettings:
-    """The options of `dream lab cost`; no names are all names, and `every` pairs all critics with all strategies."""
-
-    candidates: int = 1024
-    features: int = 256
-    embedding: int = 256
-    device: str = "auto"
-    critics: Sequence[str] = ()
-    strategies: Sequence[str] = ()
-    every: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.rows < 2:
-            raise UserError(
-                f"--candidates {self.candidates} is no product of sequences and steps, at least 2 of each: strategies tell them apart; "
-                "try 1024, which is 32 x 32."
-            )
-        if self.features < 2 * GROUP or self.features % GROUP:
-            raise UserError(
-                f"--features {self.features} must be a multiple of {GROUP}, at least {2 * GROUP}: as many are the stochastic part."
-            )
-        if self.embedding < 1:
-            raise UserError(f"--embedding {self.embedding} must be at least 1.")
-        for option, family, names in (("--critic", "critics", self.critics), ("--strategy", "negatives", self.strategies)):
-            for name in names:
-                if name not in (registered := registry_of(family).list()):
-                    raise UserError(f"{option} {name}: there is no component of `{family}` with that name{advice(name, registered)}.")
-
-    @property
-    def rows(self) -> int:
-        """The largest number of sequences that is at most the number of steps of each."""
-        return max((size for size in range(2, math.isqrt(max(self.candidates, 0)) + 1) if self.candidates % size == 0), default=0)
-
-    @property
-    def sizes(self) -> UpdateSizes:
-        times = self.candidates // self.rows
-        return UpdateSizes(rows=self.rows, times=times, features=self.features, embedding=self.embedding, seed=self.seed)
-
-
 def measure(settings: CostSettings, progress: Progress = silent) -> Report:
     """Each requested pair, or the reason why it cannot go together."""
-    device, sizes, pairs = _device(settings.device), settings.sizes, _pairs(settings)
+    device, sizes, pairs = _device(settings.device), _sizes(settings), _pairs(settings)
     baseline = ObjectiveUpdate(sizes, *_baseline(), device)
     baseline()
     rows = []
@@ -95,11 +53,27 @@ def measure(settings: CostSettings, progress: Progress = silent) -> Report:
     )
 
 
+def _sizes(settings: CostSettings) -> UpdateSizes:
+    """The sequences are the most that are not more than the steps of each."""
+    rows = max((size for size in range(2, math.isqrt(max(settings.candidates, 0)) + 1) if settings.candidates % size == 0), default=0)
+    if rows < 2:
+        raise UserError(
+            f"--candidates = {settings.candidates} is no product of sequences and steps, at least 2 of each: strategies distinguish them; "
+            "try 1024, which is 32 x 32."
+        )
+    times = settings.candidates // rows
+    return UpdateSizes(rows=rows, times=times, features=settings.features, embedding=settings.embedding, seed=settings.seed)
+
+
 def _pairs(settings: CostSettings) -> list[tuple[list[Member], Member]]:
     """All with all, or a cross: every critic with the plain strategy, and every strategy with the plain critic.
 
     A strategy that cannot go with the first of its critics is measured with the first other one that it can go with.
     """
+    for flag, family, names in (("--critic", "critics", settings.critics), ("--strategy", "negatives", settings.strategies)):
+        for name in names:
+            if name not in (registered := registry_of(family).list()):
+                raise UserError(f"{flag} {name}: there is no component of `{family}` with that name{advice(name, registered)}.")
     critics = chosen("critics", settings.critics)
     strategies = chosen("negatives", settings.strategies, caps=batch_caps(settings.candidates))
     if settings.every or (settings.critics and settings.strategies):

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Final, final
+from dataclasses import asdict
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from framework.functional.contrastive import accuracy, infonce_estimate, infonce
 from framework.lab.estimates import estimate_row
 from framework.lab.kalman import DENSITIES, Kalman, KalmanLatents
 from framework.lab.members import Member, chosen
-from framework.lab.sources import check_at_least
+from framework.lab.settings import CriticsSettings
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.registry import advice, registry_of
 
@@ -25,39 +25,12 @@ TRAINING_BATCH: Final = 64
 EVALUATIONS: Final = 4
 
 
-@final
-@dataclass(frozen=True)
-class CriticsSettings:
-    """The options of `dream lab critics`."""
-
-    phi: float = 0.9
-    noise: float = 1.0
-    dimensions: int = 6
-    candidates: int = 1024
-    batches: int = 60
-    steps: int = 200
-    offset: int = 0
-    only: Sequence[str] = ()
-    settings: Sequence[str] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self.filter()
-        check_at_least(self.candidates, 2, "--candidates", "the positive and its negatives")
-        check_at_least(self.batches, 2, "--batches", "what a standard error is taken over")
-        check_at_least(self.steps, 0, "--steps", "how many updates a critic has")
-        check_at_least(self.offset, 0, "--offset", "how many steps later the observation is")
-
-    def filter(self) -> Kalman:
-        return Kalman(phi=self.phi, noise=self.noise, dimensions=self.dimensions)
-
-
 def measure(settings: CriticsSettings, progress: Progress = silent) -> Report:
     """The exact densities, and below them the critics that learn; with an `offset` the critics alone."""
-    kalman = settings.filter()
+    kalman = Kalman(phi=settings.phi, noise=settings.noise, dimensions=settings.dimensions)
     densities, names = _requested(settings.only)
     densities = [] if settings.offset else densities
-    members = chosen("critics", names, settings.settings) if names or (not settings.only and settings.steps) else []
+    members = chosen("critics", names, settings.bindings) if names or (not settings.only and settings.steps) else []
     progress(0, len(members) + 1, "exact densities")
     rows = [*_exact(settings, kalman, densities)]
     for number, member in enumerate(members, 1):

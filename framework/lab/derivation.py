@@ -10,14 +10,15 @@
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Final, final
+from dataclasses import asdict, replace
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from framework.errors import UserError
 from framework.lab.estimates import Side, average, estimate_row, standard_error
+from framework.lab.settings import DerivationSettings
 from framework.lab.world import SITUATIONS, Representation, World, entropy
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.registry import advice
@@ -30,27 +31,8 @@ MOST_SAMPLED: Final = 1024
 SAMPLED_PAIRS: Final = 2**14
 BATCHES: Final = (8, 512)
 """Limits of the number of sampled batches, which have `SAMPLED_PAIRS` pairs together."""
-LARGEST: Final = 128
 ROUNDING: Final = 1e-14
 LINES: Final = ("Eq. 14", "step A", "step B", "step C", "situation", "Eq. 15")
-
-
-@final
-@dataclass(frozen=True)
-class DerivationSettings:
-    """The options of `dream lab derivation`. `only` names lines (`step A: gradient`), or a step with all its lines (`step A`)."""
-
-    observations: int = 6
-    latents: int = 5
-    only: Sequence[str] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("observations", "latents"):
-            if not 2 <= getattr(self, name) <= LARGEST:
-                raise UserError(
-                    f"--{name} {getattr(self, name)} must be from 2 to {LARGEST}: one has no information, more are slow to enumerate."
-                )
 
 
 def measure(settings: DerivationSettings, progress: Progress = silent) -> Report:

@@ -22,7 +22,7 @@ from torch import Tensor
 from framework.data import Latent, LatentKind, LatentSpec
 from framework.errors import UserError
 from framework.functional.densities import gaussian_scores
-from framework.lab.sources import check_at_least, check_stationary, normal
+from framework.lab.sources import check_stationary, normal
 
 CLASSES: Final = 8
 """Quantiles into which each dimension of `z` is cut for critics of categorical latents."""
@@ -49,7 +49,6 @@ class Kalman:
 
     def __init__(self, *, phi: float, noise: float, dimensions: int) -> None:
         check_stationary(phi)
-        check_at_least(dimensions, 1, "--dimensions", "the number of independent signals")
         if not 0 < noise < math.inf:
             raise UserError(f"--noise = {noise:g} is the variance of the observation's noise: give a finite number above 0.")
         self.phi, self.noise, self.dimensions = phi, noise, dimensions

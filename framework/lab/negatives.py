@@ -4,9 +4,8 @@ The critic is `log p(s_i | o_j) - log p(s_i)`. The second term is the same for a
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Final, Literal, final
+from dataclasses import asdict
+from typing import Final, final
 
 import torch
 from einops import rearrange
@@ -21,7 +20,8 @@ from framework.functional.contrastive import accuracy, alone, infonce_loss, log_
 from framework.functional.random import Key, new_key
 from framework.lab.estimates import average, estimate_row
 from framework.lab.members import Member, batch_caps, chosen
-from framework.lab.sources import Autoregressive, SequenceSource, SlowFast, check_at_least
+from framework.lab.settings import NegativesSettings, check_limits
+from framework.lab.sources import Autoregressive, SequenceSource, SlowFast
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.negatives.base import Negatives
 from framework.signatures import SENTENCE_END
@@ -34,49 +34,13 @@ DRIVE_NOTE: Final = "truth: the information between an observation and what is n
 BOUND_SENTENCE: Final = re.compile(r"lower bound|bounds from above")
 
 
-@final
-@dataclass(frozen=True)
-class NegativesSettings:
-    """The options of `dream lab negatives`."""
-
-    source: Literal["slow-fast", "autoregressive"] = "slow-fast"
-    slow_nats: float = 1.0
-    fast_nats: float = 1.0
-    phi: float = 0.9
-    nats: float = 4.0
-    batch: int = 32
-    length: int = 32
-    batches: int = 100
-    only: Sequence[str] = ()
-    settings: Sequence[str] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self.sequences()
-        check_at_least(self.batch, 1, "--batch", "the number of sequences")
-        check_at_least(self.length, 1, "--length", "the number of steps of a sequence")
-        check_at_least(self.batch * self.length, 2, "--batch x --length", "the positive and its negatives")
-        check_at_least(self.batches, 2, "--batches", "what a standard error is taken over")
-
-    def sequences(self) -> SequenceSource:
-        if self.source == "slow-fast":
-            return SlowFast(slow_nats=self.slow_nats, fast_nats=self.fast_nats)
-        return Autoregressive(phi=self.phi, nats=self.nats)
-
-    def title(self) -> str:
-        structure = {
-            "slow-fast": f"{self.slow_nats:g} nat that a sequence keeps and {self.fast_nats:g} that each step draws",
-            "autoregressive": f"{self.nats:g} nats in each step of an AR(1) with phi = {self.phi:g}",
-        }[self.source]
-        return f"Negative-sampling strategies with the exact critic, B x T = {self.batch} x {self.length}: {structure}; nats."
-
-
 def measure(settings: NegativesSettings, progress: Progress = silent) -> Report:
     """A row for each strategy, all on the same batches. A queue holds one batch unless its size is bound."""
     candidates = settings.batch * settings.length
+    check_limits("--batch x --length", candidates, least=2)
     caps = batch_caps(candidates) | {("MemoryQueue", "size"): candidates}
-    sequences = settings.sequences()
-    estimates = [_StrategyEstimates(each, sequences) for each in chosen("negatives", settings.only, settings.settings, caps)]
+    sequences, structure = _source(settings)
+    estimates = [_StrategyEstimates(each, sequences) for each in chosen("negatives", settings.only, settings.bindings, caps)]
     generator, keys = torch.Generator().manual_seed(settings.seed), torch.Generator().manual_seed(settings.seed + 1)
     for number in range(-WARM_UP, settings.batches):
         progress(max(number, 0), settings.batches, f"{len(estimates)} strategies")
@@ -89,10 +53,19 @@ def measure(settings: NegativesSettings, progress: Progress = silent) -> Report:
     return Report(
         command="negatives",
         kind="strategy",
-        title=settings.title(),
+        title=f"Negative-sampling strategies with the exact critic, B x T = {settings.batch} x {settings.length}: {structure}; nats.",
         rows=[each.row(settings.length) for each in estimates],
         setting=asdict(settings),
     )
+
+
+def _source(settings: NegativesSettings) -> tuple[SequenceSource, str]:
+    """The source and its description."""
+    if settings.source == "slow-fast":
+        source = SlowFast(slow_nats=settings.slow_nats, fast_nats=settings.fast_nats)
+        return source, f"{settings.slow_nats:g} nat that a sequence keeps and {settings.fast_nats:g} that each step draws"
+    structure = f"{settings.nats:g} nats in each step of an AR(1) with phi = {settings.phi:g}"
+    return Autoregressive(phi=settings.phi, nats=settings.nats), structure
 
 
 @final

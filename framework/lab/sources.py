@@ -17,11 +17,6 @@ from framework.functional.densities import gaussian_scores
 from framework.functional.distributions import HALF_LOG_TAU
 
 
-def check_at_least(value: int, least: int, option: str, meaning: str) -> None:
-    if value < least:
-        raise UserError(f"{option} = {value} is {meaning}, and must be at least {least}.")
-
-
 def check_stationary(phi: float) -> None:
     if not -1 < phi < 1:
         raise UserError(f"--phi = {phi:g} is no correlation of a stationary process: give a number between -1 and 1, neither included.")
@@ -41,7 +36,6 @@ class GaussianPairs:
     @staticmethod
     def of(nats: float, dimensions: int, option: str = "--mutual-information") -> "GaussianPairs":
         """Dimensions of equal correlation that share `nats` in all: `rho = sqrt(1 - exp(-2 I / D))`."""
-        check_at_least(dimensions, 1, "--dimensions", "the number of Gaussian pairs")
         if not 0 <= nats < math.inf:
             raise UserError(f"{option} = {nats:g} is no mutual information: give a finite number of nats, 0 or more.")
         rho = math.sqrt(-math.expm1(-2 * nats / dimensions))

@@ -37,6 +37,12 @@ class UpdateSizes:
     embedding: int
     seed: int
 
+    def __post_init__(self) -> None:
+        if self.features < 2 * GROUP or self.features % GROUP:
+            raise UserError(
+                f"--features = {self.features} must be a multiple of {GROUP}, at least {2 * GROUP}, since a part is stochastic."
+            )
+
     def latent(self, kind: LatentKind) -> LatentSpec:
         """An eighth of the features, in whole groups, is stochastic."""
         stochastic = max(GROUP, self.features // GROUP // GROUP * GROUP)

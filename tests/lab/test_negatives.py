@@ -5,6 +5,7 @@ import torch
 
 from framework.errors import UserError
 from framework.lab import negatives
+from framework.lab.settings import NegativesSettings
 from framework.lab.sources import Autoregressive, SlowFast
 from framework.registry import components
 
@@ -13,7 +14,7 @@ NOT_MEASURED = {"MoCHi": "unit vectors"}
 
 
 def measured(**settings):
-    return negatives.measure(negatives.NegativesSettings(**settings))
+    return negatives.measure(NegativesSettings(**settings))
 
 
 def check_near(row, expected: float, rounding: float = 0.02) -> None:
@@ -45,7 +46,7 @@ def test_an_autoregressive_latent_makes_neighbors_false_negatives(row):
 def test_action_negatives_find_the_information_of_the_drive(row, source, truth):
     settings = {"source": source, "batch": 16, "length": 16, "batches": 6, "only": ("ActionNegatives",)}
     few = row(measured(**settings), "ActionNegatives")
-    many = row(measured(**settings, settings=("ActionNegatives.count=150",)), "ActionNegatives")
+    many = row(measured(**settings, bindings=("ActionNegatives.count=150",)), "ActionNegatives")
     assert few["truth"] == many["truth"]
     assert 0.75 * few["truth"] < few["mean"] < many["mean"]
     check_near(many, many["truth"], 0.05)
@@ -77,7 +78,7 @@ def test_an_anchor_without_negatives_is_refused_if_its_strategy_was_named_and_el
         assert (row(report, name)["mean"] is None) == ("leaves a row without a negative" in row(report, name).note)
     assert row(report, "CrossSequence")["mean"] is None
     assert row(report, "WithinSequence")["mean"] is not None
-    for named in ({"only": ("CrossSequence",)}, {"settings": ("CrossSequence.of=@negatives.InBatch",)}):
+    for named in ({"only": ("CrossSequence",)}, {"bindings": ("CrossSequence.of=@negatives.InBatch",)}):
         with pytest.raises(UserError, match="CrossSequence leaves a row without a negative"):
             measured(**settings, **named)
 
@@ -90,7 +91,7 @@ def test_a_default_too_large_for_the_batch_is_capped_and_shown(row):
 
 
 def test_a_queue_is_full_at_the_first_measured_batch(row):
-    report = measured(batch=8, length=8, batches=2, only=("MemoryQueue",), settings=("MemoryQueue.size=100",))
+    report = measured(batch=8, length=8, batches=2, only=("MemoryQueue",), bindings=("MemoryQueue.size=100",))
     assert row(report, "MemoryQueue")["ceiling"] == pytest.approx(torch.tensor(164.0).log().item())
     assert row(report, "MemoryQueue")["settings"] == "size = 100"
 
@@ -102,13 +103,12 @@ def test_a_queue_is_full_at_the_first_measured_batch(row):
         ({"fast_nats": float("inf")}, "--fast-nats = inf"),
         ({"source": "autoregressive", "phi": 1.0}, "--phi = 1 .*between -1 and 1"),
         ({"source": "autoregressive", "nats": -2.0}, "--nats = -2"),
-        ({"batch": 0}, "--batch = 0"),
-        ({"batches": 1}, "--batches = 1"),
-        ({"settings": ("UniformSubset.candidates=5000",)}, "UniformSubset.candidates = 5000, and there are"),
-        ({"settings": ("Debiased.positive_share=1.0",)}, "Debiased.positive_share = 1"),
-        ({"settings": ("HardWeighted.beta='much'",)}, "HardWeighted.beta takes a number"),
-        ({"settings": ("HardWeighted.bet=2.0",)}, "did you mean 'beta'"),
-        ({"settings": ("HardWeighted",)}, "is no binding"),
+        ({"batch": 1, "length": 1}, "--batch x --length = 1"),
+        ({"bindings": ("UniformSubset.candidates=5000",)}, "UniformSubset.candidates = 5000, and there are"),
+        ({"bindings": ("Debiased.positive_share=1.0",)}, "Debiased.positive_share = 1"),
+        ({"bindings": ("HardWeighted.beta='much'",)}, "HardWeighted.beta takes a number"),
+        ({"bindings": ("HardWeighted.bet=2.0",)}, "did you mean 'beta'"),
+        ({"bindings": ("HardWeighted",)}, "is no binding"),
         ({"only": ("InBatch",), "settings": ("HardWeighted.beta=2.0",)}, "changes nothing"),
         ({"only": ("CrosSequence",)}, "did you mean 'CrossSequence'"),
     ],

@@ -109,7 +109,7 @@ def test_a_queue_is_full_at_the_first_measured_batch(row):
         ({"bindings": ("HardWeighted.beta='much'",)}, "HardWeighted.beta takes a number"),
         ({"bindings": ("HardWeighted.bet=2.0",)}, "did you mean 'beta'"),
         ({"bindings": ("HardWeighted",)}, "is no binding"),
-        ({"only": ("InBatch",), "settings": ("HardWeighted.beta=2.0",)}, "changes nothing"),
+        ({"only": ("InBatch",), "bindings": ("HardWeighted.beta=2.0",)}, "changes nothing"),
         ({"only": ("CrosSequence",)}, "did you mean 'CrossSequence'"),
     ],
 )

@@ -56,13 +56,13 @@ import torch
 from torch import Tensor
 
 import framework
-from framework.actor_critics.action_values import beside, temporal_difference
+from framework.actor_critics.action_values import joined
 from framework.agent import Agent
 from framework.data import Batch, UpdateNoise
 from framework.registry import registry_of
 from framework.training.compiled import Compiled
 from tests.members import agent_factory, build, factory, members
-from tests.tiny import ROWS, TIMES, batch, normal, replayed, seeded, specs_of
+from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, seeded, specs_of
 
 TESTS = Path(__file__).parent
 TABLE = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (\S+)::(\w+) \|$", __doc__ or "", flags=re.MULTILINE)
@@ -96,17 +96,17 @@ def test_every_observation_is_seen_the_first_too(name):
 
 def test_a_value_of_actions_bootstraps_at_a_time_limit_and_not_at_an_end():
     """In both rows an episode ends at the third step: in the first by time."""
-    known, value, following = replayed(rows=2), build("values", "NormalValue", feature_size=12), normal(2, TIMES, seed=3)
+    behavior, known, next_value = build("actor_critics", "LatentSAC", **behavior_sizes(LATENT)), replayed(rows=2), normal(2, TIMES, seed=3)
     known.batch.is_first[:] = torch.tensor([[True, False, False, True, False]])
     known.batch.is_terminal[:] = False
     known.batch.is_terminal[1, 2] = True
-    found = temporal_difference(value, known, following, 0.9)
-    said = value(beside(known.features[:, :-1], known.batch.action[:, 1:]))
-    target = known.batch.reward[:, 1:] + 0.9 * following[:, 1:]
+    loss = behavior.value_loss(known, next_value)
+    value = behavior.value(joined(known.features[:, :-1], known.batch.action[:, 1:]))
+    target = known.batch.reward[:, 1:] + 0.99 * next_value[:, 1:]
     target[1, 1] = known.batch.reward[1, 2]
-    expected = 0.5 * (said - target).square() + 0.5 * math.log(2 * math.pi)
+    expected = 0.5 * (value - target).square() + 0.5 * math.log(2 * math.pi)
     expected[:, 2] = 0.0
-    assert torch.allclose(found * 6 / 8, expected, atol=1e-5), "a mean over all eight is one over the six that count"
+    assert torch.allclose(loss * 6 / 8, expected, atol=1e-5), "a mean over all eight is one over the six that count"
 
 
 @pytest.mark.parametrize("objective", ["Reconstruction", "LatentConsistency"])

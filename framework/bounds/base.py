@@ -12,14 +12,13 @@ from framework.data import LatentSpec
 
 
 class Bound(nn.Module, ABC):
-    """Makes of a contrast one number for each anchor, whose mean estimates `I(s; o)` in nats, and the loss that trains the critic.
+    """One number per anchor of a contrast, whose mean estimates `I(s; o)` in nats, and the loss that trains the critic.
 
-    `side` says on which side of the mutual information the mean lies when the critic is any function (for `upper`: when it is the true
-    conditional density), and None where it may lie on either; `capped` that no estimate exceeds `log K_i`; `is_stateful` that it carries
-    something over from update to update. The best critic is the log ratio `log p(s, o) / p(s) p(o)` plus `baseline` (up to what the
-    bound does not see). `needs_source` says that it reads the pairs themselves, which only the row axis of an objective has;
-    `joins_anchors` that what it says of one anchor, in its loss or its estimate, depends on the others, so that it must see all of a batch
-    at once. A bound around another takes over what is true of that.
+    `side`: on which side of the mutual information the mean lies for any critic (`upper`: for the true conditional density), None where
+    it may lie on either. `capped`: no estimate exceeds `log K_i`. `is_stateful`: there is state from update to update. The best critic is
+    the log ratio `log p(s, o) / p(s) p(o)` plus `baseline` (up to what the bound is invariant to). `needs_source`: the pairs themselves
+    are needed, which only the row axis has. `joins_anchors`: loss or estimate of an anchor depend on the others, so that all of a batch
+    are needed at once. A bound around another has the properties of that one.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size")
@@ -30,23 +29,22 @@ class Bound(nn.Module, ABC):
     joins_anchors: bool = False
     baseline: float = 0.0
 
-    @abstractmethod
     def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
         super().__init__()
 
     @abstractmethod
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]: ...
 
-    @abstractmethod
     def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        """What is minimized; it may have another optimum than the estimate, but never a side effect."""
+        """The minimized number: the negated estimate, or one with another optimum. It has no side effect."""
+        return -self.estimate(contrast)
 
     def loss_and_estimate(self, contrast: Contrast) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
-        """Both of one contrast, for a bound that finds what they share once. Gradients: to the loss alone."""
+        """Both of one contrast, for a bound in which they share work. Gradients: to the loss alone."""
         loss = self.loss(contrast)
         with torch.no_grad():
             return loss, self.estimate(contrast)
 
     def after_update(self, contrast: Contrast) -> None:
-        """Take in a contrast whose update is done, for running means."""
+        """Update running means with the contrast of an update."""
         return

@@ -1,4 +1,4 @@
-"""The bound of Donsker and Varadhan, as one batch estimates it."""
+"""The bound of Donsker and Varadhan, estimated from one batch."""
 
 from typing import final
 
@@ -8,7 +8,6 @@ from torch import Tensor
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.data import LatentSpec
 from framework.functional import bounds as formulas
 
 
@@ -24,11 +23,5 @@ class DonskerVaradhan(Bound):
     side = None
     joins_anchors = True
 
-    def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size)
-
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return formulas.donsker_varadhan_estimate(contrast.scores, contrast.log_weights)
-
-    def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return -self.estimate(contrast)

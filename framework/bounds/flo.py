@@ -12,6 +12,7 @@ from framework.contrastive.contrast import Contrast
 from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.functional import bounds as formulas
+from framework.functional.precision import full_precision
 from framework.nn.blocks import MLP, Activation
 
 
@@ -20,9 +21,9 @@ from framework.nn.blocks import MLP, Activation
 class FLO(Bound):
     """`1 - u_i - exp(-u_i) mean_{j != i} exp(f_ij - f_ii)` with a learned `u(s_i, o_i)`; trained as it is evaluated.
 
-    Guo et al. (2022), *Tight Mutual Information Estimation with Contrastive Fenchel-Legendre Optimization*. Not capped, and no score
-    of its own scale is exponentiated. The best `u` is `-log ratio`; the perceptron, on `[z, h]` and the embedding of each positive
-    pair, begins near 0. It needs the row axis, where the pairs themselves are at hand.
+    Guo et al. (2022), *Tight Mutual Information Estimation with Contrastive Fenchel-Legendre Optimization*. Not capped, and only
+    differences of scores are exponentiated. The best `u` is `-log ratio`; the perceptron, on `[z, h]` and the embedding of each positive
+    pair, begins near 0. It needs the row axis, which has the pairs themselves.
     """
 
     needs_source = True
@@ -43,9 +44,6 @@ class FLO(Bound):
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return formulas.flo_estimate(contrast.scores, contrast.log_weights, self._u(contrast))
 
-    def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return -self.estimate(contrast)
-
     def _u(self, contrast: Contrast) -> Float[Tensor, " N"]:
         source = contrast.source
         if source is None:
@@ -53,7 +51,7 @@ class FLO(Bound):
                 "FLO needs the latents and embeddings of the pairs, which only the row axis gives; "
                 "bind InfoNCE.axis = 'row' or another InfoNCE.bound."
             )
-        with torch.autocast(contrast.scores.device.type, enabled=False):
+        with full_precision(contrast.scores.device):
             features = source.latents.features.float()
             pairs = torch.cat([features, source.embeddings[: features.shape[0]].float()], dim=-1)
             return self.network(pairs).squeeze(-1)

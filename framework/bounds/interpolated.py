@@ -33,6 +33,3 @@ class Interpolated(Bound):
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return formulas.interpolated_estimate(contrast.scores, contrast.log_weights, self.alpha)
-
-    def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return -self.estimate(contrast)

@@ -8,7 +8,6 @@ from torch import Tensor
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.data import LatentSpec
 from framework.functional import bounds as formulas
 
 
@@ -17,12 +16,9 @@ from framework.functional import bounds as formulas
 class JensenShannon(Bound):
     """Trained by `softplus(-f_ii) + mean_{j != i} softplus(f_ij)`, evaluated by the NWJ bound of `f + 1`.
 
-    Nowozin et al. (2016); Hjelm et al. (2019). The loss is steady and wants `f = log ratio`; NWJ wants one more. Published code that
-    evaluates NWJ of `f` itself is `1 / e = 0.368` nats too low at the best critic.
+    Nowozin et al. (2016); Hjelm et al. (2019). The loss has low variance, and its best critic is `f = log ratio`; that of NWJ is one more.
+    Published code that evaluates NWJ of `f` itself is `1 / e = 0.368` nats too low at the best critic.
     """
-
-    def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size)
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return formulas.jensen_shannon_estimate(contrast.scores, contrast.log_weights)

@@ -8,7 +8,6 @@ from torch import Tensor
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.data import LatentSpec
 from framework.functional import bounds as formulas
 
 
@@ -17,17 +16,11 @@ from framework.functional import bounds as formulas
 class LeaveOneOut(Bound):
     """`f(s_i, o_i) - log mean_{j != i} exp f(s_i, o_j)`: above the mutual information where `f` is `log p(s | o)` itself, up to `c(s)`.
 
-    Poole et al. (2019), the leave-one-out upper bound. With any other critic it says nothing of either side, and can be raised without
-    end: it is a diagnostic, and cannot be trained.
+    Poole et al. (2019), the leave-one-out upper bound. With any other critic it bounds on neither side, and can be raised without end: it
+    is a diagnostic, and cannot be trained.
     """
 
     side = "upper"
 
-    def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size)
-
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return formulas.leave_one_out_estimate(contrast.scores, contrast.log_weights)
-
-    def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return -self.estimate(contrast)

@@ -22,8 +22,10 @@ class MINE(Bound):
 
         D_t = (1 - rate) D_{t-1} + rate mean_k M_k,    d loss = -d f_ii + d M_i / D_t    M_k = mean_{j != k} exp f(s_k, o_j)
 
-    Belghazi et al. (2018), Section 3.2. The mean is kept as a logarithm, and corrected for having begun at nothing: `rate = 1` is
-    `DonskerVaradhan`. An objective of several axes or offsets has one mean for all. Gradients: none through `D_t`.
+    Belghazi et al. (2018), Section 3.2. The mean is kept as a logarithm, and corrected for its start at zero: `rate = 1` is
+    `DonskerVaradhan`. An objective of several axes or offsets has one mean for all.
+
+    Gradients: none through `D_t`.
     """
 
     side = None
@@ -54,7 +56,7 @@ class MINE(Bound):
         self.log_share.copy_(share)
 
     def _running(self, contrast: Contrast) -> tuple[Tensor, Tensor]:
-        """The logarithm of the mean with this batch in it, and of the weight that all batches together have in it."""
+        """The logarithms of the running sum with this batch in it, and of the total weight of all batches."""
         newest = formulas.log_mean_all(formulas.log_mean_negative(contrast.scores.detach(), contrast.log_weights.detach()))
         mean = torch.logaddexp(self.log_mean + self.log_rest, newest + self.log_rate)
         return mean, torch.logaddexp(self.log_share + self.log_rest, torch.full_like(newest, self.log_rate))

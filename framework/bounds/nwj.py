@@ -8,7 +8,6 @@ from torch import Tensor
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.data import LatentSpec
 from framework.functional import bounds as formulas
 
 
@@ -23,11 +22,5 @@ class NWJ(Bound):
 
     baseline = 1.0
 
-    def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size)
-
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
         return formulas.nwj_estimate(contrast.scores, contrast.log_weights)
-
-    def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return -self.estimate(contrast)

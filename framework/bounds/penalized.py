@@ -16,10 +16,10 @@ from framework.functional import bounds as formulas
 @final
 @bounds.register
 class Penalized(Bound):
-    """The loss of another bound and `weight (log sum_j exp f(s_i, o_j))^2`; the estimate, and what is true of it, are that bound's.
+    """The loss of another bound plus `weight (log sum_j exp f(s_i, o_j))^2`; the estimate and its properties are that bound's.
 
-    Eysenbach et al. (2022): 0.01. InfoNCE leaves a constant `c(s)` of each row free; this fixes it, so that scores of different
-    anchors compare.
+    Eysenbach et al. (2022): 0.01. InfoNCE is invariant to a constant `c(s)` of each row; this fixes it, so that scores of different
+    anchors are comparable.
     """
 
     def __init__(self, *, latent: LatentSpec, embedding_size: int, of: Factory[Bound], weight: float = 0.01) -> None:

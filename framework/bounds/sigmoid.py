@@ -16,11 +16,11 @@ from framework.functional import bounds as formulas
 @final
 @bounds.register
 class Sigmoid(Bound):
-    """`softplus(-l_ii) + sum_{j != i} softplus(l_ij)` with `l_ij = f(s_i, o_j) + bias - log(K_i - 1)`, each pair judged by itself.
+    """`softplus(-l_ii) + sum_{j != i} softplus(l_ij)` with `l_ij = f(s_i, o_j) + bias - log(K_i - 1)`, one binary decision per pair.
 
     Zhai et al. (2023). Their bias of -10 fits batches of 22,000: here `log(K_i - 1)` follows the batch, and `bias` is learned from 0.
-    The best critic has `f + bias = log ratio`, so the estimate is the mean of `f_ii + bias`: what the critic says, and no bound.
-    A temperature is the critic's.
+    The best critic has `f + bias = log ratio`, so the estimate is the mean of `f_ii + bias`, which is no bound. A temperature is a
+    setting of the critic.
     """
 
     side = None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     type=click.Choice(["which", "imagine", "scores", "estimate"]),
     default="which",
     show_default=True,
-    help="Images told apart, imagination, the matrix of scores, or the estimate against its ceiling.",
+    help="Ranked images, imagination, the matrix of scores, or the estimate against its ceiling.",
 )
 @options.bindings
 @options.checkpoint("latest")
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="By default in the run's folder.")
 @options.folder
 def picture_command(run: str, kind: "Kind", bindings: tuple[str, ...], checkpoint: str, seed: int, out: Path | None, folder: Path) -> None:
-    """Draw what a run's contrast sees, imagines and estimates.
+    """Draw the contrast of a run: its ranking of images, imagination, scores or estimate.
 
     RUN is `latest`, a name, an MLflow id, a folder, or the beginning of a name or an id.
 

@@ -1,8 +1,8 @@
-"""What stands against each anchor of a contrast: the arrow between critics, negative-sampling strategies and bounds.
+"""The contrast of each anchor with its candidates: what passes between critics, negative-sampling strategies and bounds.
 
-Anchors are rows, candidates are columns, and candidate `i` is the positive of anchor `i`; further columns are extra negatives. Along
-the column axis of an objective the roles are swapped before a contrast is made, so that strategies and bounds see rows alone. Of a
-large batch the anchors may be one block alone: nothing is to be made of their number or order, `Origin` says where each is from.
+Anchors are rows, candidates are columns, and candidate `i` is the positive of anchor `i`; further columns are extra negatives. On the
+column axis of an objective latents and observations swap roles before a contrast is made, so that strategies and bounds see rows only.
+A large batch comes in blocks of anchors: nothing may depend on their number or order; `Origin` has the place of each.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from torch import Tensor
 
 from framework.contrastive.origin import Origin
 from framework.data import ExtraCandidates, Latent
-from framework.functional.contrastive import ContrastiveStats, kept
+from framework.functional.contrastive import kept, positives
 from framework.functional.masking import log_mask
 
 Axis = Literal["row", "column"]
-"""Which side is fixed: the latent, as in Eq. 15, or the observation."""
+"""Which side is fixed: the latent (row), as in Eq. 15, or the observation (column)."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,11 @@ class UnitVectors:
 
 @dataclass(frozen=True)
 class Source:
-    """What the scores were made from, for strategies that add candidates.
+    """The inputs of the scores, for strategies that add candidates.
 
-    `score` is the critic, `score_pairs` the same of one candidate for each latent, and `units` its unit vectors, where it has such (a
-    `UnitCritic`). `action` and `is_first` are those of every step of the batch, the anchors' first; `predict` gives the prior at each
-    anchor's step had another action led to it, which is the same where `is_first`. These are None where there is no world model (as in
-    the laboratory's sources).
+    `score` is the critic, `score_pairs` scores one candidate for each latent, and `units` gives the unit vectors of a `UnitCritic`.
+    `action` and `is_first` are those of every step of the batch, the anchors' first; `predict` is the prior at each anchor's step under
+    another action, which has no effect where `is_first`. These are None where there is no world model.
     """
 
     latents: Latent
@@ -52,17 +51,17 @@ class Source:
     predict: Callable[[Tensor, Origin], Latent] | None = None
 
     def block(self, rows: slice) -> "Source":
-        """Some of the anchors, and all candidates in a circle from the anchors' own on."""
+        """A block of the anchors, with all candidates rolled so that they begin with those of the block."""
 
-        def turned(steps: Tensor) -> Tensor:
+        def rolled(steps: Tensor) -> Tensor:
             return steps.roll(-rows.start, dims=0)
 
         return replace(
             self,
             latents=self.latents.map(lambda part: part[rows]),
-            embeddings=turned(self.embeddings),
-            action=None if self.action is None else turned(self.action),
-            is_first=None if self.is_first is None else turned(self.is_first),
+            embeddings=rolled(self.embeddings),
+            action=None if self.action is None else rolled(self.action),
+            is_first=None if self.is_first is None else rolled(self.is_first),
         )
 
 
@@ -78,56 +77,46 @@ class Contrast:
 
     @staticmethod
     def of(scores: Float[Tensor, "N M"], origin: Origin, source: Source | None = None) -> "Contrast":
-        """Every candidate kept: one zero, seen as a matrix. `origin` is that of the candidates, of which the first are the anchors'."""
+        """All candidates kept. `origin` is that of the candidates, the first of which belong to the anchors."""
         size, candidates = scores.shape
-        anchors = origin if size == candidates else origin.map(lambda each: each[:size])
+        anchors = origin if size == candidates else origin.map(lambda place: place[:size])
         weights = scores.new_zeros(()).expand_as(scores)
         return Contrast(scores=scores, log_weights=weights, anchors=anchors, candidates=origin, source=source)
 
     @property
     def positive(self) -> Bool[Tensor, "N M"]:
         """Where anchor and candidate belong together."""
-        return torch.eye(*self.scores.shape, dtype=torch.bool, device=self.scores.device)
+        return positives(self.scores)
 
     @property
     def negative(self) -> Bool[Tensor, "N M"]:
         """The candidates that are kept and are not the positive."""
-        these = kept(self.log_weights)
-        these.diagonal().fill_(False)
-        return these
-
-    @property
-    def standing(self) -> ContrastiveStats:
-        """How the positives stand, which is what meters are made of."""
-        return ContrastiveStats.of(self.scores, self.log_weights)
+        return kept(self.log_weights) & ~self.positive
 
     def keep(self, chosen: Bool[Tensor, "N M"]) -> "Contrast":
-        """Leave out the other candidates; a positive always stays."""
-        log_weights = log_mask(chosen).add_(self.log_weights)
-        log_weights.diagonal().copy_(self.log_weights.diagonal())
-        return replace(self, log_weights=log_weights)
+        """Leave out all other candidates except the positive."""
+        return replace(self, log_weights=self.log_weights.masked_fill(~(chosen | self.positive), -torch.inf))
 
     def without_batch(self) -> "Contrast":
-        """Leave out the batch itself: of it the positive alone stays, and what was added from elsewhere."""
+        """Leave out the steps of the batch, except the positive; candidates from elsewhere stay."""
         return self.keep((self.candidates.row < 0)[None].expand_as(self.scores))
 
     def weigh(self, log_weights: Float[Tensor, "N M"]) -> "Contrast":
-        """Multiply the weights; what was left out stays out."""
+        """Multiply the weights; candidates that are left out stay out."""
         return replace(self, log_weights=self.log_weights + log_weights)
 
-    def join(self, embeddings: Float[Tensor, "X E"], episode: Int[Tensor, " X"], kept: Bool[Tensor, " X"]) -> "Contrast":
-        """Add candidates that all anchors share. They have no row or time in the batch (-1)."""
+    def join(self, embeddings: Float[Tensor, "X E"], episode: Int[Tensor, " X"], valid: Bool[Tensor, " X"]) -> "Contrast":
+        """Add candidates that all anchors share, kept where `valid`. They have no row or time in the batch (-1)."""
         assert self.source is not None
         scores = self.source.score(self.source.latents, embeddings)
-        weights = log_mask(kept.expand_as(scores))
         source = replace(self.source, embeddings=torch.cat([self.source.embeddings, embeddings]))
-        return replace(self._beside(scores, weights, episode), source=source)
+        return replace(self._extended(scores, log_mask(valid.expand_as(scores)), episode), source=source)
 
     def append(self, scores: Float[Tensor, "N X"], log_weights: Float[Tensor, "N X"]) -> "Contrast":
-        """Add candidates of each anchor's own, with their scores. They have neither a place nor an episode (-1)."""
-        return self._beside(scores, log_weights, self.candidates.episode.new_full((scores.shape[1],), -1))
+        """Add the scores of candidates of each anchor's own. They have neither a place nor an episode (-1)."""
+        return self._extended(scores, log_weights, self.candidates.episode.new_full((scores.shape[1],), -1))
 
-    def _beside(self, scores: Tensor, log_weights: Tensor, episode: Tensor) -> "Contrast":
+    def _extended(self, scores: Tensor, log_weights: Tensor, episode: Tensor) -> "Contrast":
         return replace(
             self,
             scores=torch.cat([self.scores, scores], dim=1),

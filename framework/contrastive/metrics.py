@@ -1,97 +1,103 @@
-"""What the objectives that contrast have in common: their meters, and which parts can go into them."""
+"""Metrics of a contrast: per-anchor statistics, their means over valid anchors, and diagnostics."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from framework.contrastive.compatibility import check_some_have_negatives
 from framework.contrastive.contrast import Contrast
-from framework.critics.base import Critic
 from framework.data import Metrics
-from framework.errors import UserError
-from framework.functional import contrastive
-from framework.functional.contrastive import ContrastiveStats
+from framework.functional.contrastive import PerAnchor, effective_rank, infonce_loss, log_candidates, mean_where, own_group_mass
 from framework.negatives.base import Negatives
 
 
-def contrastive_metrics(standings: Sequence[ContrastiveStats], valid: Sequence[Bool[Tensor, " _"]] | None = None) -> Metrics:
-    """The mean of each meter over the offsets and axes; the largest score is the largest of all.
+@final
+@dataclass(frozen=True)
+class ContrastiveStats:
+    """For each anchor of a contrast: the estimate of its bound, the score of its positive, and statistics of its negatives."""
 
-    `valid` says of each contrast which of its anchors have a positive, all where it is None: what is said of positives, and of what they
-    stand against, is said of those.
-    """
-    counted = valid or [torch.ones_like(each.alone) for each in standings]
+    estimate: PerAnchor
+    positive: PerAnchor
+    positive_kept: Bool[Tensor, " N"]
+    negatives: Int[Tensor, " N"]
+    negative_sum: PerAnchor
+    highest_negative: PerAnchor
+    """-inf where there is none."""
 
-    def of_valid(meter: Callable[[ContrastiveStats], Tensor]) -> Tensor:
-        means = [contrastive.mean_where(meter(each), those) for each, those in zip(standings, counted, strict=True)]
-        return torch.stack(means).mean()
+    @staticmethod
+    @torch.no_grad()
+    def of(contrast: Contrast, estimate: PerAnchor) -> "ContrastiveStats":
+        negative = contrast.negative
+        return ContrastiveStats(
+            estimate=estimate,
+            positive=contrast.scores.diagonal(),
+            positive_kept=~contrast.log_weights.diagonal().isneginf(),
+            negatives=negative.sum(dim=1),
+            negative_sum=contrast.scores.where(negative, 0.0).sum(dim=1),
+            highest_negative=contrast.scores.where(negative, -torch.inf).amax(dim=1),
+        ).detached()
 
+    @staticmethod
+    def joined(parts: "Sequence[ContrastiveStats]") -> "ContrastiveStats":
+        """The statistics of the anchors of all parts."""
+        return ContrastiveStats(*(torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])))
+
+    def detached(self) -> "ContrastiveStats":
+        """Clone, so that no view keeps the scores alive."""
+        return ContrastiveStats(*(value.detach().clone() for value in vars(self).values()))
+
+    @property
+    def log_candidates(self) -> PerAnchor:
+        return (self.negatives + self.positive_kept).to(self.positive.dtype).log()
+
+    @property
+    def largest(self) -> Float[Tensor, ""]:
+        """The largest score of any candidate that is kept."""
+        return self.highest_negative.maximum(self.positive.masked_fill(~self.positive_kept, -torch.inf)).max()
+
+
+def infonce_with_stats(contrast: Contrast) -> tuple[PerAnchor, ContrastiveStats]:
+    """The InfoNCE loss of each anchor, and the statistics of the contrast. Gradients: to the loss alone."""
+    loss = infonce_loss(contrast.scores, contrast.log_weights)
+    return loss, ContrastiveStats.of(contrast, log_candidates(contrast.log_weights) - loss)
+
+
+@torch.no_grad()
+def contrastive_metrics(estimate_key: str, stats: Sequence[ContrastiveStats], valid: Sequence[Bool[Tensor, " _"]]) -> Metrics:
+    """The mean over several contrasts of each metric, averaged over the `valid` anchors of a contrast, which have a positive."""
+
+    def average(metric: Callable[[ContrastiveStats], Tensor]) -> Tensor:
+        return torch.stack([mean_where(metric(each), chosen) for each, chosen in zip(stats, valid, strict=True)]).mean()
+
+    negative_means = [each.negative_sum.sum() / each.negatives.sum().clamp(min=1) for each in stats]
     return {
-        "contrastive/ceiling": of_valid(lambda each: each.log_candidates),
-        "contrastive/alone": of_valid(lambda each: each.alone),
-        "contrastive/accuracy": of_valid(lambda each: each.hits),
-        "contrastive/positive_score": of_valid(lambda each: each.positive),
-        "contrastive/negative_score": torch.stack([each.negative_mean for each in standings]).mean(),
-        "contrastive/largest_score": torch.stack([each.largest for each in standings]).max(),
+        estimate_key: average(lambda each: each.estimate),
+        "contrastive/ceiling": average(lambda each: each.log_candidates),
+        "contrastive/alone": average(lambda each: each.negatives == 0),
+        "contrastive/accuracy": average(lambda each: each.positive > each.highest_negative),
+        "contrastive/positive_score": average(lambda each: each.positive),
+        "contrastive/negative_score": torch.stack(negative_means).mean(),
+        "contrastive/largest_score": torch.stack([each.largest for each in stats]).max(),
     }
 
 
-def estimate_key(negatives: Negatives) -> str:
-    """The metric of InfoNCE's own estimate, which says so where it is no lower bound on the mutual information."""
-    return "contrastive/estimate" + ("" if negatives.bounds_below() else "_no_bound")
+def bound_suffix(negatives: Negatives, side: str | None) -> str:
+    """The end of the name of an estimate: it marks what may lie above the mutual information."""
+    if side == "upper":
+        return "_upper_bound"
+    return "" if negatives.bounds_below() and side == "lower" else "_no_bound"
 
 
 def diagnostics(owner: str, negatives: Negatives, contrast: Contrast, embedding: Float[Tensor, "B T E"]) -> Metrics:
-    """What is read once per logging interval: the false-negative meter and the collapse meter. Refuses a batch without any negative."""
+    """The mass on false negatives and the effective rank of the embedding. Refuses a batch without any negative."""
     check_some_have_negatives(owner, negatives, contrast)
     rows = contrast.anchors.row, contrast.candidates.row
     return {
-        "contrastive/own_sequence_mass": contrastive.share_on(contrast.scores, contrast.log_weights, *rows),
-        "contrastive/effective_rank": contrastive.effective_rank(rearrange(embedding, "b t e -> (b t) e")),
+        "contrastive/own_sequence_mass": own_group_mass(contrast.scores, contrast.log_weights, *rows),
+        "contrastive/effective_rank": effective_rank(rearrange(embedding, "b t e -> (b t) e")),
     }
-
-
-def check_some_have_negatives(owner: str, negatives: Negatives, contrast: Contrast) -> None:
-    """Refuse a batch of which no anchor has a negative: its loss is a constant, and nothing would say so.
-
-    A single anchor may be alone, and every one as long as the replay has a single episode, which some strategies leave out. It reads the
-    weights, and so waits for the device: once per logging interval, not for every update.
-    """
-    steps = contrast.anchors.rows * contrast.anchors.times
-    episode = contrast.candidates.episode[:steps]
-    if contrast.anchors.rows > 1 and bool((episode == episode[0]).all()):
-        return
-    if bool(contrastive.alone(contrast.log_weights).all()):
-        names = " of ".join(type(each).__name__ for each in negatives.each())
-        raise UserError(
-            f"{owner}.negatives leaves no anchor a negative: {names} keeps nothing but the positives of {contrast.anchors.rows} x "
-            f"{contrast.anchors.times} steps, so that the loss is constant; bind another strategy, a larger Replay.batch or Replay.length."
-        )
-
-
-def check_scores_embeddings(owner: str, critic: Critic, anchor: Literal["posterior", "prior"]) -> None:
-    """Refuse a critic that cannot tell embeddings apart for a fixed latent."""
-    name = type(critic).__name__
-    if critic.each_offset().keys() != {0} or critic.candidate != "embedding" or critic.anchor not in (None, anchor):
-        raise UserError(
-            f"{owner}.critic = @critics.{name} does not score the {anchor} against one embedding; "
-            "bind one that does, such as @critics.SeparableCritic."
-        )
-    if critic.normalized_over == "observation":
-        raise UserError(
-            f"{owner} fixes the latent and sums over observations, and {name} is a density over observations: the bound would be wrong by "
-            f"nats; bind another {owner}.critic."
-        )
-
-
-def check_selects(owner: str, negatives: Negatives) -> None:
-    """Refuse a strategy that does more than select among the steps of the batch."""
-    for each in negatives.each():
-        if each.adds_candidates or each.anchor is not None:
-            raise UserError(
-                f"{type(each).__name__} does more than select among the steps of the batch, which is all that {owner} can use; "
-                f"bind another {owner}.negatives, such as @negatives.InBatch."
-            )

@@ -1,13 +1,12 @@
-"""Latents and what they are told apart from, before any score: made into one contrast, or into one for each block of anchors.
+"""Positive pairs of a batch before any score, and their evaluation: as one contrast, or in blocks of anchors.
 
-A block is a contrast as any other, with fewer rows: its candidates begin with its anchors' own, so that positives lie on the diagonal, and
-no strategy and no bound needs to know of blocks. Its scores are computed where they are needed, and again for the gradient: of all
-blocks but the one that is looked at, nothing is held but some numbers of each anchor.
+A block is a contrast with fewer rows, whose candidates begin with those of its anchors: positives lie on the diagonal, and strategies and
+bounds treat it as any other contrast. Its scores are computed again for the gradient, so that only one block of them is in memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Final, final
 
 import torch
@@ -16,84 +15,78 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from framework.contrastive.contrast import Axis, Contrast, Source
+from framework.contrastive.metrics import ContrastiveStats
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
-from framework.data import Latent
-from framework.functional.contrastive import ContrastiveStats
+from framework.data import InferredBatch, Latent
+from framework.dynamics.base import Dynamics
 from framework.functional.random import Key, fold_in
 
-Make = Callable[[], Contrast]
-Told = tuple[Float[Tensor, " N"], Float[Tensor, " N"], ContrastiveStats]
-"""Of each anchor: the loss, the estimate, and how its positive stands."""
+Evaluation = tuple[Float[Tensor, " N"], ContrastiveStats]
+"""The loss of each anchor, and the statistics of its contrast."""
 SHARE: Final = 4
-"""How many blocks together have as many scores as one matrix may have. Several matrices of a block's size live at once (scores, weights,
-the gradient, that of the positives): together they are about one that is allowed. Each block makes the critic look at all candidates
-again, and so smaller ones cost time."""
+"""The scores of one block are at most this fraction of the largest matrix that is allowed, since several matrices of its size exist at
+once (scores, weights, gradients)."""
 BLOCK: Final = 1 << 20
-"""What blocks draw from is not what strategies draw from."""
+"""Folded into the key with the number of a block, so that blocks and strategies draw different numbers."""
 
 
 @final
 @dataclass(frozen=True)
-class Pairs:
-    """Anchors, and as many candidates: candidate `i` is the positive of anchor `i`, where that is `valid`."""
+class PositivePairs:
+    """Anchors and as many candidates: candidate `i` is the positive of anchor `i`, where that is `valid`."""
 
-    offset: int
     critic: Critic
-    latents: Latent
-    embeddings: Float[Tensor, "N E"]
+    source: Source
     origin: Origin
     valid: Bool[Tensor, " N"]
-    source: Callable[[], Source]
 
-    def contrasts(self, axes: Sequence[Axis], blocks: Sequence[slice]) -> Iterator[list[Make]]:
-        """For each axis, what makes the contrast of each block of anchors. One block is the whole, of scores that all axes share."""
-        if len(blocks) > 1:
-            for axis in axes:
-                yield [partial(self.block, axis, rows) for rows in blocks]
-            return
-        scores = self.critic(self.latents, self.embeddings)
-        for axis in axes:
-            directed, source = (scores, self.source()) if axis == "row" else (scores.T, None)
-            yield [partial(Contrast.of, directed, self.origin, source)]
+    @cached_property
+    def scores(self) -> Float[Tensor, "N N"]:
+        """All scores, shared by both axes."""
+        scores: Tensor = self.critic(self.source.latents, self.source.embeddings)
+        return scores
 
-    def block(self, axis: Axis, rows: slice) -> Contrast:
-        """Some of the anchors against all candidates, which go around from the anchors' own on."""
+    def contrast(self, axis: Axis, rows: slice) -> Contrast:
+        """A block of anchors against all candidates, rolled so that they begin with the anchors' own."""
+        if rows == slice(0, self.valid.shape[0]):
+            return Contrast.of(self.scores, self.origin, self.source) if axis == "row" else Contrast.of(self.scores.T, self.origin)
 
-        def turned(steps: Tensor) -> Tensor:
+        def rolled(steps: Tensor) -> Tensor:
             return steps.roll(-rows.start, dims=0)
 
-        origin = self.origin.map(turned)
+        origin = self.origin.map(rolled)
         if axis == "column":
-            return Contrast.of(self.critic(self.latents.map(turned), self.embeddings[rows]).T, origin)
-        source = self.source().block(rows)
+            return Contrast.of(self.critic(self.source.latents.map(rolled), self.source.embeddings[rows]).T, origin)
+        source = self.source.block(rows)
         return Contrast.of(self.critic(source.latents, source.embeddings), origin, source)
 
 
-def blocks_of(anchors: int, most: int) -> list[slice]:
-    """Rows of anchors, each block of at most `most^2 / SHARE` scores against as many candidates as there are anchors."""
-    size = max(1, most**2 // SHARE // anchors)
+def blocks_of(anchors: int, chunk_above: int) -> list[slice]:
+    """Rows of anchors, each block of at most `chunk_above^2 / SHARE` scores against as many candidates as there are anchors."""
+    size = max(1, chunk_above**2 // SHARE // anchors)
     return [slice(first, min(first + size, anchors)) for first in range(0, anchors, size)]
 
 
-def tell(weigh: Callable[[Make, Key], Told], blocks: Sequence[Make], key: Key) -> Told:
-    """What `weigh` says of the anchors of each block, joined; several blocks one after the other, and again for the gradient.
-
-    Each block draws from a seed of its own, the first from `key` itself: what is drawn is not what would be drawn for all anchors at
-    once, and follows the same law.
-    """
+def evaluate(
+    function: Callable[[Contrast, Key], Evaluation], pairs: PositivePairs, axis: Axis, blocks: Sequence[slice], key: Key
+) -> Evaluation:
+    """The evaluations of all blocks, joined; each of several draws from a key of its own, the first from `key` itself."""
     if len(blocks) == 1:
-        return weigh(blocks[0], key)
-    seeds = [key if number == 0 else fold_in(key, BLOCK + number) for number in range(len(blocks))]
-    told = [
-        checkpoint(_apart, weigh, make, own, use_reentrant=False, preserve_rng_state=False) for make, own in zip(blocks, seeds, strict=True)
-    ]
-    losses, estimates, standings = zip(*told, strict=True)
-    return torch.cat(losses), torch.cat(estimates), ContrastiveStats.joined(standings)
+        return function(pairs.contrast(axis, blocks[0]), key)
+
+    def of_block(rows: slice, own_key: Key) -> Evaluation:
+        return function(pairs.contrast(axis, rows), own_key)
+
+    keys = [key, *(fold_in(key, BLOCK + number) for number in range(1, len(blocks)))]
+    parts = [checkpoint(of_block, *block, use_reentrant=False, preserve_rng_state=False) for block in zip(blocks, keys, strict=True)]
+    losses, stats = zip(*parts, strict=True)
+    return torch.cat(losses), ContrastiveStats.joined(stats)
 
 
-def _apart(weigh: Callable[[Make, Key], Told], make: Make, key: Key) -> Told:
-    """In memory of their own: a view of the scores would hold them."""
-    loss, estimate, standing = weigh(make, key)
-    with torch.no_grad():
-        return loss, estimate.clone(), ContrastiveStats(*(each.clone() for each in vars(standing).values()))
+def predict(inferred: InferredBatch, dynamics: Dynamics, action: Float[Tensor, "N A"], steps: Origin) -> Latent:
+    """The prior at some steps of the batch under other actions: `p(s_t | s_{t-1}, a)`, at its mean. First steps have no action."""
+    is_first = inferred.batch.is_first[steps.row, steps.time]
+    before = inferred.posterior.map(lambda part: part[steps.row, steps.time - 1])
+    before = dynamics.initial(action.shape[0]).where((is_first | (steps.time == 0))[:, None], before)
+    return dynamics.imagine_step(before, action * ~is_first[:, None], torch.zeros_like(before.stochastic))

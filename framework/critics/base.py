@@ -1,7 +1,7 @@
 """The contract of a critic: a contrastive score, never a value function."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, final
 
@@ -12,21 +12,21 @@ from torch import Tensor, nn
 from framework.contrastive.contrast import UnitVectors
 from framework.data import Latent, LatentKind, LatentSpec, Metrics
 from framework.errors import UserError
+from framework.functional.precision import full_precision
 
 
 class Critic(nn.Module, ABC):
-    """Scores `f(s_i, o_j)` every latent against every candidate embedding, in float32 under any precision.
+    """Scores `f(s_i, o_j)` of every latent with every candidate embedding, in float32 under any precision.
 
-    `normalized_over` says over what a density critic sums to one: `latent` is right on the row axis alone, `observation` on the
-    column axis alone, None on both. `bounded` says whether scores stay in a range that does not grow in training. `anchor` names the
-    latent that it must be given, where only one makes sense; `candidate` what it scores against: embeddings of `embedding_size`, or
-    the stochastic parts of posteriors. `cost` is its work for N latents and M candidates, in words.
+    `normalized_over`: what a density critic sums to one over; `latent` is right on the row axis alone, `observation` on the column axis
+    alone, None on both. `bounded`: scores stay in a range that does not grow in training. `anchor`: the latent that is needed, where only
+    one makes sense. `candidate`: embeddings of `embedding_size`, or the stochastic parts of posteriors. `cost`: the work for N latents
+    and M candidates, in words. `takes_latent`: the kinds of latent that it scores; the constructor refuses others.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size")
     normalized_over: ClassVar[Literal["latent", "observation"] | None] = None
     bounded: ClassVar[bool] = False
-    has_units: ClassVar[bool] = False
     anchor: ClassVar[Literal["posterior", "prior"] | None] = None
     candidate: ClassVar[Literal["embedding", "stochastic"]] = "embedding"
     cost: ClassVar[str]
@@ -35,27 +35,28 @@ class Critic(nn.Module, ABC):
     @abstractmethod
     def __init__(self, *, latent: LatentSpec, embedding_size: int) -> None:
         super().__init__()
+        if latent.kind not in self.takes_latent:
+            raise UserError(
+                f"{type(self).__name__} takes a latent that is {' or '.join(self.takes_latent)}, and the dynamics gives a {latent.kind} "
+                "one; bind another critic or another Agent.dynamics."
+            )
 
     def forward(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
-        with torch.autocast(embeddings.device.type, enabled=False):
+        with full_precision(embeddings.device):
             scores = self.score(latents.map(Tensor.float), embeddings.float())
         _check_form(self, scores, (latents.stochastic.shape[0], embeddings.shape[0]))
         return scores
 
     @abstractmethod
     def score(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
-        """The scores, of float32 latents `[N, ..]` and float32 embeddings."""
+        """The scores of float32 latents `[N, ..]` and float32 embeddings."""
 
     def score_pairs(self, latents: Latent, embeddings: Float[Tensor, "N E"]) -> Float[Tensor, " N"]:
         """The scores `f(s_i, o_i)` alone: by default as expensive as all pairs."""
         return self(latents, embeddings).diagonal()
 
-    def each_offset(self) -> Mapping[int, "Critic"]:
-        """Which critic scores a latent against the observation of how many steps later."""
-        return {0: self}
-
     def diagnose(self, embeddings: Float[Tensor, "M E"]) -> Metrics:
-        """What only this critic can say of itself, read once per logging interval."""
+        """Metrics of this critic's own, computed once per logging interval."""
         return {}
 
 
@@ -63,7 +64,6 @@ class UnitCritic(Critic):
     """A critic whose scores are `scale * <u(s_i), v(o_j)>` of unit vectors, so that candidates can be mixed between the vectors."""
 
     bounded: ClassVar[bool] = True
-    has_units: ClassVar[bool] = True
 
     @abstractmethod
     def embed_latents(self, latents: Latent) -> Float[Tensor, "N S"]:
@@ -87,14 +87,14 @@ class UnitCritic(Critic):
     @final
     def units(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> UnitVectors:
         """The unit vectors of both sides and the scale, in float32 under any precision."""
-        with torch.autocast(embeddings.device.type, enabled=False):
+        with full_precision(embeddings.device):
             return UnitVectors(self.embed_latents(latents.map(Tensor.float)), self.embed_candidates(embeddings.float()), self.scale())
 
 
 def examine(critic: Critic, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
-    """Score once, and refuse what no bound can use: a wrong shape or precision, and numbers that are not finite.
+    """Score once, and refuse a wrong shape or precision, and numbers that are not finite.
 
-    It reads the scores, and so waits for the device: for rehearsals and the laboratory, not for every update.
+    It reads the scores, and so waits for the device: for dry runs and the laboratory, not for every update.
     """
     with examined(critic):
         scores: Tensor = critic(latents, embeddings)
@@ -103,7 +103,7 @@ def examine(critic: Critic, latents: Latent, embeddings: Float[Tensor, "M E"]) -
 
 @contextmanager
 def examined(root: nn.Module) -> Iterator[None]:
-    """Within it, every critic of a module is examined whenever it scores."""
+    """Within it, the scores of every critic of a module are checked to be finite."""
     handles = [each.register_forward_hook(_check_finite) for each in root.modules() if isinstance(each, Critic)]
     try:
         yield
@@ -113,30 +113,30 @@ def examined(root: nn.Module) -> Iterator[None]:
 
 
 def classes_of(critic: Critic, latent: LatentSpec) -> int:
-    """The size of each one-hot group, which a critic of categorical latents needs."""
+    """The size of each one-hot group of a categorical latent."""
     if latent.classes is None or latent.stochastic % latent.classes:
         raise UserError(
             f"{type(critic).__name__} takes one-hot groups of equal size, and the dynamics declares a {latent.kind} latent of "
-            f"{latent.stochastic} numbers with classes = {latent.classes}; bind a categorical Agent.dynamics whose LatentSpec says them."
+            f"{latent.stochastic} numbers with classes = {latent.classes}; bind a categorical Agent.dynamics whose LatentSpec has them."
         )
     return latent.classes
 
 
 def _check_form(critic: Critic, scores: object, expected: tuple[int, int]) -> None:
-    """Shape and precision alone, which are known without reading the device."""
+    """Check shape and precision, without reading the device."""
     if isinstance(scores, Tensor) and scores.shape == expected and scores.dtype == torch.float32:
         return
-    found = f"{scores.dtype} of shape {[*scores.shape]}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
+    form = f"{scores.dtype} of shape {[*scores.shape]}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
     raise UserError(
-        f"{type(critic).__name__}.score gives {found}, and must give torch.float32 of shape {[*expected]}: "
+        f"{type(critic).__name__}.score gives {form}, and must give torch.float32 of shape {[*expected]}: "
         "one score for every latent (row) and every embedding (column), in float32."
     )
 
 
-def _check_finite(critic: nn.Module, given: tuple[Any, ...], scores: Tensor) -> None:
-    latents, embeddings = given
+def _check_finite(critic: nn.Module, arguments: tuple[Any, ...], scores: Tensor) -> None:
+    latents, embeddings = arguments
     if not bool(latents.features.isfinite().all() & embeddings.isfinite().all()):
-        return  # what is wrong came from elsewhere
+        return  # the inputs are at fault
     wrong = int((~scores.isfinite()).sum())
     if wrong:
         raise UserError(

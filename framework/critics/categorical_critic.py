@@ -19,8 +19,9 @@ class CategoricalCritic(Critic):
     """`f(s, o) = sum_g z_g . log q_g(o)`, the state model `q(z | o)` of Eq. 15 over S groups of K classes, by one matrix product.
 
     `q_g = (1 - unimix) softmax(.) + unimix / K` from a head on the embedding alone: no score is below `S log(unimix / K)`, which is
-    -258 nats for 32 x 32 classes and the 1% of DreamerV3 (Hafner et al., 2023). The latent is one-hot in each group; the gradient
-    passes through it as the dynamics lets it (straight through).
+    -258 nats for 32 x 32 classes and the 1% of DreamerV3 (Hafner et al., 2023). The latent is one-hot in each group.
+
+    Gradients: to the head, and to the latent as its sample has them (straight through).
     """
 
     normalized_over: ClassVar[Literal["latent", "observation"] | None] = "latent"

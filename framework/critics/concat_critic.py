@@ -19,11 +19,11 @@ from framework.nn.blocks import ACTIVATIONS, MLP, Activation, glorot
 @final
 @critics.register
 class ConcatCritic(Critic):
-    """`f(s, o) = MLP([z, h, e])`, a network on every pair: the most expressive score, and the dearest.
+    """`f(s, o) = MLP([z, h, e])`, a network on every pair: the most expressive score, and the most expensive.
 
     The critic of MINE (Belghazi et al., 2018), with the two layers of 256 of Poole et al. (2019). The first layer is linear in the pair,
-    `W_s s + W_o e`, and so costs one addition for each; the others run over `pairs_at_once` pairs at a time, and what they keep for
-    the backward pass is computed again there: memory grows with the scores alone, and the time by a third.
+    `W_s s + W_o e`, and so costs one addition for each; the others run over `pairs_at_once` pairs at a time, and their activations are
+    computed again in the backward pass: memory grows with the scores alone, and the time by a third.
     """
 
     cost: ClassVar[str] = "N M units^2 (layers - 1) + N M units: a perceptron on every pair"
@@ -49,12 +49,12 @@ class ConcatCritic(Critic):
         self.rest = nn.Sequential(ACTIVATIONS[activation](), rest)
 
     def score(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
-        of_latent, of_embedding = self.first.weight.split(self.sizes, dim=1)
-        ours, theirs = F.linear(latents.features, of_latent, self.first.bias), F.linear(embeddings, of_embedding)
-        rows = max(1, self.pairs_at_once // theirs.shape[0])
-        parts = [checkpoint(self._pairs, some, theirs, use_reentrant=False, preserve_rng_state=False) for some in ours.split(rows)]
-        return torch.cat(parts)
+        latent_weight, embedding_weight = self.first.weight.split(self.sizes, dim=1)
+        rows = F.linear(latents.features, latent_weight, self.first.bias)
+        columns = F.linear(embeddings, embedding_weight)
+        blocks = rows.split(max(1, self.pairs_at_once // columns.shape[0]))
+        return torch.cat([checkpoint(self._block, block, columns, use_reentrant=False, preserve_rng_state=False) for block in blocks])
 
-    def _pairs(self, ours: Float[Tensor, "C U"], theirs: Float[Tensor, "M U"]) -> Float[Tensor, "C M"]:
-        pairs: Tensor = self.rest(rearrange(ours, "c u -> c 1 u") + theirs)
-        return rearrange(pairs, "c m 1 -> c m")
+    def _block(self, rows: Float[Tensor, "C U"], columns: Float[Tensor, "M U"]) -> Float[Tensor, "C M"]:
+        scores: Tensor = self.rest(rearrange(rows, "c u -> c 1 u") + columns)
+        return rearrange(scores, "c m 1 -> c m")

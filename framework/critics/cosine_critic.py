@@ -19,10 +19,9 @@ class CosineCritic(UnitCritic):
 
     SimCLR and MoCo have a `fixed` temperature (Chen et al., 2020; He et al., 2020), CLIP a `learned` one, whose inverse is held at most
     100 (Radford et al., 2021). No score leaves `+- 1 / temperature`, so that the loss of K candidates is at least
-    `log(1 + (K - 1) exp(-2 / temperature))`: a temperature of 1 cannot tell many apart.
+    `log(1 + (K - 1) exp(-2 / temperature))`: a temperature of 1 cannot discriminate many.
     """
 
-    has_units: ClassVar[bool] = True
     cost: ClassVar[str] = "N F size + M E size + N M size: three products"
 
     def __init__(

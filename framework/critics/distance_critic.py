@@ -20,7 +20,7 @@ class DistanceCritic(Critic):
     `distance = 'squared'` is the `mse` kernel of MuMMI (Chen et al., 2021) and the energy of C-SWM; `plain` grows slower, and is the
     default of JaxGCRL (Bortkiewicz et al., 2024). `temperature` is fixed, or learned with an inverse of at most 100.
 
-    Gradients: of the plain distance, zero at distances that float32 does not tell from 0, where the root has none.
+    Gradients: of the plain distance, zero at distances that float32 cannot distinguish from 0, where the root has none.
     """
 
     cost: ClassVar[str] = "N F size + M E size + N M size: three products"
@@ -42,25 +42,25 @@ class DistanceCritic(Critic):
         self.temperature = Temperature(owner="DistanceCritic", kind=temperature, initial=initial_temperature)
 
     def score(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
-        squares = {"squared": squared_distances, "plain": plain_distances}[self.distance]
-        return self.temperature.scale * -squares(self.from_latent(latents.features), self.from_embedding(embeddings))
+        distances = {"squared": squared_distances, "plain": plain_distances}[self.distance]
+        return self.temperature.scale * -distances(self.from_latent(latents.features), self.from_embedding(embeddings))
 
 
-def squared_distances(ours: Float[Tensor, "N D"], theirs: Float[Tensor, "M D"]) -> Float[Tensor, "N M"]:
+def squared_distances(a: Float[Tensor, "N D"], b: Float[Tensor, "M D"]) -> Float[Tensor, "N M"]:
     """`|a_i - b_j|^2` for every pair, expanded around the mean of `b`; never below 0."""
-    return _expanded(ours, theirs)[0].relu()
+    return _squares_and_rounding(a, b)[0].relu()
 
 
-def plain_distances(ours: Float[Tensor, "N D"], theirs: Float[Tensor, "M D"]) -> Float[Tensor, "N M"]:
+def plain_distances(a: Float[Tensor, "N D"], b: Float[Tensor, "M D"]) -> Float[Tensor, "N M"]:
     """`|a_i - b_j|` for every pair; 0, without gradient, where the square is lost in its own rounding."""
-    squares, rounding = _expanded(ours, theirs)
+    squares, rounding = _squares_and_rounding(a, b)
     apart = squares > rounding
     return squares.where(apart, 1.0).sqrt().where(apart, 0.0)
 
 
-def _expanded(ours: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
-    """The squares, and how far rounding may have moved them."""
-    center = theirs.detach().mean(dim=0)
-    ours, theirs = ours - center, theirs - center
-    norms = ours.square().sum(dim=-1, keepdim=True) + theirs.square().sum(dim=-1)
-    return norms - 2 * ours @ theirs.T, 4 * torch.finfo(norms.dtype).eps * norms.detach()
+def _squares_and_rounding(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """The squared distances, and the size of their rounding errors."""
+    center = b.detach().mean(dim=0)
+    a, b = a - center, b - center
+    norms = a.square().sum(dim=-1, keepdim=True) + b.square().sum(dim=-1)
+    return norms - 2 * a @ b.T, 4 * torch.finfo(norms.dtype).eps * norms.detach()

@@ -21,7 +21,7 @@ class GaussianCritic(Critic):
     """`f(s, o) = log N(x(s); mu(o), diag sigma(o)^2)`, the state model `q(s | o)` of Eq. 15, by three matrix products.
 
     `density = 'stochastic'` takes `x = z`, a head on the embedding alone: `log q(z | o)`. `density = 'feature'` takes `x = [z, h]`
-    with a diagonal covariance, as the released code does: it counts twice what `z` and `h` share, and so is loose.
+    with a diagonal covariance, as the released code does: what `z` and `h` share counts twice, and so it is loose.
     `deviation = 'learned'` has `sigma(o) = softplus(.) + minimum_std`; `'fixed'` has `sigma = minimum_std` everywhere, as PI-SAC (1.0)
     and TPC's static term (0.2) do. The expanded square loses nats to cancellation where sigma is small, so latents and means are
     centered first and the floor is 0.1; the released head has 1e-2.
@@ -60,8 +60,8 @@ class GaussianCritic(Critic):
         return {"contrastive/sigma_smallest": self._statistics(embeddings.float())[1].min()}
 
     def _statistics(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        found: Tensor = self.head(embeddings)
+        outputs: Tensor = self.head(embeddings)
         if self.deviation == "fixed":
-            return found, torch.full_like(found, self.minimum_std)
-        mean, std = found.chunk(2, dim=-1)
+            return outputs, torch.full_like(outputs, self.minimum_std)
+        mean, std = outputs.chunk(2, dim=-1)
         return mean, F.softplus(std) + self.minimum_std

@@ -16,11 +16,11 @@ from framework.functional.densities import gaussian_scores
 @final
 @critics.register
 class PriorCritic(Critic):
-    """`f(s_i, o_j) = log p(z_j | h_i)`: how probable the prior of anchor i finds the stochastic part of the posterior at j.
+    """`f(s_i, o_j) = log p(z_j | h_i)`: the log-density of the posterior's stochastic part at j under the prior of anchor i.
 
     *Temporal Predictive Coding* (Nguyen et al., 2021). It has no parameters of its own: the term trains the dynamics and the encoder.
-    A density over `z_j`, and so for the column axis: the target is fixed, and the histories are told apart. `minimum_std` is the floor
-    of a Gaussian prior's sigma in the score.
+    A density over `z_j`, and so for the column axis: the target is fixed, and the sum runs over histories. `minimum_std` is the floor of
+    a Gaussian prior's sigma in the score.
     """
 
     normalized_over: ClassVar[Literal["latent", "observation"] | None] = "observation"

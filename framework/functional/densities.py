@@ -9,8 +9,8 @@ from framework.functional.distributions import HALF_LOG_TAU
 def gaussian_scores(value: Float[Tensor, "N D"], mean: Float[Tensor, "M D"], std: Float[Tensor, "M D"]) -> Float[Tensor, "N M"]:
     """`log N(value_i; mean_j, std_j^2)` for every pair.
 
-    The expanded square cancels where values lie far from zero or sigma is small: values and means are centered first, and the caller
-    keeps sigma from 0 (float32, D = 230: a nat and more is lost at sigma = 0.01, a hundredth at 0.1).
+    The expanded square loses precision where values lie far from zero or sigma is small: values and means are centered first, and the
+    caller bounds sigma from below (float32, D = 230: a nat and more is lost at sigma = 0.01, a hundredth at 0.1).
     """
     center = mean.detach().mean(dim=0)
     value, mean, precision = value - center, mean - center, std.square().reciprocal()

@@ -1,4 +1,4 @@
-"""Redundancy reduction: two views of a batch agree in each dimension, and no dimension tells what another tells.
+"""Redundancy reduction: two views of a batch agree in each dimension, and different dimensions are uncorrelated.
 
     c_ij = sum_n w_n a_ni b_nj,    loss = sum_i (1 - c_ii)^2 + redundancy sum_{i != j} c_ij^2
 
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 EPSILON: Final = 1e-5
-"""What is added to each variance, as batch normalization does: a dimension that never changes becomes zero."""
+"""Added to each variance, as in batch normalization: a constant dimension becomes zero."""
 
 
 def standardized(values: Float[Tensor, "N D"], kept: Bool[Tensor, " N"]) -> Float[Tensor, "N D"]:
@@ -23,12 +23,12 @@ def standardized(values: Float[Tensor, "N D"], kept: Bool[Tensor, " N"]) -> Floa
 
 
 def cross_correlation(one: Float[Tensor, "N D"], other: Float[Tensor, "N D"], kept: Bool[Tensor, " N"]) -> Float[Tensor, "D D"]:
-    """How much each dimension of the one tells of each of the other, in [-1, 1], over the samples that are kept."""
+    """The correlation of each dimension of one view with each of the other, in [-1, 1], over the samples that are kept."""
     return (shares(kept)[:, None] * standardized(one, kept)).T @ standardized(other, kept)
 
 
 def redundancy_loss(correlation: Float[Tensor, "D D"], redundancy: float) -> Float[Tensor, ""]:
-    """What keeps the correlations from being the identity."""
+    """The squared distance of the correlations from the identity, off the diagonal times `redundancy`."""
     return (1 - correlation.diagonal()).square().sum() + redundancy * off_diagonal(correlation).square().sum()
 
 

@@ -1,4 +1,4 @@
-"""Balanced assignment: every sample is shared out over the prototypes, and every prototype gets as much as any other.
+"""Balanced assignment: every sample is divided over the prototypes, and all prototypes receive the same mass.
 
     Q = argmax <Q, scores> + epsilon H(Q)    with rows that sum to 1 and columns that sum to N / K
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 
 def sinkhorn(scores: Float[Tensor, "N K"], epsilon: float, iterations: int) -> Float[Tensor, "N K"]:
-    """Shares in [0, 1], which sum to 1 over the prototypes exactly, and to N / K over the samples as the iterations go on.
+    """Shares in [0, 1] that sum to 1 over the prototypes exactly, and to N / K over the samples in the limit of many iterations.
 
-    In logarithms, so that a small epsilon overflows nothing. A smaller epsilon makes the shares harder.
+    Computed in logarithms, so that a small epsilon does not overflow. A smaller epsilon makes the assignment harder.
     """
     shares = scores.float() / epsilon
     for _ in range(iterations):

@@ -17,12 +17,12 @@ from framework.negatives.base import Negatives
 @final
 @negatives.register
 class ActionNegatives(Negatives):
-    """Tells the prior that an action led to apart from those that `count` other actions of the batch would have led to.
+    """Contrasts the prior under the action that was taken with the priors under `count` other actions of the batch.
 
         loss_i = -f(s_i, o_i) + log( exp f(s_i, o_i) + sum_k exp f(s_ik, o_i) ),    s_ik = prior(h_i, z_i, a_k), all at their means
 
-    The observation and the history are the anchor's own, so that only what the action did can tell: `I(o; a | h)`. The other steps of the
-    batch are left out (`batch = 'keep'` leaves them in). A first step has no action, and so no negative: it earns nothing.
+    Observation and history are the anchor's own, so that only the effect of the action discriminates: `I(o; a | h)`. The other steps of
+    the batch are left out (`batch = 'keep'` leaves them in). A first step has no action, and so no negative and no loss.
     Actions are those of other steps, not of other choices in the same one, and the information is not that of latent and observation:
     not a lower bound on `I(s; o)`. The cost is `count` times that of predicting and scoring the pairs.
 
@@ -42,20 +42,20 @@ class ActionNegatives(Negatives):
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         source = self.source_of(contrast)
         if source.predict is None or source.action is None or source.is_first is None:
-            raise UserError("ActionNegatives asks a world model what other actions lead to, and here is none; bind another strategy.")
+            raise UserError("ActionNegatives needs a world model to predict other actions, and there is none; bind another strategy.")
         anchors = contrast.scores.shape[0]
-        embeddings, first, own = source.embeddings[:anchors], source.is_first, source.is_first[:anchors]
+        embeddings, first = source.embeddings[:anchors], source.is_first
         scores, left_out = [], []
         for number in range(self.count):
-            other = _others(anchors, first.shape[0], fold_in(key, 2 + number))
+            other = _other_steps(anchors, first.shape[0], fold_in(key, 2 + number))
             scores.append(source.score_pairs(source.predict(source.action[other], contrast.anchors), embeddings))
-            left_out.append(own | first[other])
+            left_out.append(first[:anchors] | first[other])
         columns = torch.stack(scores, dim=1)
         base = contrast if self.batch == "keep" else contrast.without_batch()
         return base.append(columns, torch.zeros_like(columns).masked_fill(torch.stack(left_out, dim=1), -torch.inf))
 
 
-def _others(anchors: int, steps: int, key: Key) -> Int[Tensor, " N"]:
-    """For each anchor another one of so many steps, of which the first are the anchors' own, uniformly."""
+def _other_steps(anchors: int, steps: int, key: Key) -> Int[Tensor, " N"]:
+    """For each anchor another one of the steps, the first of which are the anchors' own, uniformly."""
     drawn = (uniform(key, anchors) * (steps - 1)).long()
     return (drawn + (drawn >= torch.arange(anchors, device=drawn.device))).clamp(max=steps - 1)

@@ -14,15 +14,12 @@ from framework.functional.random import Key, fold_in
 
 
 class Negatives(nn.Module, ABC):
-    """Decides what stands in every anchor's denominator: a selection, extra candidates, or other weights.
+    """The denominator of every anchor: a selection of candidates, additional candidates, or other weights.
 
-    Strategies compose by wrapping: each goes on from what the one that its `of` names has made, and from every step of the batch
-    where `of` is None. `is_lower_bound` says whether the estimate is still a lower bound on the mutual information `I(s; o)`;
-    `adds_candidates` that it needs the critic again, and so the row axis; `keeps_positive` that the positive stays in the denominator;
-    `is_stateful` that it carries something over from update to update. `anchor` names the latent that it needs, where only one makes
-    sense; `keeps_only` says what every candidate that stays shares with the anchor, `leaves_out` what none does; `counts_candidates` and
-    `counts_negatives` name the settings that say how many of them to choose; `needs_extra` that it needs those of `Replay.extra`;
-    `needs_units` that it needs a critic of unit vectors.
+    Strategies compose by wrapping: each starts from the result of the one that its `of` names, and from every step of the batch where
+    `of` is None. `is_lower_bound`: the estimate is still a lower bound on the mutual information `I(s; o)`. `adds_candidates`: the critic
+    is needed again, and so the row axis. `keeps_positive`: the positive stays in the denominator. `is_stateful`: there is state from
+    update to update. `anchor`: the latent that is needed, where only one makes sense. `needs_units`: a `UnitCritic` is needed.
     """
 
     derived: ClassVar[tuple[str, ...]] = ()
@@ -31,42 +28,42 @@ class Negatives(nn.Module, ABC):
     is_stateful: ClassVar[bool] = False
     keeps_positive: ClassVar[bool] = True
     anchor: ClassVar[Literal["posterior", "prior"] | None] = None
-    keeps_only: ClassVar[Literal["row", "time"] | None] = None
-    leaves_out: ClassVar[Literal["row"] | None] = None
-    counts_candidates: ClassVar[tuple[str, ...]] = ()
-    counts_negatives: ClassVar[tuple[str, ...]] = ()
-    needs_extra: ClassVar[bool] = False
     needs_units: ClassVar[bool] = False
 
-    @abstractmethod
     def __init__(self, *, of: "Factory[Negatives] | None" = None) -> None:
         super().__init__()
         self.of: Negatives | None = of() if of is not None else None
 
     def forward(self, contrast: Contrast, key: Key) -> Contrast:
         wrapped = contrast if self.of is None else self.of(contrast, fold_in(key, 1))
+        extra = None if wrapped.source is None else wrapped.source.extra
+        self.check(candidates=wrapped.scores.shape[1], extra=0 if extra is None else extra.embedding.shape[0])
         return self.choose(wrapped, key)
 
     @abstractmethod
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
-        """This strategy's own step, after the one that it wraps: a function of the contrast and the seed, without side effect."""
+        """This strategy's own step, after the one that it wraps: a function of the contrast and the key, without side effect."""
+
+    def check(self, *, candidates: int, extra: int) -> None:
+        """Refuse too few candidates of the strategy in it, the positive included, or too few of `Replay.extra`."""
+        return
 
     @property
     def slow_rate(self) -> float | None:
-        """How fast a slow copy of the encoder, which then gives the candidates, follows; None without one."""
+        """The rate of the slow copy of the encoder, which then gives the candidates; None without one."""
         return None if self.of is None else self.of.slow_rate
 
     def allocate(self, embedding_size: int) -> None:
-        """Make room for what is carried over, once, before the first update."""
+        """Allocate state, once, before the first update."""
         return
 
     def after_update(self, embeddings: Float[Tensor, "N E"], origin: Origin) -> None:
-        """Take in the candidates of an update that is done."""
+        """Update state with the candidates of an update."""
         return
 
     @final
     def source_of(self, contrast: Contrast) -> Source:
-        """What new candidates are scored with. Raises `UserError` where they cannot be."""
+        """The inputs of the scores, to score new candidates. Raises `UserError` where there are none."""
         if contrast.source is None:
             raise UserError(
                 f"{type(self).__name__} adds candidates, which must be scored, and this contrast has scores alone; bind another."

@@ -1,10 +1,9 @@
 """The steps of the other sequences."""
 
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 from framework import negatives
 from framework.contrastive.contrast import Contrast
-from framework.data import Factory
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
@@ -19,10 +18,6 @@ class CrossSequence(Negatives):
     """
 
     is_lower_bound: ClassVar[bool] = False
-    leaves_out: ClassVar[Literal["row"] | None] = "row"
-
-    def __init__(self, *, of: Factory[Negatives] | None = None) -> None:
-        super().__init__(of=of)
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         return contrast.keep(contrast.anchors.row[:, None] != contrast.candidates.row[None, :])

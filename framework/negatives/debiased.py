@@ -1,4 +1,4 @@
-"""Corrected for negatives that are positives."""
+"""A correction for negatives that are positives."""
 
 from typing import ClassVar, Final, final
 
@@ -10,26 +10,26 @@ from framework import negatives
 from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.contrastive import how_many, log_partition
-from framework.functional.masking import log_mask, only
+from framework.functional.contrastive import log_partition
+from framework.functional.masking import log_mask
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
 ROUNDING: Final = 1e-5
-"""How far below the floor counts as on it: scores that are all alike are no reason to stop learning."""
+"""A relative distance below the floor that counts as on it: equal scores must not stop the gradient."""
 
 
 @final
 @negatives.register
 class Debiased(Negatives):
-    """Takes from the denominator what false negatives put there, if a candidate is another positive with probability `tau`.
+    """Subtracts the contribution of false negatives from the denominator, where a candidate is another positive with probability `tau`.
 
         N_i = max( (sum_j exp f_ij - tau n_i exp f_ii) / (1 - tau),  n_i exp min_j f_ij ),    w_ij = N_i / sum_j exp f_ij
 
     over the `n_i` negatives. Chuang et al. (2020), *Debiased contrastive learning*; `tau = positive_share`, and 0 is InfoNCE. Their floor
-    is the least value of a cosine over a temperature. Here it is the least score of the row, which the mean of true negatives cannot go
-    below either, whatever range the critic has. A `tau` above `exp(-I)`, of I nats found, puts nearly every row there: bind the share of
-    candidates that look the same. What is subtracted is an estimate: not a lower bound.
+    is the least value of a cosine over a temperature. Here it is the least score of the row, which also bounds the mean of true negatives
+    from below, whatever the range of the critic. A `tau` above `exp(-I)`, of I nats found, puts nearly every row there: bind the share of
+    candidates that look the same. The subtracted term is an estimate: not a lower bound.
 
     Gradients: the floor is detached, so that a row at its floor gives its negatives none, as in the code released with the paper.
     """
@@ -44,12 +44,11 @@ class Debiased(Negatives):
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         negative = contrast.negative
-        some = how_many(negative) > 0
-        weights = log_mask(negative).add_(contrast.log_weights).where(some[:, None], 0.0)
+        has_negatives = negative.any(dim=1)
+        weights = (contrast.log_weights + log_mask(negative)).where(has_negatives[:, None], 0.0)
         scores = contrast.scores.where(negative, 0.0)
-        total = log_partition(scores, weights)
-        number = log_partition(weights.new_zeros(()).expand_as(weights), weights)
-        least = only(scores, negative, torch.inf).amin(dim=1).where(some, 0.0)
+        total, number = log_partition(scores, weights), log_partition(torch.zeros_like(scores), weights)
+        least = contrast.scores.detach().where(negative, torch.inf).amin(dim=1).where(has_negatives, 0.0)
         change = self._log_change(contrast.scores.diagonal() + number - total, least + number - total)
         return contrast.weigh(change[:, None].expand_as(scores).where(negative, 0.0))
 

@@ -1,4 +1,4 @@
-"""Harder negatives weigh more."""
+"""Larger weights for harder negatives."""
 
 from typing import final
 
@@ -8,7 +8,7 @@ from framework import negatives
 from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.contrastive import how_many, log_partition
+from framework.functional.contrastive import log_partition
 from framework.functional.masking import log_mask
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
@@ -35,8 +35,7 @@ class HardWeighted(Negatives):
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         negative = contrast.negative
-        some = (how_many(negative) > 0)[:, None]
-        weights = log_mask(negative).add_(contrast.log_weights).where(some, 0.0)
+        weights = (contrast.log_weights + log_mask(negative)).where(negative.any(dim=1, keepdim=True), 0.0)
         tilted = self.beta * contrast.scores.where(negative, 0.0)
-        log_mean = log_partition(tilted, weights) - log_partition(weights.new_zeros(()).expand_as(weights), weights)
+        log_mean = log_partition(tilted, weights) - log_partition(torch.zeros_like(tilted), weights)
         return contrast.weigh((tilted - log_mean[:, None]).where(negative, 0.0))

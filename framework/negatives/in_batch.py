@@ -11,7 +11,7 @@ from framework.negatives.base import Negatives
 @final
 @negatives.register
 class InBatch(Negatives):
-    """Keeps all `K = B T` candidates: "the observations of the current sequence batch", as the paper has it.
+    """Keeps all `K = B T` candidates: "the observations of the current sequence batch", as in the paper.
 
     Neighbors in time look alike, so that with slow dynamics many of them are false negatives.
     """

@@ -20,10 +20,10 @@ from framework.negatives.base import Negatives
 class MemoryQueue(Negatives):
     """Adds the newest `size` candidates of earlier updates to the batch, or (`batch = 'drop'`) puts them in its place.
 
-    Without `slow_rate` they are as the encoder gave them then: cross-batch memory (Wang et al., 2020). With one, candidates and queue
+    Without `slow_rate` they keep the embeddings of their time: cross-batch memory (Wang et al., 2020). With one, candidates and queue
     come from a slow copy of the encoder, which moves by that share after each update: MoCo (He et al., 2020; 0.001 there, and no batch).
-    They know their episodes. While the queue fills, `K_i` grows. What an encoder gave then is not distributed as what it gives now, so
-    that this is a lower bound only when it stands still: labeled as none.
+    Each keeps its episode. While the queue fills, `K_i` grows. Old embeddings are not distributed as new ones, so that this is a lower
+    bound only while the encoder stands still: labeled as none.
 
     Gradients: none to the queue; none to the candidates either where a slow encoder gives them.
     """

@@ -1,4 +1,4 @@
-"""Hard negatives that nobody observed, mixed from those that are."""
+"""Synthetic hard negatives, mixed from observed ones."""
 
 from typing import ClassVar, final
 
@@ -23,10 +23,10 @@ class MoCHi(Negatives):
         mixed        norm(a n_i + (1 - a) n_j),   a uniform in (0, 1)
         with_anchor  norm(b q   + (1 - b) n),     b uniform in (0, 1/2)
 
-    Kalantidis et al. (2020), *Hard negative mixing* (MoCHi). For critics of unit vectors (`CosineCritic`). Nothing of the kind was ever
-    observed: not a lower bound.
+    Kalantidis et al. (2020), *Hard negative mixing for contrastive learning* (MoCHi). For critics of unit vectors (`CosineCritic`). The
+    mixtures are no observations: not a lower bound.
 
-    Gradients: the new vectors are detached, in `n` and in `q`; their scores have gradient to the anchor and the temperature.
+    Gradients: the new vectors are detached, in `n` and in `q`; their scores have gradients to the anchor and the temperature.
     """
 
     is_lower_bound: ClassVar[bool] = False

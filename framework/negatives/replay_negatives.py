@@ -1,4 +1,4 @@
-"""Fresh draws from the replay: the true marginal."""
+"""Independent draws from the replay: the true marginal."""
 
 from typing import ClassVar, Literal, final
 
@@ -15,28 +15,29 @@ from framework.negatives.base import Negatives
 @final
 @negatives.register
 class ReplayNegatives(Negatives):
-    """Puts the `Replay.extra` steps drawn with each batch in the place of its other steps, or (`batch = 'keep'`) beside them.
+    """Replaces the other steps of a batch by its `Replay.extra` steps, or (`batch = 'keep'`) adds them.
 
-    They are drawn one by one, uniformly from all that is stored: independent of the anchors and of each other, as the bound of
-    van den Oord et al. (2018) asks, where a batch of sequences only comes near. An exact lower bound, `K = extra + 1`; false negatives
-    are as rare as in the replay. The price is one encoding of the draws.
+    They are drawn one by one, uniformly from the whole replay: independent of the anchors and of each other, as the bound of van den
+    Oord et al. (2018) assumes and a batch of sequences only approximates. An exact lower bound, `K = extra + 1`; false negatives are as
+    rare as in the replay. The cost is one encoding of the draws.
 
     Gradients: to the draws as to every candidate.
     """
 
-    is_lower_bound: ClassVar[bool] = True
     adds_candidates: ClassVar[bool] = True
-    needs_extra: ClassVar[bool] = True
 
     def __init__(self, *, batch: Literal["keep", "drop"] = "drop", of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)
         self.batch = batch
 
+    def check(self, *, candidates: int, extra: int) -> None:
+        if not extra:
+            raise UserError("ReplayNegatives needs steps of their own from the replay; bind Replay.extra = 256, or another number of them.")
+
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         source = self.source_of(contrast)
         extra = source.extra
-        if extra is None:
-            raise UserError("ReplayNegatives needs draws of their own: bind Replay.extra = 256, or another number of them.")
+        assert extra is not None
         if extra.embedding.shape[1] != source.embeddings.shape[1]:
             raise UserError("ReplayNegatives draws observations, and this critic scores against latents; bind another InfoNCE.critic.")
         base = contrast if self.batch == "keep" else contrast.without_batch()

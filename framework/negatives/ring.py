@@ -7,8 +7,8 @@ from framework import negatives
 from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
+from framework.functional.masking import rank_mask
 from framework.functional.random import Key
-from framework.functional.ranking import placed
 from framework.negatives.base import Negatives
 
 
@@ -17,11 +17,11 @@ from framework.negatives.base import Negatives
 class Ring(Negatives):
     """Keeps the negatives of each anchor whose scores lie between two of their own percentiles; at least one.
 
-    Wu et al. (2021), *Conditional negative sampling for contrastive learning of visual representations*: the easiest teach nothing, and
-    the hardest are false. With `upper = 1` the hardest stay, and it is a lower bound as `TopK` is one; below that, what is left out is
-    what would have lowered the estimate, so that it is labeled as none.
+    Wu et al. (2021), *Conditional negative sampling for contrastive learning of visual representations*: the easiest carry no gradient,
+    and the hardest are false. With `upper = 1` the hardest stay, and it is a lower bound as `TopK` is one; below that, candidates are
+    left out that would have lowered the estimate, so that it is labeled as none.
 
-    Gradients: to the scores that are kept; which they are is decided without.
+    Gradients: to the scores that are kept, none through their choice.
     """
 
     is_lower_bound: ClassVar[bool] = False
@@ -35,6 +35,6 @@ class Ring(Negatives):
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         negative = contrast.negative
         number = negative.sum(dim=1, keepdim=True)
-        easier, harder = ((self.lower * number.double()).floor().long(), (self.upper * number.double()).ceil().long())
+        easier, harder = (self.lower * number.double()).floor().long(), (self.upper * number.double()).ceil().long()
         most = min(negative.shape[1], math.ceil((1 - self.lower) * negative.shape[1]) + 1)
-        return contrast.keep(placed(contrast.scores, negative, first=number - harder, last=number - easier, most=most))
+        return contrast.keep(rank_mask(contrast.scores, negative, first=number - harder, last=number - easier, most=most))

@@ -1,10 +1,9 @@
 """The same step of the other sequences."""
 
-from typing import ClassVar, Literal, final
+from typing import final
 
 from framework import negatives
 from framework.contrastive.contrast import Contrast
-from framework.data import Factory
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
@@ -16,11 +15,6 @@ class SameTimestep(Negatives):
 
     No false negatives from slow dynamics, and no shortcut by the time of the episode where rows are aligned in it; the ceiling is log B.
     """
-
-    keeps_only: ClassVar[Literal["row", "time"] | None] = "time"
-
-    def __init__(self, *, of: Factory[Negatives] | None = None) -> None:
-        super().__init__(of=of)
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         return contrast.keep(contrast.anchors.time[:, None] == contrast.candidates.time[None, :])

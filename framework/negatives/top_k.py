@@ -1,13 +1,13 @@
 """The hardest negatives alone."""
 
-from typing import ClassVar, final
+from typing import final
 
 from framework import negatives
 from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
+from framework.functional.masking import rank_mask
 from framework.functional.random import Key
-from framework.functional.ranking import placed
 from framework.negatives.base import Negatives
 
 
@@ -19,10 +19,8 @@ class TopK(Negatives):
     No other choice of as many has a larger sum, so that each estimate is at most that of `UniformSubset` with `count + 1` candidates on
     the same batch: a lower bound wherever that is one, if a lower one, and at most `log(count + 1)`. False negatives are chosen first.
 
-    Gradients: to the scores that are kept; which they are is decided without.
+    Gradients: to the scores that are kept, none through their choice.
     """
-
-    counts_negatives: ClassVar[tuple[str, ...]] = ("count",)
 
     def __init__(self, *, count: int = 64, of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)
@@ -30,8 +28,12 @@ class TopK(Negatives):
             raise UserError(f"TopK.count = {count} leaves no negative; bind at least 1.")
         self.count = count
 
+    def check(self, *, candidates: int, extra: int) -> None:
+        if self.count > candidates - 1:
+            raise UserError(
+                f"TopK.count = {self.count}, and there are {candidates - 1} negatives; bind from 1 to {candidates - 1}, or a larger "
+                "Replay.batch or Replay.length."
+            )
+
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
-        given = contrast.scores.shape[1] - 1
-        if self.count > given:
-            raise UserError(f"TopK.count = {self.count}, and there are {given} negatives; bind from 1 to {given}.")
-        return contrast.keep(placed(contrast.scores, contrast.negative, last=self.count, most=self.count))
+        return contrast.keep(rank_mask(contrast.scores, contrast.negative, last=self.count, most=self.count))

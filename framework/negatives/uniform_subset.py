@@ -1,13 +1,13 @@
-"""A few candidates, drawn for every anchor anew."""
+"""A few candidates, drawn anew for every anchor."""
 
-from typing import ClassVar, final
+from typing import final
 
 from framework import negatives
 from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.random import Key
-from framework.functional.ranking import drawn
+from framework.functional.masking import rank_mask
+from framework.functional.random import Key, uniform
 from framework.negatives.base import Negatives
 
 
@@ -17,10 +17,8 @@ class UniformSubset(Negatives):
     """Keeps the positive and `candidates - 1` others, drawn uniformly without replacement from those that are kept.
 
     Unbiased for the bound of that many candidates, whose expectation grows with their number, and a lower bound wherever that of all
-    is one: for what fewer candidates cost, and for comparing strategies at the same `K`. A row that keeps fewer takes them all.
+    is one: for the cost of fewer candidates, and for comparing strategies at the same `K`. A row that keeps fewer takes them all.
     """
-
-    counts_candidates: ClassVar[tuple[str, ...]] = ("candidates",)
 
     def __init__(self, *, candidates: int = 64, of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)
@@ -28,9 +26,13 @@ class UniformSubset(Negatives):
             raise UserError(f"UniformSubset.candidates = {candidates} leaves no negative beside the positive; bind at least 2.")
         self.candidates = candidates
 
+    def check(self, *, candidates: int, extra: int) -> None:
+        if self.candidates > candidates:
+            raise UserError(
+                f"UniformSubset.candidates = {self.candidates}, and there are {candidates} candidates; bind from 2 to {candidates}, or a "
+                "larger Replay.batch or Replay.length."
+            )
+
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
-        given = contrast.scores.shape[1]
-        if self.candidates > given:
-            raise UserError(f"UniformSubset.candidates = {self.candidates}, and there are {given} candidates; bind from 2 to {given}.")
         count = self.candidates - 1
-        return contrast.keep(drawn(key, contrast.negative, number=count, most=count))
+        return contrast.keep(rank_mask(uniform(key, *contrast.scores.shape), contrast.negative, last=count, most=count))

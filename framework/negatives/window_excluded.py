@@ -2,13 +2,10 @@
 
 from typing import ClassVar, final
 
-import torch
-
 from framework import negatives
 from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.masking import between
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
@@ -16,11 +13,11 @@ from framework.negatives.base import Negatives
 @final
 @negatives.register
 class WindowExcluded(Negatives):
-    """Leaves out what the own sequence showed less than `steps` steps before or after: `0 < |t - t'| < steps`.
+    """Leaves out the steps of the own sequence less than `steps` before or after: `0 < |t - t'| < steps`.
 
-    Without the nearly equal neighbors that slow dynamics gives, and with the rest of the sequence; `K_i` is larger at the ends. Leaving
-    out a part of the own sequence breaks exchangeability, as `CrossSequence` does, so that the estimate can exceed the mutual
-    information a little: not a strict lower bound.
+    No nearly equal neighbors, as slow dynamics gives, and the rest of the sequence; `K_i` is larger at the ends. Leaving out a part of
+    the own sequence breaks exchangeability, as in `CrossSequence`, so that the estimate can exceed the mutual information a little: not a
+    strict lower bound.
     """
 
     is_lower_bound: ClassVar[bool] = False
@@ -33,6 +30,5 @@ class WindowExcluded(Negatives):
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         anchors, candidates = contrast.anchors, contrast.candidates
-        step = torch.arange(anchors.times, device=anchors.time.device)
-        far = between((step[:, None] - step[None, :]).abs() >= self.steps, anchors.time, candidates.time)
+        far = (anchors.time[:, None] - candidates.time[None, :]).abs() >= self.steps
         return contrast.keep(far | (anchors.row[:, None] != candidates.row[None, :]))

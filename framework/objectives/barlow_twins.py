@@ -1,4 +1,4 @@
-"""R2-Dreamer: what the latent tells of the embedding, without negatives, augmentation or a decoder."""
+"""R2-Dreamer: latent and embedding agree in each dimension, without negatives, augmentation or a decoder."""
 
 from collections.abc import Mapping
 from typing import ClassVar, final
@@ -12,11 +12,11 @@ from framework import objectives
 from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
-from framework.functional.contrastive import effective_rank
+from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss
 from framework.nn.blocks import glorot
-from framework.objectives.base import Objective
+from framework.objectives.base import Objective, embedding_rank
 
 
 @final
@@ -49,19 +49,17 @@ class BarlowTwins(Objective):
         self.map = glorot(nn.Linear(latent.feature_size, embedding_size, bias=False))
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
-        with torch.autocast(inferred.embedding.device.type, enabled=False):
-            told = rearrange(self.map(inferred.posterior.features.float()), "b t e -> (b t) e")
+        with full_precision(inferred.embedding.device):
+            prediction = rearrange(self.map(inferred.posterior.features.float()), "b t e -> (b t) e")
             target = rearrange(inferred.embedding.detach().float(), "b t e -> (b t) e")
             every = torch.ones(target.shape[0], dtype=torch.bool, device=target.device)
-            correlation = cross_correlation(told, target, every)
+            correlation = cross_correlation(prediction, target, every)
             loss = redundancy_loss(correlation, self.redundancy)
-        found = correlation.detach()
         metrics = {
-            "model/barlow_agreement": found.diagonal().mean(),
-            "model/barlow_redundancy": off_diagonal(found).square().mean().sqrt(),
+            "model/barlow_agreement": correlation.detach().diagonal().mean(),
+            "model/barlow_redundancy": off_diagonal(correlation.detach()).square().mean().sqrt(),
         }
         return {"barlow": loss.expand(inferred.batch.reward.shape)}, metrics
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        """The collapse meter."""
-        return {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}
+        return embedding_rank(inferred)

@@ -4,28 +4,31 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from dm_env import specs
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from framework.contrastive.origin import Origin
-from framework.data import ActionSpec, InferredBatch, Latent, LatentSpec, Losses, Metrics, Pictures
+from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics, Pictures
 from framework.dynamics.base import Dynamics
+from framework.errors import UserError
+from framework.functional.contrastive import effective_rank
 from framework.functional.random import Key
 
 
 class Objective(nn.Module, ABC):
     """An auxiliary loss that ties latents to observations.
 
-    `losses` names its losses, each `[B, T]`. The world model adds `scale` times the mean of each; an objective of several losses
-    overrides `loss_scales` with a weight for each. `needs_second_view` asks for a second augmented view of the batch.
+    `losses` names its losses, each `[B, T]`. The world model adds the mean of each times its weight in `loss_scales`, which is `scale`
+    where there is one loss. `needs_second_view`: it needs a second augmented view of the batch. `slow_rate`: the rate of the slow copy of
+    the encoder that it needs, None where it needs none.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size", "observation", "action")
     losses: ClassVar[tuple[str, ...]]
     needs_second_view: bool = False
+    slow_rate: float | None = None
+    loss_scales: Mapping[str, float]
 
     @abstractmethod
     def __init__(
@@ -38,21 +41,15 @@ class Objective(nn.Module, ABC):
         scale: float = 1.0,
     ) -> None:
         super().__init__()
-        self.scale = scale
-
-    @property
-    def loss_scales(self) -> Mapping[str, float]:
-        """The weight of each loss in the loss of the world model."""
-        return dict.fromkeys(self.losses, self.scale)
+        self.loss_scales = dict.fromkeys(self.losses, scale)
 
     @abstractmethod
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         """The losses `[B, T]` by name, and metrics; a function of its arguments and the parameters, without side effect."""
 
-    @property
-    def slow_rate(self) -> float | None:
-        """The rate of the slow copy of the encoder that this objective needs; None where it needs none."""
-        return None
+    def check(self, *, rows: int, times: int, extra: int) -> None:
+        """Refuse batches of `rows` sequences of `times` steps, with `extra` single steps, that the loss is not defined for."""
+        return
 
     def after_update(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> None:
         """Update queues, running means and slow copies, after the parameters have moved."""
@@ -67,20 +64,20 @@ class Objective(nn.Module, ABC):
         return {}
 
 
-def predict(inferred: InferredBatch, dynamics: Dynamics, action: Float[Tensor, "B T A"]) -> Latent:
-    """The prior of every step under other actions: `p(s_t | s_{t-1}, a_{t-1})`, at its mean."""
-    batch = inferred.batch
-    rows, times = batch.reward.shape
-    starts = batch.is_first.index_fill(1, torch.zeros_like(batch.episode[0, :1]), True)
-    before = inferred.posterior.map(lambda part: part.roll(1, dims=1)).flatten()
-    before = dynamics.initial(rows * times).where(rearrange(starts, "b t -> (b t) 1"), before)
-    flat = rearrange(action * ~batch.is_first[..., None], "b t a -> (b t) a")
-    return dynamics.imagine_step(before, flat, torch.zeros_like(before.stochastic))
+def check_length(setting: str, value: object, steps: int, times: int) -> None:
+    """Refuse sequences of `times` steps, where a setting needs another step `steps` after the first."""
+    if times <= steps:
+        raise UserError(
+            f"{setting} = {value}, and sequences are {times} steps long; bind a Replay.length of at least {steps + 1}, or a smaller "
+            f"{setting}."
+        )
 
 
-def predict_at(inferred: InferredBatch, dynamics: Dynamics, action: Float[Tensor, "R A"], steps: Origin) -> Latent:
-    """The same for some steps alone."""
-    is_first = inferred.batch.is_first[steps.row, steps.time]
-    before = inferred.posterior.map(lambda part: part[steps.row, steps.time - 1])
-    before = dynamics.initial(action.shape[0]).where((is_first | (steps.time == 0))[:, None], before)
-    return dynamics.imagine_step(before, action * ~is_first[:, None], torch.zeros_like(before.stochastic))
+def same_episode(episode: Int[Tensor, "B T"], steps: int) -> Bool[Tensor, "B L"]:
+    """Whether a step and the one `steps` later are of the same episode, for all but the last `steps`."""
+    return episode[:, : episode.shape[1] - steps] == episode[:, steps:]
+
+
+def embedding_rank(inferred: InferredBatch) -> Metrics:
+    """The effective rank of the embedding: 1 where it has collapsed."""
+    return {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}

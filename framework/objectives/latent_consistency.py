@@ -1,4 +1,4 @@
-"""TD-MPC2 and SPR: what the dynamics expects, some steps ahead under the actions that were taken, is what is then inferred."""
+"""TD-MPC2 and SPR: the dynamics predicts, some steps ahead under the actions that were taken, what is then inferred."""
 
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal, final
@@ -14,10 +14,9 @@ from framework import objectives
 from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
-from framework.functional.contrastive import effective_rank
 from framework.functional.random import Key
 from framework.nn.blocks import glorot
-from framework.objectives.base import Objective
+from framework.objectives.base import Objective, check_length, embedding_rank, same_episode
 
 
 @final
@@ -27,8 +26,8 @@ class LatentConsistency(Objective):
 
     `target = 'latent'` compares the features `[z, h]` with those of the posterior of `t + k`: TD-MPC2 (Hansen et al., 2024: the mean
     squared error, 3 steps, a discount of 0.5, scale 20), whose latent is the encoding itself. `'embedding'` compares `W [z, h]` with the
-    embedding of `o_{t+k}`, by a slow copy of the encoder if `slow_rate` says how fast it follows: SPR (Schwarzer et al., 2021: 5 steps,
-    `distance = 'cosine'`, a discount of 1). A pair whose episode ends between counts for nothing.
+    embedding of `o_{t+k}`, by a slow copy of the encoder where `slow_rate` is its rate: SPR (Schwarzer et al., 2021: 5 steps,
+    `distance = 'cosine'`, a discount of 1). A pair across the end of an episode has no loss.
 
     Gradients: none to the targets; to the dynamics and to the posterior of t through the whole roll.
     """
@@ -60,42 +59,35 @@ class LatentConsistency(Objective):
                 f"LatentConsistency.slow_rate = {slow_rate} is the rate, above 0 and at most 1, of a slow encoder, which only embeddings "
                 "come from; bind LatentConsistency.target = 'embedding', or slow_rate = None."
             )
-        self.target, self.distance, self.horizon, self.discount, self._slow_rate = target, distance, horizon, discount, slow_rate
+        self.target, self.distance, self.horizon, self.discount, self.slow_rate = target, distance, horizon, discount, slow_rate
         self.map = glorot(nn.Linear(latent.feature_size, embedding_size)) if target == "embedding" else nn.Identity()
 
-    @property
-    def slow_rate(self) -> float | None:
-        return self._slow_rate
-
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
-        batch, goal = inferred.batch, self._goal(inferred).float()
-        times = goal.shape[1]
-        if times <= self.horizon:
-            raise UserError(
-                f"LatentConsistency.horizon = {self.horizon}, and sequences are {times} steps long: no step has one so much later; "
-                "bind a longer Replay.length or a smaller horizon."
-            )
-        losses, first = torch.zeros_like(batch.reward), torch.zeros_like(batch.reward[0, 0])
+        batch, target = inferred.batch, self._target(inferred).float()
+        times = target.shape[1]
+        total, first = torch.zeros_like(batch.reward), torch.zeros_like(batch.reward[0, 0])
         for step, rolled in enumerate(self._rolled(inferred, dynamics), start=1):
-            valid = batch.episode[:, : times - step] == batch.episode[:, step:]
-            found = self._distance(rolled[:, : times - step], goal[:, step:]).where(valid, 0.0)
-            losses = losses + self.discount ** (step - 1) / self.horizon * F.pad(found, (0, step))
+            valid = same_episode(batch.episode, step)
+            loss = self._distance(rolled[:, : times - step], target[:, step:]).where(valid, 0.0)
+            total = total + self.discount ** (step - 1) / self.horizon * F.pad(loss, (0, step))
             if step == 1:
-                first = found.detach().sum() / valid.sum().clamp(min=1)
-        return {"latent_consistency": losses}, {"model/consistency_next_step": first}
+                first = loss.detach().sum() / valid.sum().clamp(min=1)
+        return {"latent_consistency": total}, {"model/consistency_next_step": first}
+
+    def check(self, *, rows: int, times: int, extra: int) -> None:
+        check_length("LatentConsistency.horizon", self.horizon, self.horizon, times)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        """The collapse meter."""
-        return {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}
+        return embedding_rank(inferred)
 
-    def _goal(self, inferred: InferredBatch) -> Tensor:
+    def _target(self, inferred: InferredBatch) -> Tensor:
         if self.target == "latent":
             return inferred.posterior.features.detach()
-        slow = inferred.slow_embedding if self._slow_rate is not None else None
+        slow = inferred.slow_embedding if self.slow_rate is not None else None
         return (inferred.embedding if slow is None else slow).detach()
 
     def _rolled(self, inferred: InferredBatch, dynamics: Dynamics) -> Iterator[Float[Tensor, "B T G"]]:
-        """What is expected of 1, 2, .. steps after each step; past the end of a sequence it means nothing."""
+        """The prediction 1, 2, .. steps after each step; undefined past the end of a sequence."""
         latent, rows = inferred.posterior.flatten(), inferred.batch.reward.shape[0]
         noise = torch.zeros_like(latent.stochastic)
         for step in range(1, self.horizon + 1):
@@ -103,7 +95,7 @@ class LatentConsistency(Objective):
             latent = dynamics.imagine_step(latent, action, noise)
             yield rearrange(self.map(latent.features), "(b t) g -> b t g", b=rows)
 
-    def _distance(self, rolled: Float[Tensor, "B T G"], goal: Float[Tensor, "B T G"]) -> Float[Tensor, "B T"]:
+    def _distance(self, rolled: Float[Tensor, "B T G"], target: Float[Tensor, "B T G"]) -> Float[Tensor, "B T"]:
         if self.distance == "squared":
-            return (rolled.float() - goal).square().mean(dim=-1)
-        return 1 - F.cosine_similarity(rolled.float(), goal, dim=-1)
+            return (rolled.float() - target).square().mean(dim=-1)
+        return 1 - F.cosine_similarity(rolled.float(), target, dim=-1)

@@ -14,23 +14,23 @@ from framework import objectives
 from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
-from framework.functional.contrastive import effective_rank
+from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, redundancy_loss
 from framework.nn.attention import CausalTransformer
 from framework.nn.blocks import glorot
-from framework.objectives.base import Objective
+from framework.objectives.base import Objective, check_length, embedding_rank, same_episode
 
 
 @final
 @objectives.register
 class NextEmbedding(Objective):
-    """`sum_k discount^(k-1) d(p_k(c_t), sg e_{t+k})` over `sum_k discount^(k-1)`, `c_t` a transformer's reading of `[z, h]` up to t.
+    """`sum_k discount^(k-1) d(p_k(c_t), sg e_{t+k})` over `sum_k discount^(k-1)`, `c_t` the output of a transformer on `[z, h]` up to t.
 
     *Next Embedding Prediction Makes World Models Stronger* (Bredis et al., 2026): the next step alone, by redundancy reduction
     (`distance = 'barlow'`, see `BarlowTwins`; one number for the batch, the same at every step), or `1 - cos` at each step (`'cosine'`).
-    In each layer a step reads the last `window` of its own episode; a pair whose episode ends between counts for nothing. The actions
-    that lie between are not given: the latents must foresee what can be foreseen of them.
+    In each layer a step attends to the last `window` of its own episode; a pair across the end of an episode has no loss. The actions
+    between are no input: the prediction is one over policies.
 
     Gradients: none to the embedding as a target, so that the encoder learns through the posteriors alone.
     """
@@ -55,7 +55,11 @@ class NextEmbedding(Objective):
         window: int = 64,
     ) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
-        _check(horizon, discount, redundancy)
+        if horizon < 1 or not 0 < discount <= 1 or redundancy < 0:
+            raise UserError(
+                f"NextEmbedding.horizon = {horizon} must be at least 1, NextEmbedding.discount = {discount} above 0 and at most 1, and "
+                f"NextEmbedding.redundancy = {redundancy} 0 or more."
+            )
         if units % (2 * attention_heads):
             raise UserError(f"NextEmbedding.units = {units} must be a multiple of {2 * attention_heads}, an even share for each head.")
         self.distance, self.redundancy, self.horizon, self.discount = distance, redundancy, horizon, discount
@@ -66,36 +70,28 @@ class NextEmbedding(Objective):
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         rows, times = inferred.batch.reward.shape
-        if times <= self.horizon:
-            raise UserError(
-                f"NextEmbedding.horizon = {self.horizon}, and sequences are {times} steps long: no step has one so much later; "
-                "bind a longer Replay.length or a smaller horizon."
-            )
-        read, _ = self.transformer(self.token(inferred.posterior.features), inferred.batch.is_first, self.transformer.nothing(rows))
-        target, total = inferred.embedding.detach().float(), sum(self.discount**step for step in range(self.horizon))
-        losses, cosines = torch.zeros_like(inferred.batch.reward), []
+        context, _ = self.transformer(self.token(inferred.posterior.features), inferred.batch.is_first, self.transformer.empty_past(rows))
+        targets, weight = inferred.embedding.detach().float(), sum(self.discount**step for step in range(self.horizon))
+        total, cosines = torch.zeros_like(inferred.batch.reward), []
         for step, predictor in enumerate(self.predictors, start=1):
-            valid = inferred.batch.episode[:, : times - step] == inferred.batch.episode[:, step:]
-            told, goal = predictor(read[:, : times - step]).float(), target[:, step:]
-            cosine = F.cosine_similarity(told, goal, dim=-1).where(valid, 0.0)
-            found = F.pad((1 - cosine).where(valid, 0.0), (0, step)) if self.distance == "cosine" else self._barlow(told, goal, valid)
-            losses = losses + self.discount ** (step - 1) / total * found
+            valid = same_episode(inferred.batch.episode, step)
+            prediction, target = predictor(context[:, : times - step]).float(), targets[:, step:]
+            cosine = F.cosine_similarity(prediction, target, dim=-1).where(valid, 0.0)
+            if self.distance == "cosine":
+                loss = F.pad((1 - cosine).where(valid, 0.0), (0, step))
+            else:
+                loss = self._barlow(prediction, target, valid)
+            total = total + self.discount ** (step - 1) / weight * loss
             cosines.append(cosine.detach().sum() / valid.sum().clamp(min=1))
-        return {"next_embedding": losses}, {"model/next_embedding_cosine": torch.stack(cosines).mean()}
+        return {"next_embedding": total}, {"model/next_embedding_cosine": torch.stack(cosines).mean()}
+
+    def check(self, *, rows: int, times: int, extra: int) -> None:
+        check_length("NextEmbedding.horizon", self.horizon, self.horizon, times)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        """The collapse meter."""
-        return {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}
+        return embedding_rank(inferred)
 
-    def _barlow(self, told: Float[Tensor, "B L E"], goal: Float[Tensor, "B L E"], valid: Bool[Tensor, "B L"]) -> Float[Tensor, ""]:
-        with torch.autocast(goal.device.type, enabled=False):
-            one, other = (rearrange(each, "b l e -> (b l) e") for each in (told, goal))
-            return redundancy_loss(cross_correlation(one, other, rearrange(valid, "b l -> (b l)")), self.redundancy)
-
-
-def _check(horizon: int, discount: float, redundancy: float) -> None:
-    if horizon < 1 or not 0 < discount <= 1 or redundancy < 0:
-        raise UserError(
-            f"NextEmbedding.horizon = {horizon} must be at least 1, NextEmbedding.discount = {discount} above 0 and at most 1, and "
-            f"NextEmbedding.redundancy = {redundancy} 0 or more."
-        )
+    def _barlow(self, prediction: Float[Tensor, "B L E"], target: Float[Tensor, "B L E"], valid: Bool[Tensor, "B L"]) -> Float[Tensor, ""]:
+        with full_precision(target.device):
+            first, second = (rearrange(view, "b l e -> (b l) e") for view in (prediction, target))
+            return redundancy_loss(cross_correlation(first, second, rearrange(valid, "b l -> (b l)")), self.redundancy)

@@ -1,4 +1,4 @@
-"""DreamerPro: latents and observations are sorted into prototypes alike, by an assignment that uses all of them."""
+"""DreamerPro: latents and observations are assigned to the same prototypes, in equal shares over a batch."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -15,26 +15,26 @@ from framework import objectives
 from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
-from framework.functional.contrastive import effective_rank
+from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
 from framework.nn.blocks import copy_parameters, glorot
-from framework.objectives.base import Objective
+from framework.objectives.base import Objective, check_length, embedding_rank
 
 
 @final
 @objectives.register
 class Prototypes(Objective):
-    """Two views of an observation, and the latent that saw the first, are told which prototypes `c_k` the slow encoder assigns them to.
+    """Two views of an observation, and the latent of the first, predict the prototypes `c_k` that the slow encoder assigns to them.
 
         u = V e,  v = W [z, h];    p_k(x) = softmax_k(cos(x, c_k) / temperature);    q = Sinkhorn(cos(slow u, c) / epsilon)
         swapped_prototypes   -1/2 q_2 . log p(u_1) - 1/2 q_1 . log p(u_2)
         temporal_prototypes  -q_1 . log p(v)
         projection_norm      (|u_1| - 1)^2 / 2 + (|u_2| - 1)^2 / 2 + (|v| - 1)^2
 
-    *DreamerPro* (Deng et al., 2022), after SwAV (Caron et al., 2020). All steps of one view share the assignment, but for the first
-    `warm_up` of each sequence, which count for nothing; the prototypes stand still for the first `frozen_updates`. Slow copies of `V`
-    and of the encoder follow at `slow_rate`. The paper filters both views; here the first alone is filtered, at half the price.
+    *DreamerPro* (Deng et al., 2022), after SwAV (Caron et al., 2020). All steps of one view share the assignment, except the first
+    `warm_up` of each sequence, which have no loss; the prototypes are fixed for the first `frozen_updates`. Slow copies of `V` and of the
+    encoder follow at `slow_rate`. The paper infers latents for both views; here for the first alone, at half the cost.
 
     Gradients: none to the assignments, nor to slow copies; the prototypes learn from the three others alone.
     """
@@ -63,94 +63,83 @@ class Prototypes(Objective):
         warm_up: int = 1,
     ) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
-        _check(prototypes, iterations, temperature, epsilon, slow_rate)
-        self._loss_scales = dict(zip(self.losses, (swapped_scale, temporal_scale, norm_scale), strict=True))
+        if prototypes < 2 or iterations < 1 or temperature <= 0 or epsilon <= 0 or not 0 < slow_rate <= 1:
+            raise UserError(
+                f"Prototypes.prototypes = {prototypes} must be at least 2, Prototypes.iterations = {iterations} at least 1, "
+                f"Prototypes.temperature = {temperature} and Prototypes.epsilon = {epsilon} positive, and Prototypes.slow_rate = "
+                f"{slow_rate} above 0 and at most 1."
+            )
+        self.loss_scales = dict(zip(self.losses, (swapped_scale, temporal_scale, norm_scale), strict=True))
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
-        self.frozen_updates, self.warm_up, self._slow_rate = frozen_updates, warm_up, slow_rate
+        self.frozen_updates, self.warm_up, self.slow_rate = frozen_updates, warm_up, slow_rate
         self.from_embedding = glorot(nn.Linear(embedding_size, size))
         self.from_latent = glorot(nn.Linear(latent.feature_size, size))
         self.slow_from_embedding = deepcopy(self.from_embedding).requires_grad_(False)
         self.prototypes = nn.Parameter(nn.init.xavier_uniform_(torch.empty(prototypes, size)))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
-    @property
-    def loss_scales(self) -> Mapping[str, float]:
-        return self._loss_scales
-
-    @property
-    def slow_rate(self) -> float | None:
-        return self._slow_rate
-
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
-        if inferred.batch.reward.shape[1] <= self.warm_up:
-            raise UserError(f"Prototypes.warm_up = {self.warm_up} leaves nothing of a sequence; bind a longer Replay.length.")
-        with torch.autocast(inferred.embedding.device.type, enabled=False):
-            views, slow_views = _of_both_views(inferred, self.warm_up)
-            first, second = (self.from_embedding(each) for each in views)
-            temporal = self.from_latent(inferred.posterior.features[:, self.warm_up :].float())
+        with full_precision(inferred.embedding.device):
+            views, slow_views = _embeddings_of_views(inferred, self.warm_up)
+            first, second = (self.from_embedding(view) for view in views)
+            latent = self.from_latent(inferred.posterior.features[:, self.warm_up :].float())
             with torch.no_grad():
-                targets = [self._assigned(each) for each in slow_views]
-            told, also, believed = (self._log_probabilities(each) for each in (first, second, temporal))
+                targets = [self._assignment(view) for view in slow_views]
+            log_first, log_second, log_latent = (self._log_probabilities(each) for each in (first, second, latent))
             losses = {
-                "swapped_prototypes": -(targets[1] * told + targets[0] * also).sum(dim=-1) / 2,
-                "temporal_prototypes": -(targets[0] * believed).sum(dim=-1),
-                "projection_norm": (_off_unit(first) + _off_unit(second)) / 2 + _off_unit(temporal),
+                "swapped_prototypes": -(targets[1] * log_first + targets[0] * log_second).sum(dim=-1) / 2,
+                "temporal_prototypes": -(targets[0] * log_latent).sum(dim=-1),
+                "projection_norm": (_norm_error(first) + _norm_error(second)) / 2 + _norm_error(latent),
             }
-        metrics = _meters(told.detach(), targets[0], believed.detach())
+        metrics = _metrics(log_first.detach(), targets[0], log_latent.detach())
         return {name: F.pad(loss, (self.warm_up, 0)) for name, loss in losses.items()}, metrics
+
+    def check(self, *, rows: int, times: int, extra: int) -> None:
+        check_length("Prototypes.warm_up", self.warm_up, self.warm_up, times)
 
     @torch.no_grad()
     def after_update(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> None:
-        copy_parameters(source=self.from_embedding, target=self.slow_from_embedding, rate=self._slow_rate)
+        assert self.slow_rate is not None
+        copy_parameters(source=self.from_embedding, target=self.slow_from_embedding, rate=self.slow_rate)
         self.updates.add_(1)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        """The collapse meter."""
-        return {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}
+        return embedding_rank(inferred)
 
     def _scores(self, projected: Float[Tensor, "B L S"]) -> Float[Tensor, "B L K"]:
-        """Cosines. The prototypes get no gradient as long as they stand still."""
-        still = self.updates < self.frozen_updates
-        prototypes = torch.where(still, self.prototypes.detach(), self.prototypes)
+        """Cosines. Gradients: none to the prototypes while they are fixed."""
+        fixed = self.updates < self.frozen_updates
+        prototypes = torch.where(fixed, self.prototypes.detach(), self.prototypes)
         return F.normalize(projected, dim=-1) @ F.normalize(prototypes, dim=-1).T
 
     def _log_probabilities(self, projected: Float[Tensor, "B L S"]) -> Float[Tensor, "B L K"]:
         return torch.log_softmax(self._scores(projected) / self.temperature, dim=-1)
 
-    def _assigned(self, slow_embedding: Float[Tensor, "B L E"]) -> Float[Tensor, "B L K"]:
+    def _assignment(self, slow_embedding: Float[Tensor, "B L E"]) -> Float[Tensor, "B L K"]:
         scores = self._scores(self.slow_from_embedding(slow_embedding))
         shares = sinkhorn(rearrange(scores, "b l k -> (b l) k"), self.epsilon, self.iterations)
         return rearrange(shares, "(b l) k -> b l k", b=scores.shape[0])
 
 
-def _of_both_views(inferred: InferredBatch, warm_up: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The embeddings of both views, and those of the slow encoder, from the first step that counts, in float32."""
-    view = inferred.second
-    assert view is not None  # the world model sees to these three
+def _embeddings_of_views(inferred: InferredBatch, warm_up: int) -> tuple[list[Tensor], list[Tensor]]:
+    """The embeddings of both views, by the encoder and by its slow copy, after the warm-up, in float32."""
+    second = inferred.second
+    assert second is not None  # the world model provides these three
     assert inferred.slow_embedding is not None
-    assert view.slow_embedding is not None
-    known, slow = (inferred.embedding, view.embedding), (inferred.slow_embedding, view.slow_embedding)
-    return [each[:, warm_up:].float() for each in known], [each[:, warm_up:].float() for each in slow]
+    assert second.slow_embedding is not None
+    views, slow_views = (inferred.embedding, second.embedding), (inferred.slow_embedding, second.slow_embedding)
+    return [view[:, warm_up:].float() for view in views], [view[:, warm_up:].float() for view in slow_views]
 
 
-def _off_unit(projected: Float[Tensor, "B L S"]) -> Float[Tensor, "B L"]:
-    """The square of how far the length is from 1."""
+def _norm_error(projected: Float[Tensor, "B L S"]) -> Float[Tensor, "B L"]:
+    """The squared difference of the length from 1."""
     return (torch.linalg.vector_norm(projected, dim=-1) - 1).square()
 
 
-def _meters(told: Tensor, target: Tensor, believed: Tensor) -> Metrics:
-    """How many prototypes are in use (the exponential of an entropy), and how often the most likely one is the assigned one."""
-    share = told.exp().mean(dim=(0, 1))
+def _metrics(log_first: Tensor, target: Tensor, log_latent: Tensor) -> Metrics:
+    """The number of prototypes in use (the exponential of an entropy), and how often the most likely one is the assigned one."""
+    share = log_first.exp().mean(dim=(0, 1))
     return {
         "model/prototypes_used": torch.special.entr(share).sum().exp(),
-        "model/prototypes_agreement": (believed.argmax(dim=-1) == target.argmax(dim=-1)).float().mean(),
+        "model/prototypes_agreement": (log_latent.argmax(dim=-1) == target.argmax(dim=-1)).float().mean(),
     }
-
-
-def _check(prototypes: int, iterations: int, temperature: float, epsilon: float, slow_rate: float) -> None:
-    if prototypes < 2 or iterations < 1 or temperature <= 0 or epsilon <= 0 or not 0 < slow_rate <= 1:
-        raise UserError(
-            f"Prototypes.prototypes = {prototypes} must be at least 2, Prototypes.iterations = {iterations} at least 1, "
-            f"Prototypes.temperature = {temperature} and Prototypes.epsilon = {epsilon} positive, and Prototypes.slow_rate = {slow_rate} "
-            "above 0 and at most 1."
-        )

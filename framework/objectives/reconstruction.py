@@ -25,7 +25,8 @@ class Reconstruction(Objective):
 
     For example `{'pixels': @heads.ImageHead, '*': @heads.VectorHead}`.
 
-    The first pattern that fits a name takes it, and its head decodes all that it took; an observation that fits none is not decoded.
+    Each observation belongs to the first pattern that matches its name, and one head decodes all of a pattern; an observation that matches
+    none is not decoded.
     """
 
     patterns: ClassVar[tuple[str, ...]] = ("decoders",)
@@ -56,16 +57,16 @@ class Reconstruction(Objective):
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         decoders = [cast(Head, decoder) for decoder in self.decoders]
-        costs = [decoder.scale * decoder.loss(inferred.features, inferred.batch) for decoder in decoders]
-        metrics = {f"model/reconstruction_{'_'.join(names)}": cost.detach().mean() for names, cost in zip(self.names, costs, strict=True)}
-        return {"reconstruction": torch.stack(costs).sum(dim=0)}, metrics
+        losses = [decoder.scale * decoder.loss(inferred.features, inferred.batch) for decoder in decoders]
+        metrics = {f"model/reconstruction_{'_'.join(names)}": loss.detach().mean() for names, loss in zip(self.names, losses, strict=True)}
+        return {"reconstruction": torch.stack(losses).sum(dim=0)}, metrics
 
     def pictures(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Pictures:
-        """The first six sequences, the truth above what was decoded."""
+        """The first six sequences, the observations above their reconstructions."""
         features = inferred.posterior.features[:6]
-        found = {}
+        pictures = {}
         for name, number in self.images.items():
             decoded = ((self.decoders[number](features).mean + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
             pair = torch.stack([inferred.batch.observation[name][:6], decoded])
-            found[f"reconstruction_{name}"] = rearrange(pair, "pair b t y x c -> (b pair y) (t x) c")
-        return found
+            pictures[f"reconstruction_{name}"] = rearrange(pair, "pair b t y x c -> (b pair y) (t x) c")
+        return pictures

@@ -1,4 +1,4 @@
-"""TPC: histories and the latents that follow them find each other, by the world model's own prior."""
+"""TPC: histories and the latents that follow them predict each other, by the world model's own prior."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,27 +11,27 @@ from einops import rearrange
 from torch import Tensor
 
 from framework import objectives
+from framework.contrastive.compatibility import check_batch, check_selecting
 from framework.contrastive.contrast import Contrast
-from framework.contrastive.metrics import check_scores_embeddings, check_selects, contrastive_metrics, diagnostics, estimate_key
+from framework.contrastive.metrics import bound_suffix, contrastive_metrics, diagnostics, infonce_with_stats
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
 from framework.critics.prior_critic import PriorCritic
 from framework.data import ActionSpec, Factory, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
-from framework.functional import contrastive
 from framework.functional.random import Key, fold_in, normal
 from framework.negatives.base import Negatives
-from framework.objectives.base import Objective
+from framework.objectives.base import Objective, check_length
 
 NOISE: Final = 2
-"""What blurs the latents is not what the negatives are drawn from."""
+"""Folded into the key, so that the noise on the latents differs from what the negatives draw."""
 
 
 @final
 @objectives.register
 class TemporalPredictive(Objective):
-    """Which of the histories led to this latent, which of the observations belongs to it, and how well it was foreseen.
+    """Contrasts latents with histories, by the prior, and with observations, by a critic; and maximizes the prior of the latent.
 
         temporal_predictive  -log p(z_i | h_i) + log sum_j p(z_i | h_j)         z_i = mean_i + noise N(0, 1)
         static_predictive    -f(z_i, e_i) + log sum_j exp f(z_i, e_j)
@@ -40,9 +40,9 @@ class TemporalPredictive(Objective):
 
     *Temporal Predictive Coding* (Nguyen et al., 2021): scales 1, 1, 0.1 and 0.01, the same step of the other sequences as negatives,
     noise 0.2, the first 5 steps of a sequence left out of what needs a history; DreamerPro's TPC (Deng et al., 2022) leaves out 1, has a
-    floor of 0.1 under the prior's sigma and no centering. Without the static term everything may collapse to one point. It wants a
-    dynamics whose posterior knows no history, such as `MemorylessSSM`, or the latent can repeat what it should be told from; `critic` is a
-    head of its own on the embedding, where the paper uses the posterior's. A categorical latent is not blurred: its sample stands as it is.
+    floor of 0.1 under the prior's sigma and no centering. Without the static term everything may collapse to one point. The dynamics
+    should have a posterior without history, such as `MemorylessSSM`, or the latent can copy the history that it is contrasted with;
+    `critic` is a head of its own on the embedding, where the paper uses the posterior's. A categorical latent gets no noise.
 
     Gradients: to everything: priors, posteriors and, through the critic, the embedding.
     """
@@ -72,39 +72,40 @@ class TemporalPredictive(Objective):
         self.prior = PriorCritic(latent=latent, embedding_size=embedding_size, minimum_std=minimum_std)
         self.critic: Critic = critic(latent=latent, embedding_size=embedding_size)
         self.negatives: Negatives = negatives()
-        check_scores_embeddings("TemporalPredictive", self.critic, "posterior")
-        check_selects("TemporalPredictive", self.negatives)
-        self._loss_scales = dict(zip(self.losses, (temporal_scale, static_scale, consistency_scale, centering_scale), strict=True))
+        check_selecting("TemporalPredictive", self.critic, self.negatives, "posterior")
+        self.loss_scales = dict(zip(self.losses, (temporal_scale, static_scale, consistency_scale, centering_scale), strict=True))
         self.kind, self.noise, self.warm_up = latent.kind, noise, warm_up
-
-    @property
-    def loss_scales(self) -> Mapping[str, float]:
-        return self._loss_scales
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         rows, times = inferred.batch.reward.shape
-        if times <= self.warm_up:
-            raise UserError(f"TemporalPredictive.warm_up = {self.warm_up} leaves nothing of a sequence; bind a longer Replay.length.")
-        latent = self._blurred(inferred.posterior.without_past(), key)
+        latent = self._noisy(inferred.posterior.without_past(), key)
         temporal, static = self._temporal(inferred, latent, key), self._static(inferred, latent, key)
-        found = torch.stack([contrastive.infonce_loss(temporal.scores, temporal.log_weights), -temporal.scores.diagonal()])
-        predictive, consistency = F.pad(rearrange(found, "two (b t) -> two b t", b=rows), (self.warm_up, 0))
+        (predictive, stats), (static_loss, static_stats) = infonce_with_stats(temporal), infonce_with_stats(static)
+        of_history = rearrange(torch.stack([predictive, -temporal.scores.diagonal()]), "two (b t) -> two b t", b=rows)
+        predictive, consistency = F.pad(of_history, (self.warm_up, 0))
         losses = {
             "temporal_predictive": predictive,
-            "static_predictive": rearrange(contrastive.infonce_loss(static.scores, static.log_weights), "(b t) -> b t", b=rows),
+            "static_predictive": rearrange(static_loss, "(b t) -> b t", b=rows),
             "consistency": consistency,
             "centering": latent.stochastic.float().mean(dim=(0, 1)).square().sum().expand(rows, times),
         }
-        with torch.no_grad():
-            return losses, self._meters(temporal, static)
+        estimate_key, every = "contrastive/estimate" + bound_suffix(self.negatives, "lower"), torch.ones_like(stats.positive_kept)
+        return losses, contrastive_metrics(estimate_key, [stats], [every]) | {
+            "contrastive/static_estimate": static_stats.estimate.mean(),
+            "contrastive/static_accuracy": (static_stats.positive > static_stats.highest_negative).float().mean(),
+        }
+
+    def check(self, *, rows: int, times: int, extra: int) -> None:
+        check_length("TemporalPredictive.warm_up", self.warm_up, self.warm_up, times)
+        check_batch("TemporalPredictive", self.negatives, rows=rows, times=times - self.warm_up, extra=extra)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        """Of the temporal contrast, and what the critic of the static one says of itself."""
-        temporal = self._temporal(inferred, self._blurred(inferred.posterior.without_past(), key), key)
-        of_critic = self.critic.diagnose(rearrange(inferred.embedding, "b t e -> (b t) e"))
-        return diagnostics("TemporalPredictive", self.negatives, temporal, inferred.embedding) | of_critic
+        """The diagnostics of the temporal contrast, and of the critic of the static one."""
+        temporal = self._temporal(inferred, self._noisy(inferred.posterior.without_past(), key), key)
+        metrics = diagnostics("TemporalPredictive", self.negatives, temporal, inferred.embedding)
+        return metrics | self.critic.diagnose(rearrange(inferred.embedding, "b t e -> (b t) e"))
 
-    def _blurred(self, posterior: Latent, key: Key) -> Latent:
+    def _noisy(self, posterior: Latent, key: Key) -> Latent:
         if self.kind == "categorical":
             return posterior
         mean = posterior.statistics["mean"].float()
@@ -113,8 +114,8 @@ class TemporalPredictive(Objective):
     def _temporal(self, inferred: InferredBatch, latent: Latent, key: Key) -> Contrast:
         """Every latent (rows) against every history (columns)."""
         history = inferred.prior.map(lambda part: part[:, self.warm_up :]).flatten()
-        told = rearrange(latent.stochastic[:, self.warm_up :], "b t z -> (b t) z")
-        return self._contrast(self.prior(history, told).T, inferred.batch.episode[:, self.warm_up :], key)
+        stochastic = rearrange(latent.stochastic[:, self.warm_up :], "b t z -> (b t) z")
+        return self._contrast(self.prior(history, stochastic).T, inferred.batch.episode[:, self.warm_up :], key)
 
     def _static(self, inferred: InferredBatch, latent: Latent, key: Key) -> Contrast:
         """Every latent (rows) against every observation (columns)."""
@@ -122,15 +123,5 @@ class TemporalPredictive(Objective):
         return self._contrast(self.critic(latent.flatten(), embedding), inferred.batch.episode, key)
 
     def _contrast(self, scores: Tensor, episode: Tensor, key: Key) -> Contrast:
-        chosen: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode)), key)
-        return chosen
-
-    def _meters(self, temporal: Contrast, static: Contrast) -> Metrics:
-        """Those of a contrast are of the temporal one."""
-        of_both = [contrastive.infonce_estimate(each.scores, each.log_weights).mean() for each in (temporal, static)]
-        return {
-            estimate_key(self.negatives): of_both[0],
-            **contrastive_metrics([temporal.standing]),
-            "contrastive/static_estimate": of_both[1],
-            "contrastive/static_accuracy": contrastive.accuracy(static.scores, static.log_weights),
-        }
+        contrast: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode)), key)
+        return contrast

@@ -163,7 +163,7 @@ class Learner:
         """
         self.agent.load_state_dict(content["agent"])
         for name, optimizer in self.agent.optimizers.items():
-            optimizer.load(content["optimizers"][name])
+            optimizer.load_state_dict(content["optimizers"][name])
         self.actor.load(content["actor"])
         progress = dict(content["progress"])
         self.totals, self.lengths = progress.pop("totals").numpy(), progress.pop("lengths").numpy()

@@ -36,7 +36,7 @@ def test_it_finds_the_best_action_of_every_environment():
 
 @pytest.mark.parametrize("largest", [1, 250])
 def test_it_plans_for_as_many_environments_at_once_as_there_is_room(monkeypatch, largest):
-    monkeypatch.setattr(planning, "LARGEST", largest)
+    monkeypatch.setattr(planning, "MAX_ROLLOUTS", largest)
     sizes: list[int] = []
 
     def counting(start: Latent, *rest) -> Imagination:

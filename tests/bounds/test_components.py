@@ -1,4 +1,4 @@
-"""The bounds as components: what each trains and evaluates, what MINE remembers, what is refused."""
+"""The bounds as components: loss and estimate of each, the running mean of MINE, and what is refused."""
 
 import math
 from dataclasses import replace
@@ -18,7 +18,7 @@ def make(name: str, **settings):
     return build("bounds", name, latent=LATENT, embedding_size=5, **settings)
 
 
-def of(scores: torch.Tensor):
+def contrast_of(scores: torch.Tensor):
     return contrast(scores, origin(3, 4))
 
 
@@ -31,52 +31,52 @@ def running(bound) -> float:
 
 
 def test_the_running_mean_of_mine_is_a_corrected_average():
-    bound, seen = make("MINE", rate=0.25), []
+    bound, means = make("MINE", rate=0.25), []
     for seed in range(4):
-        given = of(normal(12, 12, seed=seed))
-        seen.append(given.scores[~given.positive].exp().mean().item())
+        given = contrast_of(normal(12, 12, seed=seed))
+        means.append(given.scores[~given.positive].exp().mean().item())
         bound.after_update(given)
-        weights = [0.25 * 0.75**k for k in reversed(range(len(seen)))]
-        expected = sum(w * each for w, each in zip(weights, seen, strict=True)) / sum(weights)
+        weights = [0.25 * 0.75**k for k in reversed(range(len(means)))]
+        expected = sum(w * mean for w, mean in zip(weights, means, strict=True)) / sum(weights)
         assert running(bound) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("rate", [0.1, 1.0])
 def test_the_gradient_of_mine_has_the_running_denominator(rate):
     bound, before = make("MINE", rate=rate), normal(12, 12, seed=3)
-    bound.after_update(of(2 * before))
-    given = of(normal(12, 12).requires_grad_())
-    (found,) = torch.autograd.grad(bound.loss(given).mean(), given.scores)
+    bound.after_update(contrast_of(2 * before))
+    given = contrast_of(normal(12, 12).requires_grad_())
+    (gradient,) = torch.autograd.grad(bound.loss(given).mean(), given.scores)
     (biased,) = torch.autograd.grad(-bounds.donsker_varadhan_estimate(given.scores, WEIGHTS).mean(), given.scores)
     batch = given.scores.detach()[~given.positive].exp().mean().item()
     (after := make("MINE", rate=rate)).load_state_dict(bound.state_dict())
     after.after_update(given)
     change = torch.ones(12, 12).where(given.positive, batch / running(after))
-    assert torch.allclose(found, biased * change, atol=1e-6)
+    assert torch.allclose(gradient, biased * change, atol=1e-6)
     assert (batch / running(after) == pytest.approx(1, abs=1e-5)) == (rate == 1.0)
     assert torch.allclose(bound.loss(given), -bound.estimate(given))
 
 
 def test_the_first_update_of_mine_is_donsker_varadhans():
-    given = of(normal(12, 12).requires_grad_())
-    found = [torch.autograd.grad(make(name).loss(given).mean(), given.scores)[0] for name in ("MINE", "DonskerVaradhan")]
-    assert torch.allclose(*found, atol=1e-6)
+    given = contrast_of(normal(12, 12).requires_grad_())
+    gradients = [torch.autograd.grad(make(name).loss(given).mean(), given.scores)[0] for name in ("MINE", "DonskerVaradhan")]
+    assert torch.allclose(*gradients, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["JensenShannon", "SMILE"])
-def test_what_is_trained_by_jensen_shannon_is_not_what_is_evaluated(name):
-    given = of(normal(12, 12))
+def test_the_loss_of_jensen_shannon_differs_from_the_estimate(name):
+    given = contrast_of(normal(12, 12))
     assert torch.equal(make(name).loss(given), bounds.jensen_shannon_loss(given.scores, given.log_weights))
     assert not torch.allclose(make(name).loss(given), -make(name).estimate(given))
 
 
-def test_interpolated_takes_its_alpha():
-    given = of(normal(12, 12))
+def test_interpolated_is_nwj_at_0_and_infonce_at_1():
+    given = contrast_of(normal(12, 12))
     assert torch.allclose(make("Interpolated", alpha=1.0).estimate(given), contrastive.infonce_estimate(given.scores, WEIGHTS), atol=1e-5)
     assert torch.allclose(make("Interpolated", alpha=0.0).estimate(given), make("NWJ").estimate(given), atol=1e-5)
 
 
-def test_flo_begins_where_nothing_is_known_and_learns_from_the_pairs():
+def test_flo_is_zero_at_the_start_and_learns_from_the_pairs():
     given = with_source()
     assert given.source is not None
     source = replace(given.source, latents=requiring_gradient(given.source.latents), embeddings=given.source.embeddings.requires_grad_())
@@ -87,16 +87,9 @@ def test_flo_begins_where_nothing_is_known_and_learns_from_the_pairs():
         assert (gradient.abs().sum(dim=-1) > 0).all()
 
 
-def test_flo_is_float32_under_bfloat16():
-    given, bound = with_source(), make("FLO")
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        under = bound.loss(given)
-    assert torch.equal(under, bound.loss(given))
-
-
-def test_flo_without_the_pairs_asks_for_the_row_axis():
+def test_flo_without_the_pairs_is_refused():
     with pytest.raises(UserError, match=r"FLO .*bind InfoNCE.axis = 'row'"):
-        make("FLO").estimate(of(normal(12, 12)))
+        make("FLO").estimate(contrast_of(normal(12, 12)))
 
 
 def test_the_bias_of_sigmoid_follows_the_number_of_candidates():
@@ -111,14 +104,14 @@ def test_the_bias_of_sigmoid_follows_the_number_of_candidates():
         assert bound.loss(given).tolist() == pytest.approx([expected] * size, abs=1e-5)
 
 
-def test_the_estimate_of_sigmoid_is_what_the_critic_says():
-    bound, given = make("Sigmoid"), of(normal(12, 12))
+def test_the_estimate_of_sigmoid_is_score_plus_bias():
+    bound, given = make("Sigmoid"), contrast_of(normal(12, 12))
     torch.nn.init.constant_(bound.bias, 0.3)
     assert torch.allclose(bound.estimate(given), given.scores.diagonal() + 0.3)
 
 
 def test_a_penalty_adds_the_squared_partition_to_the_loss_alone():
-    given = of(normal(12, 12))
+    given = contrast_of(normal(12, 12))
     plain, penalized = make("InfoNCEBound"), make("Penalized", weight=0.5)
     squares = given.scores.exp().sum(dim=1).log().square()
     assert torch.allclose(penalized.loss(given), plain.loss(given) + 0.5 * squares, atol=1e-5)
@@ -126,12 +119,12 @@ def test_a_penalty_adds_the_squared_partition_to_the_loss_alone():
 
 
 @pytest.mark.parametrize("name", ["InfoNCEBound", "NWJ", "MINE", "FLO", "LeaveOneOut", "Sigmoid"])
-def test_a_penalty_leaves_true_what_is_true_of_the_bound(name):
+def test_a_penalty_has_the_properties_of_its_bound(name):
     penalized, plain = make("Penalized", of=factory("bounds", name)), make(name)
-    for fact in ("side", "capped", "remembers", "needs_source", "joins_anchors", "baseline"):
-        assert getattr(penalized, fact) == getattr(plain, fact)
+    for attribute in ("side", "capped", "is_stateful", "needs_source", "joins_anchors", "baseline"):
+        assert getattr(penalized, attribute) == getattr(plain, attribute)
     if plain.is_stateful:
-        penalized.after_update(of(normal(12, 12)))
+        penalized.after_update(contrast_of(normal(12, 12)))
         assert running(penalized.of) > 0
 
 

@@ -80,7 +80,7 @@ def test_it_agrees_with_the_plain_one_and_leaves_the_same_checkpoint(capsys):
     resumed = make()
     resumed.load_state_dict(checkpoint)
     for name, optimizer in resumed.optimizers.items():
-        optimizer.load(agent.optimizers[name].state_dict())
+        optimizer.load_state_dict(agent.optimizers[name].state_dict())
     after, same = learn(resumed, resumed.update, 1, first=3)[0], learn(agent, compiled, 1, first=3)[0]
     assert [name for name in after if not close(after[name], same[name])] == []
 

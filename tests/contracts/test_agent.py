@@ -39,7 +39,7 @@ class Recording(Optimizer):
     def state_dict(self):
         return {}
 
-    def load(self, content) -> None:
+    def load_state_dict(self, content) -> None:
         pass
 
 

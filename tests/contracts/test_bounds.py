@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from framework.contrastive.pairs import Pairs
+from framework.contrastive.pairs import PositivePairs
 from tests.members import build
 from tests.tiny import LATENT, contrast, normal, origin
 
@@ -21,48 +21,47 @@ def critic():
     return build("critics", "BilinearCritic", latent=LATENT, embedding_size=5)
 
 
-def given(critic, seed: int = 0):
+def example(critic, seed: int = 0):
     return contrast(torch.zeros(12, 12), origin(3, 4), critic, seed=seed)
 
 
 def test_it_gives_one_number_for_each_anchor(bound, critic):
-    for value in (bound.estimate(given(critic)), bound.loss(given(critic))):
+    for value in (bound.estimate(example(critic)), bound.loss(example(critic))):
         assert value.shape == (12,)
         assert value.dtype == torch.float32
         assert value.isfinite().all()
 
 
-def test_what_it_says_of_an_anchor_depends_on_the_others_if_it_says_so(bound, critic):
+def test_an_anchor_depends_on_the_others_only_where_it_joins_anchors(bound, critic):
     """Of blocks of 5 anchors and of all; an anchor without a negative is among them."""
-    whole = given(critic)
+    whole = example(critic)
     source, valid = whole.source, torch.ones(12, dtype=torch.bool)
-    pairs = Pairs(0, critic, source.latents, source.embeddings, whole.anchors, valid, lambda: source)
-    blocks = [pairs.block("row", slice(first, min(first + 5, 12))) for first in (0, 5, 10)]
+    pairs = PositivePairs(critic, source, whole.anchors, valid)
+    blocks = [pairs.contrast("row", slice(first, min(first + 5, 12))) for first in (0, 5, 10)]
     lonely = [block.keep((block.anchors.time != 3)[:, None].expand_as(block.scores)) for block in (whole, *blocks)]
-    for told in (bound.loss, bound.estimate):
+    for function in (bound.loss, bound.estimate):
         for all_, *parts in ((whole, *blocks), lonely):
-            alike = torch.allclose(torch.cat([told(part) for part in parts]), told(all_), atol=1e-5)
+            alike = torch.allclose(torch.cat([function(part) for part in parts]), function(all_), atol=1e-5)
             assert alike or bound.joins_anchors
     assert bound.joins_anchors != torch.allclose(bound.estimate(blocks[0]), bound.estimate(whole)[:5], atol=1e-5)
 
 
 def test_it_never_exceeds_its_cap(bound, critic):
     if bound.capped:
-        assert (bound.estimate(given(critic)) <= math.log(12) + 1e-5).all()
+        assert (bound.estimate(example(critic)) <= math.log(12) + 1e-5).all()
 
 
 def test_a_masked_candidate_changes_nothing(bound, critic):
     left_out = torch.zeros(12, 12).masked_fill((normal(12, 12, seed=3) > 0.5) & ~torch.eye(12, dtype=torch.bool), -torch.inf)
-    spoilt = given(critic).weigh(left_out)
-    spoilt = replace(spoilt, scores=spoilt.scores.masked_fill(left_out.isneginf(), 1e6))
-    clean = given(critic).weigh(left_out)
-    assert torch.allclose(bound.estimate(spoilt), bound.estimate(clean))
-    assert torch.allclose(bound.loss(spoilt), bound.loss(clean))
+    changed = example(critic).weigh(left_out)
+    changed = replace(changed, scores=changed.scores.masked_fill(left_out.isneginf(), 1e6))
+    clean = example(critic).weigh(left_out)
+    assert torch.allclose(bound.estimate(changed), bound.estimate(clean))
+    assert torch.allclose(bound.loss(changed), bound.loss(clean))
 
 
-def test_an_anchor_without_a_negative_breaks_nothing(bound, critic):
-    """As where a batch is one sequence, and the strategy takes the others'."""
-    lonely = given(critic).keep((torch.arange(12) > 3)[:, None].expand(12, 12))
+def test_an_anchor_without_negatives_has_finite_values_and_gradients(bound, critic):
+    lonely = example(critic).keep((torch.arange(12) > 3)[:, None].expand(12, 12))
     lonely = replace(lonely, scores=lonely.scores.detach().requires_grad_())
     loss = bound.loss(lonely)
     (gradient,) = torch.autograd.grad(loss.sum(), lonely.scores)
@@ -72,19 +71,19 @@ def test_an_anchor_without_a_negative_breaks_nothing(bound, critic):
 def test_the_loss_raises_the_positives_and_lowers_the_negatives(bound, critic):
     if bound.side == "upper":
         return
-    given_ = given(critic)
-    scores = given_.scores.detach().requires_grad_()
-    moved = replace(given_, scores=scores)
+    contrasted = example(critic)
+    scores = contrasted.scores.detach().requires_grad_()
+    moved = replace(contrasted, scores=scores)
     (gradient,) = torch.autograd.grad(bound.loss(moved).mean(), scores)
     assert (gradient.diagonal() < 0).all()
-    assert (gradient[given_.negative] >= 0).all()
-    assert (gradient[given_.negative] > 0).any()
+    assert (gradient[contrasted.negative] >= 0).all()
+    assert (gradient[contrasted.negative] > 0).any()
 
 
 def test_the_loss_and_the_estimate_together_are_each_of_them(bound, critic):
-    loss, estimate = bound.loss_and_estimate(given(critic))
-    assert torch.allclose(loss, bound.loss(given(critic)), atol=1e-5)
-    assert torch.allclose(estimate, bound.estimate(given(critic)), atol=1e-5)
+    loss, estimate = bound.loss_and_estimate(example(critic))
+    assert torch.allclose(loss, bound.loss(example(critic)), atol=1e-5)
+    assert torch.allclose(estimate, bound.estimate(example(critic)), atol=1e-5)
     assert loss.requires_grad
     assert not estimate.requires_grad
 
@@ -92,25 +91,25 @@ def test_the_loss_and_the_estimate_together_are_each_of_them(bound, critic):
 def test_every_parameter_learns(bound, critic):
     parameters = list(bound.parameters())
     if parameters:
-        gradients = torch.autograd.grad(bound.loss(given(critic)).mean(), parameters)
+        gradients = torch.autograd.grad(bound.loss(example(critic)).mean(), parameters)
         assert all(gradient.abs().sum() > 0 for gradient in gradients)
 
 
 def test_a_loss_and_an_estimate_have_no_side_effect(bound, critic):
     before = {name: value.clone() for name, value in bound.state_dict().items()}
-    bound.loss(given(critic))
-    bound.estimate(given(critic))
+    bound.loss(example(critic))
+    bound.estimate(example(critic))
     assert all(torch.equal(before[name], value) for name, value in bound.state_dict().items())
 
 
-def test_what_it_remembers_is_in_its_checkpoint(bound, critic):
+def test_its_state_changes_after_an_update_only_where_it_is_stateful(bound, critic):
     before = {name: value.clone() for name, value in bound.state_dict().items()}
-    bound.after_update(given(critic))
+    bound.after_update(example(critic))
     changed = any(not torch.equal(before[name], value) for name, value in bound.state_dict().items())
     assert changed == bound.is_stateful
 
 
-def test_scores_that_know_nothing_give_no_information(bound, critic):
-    """At the score that is optimal where latent and observation are independent."""
-    nothing = replace(given(critic), scores=torch.full((12, 12), bound.baseline))
-    assert bound.estimate(nothing).mean().item() == pytest.approx(0.0, abs=0.02)
+def test_constant_scores_have_an_estimate_of_zero(bound, critic):
+    """At the score that is best where latent and observation are independent."""
+    constant = replace(example(critic), scores=torch.full((12, 12), bound.baseline))
+    assert bound.estimate(constant).mean().item() == pytest.approx(0.0, abs=0.02)

@@ -5,6 +5,7 @@ import torch
 
 from framework.critics.base import examine
 from framework.data import LatentSpec
+from framework.errors import UserError
 from framework.registry import registry_of
 from tests.members import build
 from tests.tiny import candidates, latent, latent_spec, normal, requiring_gradient
@@ -15,12 +16,12 @@ EMBEDDING = 5
 @pytest.fixture
 def built(critic_name):
     """The critic for each kind of latent that it takes, with latents and embeddings to score."""
-    found = []
+    parts = []
     for kind in registry_of("critics").get(critic_name).takes_latent:
         critic = build("critics", critic_name, latent=latent_spec(kind), embedding_size=EMBEDDING)
-        found.append((critic, latent(4, spec=latent_spec(kind)), candidates(critic, 6, latent_spec(kind), EMBEDDING)))
-    assert found
-    return found
+        parts.append((critic, latent(4, spec=latent_spec(kind)), candidates(critic, 6, latent_spec(kind), EMBEDDING)))
+    assert parts
+    return parts
 
 
 def test_it_scores_every_latent_against_every_embedding(built):
@@ -66,7 +67,7 @@ def over_all_values(critic_name):
         yield build("critics", critic_name, latent=spec, embedding_size=EMBEDDING), spec, values, cell
 
 
-def test_it_is_normalized_over_what_it_says(critic_name):
+def test_a_density_integrates_to_one_over_what_it_declares(critic_name):
     """Integrates `exp f` along one axis: a density gives one, whatever stands on the other side."""
     for critic, spec, values, cell in over_all_values(critic_name):
         if critic.normalized_over == "latent":
@@ -82,7 +83,7 @@ def test_it_is_normalized_over_what_it_says(critic_name):
         assert torch.allclose(total * cell, torch.ones(3), atol=1e-2)
 
 
-def test_it_is_bounded_if_it_says_so(built):
+def test_its_scores_are_bounded_only_where_it_declares_so(built):
     """Training may make its parameters, and what the encoder gives, a hundred times larger."""
     for critic, latents, embeddings in built:
         before = critic(latents, embeddings).abs().max()
@@ -93,33 +94,35 @@ def test_it_is_bounded_if_it_says_so(built):
         assert bool(grown > 10 * before) != critic.bounded
 
 
-def test_everything_gets_gradient(built):
-    """Both sides of every pair, and every parameter, through one offset or another."""
+def test_both_sides_and_every_parameter_have_gradients(built):
     for critic, latents, embeddings in built:
-        given, leaf = requiring_gradient(latents), embeddings.clone().requires_grad_()
+        leaves_of_belief, leaf = requiring_gradient(latents), embeddings.clone().requires_grad_()
         weight = normal(4, 6, seed=7)
-        total = sum((each(given, leaf) * weight).sum() for each in critic.each_offset().values())
-        belief = [given.stochastic, *given.statistics.values()]
+        total = (critic(leaves_of_belief, leaf) * weight).sum()
+        belief = [leaves_of_belief.stochastic, *leaves_of_belief.statistics.values()]
         parameters = list(critic.parameters())
-        found = torch.autograd.grad(total, [*belief, leaf, *parameters], allow_unused=True)
-        of_belief, others = found[: len(belief)], found[len(belief) :]
+        gradients = torch.autograd.grad(total, [*belief, leaf, *parameters], allow_unused=True)
+        of_belief, others = gradients[: len(belief)], gradients[len(belief) :]
         assert any(gradient is not None and (gradient.abs().sum(dim=-1) > 0).all() for gradient in of_belief)
         assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in others)
 
 
-def test_it_says_what_it_costs(built):
-    for critic, _, _ in built:
-        assert critic.cost
-
-
-def test_it_passes_an_examination(built):
+def test_its_scores_are_finite_and_those_of_pairs_are_the_diagonal(built):
     for critic, latents, embeddings in built:
+        assert critic.cost
+        assert torch.allclose(critic.score_pairs(latents, embeddings[:4]), critic(latents, embeddings).diagonal(), atol=1e-5)
         assert torch.equal(examine(critic, latents, embeddings), critic(latents, embeddings))
 
 
-def test_what_it_says_of_itself_is_a_number(built):
+def test_its_metrics_are_numbers(built):
     for critic, _, embeddings in built:
         for name, value in critic.diagnose(embeddings).items():
             assert name.startswith("contrastive/")
             assert value.dim() == 0
             assert not value.requires_grad
+
+
+def test_another_kind_of_latent_is_refused(critic_name):
+    for kind in {"gaussian", "categorical"} - set(registry_of("critics").get(critic_name).takes_latent):
+        with pytest.raises(UserError, match=rf"{critic_name} takes a latent that is .*gives a {kind} one"):
+            build("critics", critic_name, latent=latent_spec(kind), embedding_size=EMBEDDING)

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from framework.errors import UserError
 from tests.members import build
 from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, latent_spec, normal, objective_sizes, requiring_gradient, seed_of
 
 LOOKING_AHEAD = {"LatentConsistency", "NextEmbedding"}
-"""A step that nothing follows in its episode is of no use to these."""
+"""Objectives in which a last step of an episode has no loss."""
 WITHOUT_PARAMETERS = {"LatentConsistency"}
 
 
@@ -24,7 +25,7 @@ def objective(objective_name, spec):
 
 
 @pytest.fixture
-def seen(spec):
+def sample(spec):
     return inferred(latent(ROWS, TIMES, spec=spec), latent(ROWS, TIMES, spec=spec, seed=5), normal(ROWS, TIMES, 5, seed=3), batch("both"))
 
 
@@ -32,8 +33,8 @@ def total(losses):
     return sum(loss.sum() for loss in losses.values())
 
 
-def test_its_losses_have_the_names_that_it_declares(objective, seen):
-    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
+def test_its_losses_have_the_names_that_it_declares(objective, sample):
+    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
     assert tuple(losses) == objective.losses
     for loss in losses.values():
         assert loss.shape == (ROWS, TIMES)
@@ -45,31 +46,31 @@ def test_its_losses_have_the_names_that_it_declares(objective, seen):
         assert not value.requires_grad
 
 
-def test_every_loss_learns(objective, seen):
+def test_every_loss_learns(objective, sample):
     """Each has gradient for the latents or for a parameter."""
-    given = replace(seen, posterior=requiring_gradient(seen.posterior))
-    for loss in objective(given, DYNAMICS, seed_of(0))[0].values():
-        leaves = [*parts_of(given.posterior), *objective.parameters()]
-        found = torch.autograd.grad(loss.sum(), [leaf for leaf in leaves if leaf.requires_grad], retain_graph=True, allow_unused=True)
-        assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in found)
+    changed = replace(sample, posterior=requiring_gradient(sample.posterior))
+    for loss in objective(changed, DYNAMICS, seed_of(0))[0].values():
+        leaves = [*parts_of(changed.posterior), *objective.parameters()]
+        gradients = torch.autograd.grad(loss.sum(), [leaf for leaf in leaves if leaf.requires_grad], retain_graph=True, allow_unused=True)
+        assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
 
 
-def test_the_latents_get_gradient_at_every_step(objective, objective_name, seen):
+def test_the_latents_get_gradient_at_every_step(objective, objective_name, sample):
     """Posterior or prior: the sample, its statistics or the deterministic part."""
-    given = replace(seen, posterior=requiring_gradient(seen.posterior), prior=requiring_gradient(seen.prior))
-    parts = [*parts_of(given.posterior), *parts_of(given.prior)]
-    found = torch.autograd.grad(total(objective(given, DYNAMICS, seed_of(0))[0]), parts, allow_unused=True)
-    reached = torch.stack([gradient.abs().sum(dim=-1) for gradient in found if gradient is not None]).sum(dim=0) > 0
+    changed = replace(sample, posterior=requiring_gradient(sample.posterior), prior=requiring_gradient(sample.prior))
+    parts = [*parts_of(changed.posterior), *parts_of(changed.prior)]
+    gradients = torch.autograd.grad(total(objective(changed, DYNAMICS, seed_of(0))[0]), parts, allow_unused=True)
+    reached = torch.stack([gradient.abs().sum(dim=-1) for gradient in gradients if gradient is not None]).sum(dim=0) > 0
     expected = torch.ones(ROWS, TIMES, dtype=torch.bool)
     if objective_name in LOOKING_AHEAD:
-        expected[:, :-1] = seen.batch.episode[:, 1:] == seen.batch.episode[:, :-1]
+        expected[:, :-1] = sample.batch.episode[:, 1:] == sample.batch.episode[:, :-1]
         expected[:, -1] = False
     assert reached[expected].all()
     assert expected.sum() > ROWS * TIMES / 2
 
 
-def test_every_parameter_learns(objective, objective_name, seen):
-    losses, _ = objective(seen, DYNAMICS, seed_of(0))
+def test_every_parameter_learns(objective, objective_name, sample):
+    losses, _ = objective(sample, DYNAMICS, seed_of(0))
     parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     assert bool(parameters) == (objective_name not in WITHOUT_PARAMETERS)
     if parameters:
@@ -77,30 +78,42 @@ def test_every_parameter_learns(objective, objective_name, seen):
         assert all(gradient.abs().sum() > 0 for gradient in gradients)
 
 
-def test_it_draws_from_its_seed_alone(objective, seen):
-    before, _ = objective(seen, DYNAMICS, seed_of(0))
+def test_it_draws_from_its_key_alone(objective, sample):
+    before, _ = objective(sample, DYNAMICS, seed_of(0))
     torch.manual_seed(99)
-    after, _ = objective(seen, DYNAMICS, seed_of(0))
+    after, _ = objective(sample, DYNAMICS, seed_of(0))
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_loss_has_no_side_effect(objective, seen):
+TOO_SHORT = {"ActionConditionedCPC": 2, "LatentConsistency": 3, "NextEmbedding": 1, "Prototypes": 1, "TemporalPredictive": 1}
+"""The longest sequences that are refused with the settings of these tests, and a warm-up of 1."""
+
+
+def test_check_refuses_sequences_that_are_too_short_and_accepts_others(objective, objective_name):
+    times, objective.warm_up = TOO_SHORT.get(objective_name, 0), 1
+    objective.check(rows=4, times=max(TIMES, times + 2), extra=8)
+    if times:
+        with pytest.raises(UserError, match=rf"{objective_name}\..* and sequences are {times} steps long; bind a Replay.length"):
+            objective.check(rows=4, times=times, extra=8)
+
+
+def test_a_loss_has_no_side_effect(objective, sample):
     before = {name: value.clone() for name, value in objective.state_dict().items()}
-    objective(seen, DYNAMICS, seed_of(0))
+    objective(sample, DYNAMICS, seed_of(0))
     assert all(torch.equal(before[name], value) for name, value in objective.state_dict().items())
 
 
-def test_what_it_says_on_request_is_numbers_and_pictures(objective, seen):
+def test_its_diagnostics_are_numbers_and_its_pictures_images(objective, sample):
     with torch.no_grad():
-        said, shown = objective.diagnose(seen, DYNAMICS, seed_of(0)), objective.pictures(seen, DYNAMICS, seed_of(0))
-    assert all(value.dim() == 0 and value.isfinite() for value in said.values())
-    assert all(picture.dtype == torch.uint8 and picture.dim() == 3 for picture in shown.values())
+        metrics, pictures = objective.diagnose(sample, DYNAMICS, seed_of(0)), objective.pictures(sample, DYNAMICS, seed_of(0))
+    assert all(value.dim() == 0 and value.isfinite() for value in metrics.values())
+    assert all(picture.dtype == torch.uint8 and picture.dim() == 3 for picture in pictures.values())
 
 
-def test_it_says_the_same_under_bfloat16(objective, seen):
+def test_its_losses_are_float32_under_bfloat16(objective, sample):
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        losses, _ = objective(seen, DYNAMICS, seed_of(0))
-    exact, _ = objective(seen, DYNAMICS, seed_of(0))
+        losses, _ = objective(sample, DYNAMICS, seed_of(0))
+    exact, _ = objective(sample, DYNAMICS, seed_of(0))
     for name, loss in losses.items():
         assert loss.dtype == torch.float32
         assert torch.allclose(loss, exact[name], rtol=0.05, atol=0.05)

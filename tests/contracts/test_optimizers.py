@@ -34,21 +34,21 @@ def test_it_moves_every_parameter_downhill(make):
         assert (parameter != old).all()
 
 
-def test_it_says_the_norm_of_the_gradient_before_it_was_clipped(make):
+def test_it_returns_the_norm_of_the_gradient_before_clipping(make):
     for scale in (0.01, 1e4):
         given = [scale * each for each in gradients(5)]
         norm = torch.cat([each.flatten() for each in given]).norm()
         assert torch.allclose(make(weights()).step(given)["gradient_norm"], norm)
 
 
-def test_it_goes_on_exactly_after_dump_and_load(make):
+def test_it_continues_exactly_from_its_state_dict(make):
     parameters = weights()
     optimizer = make(parameters)
     for seed in range(3):
         optimizer.step(gradients(seed))
     copies = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
     other = make(copies)
-    other.load(copy.deepcopy(optimizer.state_dict()))
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for seed in range(3, 6):
         optimizer.step(gradients(seed))
         other.step(gradients(seed))
@@ -79,11 +79,11 @@ def test_it_loads_in_place_and_keeps_its_settings(make, optimizer_name):
         optimizer.step(gradients(seed))
         other.step(gradients(seed + 10))
     before = [each.data_ptr() for each in tensors(optimizer.state_dict())]
-    optimizer.load(copy.deepcopy(other.state_dict()))
+    optimizer.load_state_dict(copy.deepcopy(other.state_dict()))
     assert before == [each.data_ptr() for each in tensors(optimizer.state_dict())]
     fresh = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
     reference = make(fresh)
-    reference.load(copy.deepcopy(other.state_dict()))
+    reference.load_state_dict(copy.deepcopy(other.state_dict()))
     optimizer.step(gradients(5))
     reference.step(gradients(5))
     assert all(torch.equal(one, two) for one, two in zip(parameters, fresh, strict=True))

@@ -18,7 +18,7 @@ def make(**settings) -> CategoricalCritic:
     return CategoricalCritic(**({"latent": SPEC, "embedding_size": 5, "layers": 1, "units": 8} | settings))
 
 
-def test_it_is_the_sum_of_the_log_probabilities_of_the_classes_that_are_on():
+def test_it_is_the_sum_of_the_log_probabilities_of_the_active_classes():
     critic = make(unimix=0.2)
     latents, embeddings = latent(5, spec=SPEC), normal(6, 5, seed=2)
     mixed = 0.8 * critic.head(embeddings).reshape(6, GROUPS, CLASSES).softmax(dim=-1) + 0.2 / CLASSES
@@ -30,7 +30,7 @@ def test_it_is_the_sum_of_the_log_probabilities_of_the_classes_that_are_on():
             assert scores[i, j].item() == pytest.approx(naive.item(), abs=1e-5)
 
 
-def test_a_head_that_is_certain_stays_finite():
+def test_scores_of_a_head_with_extreme_logits_are_bounded():
     critic = make(unimix=0.01)
     with torch.no_grad():
         critic.head.net[-1].weight.mul_(1e6)
@@ -41,7 +41,7 @@ def test_a_head_that_is_certain_stays_finite():
     assert gradient.isfinite().all()
 
 
-def test_the_latent_gets_the_log_probabilities_as_its_gradient():
+def test_the_gradient_of_the_latent_is_the_log_probabilities():
     critic = make()
     latents, embeddings = latent(5, spec=SPEC), normal(6, 5, seed=2)
     latents.stochastic.requires_grad_()
@@ -57,7 +57,7 @@ def test_an_impossible_mixture_is_refused(unimix):
 
 
 @pytest.mark.parametrize("classes", [None, 5])
-def test_groups_that_do_not_fit_are_refused(classes):
+def test_groups_of_unequal_size_are_refused(classes):
     spec = LatentSpec(deterministic=6, stochastic=12, kind="categorical", classes=classes)
     with pytest.raises(UserError, match=rf"CategoricalCritic takes one-hot groups.*classes = {classes}"):
         make(latent=spec)

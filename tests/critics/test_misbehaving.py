@@ -1,4 +1,4 @@
-"""A user's critic that gives what no bound can use is named, with what was expected."""
+"""Invalid scores of a user's critic: the message names the critic and what is expected."""
 
 import pytest
 import torch
@@ -10,8 +10,8 @@ from framework.errors import UserError
 from tests.tiny import LATENT, latent, normal
 
 
-class Wayward(critics.Critic):
-    """Its scores after whatever is done to them."""
+class FaultyCritic(critics.Critic):
+    """A critic that changes its scores by a function."""
 
     cost = "one product"
 
@@ -28,7 +28,7 @@ def given():
 
 
 @pytest.mark.parametrize(
-    ("spoil", "found"),
+    ("spoil", "form"),
     [
         (lambda scores: scores.T, r"torch.float32 of shape \[6, 4\]"),
         (lambda scores: scores.diagonal(), r"torch.float32 of shape \[4\]"),
@@ -39,30 +39,30 @@ def given():
         (torch.Tensor.tolist, r"a list"),
     ],
 )
-def test_a_wrong_shape_or_precision_is_named_at_once(spoil, found):
-    with pytest.raises(UserError, match=rf"Wayward.score gives {found}, and must give torch.float32 of shape \[4, 6\]"):
-        Wayward(spoil)(*given())
+def test_a_wrong_shape_or_precision_is_refused_at_once(spoil, form):
+    with pytest.raises(UserError, match=rf"FaultyCritic.score gives {form}, and must give torch.float32 of shape \[4, 6\]"):
+        FaultyCritic(spoil)(*given())
 
 
 @pytest.mark.parametrize(
     ("spoil", "count"), [(torch.log, r"\d+"), (lambda scores: scores / 0, "24"), (lambda scores: scores * torch.nan, "24")]
 )
-def test_scores_that_are_no_numbers_are_named_on_examination(spoil, count):
-    critic = Wayward(spoil)
-    with pytest.raises(UserError, match=rf"Wayward.score gives {count} of 24 scores that are nan or infinite.*must be a finite number"):
+def test_scores_that_are_not_finite_are_refused_on_examination(spoil, count):
+    critic = FaultyCritic(spoil)
+    with pytest.raises(UserError, match=rf"FaultyCritic.score gives {count} of 24 scores that are nan or infinite.*a finite number"):
         examine(critic, *given())
     assert not critic(*given()).isfinite().all()
 
 
-def test_a_critic_is_not_blamed_for_what_it_was_given():
+def test_a_critic_with_infinite_inputs_is_not_refused():
     latents, embeddings = given()
-    assert examine(Wayward(lambda scores: scores), latents, embeddings * torch.inf).isnan().any()
+    assert examine(FaultyCritic(lambda scores: scores), latents, embeddings * torch.inf).isnan().any()
 
 
-def test_every_critic_of_a_module_is_examined_and_only_within():
-    held = torch.nn.ModuleList([Wayward(lambda scores: scores), Wayward(lambda scores: scores / 0)])
-    with examined(held):
-        held[0](*given())
-        with pytest.raises(UserError, match="Wayward"):
-            held[1](*given())
-    held[1](*given())
+def test_every_critic_of_a_module_is_examined_inside_the_context_alone():
+    pair = torch.nn.ModuleList([FaultyCritic(lambda scores: scores), FaultyCritic(lambda scores: scores / 0)])
+    with examined(pair):
+        pair[0](*given())
+        with pytest.raises(UserError, match="FaultyCritic"):
+            pair[1](*given())
+    pair[1](*given())

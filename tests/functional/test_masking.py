@@ -1,64 +1,57 @@
-"""Means over some of the elements, and what stands for the others."""
+"""Means over some of the elements, log-weights of masks, and masks of ranks."""
 
 import pytest
 import torch
 
-from framework.functional.masking import between, log_mask, masked, only
-from tests.tiny import normal, seeded
+from framework.functional.masking import log_mask, masked, rank_mask
+from framework.functional.random import uniform
+from tests.tiny import normal, seed_of, seeded
 
 
-def test_its_mean_is_the_mean_of_what_is_kept():
+def test_the_mean_of_masked_values_is_that_of_the_kept_ones():
     values, kept = normal(4, 5), torch.rand(4, 5, generator=seeded(1)) > 0.5
     assert 0 < kept.sum() < 20
     assert torch.allclose(masked(values, kept).mean(), values[kept].mean())
     assert (masked(values, kept)[~kept] == 0).all()
     assert torch.equal(masked(values, torch.ones_like(kept)), values)
+    assert masked(torch.tensor([1.0, torch.nan, 3.0]), torch.tensor([True, False, True])).mean() == 2.0
 
 
-def test_nothing_kept_is_nothing():
+def test_values_of_which_none_is_kept_are_zero():
     assert torch.equal(masked(normal(2, 3), torch.zeros(2, 3, dtype=torch.bool)), torch.zeros(2, 3))
     assert masked(torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.bool)).shape == (2, 0)
 
 
-def test_what_is_left_out_may_be_no_number():
-    values = torch.tensor([1.0, torch.nan, 3.0])
-    assert masked(values, torch.tensor([True, False, True])).mean() == 2.0
-
-
-def test_between_two_places_stands_what_the_table_has_for_them():
-    table, own, theirs = normal(3, 3) > 0, torch.tensor([2, 0, 1, 1]), torch.tensor([0, 2, 2, 1, 0])
-    found = between(table, own, theirs)
-    assert found.tolist() == [[bool(table[one, other]) for other in theirs] for one in own]
-
-
-@pytest.mark.parametrize("otherwise", [0.0, -torch.inf, 3.5])
-@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
-def test_only_what_is_kept_is_taken_bit_by_bit(kind, otherwise):
-    values, kept = normal(4, 6).to(kind), normal(4, 6, seed=1) > 0
-    values[0], values[:, 1] = torch.inf, torch.nan
-    values[2, 2] = -0.0
-    found = only(values, kept, otherwise)
-    assert torch.equal(found.nan_to_num(7.0), values.where(kept, otherwise).nan_to_num(7.0))
-    assert found.dtype == kind
-    assert found.isnan().sum() == (kept[1:, 1].sum() + kept[0, 1])
-
-
-def test_only_takes_integers_and_another_number_for_each_column():
-    values, kept = torch.arange(12, dtype=torch.int32).reshape(3, 4) - (1 << 31), normal(3, 4) > 0
-    other = torch.tensor([5, -7, 0, (1 << 31) - 1], dtype=torch.int32)
-    assert torch.equal(only(values, kept, other), values.where(kept, other))
-    assert 0 < kept.sum() < 12
-
-
-def test_only_takes_no_gradient_and_leaves_what_it_was_given():
-    values, kept = normal(3, 4).requires_grad_(), normal(3, 4, seed=1) > 0
-    before = values.detach().clone()
-    assert not only(values, kept, 0.0).requires_grad
-    assert torch.equal(values, before)
-    assert torch.equal(only(values.T, kept.T, 1.0), before.where(kept, 1.0).T)
-
-
-def test_the_logarithm_of_a_mask_is_that():
+def test_a_log_mask_is_the_logarithm_of_the_mask():
     kept = normal(3, 4) > 0
     assert torch.equal(log_mask(kept), kept.float().log())
-    assert torch.equal(log_mask(kept[:1].expand(3, 4)), kept[:1].float().log().expand(3, 4))
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 3), (2, 5), (0, 0), (1, 40)])
+def test_the_ranks_of_each_row_are_those_of_sorting(first, last):
+    values, among = normal(9, 12), normal(9, 12, seed=1) > -0.3
+    chosen = rank_mask(values, among, first=first, last=last, most=min(last, 12))
+    for row in range(9):
+        ordered = sorted(among[row].nonzero().flatten().tolist(), key=lambda column, row=row: -values[row, column].item())
+        assert chosen[row].nonzero().flatten().tolist() == sorted(ordered[first:last])
+    assert among.sum(dim=1).min() == 3
+
+
+def test_the_places_may_differ_between_rows():
+    last = torch.tensor([[0], [2], [5]])
+    chosen = rank_mask(normal(3, 6), torch.ones(3, 6, dtype=torch.bool), last=last, most=5)
+    assert chosen.sum(dim=1).tolist() == [0, 2, 5]
+
+
+def test_equal_values_have_different_places():
+    assert rank_mask(torch.zeros(4, 6), torch.ones(4, 6, dtype=torch.bool), last=2, most=2).sum(dim=1).tolist() == [2] * 4
+
+
+def test_the_highest_of_random_numbers_are_a_uniform_draw_without_replacement():
+    rows, among = 6000, torch.tensor([True, True, False, True, True, True])
+    chosen = rank_mask(uniform(seed_of(3), rows, 6), among.expand(rows, 6), last=2, most=2)
+    assert (chosen.sum(dim=1) == 2).all()
+    pairs = (chosen.float().T @ chosen.float() / rows).fill_diagonal_(0.1)
+    expected = torch.full((6, 6), 0.1).where(among[:, None] & among, 0.0)
+    expected[2, 2] = 0.1
+    assert torch.allclose(pairs, expected, atol=5 * (0.1 * 0.9 / rows) ** 0.5)

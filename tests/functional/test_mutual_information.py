@@ -1,4 +1,4 @@
-"""InfoNCE on correlated Gaussians, whose mutual information is known: what the bound gives with the exact conditional density.
+"""InfoNCE on correlated Gaussians, whose mutual information is known: the estimate with the exact conditional density.
 
 The score is `log p(x | y)`, a density over latents, of the Gaussians of `tests.gaussians`.
 """
@@ -15,16 +15,16 @@ from tests.gaussians import SIZE, correlation, pairs
 
 def estimate(information: float, candidates: int, batches: int, axis: str = "row") -> tuple[float, float]:
     """The mean estimate in nats and its standard error."""
-    rho, weights, found = correlation(information), torch.zeros(candidates, candidates), []
+    rho, weights, estimates = correlation(information), torch.zeros(candidates, candidates), []
     for x, y in zip(*pairs(information, batches, candidates), strict=True):
         scores = gaussian_scores(x, rho * y, torch.full((candidates, SIZE), math.sqrt(1 - rho**2)))
-        found.append(contrastive.infonce_estimate(scores if axis == "row" else scores.T, weights).mean())
-    values = torch.stack(found)
+        estimates.append(contrastive.infonce_estimate(scores if axis == "row" else scores.T, weights).mean())
+    values = torch.stack(estimates)
     return values.mean().item(), (values.std() / math.sqrt(batches)).item()
 
 
 @pytest.mark.parametrize(("information", "candidates", "expected"), [(2, 64, 1.83), (2, 128, 1.89), (10, 64, 4.12), (10, 128, 4.79)])
-def test_it_gives_the_nats_that_are_known(information, candidates, expected):
+def test_the_estimate_has_the_known_nats(information, candidates, expected):
     mean, error = estimate(information, candidates, batches=25_600 // candidates)
     assert error <= 0.02
     assert mean == pytest.approx(expected, abs=0.04)
@@ -38,6 +38,6 @@ def test_a_density_over_latents_is_wrong_by_nats_on_the_column_axis():
     assert on_rows == pytest.approx(1.98, abs=0.08)
 
 
-def test_independent_variables_give_nothing():
+def test_the_estimate_of_independent_variables_is_zero():
     mean, _ = estimate(1e-9, 64, batches=20)
     assert mean == pytest.approx(0, abs=0.01)

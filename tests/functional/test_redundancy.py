@@ -3,40 +3,38 @@
 import pytest
 import torch
 
-from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss, shares, standardized
+from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss, standardized
 from tests.tiny import normal
 
 EVERY = torch.ones(40, dtype=torch.bool)
 
 
-def test_what_is_standardized_has_mean_0_and_variance_1_over_what_is_kept():
+def test_standardized_samples_that_are_kept_have_mean_0_and_variance_1():
     kept = torch.arange(40) % 3 > 0
-    found = standardized(5 * normal(40, 6) + 3, kept)[kept]
+    values = standardized(5 * normal(40, 6) + 3, kept)[kept]
     assert kept.sum() == 26
-    assert torch.allclose(found.mean(dim=0), torch.zeros(6), atol=1e-5)
-    assert torch.allclose(found.var(dim=0, unbiased=False), torch.ones(6), atol=1e-4)
+    assert torch.allclose(values.mean(dim=0), torch.zeros(6), atol=1e-5)
+    assert torch.allclose(values.var(dim=0, unbiased=False), torch.ones(6), atol=1e-4)
 
 
-def test_scale_and_place_do_not_matter():
+def test_the_correlation_is_invariant_to_scale_and_shift():
     one, other = normal(40, 4), normal(40, 4, seed=1)
     moved = cross_correlation(one * torch.tensor([0.5, 2.0, 3.0, 9.0]) + 7, other - 3, EVERY)
     assert torch.allclose(moved, cross_correlation(one, other, EVERY), atol=1e-4)
 
 
-def test_a_batch_agrees_with_itself():
-    correlation = cross_correlation(normal(40, 4), normal(40, 4), EVERY)
-    assert torch.allclose(correlation.diagonal(), torch.ones(4), atol=1e-4)
-    assert torch.allclose(correlation, correlation.T, atol=1e-6)
-    assert correlation.abs().max() <= 1 + 1e-5
-
-
-def test_samples_that_are_left_out_do_not_count():
+def test_samples_that_are_left_out_have_no_effect():
     one, other, kept = normal(40, 4), normal(40, 4, seed=1), torch.arange(40) < 25
     expected = cross_correlation(one[:25], other[:25], torch.ones(25, dtype=torch.bool))
     assert torch.allclose(cross_correlation(one.where(kept[:, None], 99.0), other, kept), expected, atol=1e-5)
 
 
-def test_a_dimension_that_never_changes_is_no_number_lost():
+def test_without_any_sample_everything_is_zero():
+    nothing = torch.zeros(5, dtype=torch.bool)
+    assert (cross_correlation(normal(5, 3), normal(5, 3), nothing) == 0).all()
+
+
+def test_a_constant_dimension_has_no_correlation():
     one = normal(40, 3)
     one[:, 1] = 4.0
     correlation = cross_correlation(one, normal(40, 3), EVERY)
@@ -44,13 +42,7 @@ def test_a_dimension_that_never_changes_is_no_number_lost():
     assert correlation[1].abs().max() < 1e-4
 
 
-def test_without_any_sample_everything_is_zero():
-    nothing = torch.zeros(5, dtype=torch.bool)
-    assert (shares(nothing) == 0).all()
-    assert (cross_correlation(normal(5, 3), normal(5, 3), nothing) == 0).all()
-
-
-def test_it_equals_nested_loops():
+def test_correlation_and_loss_equal_nested_loops():
     one, other = normal(10, 3), normal(10, 3, seed=1)
     correlation = cross_correlation(one, other, torch.ones(10, dtype=torch.bool))
     for i in range(3):
@@ -68,16 +60,16 @@ def test_the_loss_of_known_correlations():
     assert off_diagonal(torch.tensor([[5.0, 2.0], [3.0, 7.0]])).tolist() == [[0.0, 2.0], [3.0, 0.0]]
 
 
-def test_descending_decorrelates():
+def test_gradient_descent_decorrelates():
     torch.manual_seed(0)
     target = normal(40, 2) @ torch.tensor([[1.0, 0.9], [0.0, 0.4]])
-    told = normal(40, 2, seed=3).requires_grad_()
-    optimizer = torch.optim.Adam([told], lr=0.05)
-    found = []
+    prediction = normal(40, 2, seed=3).requires_grad_()
+    optimizer = torch.optim.Adam([prediction], lr=0.05)
+    values = []
     for _ in range(60):
-        loss = redundancy_loss(cross_correlation(told, target, EVERY), 0.1)
-        found.append(loss.item())
+        loss = redundancy_loss(cross_correlation(prediction, target, EVERY), 0.1)
+        values.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert found[-1] < 0.2 * found[0]
+    assert values[-1] < 0.2 * values[0]

@@ -1,4 +1,4 @@
-"""Candidates from elsewhere: queues, draws, mixtures and other actions, by known equalities and by loops."""
+"""Additional candidates: queues, extra steps, mixtures and other actions, by known equalities and by loops."""
 
 import math
 from dataclasses import replace
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from framework.contrastive.contrast import Contrast
 from framework.contrastive.origin import Origin
+from framework.contrastive.pairs import predict
 from framework.data import ExtraCandidates
 from framework.errors import UserError
 from framework.functional import contrastive
@@ -23,7 +24,7 @@ from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.within_sequence import WithinSequence
 from framework.objectives.infonce import InfoNCE
 from tests.members import build, factory
-from tests.tiny import ACTIONS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, inferred, latent, normal, origin, seed_of
+from tests.tiny import ACTIONS, DYNAMICS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, inferred, latent, normal, origin, seed_of
 
 EMBEDDING = 5
 
@@ -48,8 +49,8 @@ def estimate(strategy, contrasted: Contrast) -> torch.Tensor:
     return contrastive.infonce_estimate(chosen.scores, chosen.log_weights)
 
 
-def test_a_queue_that_holds_the_batch_estimates_what_the_batch_does():
-    """Every candidate stands there twice: once as itself, once as remembered by an encoder that stood still."""
+def test_a_queue_of_the_batch_has_the_estimate_of_the_batch():
+    """Every candidate is there twice: as itself, and from the queue, by the same encoder."""
     whole, made = given(), queue(size=12)
     made.after_update(whole.source.embeddings, origin(3, 4))
     chosen = made(whole, seed_of(0))
@@ -64,7 +65,7 @@ def test_a_queue_that_holds_the_batch_estimates_what_the_batch_does():
     assert torch.allclose(contrastive.log_candidates(in_place.log_weights), torch.tensor(13.0).log())
 
 
-def test_a_queue_goes_around_and_forgets_the_oldest():
+def test_a_queue_replaces_its_oldest_candidates():
     made, steps = queue(size=5), [normal(2, EMBEDDING, seed=number) for number in range(4)]
     for number, embeddings in enumerate(steps):
         made.after_update(embeddings, Origin.of(torch.tensor([[10 * number, 10 * number + 1]])))
@@ -72,21 +73,12 @@ def test_a_queue_goes_around_and_forgets_the_oldest():
     assert torch.equal(made.embeddings, torch.cat([steps[2][1:], steps[3], steps[1][1:], steps[2][:1]]))
 
 
-def test_a_queue_smaller_than_a_batch_takes_the_newest():
+def test_a_queue_smaller_than_a_batch_keeps_the_newest():
     made, embeddings = queue(size=5), normal(12, EMBEDDING)
     for _ in range(3):
         made.after_update(embeddings, Origin.of(torch.arange(12)[None]))
     assert sorted(made.episodes.tolist()) == [7, 8, 9, 10, 11]
     assert torch.equal(made.embeddings, embeddings[made.episodes])
-
-
-def test_the_candidates_grow_in_number_while_a_queue_fills():
-    made, whole, found = queue(size=20), given(), []
-    for _ in range(3):
-        chosen = made(whole, seed_of(0))
-        found.append((chosen.log_weights == 0).sum(dim=1).unique().tolist())
-        made.after_update(normal(12, EMBEDDING), origin(3, 4))
-    assert found == [[12], [24], [32]]
 
 
 def test_the_episodes_of_a_queue_can_be_left_out():
@@ -96,13 +88,6 @@ def test_the_episodes_of_a_queue_can_be_left_out():
         each.after_update(normal(12, EMBEDDING), origin(3, 4))
     kept = made(given(), seed_of(0)).log_weights[:, 12:] == 0
     assert torch.equal(kept, origin(3, 4).row[:, None] != origin(3, 4).row[None, :])
-
-
-def test_a_queue_survives_a_checkpoint():
-    made, other = queue(size=7), queue(size=7)
-    made.after_update(normal(5, EMBEDDING), origin(1, 5))
-    other.load_state_dict(made.state_dict())
-    assert torch.equal(estimate(other, given()), estimate(made, given()))
 
 
 def objective(negatives, name: str = "BilinearCritic", **settings) -> InfoNCE:
@@ -126,52 +111,52 @@ def seen(embedding=None, **changes):
 
 @pytest.mark.parametrize(("slow_rate", "offset"), [(None, 0.0), (0.01, 0.1)])
 def test_the_objective_fills_the_queue_once_for_each_update(slow_rate, offset):
-    """With the embeddings of the slow encoder where it is asked for, which `tests.tiny` sets off by a tenth."""
+    """With the embeddings of the slow encoder where it has a rate, to which `tests.tiny` adds a tenth."""
     made = objective(partial(MemoryQueue, size=40, slow_rate=slow_rate))
     assert made.slow_rate == slow_rate
-    first, _ = made(seen(), seed_of(0))
-    made.after_update(seen(), seed_of(0))
-    second, _ = made(seen(), seed_of(0))
-    remembered = made.negatives.embeddings
+    first, _ = made(seen(), DYNAMICS, seed_of(0))
+    made.after_update(seen(), DYNAMICS, seed_of(0))
+    second, _ = made(seen(), DYNAMICS, seed_of(0))
+    queued = made.negatives.embeddings
     assert made.negatives.added == ROWS * TIMES
-    assert torch.allclose(remembered[: ROWS * TIMES], seen().embedding.reshape(-1, EMBEDDING) + offset)
-    assert not remembered.requires_grad
+    assert torch.allclose(queued[: ROWS * TIMES], seen().embedding.reshape(-1, EMBEDDING) + offset)
+    assert not queued.requires_grad
     assert torch.allclose(second["infonce"], first["infonce"] + math.log(2), atol=1e-5)
 
 
-def test_what_is_wrapped_around_a_slow_queue_asks_for_its_encoder():
+def test_a_strategy_around_a_slow_queue_needs_its_encoder():
     made = UniformSubset(candidates=3, of=partial(MemoryQueue, size=4, slow_rate=0.01))
     assert made.slow_rate == 0.01
     with pytest.raises(UserError, match=r"MemoryQueue.slow_rate = 0.5, and the strategy in it has 0.01"):
         MemoryQueue(slow_rate=0.5, of=partial(MemoryQueue, slow_rate=0.01))
 
 
-def test_draws_stand_in_the_place_of_the_batch_or_beside_it():
+def test_extra_steps_replace_the_batch_or_join_it():
     whole = given()
-    drawn = whole.source.score(whole.source.latents, whole.source.drawn.embedding)
+    drawn = whole.source.score(whole.source.latents, whole.source.extra.embedding)
     dropped, kept = ReplayNegatives()(whole, seed_of(0)), ReplayNegatives(batch="keep")(whole, seed_of(0))
     for chosen in (dropped, kept):
         assert torch.equal(chosen.scores, torch.cat([whole.scores, drawn], dim=1))
-        assert chosen.candidates.episode[12:].tolist() == whole.source.drawn.episode.tolist()
+        assert chosen.candidates.episode[12:].tolist() == whole.source.extra.episode.tolist()
     assert ((dropped.log_weights == 0).sum(dim=1) == 1 + 7).all()
     assert ((kept.log_weights == 0).sum(dim=1) == 12 + 7).all()
     loss = contrastive.infonce_loss(dropped.scores, dropped.log_weights)
     for i in range(12):
-        total = math.exp(whole.scores[i, i]) + sum(math.exp(f) for f in drawn[i])
+        total = math.exp(whole.scores[i, i].item()) + drawn[i].exp().sum().item()
         assert loss[i].item() == pytest.approx(math.log(total) - whole.scores[i, i].item(), abs=1e-5)
 
 
 @pytest.mark.parametrize(("gradient", "flows"), [("flow", True), ("stop", False)])
-def test_draws_get_gradient_as_candidates_do(gradient, flows):
+def test_extra_steps_have_gradients_as_candidates_have(gradient, flows):
     embedding = normal(7, EMBEDDING).requires_grad_()
-    drawn = ExtraCandidates(embedding=embedding, episode=torch.arange(7))
-    loss = objective(ReplayNegatives, embedding_gradient=gradient)(seen(drawn=drawn), seed_of(0))[0]["infonce"]
+    extra = ExtraCandidates(embedding=embedding, episode=torch.arange(7))
+    loss = objective(ReplayNegatives, embedding_gradient=gradient)(seen(extra=extra), DYNAMICS, seed_of(0))[0]["infonce"]
     (found,) = torch.autograd.grad(loss.sum(), embedding, allow_unused=True)
     assert (found is not None) == flows
 
 
-def test_draws_estimate_no_more_than_the_information():
-    """Against draws that are independent of all, an exact critic has van den Oord's bound: below the truth, and below its ceiling."""
+def test_the_estimate_with_extra_steps_is_at_most_the_information():
+    """With independent candidates and an exact critic this is van den Oord's bound: below the truth, and below its ceiling."""
     information, count, found = 1.0, 15, []
     rho = math.sqrt(1 - math.exp(-2 * information))
     for seed in range(60):
@@ -181,14 +166,14 @@ def test_draws_estimate_no_more_than_the_information():
             return -0.5 * (x - rho * y.T) ** 2 / (1 - rho**2)
 
         y = rho * x + math.sqrt(1 - rho**2) * noise
-        source = replace(given().source, embeddings=y, score=score, drawn=ExtraCandidates(others, torch.arange(count)))
+        source = replace(given().source, embeddings=y, score=score, extra=ExtraCandidates(others, torch.arange(count)))
         whole = Contrast.of(score(None, y), origin(8, 8), source)
         found.append(estimate(ReplayNegatives(), whole).mean())
     mean, error = torch.stack(found).mean(), torch.stack(found).std() / math.sqrt(60)
     assert 0.8 < mean < information + error
 
 
-def test_a_selection_by_place_leaves_out_what_has_none():
+def test_a_selection_by_place_leaves_out_candidates_without_one():
     chosen = WithinSequence(of=partial(ReplayNegatives, batch="keep"))(given(), seed_of(0))
     assert chosen.log_weights[:, 12:].isneginf().all()
 
@@ -220,13 +205,13 @@ def test_mixtures_have_gradient_to_the_anchor_alone():
     embeddings = whole.source.embeddings.clone().requires_grad_()
     latents = whole.source.latents.map(lambda part: part.clone().requires_grad_())
     chosen = MoCHi()(replace(whole, source=replace(whole.source, latents=latents, embeddings=embeddings)), seed_of(0))
-    wanted = torch.autograd.grad(chosen.scores[:, 12:].sum(), [latents.stochastic, embeddings], allow_unused=True)
-    assert wanted[0].abs().sum() > 0
-    assert wanted[1] is None
+    gradients = torch.autograd.grad(chosen.scores[:, 12:].sum(), [latents.stochastic, embeddings], allow_unused=True)
+    assert gradients[0].abs().sum() > 0
+    assert gradients[1] is None
 
 
-def test_mixtures_use_what_the_wrapped_strategy_keeps_and_adds():
-    """The hardest mixed with itself is the hardest: here of the draws, since the batch is left out."""
+def test_mixtures_are_made_of_the_candidates_of_the_wrapped_strategy():
+    """The hardest mixed with itself is the hardest: here of the extra steps, since the batch is left out."""
     made = MoCHi(of=partial(ReplayNegatives, batch="drop"), hardest=1, with_anchor=0)
     chosen = made(given("CosineCritic"), seed_of(0))
     hardest = chosen.scores[:, 12:19].amax(dim=1, keepdim=True)
@@ -250,7 +235,7 @@ def test_other_actions_equal_a_loop():
             assert chosen.scores[i, 12 + number].item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_first_step_has_no_other_action_and_gives_none():
+def test_the_actions_of_first_steps_are_left_out():
     whole = given()
     first = torch.zeros(12, dtype=torch.bool)
     first[[0, 4, 8]] = True
@@ -261,37 +246,29 @@ def test_a_first_step_has_no_other_action_and_gives_none():
     assert (contrastive.infonce_loss(chosen.scores, chosen.log_weights)[first] == 0).all()
 
 
-def test_what_the_own_action_leads_to_is_the_prior_itself():
-    """So that nothing but the action tells the alternatives apart."""
+def test_the_prior_under_the_own_action_is_the_prior_itself_at_any_steps():
     data, generator = batch("both"), torch.Generator().manual_seed(0)
-    dynamics = build("dynamics", "GaussianRSSM", embedding_size=EMBEDDING, action_size=2)
-    noise = dynamics.draw_noise(ROWS, TIMES, generator=generator)
-    embedding = normal(ROWS, TIMES, EMBEDDING)
-    posterior, prior = dynamics.observe(embedding, data.action, data.is_first, dynamics.initial(ROWS), noise)
-    found = replace(inferred(posterior, prior, embedding, data), dynamics=dynamics).predict(data.action)
-    assert torch.allclose(found.features, prior.flatten().features, atol=1e-5)
+    noise, embedding = DYNAMICS.draw_noise(ROWS, TIMES, generator=generator), normal(ROWS, TIMES, EMBEDDING)
+    posterior, prior = DYNAMICS.observe(embedding, data.action, data.is_first, DYNAMICS.initial(ROWS), noise)
+    steps = origin(ROWS, TIMES).map(lambda place: place.roll(-7)[:9])
+    predicted = predict(inferred(posterior, prior, embedding, data), DYNAMICS, data.action[steps.row, steps.time], steps)
+    assert torch.allclose(predicted.features, prior.features[steps.row, steps.time], atol=1e-5)
 
 
 def test_other_actions_train_the_dynamics_through_the_objective():
-    made, given_seen = objective(partial(ActionNegatives, count=3), anchor="prior"), seen()
-    losses, metrics = made(given_seen, seed_of(0))
-    assert torch.allclose(losses["infonce"][given_seen.batch.is_first], torch.zeros(()))
-    gradient = torch.autograd.grad(losses["infonce"].sum(), given_seen.dynamics.from_action.weight)[0]
+    made, batch_of = objective(partial(ActionNegatives, count=3), anchor="prior"), seen()
+    losses, metrics = made(batch_of, DYNAMICS, seed_of(0))
+    assert torch.allclose(losses["infonce"][batch_of.batch.is_first], torch.zeros(()))
+    gradient = torch.autograd.grad(losses["infonce"].sum(), DYNAMICS.from_action.weight)[0]
     assert gradient.abs().sum() > 0
     assert "contrastive/estimate_no_bound" in metrics
 
 
-@pytest.mark.parametrize("name", ["BilinearCritic", "CosineCritic", "GaussianCritic"])
-def test_the_scores_of_pairs_are_the_diagonal_of_all(name):
-    scorer, latents, embeddings = critic(name), latent(6), normal(6, EMBEDDING, seed=2)
-    assert torch.allclose(scorer.score_pairs(latents, embeddings), scorer(latents, embeddings).diagonal(), atol=1e-5)
-
-
 BARE = Contrast.of(torch.zeros(4, 4), origin(2, 2))
 WITHOUT = {
-    "ReplayNegatives needs draws of their own: bind Replay.extra = 256": (ReplayNegatives, {"drawn": None}),
+    "ReplayNegatives needs steps of their own from the replay; bind Replay.extra = 256": (ReplayNegatives, {"extra": None}),
     "bind InfoNCE.critic = @critics.CosineCritic": (MoCHi, {"units": None}),
-    "ActionNegatives asks a world model": (ActionNegatives, {"predict": None}),
+    "ActionNegatives needs a world model": (ActionNegatives, {"predict": None}),
 }
 
 
@@ -303,7 +280,7 @@ def test_it_refuses_a_contrast_without(message):
         strategy()(replace(whole, source=replace(whole.source, **changes)), seed_of(0))
 
 
-@pytest.mark.parametrize("strategy", [ActionNegatives, MemoryQueue, MoCHi, ReplayNegatives])
+@pytest.mark.parametrize("strategy", [ActionNegatives, MemoryQueue, MoCHi])
 def test_it_refuses_scores_alone(strategy):
     with pytest.raises(UserError, match=f"{strategy.__name__} adds candidates"):
         strategy()(BARE, seed_of(0))
@@ -316,7 +293,7 @@ IMPOSSIBLE = {
     "MoCHi.hardest = 0": partial(MoCHi, hardest=0),
     "mixed = 0 and with_anchor = 0": partial(MoCHi, mixed=0, with_anchor=0),
     "ActionNegatives.count = 0": partial(ActionNegatives, count=0),
-    "tells the prior apart, and InfoNCE.anchor = 'posterior'; bind InfoNCE.anchor = 'prior'": partial(objective, ActionNegatives),
+    "ActionNegatives needs the prior, and InfoNCE.anchor = 'posterior'; bind InfoNCE.anchor = 'prior'": partial(objective, ActionNegatives),
     "MemoryQueue adds candidate observations": partial(objective, MemoryQueue, axis="column"),
     "mixes candidates that all anchors share": lambda: MoCHi(of=ActionNegatives)(given("CosineCritic"), seed_of(0)),
 }

@@ -1,4 +1,4 @@
-"""R2-Dreamer's objective: one number for the batch, from the correlations of what the latent tells with the embedding."""
+"""R2-Dreamer's objective: one number for the batch, from the correlations of a map of the latent with the embedding."""
 
 import pytest
 import torch
@@ -13,20 +13,20 @@ def make(**settings) -> BarlowTwins:
     return BarlowTwins(**objective_sizes(), **settings)
 
 
-def given(scale=1.0, place=0.0):
-    return inferred(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), scale * normal(ROWS, TIMES, 5, seed=3) + place, batch())
+def example(scale=1.0, shift=0.0):
+    return inferred(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), scale * normal(ROWS, TIMES, 5, seed=3) + shift, batch())
 
 
-def test_it_is_the_same_at_every_step_and_does_not_see_the_scale_of_the_embedding():
+def test_the_loss_is_equal_at_every_step_and_invariant_to_the_scale_of_the_embedding():
     objective = make()
-    loss = objective(given(), DYNAMICS, seed_of(0))[0]["barlow"]
+    loss = objective(example(), DYNAMICS, seed_of(0))[0]["barlow"]
     assert (loss == loss[0, 0]).all()
-    other = objective(given(7.0, -2.0), DYNAMICS, seed_of(0))[0]["barlow"]
+    other = objective(example(7.0, -2.0), DYNAMICS, seed_of(0))[0]["barlow"]
     assert torch.allclose(loss, other, rtol=1e-3)
 
 
-def test_it_is_least_where_the_latent_tells_the_embedding_and_nothing_twice():
-    """An orthogonal embedding that the map copies from the latent: every correlation is that of the identity."""
+def test_the_loss_is_zero_where_all_correlations_are_those_of_the_identity():
+    """An orthogonal embedding that the map copies from the latent."""
     objective = make()
     features = torch.linalg.qr(normal(ROWS * TIMES, 5, seed=8) - normal(ROWS * TIMES, 5, seed=8).mean(dim=0)).Q
     features = (features - features.mean(dim=0)).reshape(ROWS, TIMES, 5)
@@ -35,29 +35,29 @@ def test_it_is_least_where_the_latent_tells_the_embedding_and_nothing_twice():
     posterior.deterministic[..., 0].copy_(features[..., 4])
     with torch.no_grad():
         objective.map.weight.copy_(torch.eye(5, 10))
-    seen = inferred(posterior, posterior, features, batch())
-    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
+    sample = inferred(posterior, posterior, features, batch())
+    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
     assert losses["barlow"][0, 0].item() == pytest.approx(0, abs=1e-3)
     assert metrics["model/barlow_agreement"].item() == pytest.approx(1, abs=1e-2)
     assert metrics["model/barlow_redundancy"].item() == pytest.approx(0, abs=1e-2)
 
 
-def test_it_equals_nested_loops_over_the_dimensions():
-    objective, seen = make(redundancy=0.2), given()
-    told = objective.map(seen.posterior.features).flatten(0, 1).detach()
-    target = seen.embedding.flatten(0, 1)
+def test_the_loss_equals_nested_loops_over_the_dimensions():
+    objective, sample = make(redundancy=0.2), example()
+    prediction = objective.map(sample.posterior.features).flatten(0, 1).detach()
+    target = sample.embedding.flatten(0, 1)
     expected, diagonal = 0.0, []
     for i in range(5):
         for j in range(5):
-            correlation = torch.corrcoef(torch.stack([told[:, i], target[:, j]]))[0, 1].item()
+            correlation = torch.corrcoef(torch.stack([prediction[:, i], target[:, j]]))[0, 1].item()
             expected += (1 - correlation) ** 2 if i == j else 0.2 * correlation**2
             diagonal += [correlation] if i == j else []
-    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
     assert losses["barlow"][1, 2].item() == pytest.approx(expected, abs=1e-3)
     assert metrics["model/barlow_agreement"].item() == pytest.approx(sum(diagonal) / 5, abs=1e-3)
 
 
-def test_the_embedding_gets_no_gradient():
+def test_the_embedding_has_no_gradient():
     posterior, embedding = requiring_gradient(latent(ROWS, TIMES)), normal(ROWS, TIMES, 5, seed=3).requires_grad_()
     loss = make()(inferred(posterior, posterior, embedding, batch()), DYNAMICS, seed_of(0))[0]["barlow"].mean()
     of_latent, of_embedding = torch.autograd.grad(loss, [posterior.deterministic, embedding], allow_unused=True)

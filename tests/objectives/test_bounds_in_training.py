@@ -1,41 +1,27 @@
-"""Every bound inside the objective: it trains a critic, or is a diagnostic, or is refused."""
+"""Every bound inside InfoNCE: it trains a critic, is a diagnostic, or is refused."""
 
 import pytest
 import torch
 
 from framework.data import InferredBatch, Latent
 from framework.errors import UserError
-from framework.objectives.infonce import InfoNCE
 from tests.members import build, factory, members
-from tests.tiny import ACTIONS, DYNAMICS, LATENT, OBSERVATIONS, batch, inferred, latent, normal, seed_of
+from tests.objectives.contrasts import EMBEDDING, make
+from tests.tiny import DYNAMICS, LATENT, batch, inferred, latent, normal, seed_of
 
-ROWS, TIMES, EMBEDDING = 6, 8, 4
+ROWS, TIMES = 6, 8
 TRAINABLE = [name for name in members("bounds") if build("bounds", name, latent=LATENT, embedding_size=EMBEDDING).side != "upper"]
 PARAMETERLESS = [name for name in members("bounds") if not [*build("bounds", name, latent=LATENT, embedding_size=EMBEDDING).parameters()]]
 
 
-def make(bound: str = "InfoNCEBound", **settings) -> InfoNCE:
-    torch.manual_seed(0)
-    return InfoNCE(
-        latent=LATENT,
-        embedding_size=EMBEDDING,
-        observation=OBSERVATIONS["both"],
-        action=ACTIONS["continuous"],
-        critic=factory("critics", "BilinearCritic"),
-        negatives=factory("negatives", "InBatch"),
-        bound=factory("bounds", bound),
-        **settings,
-    )
-
-
-def seen() -> InferredBatch:
-    """Latents that tell of their embeddings."""
+def informative() -> InferredBatch:
+    """Latents that are noisy embeddings."""
     embedding = normal(ROWS, TIMES, EMBEDDING, seed=3)
-    told = embedding + 0.3 * normal(ROWS, TIMES, EMBEDDING, seed=4)
+    stochastic = embedding[..., :4] + 0.3 * normal(ROWS, TIMES, 4, seed=4)
     posterior = Latent(
         deterministic=normal(ROWS, TIMES, LATENT.deterministic),
-        stochastic=told,
-        statistics={"mean": told, "std": torch.ones_like(told)},
+        stochastic=stochastic,
+        statistics={"mean": stochastic, "std": torch.ones_like(stochastic)},
     )
     return inferred(posterior, latent(ROWS, TIMES, seed=5), embedding, batch("both", ROWS, TIMES))
 
@@ -45,19 +31,19 @@ def test_all_but_the_upper_bound_train():
 
 
 @pytest.mark.parametrize("name", TRAINABLE)
-def test_it_trains_a_critic(name):
-    """The estimate rises; that of Sigmoid is what the critic says of itself, which before training has no ground."""
-    objective, given, found = make(name), seen(), []
+def test_a_bound_trains_a_critic(name):
+    """The estimate rises, except that of Sigmoid, which is meaningless before training."""
+    objective, sample, history = make(bound=name), informative(), []
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.02)
     for number in range(20):
-        losses, metrics = objective(given, DYNAMICS, seed_of(number))
+        losses, metrics = objective(sample, DYNAMICS, seed_of(number))
         loss = losses["infonce"].mean()
-        found.append((loss.item(), metrics["contrastive/accuracy"].item(), metrics[objective.estimate_key].item()))
+        history.append((loss.item(), metrics["contrastive/accuracy"].item(), metrics[objective.estimate_key].item()))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        objective.after_update(given, DYNAMICS, seed_of(number))
-    before, after = found[0], found[-1]
+        objective.after_update(sample, DYNAMICS, seed_of(number))
+    before, after = history[0], history[-1]
     assert after[0] < before[0]
     assert after[1] > before[1]
     if name != "Sigmoid":
@@ -65,32 +51,32 @@ def test_it_trains_a_critic(name):
     assert objective.estimate_key == "contrastive/estimate" + ("" if objective.bound.side == "lower" else "_no_bound")
 
 
-def test_a_bound_that_remembers_does_so_after_the_update():
-    objective, given = make("MINE"), seen()
-    objective(given, DYNAMICS, seed_of(0))
+def test_a_stateful_bound_changes_after_the_update():
+    objective, sample = make(bound="MINE"), informative()
+    objective(sample, DYNAMICS, seed_of(0))
     assert objective.bound.log_share.isneginf()
-    objective.after_update(given, DYNAMICS, seed_of(0))
+    objective.after_update(sample, DYNAMICS, seed_of(0))
     assert objective.bound.log_share.isfinite()
 
 
 def test_diagnostics_are_logged_by_name():
-    objective, given = make(diagnostics=[factory("bounds", name) for name in PARAMETERLESS]), seen()
+    objective, sample = make(diagnostics=[factory("bounds", name) for name in PARAMETERLESS]), informative()
     with torch.no_grad():
-        said = objective.diagnose(given, DYNAMICS, seed_of(0))
-        _, metrics = objective(given, DYNAMICS, seed_of(0))
+        diagnosed = objective.diagnose(sample, DYNAMICS, seed_of(0))
+        _, metrics = objective(sample, DYNAMICS, seed_of(0))
     assert len(PARAMETERLESS) == len(members("bounds")) - 2
     endings = {"lower": "", "upper": "_upper_bound", None: "_no_bound"}
     keys = {name: f"contrastive/{name}{endings[build('bounds', name, latent=LATENT, embedding_size=5).side]}" for name in PARAMETERLESS}
     assert len({*keys.values()}) == len(PARAMETERLESS)
     assert all(any(key.endswith(ending) for key in keys.values()) for ending in ("_upper_bound", "_no_bound"))
-    assert all(said[key].isfinite() for key in keys.values())
-    assert said["contrastive/InfoNCEBound"] == metrics["contrastive/estimate"]
-    assert said["contrastive/InfoNCEBound"] < said["contrastive/LeaveOneOut_upper_bound"]
+    assert all(diagnosed[key].isfinite() for key in keys.values())
+    assert diagnosed["contrastive/InfoNCEBound"] == metrics["contrastive/estimate"]
+    assert diagnosed["contrastive/InfoNCEBound"] < diagnosed["contrastive/LeaveOneOut_upper_bound"]
 
 
 def test_an_upper_bound_is_refused_for_training():
     with pytest.raises(UserError, match=r"LeaveOneOut bounds from above, and cannot be trained; put it into InfoNCE.diagnostics"):
-        make("LeaveOneOut")
+        make(bound="LeaveOneOut")
 
 
 @pytest.mark.parametrize("name", ["FLO", "Sigmoid"])
@@ -102,4 +88,4 @@ def test_a_bound_with_parameters_is_refused_as_a_diagnostic(name):
 @pytest.mark.parametrize("axis", ["column", "symmetric"])
 def test_a_bound_that_reads_the_pairs_is_refused_off_the_row_axis(axis):
     with pytest.raises(UserError, match=r"FLO reads the pairs themselves.*bind InfoNCE.axis = 'row'"):
-        make("FLO", axis=axis)
+        make(bound="FLO", axis=axis)

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from framework.composition import check
-from framework.registry import registry_of
 from tests.members import ROOT, agent_factory, factory, members
 from tests.tiny import batch, seeded, specs_of, update
 
@@ -16,23 +15,21 @@ TWO_VIEWS = ["Agent.encoder = @encoders.RandomShift", "RandomShift.encoder = @en
 
 def make(name: str, **changes):
     torch.manual_seed(0)
-    held = {"decoders": {"pixels": factory("heads", "ImageHead")}} if name == "Reconstruction" else {}
+    parts = {"decoders": {"pixels": factory("heads", "ImageHead")}} if name == "Reconstruction" else {}
     encoder = factory("encoders", "RandomShift", encoder=factory("encoders", "ConvEncoder"), pixels=1)
-    losses = ("kl", "reward", "continuation", *registry_of("objectives").get(name).losses)
-    settings = {"encoder": encoder, "objectives": [factory("objectives", name, **held)], "scales": dict.fromkeys(losses, 1.0)}
+    settings = {"encoder": encoder, "objectives": [factory("objectives", name, **parts)]}
     return agent_factory(**(settings | changes))(specs=specs_of("pixels"))
 
 
 @pytest.mark.parametrize("dynamics", ["GaussianRSSM", "CategoricalRSSM"])
 @pytest.mark.parametrize("name", members("objectives"))
-def test_an_agent_learns_by_it(name, dynamics):
+def test_every_trained_parameter_of_an_agent_moves(name, dynamics):
     agent, generator = make(name, dynamics=factory("dynamics", dynamics)), seeded(7)
     before = copy.deepcopy(agent.state_dict())
     metrics = [update(agent, batch("pixels", seed=seed), generator) for seed in range(2)][-1]
     assert all(value.isfinite() for value in metrics.values())
     trained = {key for key, parameter in agent.named_parameters() if parameter.requires_grad}
-    still = [key for key in trained if torch.equal(before[key], agent.state_dict()[key])]
-    assert still == []
+    assert [key for key in trained if torch.equal(before[key], agent.state_dict()[key])] == []
     assert all(value.isfinite() for value in agent.diagnose(batch("pixels"), generator).values())
     assert all(picture.dtype == torch.uint8 for picture in agent.pictures(batch("pixels"), generator).values())
 
@@ -43,7 +40,7 @@ def test_there_is_a_gin_file_for_each_and_one_for_none():
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_its_gin_file_goes_on_top_of_dreamer_v1(name, tmp_path):
+def test_the_gin_file_of_an_objective_fits_dreamer_v1(name, tmp_path):
     recipe = tmp_path / "recipe.gin"
     recipe.write_text(f"include 'agents/dreamer_v1.gin'\ninclude 'objectives/{name}'\n")
     augmenting = TWO_VIEWS if name in ("prototypes.gin", "action_conditioned_cpc.gin") else []

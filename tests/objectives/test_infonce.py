@@ -1,4 +1,4 @@
-"""InfoNCE as an objective: each loss at its own step, what is detached, and which pairs are refused."""
+"""InfoNCE as an objective: losses and metrics against loops, offsets, gradients, diagnostics, and what is refused."""
 
 import math
 from dataclasses import replace
@@ -7,26 +7,11 @@ import pytest
 import torch
 
 from framework import critics
-from framework.contrastive.metrics import check_some_have_negatives
+from framework.contrastive.compatibility import check_some_have_negatives
 from framework.errors import UserError
-from framework.objectives.infonce import InfoNCE
 from tests.members import factory
-from tests.tiny import (
-    ACTIONS,
-    DYNAMICS,
-    LATENT,
-    OBSERVATIONS,
-    ROWS,
-    TIMES,
-    batch,
-    contrast,
-    inferred,
-    latent,
-    normal,
-    origin,
-    requiring_gradient,
-    seed_of,
-)
+from tests.objectives.contrasts import example, make
+from tests.tiny import DYNAMICS, ROWS, TIMES, contrast, latent_spec, origin, requiring_gradient, seed_of
 
 
 class OverObservations(critics.Critic):
@@ -42,135 +27,176 @@ class OverObservations(critics.Critic):
         return latents.features[:, :1] @ embeddings[:, :1].T
 
 
-def make(critic="BilinearCritic", negatives="InBatch", **settings) -> InfoNCE:
-    return InfoNCE(
-        latent=LATENT,
-        embedding_size=5,
-        observation=OBSERVATIONS["both"],
-        action=ACTIONS["continuous"],
-        critic=critic if callable(critic) else factory("critics", critic),
-        negatives=factory("negatives", negatives),
-        bound=factory("bounds", "InfoNCEBound"),
-        **settings,
-    )
+def run(objective, batch=None):
+    """Losses and metrics of an example."""
+    return objective(example() if batch is None else batch, DYNAMICS, seed_of(0))
 
 
-def given():
-    return latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), normal(ROWS, TIMES, 5, seed=3), batch("both")
+def naive(objective, batch):
+    """The loss of every step, and the mean over offsets and axes of the mean estimate of pairs inside an episode."""
+    rule = {
+        "InBatch": lambda one, other: True,
+        "SameTimestep": lambda one, other: one[1] == other[1],
+        "WithinSequence": lambda one, other: one[0] == other[0],
+        "CrossSequence": lambda one, other: one[0] != other[0],
+    }[type(objective.negatives).__name__]
+    losses, estimates = torch.zeros(ROWS, TIMES), []
+    for offset, critic in zip(objective.offsets, objective.critics, strict=True):
+        anchors = [(b, t) for b in range(ROWS) for t in range(TIMES - offset)]
+
+        def score(anchor, candidate, offset=offset, critic=critic) -> float:
+            one = batch.posterior.map(lambda tensor: tensor[anchor][None])
+            return critic(one, batch.embedding[candidate[0], candidate[1] + offset][None]).item()
+
+        for axis in objective.axes:
+            of_axis = []
+            for b, t in anchors:
+                if batch.batch.episode[b, t] != batch.batch.episode[b, t + offset]:
+                    continue
+                others = [other for other in anchors if rule((b, t), other) or other == (b, t)]
+                scores = [score((b, t), other) if axis == "row" else score(other, (b, t)) for other in others]
+                loss = math.log(sum(map(math.exp, scores))) - score((b, t), (b, t))
+                losses[b, t] += loss / len(objective.offsets) / len(objective.axes)
+                of_axis.append(math.log(len(others)) - loss)
+            estimates.append(sum(of_axis) / len(of_axis))
+    return losses, sum(estimates) / len(estimates)
 
 
-@pytest.mark.parametrize("axis", ["row", "column", "symmetric"])
-@pytest.mark.parametrize("negatives", ["InBatch", "SameTimestep", "WithinSequence", "CrossSequence"])
-def test_it_equals_nested_loops_over_the_batch(axis, negatives):
-    objective = make(axis=axis, negatives=negatives)
-    posterior, prior, embedding, data = given()
-    losses, metrics = objective(inferred(posterior, prior, embedding, data), DYNAMICS, seed_of(0))
-
-    def score(anchor, candidate) -> float:
-        one = posterior.map(lambda tensor: tensor[anchor][None])
-        return objective.critic(one, embedding[candidate][None]).item()
-
-    def keeps(anchor, candidate) -> bool:
-        same_row, same_time = anchor[0] == candidate[0], anchor[1] == candidate[1]
-        rule = {"InBatch": True, "SameTimestep": same_time, "WithinSequence": same_row, "CrossSequence": not same_row}
-        return rule[negatives] or anchor == candidate
-
-    steps = [(b, t) for b in range(ROWS) for t in range(TIMES)]
-    estimates = []
-    for step in steps:
-        rows = [math.exp(score(step, other)) for other in steps if keeps(step, other)]
-        columns = [math.exp(score(other, step)) for other in steps if keeps(other, step)]
-        of_axis = {"row": [rows], "column": [columns], "symmetric": [rows, columns]}[axis]
-        expected = sum(math.log(sum(each)) for each in of_axis) / len(of_axis) - score(step, step)
-        assert losses["infonce"][step].item() == pytest.approx(expected, abs=1e-4)
-        estimates.append(sum(math.log(len(each)) for each in of_axis) / len(of_axis) - expected)
+@pytest.mark.parametrize("offsets", [(0,), (3, 1)])
+@pytest.mark.parametrize(
+    ("axis", "negatives"),
+    [("row", "InBatch"), ("column", "InBatch"), ("symmetric", "CrossSequence"), ("row", "SameTimestep"), ("column", "WithinSequence")],
+)
+def test_losses_and_estimate_equal_nested_loops(axis, negatives, offsets):
+    objective = make(axis=axis, negatives=negatives, offsets=offsets)
+    losses, metrics = run(objective)
+    expected, estimate = naive(objective, example())
+    assert torch.allclose(losses["infonce"], expected, atol=1e-4)
     assert objective.estimate_key == "contrastive/estimate" + ("_no_bound" if negatives == "CrossSequence" else "")
-    assert metrics[objective.estimate_key].item() == pytest.approx(sum(estimates) / len(estimates), abs=1e-4)
+    assert metrics[objective.estimate_key].item() == pytest.approx(estimate, abs=1e-4)
+
+
+def test_pairs_across_the_end_of_an_episode_have_neither_loss_nor_metrics():
+    objective, batch = make(offsets=(1,), diagnostics=[factory("bounds", "InfoNCEBound")]), example()
+    losses, metrics = run(objective, batch)
+    inside = batch.batch.episode[:, :-1] == batch.batch.episode[:, 1:]
+    assert inside.sum() == ROWS * (TIMES - 1) - 1
+    assert torch.equal(losses["infonce"][:, :-1] != 0, inside)
+    assert (losses["infonce"][:, -1] == 0).all()
+    scores = objective.critic(batch.posterior.before(TIMES - 1).flatten(), batch.embedding[:, 1:].flatten(0, 1))
+    hits = (scores.argmax(dim=1) == torch.arange(len(scores))).float()
+    for name, values in {"accuracy": hits, "positive_score": scores.diagonal()}.items():
+        assert metrics[f"contrastive/{name}"].item() == pytest.approx(values[inside.flatten()].mean().item(), abs=1e-6)
+    diagnosed = objective.diagnose(batch, DYNAMICS, seed_of(0))
+    assert diagnosed["contrastive/InfoNCEBound"].item() == pytest.approx(metrics["contrastive/estimate"].item(), abs=1e-6)
+
+
+def test_each_offset_has_a_critic_of_its_own_that_learns():
+    objective = make("GaussianCritic", offsets=(1, 3))
+    parameters = list(objective.critics.parameters())
+    assert len(parameters) == 2 * len(list(objective.critic.parameters()))
+    assert all(gradient.abs().sum() > 0 for gradient in torch.autograd.grad(run(objective)[0]["infonce"].sum(), parameters))
 
 
 @pytest.mark.parametrize(("gradient", "flows"), [("flow", True), ("stop", False)])
-def test_the_candidates_get_gradient_only_if_asked(gradient, flows):
-    posterior, embedding = requiring_gradient(given()[0]), given()[2].requires_grad_()
-    losses, _ = make(embedding_gradient=gradient)(inferred(posterior, given()[1], embedding, given()[3]), DYNAMICS, seed_of(0))
-    of_latent, of_embedding = torch.autograd.grad(losses["infonce"].sum(), [posterior.stochastic, embedding], allow_unused=True)
+def test_the_candidates_have_a_gradient_only_where_it_flows(gradient, flows):
+    batch = example()
+    batch = replace(batch, posterior=requiring_gradient(batch.posterior), embedding=batch.embedding.requires_grad_())
+    loss = run(make(embedding_gradient=gradient), batch)[0]["infonce"].sum()
+    of_latent, of_embedding = torch.autograd.grad(loss, [batch.posterior.stochastic, batch.embedding], allow_unused=True)
     assert (of_latent.abs().sum(dim=-1) > 0).all()
     assert (of_embedding is not None) == flows
 
 
-def test_the_diagnostics_of_the_contrast_are_all_there():
-    objective = make("GaussianCritic")
-    posterior, prior, embedding, data = given()
-    seen = inferred(posterior, prior, embedding, data)
-    _, metrics = objective(seen, DYNAMICS, seed_of(0))
-    said = objective.diagnose(seen, DYNAMICS, seed_of(0))
-    assert set(metrics) == {
-        f"contrastive/{name}" for name in ("estimate", "ceiling", "alone", "accuracy", "positive_score", "negative_score", "largest_score")
-    }
-    assert set(said) == {f"contrastive/{name}" for name in ("own_sequence_mass", "effective_rank", "sigma_smallest")}
+def test_metrics_and_diagnostics_have_their_names():
+    objective = make("GaussianCritic", diagnostics=[factory("bounds", "Interpolated", alpha=alpha) for alpha in (0.1, 0.9)])
+    _, metrics = run(objective)
+    names = ("estimate", "ceiling", "alone", "accuracy", "positive_score", "negative_score", "largest_score")
+    assert set(metrics) == {f"contrastive/{name}" for name in names}
     assert metrics["contrastive/ceiling"].item() == pytest.approx(math.log(ROWS * TIMES))
+    diagnosed = objective.diagnose(example(), DYNAMICS, seed_of(0))
+    names = ("own_sequence_mass", "effective_rank", "sigma_smallest", "Interpolated", "Interpolated_2")
+    assert set(diagnosed) == {f"contrastive/{name}" for name in names}
+    assert diagnosed["contrastive/Interpolated"] != diagnosed["contrastive/Interpolated_2"]
 
 
-@pytest.mark.parametrize("axis", ["column", "symmetric"])
-def test_a_density_over_latents_is_refused_off_the_row_axis(axis):
-    with pytest.raises(UserError, match=r"GaussianCritic, a density over the latent.*'row'.*'column_as_released'"):
-        make("GaussianCritic", axis=axis)
-
-
-def test_the_released_pair_may_be_asked_for_by_name():
-    released, column = make("GaussianCritic", axis="column_as_released"), make(axis="column")
-    assert released.axes == column.axes == ("column",)
-
-
-@pytest.mark.parametrize("axis", ["row", "symmetric"])
-def test_a_density_over_observations_is_refused_off_the_column_axis(axis):
-    with pytest.raises(UserError, match=r"bind InfoNCE.axis = 'column'"):
-        make(OverObservations, axis=axis)
-    assert make(OverObservations, axis="column").axes == ("column",)
-
-
-def test_diagnostics_of_one_class_are_told_apart():
-    alphas = (0.1, 0.9)
-    objective = make(diagnostics=[factory("bounds", "Interpolated", alpha=alpha) for alpha in alphas])
-    seen = inferred(*given())
-    said = objective.diagnose(seen, DYNAMICS, seed_of(0))
-    for name, alpha in zip(("Interpolated", "Interpolated_2"), alphas, strict=True):
-        single = make(diagnostics=[factory("bounds", "Interpolated", alpha=alpha)])
-        single.critic = objective.critic  # of the same weights
-        assert said[f"contrastive/{name}"] == single.diagnose(seen, DYNAMICS, seed_of(0))["contrastive/Interpolated"]
-    assert said["contrastive/Interpolated"] != said["contrastive/Interpolated_2"]
-
-
-def test_it_says_how_many_anchors_are_alone():
-    """A first step has no action, and so no other; the second row has two of them."""
-    seen = inferred(*given())
-    assert make()(seen, DYNAMICS, seed_of(0))[1]["contrastive/alone"] == 0
-    _, metrics = make(negatives="ActionNegatives", anchor="prior")(seen, DYNAMICS, seed_of(0))
+def test_the_share_of_anchors_without_negatives_is_a_metric():
+    """First steps have no action, and so no other; the second row has two of them."""
+    assert run(make())[1]["contrastive/alone"] == 0
+    metrics = run(make(negatives="ActionNegatives"))[1]
     assert metrics["contrastive/alone"].item() == pytest.approx((ROWS + 1) / (ROWS * TIMES))
 
 
-def test_strategies_that_leave_each_other_nothing_are_refused_when_a_batch_is_looked_at():
-    objective, seen = make(negatives="WithinSequence"), inferred(*given())
+def test_strategies_that_leave_no_negative_are_refused_by_check_and_by_diagnose():
+    objective = make(negatives="WithinSequence")
     objective.negatives = factory("negatives", "WithinSequence", of=factory("negatives", "CrossSequence"))()
-    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
+    losses, metrics = run(objective)
     assert metrics["contrastive/alone"] == 1
     assert (losses["infonce"] == 0).all()
-    with pytest.raises(UserError, match=r"InfoNCE.negatives leaves no anchor a negative: WithinSequence of CrossSequence keeps nothing"):
-        objective.diagnose(seen, DYNAMICS, seed_of(0))
+    message = r"InfoNCE.negatives leaves no anchor a negative: WithinSequence of CrossSequence keeps nothing"
+    with pytest.raises(UserError, match=message):
+        objective.diagnose(example(), DYNAMICS, seed_of(0))
+    with pytest.raises(UserError, match=message):
+        objective.check(rows=ROWS, times=TIMES, extra=0)
 
 
-def test_a_batch_of_one_sequence_cannot_do_without_it():
-    strategy = factory("negatives", "CrossSequence")()
-    for rows in (2, 1):
-        chosen = strategy(contrast(torch.zeros(4 * rows, 4 * rows), origin(rows, 4)), DYNAMICS, seed_of(0))
-        if rows > 1:
-            check_some_have_negatives("InfoNCE", strategy, chosen)
-    with pytest.raises(UserError, match=r"the positives of 1 x 4 steps.*Replay.batch"):
-        check_some_have_negatives("InfoNCE", strategy, chosen)
-
-
-def test_a_single_episode_may_leave_all_alone_for_a_while():
-    posterior, prior, embedding, data = given()
-    seen = inferred(posterior, prior, embedding, replace(data, episode=torch.zeros_like(data.episode)))
+def test_a_single_episode_may_leave_all_anchors_alone_and_a_single_sequence_not():
+    batch = example()
+    batch = replace(batch, batch=replace(batch.batch, episode=torch.zeros_like(batch.batch.episode)))
     objective = make(negatives="EpisodeExcluded")
-    assert objective(seen, DYNAMICS, seed_of(0))[1]["contrastive/alone"] == 1
-    assert "contrastive/effective_rank" in objective.diagnose(seen, DYNAMICS, seed_of(0))
+    assert run(objective, batch)[1]["contrastive/alone"] == 1
+    assert "contrastive/effective_rank" in objective.diagnose(batch, DYNAMICS, seed_of(0))
+    strategy = factory("negatives", "CrossSequence")()
+    with pytest.raises(UserError, match=r"the positives of 1 x 4 steps.*Replay.batch"):
+        check_some_have_negatives("InfoNCE", strategy, strategy(contrast(torch.zeros(4, 4), origin(1, 4)), seed_of(0)))
+
+
+CHECKS = [
+    ({"offsets": (1, TIMES)}, {}, rf"InfoNCE.offsets = \(1, {TIMES}\), and sequences are {TIMES} steps long.*Replay.length"),
+    ({"negatives": "CrossSequence"}, {"rows": 1}, r"leaves no anchor a negative: CrossSequence keeps nothing.*1 x 5 steps"),
+    ({"negatives": "SameTimestep"}, {"rows": 1}, r"leaves no anchor a negative: SameTimestep"),
+    ({"negatives": "WithinSequence"}, {"times": 1}, r"leaves no anchor a negative: WithinSequence"),
+    ({"negatives": "TopK", "settings": {"count": 15}}, {}, r"TopK.count = 15, and there are 14 negatives"),
+    ({"negatives": "UniformSubset", "settings": {"candidates": 16}}, {}, r"UniformSubset.candidates = 16, and there are 15 candidates"),
+    ({"negatives": "ReplayNegatives"}, {}, r"ReplayNegatives needs steps of their own.*Replay.extra"),
+    ({"bound": "SMILE", "chunk_above": 14}, {}, r"SMILE joins all anchors.*3 x 5 steps.*bind InfoNCE.chunk_above = 15"),
+]
+
+
+@pytest.mark.parametrize(("settings", "batch", "message"), CHECKS)
+def test_check_refuses_a_batch_that_does_not_suffice(settings, batch, message):
+    sizes = {"rows": ROWS, "times": TIMES, "extra": 0}
+    with pytest.raises(UserError, match=message):
+        make(**settings).check(**(sizes | batch))
+
+
+@pytest.mark.parametrize("negatives", ["InBatch", "TopK", "MemoryQueue", "ReplayNegatives", "ActionNegatives"])
+def test_check_accepts_a_batch_that_suffices(negatives):
+    make(negatives=negatives, settings={"count": 14} if negatives == "TopK" else {}).check(rows=ROWS, times=TIMES, extra=4)
+
+
+OFF_AXIS = r"GaussianCritic, a density over the latent.*'row'.*'column_as_released'"
+REFUSED = [
+    *(({"critic": "GaussianCritic", "axis": axis}, OFF_AXIS) for axis in ("column", "symmetric")),
+    *(({"critic": OverObservations, "axis": axis}, r"bind InfoNCE.axis = 'column'") for axis in ("row", "symmetric")),
+    ({"critic": "GaussianCritic", "spec": latent_spec("categorical")}, r"GaussianCritic takes a latent that is gaussian"),
+    ({"critic": "PriorCritic", "anchor": "prior", "axis": "column", "offsets": (1,)}, r"InfoNCE.offsets = \(1,\), and PriorCritic"),
+    ({"negatives": "MoCHi"}, r"MoCHi mixes unit vectors, and BilinearCritic has none"),
+    ({"negatives": "MemoryQueue", "offsets": (1, 2)}, r"MemoryQueue adds candidates for the offset 0"),
+    ({"offsets": (1, 1)}, r"InfoNCE.offsets = \(1, 1\) must be different steps of 0 or more"),
+    ({"offsets": ()}, r"InfoNCE.offsets = \(\) must be different"),
+    ({"offsets": (-1,)}, r"InfoNCE.offsets = \(-1,\) must be different"),
+    ({"chunk_above": 0}, r"InfoNCE.chunk_above = 0 must be at least 1"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), REFUSED)
+def test_parts_that_do_not_fit_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        make(**settings)
+
+
+def test_the_axes_of_each_setting():
+    axes = {axis: make(axis=axis).axes for axis in ("row", "column", "symmetric")}
+    assert axes == {"row": ("row",), "column": ("column",), "symmetric": ("row", "column")}
+    assert make("GaussianCritic", axis="column_as_released").axes == make(OverObservations, axis="column").axes == ("column",)

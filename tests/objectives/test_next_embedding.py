@@ -1,6 +1,4 @@
-"""Next-embedding prediction: what a step may read, what it is compared with, and where an episode ends."""
-
-from dataclasses import replace
+"""Next-embedding prediction: the context of a step, its targets, and the end of an episode."""
 
 import pytest
 import torch
@@ -17,7 +15,7 @@ def make(**settings) -> NextEmbedding:
     return build("objectives", "NextEmbedding", **objective_sizes(), **settings)
 
 
-def given(posterior=None, embedding=None):
+def example(posterior=None, embedding=None):
     """The second row begins a new episode at its third step."""
     return inferred(
         latent(ROWS, TIMES) if posterior is None else posterior,
@@ -27,91 +25,69 @@ def given(posterior=None, embedding=None):
     )
 
 
-def read(objective, seen):
-    """What the transformer makes of each step."""
+def context_of(objective, sample):
+    """The output of the transformer at each step."""
     start = objective.transformer.nothing(ROWS)
-    return objective.transformer(objective.token(seen.posterior.features), seen.batch.is_first, start)[0]
+    return objective.transformer(objective.token(sample.posterior.features), sample.batch.is_first, start)[0]
 
 
-def pairs(seen, step):
-    """Where a step and the one so much later are of one episode."""
-    return [(b, t) for b in range(ROWS) for t in range(TIMES - step) if not seen.batch.is_first[b, t + 1 : t + step + 1].any()]
+def pairs(sample, step):
+    """The steps that are of one episode with the step so many later."""
+    return [(b, t) for b in range(ROWS) for t in range(TIMES - step) if not sample.batch.is_first[b, t + 1 : t + step + 1].any()]
 
 
-def test_a_step_reads_nothing_later_and_no_other_episode():
-    """The gradient of the cosine at one step says which latents it read."""
+def test_a_step_attends_to_no_later_one_and_to_no_other_episode():
+    """The gradient of the cosine at one step shows its context."""
     objective, posterior = make(distance="cosine"), requiring_gradient(latent(ROWS, TIMES))
-    loss = objective(given(posterior), DYNAMICS, seed_of(0))[0]["next_embedding"]
+    loss = objective(example(posterior), DYNAMICS, seed_of(0))[0]["next_embedding"]
     for (row, time), expected in {(0, 2): [(0, 0), (0, 1), (0, 2)], (1, 3): [(1, 2), (1, 3)], (1, 0): [(1, 0)]}.items():
         (gradient,) = torch.autograd.grad(loss[row, time], [posterior.stochastic], retain_graph=True)
         assert [tuple(place) for place in gradient.abs().sum(dim=-1).nonzero().tolist()] == expected
 
 
-def test_pairs_across_the_end_of_an_episode_and_the_last_steps_count_for_nothing():
-    losses, _ = make(distance="cosine", horizon=2)(given(), DYNAMICS, seed_of(0))
-    counted = {(b, t) for step in (1, 2) for b, t in pairs(given(), step)}
+def test_pairs_across_the_end_of_an_episode_and_the_last_steps_have_no_loss():
+    losses, _ = make(distance="cosine", horizon=2)(example(), DYNAMICS, seed_of(0))
+    counted = {(b, t) for step in (1, 2) for b, t in pairs(example(), step)}
     assert {tuple(place) for place in losses["next_embedding"].nonzero().tolist()} == counted
     assert len(counted) == ROWS * (TIMES - 1) - 1
 
 
-def test_what_is_no_target_does_not_count():
-    """The embedding of a first step is nobody's next one."""
+def test_embeddings_of_first_steps_are_no_targets():
+    """The embedding of a first step follows no other."""
     embedding = normal(ROWS, TIMES, 5, seed=3)
     changed = embedding.clone()
     changed[:, 0], changed[1, 2] = 50.0, -50.0
     objective = make(horizon=1)
-    one, other = (objective(given(embedding=each), DYNAMICS, seed_of(0))[0]["next_embedding"] for each in (embedding, changed))
+    one, other = (objective(example(embedding=each), DYNAMICS, seed_of(0))[0]["next_embedding"] for each in (embedding, changed))
     assert torch.allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("distance", ["barlow", "cosine"])
-def test_it_equals_loops_over_the_pairs(distance):
-    objective, seen = make(distance=distance, horizon=2, discount=0.5, redundancy=0.1), given()
-    token, expected, cosines = read(objective, seen), torch.zeros(ROWS, TIMES), []
+def test_the_loss_equals_loops_over_the_pairs(distance):
+    objective, sample = make(distance=distance, horizon=2, discount=0.5, redundancy=0.1), example()
+    token, expected, cosines = context_of(objective, sample), torch.zeros(ROWS, TIMES), []
     for step, weight in ((1, 1 / 1.5), (2, 0.5 / 1.5)):
-        counted = pairs(seen, step)
-        told = torch.stack([objective.predictors[step - 1](token[b, t]) for b, t in counted]).detach()
-        goal = torch.stack([seen.embedding[b, t + step] for b, t in counted])
-        cosine = F.cosine_similarity(told, goal, dim=-1)
+        counted = pairs(sample, step)
+        prediction = torch.stack([objective.predictors[step - 1](token[b, t]) for b, t in counted]).detach()
+        goal = torch.stack([sample.embedding[b, t + step] for b, t in counted])
+        cosine = F.cosine_similarity(prediction, goal, dim=-1)
         cosines.append(cosine.mean())
         if distance == "cosine":
             for place, found in zip(counted, cosine, strict=True):
                 expected[place] += weight * (1 - found)
             continue
-        correlation = torch.corrcoef(torch.cat([told, goal], dim=1).T)[:5, 5:]
+        correlation = torch.corrcoef(torch.cat([prediction, goal], dim=1).T)[:5, 5:]
         apart = (1 - correlation.diagonal()).square().sum()
         expected += weight * (apart + 0.1 * (correlation.square().sum() - correlation.diagonal().square().sum()))
-    losses, metrics = objective(seen, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
     assert torch.allclose(losses["next_embedding"], expected, atol=2e-3)
     assert metrics["model/next_embedding_cosine"].item() == pytest.approx(torch.stack(cosines).mean().item(), abs=1e-5)
 
 
-def test_one_step_alone_needs_no_discount():
-    one, other = (make(horizon=1, discount=discount)(given(), DYNAMICS, seed_of(0))[0]["next_embedding"] for discount in (1.0, 0.5))
-    assert torch.equal(one, other)
-
-
-def test_it_learns_to_foresee():
-    """Embeddings that turn by a fixed angle, told by the latents."""
-    angle = torch.arange(TIMES)[None] * 0.7 + torch.arange(ROWS)[:, None] * 1.3
-    turning = torch.stack([angle.cos(), angle.sin(), (2 * angle).cos(), (2 * angle).sin()], dim=-1)
-    posterior = replace(latent(ROWS, TIMES), stochastic=turning)
-    objective, found = make(distance="cosine", units=16), []
-    optimizer = torch.optim.Adam(objective.parameters(), lr=0.02)
-    for number in range(40):
-        losses, metrics = objective(given(posterior, F.pad(turning, (0, 1))), DYNAMICS, seed_of(number))
-        found.append(metrics["model/next_embedding_cosine"].item())
-        optimizer.zero_grad()
-        losses["next_embedding"].mean().backward()
-        optimizer.step()
-    assert found[0] < 0.6
-    assert found[-1] > 0.95
-
-
 @pytest.mark.parametrize("distance", ["barlow", "cosine"])
-def test_the_embedding_gets_no_gradient(distance):
+def test_the_embedding_has_no_gradient(distance):
     embedding, posterior = normal(ROWS, TIMES, 5, seed=3).requires_grad_(), requiring_gradient(latent(ROWS, TIMES))
-    loss = make(distance=distance)(given(posterior, embedding), DYNAMICS, seed_of(0))[0]["next_embedding"].sum()
+    loss = make(distance=distance)(example(posterior, embedding), DYNAMICS, seed_of(0))[0]["next_embedding"].sum()
     of_embedding, of_latent = torch.autograd.grad(loss, [embedding, posterior.deterministic], allow_unused=True)
     assert of_embedding is None
     assert of_latent.abs().sum() > 0
@@ -126,11 +102,6 @@ def test_the_embedding_gets_no_gradient(distance):
         ({"units": 6, "attention_heads": 2}, r"NextEmbedding.units = 6 must be a multiple of 4"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(settings, message):
+def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(UserError, match=message):
         make(**settings)
-
-
-def test_a_horizon_beyond_the_sequences_is_refused():
-    with pytest.raises(UserError, match=rf"NextEmbedding.horizon = {TIMES}, and sequences are {TIMES} steps long.*Replay.length"):
-        make(horizon=TIMES)(given(), DYNAMICS, seed_of(0))

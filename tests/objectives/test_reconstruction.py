@@ -1,4 +1,4 @@
-"""Reconstruction: the sum of its decoders, and pictures to look at."""
+"""Reconstruction: the sum of its decoders, the patterns of their names, and pictures."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def make(**decoders) -> Reconstruction:
     return Reconstruction(**objective_sizes(), decoders=decoders)
 
 
-def test_it_sums_the_decoders():
+def test_the_loss_is_the_sum_of_the_decoders():
     objective = make(pixels=factory("heads", "ImageHead"), position=factory("heads", "VectorHead"))
     posterior, data = latent(ROWS, TIMES), batch("both")
     losses, metrics = objective(inferred(posterior, posterior, normal(ROWS, TIMES, 5), data), DYNAMICS, seed_of(0))
@@ -22,7 +22,7 @@ def test_it_sums_the_decoders():
     assert torch.allclose(metrics["model/reconstruction_pixels"], parts[0].mean())
 
 
-def test_it_shows_the_truth_above_what_it_decodes():
+def test_its_picture_has_observations_above_reconstructions():
     objective = make(pixels=factory("heads", "ImageHead"))
     posterior, data = latent(ROWS, TIMES), batch("both")
     picture = objective.pictures(inferred(posterior, posterior, normal(ROWS, TIMES, 5), data), DYNAMICS, seed_of(0))[
@@ -34,14 +34,14 @@ def test_it_shows_the_truth_above_what_it_decodes():
     assert torch.equal(picture[24:32, 8:16].float(), decoded)
 
 
-def test_the_first_pattern_that_fits_decodes_what_it_takes():
+def test_an_observation_belongs_to_the_first_pattern_that_matches():
     objective = make(**{"pos*": factory("heads", "VectorHead"), "*i*": factory("heads", "ImageHead")})
     assert objective.names == [["position"], ["pixels"]]
     joined = make(**{"[ps]*d": factory("heads", "VectorHead"), "pos*": factory("heads", "VectorHead")})
     assert joined.names == [["speed"], ["position"]]
 
 
-def test_one_head_decodes_all_the_vectors_that_its_pattern_takes():
+def test_one_head_decodes_all_the_vectors_of_its_pattern():
     objective = make(**{"pixels": factory("heads", "ImageHead"), "*": factory("heads", "VectorHead")})
     posterior, data = latent(ROWS, TIMES), batch("both")
     losses, metrics = objective(inferred(posterior, posterior, normal(ROWS, TIMES, 5), data), DYNAMICS, seed_of(0))

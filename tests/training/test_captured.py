@@ -77,7 +77,7 @@ def test_a_resume_finds_everything_where_it_was():
     before = [tensor.data_ptr() for tensor in kept(agent)]
     agent.load_state_dict(plain.state_dict())
     for name, optimizer in agent.optimizers.items():
-        optimizer.load(copy.deepcopy(plain.optimizers[name].state_dict()))
+        optimizer.load_state_dict(copy.deepcopy(plain.optimizers[name].state_dict()))
     assert [tensor.data_ptr() for tensor in kept(agent)] == before
     captured(data(9), agent.draw_noise(data(9), seeded(9)))
     update(plain, data(9), seeded(9))

@@ -1,13 +1,14 @@
-"""What the score matrix says of itself: literal numbers."""
+"""Statistics of a score matrix: literal numbers, and loops."""
 
 import math
 
 import pytest
 import torch
 
+from framework.contrastive.contrast import Contrast
+from framework.contrastive.metrics import ContrastiveStats, contrastive_metrics
 from framework.functional import contrastive
-from framework.functional.contrastive import ContrastiveStats
-from tests.tiny import normal
+from tests.tiny import normal, origin
 
 SCORES = torch.tensor([[3.0, 1.0, 2.0], [5.0, 4.0, 0.0], [6.0, 0.0, 1.0]])
 ALL = torch.zeros(3, 3)
@@ -28,11 +29,7 @@ def test_accuracy_counts_a_positive_that_has_no_weight_and_no_tie():
     assert contrastive.accuracy(torch.zeros(3, 3), ALL).item() == 0
 
 
-def test_hits_are_the_anchors_that_accuracy_counts():
-    assert ContrastiveStats.of(SCORES, ALL).hits.tolist() == [True, False, False]
-
-
-def test_an_anchor_is_alone_if_nothing_but_its_positive_is_kept():
+def test_an_anchor_is_alone_where_only_its_positive_is_kept():
     weights = torch.zeros(4, 5)
     weights[1, [0, 2, 3, 4]] = -torch.inf
     weights[2, :4] = -torch.inf
@@ -41,36 +38,23 @@ def test_an_anchor_is_alone_if_nothing_but_its_positive_is_kept():
     assert contrastive.alone(weights).tolist() == [False, True, False, True]
 
 
-def test_a_mean_over_some_ignores_what_the_others_have():
+def test_a_mean_over_some_anchors_ignores_the_values_of_others():
     values = torch.tensor([1.0, torch.nan, 3.0, torch.inf])
     assert contrastive.mean_where(values, torch.tensor([True, False, True, False])) == 2
     assert contrastive.mean_where(values, torch.zeros(4, dtype=torch.bool)) == 0
     assert contrastive.mean_where(torch.tensor([True, False]), torch.tensor([True, True])) == 0.5
 
 
-def test_the_negative_mean_leaves_positives_and_masked_candidates_out():
-    assert ContrastiveStats.of(SCORES, ALL).negative_mean.item() == pytest.approx(14 / 6)
-    weights = ALL.clone()
-    weights[2, 0] = -torch.inf
-    spoilt = SCORES.masked_fill(weights.isneginf(), torch.nan)
-    assert ContrastiveStats.of(spoilt, weights).negative_mean.item() == pytest.approx(8 / 5)
-
-
-def test_the_share_on_the_own_group_is_the_softmax_mass_of_its_negatives():
+def test_the_mass_on_the_own_group_is_that_of_the_softmax_on_its_negatives():
     own = torch.tensor([0, 0, 1])
     mass = [math.exp(1) / sum(map(math.exp, (3, 1, 2))), math.exp(5) / sum(map(math.exp, (5, 4, 0))), 0.0]
-    assert contrastive.share_on(SCORES, ALL, own, own).item() == pytest.approx(sum(mass) / 3)
+    assert contrastive.own_group_mass(SCORES, ALL, own, own).item() == pytest.approx(sum(mass) / 3)
 
 
-def test_the_share_of_uniform_scores_counts_them():
-    own = torch.arange(12) // 4
-    assert contrastive.share_on(torch.zeros(12, 12), torch.zeros(12, 12), own, own).item() == pytest.approx(3 / 12)
-
-
-def test_the_share_ignores_masked_candidates():
+def test_the_mass_on_the_own_group_ignores_masked_candidates():
     own = torch.zeros(3, dtype=torch.long)
     weights = torch.zeros(3, 3).masked_fill(~torch.eye(3, dtype=torch.bool), -torch.inf)
-    assert contrastive.share_on(SCORES, weights, own, own).item() == 0
+    assert contrastive.own_group_mass(SCORES, weights, own, own).item() == 0
 
 
 @pytest.mark.parametrize("rank", [1, 3, 8])
@@ -84,13 +68,9 @@ def test_the_effective_rank_counts_equal_directions(rank, shape):
 
 
 def test_the_effective_rank_of_a_large_collapsed_embedding_is_one():
-    """Rounding in a thousand empty directions must not read as a quarter of a direction."""
+    """Rounding errors in a thousand empty directions must not add up to a quarter of a direction."""
     collapsed = normal(1500, 1) @ normal(1, 1024, seed=1)
     assert contrastive.effective_rank(collapsed).item() == pytest.approx(1.0, abs=0.01)
-
-
-def test_the_effective_rank_of_noise_is_nearly_full():
-    assert contrastive.effective_rank(normal(4000, 8)).item() == pytest.approx(8, rel=0.01)
 
 
 def test_the_effective_rank_is_the_entropy_of_the_singular_values():
@@ -101,22 +81,31 @@ def test_the_effective_rank_is_the_entropy_of_the_singular_values():
     assert contrastive.effective_rank(embedding[:, :4] * spread).item() == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize("cells", [1, 25, 33, 1000])
-def test_what_stands_in_blocks_of_rows_is_what_stands(cells):
-    """In blocks of one, two and three of eight rows, and of all; with extra candidates, a row alone and a row without its positive."""
+def test_the_statistics_of_each_anchor_equal_loops_and_their_means_are_over_valid_anchors():
+    """With extra candidates, an anchor alone and one without its positive."""
     scores, weights = normal(8, 11), torch.zeros(8, 11).masked_fill(normal(8, 11, seed=1) > 0.4, -torch.inf)
     weights.fill_diagonal_(0.0)
     weights[2] = -torch.inf
     weights[2, 2] = 0.0
     weights[5, 5] = -torch.inf
-    found = ContrastiveStats.of(scores, weights, cells)
-    for row in range(8):
-        others = [scores[row, column].item() for column in range(11) if column != row and weights[row, column] == 0]
-        assert found.positive[row] == scores[row, row]
-        assert found.negatives[row] == len(others)
-        assert found.negative_sum[row].item() == pytest.approx(sum(others), abs=1e-5)
-        assert found.highest_negative[row].item() == max(others, default=-math.inf)
-        assert found.alone[row] == (not others) == (row == 2)
-        assert found.hits[row] == (scores[row, row].item() > max(others, default=-math.inf))
-    assert found.largest == scores.masked_fill(weights.isneginf(), -torch.inf).max()
-    assert torch.equal(found.log_candidates, contrastive.log_candidates(weights))
+    steps = origin(2, 4)
+    contrast = Contrast(scores, weights, steps, steps.followed_by(torch.arange(3)))
+    stats = ContrastiveStats.of(contrast, scores.diagonal() / 2)
+    others = [[scores[i, j].item() for j in range(11) if j != i and weights[i, j] == 0] for i in range(8)]
+    assert torch.equal(stats.positive, scores.diagonal())
+    assert stats.negatives.tolist() == [len(row) for row in others]
+    assert stats.negative_sum.tolist() == pytest.approx([sum(row) for row in others], abs=1e-5)
+    assert stats.highest_negative.tolist() == [max(row, default=-math.inf) for row in others]
+    assert torch.equal(stats.log_candidates, contrastive.log_candidates(weights))
+    valid = torch.arange(8) < 6
+    metrics = contrastive_metrics("contrastive/estimate", [stats], [valid])
+    expected = {
+        "estimate": scores.diagonal()[:6].mean().item() / 2,
+        "ceiling": contrastive.log_candidates(weights)[:6].mean().item(),
+        "alone": 1 / 6,
+        "accuracy": sum(scores[i, i].item() > max(others[i], default=-math.inf) for i in range(6)) / 6,
+        "positive_score": scores.diagonal()[:6].mean().item(),
+        "negative_score": sum(map(sum, others)) / sum(map(len, others)),
+        "largest_score": scores.masked_fill(weights.isneginf(), -torch.inf).max().item(),
+    }
+    assert {name.removeprefix("contrastive/"): value.item() for name, value in metrics.items()} == pytest.approx(expected, abs=1e-5)

@@ -1,0 +1,66 @@
+"""InfoNCE objectives and inferred batches for its tests."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from framework.data import InferredBatch, Latent, LatentSpec, Losses
+from framework.objectives.infonce import InfoNCE
+from tests.members import factory
+from tests.tiny import DYNAMICS, LATENT, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, origin
+
+EMBEDDING = 5
+
+
+def make(
+    critic="BilinearCritic",
+    negatives: str = "InBatch",
+    bound: str = "InfoNCEBound",
+    *,
+    spec: LatentSpec = LATENT,
+    kind: str = "both",
+    settings: dict[str, int] | None = None,
+    **changes,
+) -> InfoNCE:
+    """An objective whose queues hold some candidates; `ActionNegatives` has the prior as anchor. `settings` are of the strategy."""
+    torch.manual_seed(0)
+    objective = InfoNCE(
+        **objective_sizes(spec, kind),
+        critic=critic if callable(critic) else factory("critics", critic),
+        negatives=factory("negatives", negatives, **(settings or {})),
+        bound=factory("bounds", bound),
+        **({"anchor": "prior"} if negatives == "ActionNegatives" else {}) | changes,
+    )
+    for strategy in objective.negatives.each():
+        strategy.after_update(normal(3, EMBEDDING, seed=9), origin(1, 3))
+    return objective
+
+
+def example(spec: LatentSpec = LATENT, rows: int = ROWS, times: int = TIMES, kind: str = "both") -> InferredBatch:
+    """Random latents and embeddings; the second row begins a new episode at its third step."""
+    posterior, prior = latent(rows, times, spec=spec), latent(rows, times, spec=spec, seed=5)
+    return inferred(posterior, prior, normal(rows, times, EMBEDDING, seed=3), batch(kind, rows, times))
+
+
+def with_equal_actions(example: InferredBatch) -> InferredBatch:
+    """The same action at every step, and no first steps."""
+    data = replace(example.batch, action=torch.full_like(example.batch.action, 0.3), is_first=torch.zeros_like(example.batch.is_first))
+    return replace(example, batch=data)
+
+
+def leaves_of(example: InferredBatch) -> list[Tensor]:
+    """All that may have a gradient, which is asked for."""
+    assert example.extra is not None
+    leaves = [*parts_of(example.posterior), *parts_of(example.prior), example.embedding, example.extra.embedding]
+    return [*(leaf.requires_grad_() for leaf in leaves), *DYNAMICS.parameters()]
+
+
+def gradients(objective: InfoNCE, leaves: list[Tensor], losses: Losses) -> list[Tensor | None]:
+    """Of the loss of every anchor with a weight of its own."""
+    weight = normal(*losses["infonce"].shape, seed=8)
+    return list(torch.autograd.grad((losses["infonce"] * weight).sum(), [*leaves, *objective.parameters()], allow_unused=True))
+
+
+def parts_of(latents: Latent) -> list[Tensor]:
+    return [latents.stochastic, latents.deterministic, *latents.statistics.values()]

@@ -1,4 +1,4 @@
-"""Imagination: the policy acts inside the model, from latents that were really inferred."""
+"""Imagination: rollouts of a policy in the model."""
 
 from collections.abc import Callable, Mapping
 
@@ -20,18 +20,21 @@ def imagine(
     latent_noise: Float[Tensor, "H N Z"],
     action_noise: Float[Tensor, "H N A"],
 ) -> Imagination:
-    """Roll the prior forward; the length of the noise is the horizon, and may be zero.
+    """Roll the prior forward from `start`; the length of the noise is the horizon, and may be zero.
 
-    Without a `continuation` head every episode goes on. Gradients: whatever the caller leaves attached; nothing is detached here.
+    Without a head `continuation` the continuation is 1. Gradients: nothing is detached.
     """
     latent, features, actions = start, [start.features], []
-    for of_latent, of_action in zip(latent_noise, action_noise, strict=True):
-        action = policy(features[-1], of_action)
-        latent = dynamics.imagine_step(latent, action, of_latent)
+    for step_noise, step_action_noise in zip(latent_noise, action_noise, strict=True):
+        action = policy(features[-1], step_action_noise)
+        latent = dynamics.imagine_step(latent, action, step_noise)
         actions.append(action)
         features.append(latent.features)
-    seen = torch.stack(features, dim=1)
-    reward = heads["reward"](seen).mean
-    going_on = heads["continuation"](seen).mean if "continuation" in heads else torch.ones_like(reward)
-    taken = torch.stack(actions, dim=1) if actions else action_noise.transpose(0, 1)
-    return Imagination(action=taken, features=seen, reward=reward, continuation=going_on)
+    rollout = torch.stack(features, dim=1)
+    reward = heads["reward"](rollout).mean
+    return Imagination(
+        action=torch.stack(actions, dim=1) if actions else action_noise.transpose(0, 1),
+        features=rollout,
+        reward=reward,
+        continuation=heads["continuation"](rollout).mean if "continuation" in heads else torch.ones_like(reward),
+    )

@@ -29,6 +29,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     family.name: family
     for family in (
         Family("environments", "Environment", "Where the agent acts: dm_env environments and their wrappers."),
+        Family("vector_environments", "VectorEnvironment", "How several environments step together: worker processes, batched simulators."),
         Family("encoders", "Encoder", "An observation becomes an embedding."),
         Family("dynamics", "Dynamics", "The latent model that filters embeddings and imagines ahead."),
         Family("objectives", "Objective", "What ties the latent to the observation: Eq. 14, Eq. 15 and their kin."),

@@ -1,4 +1,4 @@
-"""Actor-critics: how to act, and what to learn from imagination."""
+"""Actor-critics: how an agent acts, and how its behavior is trained."""
 
 from framework.actor_critics.base import ActorCritic
 from framework.registry import Registry

@@ -1,4 +1,4 @@
-"""The contract of an actor-critic: how to act, and what to learn from imagination and from what was replayed."""
+"""The contract of an actor-critic: how it acts, and its losses on imagined rollouts and replayed steps."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from framework.data import ActionKind, ActionSpec, Imagination, InferredBatch, L
 
 Mode = Literal["explore", "mode"]
 Choose = Callable[[Tensor, Tensor], Tensor]
-"""An action for features and noise: a policy, or `lambda features, given: given` for a plan."""
+"""An action from features and noise."""
 
-Foresee = Callable[[Latent, Choose, Tensor, torch.Generator], Imagination]
-"""Rolls the model on from latents: who chooses, and the noise `[H, N, A]` of its choices; without gradient."""
+Imagine = Callable[[Latent, Choose, Tensor, torch.Generator], Imagination]
+"""Rolls the model out, without gradient: start, choice of actions, the noise `[H, N, A]` of the choices, generator of the latents."""
 
 
 class ActorCritic(nn.Module, ABC):
-    """Acts on a latent and learns from imagined rollouts or replayed steps; it never sees the world model.
+    """A behavior: it acts on latents, and is trained on imagined rollouts or replayed steps. It has no access to the world model.
 
-    `groups` names its groups of parameters, each with an optimizer of its own, and its losses bear the same names: the loss `actor`
-    trains the group `actor` and no other parameter of the behavior. The losses in `shapes_model` train the world model as well.
+    `groups` names its groups of parameters, each with its own optimizer. Each group has a loss of the same name, which trains that group
+    alone. The losses in `shapes_model` also train the world model. `imagines` is False where rollouts are not used: they have no steps.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "action", "embedding_size")
@@ -31,47 +31,47 @@ class ActorCritic(nn.Module, ABC):
     shapes_model: tuple[str, ...] = ()
     needs_dynamics_gradient: bool
     imagines: bool = True
-    """Whether it learns from rollouts; where it does not, they are of no step."""
 
     @abstractmethod
     def __init__(self, *, latent: LatentSpec, action: ActionSpec, embedding_size: int) -> None:
         super().__init__()
+        self.action = action
 
-    @abstractmethod
     def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
-        """The randomness of one action for each of the leading axes."""
+        """The random numbers of one action for each index of the leading axes: standard normal by default."""
+        return torch.randn(*leading, self.action.size, generator=generator, device=generator.device)
 
     @abstractmethod
     def sample(self, features: Float[Tensor, "*B F"], noise: Float[Tensor, "*B A"]) -> Float[Tensor, "*B A"]:
-        """The policy's action inside imagination."""
+        """An action of the policy in imagination."""
 
     def sample_with_parameters(
         self, features: Float[Tensor, "N F"], noise: Float[Tensor, "N A"]
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N P"] | None]:
-        """As `sample`, and the numbers of the policy's distribution where its losses want them again; called where gradients are taken.
+        """`sample`, with the parameters of the distribution where the losses use them again; called where gradients are taken.
 
-        Gradients: those of computing the numbers again at the same features.
+        Gradients: those of computing the parameters again at the same features.
         """
         return self.sample(features, noise), None
 
     def initial(self, size: int) -> Float[Tensor, "N I"]:
-        """What it carries from step to step, before the first: nothing, unless it plans ahead."""
+        """The plan before the first step: empty by default."""
         return torch.zeros(size, 0)
 
     @abstractmethod
     def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        """The action for the environment, with exploration or the best known, and what to carry to the next step."""
+        """The action for the environment, exploring or greedy, and the plan that the next step starts from."""
 
     @abstractmethod
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
-        """A loss for each group, of any shape, whose mean is minimized; `noise` is that of one action at each replayed step."""
+        """One loss for each group, of any shape, whose mean is minimized. `noise` is that of one action at each replayed step."""
 
-    @abstractmethod
     def group(self, name: str) -> list[nn.Parameter]:
-        """The parameters of a group."""
+        """The trained parameters of a group: by default those of the submodule of its name."""
+        return [parameter for parameter in self.get_submodule(name).parameters() if parameter.requires_grad]
 
-    @abstractmethod
     def after_update(self) -> None:
-        """Let slow copies follow, after an update."""
+        """Update slow copies and running statistics, after the parameters have moved."""
+        return

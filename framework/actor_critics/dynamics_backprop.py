@@ -1,4 +1,4 @@
-"""Dreamer V1's behavior: the value of imagined latents, differentiated through the dynamics."""
+"""Dreamer V1's behavior."""
 
 from typing import Literal, final
 
@@ -7,32 +7,36 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import actor_critics
-from framework.actor_critics.base import Foresee, Mode
-from framework.actor_critics.policies import Policy, TanhLaw, exploration_noise
+from framework.actor_critics.base import Imagine, Mode
+from framework.actor_critics.exploration import exploration_noise
 from framework.actor_critics.policy_and_value import PolicyAndValue
+from framework.actor_critics.policy_network import PolicyNetwork, TanhNormalParametrization
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.functional.distributions import ActionDistribution, TanhNormal
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation
 from framework.values.base import Value
 
+SAMPLES = 100
+"""Among so many samples of the policy the paper's code looks for the likeliest action."""
+
 
 @final
 @actor_critics.register
 class DynamicsBackprop(PolicyAndValue):
-    """Maximize lambda-returns by their gradient through the learned dynamics; *Dream to Control*, Eqs. 6 to 8 and Algorithm 1.
+    """Dreamer V1's behavior: lambda-returns, maximized by their gradient through the dynamics; *Dream to Control*, Eqs. 6 to 8.
 
         actor  -w_t R_t - entropy H(a_t),     value  w_t (v(s_t) - sg R_t)^2 / 2,     w_t = prod_{i<t} gamma c_i
 
     The start of a rollout is excluded, and the last step only bootstraps. The policy is a tanh-normal: mean `m tanh(. / m)`, std
-    `softplus(. + raw) + minimum_std` that starts at `initial_std`. Acting adds `N(0, action_noise)`; at evaluation the paper's code
-    takes the most likely of 100 samples. Choices have one-hot groups instead, and acting takes a random one with probability
-    `action_noise`, at evaluation the likeliest. `return_scale = 'percentiles'`, which the paper does not have, divides the actor's
-    returns by the range from their 5th to their 95th percentile in the batch, at least 1, so that one entropy scale fits every reward
-    (Dreamer V3's idea, without its moving average).
+    `softplus(. + raw) + minimum_std`, initially `initial_std`. Exploring adds `N(0, action_noise^2)`; otherwise the action is the
+    likeliest of 100 samples, as in the paper's code. Choices have one-hot groups; exploring replaces them by uniform ones with
+    probability `action_noise`, and otherwise the likeliest is taken. `return_scale = 'percentiles'`, which the paper does not have,
+    divides the actor's returns by the range from their 5th to their 95th percentile in the batch, at least 1, so that one entropy scale
+    fits rewards of any size (as in Dreamer V3, without its moving average).
 
-    Gradients: the actor sees detached features, so its loss reaches it through the actions alone, straight through the samples of
-    choices; the value is trained on detached features and returns; the weights are detached.
+    Gradients: the actor's loss reaches it through the actions alone, straight through the samples of choices; the value is trained on
+    detached features and returns; the weights are detached.
     """
 
     needs_dynamics_gradient: bool = True
@@ -57,37 +61,28 @@ class DynamicsBackprop(PolicyAndValue):
         mode: Literal["best_sample", "mean"] = "best_sample",
         return_scale: Literal["none", "percentiles"] = "none",
     ) -> None:
-        actor = Policy(
-            feature_size=latent.feature_size,
-            action=action,
-            law=TanhLaw(mean_scale=mean_scale, initial_std=initial_std, minimum_std=minimum_std),
-            unimix=0.0,
-            layers=layers,
-            units=units,
-            activation=activation,
+        parametrization = TanhNormalParametrization(mean_scale=mean_scale, initial_std=initial_std, minimum_std=minimum_std)
+        actor = PolicyNetwork(
+            latent=latent, action=action, parametrization=parametrization, layers=layers, units=units, activation=activation
         )
-        held: Value = value(feature_size=latent.feature_size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=held)
-        self.action, self.mode, self.return_scale = action, mode, return_scale
-        self.discount, self.return_lambda, self.entropy, self.action_noise = discount, return_lambda, entropy, action_noise
+        state_value = value(feature_size=latent.feature_size)
+        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=state_value)
+        self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
+        self.mode, self.return_scale, self.action_noise = mode, return_scale, action_noise
 
     @torch.no_grad()
     def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        return self._act(latent.features, mode, generator), plan
-
-    def _act(self, features: Tensor, mode: Mode, generator: torch.Generator) -> Tensor:
-        policy = self.policy(features)
-        size = features.shape[0]
+        policy, size = self.policy(latent.features), plan.shape[0]
         if mode == "explore":
             action = policy.sample(self.draw_noise(size, generator=generator))
-            return exploration_noise(action, self.action, self.action_noise, generator)
+            return exploration_noise(action, self.action, self.action_noise, generator), plan
         if self.mode == "mean" or self.action.kind != "continuous":
-            return policy.mode
-        candidates = policy.sample(self.draw_noise(100, size, generator=generator))
-        best = policy.log_density(candidates).argmax(dim=0)
-        return candidates[best, torch.arange(size, device=best.device)]
+            return policy.mode, plan
+        samples = policy.sample(self.draw_noise(SAMPLES, size, generator=generator))
+        best = policy.log_density(samples).argmax(dim=0)
+        return samples[best, torch.arange(size, device=best.device)], plan
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         features = imagination.features[:, 1:]
@@ -96,23 +91,23 @@ class DynamicsBackprop(PolicyAndValue):
         returns = lambda_return(imagination.reward[:, 1:-1], discount[:, :-1], bootstrap[:, 1:], self.return_lambda)
         weight = discount_weights(discount[:, :-1]).detach()
         policy = self.policy_of(imagination, 1, imagination.action.shape[1])
-        surprise = self._surprise(policy, imagination.action[:, 1:])
+        entropy = self._entropy(policy, imagination.action[:, 1:])
         losses = {
-            "actor": -weight * returns / self._scale(returns) - self.entropy * surprise,
+            "actor": -weight * returns / self._scale(returns) - self.entropy * entropy,
             "value": weight * self.value.loss(features[:, :-1].detach(), returns.detach()),
         }
         metrics = {
             "behavior/return": returns.mean(),
             "behavior/value": bootstrap.mean(),
             "behavior/reward": imagination.reward.mean(),
-            "behavior/entropy": surprise.mean(),
+            "behavior/entropy": entropy.mean(),
         }
         if isinstance(policy, TanhNormal):
             metrics |= {"behavior/policy_std": policy.std.mean(), "behavior/action_magnitude": imagination.action.abs().mean()}
         return losses, metrics
 
-    def _surprise(self, policy: ActionDistribution, action: Float[Tensor, "N H A"]) -> Float[Tensor, "N H"]:
-        """The entropy: by the one sample that there is of numbers, exactly of choices."""
+    def _entropy(self, policy: ActionDistribution, action: Float[Tensor, "N H A"]) -> Float[Tensor, "N H"]:
+        """The entropy: estimated from the one sampled action of a tanh-normal, exact for choices."""
         return -policy.log_density(action) if self.action.kind == "continuous" else policy.entropy
 
     def _scale(self, returns: Float[Tensor, "N H"]) -> Float[Tensor, ""] | float:

@@ -1,4 +1,4 @@
-"""Exploration by curiosity: the reward is what the model is not sure of."""
+"""Exploration by disagreement."""
 
 from dataclasses import replace
 from typing import Literal, final
@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import actor_critics
-from framework.actor_critics.base import ActorCritic, Choose, Foresee, Mode
+from framework.actor_critics.action_values import joined
+from framework.actor_critics.base import ActorCritic, Choose, Imagine, Mode
 from framework.actor_critics.wrapper import Wrapper
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError
@@ -20,20 +21,20 @@ from framework.nn.blocks import MLP, Activation
 @final
 @actor_critics.register
 class Plan2Explore(Wrapper):
-    """Another behavior, whose reward is how far one-step predictions disagree; Sekar et al. (2020), *Planning to Explore*.
+    """Plan2Explore's behavior: another behavior rewarded by the disagreement of one-step predictions; Sekar et al. (2020).
 
         f_k(s_{t-1}, a_t) ~ x_t,    loss  sum_k |f_k - x_t|^2 / 2,    r_t = extrinsic r_t + intrinsic mean_d Var_k f_k(s_{t-1}, a_t)
 
-    The members differ by their first weights alone, and learn from replayed steps, but for those that begin an episode. `x` is the
-    embedding of the next observation in the paper, and the stochastic part of the next posterior in DreamerV2's implementation, from
-    which the numbers are (ten of four layers of 400); that takes the deviation for the variance (`spread = 'deviation'`), or its
-    logarithm. The variance is the unbiased one, as in the paper.
+    *Planning to Explore via Self-Supervised World Models*. The members differ by their initial weights, and are trained on replayed
+    steps, the first of each episode excepted. `x` is the embedding of the next observation in the paper, and the stochastic part of the
+    next posterior in DreamerV2's implementation, from which the defaults are (ten members of four layers of 400); that one uses the
+    standard deviation (`spread = 'deviation'`) or its logarithm. The variance is the unbiased one, as in the paper.
 
-    The reward of the step from t - 1 to t arrives with step t, in imagination, in what was replayed, and in what a planner foresees, in
-    either mode; at the start of a rollout or of an episode nothing was predicted, and it is 0.
+    The disagreement about the step from t - 1 to t is part of the reward of step t, in imagination, in replayed steps and in rollouts of
+    a planner, in either mode; it is 0 at the start of a rollout or an episode.
 
     Gradients: the ensemble's loss to the ensemble alone, inputs and targets detached. The reward is differentiable in features and
-    actions where the behavior asks for the gradient of the dynamics, and constant elsewhere.
+    actions where the behavior needs the gradient of the dynamics, and constant elsewhere.
     """
 
     groups: tuple[str, ...] = ("ensemble",)
@@ -58,18 +59,18 @@ class Plan2Explore(Wrapper):
         if members < 2:
             raise UserError(f"Plan2Explore.members = {members} cannot disagree; bind at least 2.")
         self.target, self.spread, self.intrinsic, self.extrinsic = target, spread, intrinsic, extrinsic
-        given, wanted = latent.feature_size + action.size, {"embedding": embedding_size, "stochastic": latent.stochastic}[target]
+        inputs, outputs = latent.feature_size + action.size, {"embedding": embedding_size, "stochastic": latent.stochastic}[target]
         self.ensemble = nn.ModuleList(
-            [MLP(input_size=given, output_size=wanted, layers=layers, units=units, activation=activation) for _ in range(members)]
+            [MLP(input_size=inputs, output_size=outputs, layers=layers, units=units, activation=activation) for _ in range(members)]
         )
 
     def predictions(self, features: Float[Tensor, "*B F"], action: Float[Tensor, "*B A"]) -> Float[Tensor, "K *B X"]:
-        """What each member expects to come of an action."""
-        given = torch.cat([features, action], dim=-1)
-        return torch.stack([member(given).float() for member in self.ensemble])
+        """The prediction of each member."""
+        inputs = joined(features, action)
+        return torch.stack([member(inputs).float() for member in self.ensemble])
 
     def disagreement(self, features: Float[Tensor, "*B F"], action: Float[Tensor, "*B A"]) -> Float[Tensor, "*B"]:
-        """How far the members lie apart."""
+        """The spread of the members' predictions, averaged over the target's dimensions."""
         variance = self.predictions(features, action).var(dim=0)
         if self.spread == "variance":
             return variance.mean(dim=-1)
@@ -78,34 +79,33 @@ class Plan2Explore(Wrapper):
 
     @torch.no_grad()
     def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        def curious(start: Latent, choose: Choose, noise: Tensor, drawing: torch.Generator) -> Imagination:
-            return self._imagined(imagine(start, choose, noise, drawing))
+        def imagine_rewarded(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
+            return self._rewarded(imagine(start, choose, noise, generator))
 
-        return self.of.act(latent, plan, curious, mode, generator)
+        return self.of.act(latent, plan, imagine_rewarded, mode, generator)
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
-        features = inferred.features.detach()
+        batch, before = inferred.batch, inferred.features[:, :-1].detach()
         with torch.set_grad_enabled(self.needs_dynamics_gradient):
-            imagined = self._imagined(imagination)
+            rollouts = self._rewarded(imagination)
         with torch.no_grad():
-            found = self.disagreement(features[:, :-1], inferred.batch.action[:, 1:])
-            found = F.pad(found, (1, 0)).masked_fill(inferred.batch.is_first, 0.0)
-        rewarded = replace(inferred.batch, reward=self._reward(inferred.batch.reward, found))
-        losses, metrics = self.of.losses(imagined, replace(inferred, batch=rewarded), noise)
-        known = (inferred.embedding if self.target == "embedding" else inferred.posterior.stochastic).detach()
-        missed = self.predictions(features[:, :-1], inferred.batch.action[:, 1:]) - known[:, 1:].float()
-        ensemble = masked(0.5 * missed.square().sum(dim=(0, -1)), ~inferred.batch.is_first[:, 1:])
-        return losses | {"ensemble": ensemble}, metrics | {"behavior/disagreement": found.mean()}
+            disagreement = F.pad(self.disagreement(before, batch.action[:, 1:]), (1, 0)).masked_fill(batch.is_first, 0.0)
+        rewarded = replace(batch, reward=self._reward(batch.reward, disagreement))
+        losses, metrics = self.of.losses(rollouts, replace(inferred, batch=rewarded), noise)
+        target = (inferred.embedding if self.target == "embedding" else inferred.posterior.stochastic)[:, 1:].detach().float()
+        error = self.predictions(before, batch.action[:, 1:]) - target
+        ensemble = masked(0.5 * error.square().sum(dim=(0, -1)), ~batch.is_first[:, 1:])
+        return losses | {"ensemble": ensemble}, metrics | {"behavior/disagreement": disagreement.mean()}
 
-    def _imagined(self, imagination: Imagination) -> Imagination:
+    def _rewarded(self, imagination: Imagination) -> Imagination:
         """The same rollouts, rewarded by disagreement."""
-        found = self.disagreement(imagination.features[:, :-1], imagination.action)
-        return replace(imagination, reward=self._reward(imagination.reward, F.pad(found, (1, 0))))
+        disagreement = self.disagreement(imagination.features[:, :-1], imagination.action)
+        return replace(imagination, reward=self._reward(imagination.reward, F.pad(disagreement, (1, 0))))
 
-    def _reward(self, given: Float[Tensor, "N T"], found: Float[Tensor, "N T"]) -> Float[Tensor, "N T"]:
-        return self.extrinsic * given + self.intrinsic * found
+    def _reward(self, reward: Float[Tensor, "N T"], disagreement: Float[Tensor, "N T"]) -> Float[Tensor, "N T"]:
+        return self.extrinsic * reward + self.intrinsic * disagreement
 
     def group(self, name: str) -> list[nn.Parameter]:
-        return list(self.ensemble.parameters()) if name == "ensemble" else self.of.group(name)
+        return ActorCritic.group(self, name) if name == "ensemble" else self.of.group(name)

@@ -1,39 +1,35 @@
-"""What behaviors have in common that learn a policy and a value from imagination."""
+"""Behaviors that learn a policy and a value."""
 
 from abc import abstractmethod
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from framework.actor_critics.base import ActorCritic, Foresee, Mode
-from framework.actor_critics.policies import Policy
+from framework.actor_critics.base import ActorCritic, Imagine, Mode
+from framework.actor_critics.policy_network import PolicyNetwork
 from framework.data import ActionKind, ActionSpec, Imagination, Latent, LatentSpec
 from framework.functional.distributions import ActionDistribution
 from framework.values.base import Value
 
 
 class PolicyAndValue(ActorCritic):
-    """A `Policy` that takes every kind of action, and a value; a subclass gives the losses.
+    """A policy over actions of any kind, and a value; a subclass gives the losses. Exploring samples the policy, else its mode is taken.
 
-    It explores by its own randomness alone, and takes the mode where it is to do its best.
-
-    Gradients: the policy sees detached features.
+    Gradients: the features that the policy sees are detached.
     """
 
     action_kinds: tuple[ActionKind, ...] = ("continuous", "discrete", "multi_discrete")
     groups: tuple[str, ...] = ("actor", "value")
 
     @abstractmethod
-    def __init__(self, *, latent: LatentSpec, action: ActionSpec, embedding_size: int, actor: Policy, value: Value) -> None:
+    def __init__(self, *, latent: LatentSpec, action: ActionSpec, embedding_size: int, actor: PolicyNetwork, value: Value) -> None:
         super().__init__(latent=latent, action=action, embedding_size=embedding_size)
-        self.actor = actor
-        self.value = value
+        self.actor, self.value = actor, value
 
     def policy(self, features: Float[Tensor, "*B F"]) -> ActionDistribution:
         """The distribution of actions."""
-        found: ActionDistribution = self.actor(features.detach())
-        return found
+        return self.actor.distribution(self.actor(features.detach()))
 
     def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
         return self.actor.draw_noise(*leading, generator=generator)
@@ -44,27 +40,21 @@ class PolicyAndValue(ActorCritic):
     def sample_with_parameters(
         self, features: Float[Tensor, "N F"], noise: Float[Tensor, "N A"]
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N P"]]:
-        numbers = self.actor.numbers(features.detach())
-        return self.actor.distribution(numbers).sample(noise), numbers
+        parameters = self.actor(features.detach())
+        return self.actor.distribution(parameters).sample(noise), parameters
 
     def policy_of(self, imagination: Imagination, first: int, last: int) -> ActionDistribution:
-        """The policy at the steps `first .. last - 1` of rollouts: as it was kept, or computed again."""
+        """The policy at the steps `first .. last - 1` of rollouts, from the parameters that imagination kept, if it kept them."""
         if imagination.policy is None:
             return self.policy(imagination.features[:, first:last])
         return self.actor.distribution(imagination.policy[:, first:last])
 
     @torch.no_grad()
     def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
         policy = self.policy(latent.features)
-        if mode == "mode":
-            return policy.mode, plan
-        return policy.sample(self.draw_noise(plan.shape[0], generator=generator)), plan
-
-    def group(self, name: str) -> list[nn.Parameter]:
-        module = {"actor": self.actor, "value": self.value}[name]
-        return [parameter for parameter in module.parameters() if parameter.requires_grad]
+        return (policy.mode if mode == "mode" else policy.sample(self.draw_noise(plan.shape[0], generator=generator))), plan
 
     def after_update(self) -> None:
         self.value.after_update()

@@ -1,4 +1,4 @@
-"""Dreamer V3's behavior: the score-function gradient with returns of one scale, and a value that also learns from what was replayed."""
+"""Dreamer V3's behavior."""
 
 from typing import ClassVar, final
 
@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import actor_critics
-from framework.actor_critics.policies import LAWS, Distribution, Policy
 from framework.actor_critics.policy_and_value import PolicyAndValue
+from framework.actor_critics.policy_network import PARAMETRIZATIONS, Distribution, PolicyNetwork
 from framework.actor_critics.return_scale import ReturnScale
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
 from framework.errors import UserError
@@ -21,19 +21,19 @@ from framework.values.base import Value
 @final
 @actor_critics.register
 class Reinforce(PolicyAndValue):
-    """Make likelier what returned more than expected; *Mastering diverse control tasks through world models* (Hafner et al., 2025).
+    """Dreamer V3's behavior: the score-function gradient with normalized returns; Hafner et al. (2025), *Mastering diverse control tasks*.
 
         actor  -w_t (log pi(a_t | s_t) sg(R_t - v(s_t)) / max(1, S) + entropy H(pi)),       w_t = c_0 prod_{0 < i <= t} gamma c_i
         value  w_t loss(v(s_t), R_t),     and `replay_value` times the mean of loss(v(s_t), Q_t) over replayed steps
         Q_t    r_{t+1} + gamma (1 - terminal_{t+1}) ((1 - lambda) R_0(s_{t+1}) + lambda Q_{t+1})
 
-    `S` is a moving average of the range from the 5th to the 95th percentile of the imagined returns, the present ones in it. `Q` mixes
-    replayed rewards with the return that was imagined from each replayed step, which alone bootstraps at the last step of an episode;
-    that step has no loss of its own. Rollouts must start from every replayed step (`Agent.imagination_starts = None`), or
-    `replay_value` be 0. `distribution` is the law of numbers, and `unimix` the uniform share of choices; the value is a `TwoHotValue` in
-    the paper. Evaluation takes the mode, where the released code samples.
+    `S` is a moving average of the range from the 5th to the 95th percentile of the imagined returns, the present ones included. `Q`
+    mixes replayed rewards with the return imagined from each replayed step, which alone bootstraps at the last step of an episode; that
+    step has no loss of its own. Rollouts must start from every replayed step (`Agent.imagination_starts = None`), or `replay_value` be 0.
+    `distribution` is that of continuous actions, `unimix` the uniform share of choices; the paper's value is a `TwoHotValue`.
+    Evaluation takes the mode, where the released code samples.
 
-    Gradients: the actor by its own log-density and entropy alone, the value on detached features and targets, except that its loss on
+    Gradients: the actor by its own log-density and entropy alone; the value on detached features and targets, except that its loss on
     replayed steps also trains the world model. Returns, advantages, scales and weights are detached.
     """
 
@@ -61,10 +61,10 @@ class Reinforce(PolicyAndValue):
     ) -> None:
         if replay_value < 0:
             raise UserError(f"Reinforce.replay_value = {replay_value} must be at least 0; 0.3 is usual, 0.0 leaves replayed steps out.")
-        actor = Policy(
-            feature_size=latent.feature_size,
+        actor = PolicyNetwork(
+            latent=latent,
             action=action,
-            law=LAWS[distribution],
+            parametrization=PARAMETRIZATIONS[distribution],
             unimix=unimix,
             layers=layers,
             units=units,
@@ -73,39 +73,40 @@ class Reinforce(PolicyAndValue):
             initial_weights="truncated_normal",
             output_scale=0.01,
         )
-        held: Value = value(feature_size=latent.feature_size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=held)
+        state_value = value(feature_size=latent.feature_size)
+        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=state_value)
+        self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
         self.scale = ReturnScale()
-        self.discount, self.return_lambda, self.entropy, self.replay_value = discount, return_lambda, entropy, replay_value
+        self.replay_value = replay_value
         self.shapes_model = ("value",) if replay_value > 0 else ()
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
-        features, going_on = imagination.features.detach(), imagination.continuation.detach()
-        # A copy, for three networks: a product over the view would go rollout by rollout.
+        features, continuation = imagination.features.detach(), imagination.continuation.detach()
+        # Contiguous, since three networks read it: a product over the view would go rollout by rollout.
         before = features[:, :-1].contiguous()
-        discount = self.discount * going_on[:, 1:]
-        said, value_loss = self.value.value_and_loss(before)
+        discount = self.discount * continuation[:, 1:]
+        value, value_loss = self.value.value_and_loss(before)
         with torch.no_grad():
-            expected = torch.cat([said, self.value.bootstrap(features[:, -1:])], dim=1)
-            returns = lambda_return(imagination.reward[:, 1:], discount, expected[:, 1:], self.return_lambda)
-        weight, scale = going_on[:, :1] * discount_weights(discount), self.scale(returns)
-        advantage = (returns - said) / scale
+            values = torch.cat([value, self.value.bootstrap(features[:, -1:])], dim=1)
+            returns = lambda_return(imagination.reward[:, 1:], discount, values[:, 1:], self.return_lambda)
+        weight, scale = continuation[:, :1] * discount_weights(discount), self.scale(returns)
+        advantage = (returns - value) / scale
         policy = self.policy(before)
-        likelihood, entropy = policy.log_density(imagination.action.detach()), policy.entropy
-        of_value, seen = self._of_value(weight * value_loss(returns), returns, inferred)
-        losses = {"actor": -weight * (likelihood * advantage + self.entropy * entropy), "value": of_value}
+        log_density, entropy = policy.log_density(imagination.action.detach()), policy.entropy
+        whole_value_loss, replay_metrics = self._with_replayed(weight * value_loss(returns), returns, inferred)
+        losses = {"actor": -weight * (log_density * advantage + self.entropy * entropy), "value": whole_value_loss}
         metrics = {
             "behavior/return": returns.mean(),
             "behavior/return_scale": scale,
             "behavior/advantage": advantage.abs().mean(),
-            "behavior/value": expected.mean(),
+            "behavior/value": values.mean(),
             "behavior/reward": imagination.reward.mean(),
             "behavior/entropy": entropy.mean(),
         }
-        return losses, metrics | seen
+        return losses, metrics | replay_metrics
 
-    def _of_value(self, imagined: Float[Tensor, "N H"], returns: Float[Tensor, "N H"], inferred: InferredBatch) -> tuple[Tensor, Metrics]:
-        """The value's whole loss, and what was seen of the replayed steps."""
+    def _with_replayed(self, imagined: Tensor, returns: Float[Tensor, "N H"], inferred: InferredBatch) -> tuple[Tensor, Metrics]:
+        """The value's loss on imagined steps, with that on replayed steps added."""
         if self.replay_value == 0:
             return imagined, {}
         rows, times = inferred.batch.reward.shape
@@ -115,16 +116,16 @@ class Reinforce(PolicyAndValue):
                 f"are {returns.shape[0]}; bind Agent.imagination_starts = None, or Reinforce.replay_value = 0.0."
             )
         targets = self._replayed_returns(rearrange(returns[:, 0], "(b t) -> b t", t=times), inferred)
-        inside = ~inferred.batch.is_first[:, 1:]
-        loss = inside * self.value.loss(inferred.features[:, :-1], targets)
+        loss = ~inferred.batch.is_first[:, 1:] * self.value.loss(inferred.features[:, :-1], targets)
         return imagined.mean() + self.replay_value * loss.mean(), {"behavior/replayed_return": targets.mean()}
 
     @torch.no_grad()
-    def _replayed_returns(self, foreseen: Float[Tensor, "B T"], inferred: InferredBatch) -> Float[Tensor, "B T-1"]:
-        """Of each replayed step but the last, by the rewards that came and the returns that were foreseen at the steps after it."""
-        last = torch.cat([inferred.batch.is_first[:, 2:], torch.ones_like(inferred.batch.is_first[:, :1])], dim=1)
-        discount = self.discount * ~inferred.batch.is_terminal[:, 1:]
-        return lambda_return(inferred.batch.reward[:, 1:], discount, foreseen[:, 1:], self.return_lambda * ~last)
+    def _replayed_returns(self, imagined: Float[Tensor, "B T"], inferred: InferredBatch) -> Float[Tensor, "B T-1"]:
+        """Lambda-returns of replayed rewards, bootstrapped from the returns imagined at each step."""
+        batch = inferred.batch
+        last = torch.cat([batch.is_first[:, 2:], torch.ones_like(batch.is_first[:, :1])], dim=1)
+        discount = self.discount * ~batch.is_terminal[:, 1:]
+        return lambda_return(batch.reward[:, 1:], discount, imagined[:, 1:], self.return_lambda * ~last)
 
     def after_update(self) -> None:
         super().after_update()

@@ -1,4 +1,4 @@
-"""What keeps one entropy scale right for every size of reward: returns divided by their own range."""
+"""The normalization of returns in Dreamer V3."""
 
 from typing import Final, final
 
@@ -9,16 +9,16 @@ from torch import Tensor, nn
 from framework.functional.returns import percentile_range
 
 RATE: Final = 0.01
-LEAST: Final = 1.0
+MINIMUM: Final = 1.0
 
 
 @final
 class ReturnScale(nn.Module):
-    """A moving average of the range from the 5th to the 95th percentile of the returns, at least 1: Dreamer V3.
+    """A moving average of the range from the 5th to the 95th percentile of the returns, at least 1, by which advantages are divided.
 
-        range <- 0.99 range + 0.01 (P95 - P5),    scale  max(1, range),    from a range of 0, and with the present batch in it
+        range <- 0.99 range + 0.01 (P95 - P5),    scale  max(1, range),    from a range of 0, the present batch included
 
-    A loss may be asked twice: it only notes the range of its batch, and `after_update` takes it over.
+    `forward` has no lasting effect; `after_update` takes the range of the latest batch over.
     """
 
     range: Tensor
@@ -31,12 +31,11 @@ class ReturnScale(nn.Module):
 
     @torch.no_grad()
     def forward(self, returns: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-        """What to divide by, on a batch with these returns."""
-        found = self.range.lerp(percentile_range(returns), RATE)
-        self.next_range.copy_(found)
-        return found.clamp(min=LEAST)
+        """The scale on a batch with these returns."""
+        updated = self.range.lerp(percentile_range(returns), RATE)
+        self.next_range.copy_(updated)
+        return updated.clamp(min=MINIMUM)
 
     @torch.no_grad()
     def after_update(self) -> None:
-        """After the update on that batch."""
         self.range.copy_(self.next_range)

@@ -1,4 +1,4 @@
-"""A behavior around another one."""
+"""Behaviors that wrap another behavior."""
 
 from abc import ABC, abstractmethod
 
@@ -6,16 +6,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.actor_critics.base import ActorCritic, Foresee, Mode
+from framework.actor_critics.base import ActorCritic, Imagine, Mode
 from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 
 
 class Wrapper(ActorCritic, ABC):
-    """Does what the behavior in it does; a wrapper changes one thing of it.
+    """A behavior that delegates to the inner behavior `of`; a subclass overrides what it changes.
 
-    `groups` of the class are the wrapper's own. Those of an instance begin with the inner behavior's, and all else that a behavior
-    declares is the inner one's.
+    `groups` of the class are the wrapper's own; those of an instance begin with the inner behavior's. Its other declarations are the
+    inner behavior's.
     """
 
     action_kinds: tuple[ActionKind, ...] = ("continuous", "discrete", "multi_discrete")
@@ -25,9 +25,9 @@ class Wrapper(ActorCritic, ABC):
     def __init__(self, *, latent: LatentSpec, action: ActionSpec, embedding_size: int, of: Factory[ActorCritic]) -> None:
         super().__init__(latent=latent, action=action, embedding_size=embedding_size)
         self.of: ActorCritic = of(latent=latent, action=action, embedding_size=embedding_size)
-        if doubled := set(self.of.groups) & set(self.groups):
+        if shared := set(self.of.groups) & set(self.groups):
             raise UserError(
-                f"{type(self).__name__} and {type(self.of).__name__} in it both have a group of parameters named {sorted(doubled)}; "
+                f"{type(self).__name__} and {type(self.of).__name__} in it both have a group of parameters named {sorted(shared)}; "
                 f"bind another {type(self).__name__}.of."
             )
         self.action_kinds, self.groups = self.of.action_kinds, (*self.of.groups, *self.groups)
@@ -49,7 +49,7 @@ class Wrapper(ActorCritic, ABC):
         return self.of.initial(size)
 
     def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
+        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
     ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
         return self.of.act(latent, plan, imagine, mode, generator)
 

@@ -10,6 +10,7 @@ def measure(run: Run, effort: Effort = USUAL, progress: Progress = silent) -> Re
     """One row, of as many environments as the run has."""
     with run.vector(run.environments, mode="process" if run.environments > 1 else "serial") as vector:
         learner = run.learner(vector, None)
+        run.runtime.prepare_process(learner.agent)
         learner.begin()
         name = f"{vector.count} environment{'s' if vector.count > 1 else ''}"
         times = clocked(lambda: learner.collect(randomly=False), run.runtime.device, effort, name, progress)

@@ -7,8 +7,9 @@ from framework.bench import machine
 from framework.bench.clock import USUAL, Effort, Progress, clocked, silent
 from framework.bench.report import Report, Row
 from framework.bench.subject import SEED
-from framework.environments.vector import Mode, VectorEnvironment
 from framework.training.run import Run
+from framework.vector_environments.base import VectorEnvironment
+from framework.vector_environments.worker_environments import Mode
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,7 @@ from framework.bench.clock import USUAL, Effort, Progress, silent
 from framework.bench.report import Report, Row, Value
 from framework.errors import UserError
 from framework.tracking.jsonl import read
-from framework.training.run import compose
+from framework.training.api import compose
 from framework.training.run_logger import STAGES
 
 SHORT: Final = ("Trainer.pretrain=0", "Evaluation.episodes=1")

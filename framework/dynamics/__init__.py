@@ -1,4 +1,4 @@
-"""Dynamics: embeddings and actions become latents, and latents are imagined forward."""
+"""Dynamics: latents inferred from embeddings and actions, and imagined forward."""
 
 from framework.dynamics.base import Dynamics
 from framework.registry import Registry

@@ -1,4 +1,4 @@
-"""The contract of a dynamics: what a latent is, how it follows from observations, and how it is imagined."""
+"""The contract of a dynamics: inference and imagination of latents."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, final
@@ -16,9 +16,8 @@ Prepared = tuple[Tensor, ...]
 class Dynamics(nn.Module, ABC):
     """A latent state-space model `q(z_t | h_t, o_t)`, `p(z_t | h_t)`, `h_t = f(h_{t-1}, z_{t-1}, a_{t-1})`.
 
-    Randomness comes in as noise that the caller drew with `draw_noise`, so that a step is a function of its arguments.
-    An action at `is_first` is ignored: it led nowhere, and the belief starts anew. What `imagine_step` needs beyond `h` and `z` travels
-    in `Latent.past`: in what `initial`, `recur`, `filter` and `imagine_step` give, and never in a prior, which no step goes on from.
+    Noise is an argument, drawn by the caller with `draw_noise`, so that a step is a function of its arguments. The action at `is_first`
+    is ignored, and the latent starts from `initial`. What `imagine_step` needs beyond `h` and `z` is in `Latent.past`, which priors lack.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("embedding_size", "action_size")
@@ -32,11 +31,11 @@ class Dynamics(nn.Module, ABC):
 
     @abstractmethod
     def initial(self, size: int) -> Latent:
-        """The belief before anything was seen, `size` times."""
+        """The latent before the first observation, `size` times."""
 
     @abstractmethod
     def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B Z"]:
-        """The randomness of one step for each of the leading axes, on the device of the parameters."""
+        """The random numbers of one step for each index of the leading axes, on the device of the generator."""
 
     @abstractmethod
     def imagine_step(self, latent: Latent, action: Float[Tensor, "N A"], noise: Float[Tensor, "N Z"]) -> Latent:
@@ -44,18 +43,18 @@ class Dynamics(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
-        """All that needs no recurrence, over the whole sequence at once; every tensor is `[B, T, ..]`."""
+        """Everything that needs no recurrence, for the whole sequence at once; every tensor is `[B, T, ..]`."""
 
     @abstractmethod
     def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
-        """The recurrence alone: the posterior of one step, from what `prepare` gave for it."""
+        """The posterior of one step, from its slice of what `prepare` returned."""
 
     def filter(self, start: Latent, prepared: Prepared, noise: Float[Tensor, "B T Z"]) -> Latent:
-        """The posterior of every step: the recurrence in a loop, unless a dynamics can do all of them at once, with equal results."""
+        """The posterior of every step, by the recurrence; a dynamics without one overrides it with equal results."""
         latent, posteriors = start, []
-        # All steps are taken apart at once: the gradient of an index is as large as the whole sequence, for each step.
-        for *parts, of_step in zip(*(part.unbind(dim=1) for part in (*prepared, noise)), strict=True):
-            latent = self.recur(latent, tuple(parts), of_step)
+        # Unbound at once: the gradient of an index is as large as the whole sequence, for each step.
+        for *parts, step_noise in zip(*(part.unbind(dim=1) for part in (*prepared, noise)), strict=True):
+            latent = self.recur(latent, tuple(parts), step_noise)
             posteriors.append(latent)
         return Latent.stack(posteriors, dim=1)
 
@@ -65,7 +64,7 @@ class Dynamics(nn.Module, ABC):
 
     @abstractmethod
     def kl_loss(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
-        """The loss `kl`, `[B, T]`: how far the posterior lies from the prior. Its weight is `kl_scale`."""
+        """The loss `kl`, `[B, T]`, of the posterior from the prior. Its weight is `kl_scale`."""
 
     @final
     def observe(
@@ -88,6 +87,6 @@ class Dynamics(nn.Module, ABC):
         is_first: Bool[Tensor, " N"],
         noise: Float[Tensor, "N Z"],
     ) -> Latent:
-        """Filter one step: the posterior alone, which is all that acting needs."""
+        """Filter one step: the posterior alone."""
         prepared = self.prepare(rearrange(embedding, "n e -> n 1 e"), rearrange(action, "n a -> n 1 a"), rearrange(is_first, "n -> n 1"))
         return self.recur(latent, tuple(part[:, 0] for part in prepared), noise)

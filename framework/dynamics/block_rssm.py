@@ -1,4 +1,4 @@
-"""Dreamer V3's recurrent state-space model: a block-diagonal GRU."""
+"""Dreamer V3's recurrent state-space model."""
 
 from typing import final
 
@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import dynamics
+from framework.dynamics.balanced_kl_loss import KLSettings
 from framework.dynamics.categorical import CategoricalRecurrence
 from framework.errors import UserError
 from framework.functional.kl import FreeNats
@@ -17,18 +18,19 @@ from framework.nn.blocks import ACTIVATIONS, NORMS, Activation, BlockLinear, Joi
 @final
 @dynamics.register
 class BlockRSSM(CategoricalRecurrence):
-    """A deterministic path in `blocks` that see each other only through a shared summary, and one-hot latents with unimix.
+    """Dreamer V3's recurrent state-space model: a block-diagonal GRU, and one-hot latents with unimix.
 
         x = [act(norm(W h)), act(norm(W z)), act(norm(W a))],    y_b = [h_b, x]
         r, c, u = B act(norm(B y)),    h' = u tanh(r c) + (1 - u) h        B: one matrix for each block; u less 1 before its sigmoid
 
-    Hafner et al. (2023), *Mastering Diverse Domains through World Models*, as its code has been since 2024: 8 blocks, two hidden layers
-    before the prior's logits and one before the posterior's, root-mean-square norms, SiLU, truncated-normal weights, 1 free nat at each
-    step. Its two losses, dynamics at 1 and representation at 0.1, are `balance = 1 / 1.1` and `kl_scale = 1.1`. Actions beyond 1 are
-    scaled back to it. The 12-million size has 2,048 deterministic units, as in the code; the 1,024 of the paper are a misprint.
+    The blocks of `h` interact only through `x`. Hafner et al. (2023), *Mastering Diverse Domains through World Models*, as its code has
+    been since 2024: 8 blocks, two hidden layers before the prior's logits and one before the posterior's, root-mean-square norms, SiLU,
+    truncated-normal weights, 1 free nat at each step. Its two losses, dynamics at 1 and representation at 0.1, are `balance = 1 / 1.1`
+    and `kl_scale = 1.1`. Actions beyond 1 are scaled back to it. The 12-million size has 2,048 deterministic units, as in the code; the
+    1,024 of the paper are a misprint.
 
-    Gradients: straight through the samples; with a balance, each side of the divergence is detached in the other's term; an action's
-    size is taken as given where it is scaled back.
+    Gradients: straight through the samples; with a balance, each side of the KL is detached in the other's term; the divisor of an action
+    beyond 1 is constant.
     """
 
     def __init__(
@@ -55,10 +57,7 @@ class BlockRSSM(CategoricalRecurrence):
             groups=groups,
             classes=classes,
             unimix=unimix,
-            free_nats=free_nats,
-            free_nats_on=free_nats_on,
-            balance=balance,
-            kl_scale=kl_scale,
+            kl=KLSettings(free_nats=free_nats, free_nats_on=free_nats_on, balance=balance, scale=kl_scale),
         )
         if deterministic % blocks:
             raise UserError(f"BlockRSSM.blocks = {blocks} does not divide BlockRSSM.deterministic = {deterministic}; bind a divisor of it.")
@@ -86,8 +85,8 @@ class BlockRSSM(CategoricalRecurrence):
     def advance(
         self, stochastic: Float[Tensor, "N Z"], deterministic: Float[Tensor, "N D"], from_action: Float[Tensor, "N U"]
     ) -> Float[Tensor, "N D"]:
-        seen = [layer(part) for layer, part in zip(self.summary, (deterministic, stochastic), strict=True)]
-        shared = repeat(torch.cat([*seen, from_action], dim=-1), "n u -> g n u", g=self.blocks)
+        summary = [layer(part) for layer, part in zip(self.summary, (deterministic, stochastic), strict=True)]
+        shared = repeat(torch.cat([*summary, from_action], dim=-1), "n u -> g n u", g=self.blocks)
         own = rearrange(deterministic, "n (g d) -> g n d", g=self.blocks)
         mixed = rearrange(self.mixing(torch.cat([own, shared], dim=-1)), "g n d -> n (g d)")
         gates = self.gates(rearrange(self.activation(self.mixing_norm(mixed)), "n (g d) -> g n d", g=self.blocks))

@@ -1,4 +1,4 @@
-"""What dynamics with discrete latents share."""
+"""Dynamics with categorical latents."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -8,18 +8,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
-from framework.dynamics.balanced_kl_loss import balanced_kl_loss, check_balance
+from framework.dynamics.balanced_kl_loss import KLSettings, balanced_kl_loss
 from framework.dynamics.base import Dynamics, Prepared
 from framework.functional.categorical import categorical_kl, gumbel, mixed_log_probabilities, straight_through
-from framework.functional.kl import FreeNats
 
 
 class CategoricalDynamics(Dynamics):
-    """`z` as `groups` one-hot vectors of `classes` with straight-through gradients; a subclass gives the path and the logits of the prior.
+    """A latent `z` of `groups` one-hot vectors of `classes`; a subclass gives the deterministic path and the logits of the prior.
 
-    Every distribution is mixed with a share `unimix` of the uniform one, in samples and divergence alike. Noise is Gumbel noise.
+    Every distribution is mixed with a share `unimix` of the uniform one, in samples and KL alike. The noise is Gumbel.
 
-    Gradients: straight through the samples; with a balance, each side of the divergence is detached in the other's term.
+    Gradients: straight through the samples; with a balance, each side of the KL is detached in the other's term.
     """
 
     latent_kind: ClassVar[LatentKind] = "categorical"
@@ -33,16 +32,12 @@ class CategoricalDynamics(Dynamics):
         groups: int,
         classes: int,
         unimix: float,
-        free_nats: float,
-        free_nats_on: FreeNats,
-        balance: float | None,
-        kl_scale: float,
+        kl: KLSettings,
     ) -> None:
-        super().__init__(embedding_size=embedding_size, action_size=action_size, kl_scale=kl_scale)
-        check_balance(type(self).__name__, balance)
+        super().__init__(embedding_size=embedding_size, action_size=action_size, kl_scale=kl.scale)
+        kl.check(type(self).__name__)
         self.latent = LatentSpec(deterministic=deterministic, stochastic=groups * classes, kind="categorical", classes=classes)
-        self.classes, self.unimix, self.balance = classes, unimix, balance
-        self.free_nats, self.free_nats_on = free_nats, free_nats_on
+        self.classes, self.unimix, self.kl = classes, unimix, kl
 
     @abstractmethod
     def prior_logits(self, deterministic: Float[Tensor, "*B D"]) -> Float[Tensor, "*B Z"]: ...
@@ -60,37 +55,30 @@ class CategoricalDynamics(Dynamics):
         return posterior, self._latent(posterior.deterministic, logits, torch.zeros_like(posterior.stochastic))
 
     def kl_loss(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
-        losses, metrics = balanced_kl_loss(
-            posterior,
-            prior,
-            kl=lambda one, other: categorical_kl(one.statistics["logits"], other.statistics["logits"]),
-            balance=self.balance,
-            free_nats=self.free_nats,
-            free_nats_on=self.free_nats_on,
-        )
+        losses, metrics = balanced_kl_loss(posterior, prior, kl=_kl, settings=self.kl)
         return losses, metrics | {"model/prior_entropy": _entropy(prior), "model/posterior_entropy": _entropy(posterior)}
 
     def _latent(self, deterministic: Tensor, logits: Tensor, noise: Tensor) -> Latent:
-        found = mixed_log_probabilities(logits, self.classes, self.unimix)
-        return Latent(deterministic=deterministic, stochastic=straight_through(found, noise, self.classes), statistics={"logits": found})
+        logits = mixed_log_probabilities(logits, self.classes, self.unimix)
+        return Latent(deterministic=deterministic, stochastic=straight_through(logits, noise, self.classes), statistics={"logits": logits})
 
 
 class CategoricalRecurrence(CategoricalDynamics):
-    """A discrete latent whose path is a function of the step before, and whose posterior sees the path and the embedding."""
+    """A recurrent deterministic path, and a posterior from this path and the embedding."""
 
     @abstractmethod
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Float[Tensor, "B T U"]:
-        """What the posterior takes from an embedding."""
+        """The part of the posterior's input that comes from the embedding."""
 
     @abstractmethod
     def from_actions(self, action: Float[Tensor, "*B A"]) -> Float[Tensor, "*B U"]:
-        """What the path takes from an action."""
+        """The part of the recurrence's input that comes from the action."""
 
     @abstractmethod
     def advance(
         self, stochastic: Float[Tensor, "N Z"], deterministic: Float[Tensor, "N D"], from_action: Float[Tensor, "N U"]
     ) -> Float[Tensor, "N D"]:
-        """The deterministic path, one step on."""
+        """The next step of the deterministic path."""
 
     @abstractmethod
     def posterior_logits(self, deterministic: Float[Tensor, "*B D"], from_embedding: Float[Tensor, "*B U"]) -> Float[Tensor, "*B Z"]: ...
@@ -109,7 +97,11 @@ class CategoricalRecurrence(CategoricalDynamics):
         return self._latent(deterministic, self.posterior_logits(deterministic, from_embedding), noise)
 
 
+def _kl(posterior: Latent, prior: Latent) -> Tensor:
+    return categorical_kl(posterior.statistics["logits"], prior.statistics["logits"])
+
+
 def _entropy(latent: Latent) -> Tensor:
-    """In nats, summed over the groups."""
-    found = latent.statistics["logits"]
-    return -(found.exp() * found).sum(dim=-1).mean()
+    """The mean entropy in nats, summed over the groups."""
+    logits = latent.statistics["logits"]
+    return -(logits.exp() * logits).sum(dim=-1).mean()

@@ -1,4 +1,4 @@
-"""Dreamer V2's recurrent state-space model, with discrete latents."""
+"""Dreamer V2's recurrent state-space model."""
 
 from typing import final
 
@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import dynamics
+from framework.dynamics.balanced_kl_loss import KLSettings
 from framework.dynamics.categorical import CategoricalRecurrence
 from framework.functional.kl import FreeNats
 from framework.nn.blocks import ACTIVATIONS, NORMS, Activation, JoinedLinear, Norm, NormGRUCell, glorot
@@ -14,7 +15,7 @@ from framework.nn.blocks import ACTIVATIONS, NORMS, Activation, JoinedLinear, No
 @final
 @dynamics.register
 class CategoricalRSSM(CategoricalRecurrence):
-    """Deterministic path `h`, and `z` as `groups` one-hot vectors of `classes`, with straight-through gradients.
+    """Dreamer V2's recurrent state-space model: a GRU for `h`, and `z` of `groups` one-hot vectors of `classes`.
 
         h_t = GRU(h_{t-1}, act(norm(W [z_{t-1}, a_{t-1}])))
         prior      z_t ~ Categorical(W act(norm(W h_t))),    posterior of [h_t, e_t] likewise
@@ -22,7 +23,7 @@ class CategoricalRSSM(CategoricalRecurrence):
     Hafner et al. (2021), *Mastering Atari with Discrete World Models*: 32 groups of 32, balance 0.8, 1 free nat on the mean; for the
     control suite 200 units everywhere. As released, the GRU alone has a norm, `cell_norm`. The paper has no `unimix`, Dreamer V3 1 %.
 
-    Gradients: straight through the samples; with a balance, each side of the divergence is detached in the other's term.
+    Gradients: straight through the samples; with a balance, each side of the KL is detached in the other's term.
     """
 
     def __init__(
@@ -50,10 +51,7 @@ class CategoricalRSSM(CategoricalRecurrence):
             groups=groups,
             classes=classes,
             unimix=unimix,
-            free_nats=free_nats,
-            free_nats_on=free_nats_on,
-            balance=balance,
-            kl_scale=kl_scale,
+            kl=KLSettings(free_nats=free_nats, free_nats_on=free_nats_on, balance=balance, scale=kl_scale),
         )
         size = groups * classes
         self.activation = ACTIVATIONS[activation]()

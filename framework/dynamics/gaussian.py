@@ -1,4 +1,4 @@
-"""What dynamics with Gaussian latents share."""
+"""Dynamics with Gaussian latents."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
-from framework.dynamics.balanced_kl_loss import balanced_kl_loss, check_balance
+from framework.dynamics.balanced_kl_loss import KLSettings, balanced_kl_loss
 from framework.dynamics.base import Dynamics, Prepared
-from framework.functional.kl import FreeNats, gaussian_kl
+from framework.functional.kl import gaussian_kl
 from framework.nn.blocks import ACTIVATIONS, Activation
 
 Normal = tuple[Tensor, Tensor]
@@ -19,11 +19,11 @@ Normal = tuple[Tensor, Tensor]
 
 
 class GaussianDynamics(Dynamics):
-    """A diagonal-Gaussian `z` beside a GRU; a subclass gives the prior's network and the posterior's, and last of all the `cell`.
+    """A GRU and a diagonal-Gaussian `z`; a subclass builds the networks of prior and posterior, and then the `cell`.
 
         h_t = GRU(h_{t-1}, act(W [z_{t-1}, a_{t-1}])),    sigma = softplus(.) + minimum_std
 
-    Gradients: with a balance, each side of the divergence is detached in the other's term; nothing else is.
+    Gradients: with a balance, each side of the KL is detached in the other's term; nothing else is.
     """
 
     latent_kind: ClassVar[LatentKind] = "gaussian"
@@ -39,23 +39,19 @@ class GaussianDynamics(Dynamics):
         hidden: int,
         minimum_std: float,
         activation: Activation,
-        free_nats: float,
-        free_nats_on: FreeNats,
-        balance: float | None,
-        kl_scale: float,
+        kl: KLSettings,
     ) -> None:
-        super().__init__(embedding_size=embedding_size, action_size=action_size, kl_scale=kl_scale)
-        check_balance(type(self).__name__, balance)
+        super().__init__(embedding_size=embedding_size, action_size=action_size, kl_scale=kl.scale)
+        kl.check(type(self).__name__)
         self.latent = LatentSpec(deterministic=deterministic, stochastic=stochastic, kind="gaussian")
-        self.minimum_std, self.balance = minimum_std, balance
-        self.free_nats, self.free_nats_on = free_nats, free_nats_on
+        self.minimum_std, self.kl = minimum_std, kl
         self.activation = ACTIVATIONS[activation]()
         self.from_latent = nn.Linear(stochastic, hidden)
         self.from_action = nn.Linear(action_size, hidden, bias=False)
 
     @abstractmethod
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Prepared:
-        """What the posterior takes from an embedding."""
+        """The part of the posterior's input that comes from the embedding."""
 
     @abstractmethod
     def prior_normal(self, deterministic: Float[Tensor, "*B D"]) -> Normal: ...
@@ -93,19 +89,12 @@ class GaussianDynamics(Dynamics):
         return posterior, Latent(deterministic=posterior.deterministic, stochastic=mean, statistics={"mean": mean, "std": std})
 
     def kl_loss(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
-        losses, metrics = balanced_kl_loss(
-            posterior,
-            prior,
-            kl=_between,
-            balance=self.balance,
-            free_nats=self.free_nats,
-            free_nats_on=self.free_nats_on,
-        )
-        spread = {"model/prior_std": prior.statistics["std"].mean(), "model/posterior_std": posterior.statistics["std"].mean()}
-        return losses, metrics | spread
+        losses, metrics = balanced_kl_loss(posterior, prior, kl=_kl, settings=self.kl)
+        stds = {"model/prior_std": prior.statistics["std"].mean(), "model/posterior_std": posterior.statistics["std"].mean()}
+        return losses, metrics | stds
 
     def normal(self, statistics: Float[Tensor, "*B S"]) -> Normal:
-        """Mean and standard deviation from what a network puts out."""
+        """Mean and standard deviation from the outputs of a network."""
         mean, std = statistics.float().chunk(2, dim=-1)
         return mean, F.softplus(std) + self.minimum_std
 
@@ -119,5 +108,5 @@ def _sampled(deterministic: Tensor, normal: Normal, noise: Tensor) -> Latent:
     return Latent(deterministic=deterministic, stochastic=mean + std * noise, statistics={"mean": mean, "std": std})
 
 
-def _between(posterior: Latent, prior: Latent) -> Tensor:
+def _kl(posterior: Latent, prior: Latent) -> Tensor:
     return gaussian_kl(posterior.statistics["mean"], posterior.statistics["std"], prior.statistics["mean"], prior.statistics["std"])

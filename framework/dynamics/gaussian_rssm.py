@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import dynamics
+from framework.dynamics.balanced_kl_loss import KLSettings
 from framework.dynamics.base import Prepared
 from framework.dynamics.gaussian import GaussianDynamics, Normal
 from framework.functional.kl import FreeNats
@@ -15,17 +16,16 @@ from framework.nn.blocks import Activation, glorot, gru_cell
 @final
 @dynamics.register
 class GaussianRSSM(GaussianDynamics):
-    """Deterministic path `h`, diagonal-Gaussian `z`.
+    """Dreamer V1's and PlaNet's recurrent state-space model: a GRU for `h`, and a diagonal-Gaussian `z`.
 
         h_t = GRU(h_{t-1}, ELU(W [z_{t-1}, a_{t-1}]))
         prior      z_t ~ N(mu, sigma) of ELU(W h_t)
         posterior  z_t ~ N(mu, sigma) of ELU(W [h_t, e_t]),     sigma = softplus(.) + minimum_std
 
-    Hafner et al. (2019), *Learning Latent Dynamics*; *Dream to Control*, Appendix A: 200 and 30 units, 3 free nats. The paper does not
-    balance the divergence: `balance = None` sends its gradient to both sides alike; `b` is Dreamer V2's
-    `b KL(sg(posterior) || prior) + (1 - b) KL(posterior || sg(prior))`.
+    Hafner et al. (2019), *Learning Latent Dynamics*; *Dream to Control*, Appendix A: 200 and 30 units, 3 free nats. The papers do not
+    balance the KL (`balance = None`); a balance `b` is Dreamer V2's `b KL(sg(posterior) || prior) + (1 - b) KL(posterior || sg(prior))`.
 
-    Gradients: with a balance, each side of the divergence is detached in the other's term; nothing else is.
+    Gradients: with a balance, each side of the KL is detached in the other's term; nothing else is.
     """
 
     def __init__(
@@ -51,10 +51,7 @@ class GaussianRSSM(GaussianDynamics):
             hidden=hidden,
             minimum_std=minimum_std,
             activation=activation,
-            free_nats=free_nats,
-            free_nats_on=free_nats_on,
-            balance=balance,
-            kl_scale=kl_scale,
+            kl=KLSettings(free_nats=free_nats, free_nats_on=free_nats_on, balance=balance, scale=kl_scale),
         )
         self.prior_hidden = nn.Linear(deterministic, hidden)
         self.prior_statistics = nn.Linear(hidden, 2 * stochastic)

@@ -1,4 +1,4 @@
-"""A state-space model whose posterior sees the observation alone."""
+"""A state-space model whose posterior depends on the observation alone."""
 
 from typing import final
 
@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import dynamics
+from framework.dynamics.balanced_kl_loss import KLSettings
 from framework.dynamics.base import Prepared
 from framework.dynamics.gaussian import GaussianDynamics, Normal
 from framework.functional.kl import FreeNats
@@ -15,14 +16,14 @@ from framework.nn.blocks import MLP, Activation, glorot, gru_cell
 @final
 @dynamics.register
 class MemorylessSSM(GaussianDynamics):
-    """`q(z_t | o_t)` knows no history, which lives in `h` and the prior `p(z_t | h_t)` alone.
+    """TPC's state-space model: the posterior `q(z_t | o_t)` has no history, the prior `p(z_t | h_t)` has nothing else.
 
         h_t = GRU(h_{t-1}, act(W [z_{t-1}, a_{t-1}])),    prior N(mu, sigma) of act(W h_t),    posterior N(mu, sigma) of MLP(e_t)
 
-    *Temporal Predictive Coding* (Nguyen et al., 2021): what is predictable of `z_t` must come from `h_t`, and an objective can ask
-    for it without the posterior's help. Stds are `softplus(.) + minimum_std`.
+    *Temporal Predictive Coding* (Nguyen et al., 2021): a prediction of `z_t` comes from `h_t` alone, so that an objective can train it
+    without the posterior's history. Standard deviations are `softplus(.) + minimum_std`.
 
-    Gradients: with a balance, each side of the divergence is detached in the other's term; nothing else is.
+    Gradients: with a balance, each side of the KL is detached in the other's term; nothing else is.
     """
 
     def __init__(
@@ -48,10 +49,7 @@ class MemorylessSSM(GaussianDynamics):
             hidden=hidden,
             minimum_std=minimum_std,
             activation=activation,
-            free_nats=free_nats,
-            free_nats_on=free_nats_on,
-            balance=balance,
-            kl_scale=kl_scale,
+            kl=KLSettings(free_nats=free_nats, free_nats_on=free_nats_on, balance=balance, scale=kl_scale),
         )
         self.prior = MLP(input_size=deterministic, output_size=2 * stochastic, layers=1, units=hidden, activation=activation)
         self.posterior = MLP(input_size=embedding_size, output_size=2 * stochastic, layers=1, units=hidden, activation=activation)

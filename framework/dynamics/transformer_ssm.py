@@ -1,4 +1,4 @@
-"""A state-space model whose deterministic path is a causal transformer."""
+"""A state-space model with a causal transformer."""
 
 from typing import final
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from framework import dynamics
 from framework.data import Latent
+from framework.dynamics.balanced_kl_loss import KLSettings
 from framework.dynamics.base import Prepared
 from framework.dynamics.categorical import CategoricalDynamics
 from framework.errors import UserError
@@ -21,19 +22,18 @@ from framework.nn.blocks import ACTIVATIONS, MLP, NORMS, Activation, JoinedLinea
 @final
 @dynamics.register
 class TransformerSSM(CategoricalDynamics):
-    """Attention over what was and what was done in place of a recurrence, and one-hot latents with unimix.
+    """TWISTER's and TransDreamer's state-space model: a causal transformer over latents and actions, and one-hot latents with unimix.
 
         x_t = W act(norm(W [z_{t-1}, a_{t-1}])),    h_t = Transformer(x_{t-window+1}, .., x_t)
         prior      z_t ~ Categorical(MLP(h_t)),     posterior  z_t ~ Categorical(MLP(e_t))
 
     Chen et al. (2022), *TransDreamer*; Burchi & Timofte (2025), *Learning Transformer-based World Models with Contrastive Predictive
-    Coding* (TWISTER). The posterior knows the observation alone, so that a whole sequence is one pass; a step is a pass over one token,
-    with the keys and values of the window before it, `2 layers (window - 1) deterministic` numbers, in `Latent.past`. Attention never
-    crosses the start of an episode. Positions are rotary, and nothing is dropped out. Free nats and balance are Dreamer V3's of 2023:
+    Coding* (TWISTER). The posterior depends on the observation alone, so that a whole sequence is one pass; a step is a pass over one
+    token, with the keys and values of the window before it, `2 layers (window - 1) deterministic` numbers, in `Latent.past`. Attention
+    never crosses the start of an episode. Positions are rotary; there is no dropout. Free nats and balance are Dreamer V3's of 2023:
     losses of 0.5 and 0.1 are `balance = 0.5 / 0.6` and `kl_scale = 0.6`.
 
-    Gradients: straight through the samples, and through the past; with a balance, each side of the divergence is detached in the
-    other's term.
+    Gradients: straight through the samples, and through the past; with a balance, each side of the KL is detached in the other's term.
     """
 
     def __init__(
@@ -62,10 +62,7 @@ class TransformerSSM(CategoricalDynamics):
             groups=groups,
             classes=classes,
             unimix=unimix,
-            free_nats=free_nats,
-            free_nats_on=free_nats_on,
-            balance=balance,
-            kl_scale=kl_scale,
+            kl=KLSettings(free_nats=free_nats, free_nats_on=free_nats_on, balance=balance, scale=kl_scale),
         )
         _check(deterministic, attention_heads, window)
         size = groups * classes
@@ -79,19 +76,19 @@ class TransformerSSM(CategoricalDynamics):
             for width in (deterministic, embedding_size)
         )
         glorot(self)
-        # Before the first step all is zero: a norm's gradient there is one over the root of its epsilon, and the blocks multiply theirs.
+        # The first input of an episode is zero, where the gradient of a norm is 1 / sqrt(epsilon), and those of the blocks multiply.
         nn.init.normal_(self.input.bias, std=0.02)
 
     def initial(self, size: int) -> Latent:
-        return super().initial(size).with_past(self.transformer.nothing(size))
+        return super().initial(size).with_past(self.transformer.empty_past(size))
 
     def prior_logits(self, deterministic: Float[Tensor, "*B D"]) -> Float[Tensor, "*B Z"]:
         return self.prior(deterministic)
 
     def imagine_step(self, latent: Latent, action: Float[Tensor, "N A"], noise: Float[Tensor, "N Z"]) -> Latent:
         token = rearrange(self._token(latent.stochastic, self.input.second(action)), "n u -> n 1 u")
-        going_on = torch.zeros(action.shape[0], 1, dtype=torch.bool, device=action.device)
-        deterministic, past = self._attend(token, going_on, latent)
+        is_first = torch.zeros(action.shape[0], 1, dtype=torch.bool, device=action.device)
+        deterministic, past = self._attend(token, is_first, latent)
         latent = self._latent(deterministic[:, 0], self.prior_logits(deterministic[:, 0]), noise)
         return latent.with_past({name: value[:, 0] for name, value in past.items()})
 
@@ -100,11 +97,11 @@ class TransformerSSM(CategoricalDynamics):
         return is_first, self.input.second(action * ~is_first[..., None]), logits
 
     def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
-        one = tuple(part[:, None] for part in prepared)
-        return self.filter(latent, one, noise[:, None]).map(lambda tensor: tensor[:, 0])
+        one_step = tuple(part[:, None] for part in prepared)
+        return self.filter(latent, one_step, noise[:, None]).map(lambda tensor: tensor[:, 0])
 
     def filter(self, start: Latent, prepared: Prepared, noise: Float[Tensor, "B T Z"]) -> Latent:
-        """All steps in one pass: no posterior waits for the one before."""
+        """All steps in one pass, since no posterior depends on the one before."""
         is_first, from_action, logits = prepared
         stochastic = straight_through(logits, noise, self.classes)
         before = torch.cat([start.stochastic[:, None], stochastic[:, :-1]], dim=1) * ~is_first[..., None]
@@ -116,7 +113,7 @@ class TransformerSSM(CategoricalDynamics):
 
     def _attend(self, tokens: Tensor, is_first: Tensor, before: Latent) -> tuple[Tensor, Past]:
         if not before.past:
-            raise UserError("TransformerSSM cannot go on from a latent without its past: begin at a posterior, not at a prior.")
+            raise UserError("TransformerSSM cannot imagine from a latent without its past: start at a posterior, not at a prior.")
         deterministic, past = self.transformer(tokens, is_first, before.past)
         return deterministic.float(), past
 
@@ -128,4 +125,4 @@ def _check(deterministic: int, attention_heads: int, window: int) -> None:
             f"which rotary positions need; bind a multiple of {2 * attention_heads}."
         )
     if window < 1:
-        raise UserError(f"TransformerSSM.window = {window} is no window: bind at least 1, which sees the step before alone, or more.")
+        raise UserError(f"TransformerSSM.window = {window} must be at least 1, which attends to the step before alone.")

@@ -1,4 +1,4 @@
-"""Encoders: an observation becomes an embedding."""
+"""Encoders: from observations to embeddings."""
 
 from framework.encoders.base import Encoder
 from framework.registry import Registry

@@ -16,10 +16,10 @@ from framework.functional.random import Key
 
 
 class Encoder(nn.Module, ABC):
-    """Turns the named arrays of one observation into one vector, for any leading axes.
+    """Maps the named arrays of an observation to one vector, for any leading axes.
 
-    It is built with `observation`, the specs of the arrays that it must take, and refuses those that it cannot. `augments` says whether
-    `augment` changes anything.
+    `observation` holds the specs of the arrays; the constructor refuses those that the encoder cannot take. `augments` is True where
+    `augment` changes observations.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("observation",)
@@ -34,12 +34,12 @@ class Encoder(nn.Module, ABC):
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]: ...
 
     def augment(self, observation: Observation, key: Key) -> Observation:
-        """What training shows the encoder in place of `[B, T, ..]` observations; acting sees them as they are."""
+        """Augment observations `[B, T, ..]`, in training alone."""
         return observation
 
 
 def only_image(observation: Mapping[str, specs.Array], name: str) -> tuple[str, specs.Array]:
-    """The one image of an observation, for the encoder of that name, which takes nothing else."""
+    """Name and spec of the one image of an observation, for an encoder that takes nothing else."""
     images = [each for each, spec in observation.items() if is_image(spec)]
     if len(images) == 1 and len(observation) == 1:
         return images[0], observation[images[0]]
@@ -51,5 +51,5 @@ def only_image(observation: Mapping[str, specs.Array], name: str) -> tuple[str, 
 
 
 def scaled(image: UInt8[Tensor, "*B Y X C"]) -> Float[Tensor, "N C Y X"]:
-    """Pixels in [-0.5, 0.5], as one batch of images, channels first. In one new tensor: memory is what this costs."""
+    """Pixels in [-0.5, 0.5], as one batch of images, channels first; one new tensor, since memory traffic dominates the cost."""
     return rearrange(image, "... y x c -> (...) c y x").to(torch.float32, copy=True).div_(255.0).sub_(0.5)

@@ -1,4 +1,4 @@
-"""Dreamer's image encoder."""
+"""Dreamer V1's image encoder."""
 
 from collections.abc import Mapping
 from typing import Literal, final
@@ -17,12 +17,12 @@ from framework.nn.blocks import ACTIVATIONS, Activation, glorot
 @final
 @encoders.register
 class ConvEncoder(Encoder):
-    """Strided convolutions without padding; `uint8` images are scaled to [-0.5, 0.5].
+    """Dreamer V1's image encoder: strided convolutions without padding; `uint8` images are scaled to [-0.5, 0.5].
 
     *World Models* (Ha and Schmidhuber, 2018) and *Dream to Control*, Appendix A: kernel 4, stride 2, 32-64-128-256 channels,
-    ReLU, so that 64 x 64 becomes 1,024 numbers. Fewer channels take smaller images: each layer leaves `(size - kernel) // 2 + 1`.
-    `normalize = 'layer'` sends the embedding through a layer norm without parameters, which the paper does not have: scores against
-    it start at one scale.
+    ReLU, so that 64 x 64 becomes 1,024 numbers. A layer turns `size` into `(size - kernel) // 2 + 1`; smaller images need fewer.
+    `normalize = 'layer'` applies a layer norm without parameters to the embedding, which the paper does not have, so that contrastive
+    scores have one initial scale.
     """
 
     def __init__(

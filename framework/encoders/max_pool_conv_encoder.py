@@ -17,9 +17,9 @@ from framework.nn.blocks import ACTIVATIONS, Activation, ChannelRMSNorm, truncat
 @final
 @encoders.register
 class MaxPoolConvEncoder(Encoder):
-    """Convolutions that keep the size, each followed by max pooling over 2 x 2, a root-mean-square norm and the activation.
+    """Dreamer V3's image encoder: convolutions of stride 1, each with max pooling over 2 x 2, a root-mean-square norm and the activation.
 
-    Dreamer V3 (Hafner et al., 2023) as its code has been since 2024: kernel 5, `depth` times 2, 3, 4 and 4 channels, SiLU, so that
+    Hafner et al. (2023), as its code has been since 2024: kernel 5, `depth` times 2, 3, 4 and 4 channels, SiLU, so that
     64 x 64 becomes 4 x 4; truncated-normal weights. `uint8` images are scaled to [-0.5, 0.5]; both sides must be divisible by 2 once for
     each layer.
     """

@@ -1,4 +1,4 @@
-"""The encoder of vectors."""
+"""An encoder of vectors."""
 
 from collections.abc import Mapping
 from math import prod
@@ -20,10 +20,9 @@ from framework.nn.blocks import INITIAL_WEIGHTS, Activation, InitialWeights, Nor
 @final
 @encoders.register
 class MLPEncoder(Encoder):
-    """Joins every vector that it is given, in the order of their names, and sends them through a multilayer perceptron.
+    """Dreamer's encoder of vectors: a perceptron of the concatenated vectors of the observation, in the order of their names.
 
-    `squash = 'symlog'` takes `sign(x) log(1 + |x|)` of them first, as Dreamer V3 does with vectors of unknown scale. `size = None` ends
-    with the last hidden layer, as there: the embedding is its `units`.
+    `squash = 'symlog'` first applies `sign(x) log(1 + |x|)`, and `size = None` ends with the last hidden layer, both as in Dreamer V3.
     """
 
     def __init__(

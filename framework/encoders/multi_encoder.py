@@ -1,4 +1,4 @@
-"""Several encoders, each for the observations whose names it is bound to."""
+"""Several encoders for one observation."""
 
 from collections.abc import Mapping
 from typing import ClassVar, cast, final
@@ -19,10 +19,10 @@ from framework.patterns import share_out
 @final
 @encoders.register
 class MultiEncoder(Encoder):
-    """Joins the embeddings of its encoders.
+    """Concatenates the embeddings of several encoders, each of the observations whose names match its pattern.
 
-    `encoders` maps a pattern of observation names to an encoder: `{'pixels': @encoders.ConvEncoder, '*': @encoders.MLPEncoder}`.
-    The first pattern that fits takes the name; an observation that fits none, and a pattern that takes none, are errors.
+    `encoders` maps patterns to encoders: `{'pixels': @encoders.ConvEncoder, '*': @encoders.MLPEncoder}`. The first pattern that matches
+    takes the name; an observation without a pattern, and a pattern without an observation, are errors.
     """
 
     patterns: ClassVar[tuple[str, ...]] = ("encoders",)
@@ -41,22 +41,20 @@ class MultiEncoder(Encoder):
         return torch.cat(parts, dim=-1)
 
     def augment(self, observation: Observation, key: Key) -> Observation:
-        shown = dict(observation)
+        augmented = dict(observation)
         for number, (part, names) in enumerate(zip(self.parts, self.names, strict=True)):
-            shown |= cast(Encoder, part).augment({name: observation[name] for name in names}, fold_in(key, number))
-        return shown
+            augmented |= cast(Encoder, part).augment({name: observation[name] for name in names}, fold_in(key, number))
+        return augmented
 
 
 def _share_out(*, names: list[str], patterns: list[str]) -> dict[str, list[str]]:
     shares = share_out(names, patterns)
-    taken = [name for share in shares.values() for name in share]
-    if left := [name for name in names if name not in taken]:
+    matched = [name for share in shares.values() for name in share]
+    if unmatched := [name for name in names if name not in matched]:
         raise UserError(
-            f"No encoder takes the observation '{left[0]}': the patterns of MultiEncoder.encoders are {patterns}; "
-            f"add '{left[0]}' or '*' to them."
+            f"No encoder takes the observation '{unmatched[0]}': the patterns of MultiEncoder.encoders are {patterns}; "
+            f"add '{unmatched[0]}' or '*' to them."
         )
-    if idle := [pattern for pattern, share in shares.items() if not share]:
-        raise UserError(
-            f"The patterns {idle} of MultiEncoder.encoders take no observation; the observations are {names}: remove what takes none."
-        )
+    if unused := [pattern for pattern, share in shares.items() if not share]:
+        raise UserError(f"The patterns {unused} of MultiEncoder.encoders take no observation of {names}; remove them.")
     return shares

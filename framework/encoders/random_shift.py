@@ -1,4 +1,4 @@
-"""Random shifts of images, around any image encoder."""
+"""Random shifts of images."""
 
 from collections.abc import Mapping
 from typing import Literal, final
@@ -20,10 +20,10 @@ from framework.functional.random import Key, uniform
 @final
 @encoders.register
 class RandomShift(Encoder):
-    """In training each image is moved by up to `pixels` in both directions, its edge repeated; acting sees it unmoved.
+    """DrQ's augmentation: in training, images are shifted by up to `pixels` in both directions, with their edges repeated.
 
-    *Image Augmentation Is All You Need* (Kostrikov et al., 2021): 4 pixels at 84 x 84. `across = 'sequence'` moves all steps of a
-    sequence alike, so that motion stays what it was; `'step'` moves each by itself. Vectors pass as they are.
+    *Image Augmentation Is All You Need* (Kostrikov et al., 2021): 4 pixels at 84 x 84. `across = 'sequence'` shifts all steps of a
+    sequence alike, which preserves motion; `'step'` shifts each separately. Vectors are unchanged.
     """
 
     augments = True
@@ -51,16 +51,16 @@ class RandomShift(Encoder):
 
     def augment(self, observation: Observation, key: Key) -> Observation:
         rows, times = observation[self.images[0]].shape[:2]
-        drawn = uniform(key, rows, 1 if self.across == "sequence" else times, 2).expand(rows, times, 2)
-        offset = rearrange((drawn * (2 * self.pixels + 1)).long(), "b t two -> (b t) two")
-        return dict(observation) | {name: self._moved(observation[name], offset) for name in self.images}
+        share = uniform(key, rows, 1 if self.across == "sequence" else times, 2).expand(rows, times, 2)
+        offset = rearrange((share * (2 * self.pixels + 1)).long(), "b t two -> (b t) two")
+        return dict(observation) | {name: self._shifted(observation[name], offset) for name in self.images}
 
-    def _moved(self, images: UInt8[Tensor, "B T Y X C"], offset: Tensor) -> UInt8[Tensor, "B T Y X C"]:
+    def _shifted(self, images: UInt8[Tensor, "B T Y X C"], offset: Tensor) -> UInt8[Tensor, "B T Y X C"]:
         rows, _, height, width, channels = images.shape
         flat = rearrange(images, "b t y x c -> (b t) c y x")
         padded = F.pad(flat.float(), [self.pixels] * 4, mode="replicate").to(images.dtype)
         y = offset[:, :1] + torch.arange(height, device=images.device)
         x = offset[:, 1:] + torch.arange(width, device=images.device)
-        taken = padded.gather(2, repeat(y, "n y -> n c y x", c=channels, x=padded.shape[3]))
-        taken = taken.gather(3, repeat(x, "n x -> n c y x", c=channels, y=height))
-        return rearrange(taken, "(b t) c y x -> b t y x c", b=rows)
+        shifted = padded.gather(2, repeat(y, "n y -> n c y x", c=channels, x=padded.shape[3]))
+        shifted = shifted.gather(3, repeat(x, "n x -> n c y x", c=channels, y=height))
+        return rearrange(shifted, "(b t) c y x -> b t y x c", b=rows)

@@ -1,4 +1,4 @@
-"""The residual image encoder of IMPALA."""
+"""IMPALA's image encoder."""
 
 from collections.abc import Mapping
 from typing import final
@@ -16,10 +16,10 @@ from framework.nn.blocks import ACTIVATIONS, Activation, glorot
 @final
 @encoders.register
 class ResNetEncoder(Encoder):
-    """Stages of a convolution, max pooling over 3 x 3 in steps of 2, and residual blocks; then a linear map to `size`.
+    """IMPALA's image encoder: stages of a convolution, max pooling over 3 x 3 with stride 2, and residual blocks; Espeholt et al. (2018).
 
-    *IMPALA* (Espeholt et al., 2018): 16, 32 and 32 channels, two blocks in each stage, 256 numbers. A stage halves the image,
-    rounding up, so that any size will do. `uint8` images are scaled to [-0.5, 0.5].
+    16, 32 and 32 channels, two blocks in each stage, and a linear map to 256 numbers. A stage halves the image, rounding up, so that
+    images may have any size. `uint8` images are scaled to [-0.5, 0.5].
     """
 
     def __init__(

@@ -20,9 +20,9 @@ from framework.nn.blocks import glorot
 @final
 @encoders.register
 class ViTEncoder(Encoder):
-    """Square patches as tokens, learned positions, blocks of attention and perceptron with norms before them, and the tokens' mean.
+    """The Vision Transformer: square patches as tokens, learned positions, pre-norm blocks, and the mean of the tokens.
 
-    *An Image is Worth 16x16 Words* (Dosovitskiy et al., 2021). Its class token is left out for the mean, as later work does; `uint8`
+    *An Image is Worth 16x16 Words* (Dosovitskiy et al., 2021), with the mean in place of its class token, as in later work; `uint8`
     images are scaled to [-0.5, 0.5]; `patch` must divide both sides.
     """
 

@@ -1,4 +1,4 @@
-"""A fake environment in closed form, for tests of alignment."""
+"""An environment in closed form, for tests of alignment."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, final
@@ -14,10 +14,10 @@ from framework.environments.base import Seekable
 @environments.register
 @final
 class Counting(Seekable):
-    """Counts its own steps: what it shows and pays at step t of an episode says t, whatever the action was.
+    """Counts its own steps: the observation and the reward at step t of an episode are functions of t, whatever the actions were.
 
     `count` is [t]. Every pixel is (t mod 256, t div 256, (seed + episode) mod 256). The reward at step t is t.
-    An episode has `length` steps after the first, and ends as `ending` says.
+    An episode has `length` steps after the first and ends by a time limit or a termination.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)

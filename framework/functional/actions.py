@@ -1,4 +1,4 @@
-"""The distributions over actions that policies have beside `TanhNormal`, in float32; numbers lie in [-1, 1], choices are one-hot."""
+"""Distributions over actions besides `TanhNormal`, in float32: continuous actions in [-1, 1], and one-hot choices."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,22 +12,22 @@ from framework.functional.categorical import mixed_log_probabilities, straight_t
 from framework.functional.distributions import HALF_LOG_TAU, ActionDistribution, normal_entropy, normal_log_density
 
 INSIDE: Final = 1e-6
-"""How far from its ends a truncated normal keeps its samples, as Dreamer V2 does."""
+"""The distance of samples of a truncated normal from its ends, as in Dreamer V2."""
 FINEST: Final = 2.0**-24
 """The resolution of a probability in float32."""
 
 
 @dataclass(frozen=True)
 class BoundedNormal(ActionDistribution):
-    """A normal whose tails lie on the edges, `a = u / max(1, |u|), u ~ N(mean, std^2)`, with the means inside: Dreamer V3's law of numbers.
+    """Dreamer V3's continuous action distribution: `a = u / max(1, |u|), u ~ N(mean, std^2)`, with the mean in [-1, 1].
 
         log p(a) = log N(a; mean, std^2) inside,    log P(u >= 1) at 1,    log P(u <= -1) at -1
 
-    V3 cuts `u` on the way into the dynamics and scores `u` itself. The gradient of this log-density is the mean of that score's
-    gradient over all `u` that are cut to the same action (*Clipped Action Policy Gradient*, Fujita and Maeda, 2018): the policy gradient
-    is the same in expectation, and varies less. The entropy is that of `u`, as V3 has it.
+    V3 clips `u` at the input of the dynamics, and uses the density of `u`. The gradient of this log-density is the mean of V3's over all
+    `u` that clip to the same action (*Clipped Action Policy Gradient*, Fujita and Maeda, 2018): the policy gradient is the same in
+    expectation, with less variance. The entropy is that of `u`, as in V3.
 
-    Gradients: the divisor is detached, so that an action on the edge still moves with its mean.
+    Gradients: the divisor is detached, so that a clipped action still has a gradient.
     """
 
     mean: Float[Tensor, "*B A"]
@@ -35,8 +35,8 @@ class BoundedNormal(ActionDistribution):
 
     def sample(self, noise: Float[Tensor, "*S A"]) -> Float[Tensor, "*S A"]:
         """From standard-normal noise."""
-        drawn = self.mean + self.std * noise
-        return drawn / drawn.detach().abs().clamp(min=1.0)
+        unclipped = self.mean + self.std * noise
+        return unclipped / unclipped.detach().abs().clamp(min=1.0)
 
     def log_density(self, action: Float[Tensor, "*S A"]) -> Float[Tensor, "*S"]:
         action = action.float()
@@ -55,11 +55,11 @@ class BoundedNormal(ActionDistribution):
 
 @dataclass(frozen=True)
 class TruncatedNormal(ActionDistribution):
-    """`N(mean, std^2)` restricted to [-1, 1], with the means inside: Dreamer V2's law of numbers.
+    """Dreamer V2's continuous action distribution: `N(mean, std^2)` truncated to [-1, 1], with the mean inside.
 
         Z = Phi(b) - Phi(a),    a, b = (-1 - mean) / std, (1 - mean) / std,    sample  mean + std Phi^-1(Phi(a) + u Z)
 
-    Gradients: through the sample; moving it off the very ends is straight-through.
+    Gradients: through the sample; the clamp to the inside is straight-through.
     """
 
     mean: Float[Tensor, "*B A"]
@@ -67,9 +67,9 @@ class TruncatedNormal(ActionDistribution):
 
     def sample(self, noise: Float[Tensor, "*S A"]) -> Float[Tensor, "*S A"]:
         """From uniform noise."""
-        chance = (self._below + noise * self._mass).clamp(FINEST, 1 - FINEST)
-        drawn = self.mean + self.std * ndtri(chance)
-        return drawn + (drawn.clamp(-1 + INSIDE, 1 - INSIDE) - drawn).detach()
+        probability = (self._below + noise * self._mass).clamp(FINEST, 1 - FINEST)
+        sample = self.mean + self.std * ndtri(probability)
+        return sample + (sample.clamp(-1 + INSIDE, 1 - INSIDE) - sample).detach()
 
     def log_density(self, action: Float[Tensor, "*S A"]) -> Float[Tensor, "*S"]:
         action = action.float()
@@ -79,7 +79,7 @@ class TruncatedNormal(ActionDistribution):
     @property
     def entropy(self) -> Float[Tensor, "*B"]:
         low, high = (-1 - self.mean) / self.std, (1 - self.mean) / self.std
-        slope = (low * _bell(low) - high * _bell(high)) / (2 * self._mass)
+        slope = (low * _density(low) - high * _density(high)) / (2 * self._mass)
         return (normal_entropy(self.std) + self._mass.log() + slope).sum(dim=-1)
 
     @property
@@ -95,15 +95,15 @@ class TruncatedNormal(ActionDistribution):
         return ndtr((1 - self.mean) / self.std) - self._below
 
 
-def _bell(value: Tensor) -> Tensor:
+def _density(value: Tensor) -> Tensor:
     return torch.exp(-0.5 * value.square() - HALF_LOG_TAU)
 
 
 @dataclass(frozen=True)
 class OneHotGroups(ActionDistribution):
-    """A one-hot group for each choice, side by side; `sizes` holds their options, and a share `unimix` of each law is uniform.
+    """Independent choices as one-hot groups side by side, with `sizes` options; `unimix` is the uniform share of each distribution.
 
-    Gradients: a sample passes those of the probabilities, as if they were the sample (straight-through); none reach the noise.
+    Gradients: those of a sample go to the probabilities (straight-through), none to the noise.
     """
 
     log_probabilities: Float[Tensor, "*B A"]
@@ -116,9 +116,9 @@ class OneHotGroups(ActionDistribution):
 
     def sample(self, noise: Float[Tensor, "*S A"]) -> Float[Tensor, "*S A"]:
         """From Gumbel noise."""
-        said = self.log_probabilities.expand_as(noise).split(self.sizes, dim=-1)
-        groups = zip(said, noise.split(self.sizes, dim=-1), self.sizes, strict=True)
-        return torch.cat([straight_through(group, drawn, size) for group, drawn, size in groups], dim=-1)
+        log_probabilities = self.log_probabilities.expand_as(noise).split(self.sizes, dim=-1)
+        groups = zip(log_probabilities, noise.split(self.sizes, dim=-1), self.sizes, strict=True)
+        return torch.cat([straight_through(*group) for group in groups], dim=-1)
 
     def log_density(self, action: Float[Tensor, "*S A"]) -> Float[Tensor, "*S"]:
         return (action.float() * self.log_probabilities).sum(dim=-1)

@@ -12,32 +12,32 @@ from torch import Tensor
 
 
 def mixed_log_probabilities(logits: Float[Tensor, "*B Z"], classes: int, unimix: float) -> Float[Tensor, "*B Z"]:
-    """Log-probabilities of each group, in float32, a share `unimix` of which is uniform."""
+    """Log-probabilities of each group in float32, mixed with a share `unimix` of the uniform distribution."""
     grouped = rearrange(logits.float(), "... (s k) -> ... s k", k=classes)
-    found = grouped.log_softmax(dim=-1)
+    log_probabilities = grouped.log_softmax(dim=-1)
     if unimix > 0:
-        found = torch.log((1 - unimix) * found.exp() + unimix / classes)
-    return rearrange(found, "... s k -> ... (s k)")
+        log_probabilities = torch.log((1 - unimix) * log_probabilities.exp() + unimix / classes)
+    return rearrange(log_probabilities, "... s k -> ... (s k)")
 
 
 def straight_through(log_probabilities: Float[Tensor, "*B Z"], noise: Float[Tensor, "*B Z"], classes: int) -> Float[Tensor, "*B Z"]:
-    """One-hot samples from Gumbel noise; no noise gives the mode. Gradients: those of the probabilities, as if they were the sample."""
+    """One-hot samples from Gumbel noise, the mode from zeros. Gradients: straight through to the probabilities."""
     grouped = rearrange(log_probabilities, "... (s k) -> ... s k", k=classes)
     chosen = (grouped + rearrange(noise, "... (s k) -> ... s k", k=classes)).argmax(dim=-1, keepdim=True)
     probabilities = grouped.exp()
-    # `one_hot` reads the largest index on a CPU; this waits for nothing.
+    # `one_hot` would read the largest index, which synchronizes with the device.
     one_hot = torch.zeros_like(probabilities).scatter_(-1, chosen, 1.0)
     sample = one_hot + (probabilities - probabilities.detach())
     return rearrange(sample, "... s k -> ... (s k)")
 
 
 def gumbel(*shape: int, generator: torch.Generator) -> Float[Tensor, "..."]:
-    """`-log(-log u)`, on the device of the generator."""
+    """Gumbel noise `-log(-log u)`, on the device of the generator."""
     tiny = torch.finfo(torch.float32).tiny
-    drawn = torch.rand(*shape, generator=generator, device=generator.device).clamp(min=tiny)
-    return -(-drawn.log()).clamp(min=tiny).log()
+    uniform = torch.rand(*shape, generator=generator, device=generator.device).clamp(min=tiny)
+    return -(-uniform.log()).clamp(min=tiny).log()
 
 
 def categorical_kl(log_probabilities: Float[Tensor, "*B Z"], other: Float[Tensor, "*B Z"]) -> Float[Tensor, "*B"]:
-    """`KL(p || other)`, summed over the groups, in nats, of log-probabilities that are normalized in each group."""
+    """`KL(p || other)` in nats, summed over the groups, of log-probabilities that are normalized in each group."""
     return (log_probabilities.exp() * (log_probabilities - other)).sum(dim=-1)

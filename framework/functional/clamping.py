@@ -1,4 +1,4 @@
-"""A limit that a parameter can come back from."""
+"""A limit whose gradient does not vanish."""
 
 from typing import Any, final
 
@@ -7,18 +7,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def held_below(value: Float[Tensor, ""], limit: float) -> Float[Tensor, ""]:
+def limited(value: Float[Tensor, ""], limit: float) -> Float[Tensor, ""]:
     """`min(value, limit)`.
 
-    Gradients: past the limit only those arrive that lower the value when they are descended. Those of `clamp` are all zero there, and
-    a parameter which took one step too many would stay for good.
+    Gradients: beyond the limit only positive ones pass, which lower the value in gradient descent. With `clamp` all are zero there, and
+    the parameter would stay beyond the limit.
     """
-    found: Tensor = _HeldBelow.apply(value, limit)
-    return found
+    result: Tensor = _Limited.apply(value, limit)
+    return result
 
 
 @final
-class _HeldBelow(torch.autograd.Function):
+class _Limited(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, limit: float) -> Tensor:
         ctx.save_for_backward(value)

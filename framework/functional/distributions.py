@@ -1,4 +1,4 @@
-"""Densities in float32 under any precision; samples are functions of a noise that the caller drew."""
+"""Distributions, with densities in float32 under any precision; samples are functions of noise that the caller drew."""
 
 import math
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 
 def _hermite(points: int) -> tuple[list[float], list[float]]:
-    """Where to look at a function, and with which weights, for its mean under a standard normal."""
+    """Nodes and weights of Gauss-Hermite quadrature under a standard normal."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(points)
     return nodes.tolist(), (weights / math.sqrt(2 * math.pi)).tolist()
 
@@ -35,13 +35,13 @@ def normal_log_density(
 
 
 def normal_entropy(std: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
-    """Of a normal distribution, in nats: `1/2 + log(2 pi)/2 + log std`."""
+    """The entropy of a normal distribution in nats: `1/2 + log(2 pi)/2 + log std`."""
     return std.float().log() + HALF_LOG_TAU + 0.5
 
 
 @dataclass(frozen=True)
 class UnitNormal:
-    """`N(mean, 1)` over arrays of `axes` axes, whose elements are summed: half the squared error, and a constant."""
+    """`N(mean, 1)`, summed over the last `axes` axes: half the squared error and a constant."""
 
     mean: Float[Tensor, "..."]
     axes: int = 0
@@ -53,7 +53,7 @@ class UnitNormal:
 
 @dataclass(frozen=True)
 class SquaredError:
-    """`-(x - mean)^2`, summed over the last `axes` axes: `N(mean, 1/2)` without its constant, as Dreamer V3 decodes images."""
+    """`-(x - mean)^2`, summed over the last `axes` axes: `N(mean, 1/2)` without its constant, as for images in Dreamer V3."""
 
     mean: Float[Tensor, "..."]
     axes: int
@@ -64,7 +64,7 @@ class SquaredError:
 
 @dataclass(frozen=True)
 class SymlogError:
-    """`-(symlog(x) - output)^2`, summed over the last `axes` axes, for numbers of unknown scale; Hafner et al. (2023)."""
+    """`-(symlog(x) - output)^2`, summed over the last `axes` axes; Hafner et al. (2023)."""
 
     output: Float[Tensor, "..."]
     axes: int
@@ -79,7 +79,7 @@ class SymlogError:
 
 @dataclass(frozen=True)
 class Bernoulli:
-    """A probability by its logit."""
+    """A probability, given by its logit."""
 
     logit: Float[Tensor, "*B"]
 
@@ -92,25 +92,25 @@ class Bernoulli:
 
 
 class ActionDistribution(ABC):
-    """What a policy says of an action."""
+    """A distribution over actions."""
 
     @abstractmethod
     def sample(self, noise: Float[Tensor, "*S A"]) -> Float[Tensor, "*S A"]:
-        """An action, as a function of noise of the distribution's own kind."""
+        """An action, as a function of the noise of this distribution."""
 
     @abstractmethod
     def log_density(self, action: Float[Tensor, "*S A"]) -> Float[Tensor, "*S"]:
-        """In nats, summed over the numbers or choices of an action."""
+        """The log-density in nats, summed over the numbers or choices of an action."""
 
     @property
     @abstractmethod
     def entropy(self) -> Float[Tensor, "*B"]:
-        """In nats, summed likewise."""
+        """The entropy in nats, summed likewise."""
 
     @property
     @abstractmethod
     def mode(self) -> Float[Tensor, "*B A"]:
-        """The best action without chance."""
+        """The deterministic action."""
 
 
 @dataclass(frozen=True)
@@ -121,25 +121,25 @@ class TanhNormal(ActionDistribution):
     std: Float[Tensor, "*B A"]
 
     def sample(self, noise: Float[Tensor, "*S A"]) -> Float[Tensor, "*S A"]:
-        """Turn standard-normal noise into an action; differentiable in `mean` and `std`."""
+        """From standard-normal noise; differentiable in `mean` and `std`."""
         return torch.tanh(self.mean + self.std * noise)
 
     def log_density(self, action: Float[Tensor, "*S A"]) -> Float[Tensor, "*S"]:
-        """In nats; actions at the edge are moved inside by one part in a million, where the density ends."""
+        """In nats; actions are clamped to 1e-6 inside the edges, where the density diverges."""
         inside = action.float().clamp(-1 + 1e-6, 1 - 1e-6)
-        before = torch.atanh(inside)
-        each = normal_log_density(before, self.mean.expand_as(before), self.std.expand_as(before))
+        unsquashed = torch.atanh(inside)
+        each = normal_log_density(unsquashed, self.mean.expand_as(unsquashed), self.std.expand_as(unsquashed))
         return (each - torch.log1p(-inside.square())).sum(dim=-1)
 
     @property
     def entropy(self) -> Float[Tensor, "*B"]:
-        """In nats, `H(u) + E[log(1 - tanh^2 u)]` with the mean by Gauss-Hermite quadrature at 32 points; right to 0.03 up to a std of 5."""
+        """`H(u) + E[log(1 - tanh^2 u)]` in nats, by Gauss-Hermite quadrature at 32 points; accurate to 0.03 up to a std of 5."""
         nodes, weights = (torch.tensor(each, dtype=torch.float32, device=self.mean.device) for each in HERMITE)
         size = (self.mean.unsqueeze(-1) + self.std.unsqueeze(-1) * nodes).abs()
-        shrunk = 2 * (math.log(2) - size - torch.log1p(torch.exp(-2 * size)))
-        return (normal_entropy(self.std) + (weights * shrunk).sum(dim=-1)).sum(dim=-1)
+        log_slope = 2 * (math.log(2) - size - torch.log1p(torch.exp(-2 * size)))
+        return (normal_entropy(self.std) + (weights * log_slope).sum(dim=-1)).sum(dim=-1)
 
     @property
     def mode(self) -> Float[Tensor, "*B A"]:
-        """The median, which stands for it: the density may have two modes."""
+        """The median, since the density may have two modes."""
         return torch.tanh(self.mean)

@@ -1,4 +1,4 @@
-"""Kullback-Leibler divergences, and the three conventions by which the field leaves some nats free."""
+"""Kullback-Leibler divergences, and three conventions of free nats."""
 
 from typing import Literal
 
@@ -21,18 +21,18 @@ def gaussian_kl(
     return 0.5 * (ratio + distance - 1 - ratio.log()).sum(dim=-1)
 
 
-def apply_free_nats(kl_loss: Float[Tensor, "*B"], nats: float, convention: FreeNats) -> Float[Tensor, "*B"]:
-    """Charge nothing for the first nats. The conventions are not interchangeable:
+def apply_free_nats(kl: Float[Tensor, "*B"], nats: float, convention: FreeNats) -> Float[Tensor, "*B"]:
+    """The KL above the free nats. The conventions are not interchangeable:
 
     - `mean`: `max(mean KL, nats)`, on the mean over the batch (Dreamer V1 and V2 as released in TF2);
     - `excess`: `max(0, KL - nats)` at each step (the PlaNet code base);
     - `step`: `max(KL, nats)` at each step (Dreamer V3).
 
-    Gradients: none where the divergence lies below the free nats.
+    Gradients: none where the KL lies below the free nats.
     """
-    free = torch.full_like(kl_loss, nats)
+    free = torch.full_like(kl, nats)
     if convention == "mean":
-        return torch.where(kl_loss.mean() > nats, kl_loss, free)
+        return torch.where(kl.mean() > nats, kl, free)
     if convention == "excess":
-        return torch.clamp(kl_loss - nats, min=0.0)
-    return torch.maximum(kl_loss, free)
+        return torch.clamp(kl - nats, min=0.0)
+    return torch.maximum(kl, free)

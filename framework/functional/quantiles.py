@@ -1,4 +1,4 @@
-"""Quantile regression: `N` numbers, of which the k-th is to lie above a share `(k + 1/2) / N` of the returns."""
+"""Quantile regression: the k-th of `N` outputs estimates the quantile `(k + 1/2) / N` of the returns."""
 
 import torch
 from jaxtyping import Float
@@ -11,8 +11,8 @@ def quantile_huber(quantiles: Float[Tensor, "*B K"], target: Float[Tensor, "*B"]
     Dabney et al. (2018), *Distributional Reinforcement Learning with Quantile Regression*, Eq. 10, for one target.
     """
     count = quantiles.shape[-1]
-    share = (torch.arange(count, device=quantiles.device) + 0.5) / count
+    level = (torch.arange(count, device=quantiles.device) + 0.5) / count
     error = target.float().unsqueeze(-1) - quantiles.float()
     size = error.abs()
     huber = torch.where(size <= width, 0.5 * error.square(), width * (size - 0.5 * width)) / width
-    return ((share - (error.detach() < 0).float()).abs() * huber).mean(dim=-1)
+    return ((level - (error.detach() < 0).float()).abs() * huber).mean(dim=-1)

@@ -1,4 +1,4 @@
-"""Returns: what a rollout is worth, by backward recursion over its last axis."""
+"""Returns of rollouts, by backward recursion over the last axis."""
 
 import torch
 from jaxtyping import Float
@@ -11,29 +11,28 @@ def lambda_return(
     next_value: Float[Tensor, "*N H"],
     return_lambda: Float[Tensor, "*N H"] | float,
 ) -> Float[Tensor, "*N H"]:
-    """Mix the returns of every length: `R_t = r_t + d_t ((1 - lambda) v_{t+1} + lambda R_{t+1})`, `R_H = v_H`.
+    """Lambda-returns: `R_t = r_t + d_t ((1 - lambda) v_{t+1} + lambda R_{t+1})`, `R_H = v_H`.
 
-    *Dream to Control*, Eq. 6. `next_value[t]` is the value of the step after `t`, `discount[t]` is gamma times the
-    probability that there is one; `return_lambda` is lambda, one for all steps or one for each: 0 is TD(0), 1 is Monte
-    Carlo with a bootstrap at the end.
+    *Dream to Control*, Eq. 6. `next_value[t]` is the value of the step after `t`, `discount[t]` gamma times the probability that there
+    is one. `return_lambda` is one number or one for each step: 0 is TD(0), 1 is Monte Carlo with a bootstrap at the end.
     """
-    step, kept = reward + discount * next_value * (1 - return_lambda), discount * return_lambda
+    one_step, decay = reward + discount * next_value * (1 - return_lambda), discount * return_lambda
     following = next_value[..., -1]
     returns = []
-    for of_step, of_kept in zip(reversed(step.unbind(dim=-1)), reversed(kept.unbind(dim=-1)), strict=True):
-        following = of_step + of_kept * following
+    for step_return, step_decay in zip(reversed(one_step.unbind(dim=-1)), reversed(decay.unbind(dim=-1)), strict=True):
+        following = step_return + step_decay * following
         returns.append(following)
     return torch.stack(returns[::-1], dim=-1)
 
 
 def discount_weights(discount: Float[Tensor, "*N H"]) -> Float[Tensor, "*N H"]:
-    """Weigh step `t` by the probability of reaching it: `w_0 = 1, w_t = d_0 d_1 .. d_{t-1}`."""
+    """The discounted probability of reaching each step: `w_0 = 1, w_t = d_0 d_1 .. d_{t-1}`."""
     reached = torch.cumprod(discount[..., :-1], dim=-1)
     return torch.cat([torch.ones_like(discount[..., :1]), reached], dim=-1)
 
 
 def percentile_range(returns: Float[Tensor, "..."], low: float = 0.05, high: float = 0.95) -> Float[Tensor, ""]:
-    """How far apart the low and the high percentile of all elements lie."""
+    """The range from the low to the high percentile of all elements."""
     levels = torch.tensor([low, high], device=returns.device)
     bounds = torch.quantile(returns.float().flatten(), levels)
     return bounds[1] - bounds[0]

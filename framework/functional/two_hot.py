@@ -22,7 +22,7 @@ def symexp(value: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
 
 
 def symexp_bins(count: int, limit: float) -> Float[Tensor, " K"]:
-    """Bins from `-symexp(limit)` to `symexp(limit)`, symmetric to the bit; an odd count has a bin at zero."""
+    """Bins from `-symexp(limit)` to `symexp(limit)`, exactly symmetric; an odd count has a bin at zero."""
     half = symexp(torch.linspace(-limit, 0, (count + 1) // 2, dtype=torch.float64)).to(torch.float32)
     if count % 2:
         return torch.cat([half, -half[:-1].flip(0)])
@@ -31,7 +31,7 @@ def symexp_bins(count: int, limit: float) -> Float[Tensor, " K"]:
 
 
 def two_hot(value: Float[Tensor, "*B"], bins: Float[Tensor, " K"]) -> Float[Tensor, "*B K"]:
-    """The weights of a number on its two neighboring bins; what lies outside goes to the outermost bin."""
+    """The weights of a number on its two neighboring bins; numbers outside count as the outermost bin."""
     value = value.float().clamp(bins[0], bins[-1])
     above = torch.searchsorted(bins, value.contiguous()).clamp(1, bins.shape[0] - 1)
     below = above - 1
@@ -43,17 +43,17 @@ def two_hot(value: Float[Tensor, "*B"], bins: Float[Tensor, " K"]) -> Float[Tens
 
 @dataclass(frozen=True)
 class TwoHot:
-    """A prediction over bins, by its logits."""
+    """A categorical distribution over bins, given by its logits."""
 
     logits: Float[Tensor, "*B K"]
     bins: Float[Tensor, " K"]
 
     @property
     def mean(self) -> Float[Tensor, "*B"]:
-        """`sum_k p_k b_k`, summed from the outside in by pairs, so that symmetric probabilities give zero exactly."""
+        """`sum_k p_k b_k`, summed by symmetric pairs, so that symmetric probabilities give exactly zero."""
         weighted = self.logits.float().softmax(dim=-1) * self.bins
         return (weighted + weighted.flip(-1)).sum(dim=-1) / 2
 
     def log_density(self, value: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
-        """Minus the cross-entropy to the two-hot weights, in nats."""
+        """Minus the cross-entropy with the two-hot weights, in nats."""
         return (two_hot(value, self.bins) * self.logits.float().log_softmax(dim=-1)).sum(dim=-1)

@@ -1,4 +1,4 @@
-"""Heads: what is predicted, with a likelihood, from the features of a latent."""
+"""Heads: predictions with a likelihood, from the features of a latent."""
 
 from framework.heads.base import Head
 from framework.registry import Registry

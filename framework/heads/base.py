@@ -14,7 +14,7 @@ from framework.errors import UserError
 
 @runtime_checkable
 class Prediction(Protocol):
-    """What a head says: a density over its target."""
+    """A distribution over the target of a head."""
 
     @property
     def mean(self) -> Tensor: ...
@@ -23,10 +23,9 @@ class Prediction(Protocol):
 
 
 class Head(nn.Module, ABC):
-    """Predicts one thing from the features of a latent, with a likelihood.
+    """A likelihood of one target given the features of a latent. `scale` is the weight of its loss.
 
-    It is built with the sizes of the latent and, where it decodes observations, with their specs by name. `scale` is the weight of its
-    loss.
+    `target` holds the specs, by name, of the observations that it decodes; None for other targets.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "target")
@@ -41,12 +40,16 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, features: Float[Tensor, "B T F"], batch: Batch) -> Float[Tensor, "B T"]:
-        """The negative log-likelihood of each step, in nats; of a squared error up to a constant."""
+        """The negative log-likelihood of each step, in nats; for a squared error up to a constant."""
 
 
 def only_image(target: Mapping[str, specs.Array] | None, name: str) -> tuple[str, specs.Array]:
-    """The one image that the head of that name decodes."""
+    """Name and spec of the one image that a head decodes."""
     if target is None or len(target) != 1 or not is_image(next(iter(target.values()))):
-        given = "nothing" if not target else ", ".join(f"{each} {spec.shape}" for each, spec in target.items())
-        raise UserError(f"{name} decodes one image of the observation and was given {given}; name one in Reconstruction.decoders.")
+        raise UserError(f"{name} decodes one image of the observation, not {described(target)}; name one in Reconstruction.decoders.")
     return next(iter(target.items()))
+
+
+def described(target: Mapping[str, specs.Array] | None) -> str:
+    """The names and shapes of observations, for messages."""
+    return ", ".join(f"{name} {spec.shape}" for name, spec in target.items()) if target else "nothing"

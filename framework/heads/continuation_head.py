@@ -1,4 +1,4 @@
-"""Whether the episode goes on."""
+"""The continuation of the episode."""
 
 from collections.abc import Mapping
 from typing import final
@@ -18,11 +18,11 @@ from framework.nn.blocks import MLP, Activation, InitialWeights, Norm
 @final
 @heads.register
 class ContinuationHead(Head):
-    """`q(c_t | s_t)`, the probability that step `t` is not terminal; a time limit is no termination.
+    """Dreamer's continuation predictor: `q(c_t | s_t)`, the probability that step `t` is not terminal; a time limit is no termination.
 
-    *Dream to Control*, Appendix A: three layers of 400 ELU units. The paper leaves it out on the control suite, whose episodes end
-    by time alone. Dreamer V2 and V3 as released predict `discount` times the continuation, and the behavior's own discount in
-    imagination is 1 then; with 1 here and the discount there, the product is the same where the head is right.
+    *Dream to Control*, Appendix A: three layers of 400 ELU units; omitted on the control suite, whose episodes end by time alone.
+    Dreamer V2 and V3 as released predict `discount` times the continuation, with a discount of 1 in the behavior; a `discount` of 1 here
+    with the behavior's own is equivalent where the prediction is exact.
     """
 
     def __init__(

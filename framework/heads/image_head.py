@@ -1,4 +1,4 @@
-"""Dreamer's image decoder."""
+"""Dreamer V1's image decoder."""
 
 from collections.abc import Mapping
 from typing import final
@@ -19,10 +19,11 @@ from framework.nn.blocks import ACTIVATIONS, Activation, glorot
 @final
 @heads.register
 class ImageHead(Head):
-    """`q(o_t | s_t) = N(mu(s_t), I)` over the pixels in [-0.5, 0.5], by transposed convolutions of stride 2 from one pixel.
+    """Dreamer V1's image decoder: `q(o_t | s_t) = N(mu(s_t), I)` over pixels in [-0.5, 0.5], by transposed convolutions of stride 2.
 
-    *World Models* and *Dream to Control*, Appendix A: kernels 5-5-6-6, channels 128-64-32, which give 64 x 64. From the size `n` each
-    layer makes `2 (n - 1) + kernel`; kernels 5-6-6 with two channel counts give 32 x 32. Dreamer V2's is half as wide again, with ELU.
+    *World Models* and *Dream to Control*, Appendix A: kernels 5-5-6-6, channels 128-64-32, from 1 x 1 to 64 x 64. A layer
+    turns the size `n` into `2 (n - 1) + kernel`; kernels 5-6-6 with two channel counts give 32 x 32. Dreamer V2's is 1.5 times as wide,
+    with ELU.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The reward, generative as in both bounds."""
+"""Dreamer V1's reward predictor."""
 
 from collections.abc import Mapping
 from typing import final
@@ -17,7 +17,10 @@ from framework.nn.blocks import MLP, Activation, Norm
 @final
 @heads.register
 class RewardHead(Head):
-    """`q(r_t | s_t) = N(mu(s_t), 1)`; *Dream to Control*, Appendix A: two layers of 400 ELU units; Dreamer V2 has four."""
+    """Dreamer V1's reward predictor: `q(r_t | s_t) = N(mu(s_t), 1)`; *Dream to Control*, Appendix A.
+
+    Two layers of 400 ELU units; Dreamer V2 has four.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Dreamer V3's reward: a categorical distribution over exponentially growing bins."""
+"""Dreamer V3's reward predictor."""
 
 from collections.abc import Mapping
 from typing import final
@@ -17,7 +17,10 @@ from framework.nn.blocks import MLP, Activation, Norm
 @final
 @heads.register
 class TwoHotRewardHead(Head):
-    """The cross-entropy of the two-hot reward over `symexp(-20 .. 20)`; Hafner et al. (2023): 255 bins, zero weights in the last layer."""
+    """Dreamer V3's reward predictor: a categorical distribution over the bins `symexp(-20 .. 20)`, trained on two-hot rewards.
+
+    Hafner et al. (2023): 255 bins, and a last layer whose weights are zero at first.
+    """
 
     bins: Tensor
 

@@ -21,14 +21,14 @@ from framework.nn.blocks import ACTIVATIONS, Activation, BlockLinear, ChannelRMS
 @final
 @heads.register
 class UpsampleImageHead(Head):
-    """Pixels by convolutions between nearest-neighbor doublings; the squared error of each image, summed over its pixels.
+    """Dreamer V3's image decoder: convolutions after nearest-neighbor upsampling; the squared error is summed over the pixels.
 
         x = act(norm(B h + W act(norm(W z)))),    then act(norm(conv(double(x)))) for each layer but the last, then sigmoid(conv(double(x)))
 
-    `B` has one matrix for each of the `blocks`, which gives its share of the channels at every place from its part of `h`.
+    `B` has one matrix for each of the `blocks`, from a part of `h` to a part of the channels at every pixel.
     Hafner et al. (2023), *Mastering Diverse Domains through World Models*, as its code has been since 2024: from 4 x 4, kernel 5,
-    `depth` times 4, 4, 3 and 2 channels, 2 `units` for `z`, 8 blocks, root-mean-square norms, SiLU. The paper's pixels lie in [0, 1];
-    here they are those less a half, as everywhere, and the error is the same.
+    `depth` times 4, 4, 3 and 2 channels, 2 `units` for `z`, 8 blocks, root-mean-square norms, SiLU. The paper's pixels lie in [0, 1],
+    here in [-0.5, 0.5]; the error is the same.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class UpsampleImageHead(Head):
 
 
 def _grid(shape: tuple[int, ...], layers: int) -> tuple[int, int]:
-    """Where the doublings begin."""
+    """The size before the first upsampling."""
     factor = 2**layers
     if shape[0] % factor or shape[1] % factor:
         raise UserError(

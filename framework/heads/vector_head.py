@@ -1,4 +1,4 @@
-"""The decoder of vectors."""
+"""A decoder of vectors."""
 
 from collections.abc import Callable, Mapping
 from math import prod
@@ -13,7 +13,7 @@ from framework import heads
 from framework.data import Batch, LatentSpec
 from framework.errors import UserError
 from framework.functional.distributions import SymlogError, UnitNormal
-from framework.heads.base import Head, Prediction
+from framework.heads.base import Head, Prediction, described
 from framework.nn.blocks import MLP, Activation, InitialWeights, Norm
 
 LIKELIHOODS: Mapping[str, Callable[[Tensor, int], Prediction]] = {"normal": UnitNormal, "symlog": SymlogError}
@@ -22,10 +22,10 @@ LIKELIHOODS: Mapping[str, Callable[[Tensor, int], Prediction]] = {"normal": Unit
 @final
 @heads.register
 class VectorHead(Head):
-    """The vectors of the observation that it is given, joined in the order of their names, by one multilayer perceptron.
+    """Dreamer's decoder of vectors: a perceptron for the concatenated vectors of the observation, in the order of their names.
 
-    `likelihood = 'normal'` is `N(mu(s_t), I)`; `'symlog'` the squared error of `sign(x) log(1 + |x|)`, as Dreamer V3 decodes vectors of
-    unknown scale: there three layers with root-mean-square norms and SiLU. Both are summed over the elements.
+    `likelihood = 'normal'` is `N(mu(s_t), I)`; `'symlog'` is Dreamer V3's squared error of `sign(x) log(1 + |x|)`, with three layers of
+    SiLU units and root-mean-square norms there. Both are summed over the elements.
     """
 
     def __init__(
@@ -43,8 +43,9 @@ class VectorHead(Head):
     ) -> None:
         super().__init__(latent=latent, target=target, scale=scale)
         if not target or any(len(spec.shape) > 1 for spec in target.values()):
-            given = "nothing" if not target else ", ".join(f"{name} {spec.shape}" for name, spec in target.items())
-            raise UserError(f"VectorHead decodes vectors of the observation and was given {given}; name some in Reconstruction.decoders.")
+            raise UserError(
+                f"VectorHead decodes vectors of the observation, not {described(target)}; name some in Reconstruction.decoders."
+            )
         self.names = sorted(target)
         self.net = MLP(
             input_size=latent.feature_size,

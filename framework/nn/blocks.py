@@ -1,4 +1,4 @@
-"""The layers that components share, and how their weights begin."""
+"""Layers that components share, and the initialization of their weights."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.errors import UserError
-from framework.functional.clamping import held_below
+from framework.functional.clamping import limited
 
 Activation = Literal["elu", "gelu", "mish", "relu", "silu", "tanh"]
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -29,12 +29,12 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
     "layer": lambda size: nn.LayerNorm(size, eps=1e-3),
     "rms": lambda size: nn.RMSNorm(size, eps=1e-4),
 }
-"""Dreamer V2 and the first V3 have layer norms, the present V3 root-mean-square norms, with these epsilons."""
+"""Layer norms as in Dreamer V2, root-mean-square norms as in Dreamer V3 since 2024, with their epsilons."""
 
 
 @final
 class BlockLinear(nn.Module):
-    """A linear map whose matrix is block-diagonal: part `b` of the output sees part `b` of the input alone. Parts are the first axis."""
+    """A linear map with a block-diagonal matrix; blocks are the first axis of input and output."""
 
     def __init__(self, *, blocks: int, input_size: int, output_size: int) -> None:
         super().__init__()
@@ -49,9 +49,9 @@ class BlockLinear(nn.Module):
 
 @final
 class JoinedLinear(nn.Linear):
-    """A linear map of two vectors joined, whose parts can be taken apart: `W [x, y] + b = first(x) + second(y)`.
+    """A linear map of two concatenated vectors, which can be applied to each alone: `W [x, y] + b = first(x) + second(y)`.
 
-    What is known before the time loop is mapped before it, and the weights stay one tensor: they begin, and are clipped, as one.
+    The part without recurrence is computed before the loop; the weights stay one tensor for initialization and clipping.
     """
 
     def __init__(self, *, first_size: int, second_size: int, output_size: int) -> None:
@@ -66,7 +66,7 @@ class JoinedLinear(nn.Linear):
 
 
 def glorot(module: nn.Module) -> nn.Module:
-    """Initialize every linear and convolution below a module as Keras does, which the first two Dreamers relied on; returns the module."""
+    """Initialize every linear layer and convolution in a module as Keras does, as in Dreamer V1 and V2; returns the module."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_uniform_(layer.weight)
@@ -75,23 +75,23 @@ def glorot(module: nn.Module) -> nn.Module:
     return module
 
 
-CUT: Final = 2.0
-"""A truncated normal ends this many of its own deviations from its mean ..."""
-SHRUNK: Final = 0.8796256610342398
-"""... and its true deviation is then that share of the one that it was cut from."""
+TRUNCATION: Final = 2.0
+"""The truncation of a normal distribution, in its standard deviations."""
+TRUNCATED_STD: Final = 0.8796256610342398
+"""The standard deviation of the truncated normal, as a share of the untruncated one."""
 
 
 def truncated_normal(module: nn.Module) -> nn.Module:
-    """Initialize every linear, block-linear and convolution below a module as Dreamer V3 does; returns the module.
+    """Initialize every linear, block-linear and convolutional layer in a module as Dreamer V3 does; returns the module.
 
-    A normal distribution, cut at two deviations, of variance one over the fan-in; zero bias. The fan-in of a block-linear map is the
-    whole input, not that of one block: its outputs begin smaller, by the root of the number of blocks.
+    A normal distribution truncated at two standard deviations, with variance one over the fan-in; zero bias. The fan-in of a block-linear
+    map is its whole input, so that its outputs are smaller by the square root of the number of blocks.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | BlockLinear):
             fan_in = layer.weight.shape[:2].numel() if isinstance(layer, BlockLinear) else layer.weight[0].numel()
-            std = fan_in**-0.5 / SHRUNK
-            nn.init.trunc_normal_(layer.weight, std=std, a=-CUT * std, b=CUT * std)
+            std = fan_in**-0.5 / TRUNCATED_STD
+            nn.init.trunc_normal_(layer.weight, std=std, a=-TRUNCATION * std, b=TRUNCATION * std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return module
@@ -103,11 +103,11 @@ INITIAL_WEIGHTS: dict[str, Callable[[nn.Module], nn.Module]] = {"glorot": glorot
 
 @final
 class NormGRUCell(nn.Module):
-    """A GRU whose gates come from one product, through a norm, and which forgets slowly at first.
+    """A GRU with one normalized product for all gates, and a negative bias of the update gate.
 
         r, c, u = norm(W [x, h]),    h' = u tanh(r c) + (1 - u) h,    r and u through sigmoids, u less 1 before its own
 
-    Dreamer V2 (Hafner et al., 2021), as released, which has a layer norm, and a bias before it.
+    Dreamer V2 (Hafner et al., 2021), as released, with a layer norm and a bias before it.
     """
 
     def __init__(self, *, input_size: int, hidden_size: int, norm: Norm) -> None:
@@ -138,13 +138,13 @@ def gru_cell(input_size: int, hidden_size: int) -> nn.GRUCell:
 
 
 def normed(norm: Norm, size: int) -> list[nn.Module]:
-    """The norm, if there is one."""
+    """The norm as a list of modules, empty for `none`."""
     return [] if norm == "none" else [NORMS[norm](size)]
 
 
 @final
 class ChannelRMSNorm(nn.Module):
-    """A root-mean-square norm over the channels of images `[N, C, Y, X]`, at each place by itself."""
+    """A root-mean-square norm over the channels of each pixel of images `[N, C, Y, X]`."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ def hidden_layers(*, input_size: int, layers: int, units: int, activation: Activ
 
 @final
 class MLP(nn.Module):
-    """`layers` hidden layers of `units`, and a linear output whose first weights are multiplied by `output_scale`."""
+    """`layers` hidden layers of `units`, and a linear output layer whose initial weights are multiplied by `output_scale`."""
 
     def __init__(
         self,
@@ -190,22 +190,21 @@ class MLP(nn.Module):
 
 
 LARGEST_SCALE: Final = 100.0
-"""That of CLIP."""
+"""The limit in CLIP."""
 
 
 @final
 class Temperature(nn.Module):
-    """What scores are divided by: a fixed temperature, or a learned one whose inverse is `exp(log_scale)`, at most 100.
+    """The temperature of scores, fixed, or learned as in CLIP (Radford et al., 2021): its inverse is `exp(log_scale)`, at most 100.
 
-    CLIP (Radford et al., 2021). `owner` is the component that has the settings `temperature` and `initial_temperature`.
-    Gradients: see `held_below`; at the limit the scale can come down again.
+    `owner` is the component with the settings `temperature` and `initial_temperature`. Gradients: those of `limited`.
     """
 
     def __init__(self, *, owner: str, kind: Literal["fixed", "learned"], initial: float) -> None:
         super().__init__()
-        least = {"fixed": 0.0, "learned": 1 / LARGEST_SCALE}[kind]
-        if not initial > 0 or initial < least:
-            allowed = f"at least {least} where it is learned" if kind == "learned" else "positive"
+        minimum = {"fixed": 0.0, "learned": 1 / LARGEST_SCALE}[kind]
+        if not initial > 0 or initial < minimum:
+            allowed = f"at least {minimum} where it is learned" if kind == "learned" else "positive"
             raise UserError(
                 f"{owner}.initial_temperature = {initial} must be {allowed}; 0.07 is usual for cosines, 1.0 leaves scores alone."
             )
@@ -219,8 +218,8 @@ class Temperature(nn.Module):
 
     @property
     def scale(self) -> Float[Tensor, ""]:
-        """One over the temperature: what scores are multiplied by."""
-        return held_below(self.log_scale, self.limit).exp()
+        """One over the temperature."""
+        return limited(self.log_scale, self.limit).exp()
 
 
 @torch.no_grad()

@@ -70,7 +70,7 @@ class NextEmbedding(Objective):
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         rows, times = inferred.batch.reward.shape
-        context, _ = self.transformer(self.token(inferred.posterior.features), inferred.batch.is_first, self.transformer.nothing(rows))
+        context, _ = self.transformer(self.token(inferred.posterior.features), inferred.batch.is_first, self.transformer.empty_past(rows))
         targets, weight = inferred.embedding.detach().float(), sum(self.discount**step for step in range(self.horizon))
         total, cosines = torch.zeros_like(inferred.batch.reward), []
         for step, predictor in enumerate(self.predictors, start=1):

@@ -1,4 +1,4 @@
-"""LaProp with adaptive gradient clipping: Dreamer V3's optimizer."""
+"""LaProp with adaptive gradient clipping."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -10,17 +10,19 @@ from torch import Tensor, nn
 from framework import optimizers
 from framework.data import Metrics
 from framework.errors import UserError
-from framework.optimizers.base import Optimizer, gathered, laid_out_as, warmed_up
+from framework.optimizers.base import Optimizer, bias_correction, in_layout_of, warmed_up
 
 
 @final
 @optimizers.register
 class LaProp(Optimizer):
-    """Normalize the gradient first, then average it: `v = b2 v + (1 - b2) g^2`, `m = b1 m + (1 - b1) g / (sqrt v + eps)`, `p -= rate m`.
+    """Dreamer V3's optimizer: LaProp, which averages normalized gradients, with adaptive gradient clipping; Ziyin et al. (2020).
 
-    Ziyin, Wang and Ueda (2020), both averages corrected for their start at zero. Each tensor's gradient is clipped first to `clip`
-    times the norm of its parameter, that norm taken to be at least `smallest_norm` (adaptive gradient clipping, Brock et al., 2021;
-    over whole tensors, as Dreamer V3 does: 0.3 and 1e-3). The rate rises linearly over the first `warmup` steps (V3: 1,000).
+        v = b2 v + (1 - b2) g^2,    m = b1 m + (1 - b1) g / (sqrt v + eps),    p -= rate m
+
+    Both averages are corrected for their start at zero. The gradient of each tensor is first clipped to `clip` times the norm of its
+    parameter, which counts as at least `smallest_norm` (Brock et al., 2021; over whole tensors, as in Dreamer V3: 0.3 and 1e-3). The
+    learning rate rises linearly over the first `warmup` steps (V3: 1,000).
     """
 
     def __init__(
@@ -42,44 +44,39 @@ class LaProp(Optimizer):
             )
         if not (0 <= momentum < 1 and 0 <= decay < 1):
             raise UserError(f"LaProp.momentum = {momentum} and LaProp.decay = {decay} must be at least 0 and below 1.")
-        self.parameters: list[Tensor] = list(parameters)
+        super().__init__(parameters=parameters)
         self.learning_rate, self.momentum, self.decay, self.epsilon = learning_rate, momentum, decay, epsilon
         self.clip, self.smallest_norm, self.warmup = clip, smallest_norm, warmup
 
     @cached_property
-    def steps(self) -> Tensor:
-        """How many were taken; made when it is first needed, as the averages: an agent is moved after it was built."""
-        return self.parameters[0].new_zeros(())
-
-    @cached_property
     def squares(self) -> list[Tensor]:
-        """`v`."""
+        """The average `v` of each parameter."""
         return [torch.zeros_like(parameter, requires_grad=False) for parameter in self.parameters]
 
     @cached_property
     def means(self) -> list[Tensor]:
-        """`m`."""
+        """The average `m` of each parameter."""
         return [torch.zeros_like(parameter, requires_grad=False) for parameter in self.parameters]
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> Metrics:
         norm = torch.nn.utils.get_total_norm(gradients)
-        given = [laid_out_as(parameter, gradient) for parameter, gradient in zip(self.parameters, gradients, strict=True)]
-        clipped = given if self.clip is None else self._clipped(given)
+        ordered = [in_layout_of(parameter, gradient) for parameter, gradient in zip(self.parameters, gradients, strict=True)]
+        clipped = ordered if self.clip is None else self._clipped(ordered)
         self.steps.add_(1)
         torch._foreach_mul_(self.squares, self.decay)
         torch._foreach_addcmul_(self.squares, clipped, clipped, 1 - self.decay)
-        root = torch._foreach_sqrt(torch._foreach_div(self.squares, gathered(self.decay, self.steps)))
+        root = torch._foreach_sqrt(torch._foreach_div(self.squares, bias_correction(self.decay, self.steps)))
         torch._foreach_add_(root, self.epsilon)
         torch._foreach_lerp_(self.means, torch._foreach_div(clipped, root), 1 - self.momentum)
-        rate = warmed_up(self.learning_rate, self.warmup, self.steps) / gathered(self.momentum, self.steps)
+        rate = warmed_up(self.learning_rate, self.warmup, self.steps) / bias_correction(self.momentum, self.steps)
         torch._foreach_sub_(self.parameters, torch._foreach_mul(self.means, rate))
         return {"gradient_norm": norm.detach()}
 
     def state_dict(self) -> Mapping[str, object]:
         return {"squares": self.squares, "means": self.means, "steps": self.steps}
 
-    def load(self, content: Mapping[str, Any]) -> None:
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
         torch._foreach_copy_(self.squares, content["squares"])
         torch._foreach_copy_(self.means, content["means"])
         self.steps.copy_(content["steps"])

@@ -1,4 +1,4 @@
-"""Values: what a latent is worth to the policy. The contrastive scores are under `critics`."""
+"""Values: the expected return from a latent. Contrastive scores are under `critics`."""
 
 from framework.registry import Registry
 from framework.values.base import Value

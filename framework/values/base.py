@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Cost = Callable[[Tensor], Tensor]
-"""A loss that waits for its targets."""
+TargetLoss = Callable[[Tensor], Tensor]
+"""A loss as a function of its targets."""
 
 
 class Value(nn.Module, ABC):
-    """The return that the policy can expect from the features of a latent."""
+    """The expected return of the policy from the features of a latent."""
 
     derived: ClassVar[tuple[str, ...]] = ("feature_size",)
 
@@ -28,20 +28,20 @@ class Value(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, features: Float[Tensor, "*B F"], target: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
-        """The cost of each step against its return. Gradients: to the parameters; the caller detaches features and target."""
+        """The loss of each step against its return. Gradients: to the parameters; the caller detaches features and target."""
 
-    @abstractmethod
     def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
-        """The value that returns are built on: the slow copy where there is one, else the value itself."""
+        """The value that returns bootstrap from: the slow copy where there is one, by default the value itself."""
+        return self(features)
 
-    def value_and_loss(self, features: Float[Tensor, "*B F"]) -> tuple[Float[Tensor, "*B"], Cost]:
-        """`bootstrap`, and `loss` without its targets, which may be built on it; in one pass where both are said by the same network.
+    def value_and_loss(self, features: Float[Tensor, "*B F"]) -> tuple[Float[Tensor, "*B"], TargetLoss]:
+        """`bootstrap`, and `loss` as a function of targets that may depend on it; one pass where both use the same network.
 
-        Gradients: none through the first.
+        Gradients: none through the value.
         """
         with torch.no_grad():
             return self.bootstrap(features), partial(self.loss, features)
 
-    @abstractmethod
     def after_update(self) -> None:
-        """Let the slow copy follow, after an update."""
+        """Update the slow copy, after the parameters have moved."""
+        return

@@ -1,4 +1,4 @@
-"""Several values of one kind, and what they agree on."""
+"""An ensemble of values."""
 
 from typing import Literal, cast, final
 
@@ -15,10 +15,9 @@ from framework.values.base import Value
 @final
 @values.register
 class EnsembleValue(Value):
-    """`members` values that differ by their first weights, each trained on the same returns; their minimum or their mean.
+    """TD3's value: the minimum, or the mean, of several values with different initial weights; Fujimoto et al. (2018).
 
-    The minimum counters overestimation (*Addressing Function Approximation Error*, Fujimoto et al., 2018: two members). The loss is
-    the mean of theirs.
+    *Addressing Function Approximation Error*: the minimum of two counters overestimation. The loss is the mean of the members' losses.
     """
 
     def __init__(
@@ -48,5 +47,5 @@ class EnsembleValue(Value):
         for member in self.members:
             cast(Value, member).after_update()
 
-    def _reduced(self, said: Float[Tensor, "K *B"]) -> Float[Tensor, "*B"]:
-        return said.amin(dim=0) if self.reduce == "minimum" else said.mean(dim=0)
+    def _reduced(self, values: Float[Tensor, "K *B"]) -> Float[Tensor, "*B"]:
+        return values.amin(dim=0) if self.reduce == "minimum" else values.mean(dim=0)

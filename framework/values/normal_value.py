@@ -1,4 +1,4 @@
-"""Dreamer's value."""
+"""Dreamer V1's value."""
 
 from typing import final
 
@@ -8,17 +8,16 @@ from torch import Tensor
 from framework import values
 from framework.functional.distributions import UnitNormal
 from framework.nn.blocks import MLP, Activation
-from framework.values.base import Value
-from framework.values.slow_copy import slow_copy
+from framework.values.slow_copy import NetworkValue
 
 
 @final
 @values.register
-class NormalValue(Value):
-    """`N(v(s), 1)`, so that the loss is half the squared error; *Dream to Control*, Appendix A: three layers of 400 ELU units.
+class NormalValue(NetworkValue):
+    """Dreamer V1's value: `N(v(s), 1)`, whose loss is half the squared error; *Dream to Control*, Appendix A.
 
-    The paper bootstraps from the value itself (`slow_rate = 1`); a rate below 1 bootstraps from a copy that moves by that share of the
-    way, after every `slow_every`-th update (Dreamer V2: a rate of 1 every 100).
+    Three layers of 400 ELU units. The paper bootstraps from the value itself (`slow_rate = 1`); a rate below 1 bootstraps from a copy
+    that moves by that share of the way, after every `slow_every`-th update (Dreamer V2: a rate of 1 every 100).
     """
 
     def __init__(
@@ -31,19 +30,11 @@ class NormalValue(Value):
         slow_rate: float = 1.0,
         slow_every: int = 1,
     ) -> None:
-        super().__init__(feature_size=feature_size)
-        self.net = MLP(input_size=feature_size, output_size=1, layers=layers, units=units, activation=activation)
-        self.slow = slow_copy(owner="NormalValue", source=self.net, rate=slow_rate, every=slow_every)
+        net = MLP(input_size=feature_size, output_size=1, layers=layers, units=units, activation=activation)
+        super().__init__(feature_size=feature_size, net=net, slow_rate=slow_rate, slow_every=slow_every)
 
-    def forward(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
-        return self.net(features).squeeze(-1).float()
+    def value_of(self, outputs: Float[Tensor, "*B O"]) -> Float[Tensor, "*B"]:
+        return outputs.squeeze(-1).float()
 
     def loss(self, features: Float[Tensor, "*B F"], target: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
         return -UnitNormal(self(features)).log_density(target)
-
-    def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
-        return self(features) if self.slow is None else self.slow(features).squeeze(-1).float()
-
-    def after_update(self) -> None:
-        if self.slow is not None:
-            self.slow.after_update(self.net)

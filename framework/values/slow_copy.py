@@ -1,20 +1,23 @@
-"""What values bootstrap from or are held to: a copy of a network that follows it."""
+"""Slow copies of the network of a value."""
 
+from abc import abstractmethod
 from copy import deepcopy
-from typing import Any, final
+from typing import final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.errors import UserError
+from framework.values.base import Value
 
 
 @final
 class SlowCopy(nn.Module):
-    """A copy that moves by `rate` of the way to its source, first after the first update and then after every `every`-th.
+    """A copy that moves by `rate` of the way to its source after the first update, and then after every `every`-th.
 
-    A moving average is a rate below 1 after every update (Dreamer V3: 0.02); a periodic copy is a rate of 1 (Dreamer V2: every 100).
-    `owner` is the component that has the settings `slow_rate` and `slow_every`. What it counts is part of a checkpoint.
+    A moving average has a rate below 1 after every update (Dreamer V3: 0.02), a periodic copy a rate of 1 (Dreamer V2: every 100).
+    `owner` is the component with the settings `slow_rate` and `slow_every`. The count of updates is part of a checkpoint.
 
     Gradients: none to its parameters; to its input they pass.
     """
@@ -26,26 +29,44 @@ class SlowCopy(nn.Module):
         if not 0 < rate <= 1 or every < 1:
             raise UserError(
                 f"{owner}.slow_rate = {rate} must lie above 0 and be at most 1, and {owner}.slow_every = {every} be at least 1; "
-                "0.02 and 1 are a moving average, 1.0 and 100 a copy now and then, 1.0 and 1 no slow copy."
+                "0.02 and 1 are a moving average, 1.0 and 100 a periodic copy, 1.0 and 1 no slow copy."
             )
         self.copy = deepcopy(source).requires_grad_(False)
         self.rate, self.every = rate, every
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
-    def forward(self, *given: Any) -> Tensor:
-        said: Tensor = self.copy(*given)
-        return said
+    def forward(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B O"]:
+        outputs: Tensor = self.copy(features)
+        return outputs
 
     @torch.no_grad()
     def after_update(self, source: nn.Module) -> None:
-        """After an update of the source. When it is not yet time, a share of zero leaves the copy as it is, so that nothing waits."""
+        """Move toward the source; between two moves by a share of zero, so that the host waits for no device."""
         share = self.rate * (self.updates % self.every == 0)
-        for own, followed in zip(self.copy.parameters(), source.parameters(), strict=True):
-            own.lerp_(followed, share)
+        for own, other in zip(self.copy.parameters(), source.parameters(), strict=True):
+            own.lerp_(other, share)
         self.updates += 1
 
 
-def slow_copy(*, owner: str, source: nn.Module, rate: float, every: int) -> SlowCopy | None:
-    """None where the source itself is meant: a rate of 1 after every update."""
-    copy = SlowCopy(owner=owner, source=source, rate=rate, every=every)
-    return None if (rate, every) == (1, 1) else copy
+class NetworkValue(Value):
+    """A value computed from the outputs of one network, with a slow copy to bootstrap from unless that would equal the network."""
+
+    def __init__(self, *, feature_size: int, net: nn.Module, slow_rate: float, slow_every: int) -> None:
+        super().__init__(feature_size=feature_size)
+        self.net = net
+        copy = SlowCopy(owner=type(self).__name__, source=net, rate=slow_rate, every=slow_every)
+        self.slow = None if (slow_rate, slow_every) == (1, 1) else copy
+
+    @abstractmethod
+    def value_of(self, outputs: Float[Tensor, "*B O"]) -> Float[Tensor, "*B"]:
+        """The value from the outputs of the network."""
+
+    def forward(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
+        return self.value_of(self.net(features))
+
+    def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
+        return self.value_of((self.net if self.slow is None else self.slow)(features))
+
+    def after_update(self) -> None:
+        if self.slow is not None:
+            self.slow.after_update(self.net)

@@ -1,4 +1,4 @@
-"""Dreamer V3's value: a categorical distribution over exponentially growing bins."""
+"""Dreamer V3's value."""
 
 from functools import partial
 from typing import final
@@ -11,19 +11,19 @@ from framework import values
 from framework.errors import UserError
 from framework.functional.two_hot import TwoHot, symexp_bins
 from framework.nn.blocks import MLP, Activation, Norm
-from framework.values.base import Cost, Value
+from framework.values.base import TargetLoss, Value
 from framework.values.slow_copy import SlowCopy
 
 
 @final
 @values.register
 class TwoHotValue(Value):
-    """The cross-entropy of two-hot targets over `symexp(-20 .. 20)`, and of what the slow copy says.
+    """Dreamer V3's value: a categorical distribution over the bins `symexp(-20 .. 20)`, trained on two-hot targets; Hafner et al. (2023).
 
         loss  -log p(R) - slow_weight log p(sg v_slow),    v = sum_k p_k b_k
 
-    Hafner et al. (2023): 255 bins, weights of the last layer zero, so that it begins by saying 0; a slow copy at rate 0.02 regularizes
-    and is not bootstrapped from.
+    255 bins. The weights of the last layer are zero at first, and so is the value. The slow copy, at rate 0.02, regularizes only: returns
+    bootstrap from the value itself.
 
     Gradients: none to the slow copy, nor to the targets.
     """
@@ -67,20 +67,17 @@ class TwoHotValue(Value):
         return self.prediction(features).mean
 
     def loss(self, features: Float[Tensor, "*B F"], target: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
-        return self._cost(self.prediction(features), features, target)
+        return self._loss(self.prediction(features), features, target)
 
-    def _cost(self, said: TwoHot, features: Float[Tensor, "*B F"], target: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
+    def _loss(self, prediction: TwoHot, features: Float[Tensor, "*B F"], target: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
         with torch.no_grad():
-            slow = TwoHot(self.slow(features), self.bins).mean
-        return -said.log_density(target) - self.slow_weight * said.log_density(slow)
+            slow_value = TwoHot(self.slow(features), self.bins).mean
+        return -prediction.log_density(target) - self.slow_weight * prediction.log_density(slow_value)
 
-    def bootstrap(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B"]:
-        return self(features)
-
-    def value_and_loss(self, features: Float[Tensor, "*B F"]) -> tuple[Float[Tensor, "*B"], Cost]:
-        said = self.prediction(features)
+    def value_and_loss(self, features: Float[Tensor, "*B F"]) -> tuple[Float[Tensor, "*B"], TargetLoss]:
+        prediction = self.prediction(features)
         with torch.no_grad():
-            return said.mean, partial(self._cost, said, features)
+            return prediction.mean, partial(self._loss, prediction, features)
 
     def after_update(self) -> None:
         self.slow.after_update(self.net)

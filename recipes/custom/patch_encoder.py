@@ -17,10 +17,10 @@ from framework.nn.blocks import MLP, Activation
 @final
 @encoders.register
 class PatchEncoder(encoders.Encoder):
-    """Cuts one image into square patches, sends each through the same perceptron, and joins them, in their places, by another.
+    """A perceptron for every square patch of an image, and another for the concatenation of their outputs.
 
-    Nearly all of it is two matrix products, so that a CPU takes a small image in a fraction of what strided convolutions need. The
-    patches are the stem of the Vision Transformer (Dosovitskiy et al., 2021); `uint8` pixels are scaled to [-0.5, 0.5].
+    Nearly all of the cost is two matrix products, so that a CPU encodes a small image in a fraction of the time of strided convolutions.
+    Patches as in the Vision Transformer (Dosovitskiy et al., 2021); `uint8` pixels are scaled to [-0.5, 0.5].
     """
 
     def __init__(

@@ -1,37 +1,35 @@
-"""An actor-critic of your own: the score-function gradient, which asks nothing of the dynamics."""
+"""An actor-critic of your own: the score-function gradient, without a gradient through the dynamics."""
 
-import math
 from typing import final
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from framework import actor_critics
-from framework.actor_critics.base import Foresee, Mode
-from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
-from framework.functional.distributions import HALF_LOG_TAU, TanhNormal
+from framework.actor_critics.policy_and_value import PolicyAndValue
+from framework.actor_critics.policy_network import PolicyNetwork, TanhNormalParametrization
+from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
+from framework.functional.distributions import TanhNormal, normal_entropy
 from framework.functional.returns import discount_weights, lambda_return
-from framework.nn.blocks import MLP, Activation
+from framework.nn.blocks import Activation
 from framework.values.base import Value
 
 
 @final
 @actor_critics.register
-class PolicyGradient(actor_critics.ActorCritic):
-    """Make likelier what returned more than expected: REINFORCE (Williams, 1992) with a value as baseline, on imagined lambda-returns.
+class PolicyGradient(PolicyAndValue):
+    """REINFORCE with a value as baseline, on imagined lambda-returns; Williams (1992).
 
         actor  -w_t (log pi(a_t | s_t) sg(R_t - v(s_t)) + entropy H),     value  w_t (v(s_t) - sg R_t)^2 / 2
 
-    Imagination is rolled out without gradient: an update costs less than `DynamicsBackprop`, and neither a rough nor a wrong
-    gradient of the dynamics can mislead it; the price is variance. The policy is a tanh-normal; `H` is its entropy before the tanh.
+    Rollouts take no gradient: an update costs less than with `DynamicsBackprop`, and errors in the gradient of the dynamics cannot
+    mislead it; its variance is larger. The policy is a tanh-normal; `H` is its entropy before the tanh.
 
     Gradients: the actor by its own log-density alone; advantage, weights, actions and features are detached.
     """
 
     action_kinds: tuple[ActionKind, ...] = ("continuous",)
-    groups: tuple[str, ...] = ("actor", "value")
     needs_dynamics_gradient: bool = False
 
     def __init__(
@@ -50,46 +48,28 @@ class PolicyGradient(actor_critics.ActorCritic):
         initial_std: float = 1.0,
         minimum_std: float = 0.1,
     ) -> None:
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size)
-        feature_size = latent.feature_size
-        self.actor = MLP(input_size=feature_size, output_size=2 * action.size, layers=layers, units=units, activation=activation)
-        self.value: Value = value(feature_size=feature_size)
-        self.action, self.discount, self.return_lambda, self.entropy = action, discount, return_lambda, entropy
-        self.minimum_std, self.raw_std = minimum_std, math.log(math.expm1(initial_std))
-
-    def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
-        return torch.randn(*leading, self.action.size, generator=generator, device=generator.device)
-
-    def policy(self, features: Float[Tensor, "*B F"]) -> TanhNormal:
-        """The distribution of actions; its mean stays where the hyperbolic tangent still has a slope."""
-        mean, std = self.actor(features).float().chunk(2, dim=-1)
-        return TanhNormal(mean=2 * torch.tanh(mean / 2), std=F.softplus(std + self.raw_std) + self.minimum_std)
-
-    def sample(self, features: Float[Tensor, "*B F"], noise: Float[Tensor, "*B A"]) -> Float[Tensor, "*B A"]:
-        return self.policy(features.detach()).sample(noise)
-
-    @torch.no_grad()
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Foresee, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        policy = self.policy(latent.features)
-        if mode == "mode":
-            return torch.tanh(policy.mean), plan
-        return policy.sample(self.draw_noise(plan.shape[0], generator=generator)), plan
+        parametrization = TanhNormalParametrization(mean_scale=2.0, initial_std=initial_std, minimum_std=minimum_std)
+        actor = PolicyNetwork(
+            latent=latent, action=action, parametrization=parametrization, layers=layers, units=units, activation=activation
+        )
+        state_value = value(feature_size=latent.feature_size)
+        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=state_value)
+        self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         features = imagination.features.detach()
         discount = self.discount * imagination.continuation[:, 1:].detach()
         with torch.no_grad():
-            following = self.value.bootstrap(features[:, 1:])
-            returns = lambda_return(imagination.reward[:, 1:].detach(), discount, following, self.return_lambda)
+            next_value = self.value.bootstrap(features[:, 1:])
+            returns = lambda_return(imagination.reward[:, 1:].detach(), discount, next_value, self.return_lambda)
             advantage = returns - self.value(features[:, :-1])
         weight = discount_weights(discount)
         policy = self.policy(features[:, :-1])
-        likelihood = policy.log_density(imagination.action.detach())
-        entropy = (policy.std.log() + HALF_LOG_TAU + 0.5).sum(dim=-1)
+        assert isinstance(policy, TanhNormal)
+        log_density = policy.log_density(imagination.action.detach())
+        entropy = normal_entropy(policy.std).sum(dim=-1)
         losses = {
-            "actor": -weight * (likelihood * advantage + self.entropy * entropy),
+            "actor": -weight * (log_density * advantage + self.entropy * entropy),
             "value": weight * self.value.loss(features[:, :-1], returns),
         }
         metrics = {
@@ -100,10 +80,3 @@ class PolicyGradient(actor_critics.ActorCritic):
             "behavior/policy_std": policy.std.mean(),
         }
         return losses, metrics
-
-    def group(self, name: str) -> list[nn.Parameter]:
-        module = {"actor": self.actor, "value": self.value}[name]
-        return [parameter for parameter in module.parameters() if parameter.requires_grad]
-
-    def after_update(self) -> None:
-        self.value.after_update()

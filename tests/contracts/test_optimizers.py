@@ -1,4 +1,4 @@
-"""What every optimizer promises."""
+"""The contract of optimizers."""
 
 import copy
 
@@ -34,31 +34,31 @@ def test_it_moves_every_parameter_downhill(make):
         assert (parameter != old).all()
 
 
-def test_it_says_the_norm_of_the_gradient_before_it_was_clipped(make):
+def test_it_returns_the_norm_of_the_gradient_before_clipping(make):
     for scale in (0.01, 1e4):
         given = [scale * each for each in gradients(5)]
         norm = torch.cat([each.flatten() for each in given]).norm()
         assert torch.allclose(make(weights()).step(given)["gradient_norm"], norm)
 
 
-def test_it_goes_on_exactly_after_dump_and_load(make):
+def test_it_continues_exactly_from_its_state_dict(make):
     parameters = weights()
     optimizer = make(parameters)
     for seed in range(3):
         optimizer.step(gradients(seed))
     copies = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
     other = make(copies)
-    other.load(copy.deepcopy(optimizer.state_dict()))
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for seed in range(3, 6):
         optimizer.step(gradients(seed))
         other.step(gradients(seed))
     assert all(torch.equal(one, two) for one, two in zip(parameters, copies, strict=True))
 
 
-def test_it_finds_a_minimum(make):
-    parameters = weights()
+def test_it_converges_to_a_minimum(make):
+    parameters = [nn.Parameter(0.3 * parameter.detach()) for parameter in weights()]
     optimizer = make(parameters)
-    for _ in range(600):
+    for _ in range(200):
         optimizer.step([parameter.detach().clone() for parameter in parameters])
     assert all(parameter.abs().max() < 0.05 for parameter in parameters)
 
@@ -72,18 +72,18 @@ def test_it_takes_a_gradient_in_any_memory_layout(make):
 
 
 def test_it_loads_in_place_and_keeps_its_settings(make, optimizer_name):
-    """A captured update holds addresses; and who resumes with another learning rate means it."""
+    """A captured update holds addresses; a resumed run may have another learning rate."""
     parameters, others = weights(), weights()
     optimizer, other = make(parameters), build("optimizers", optimizer_name, parameters=others, learning_rate=3e-3)
     for seed in range(2):
         optimizer.step(gradients(seed))
         other.step(gradients(seed + 10))
     before = [each.data_ptr() for each in tensors(optimizer.state_dict())]
-    optimizer.load(copy.deepcopy(other.state_dict()))
+    optimizer.load_state_dict(copy.deepcopy(other.state_dict()))
     assert before == [each.data_ptr() for each in tensors(optimizer.state_dict())]
     fresh = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
     reference = make(fresh)
-    reference.load(copy.deepcopy(other.state_dict()))
+    reference.load_state_dict(copy.deepcopy(other.state_dict()))
     optimizer.step(gradients(5))
     reference.step(gradients(5))
     assert all(torch.equal(one, two) for one, two in zip(parameters, fresh, strict=True))
@@ -91,8 +91,8 @@ def test_it_loads_in_place_and_keeps_its_settings(make, optimizer_name):
     assert min(moved) > 0
 
 
-def test_it_follows_parameters_that_move_after_it_was_built(make):
-    """An agent is built on the CPU, and only then moved to its device; another precision stands for another device."""
+def test_its_state_is_where_the_parameters_are_at_the_first_step(make):
+    """An agent moves to its device after it was built; a precision stands for the device here."""
     parameters = weights()
     optimizer = make(parameters)
     for parameter in parameters:

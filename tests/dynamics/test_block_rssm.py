@@ -55,7 +55,7 @@ def test_its_logits_equal_their_equations():
 def test_its_weights_begin_as_in_dreamer_v3():
     """Of variance one over the fan-in; that of a block is the whole input's, that of the posterior both of its inputs."""
     dynamics = BlockRSSM(embedding_size=300, action_size=2, deterministic=400, hidden=50, groups=8, classes=8, blocks=8)
-    spread = {"return_lambda": 400 + 3 * 8 * 50, "gates": 400, "posterior_hidden": 700}
+    spread = {"mixing": 400 + 3 * 8 * 50, "gates": 400, "posterior_hidden": 700}
     for name, fan_in in spread.items():
         weight = dynamics.get_submodule(name).weight
         assert weight.std().item() == pytest.approx(fan_in**-0.5, rel=0.03)

@@ -59,5 +59,5 @@ def test_the_balance_shares_the_gradient_out(balance, prior_share):
 
 
 def test_a_balance_that_is_no_share_is_refused():
-    with pytest.raises(UserError, match=r"CategoricalRSSM.balance = 2.0 is no share"):
+    with pytest.raises(UserError, match=r"CategoricalRSSM.balance = 2.0 must be a number from 0 to 1"):
         CategoricalRSSM(balance=2.0, **SMALL)

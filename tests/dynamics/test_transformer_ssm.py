@@ -5,6 +5,7 @@ import torch
 
 from framework.dynamics.transformer_ssm import TransformerSSM
 from framework.errors import UserError
+from framework.objectives.base import predict
 from tests.members import agent_factory, factory
 from tests.tiny import batch, normal, seeded, specs_of, update
 
@@ -157,8 +158,8 @@ def test_the_prior_under_the_actions_that_were_taken_is_the_prior():
     """As `ActionNegatives` asks: from the past of every step, and from nothing at a start."""
     agent = agent_factory(dynamics=factory("dynamics", "TransformerSSM", window=3))(specs=specs_of("both"))
     noise = agent.world_model.dynamics.draw_noise(*batch().reward.shape, generator=seeded(3))
-    seen = agent.world_model.observe(batch(), noise)
-    predicted, prior = seen.predict(batch().action), seen.prior.flatten()
+    inferred = agent.world_model.observe(batch(), noise)
+    predicted, prior = predict(inferred, agent.world_model.dynamics, batch().action), inferred.prior.flatten()
     assert torch.allclose(predicted.deterministic, prior.deterministic, atol=1e-5)
     assert torch.allclose(predicted.statistics["logits"], prior.statistics["logits"], atol=1e-5)
 
@@ -179,7 +180,7 @@ def test_it_stays_in_float32_under_bfloat16():
 def test_a_latent_without_its_past_is_refused():
     dynamics = make()
     _, prior = dynamics.observe(**sequence(dynamics))
-    with pytest.raises(UserError, match="cannot go on from a latent without its past"):
+    with pytest.raises(UserError, match="cannot imagine from a latent without its past"):
         dynamics.imagine_step(prior.map(lambda tensor: tensor[:, 0]), torch.zeros(ROWS, 2), torch.zeros(ROWS, 12))
 
 
@@ -188,7 +189,7 @@ def test_a_latent_without_its_past_is_refused():
     [
         ({"attention_heads": 3}, r"TransformerSSM.deterministic = 8 .*attention_heads = 3 an even share.*multiple of 6"),
         ({"attention_heads": 8}, "multiple of 16"),
-        ({"window": 0}, "TransformerSSM.window = 0 is no window"),
+        ({"window": 0}, "TransformerSSM.window = 0 must be at least 1"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(changes, message):

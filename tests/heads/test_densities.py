@@ -110,5 +110,5 @@ def test_what_an_image_head_cannot_make_is_refused():
         ImageHead(latent=LATENT, target=TARGETS["pixels"])
     with pytest.raises(UserError, match="one kernel more"):
         ImageHead(latent=LATENT, target=TARGETS["pixels"], kernels=(2, 6), channels=())
-    with pytest.raises(UserError, match=r"decodes one image .* was given position \(3,\)"):
+    with pytest.raises(UserError, match=r"decodes one image .* not position \(3,\)"):
         ImageHead(latent=LATENT, target=TARGETS["position"])

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from framework.functional.rotary import rotated, turns
-from framework.nn.attention import CausalBlock, CausalTransformer, ages, visible
+from framework.functional.rotary import rotate, rotations
+from framework.nn.attention import CausalBlock, CausalTransformer, ages, attention_mask
 from tests.tiny import normal
 
 ROWS, TIMES, SIZE = 3, 9, 8
@@ -34,7 +34,7 @@ def test_an_age_counts_the_tokens_of_an_episode():
 def test_a_token_sees_the_last_of_its_own_episode_and_none_after(window):
     before = torch.tensor([5.0, 2.0, 0.0])
     age = ages(before, starts())
-    found = visible(age, window)
+    found = attention_mask(age, window)
     assert found.shape == (ROWS, TIMES, window - 1 + TIMES)
     for row in range(ROWS):
         for time in range(TIMES):
@@ -46,8 +46,8 @@ def test_a_token_sees_the_last_of_its_own_episode_and_none_after(window):
 @pytest.mark.parametrize("parts", [(1,) * TIMES, (4, 5), (2, 1, 6)])
 def test_parts_give_what_the_whole_gives(window, parts):
     model, tokens, is_first = make(window=window), normal(ROWS, TIMES, SIZE), starts()
-    whole, after = model(tokens, is_first, model.nothing(ROWS))
-    past, begin = model.nothing(ROWS), 0
+    whole, after = model(tokens, is_first, model.empty_past(ROWS))
+    past, begin = model.empty_past(ROWS), 0
     for length in parts:
         here = slice(begin, begin + length)
         found, following = model(tokens[:, here], is_first[:, here], past)
@@ -59,18 +59,18 @@ def test_parts_give_what_the_whole_gives(window, parts):
 
 def test_a_block_is_attention_written_out():
     block, tokens, past = CausalBlock(size=SIZE, hidden=12, attention_heads=2), normal(1, 3, SIZE), normal(1, 2, 2 * SIZE, seed=1)
-    age, turn = torch.tensor([[2.0, 3.0, 1.0]]), turns(5, SIZE // 2, tokens.device)
-    found, known = block(tokens, past, visible(age, 3), turn)
+    age, turn = torch.tensor([[2.0, 3.0, 1.0]]), rotations(5, SIZE // 2, tokens.device)
+    found, known = block(tokens, past, attention_mask(age, 3), turn)
     normed = block.attention_norm(tokens)
-    assert torch.allclose(known, torch.cat([past, block.known(normed)], dim=1))
+    assert torch.allclose(known, torch.cat([past, block.key_value(normed)], dim=1))
     for time, places in enumerate([(1, 2), (1, 2, 3), (4,)]):
         heads = []
         for head in (slice(0, 4), slice(4, 8)):
-            query = rotated(block.query(normed)[0, time, head].expand(5, 4), turn)[time + 2]
-            keys = rotated(known[0, :, :SIZE][:, head], turn)[list(places)]
+            query = rotate(block.query(normed)[0, time, head].expand(5, 4), turn)[time + 2]
+            keys = rotate(known[0, :, :SIZE][:, head], turn)[list(places)]
             weights = (keys @ query / 2.0).softmax(dim=0)
             heads.append(weights @ known[0, :, SIZE:][list(places), head])
-        after = tokens[0, time] + block.joined(torch.cat(heads))
+        after = tokens[0, time] + block.output(torch.cat(heads))
         expected = after + block.perceptron(block.perceptron_norm(after))
         assert torch.allclose(found[0, time], expected, atol=1e-5)
 
@@ -78,7 +78,7 @@ def test_a_block_is_attention_written_out():
 @pytest.mark.parametrize(("layers", "window"), [(1, 4), (2, 3), (3, 2)])
 def test_it_reaches_a_window_back_in_each_block_and_no_further(layers, window):
     model, tokens = make(layers, window), normal(1, TIMES, SIZE).requires_grad_()
-    found, _ = model(tokens, torch.zeros(1, TIMES, dtype=torch.bool), model.nothing(1))
+    found, _ = model(tokens, torch.zeros(1, TIMES, dtype=torch.bool), model.empty_past(1))
     (gradient,) = torch.autograd.grad((found[0, -1] * normal(SIZE, seed=3)).sum(), tokens)
     reached = gradient.abs().sum(dim=-1)[0] > 0
     assert reached.tolist() == [time >= TIMES - 1 - layers * (window - 1) for time in range(TIMES)]
@@ -87,9 +87,9 @@ def test_it_reaches_a_window_back_in_each_block_and_no_further(layers, window):
 def test_the_past_of_all_steps_is_one_buffer():
     """A copy for each step would take `window - 1` times the memory."""
     model = make(window=6)
-    _, past = model(normal(ROWS, TIMES, SIZE), starts(), model.nothing(ROWS))
+    _, past = model(normal(ROWS, TIMES, SIZE), starts(), model.empty_past(ROWS))
     assert set(past) == {"age", "block_0", "block_1"}
     for name in ("block_0", "block_1"):
         assert past[name].shape == (ROWS, TIMES, 5, 2 * SIZE)
         assert past[name].untyped_storage().nbytes() == ROWS * (5 + TIMES) * 2 * SIZE * 4
-    assert model.nothing(1000)["block_0"].untyped_storage().nbytes() == 5 * 2 * SIZE * 4
+    assert model.empty_past(1000)["block_0"].untyped_storage().nbytes() == 5 * 2 * SIZE * 4

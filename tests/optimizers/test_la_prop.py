@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from framework.errors import UserError
-from framework.optimizers.base import gathered, warmed_up
+from framework.optimizers.base import bias_correction, warmed_up
 from framework.optimizers.la_prop import LaProp
 from tests.tiny import normal
 
@@ -45,7 +45,7 @@ def test_the_rate_rises_to_its_value_and_stays():
 @pytest.mark.parametrize("decay", [0.0, 0.9, 0.999])
 def test_the_weight_that_an_average_gathered_is_exact_in_single_precision(decay):
     for step in (1, 2, 10, 1_000, 1_000_000):
-        assert gathered(decay, torch.tensor(float(step))).item() == pytest.approx(1 - decay**step, rel=3e-7)
+        assert bias_correction(decay, torch.tensor(float(step))).item() == pytest.approx(1 - decay**step, rel=3e-7)
 
 
 @pytest.mark.parametrize("settings", [{"learning_rate": 0.0}, {"clip": -1.0}, {"warmup": -1}, {"momentum": 1.0}, {"decay": 1.0}])

@@ -1,4 +1,4 @@
-"""A recipe, made small, learns in a world of closed form."""
+"""Training of a small recipe in a world of closed form."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,9 +11,9 @@ import numpy as np
 import framework
 from framework.environments.base import Environment
 from framework.environments.distractors import Distractors
-from framework.environments.vector import VectorEnvironment
 from framework.training.learner import Learner
 from framework.training.run import Run
+from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.smoke.tasks import Task
 from tests.smoke.worlds import SIDE, Player, Reach
 
@@ -22,21 +22,21 @@ EPISODES = 20
 
 @dataclass(frozen=True)
 class Learned:
-    """The mean return of the evaluation's episodes, and the seconds of one core that they and the training before them took."""
+    """The mean return of the evaluation, and the processor seconds of training and evaluation."""
 
-    value: float
+    mean_return: float
     seconds: float
     updates: int
 
 
 def margin(world: Mapping[str, Any]) -> float:
-    """What is to be beaten, fixed before anything was learned: half of the way from random actions to the best ones."""
+    """The return to exceed, fixed in advance: the middle between random and optimal actions."""
     return (returns("random", **world) + returns("perfect", **world)) / 2
 
 
 @cache
 def returns(player: Player, episodes: int = 400, **world: Any) -> float:
-    """The mean return of one who does not learn."""
+    """The mean return of a player that does not learn."""
     environment, random, total = Reach(seed=7, **world), np.random.default_rng(0), 0.0
     for _ in range(episodes):
         step = environment.reset()
@@ -47,23 +47,23 @@ def returns(player: Player, episodes: int = 400, **world: Any) -> float:
 
 
 def learn(task: Task, *bindings: str) -> Learned:
-    """Train as `Trainer.run` does and write nothing down; then evaluate as a run does."""
+    """Train as `Trainer.run` does, without tracking, and evaluate as a run does."""
     run = composed(task, *bindings)
     environment, started = environment_of(run, task), time.process_time()
-    with VectorEnvironment(factory=environment, count=run.environments, seed=run.seed, mode="serial") as vector:
+    with WorkerEnvironments(environment=environment, count=run.environments, seed=run.seed, mode="serial") as vector:
         learner = run.learner(vector, None)
         train(run, learner)
-    found = run.evaluation.run(agent=learner.agent, runtime=run.runtime, environment=environment, seed=run.seed, episodes=EPISODES)
-    return Learned(value=found.mean, seconds=time.process_time() - started, updates=learner.progress.updates)
+    evaluated = run.evaluation.run(agent=learner.agent, runtime=run.runtime, environment=environment, seed=run.seed, episodes=EPISODES)
+    return Learned(mean_return=evaluated.mean, seconds=time.process_time() - started, updates=learner.progress.updates)
 
 
 def composed(task: Task, *bindings: str) -> Run:
-    """The recipe's own environment is checked with it, and so has the size of the world that takes its place."""
+    """The recipe, whose own environment gets the image size of the world that replaces it."""
     return framework.compose(task.recipe, [*task.bindings, *bindings, f"DMControl.size={SIDE}"])
 
 
 def environment_of(run: Run, task: Task) -> Callable[..., Environment]:
-    """The world in place of the recipe's own; where that is distracted, with the recipe's distractors around it."""
+    """The world in place of the recipe's environment, inside the recipe's distractors where it has them."""
     world = partial(Reach, **task.world)
     distracted = isinstance(run.environment, partial) and run.environment.func is Distractors
     return partial(run.environment, of=world) if distracted else world

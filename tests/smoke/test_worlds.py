@@ -1,4 +1,4 @@
-"""The world in which recipes learn does what it says."""
+"""The world of closed form."""
 
 import numpy as np
 import pytest
@@ -9,11 +9,11 @@ MIDDLE, RIGHT = np.zeros(1), np.ones(1)
 
 
 def bars(observation):
-    """How far the red and the green bar reach, in [-1, 1]."""
+    """The ends of the red and the green bar, in [-1, 1]."""
     return [2 * observation["pixels"][0, :, color].sum() / 255 / 8 - 1 for color in (0, 1)]
 
 
-def test_the_picture_says_where_both_are():
+def test_the_image_shows_the_point_and_the_target():
     world = Reach(seed=0)
     step = world.reset()
     for _ in range(16):
@@ -25,7 +25,7 @@ def test_the_picture_says_where_both_are():
     assert world.step(RIGHT).first()
 
 
-def test_an_action_moves_the_point_and_the_distance_is_paid_for():
+def test_an_action_moves_the_point_and_the_reward_falls_with_the_distance():
     world = Reach(seed=0)
     world.reset()
     before = world.point
@@ -47,27 +47,27 @@ def test_a_choice_is_a_step_to_the_left_none_or_one_to_the_right():
 
 
 @pytest.mark.parametrize("show", ["pixels", "numbers"])
-def test_what_must_be_remembered_is_told_once(show):
-    world = Reach(seed=0, told="at_first", targets="ends", show=show)
+def test_a_target_of_a_memory_task_is_visible_once(show):
+    world = Reach(seed=0, target_visible="at_first", targets="ends", show=show)
     targets = set()
     for _ in range(10):
         step = world.reset()
-        told = bars(step.observation)[1] if show == "pixels" else step.observation["target"][0]
-        assert told == pytest.approx(world.target, abs=0.01)
+        shown = bars(step.observation)[1] if show == "pixels" else step.observation["target"][0]
+        assert shown == pytest.approx(world.target, abs=0.01)
         targets.add(world.target)
         later = world.step(MIDDLE).observation
         assert not (later["pixels"][..., 1] if show == "pixels" else later["target"]).any()
     assert targets == {END, -END}
 
 
-def test_noise_is_new_at_every_step_and_hides_nothing():
+def test_noise_is_new_at_every_step_and_leaves_the_bars_as_they_are():
     world, plain = Reach(seed=0, noise=True), Reach(seed=0)
-    seen, clear = world.reset().observation["pixels"], plain.reset().observation["pixels"]
-    assert (seen[:4] == clear[:4]).all()
-    assert (seen[4:] != world.step(MIDDLE).observation["pixels"][4:]).mean() > 0.9
+    noisy, clear = world.reset().observation["pixels"], plain.reset().observation["pixels"]
+    assert (noisy[:4] == clear[:4]).all()
+    assert (noisy[4:] != world.step(MIDDLE).observation["pixels"][4:]).mean() > 0.9
 
 
-def test_an_episode_is_its_seed_its_index_and_its_actions():
+def test_an_episode_is_a_function_of_seed_index_and_actions():
     one, other = Reach(seed=3, noise=True), Reach(seed=3, noise=True)
     for _ in range(3):
         one.reset()
@@ -78,7 +78,7 @@ def test_an_episode_is_its_seed_its_index_and_its_actions():
         spec.validate(step.observation[name])
 
 
-def test_the_players_are_who_they_say():
+def test_the_players_act_as_their_names_promise():
     world, random = Reach(seed=1), np.random.default_rng(0)
     for player, goal in {"perfect": lambda: world.target, "blind": lambda: 0.0}.items():
         world.reset()
@@ -86,9 +86,9 @@ def test_the_players_are_who_they_say():
             world.step(world.played(player, random))
         assert world.point == pytest.approx(goal())
     assert world.played("still", random) == 0
-    drawn = np.array([world.played("random", random)[0] for _ in range(500)])
-    assert abs(drawn.mean()) < 0.1
-    assert drawn.std() == pytest.approx(1 / 3**0.5, abs=0.05)
+    actions = np.array([world.played("random", random)[0] for _ in range(500)])
+    assert abs(actions.mean()) < 0.1
+    assert actions.std() == pytest.approx(1 / 3**0.5, abs=0.05)
     choosing = Reach(seed=1, actions="choices")
     choosing.reset()
     assert {int(choosing.played("random", random)[0]) for _ in range(50)} == {0, 1, 2}

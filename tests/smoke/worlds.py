@@ -1,4 +1,4 @@
-"""A world in closed form that is quickly learned: a point on a line, paid for being where it should be."""
+"""A world of closed form that is quickly learned: a point on a line, rewarded for its distance to a target."""
 
 from typing import Literal, final
 
@@ -10,7 +10,7 @@ from framework.environments.base import Seekable
 
 SIDE = 8
 SPEED = 0.5
-"""How far the point moves in one step, at most; the line is two long."""
+"""The largest step of the point; the line has length two."""
 END = 0.75
 
 Player = Literal["random", "still", "blind", "perfect"]
@@ -20,9 +20,9 @@ Player = Literal["random", "still", "blind", "perfect"]
 class Reach(Seekable):
     """Both the point `x` and its target lie in [-1, 1]: `x <- clip(x + 0.5 a)`, reward `1 - 2 |x - target|`, `length` steps.
 
-    The target lies anywhere, or at one of two `ends`. It is told `always`, or `at_first` alone, so that it must be remembered. `show` is
-    a picture of 8 x 8 whose upper half has a red bar up to the point and a green one up to the target, or the same in numbers. Its lower
-    half is black, or `noise`: other pixels at every step, which nothing foresees. Choices are left, stay and right.
+    The target lies anywhere, or at one of two `ends`. It is visible `always`, or `at_first` alone, as a task of memory. `show` is an image
+    of 8 x 8 whose upper half has a red bar up to the point and a green one up to the target, or the same as numbers. The lower half is
+    black, or `noise`: unpredictable pixels at every step. Choices are left, stay and right.
     """
 
     def __init__(
@@ -31,12 +31,12 @@ class Reach(Seekable):
         seed: int,
         length: int = 16,
         targets: Literal["anywhere", "ends"] = "anywhere",
-        told: Literal["always", "at_first"] = "always",
+        target_visible: Literal["always", "at_first"] = "always",
         show: Literal["pixels", "numbers"] = "pixels",
         noise: bool = False,
         actions: Literal["numbers", "choices"] = "numbers",
     ) -> None:
-        self._seed, self._length, self._targets, self._told = seed, length, targets, told
+        self._seed, self._length, self._targets, self._target_visible = seed, length, targets, target_visible
         self._show, self._noise, self._choices = show, noise, actions == "choices"
         self._episode, self._count = -1, length
 
@@ -64,9 +64,9 @@ class Reach(Seekable):
         return dm_env.truncation(reward, self._observe())
 
     def played(self, player: Player, random: np.random.Generator) -> np.ndarray:
-        """The action of one who knows the target, of one who knows the point alone, of one who stays, or a random one."""
-        wanted = {"perfect": self.target, "blind": 0.0, "still": self.point, "random": self.point + SPEED * random.uniform(-1, 1)}
-        action = np.clip([(wanted[player] - self.point) / SPEED], -1, 1)
+        """The action of a player: toward the target, toward the center, none, or random."""
+        goals = {"perfect": self.target, "blind": 0.0, "still": self.point, "random": self.point + SPEED * random.uniform(-1, 1)}
+        action = np.clip([(goals[player] - self.point) / SPEED], -1, 1)
         if not self._choices:
             return action
         return random.integers(3, size=1) if player == "random" else np.round(action).astype(np.int64) + 1
@@ -80,18 +80,18 @@ class Reach(Seekable):
         return specs.DiscreteArray(3, name="action") if self._choices else specs.BoundedArray((1,), np.float32, -1.0, 1.0, name="action")
 
     def _observe(self) -> dict[str, np.ndarray]:
-        told = self._told == "always" or self._count == 0
+        visible = self._target_visible == "always" or self._count == 0
         if self._show == "numbers":
-            return {"point": np.array([self.point], np.float32), "target": np.array([told * self.target], np.float32)}
+            return {"point": np.array([self.point], np.float32), "target": np.array([visible * self.target], np.float32)}
         pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
         pixels[: SIDE // 2, :, 0] = _bar(self.point)
-        if told:
+        if visible:
             pixels[: SIDE // 2, :, 1] = _bar(self.target)
         if self._noise:
             pixels[SIDE // 2 :] = self._random.integers(0, 256, (SIDE // 2, SIDE, 3))
         return {"pixels": pixels}
 
 
-def _bar(place: float) -> np.ndarray:
-    """From the left up to a place in [-1, 1], the column where it ends in a shade."""
-    return (255 * np.clip((place + 1) / 2 * SIDE - np.arange(SIDE), 0, 1)).astype(np.uint8)
+def _bar(position: float) -> np.ndarray:
+    """A bar from the left up to a position in [-1, 1], whose last column is shaded."""
+    return (255 * np.clip((position + 1) / 2 * SIDE - np.arange(SIDE), 0, 1)).astype(np.uint8)

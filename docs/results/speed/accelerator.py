@@ -22,9 +22,8 @@ RECIPES: dict[str, tuple[str, list[str]]] = {
     "dreamer_v1": ("dreamer_v1", []),
     "dreamer_v3_infonce 50M": ("dreamer_v3_infonce", ["size='50M'"]),
 }
-CAPTURE, CELLS, WHOLE = "Runtime.capture='update'", "Runtime.compile='cells'", "Runtime.compile='default'"
-WAYS = {"graph": [CAPTURE], "eager": [], "graph + cells": [CAPTURE, CELLS], "cells": [CELLS], "graph + compiled": [CAPTURE, WHOLE]}
-"""The last compiles for minutes, and comes when all else is done."""
+CAPTURE, STEPS = "Runtime.capture='update'", "Runtime.compile='steps'"
+WAYS = {"graph": [CAPTURE], "eager": [], "graph + steps": [CAPTURE, STEPS], "steps": [STEPS]}
 
 
 def run(arguments: list[str], seconds: float) -> tuple[str, str | None]:

@@ -1,4 +1,4 @@
-"""The policy that behaviors share: a network, and the law that its numbers stand for."""
+"""The network of a policy, and the parametrizations of its distribution."""
 
 import math
 from abc import ABC, abstractmethod
@@ -11,30 +11,31 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import ActionSpec
+from framework.data import ActionSpec, LatentSpec
 from framework.functional.actions import BoundedNormal, OneHotGroups, TruncatedNormal
 from framework.functional.categorical import gumbel
 from framework.functional.distributions import ActionDistribution, TanhNormal
 from framework.nn.blocks import MLP, Activation, InitialWeights, Norm
 
 Distribution = Literal["tanh_normal", "bounded_normal", "truncated_normal"]
-"""The law of numbers in [-1, 1]; choices always have one-hot groups."""
+"""The distribution of continuous actions in [-1, 1]; choices always have one-hot groups."""
 
 
-class Law(ABC):
-    """How two outputs for each number become its distribution, and the noise that it draws from: standard normal unless it says so."""
+class Parametrization(ABC):
+    """Maps two network outputs for each number of an action to its distribution."""
 
     @abstractmethod
     def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> ActionDistribution: ...
 
     def draw_noise(self, *shape: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
+        """The noise that samples are a function of: standard normal by default."""
         return torch.randn(*shape, generator=generator, device=generator.device)
 
 
 @final
 @dataclass(frozen=True)
-class TanhLaw(Law):
-    """Dreamer V1: mean `m tanh(. / m)`, std `softplus(. + raw) + minimum_std` that starts at `initial_std`."""
+class TanhNormalParametrization(Parametrization):
+    """Dreamer V1: mean `m tanh(. / m)`, std `softplus(. + raw) + minimum_std`, which is `initial_std + minimum_std` at an output of 0."""
 
     mean_scale: float = 5.0
     initial_std: float = 5.0
@@ -47,7 +48,7 @@ class TanhLaw(Law):
 
 @final
 @dataclass(frozen=True)
-class BoundedLaw(Law):
+class BoundedNormalParametrization(Parametrization):
     """Dreamer V3, as released: mean `tanh`, std `0.9 sigmoid(. + 2) + 0.1`, between 0.1 and 1."""
 
     def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> BoundedNormal:
@@ -56,8 +57,8 @@ class BoundedLaw(Law):
 
 @final
 @dataclass(frozen=True)
-class TruncatedLaw(Law):
-    """Dreamer V2, as released: mean `tanh`, std `2 sigmoid(. / 2) + 0.1`; it draws from uniform noise."""
+class TruncatedNormalParametrization(Parametrization):
+    """Dreamer V2, as released: mean `tanh`, std `2 sigmoid(. / 2) + 0.1`; the noise is uniform."""
 
     def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> TruncatedNormal:
         return TruncatedNormal(mean=torch.tanh(mean), std=2 * torch.sigmoid(std / 2) + 0.1)
@@ -66,48 +67,62 @@ class TruncatedLaw(Law):
         return torch.rand(*shape, generator=generator, device=generator.device)
 
 
-LAWS: Final[Mapping[Distribution, Law]] = {
-    "tanh_normal": TanhLaw(),
-    "bounded_normal": BoundedLaw(),
-    "truncated_normal": TruncatedLaw(),
-}
+@final
+@dataclass(frozen=True)
+class ClampedLogStdParametrization(Parametrization):
+    """Soft actor-critic: a tanh-normal with log std clamped to [low, high]."""
 
+    low: float
+    high: float
 
-def exploration_noise(action: Float[Tensor, "N A"], spec: ActionSpec, amount: float, generator: torch.Generator) -> Float[Tensor, "N A"]:
-    """Numbers plus `N(0, amount)`, clipped; or, with probability `amount`, choices at random."""
-    size, device = action.shape[0], generator.device
-    if spec.kind == "continuous":
-        return (action + amount * torch.randn(size, spec.size, generator=generator, device=device)).clamp(-1, 1)
-    chance = torch.rand(size, 1, generator=generator, device=device)
-    drawn = OneHotGroups(torch.zeros_like(action), spec.sizes).sample(gumbel(size, spec.size, generator=generator))
-    return drawn.where(chance < amount, action)
+    def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> TanhNormal:
+        return TanhNormal(mean=mean, std=std.clamp(self.low, self.high).exp())
 
 
 @final
-class Policy(nn.Module):
-    """The distribution of actions at given features: a law of numbers, or one-hot groups of which a share `unimix` is uniform.
+@dataclass(frozen=True)
+class SquashedLogStdParametrization(Parametrization):
+    """TD-MPC2: a tanh-normal with log std `low + (high - low) (tanh + 1) / 2`."""
 
-    Gradients: nothing is detached; a behavior decides which features it shows.
+    low: float
+    high: float
+
+    def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> TanhNormal:
+        return TanhNormal(mean=mean, std=torch.exp(self.low + (self.high - self.low) / 2 * (torch.tanh(std) + 1)))
+
+
+PARAMETRIZATIONS: Final[Mapping[Distribution, Parametrization]] = {
+    "tanh_normal": TanhNormalParametrization(),
+    "bounded_normal": BoundedNormalParametrization(),
+    "truncated_normal": TruncatedNormalParametrization(),
+}
+
+
+@final
+class PolicyNetwork(nn.Module):
+    """A perceptron whose outputs are the parameters of a distribution of actions; one-hot groups of choices are mixed with `unimix`.
+
+    Gradients: nothing is detached.
     """
 
     def __init__(
         self,
         *,
-        feature_size: int,
+        latent: LatentSpec,
         action: ActionSpec,
-        law: Law,
-        unimix: float,
+        parametrization: Parametrization,
         layers: int,
         units: int,
         activation: Activation,
         norm: Norm = "none",
+        unimix: float = 0.0,
         initial_weights: InitialWeights = "glorot",
         output_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        self.action, self.law, self.unimix = action, law, unimix
+        self.action, self.parametrization, self.unimix = action, parametrization, unimix
         self.net = MLP(
-            input_size=feature_size,
+            input_size=latent.feature_size,
             output_size=2 * action.size if action.kind == "continuous" else action.size,
             layers=layers,
             units=units,
@@ -117,20 +132,16 @@ class Policy(nn.Module):
             output_scale=output_scale,
         )
 
-    def forward(self, features: Float[Tensor, "*B F"]) -> ActionDistribution:
-        return self.distribution(self.numbers(features))
-
-    def numbers(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B P"]:
-        """What the network says of an action."""
+    def forward(self, features: Float[Tensor, "*B F"]) -> Float[Tensor, "*B P"]:
+        """The parameters of the distribution, in float32."""
         return self.net(features).float()
 
-    def distribution(self, numbers: Float[Tensor, "*B P"]) -> ActionDistribution:
-        """What the numbers stand for."""
+    def distribution(self, parameters: Float[Tensor, "*B P"]) -> ActionDistribution:
         if self.action.kind == "continuous":
-            return self.law(*numbers.chunk(2, dim=-1))
-        return OneHotGroups.of(numbers, self.action.sizes, self.unimix)
+            return self.parametrization(*parameters.chunk(2, dim=-1))
+        return OneHotGroups.of(parameters, self.action.sizes, self.unimix)
 
     def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
-        """Of the kind that the distribution draws from: normal, uniform or Gumbel."""
-        draw = self.law.draw_noise if self.action.kind == "continuous" else gumbel
+        """The noise that samples are a function of: normal or uniform for numbers, Gumbel for choices."""
+        draw = self.parametrization.draw_noise if self.action.kind == "continuous" else gumbel
         return draw(*leading, self.action.size, generator=generator)

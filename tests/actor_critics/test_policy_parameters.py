@@ -1,4 +1,4 @@
-"""What a behavior keeps from imagination is what it would compute again: actions, losses and gradients are the same."""
+"""The parameters of the policy that imagination keeps give the same actions, losses and gradients as computing them again."""
 
 from dataclasses import replace
 
@@ -18,24 +18,24 @@ def behavior_of(name: str, kind: str):
 
 
 @pytest.mark.parametrize("name", members("actor_critics"))
-def test_it_decides_as_it_samples(name):
+def test_a_sample_with_parameters_is_the_sample(name):
     behavior = behavior_of(name, "continuous")
     features, noise = latent(5).features, behavior.draw_noise(5, generator=seeded(3))
     assert torch.equal(behavior.sample_with_parameters(features, noise)[0], behavior.sample(features, noise))
 
 
 def imagined(behavior, kind: str, horizon: int = 4) -> Imagination:
-    """Features that follow from the actions before them, as those of a model do."""
+    """Features that depend on the actions before them."""
     mix = normal(ACTIONS[kind].size, LATENT.feature_size, seed=4)
-    seen, taken, kept = [normal(3, LATENT.feature_size, seed=1)], [], []
+    states, actions, kept = [normal(3, LATENT.feature_size, seed=1)], [], []
     for noise in behavior.draw_noise(horizon, 3, generator=seeded(2)):
-        action, numbers = behavior.sample_with_parameters(seen[-1], noise)
-        seen.append(torch.tanh(seen[-1] + action @ mix))
-        taken.append(action)
-        kept.append(numbers)
-    features = torch.stack(seen, dim=1)
+        action, parameters = behavior.sample_with_parameters(states[-1], noise)
+        states.append(torch.tanh(states[-1] + action @ mix))
+        actions.append(action)
+        kept.append(parameters)
+    features = torch.stack(states, dim=1)
     return Imagination(
-        action=torch.stack(taken, dim=1),
+        action=torch.stack(actions, dim=1),
         features=features,
         reward=features.sum(dim=-1),
         continuation=torch.sigmoid(features.mean(dim=-1)),
@@ -58,10 +58,9 @@ def test_its_losses_and_gradients_are_those_of_computing_again(name, kind):
 
 
 @pytest.mark.parametrize("name", KEEPING)
-def test_the_agent_computes_each_policy_once(name):
-    """Whatever it costs to compute again would be a tenth of an update."""
+def test_an_update_evaluates_the_policy_once_at_each_step(name):
     agent: Agent = agent_factory(actor_critic=factory("actor_critics", name))(specs=specs_of("both"))
-    seen: list[torch.Size] = []
-    agent.behavior.actor.net.register_forward_hook(lambda net, given, out: seen.append(given[0].shape))
+    calls: list[torch.Size] = []
+    agent.behavior.actor.net.register_forward_hook(lambda net, given, out: calls.append(given[0].shape))
     update(agent, batch(), seeded(1))
-    assert len(seen) == agent.horizon
+    assert len(calls) == agent.horizon

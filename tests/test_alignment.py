@@ -129,11 +129,7 @@ def test_the_actor_filters_the_posterior_that_the_model_observes(vector, mode, n
             actor.observe(steps.observation, steps.is_first, action)
         else:
             action = actor.act(steps.observation, steps.is_first)
-<<<<<<< HEAD
-        beliefs.append(actor.carry.latent)
-=======
-        latents.append(actor.memory.latent)
->>>>>>> environments
+        latents.append(actor.carry.latent)
         steps = vector.step(action)
     batch = replay.windows(torch.arange(STREAMS) * STEPS)
     with torch.no_grad():

@@ -29,8 +29,8 @@ def measure(run: Run, effort: Effort = USUAL, progress: Progress = silent) -> Re
 
 def setting(run: Run) -> dict[str, object]:
     """What the numbers hold for; the environment's own settings among it."""
-    environment = run.composed.plan.root.links("environment")[None].node if run.composed.plan.root else None
-    own = {f"{environment.key}.{name}": each.text for name, each in environment.settings.items()} if environment else {}
+    environment = run.composed.root.node.child("environment")
+    own = {f"{environment.key}.{name}": each.text for name, each in environment.settings.items()}
     return {
         "recipe": run.composed.recipe.stem,
         "bindings": list(run.composed.overrides),

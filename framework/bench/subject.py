@@ -11,7 +11,7 @@ from dm_env import specs
 from framework.agent import Agent
 from framework.composition import Plan
 from framework.composition import plan as planned
-from framework.composition.freezing import freeze
+from framework.composition.factory import freeze
 from framework.composition.tree import Node
 from framework.data import Factory, Specs
 from framework.environments.base import Environment
@@ -103,7 +103,7 @@ def random_steps(shown: Specs, streams: int, number: int, random: np.random.Gene
 
 def _part(plan: Plan, parameter: str) -> Node:
     assert plan.root is not None
-    return plan.root.links(parameter)[None].node
+    return plan.root.child(parameter)
 
 
 def _specs(plan: Plan, actions: int | None) -> Specs:

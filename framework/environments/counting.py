@@ -1,7 +1,6 @@
 """An environment in closed form, for tests of alignment."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import dm_env
 import numpy as np
@@ -21,7 +20,6 @@ class Counting(Seekable):
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
-    asked_with: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from dm_env import specs
 
 from framework import environments
 from framework.environments import normalization
-from framework.environments.backgrounds import ENDINGS, Backgrounds, Film, Folder, Procedural
+from framework.environments.backgrounds import Backgrounds, Film, Folder, Procedural
 from framework.environments.base import Environment, Seekable
 from framework.environments.staging import Scenery, Scenic, Staging, replace_color
 from framework.environments.walks import CameraWalk, ColorWalk
@@ -38,11 +38,6 @@ class Distractors(Seekable):
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
-    passes_on: ClassVar[str] = "of"
-    folders: ClassVar[tuple[str, ...]] = ("background",)
-    endings: ClassVar[tuple[str, ...]] = ENDINGS
-    read_by: ClassVar[str] = "framework.environments.backgrounds.readable"
-    no_folders: ClassVar[tuple[str, ...]] = ("procedural",)
 
     def __init__(
         self,

@@ -1,6 +1,5 @@
 """The DeepMind control suite."""
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, final
 
 import dm_env
@@ -29,8 +28,6 @@ class DMControl(SeededEpisodes, Scenic):
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
-    action_kind: ClassVar[str] = "continuous"
-    asked_with: ClassVar[Mapping[str, Any]] = {"observe": "proprioception"}
 
     def __init__(
         self,

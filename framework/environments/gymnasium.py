@@ -29,7 +29,6 @@ class Gymnasium(SeededEpisodes):
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
-    asked_with: ClassVar[Mapping[str, Any]] = {"observe": "observation"}
 
     def __init__(
         self,

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, final
 
-from framework.composition.annotations import FAMILY_OF_BASE, Target, fit
+from framework.composition.annotations import FAMILY_OF_BASE
 from framework.composition.catalog import Catalog
 from framework.composition.parser import Binding, parse
+from framework.composition.types import fit
+from framework.composition.values import Target
 from framework.data import Factory
 from framework.errors import UserError
 from framework.registry import advice, plugins, registry_of
@@ -121,8 +123,7 @@ def _read(settings: Sequence[str], catalog: Catalog) -> Settings:
         parameters = {each.name: each for each in found[0].settings}
         if setting not in parameters:
             raise UserError(f"--set '{text}': {name} has no setting '{setting}'{advice(setting, parameters)}.")
-        wrong: list[str] = []
-        value = fit(binding.value, parameters[setting].annotation, catalog, wrong.append)
+        value, wrong = fit(binding.value, parameters[setting].annotation, catalog)
         if wrong:
             raise UserError(f"--set '{text}': {name}.{setting} {wrong[0]}.")
         bound.setdefault(found[0].name, {})[setting] = value

@@ -21,6 +21,7 @@ from framework.tracking.base import Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.checkpoints import Checkpoints
+from framework.training.checks import require_sound
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.interrupt import Interrupt
 from framework.training.learner import LOOKING, Diverged, Learner, Progress
@@ -52,11 +53,7 @@ class Result:
 @final
 @parts.register
 class Run:
-<<<<<<< HEAD
-    """Everything that a recipe binds. `seed` determines the whole run; several `environments`, or an overlapped one, step in workers.
-=======
     """Everything that a recipe binds. `seed` determines the whole run; `environments` step together, by default in worker processes.
->>>>>>> environments
 
     The constructor has no side effects: environments, agent and folder are made by `train`, `resume` or `evaluate`, and the process is
     changed by `train` and `resume` alone.
@@ -86,7 +83,7 @@ class Run:
                 f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
             )
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
-        self.environment, self._agent, self.replay, self._vector = environment, agent, replay, vector
+        self.environment, self.agent_factory, self.replay, self._vector = environment, agent, replay, vector
         self.trainer: Trainer = trainer()
         self.evaluation: Evaluation = evaluation()
         self.tracking: Tracking = tracking()
@@ -95,7 +92,7 @@ class Run:
 
     def train(self) -> Result:
         """Train a new run, in a new folder; a run that is refused before it begins leaves none behind."""
-        self.agent()
+        require_sound(self)
         try_out(self.environment)
         folder = self.tracking.new_run_folder(recipe=self.composed.recipe.stem, seed=self.seed)
         self.composed.write(folder)
@@ -106,14 +103,9 @@ class Run:
             raise
 
     def resume(self, folder: Path, checkpoint: str = "latest") -> Result:
-<<<<<<< HEAD
         """Continue the run in a folder from one of its checkpoints, exactly as if it had never stopped."""
-        return self._run(folder, checkpoint)
-=======
-        """Go on with the run in a folder from one of its checkpoints, exactly as if it had never stopped."""
         try_out(self.environment)
-        return self._go(folder, resumed=True, checkpoint=checkpoint)
->>>>>>> environments
+        return self._run(folder, checkpoint)
 
     def evaluate(self, checkpoint: Path, *, episodes: int | None = None, seed: int | None = None) -> Evaluated:
         """The returns of a checkpoint's policy, in fresh environments."""
@@ -129,14 +121,10 @@ class Run:
         )
 
     def pictures(self, checkpoint: Path, *, seed: int = 0, extra: int = 0) -> Pictures:
-<<<<<<< HEAD
         """Pictures of a checkpoint's agent, by name, on a batch that the seed draws from the checkpoint's own replay.
 
         `extra` single steps are drawn beside the batch, or `Replay.extra` if that is more.
         """
-=======
-        """Pictures of a batch that the seed draws from a checkpoint's replay, with `extra` single steps or more, as `Replay.extra`."""
->>>>>>> environments
         if not (checkpoint / saved.REPLAY / INDEX).is_file():
             raise UserError(f"The checkpoint {checkpoint} has no replay to draw images from; give another, as in --checkpoint latest.")
         _, contents = saved.read(checkpoint)
@@ -154,17 +142,11 @@ class Run:
 
     def agent(self, shown: Specs | None = None) -> Agent:
         """A new agent, for the given specs or those of the run's environment."""
-        return build_agent(self._agent, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
+        return build_agent(self.agent_factory, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
 
     def specs(self) -> Specs:
-<<<<<<< HEAD
-        """The observations and actions of the environment."""
-        with self.vector(1, mode="serial") as vector:
-            return vector.specs
-=======
         """The specs of the environment."""
         return specs_of(self.environment)
->>>>>>> environments
 
     def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
         """The environments that step together: those of `Run.vector`, or workers in this mode."""
@@ -189,7 +171,7 @@ class Run:
         with self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
             self.runtime.prepare_process(learner.agent)
-            self.trainer.check(learner)
+            self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
             if checkpoint is not None:
                 step, contents = checkpoints.load(checkpoint)
                 learner.replay.load(checkpoints.replay_folder(step))
@@ -248,7 +230,6 @@ class Run:
     def _log_policies(self, learner: Learner, run_logger: RunLogger, folder: Path) -> None:
         """Export the policies of the latest and the best checkpoint, and record them."""
         shutil.rmtree(folder, ignore_errors=True)
-<<<<<<< HEAD
         shown = learner.vector.specs.observation
         example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in shown.items()}
         action = Policy(agent=learner.agent, runtime=self.runtime, seed=self.seed).act(example)
@@ -258,18 +239,6 @@ class Run:
             exported = export_policy(checkpoint, folder / checkpoint.name)
             step, _ = saved.read(exported)
             run_logger.tracker.model(exported, step=step, observation=example, action=action, aliases=aliases)
-=======
-        found = {"latest": journal.checkpoints.latest, "best": journal.checkpoints.best}
-        for checkpoint in {path for path in found.values() if path}:
-            aliases = [name for name, path in found.items() if path == checkpoint]
-            self._log_model(learner, journal.tracker, export_policy(checkpoint, folder / checkpoint.name), aliases)
-
-    def _log_model(self, learner: Learner, tracker: Tracker, exported: Path, aliases: Sequence[str]) -> None:
-        example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in learner.vector.specs.observation.items()}
-        step, _ = saved.read(exported)
-        policy = Policy(agent=learner.agent, runtime=self.runtime, seed=self.seed)
-        tracker.model(exported, step=step, observation=example, action=policy.act(example), aliases=aliases)
->>>>>>> environments
 
     def _tags(self, learner: Learner) -> dict[str, str]:
         return {

@@ -13,10 +13,6 @@ import torch
 
 import framework
 from framework.data import Batch
-<<<<<<< HEAD
-from framework.environments.vector import Mode
-=======
->>>>>>> environments
 from framework.errors import UserError
 from framework.tracking.jsonl import Jsonl
 from framework.training import checkpoints
@@ -25,7 +21,7 @@ from framework.training.interrupt import Interrupt
 from framework.training.learner import Learner
 from framework.training.run import Run
 from framework.training.run_logger import RunLogger
-from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
+from framework.vector_environments.worker_environments import Mode
 from tests.environments.samples import Reticent
 
 TINY, DAWDLING, FRAGILE, UNEVEN = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "dawdling", "fragile", "uneven"))
@@ -48,13 +44,8 @@ class Trained:
     updates: int
 
 
-<<<<<<< HEAD
 def logger_of(run: Run, learner: Learner, folder: Path) -> RunLogger:
     """A run's logger that writes into a folder alone."""
-=======
-def journal_of(run: Run, vector: WorkerEnvironments, folder: Path) -> RunLogger:
-    """The run's own, which writes into a folder and nowhere else."""
->>>>>>> environments
     folder.mkdir(exist_ok=True)
     return run.run_logger(learner, Jsonl(run_folder=folder), Checkpoints(every=40, folder=folder / "checkpoints"))
 

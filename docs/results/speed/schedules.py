@@ -35,11 +35,7 @@ ARMS = {
 QUIET = ["Evaluation.every=1000000", f"Evaluation.episodes={EPISODES}", "Run.log_every=1000000"]
 
 
-<<<<<<< HEAD
-def logger_of(run: Run, vector: VectorEnvironment, folder: Path) -> RunLogger:
-=======
-def journal_of(run: Run, vector: WorkerEnvironments, folder: Path) -> RunLogger:
->>>>>>> environments
+def logger_of(run: Run, vector: WorkerEnvironments, folder: Path) -> RunLogger:
     """The run's own, in the world in the place of the recipe's environment."""
     return RunLogger(
         tracker=Jsonl(run_folder=folder),

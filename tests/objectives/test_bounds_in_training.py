@@ -35,7 +35,7 @@ def test_a_bound_trains_a_critic(name):
     """The estimate rises, except that of Sigmoid, which is meaningless before training."""
     objective, sample, history = make(bound=name), informative(), []
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.02)
-    for number in range(20):
+    for number in range(60):
         losses, metrics = objective(sample, DYNAMICS, seed_of(number))
         loss = losses["infonce"].mean()
         history.append((loss.item(), metrics["contrastive/accuracy"].item(), metrics[objective.estimate_key].item()))

@@ -24,8 +24,9 @@ def measure(subject: Subject, effort: Effort = USUAL, progress: Progress = silen
 
 
 def _row(subject: Subject, environments: int, effort: Effort, progress: Progress) -> Row:
-    runtime = subject.runtime
-    actor = Actor(agent=subject.agent(), runtime=runtime, count=environments, mode="explore", generator=runtime.generator(SEED, ACTING))
+    runtime, agent = subject.runtime, subject.agent()
+    runtime.prepare_process(agent)
+    actor = Actor(agent=agent, runtime=runtime, count=environments, mode="explore", generator=runtime.generator(SEED, ACTING))
     step = random_steps(subject.specs, environments, 1, np.random.default_rng(SEED))
 
     def act() -> None:

@@ -10,6 +10,7 @@ def measure(run: Run, effort: Effort = USUAL, progress: Progress = silent) -> Re
     """One row, for the number of environments of the run."""
     with run.vector(run.environments, mode="process" if run.environments > 1 else "serial") as vector:
         learner = run.learner(vector, None)
+        run.runtime.prepare_process(learner.agent)
         learner.begin()
         name = f"{vector.count} environment{'s' if vector.count > 1 else ''}"
         progress(0, 1, name)

@@ -4,10 +4,11 @@ import numpy as np
 
 from framework.bench import machine
 from framework.bench.subject import SEED
-from framework.environments.vector import Mode, VectorEnvironment
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.measurement.timing import USUAL, Effort, Times, timed
 from framework.training.run import Run
+from framework.vector_environments.base import VectorEnvironment
+from framework.vector_environments.worker_environments import Mode
 
 
 def measure(run: Run, effort: Effort = USUAL, progress: Progress = silent) -> Report:
@@ -26,8 +27,8 @@ def measure(run: Run, effort: Effort = USUAL, progress: Progress = silent) -> Re
 
 def setting(run: Run) -> dict[str, object]:
     """The recipe, the settings of its environment, and the machine."""
-    environment = run.composed.plan.root.links("environment")[None].node if run.composed.plan.root else None
-    own = {f"{environment.key}.{name}": each.text for name, each in environment.settings.items()} if environment else {}
+    environment = run.composed.root.node.child("environment")
+    own = {f"{environment.key}.{name}": each.text for name, each in environment.settings.items()}
     return {
         "recipe": run.composed.recipe.stem,
         "bindings": list(run.composed.overrides),

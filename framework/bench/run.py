@@ -12,7 +12,7 @@ from framework.bench import env
 from framework.errors import UserError
 from framework.measurement.report import Report, Row, Value
 from framework.tracking.jsonl import read
-from framework.training.run import compose
+from framework.training.api import compose
 from framework.training.run_logger import STAGES
 
 SHORT: Final = ("Trainer.pretrain=0", "Evaluation.episodes=1")

@@ -11,15 +11,15 @@ from dm_env import specs
 from framework.agent import Agent
 from framework.composition import Plan
 from framework.composition import plan as planned
-from framework.composition.freezing import freeze
+from framework.composition.factory import freeze
 from framework.composition.tree import Node
 from framework.data import Factory, Specs
 from framework.environments.base import Environment
-from framework.environments.vector import VectorEnvironment, VectorStep, random_actions
 from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.policy import build_agent
-from framework.training.runtime import Runtime, derive
+from framework.training.runtime import Runtime
+from framework.vector_environments.base import VectorStep, random_actions, specs_of
 
 SEED: Final = 0
 ACTIONS: Final = 6
@@ -103,7 +103,7 @@ def random_steps(shown: Specs, streams: int, number: int, random: np.random.Gene
 
 def _part(plan: Plan, parameter: str) -> Node:
     assert plan.root is not None
-    return plan.root.links(parameter)[None].node
+    return plan.root.child(parameter)
 
 
 def _specs(plan: Plan, actions: int | None) -> Specs:
@@ -120,6 +120,4 @@ def _specs(plan: Plan, actions: int | None) -> Specs:
         )
     if actions is not None:
         raise UserError(f"--actions {actions}: {node.name} is built here, and says itself what it takes; leave the option out.")
-    factory = cast("Factory[Environment]", freeze(node))
-    with VectorEnvironment(factory=factory, count=1, seed=derive(SEED, 0), mode="serial") as vector:
-        return vector.specs
+    return specs_of(cast("Factory[Environment]", freeze(node)))

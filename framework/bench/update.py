@@ -26,6 +26,7 @@ class SampledUpdate:
     def __init__(self, subject: Subject) -> None:
         settings = subject.settings
         self.subject, self.agent = subject, subject.agent()
+        subject.runtime.prepare_process(self.agent)
         self.batch, self.length = int(settings["Replay.batch"]), int(settings["Replay.length"])
         self.replay = subject.replay(steps=max(2 * self.length, 1000))
         self.generator = subject.runtime.generator(SEED, LEARNING)

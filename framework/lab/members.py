@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, final
 
-from framework.composition.annotations import FAMILY_OF_BASE, Target, fit
+from framework.composition.annotations import FAMILY_OF_BASE
 from framework.composition.catalog import Catalog
 from framework.composition.parser import Binding, parse
+from framework.composition.types import fit
+from framework.composition.values import Target
 from framework.data import Factory
 from framework.errors import UserError
 from framework.registry import advice, plugins, registry_of
@@ -123,9 +125,8 @@ def _read(settings: Sequence[str], catalog: Catalog) -> Bindings:
         name, parameters = components[0].name, {each.name: each for each in components[0].settings}
         if binding.parameter not in parameters:
             raise UserError(f"--set '{text}': {name} has no setting '{binding.parameter}'{advice(binding.parameter, parameters)}.")
-        messages: list[str] = []
-        value = fit(binding.value, parameters[binding.parameter].annotation, catalog, messages.append)
-        if messages:
-            raise UserError(f"--set '{text}': {name}.{binding.parameter} {messages[0]}.")
+        value, mistakes = fit(binding.value, parameters[binding.parameter].annotation, catalog)
+        if mistakes:
+            raise UserError(f"--set '{text}': {name}.{binding.parameter} {mistakes[0]}.")
         bindings.setdefault(name, {})[binding.parameter] = value
     return bindings

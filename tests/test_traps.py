@@ -6,17 +6,17 @@
 | the value cut short before the bootstrap is read | a port of V1 and V2 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
 | the last value bootstrapped twice, its reward counted | a port of V1 | actor_critics/test_mixed_gradient.py::test_its_losses_are_those_of_the_papers_code |
 | no weights of the discount | two ports of V1 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
-| o_t beside the action after it | a port in JAX | test_alignment.py::test_the_action_is_the_one_that_led_there |
+| o_t beside the action after it | a port in JAX | test_alignment.py::test_each_action_led_to_its_observation |
 | learned on the action before, acted on the one after | a port in JAX | test_alignment.py::test_the_actor_filters_the_posterior_that_the_model_observes |
-| the reward of the step before | a library | test_alignment.py::test_the_reward_arrived_with_its_observation |
+| the reward of the step before | a library | test_alignment.py::test_each_reward_belongs_to_its_observation |
 | a rollout that does not move on | a library | test_imagination.py::test_each_action_was_taken_at_its_features_and_led_to_the_next |
 | the first observation never embedded | a teaching port | test_traps.py::test_every_observation_is_seen_the_first_too |
-| an overlapping view written | a method's own code | replay/test_replay.py::test_writing_into_a_batch_reaches_no_other_row_and_not_the_replay |
+| an overlapping view written | a method's own code | replay/test_replay.py::test_a_batch_shares_memory_with_no_other_row_and_not_with_the_replay |
 | the last step of an episode never sampled | the first code of V1 | replay/test_replay.py::test_every_stored_step_lies_in_exactly_as_many_windows_as_any_other |
-| a terminal step sampled less | the first code of V1 | replay/test_replay.py::test_a_terminal_step_is_drawn_as_often_as_a_first_one |
+| a terminal step sampled less | the first code of V1 | replay/test_replay.py::test_every_stored_step_lies_in_exactly_as_many_windows_as_any_other |
 | no reset inside a sequence | several ports | contracts/test_dynamics.py::test_a_reset_erases_history |
-| an action remembered over a reset | a library | contracts/test_dynamics.py::test_the_first_belief_does_not_depend_on_the_action |
-| a time limit taken for a termination | several ports | test_alignment.py::test_only_a_termination_is_terminal |
+| an action remembered over a reset | a library | contracts/test_dynamics.py::test_the_first_latent_does_not_depend_on_the_action |
+| a time limit taken for a termination | several ports | test_alignment.py::test_only_terminations_are_terminal |
 | no bootstrap at a time limit | several ports | functional/test_returns.py::test_a_time_limit_bootstraps |
 | ... among replayed steps | several ports | actor_critics/test_reinforce.py::test_its_values_loss_is_that_of_the_papers_code |
 | ... in a value of actions | several ports | test_traps.py::test_a_value_of_actions_bootstraps_at_a_time_limit_and_not_at_an_end |
@@ -26,14 +26,14 @@
 | squared errors without their half | a library | heads/test_densities.py::test_the_reward_is_normal |
 | losses summed over time | a library | test_traps.py::test_a_loss_does_not_grow_with_the_batch |
 | KL without unimix | a method's own code | test_traps.py::test_a_divergence_is_one_of_mixed_distributions |
-| unimix of the policy left out | a library | actor_critics/test_reinforce.py::test_a_discrete_policy_keeps_one_percent_of_chance |
+| unimix of the policy left out | a library | actor_critics/test_reinforce.py::test_a_discrete_policy_keeps_one_percent_of_the_uniform_distribution |
 | KL clipped per step, on the mean or after subtraction | several ports | dynamics/test_balanced_kl_loss.py::test_each_papers_loss_and_its_gradients_are_a_balance_and_a_scale |
 | straight through a Gumbel-softmax | a method's own code | functional/test_categorical.py::test_the_gradient_is_that_of_the_probabilities |
-| a discrete actor without gradient under the dynamics | several ports | actor_critics/test_mixed_gradient.py::test_the_dynamics_teach_choices_straight_through |
-| ... which a flag hides | several ports | contracts/test_actor_critics.py::test_it_needs_the_gradient_of_the_dynamics_only_if_it_says_so |
+| a discrete actor without gradient under the dynamics | several ports | actor_critics/test_mixed_gradient.py::test_the_gradient_of_the_dynamics_reaches_choices_straight_through |
+| ... which a flag hides | several ports | contracts/test_actor_critics.py::test_the_gradient_of_the_dynamics_changes_its_actors_gradient_exactly_where_it_declares_so |
 | the normalized advantage computed and not used | a port of V3 | actor_critics/test_reinforce.py::test_its_actors_loss_is_that_of_the_paper |
 | the actor's gradient in its features | a teaching port | actor_critics/test_dynamics_backprop.py::test_the_actor_sees_detached_features |
-| the model taught by the actor | a teaching port | contracts/test_agent.py::test_the_model_learns_nothing_from_the_behavior |
+| the model taught by the actor | a teaching port | contracts/test_agent.py::test_the_gradient_of_the_model_does_not_depend_on_the_behavior |
 | no exploration | a teaching port | actor_critics/test_dynamics_backprop.py::test_exploring_adds_noise_to_the_action |
 | evaluation by samples | a teaching port | actor_critics/test_dynamics_backprop.py::test_its_best_action_is_the_likeliest_of_a_hundred |
 | block-linear weights that begin too large | a library | dynamics/test_block_rssm.py::test_its_weights_begin_as_in_dreamer_v3 |

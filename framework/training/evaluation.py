@@ -9,11 +9,12 @@ import numpy as np
 from framework.agent import Agent
 from framework.data import Factory, Specs
 from framework.environments.base import Environment
-from framework.environments.vector import VectorEnvironment
 from framework.errors import UserError
 from framework.registry import parts
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
+from framework.vector_environments.base import VectorEnvironment
+from framework.vector_environments.worker_environments import WorkerEnvironments
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Evaluation:
         """Evaluate an agent; the training environments are not used."""
         count = episodes or self.episodes
         size = min(self.environments, count)
-        with VectorEnvironment(
-            factory=self.environment or environment, count=size, seed=derive(seed, 900), mode="serial" if size == 1 else "process"
+        with WorkerEnvironments(
+            environment=self.environment or environment, count=size, seed=derive(seed, 900), mode="serial" if size == 1 else "process"
         ) as vector:
             _check_specs(vector.specs, agent.specs)
             return _run_episodes(agent=agent, runtime=runtime, vector=vector, episodes=count, seed=seed)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from framework.agent import Agent
 from framework.data import Batch, Metrics
-from framework.environments.vector import EnvironmentSnapshot, VectorEnvironment, VectorStep
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
+from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 
 RANDOM, ACTING, LEARNING, LOOKING = 1, 2, 3, 4
 """The random streams of one run; the replay and the environments derive their own in the same way."""
@@ -145,7 +145,7 @@ class Learner:
             "agent": self.agent.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.agent.optimizers.items()},
             "actor": self.actor.state_dict(),
-            "environments": [vars(record) for record in self.vector.record()],
+            "environments": [vars(snapshot) for snapshot in self.vector.snapshot()],
             "progress": {
                 **vars(self.progress),
                 "totals": self.totals,
@@ -169,7 +169,7 @@ class Learner:
         self.generator.set_state(progress.pop("generator"))
         self.random.bit_generator.state = progress.pop("random")
         self.progress = Progress(**progress)
-        self.steps = self.vector.restore([_record(**record) for record in content["environments"]])
+        self.steps = self.vector.restore([_snapshot(**snapshot) for snapshot in content["environments"]])
         if not self.vector.seekable:
             self.replay.add(self.steps)
             self._count(self.steps)
@@ -182,5 +182,5 @@ class Learner:
         return [Finished(float(self.totals[index]), int(self.lengths[index])) for index in ended]
 
 
-def _record(*, episode: int, actions: Tensor, sent: Tensor | None) -> EnvironmentSnapshot:
+def _snapshot(*, episode: int, actions: Tensor, sent: Tensor | None) -> EnvironmentSnapshot:
     return EnvironmentSnapshot(episode=episode, actions=actions.numpy(), sent=None if sent is None else sent.numpy())

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, final
 
@@ -11,7 +12,7 @@ from framework.agent import Agent
 from framework.composition import Composition
 from framework.data import Factory, Pictures, Specs
 from framework.environments.base import Environment
-from framework.environments.vector import Mode, VectorEnvironment
+from framework.environments.server import try_out
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
@@ -20,6 +21,7 @@ from framework.tracking.base import Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.checkpoints import Checkpoints
+from framework.training.checks import require_sound
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.interrupt import Interrupt
 from framework.training.learner import LOOKING, Diverged, Learner, Progress
@@ -27,6 +29,8 @@ from framework.training.policy import Policy, PolicyRecipe, build_agent, export_
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
 from framework.training.trainer import Trainer
+from framework.vector_environments.base import VectorEnvironment, specs_of
+from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
 
 ENVIRONMENTS, REPLAY, AGENT = 10, 11, 12
 CHECKPOINTS, POLICY = "checkpoints", "policy"
@@ -49,7 +53,7 @@ class Result:
 @final
 @parts.register
 class Run:
-    """Everything that a recipe binds. `seed` determines the whole run; several `environments`, or an overlapped one, step in workers.
+    """Everything that a recipe binds. `seed` determines the whole run; `environments` step together, by default in worker processes.
 
     The constructor has no side effects: environments, agent and folder are made by `train`, `resume` or `evaluate`, and the process is
     changed by `train` and `resume` alone.
@@ -69,6 +73,7 @@ class Run:
         checkpoints: Factory[Checkpoints],
         tracking: Factory[Tracking],
         runtime: Factory[Runtime],
+        vector: Factory[VectorEnvironment] | None = None,
         seed: int = 0,
         environments: int = 1,
         log_every: int = 1_000,
@@ -78,7 +83,7 @@ class Run:
                 f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
             )
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
-        self.environment, self._agent, self.replay = environment, agent, replay
+        self.environment, self.agent_factory, self.replay, self._vector = environment, agent, replay, vector
         self.trainer: Trainer = trainer()
         self.evaluation: Evaluation = evaluation()
         self.tracking: Tracking = tracking()
@@ -87,7 +92,8 @@ class Run:
 
     def train(self) -> Result:
         """Train a new run, in a new folder; a run that is refused before it begins leaves none behind."""
-        self.agent()
+        require_sound(self)
+        try_out(self.environment)
         folder = self.tracking.new_run_folder(recipe=self.composed.recipe.stem, seed=self.seed)
         self.composed.write(folder)
         try:
@@ -98,6 +104,7 @@ class Run:
 
     def resume(self, folder: Path, checkpoint: str = "latest") -> Result:
         """Continue the run in a folder from one of its checkpoints, exactly as if it had never stopped."""
+        try_out(self.environment)
         return self._run(folder, checkpoint)
 
     def evaluate(self, checkpoint: Path, *, episodes: int | None = None, seed: int | None = None) -> Evaluated:
@@ -135,16 +142,16 @@ class Run:
 
     def agent(self, shown: Specs | None = None) -> Agent:
         """A new agent, for the given specs or those of the run's environment."""
-        return build_agent(self._agent, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
+        return build_agent(self.agent_factory, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
 
     def specs(self) -> Specs:
-        """The observations and actions of the environment."""
-        with self.vector(1, mode="serial") as vector:
-            return vector.specs
+        """The specs of the environment."""
+        return specs_of(self.environment)
 
     def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
-        """Environments that step together, each in a worker process or all in this one."""
-        return VectorEnvironment(factory=self.environment, count=count, seed=derive(self.seed, ENVIRONMENTS), mode=mode)
+        """The environments that step together: those of `Run.vector`, or workers in this mode."""
+        vector = self._vector or partial(WorkerEnvironments, mode=mode)
+        return vector(environment=self.environment, count=count, seed=derive(self.seed, ENVIRONMENTS))
 
     def learner(self, vector: VectorEnvironment, folder: Path | None) -> Learner:
         """The state of a training, before its first step."""
@@ -164,7 +171,7 @@ class Run:
         with self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
             self.runtime.prepare_process(learner.agent)
-            self.trainer.check(learner)
+            self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
             if checkpoint is not None:
                 step, contents = checkpoints.load(checkpoint)
                 learner.replay.load(checkpoints.replay_folder(step))
@@ -234,10 +241,9 @@ class Run:
             run_logger.tracker.model(exported, step=step, observation=example, action=action, aliases=aliases)
 
     def _tags(self, learner: Learner) -> dict[str, str]:
-        counts = learner.agent.parameter_count()
         return {
             "seed": str(self.seed),
             "device": str(self.runtime.device),
             "recipe": self.composed.recipe.name,
-            "parameters": ", ".join(f"{name} {count:,}" for name, count in counts.items()),
+            "parameters": ", ".join(f"{name} {count:,}" for name, count in learner.agent.parameter_count().items()),
         }

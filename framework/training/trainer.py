@@ -3,7 +3,6 @@
 import time
 from typing import Literal, final
 
-from framework.composition.duration import too_short
 from framework.errors import UserError
 from framework.registry import parts
 from framework.training.interrupt import Interrupt
@@ -79,17 +78,15 @@ class Trainer:
         trained = learner.replay.batch * learner.replay.length
         return max(0, self.pretrain + int(reached * self.train_ratio / trained) - learner.progress.updates)
 
-    def check(self, learner: Learner) -> None:
-        """Raise `UserError` if the run would end before its first update."""
-        problem = too_short(
-            steps=self.steps,
-            prefill=self.prefill,
-            length=learner.replay.length,
-            environments=learner.vector.count,
-            action_repeat=learner.vector.action_repeat,
-        )
-        if problem is not None:
-            raise UserError(problem)
+    def check(self, *, length: int, environments: int, action_repeat: int) -> None:
+        """Raise `UserError` where the run would end before the replay holds what its first update takes."""
+        sequence = length * environments * action_repeat
+        if self.steps < max(self.prefill, sequence):
+            raise UserError(
+                f"Trainer.steps = {self.steps} end before the first update: the prefill takes {self.prefill} environment steps, and one "
+                f"sequence of Replay.length = {length} takes {sequence} in {environments} environments with an action repeat of "
+                f"{action_repeat}; bind more Trainer.steps, or a smaller Trainer.prefill and Replay.length."
+            )
 
     def over(self, learner: Learner) -> bool:
         """Whether the steps or the minutes are used up."""

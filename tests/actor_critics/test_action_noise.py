@@ -1,4 +1,4 @@
-"""Noise on the action: how much, when, and of which kind."""
+"""Scheduled exploration noise."""
 
 import pytest
 import torch
@@ -16,12 +16,12 @@ FEATURES = normal(2000, LATENT.feature_size)
 
 
 def make(kind: ActionKind = "continuous", **settings) -> ActionNoise:
-    held = CALM if kind == "continuous" else CHOOSING
-    return ActionNoise(**behavior_sizes(LATENT, kind), **({"of": held} | settings))
+    inner = CALM if kind == "continuous" else CHOOSING
+    return ActionNoise(**behavior_sizes(LATENT, kind), **({"of": inner} | settings))
 
 
 def both(behavior: ActionNoise, mode: str = "explore") -> tuple[Tensor, Tensor]:
-    """What it does, and what the behavior in it would have done."""
+    """Its actions, and those of the inner behavior."""
     return acted(behavior, FEATURES, mode, seeded(3)), acted(behavior.of, FEATURES, mode, seeded(3))
 
 
@@ -43,7 +43,7 @@ def test_only_exploring_counts_and_the_count_is_saved():
     assert again.amount.item() == pytest.approx(0.325)
 
 
-def test_its_best_action_is_that_of_the_behavior_in_it():
+def test_its_greedy_action_is_that_of_the_inner_behavior():
     noisy, calm = both(make(initial=1.0, final=1.0), "mode")
     assert torch.equal(noisy, calm)
 
@@ -59,8 +59,8 @@ def test_it_adds_normal_noise_and_stays_in_bounds(amount):
 
 
 @pytest.mark.parametrize("kind", ["discrete", "multi_discrete"])
-def test_it_makes_random_choices_with_its_probability(kind):
-    """A random choice of `n` differs from another in all but one of `n` cases."""
+def test_it_replaces_choices_with_its_probability(kind):
+    """A uniform choice of `n` equals another in one of `n` cases."""
     noisy, calm = both(make(kind, initial=0.4, final=0.4))
     start = 0
     for size in ACTIONS[kind].sizes:
@@ -73,14 +73,14 @@ def test_it_makes_random_choices_with_its_probability(kind):
 
 
 @pytest.mark.parametrize("kind", ["discrete", "multi_discrete"])
-def test_wholly_random_choices_are_uniform_and_none_change_nothing(kind):
+def test_choices_are_uniform_at_probability_one_and_unchanged_at_zero(kind):
     noisy, _ = both(make(kind, initial=1.0, final=1.0))
     uniform = torch.cat([torch.full((size,), 1 / size) for size in ACTIONS[kind].sizes])
     assert torch.allclose(noisy.mean(dim=0), uniform, atol=0.04)
     assert torch.equal(*both(make(kind, initial=0.0, final=0.0)))
 
 
-def test_it_declares_what_the_behavior_in_it_declares():
+def test_its_declarations_are_those_of_the_inner_behavior():
     behavior = make()
     assert (behavior.groups, ActionNoise.groups) == (("actor", "value"), ())
     assert behavior.needs_dynamics_gradient
@@ -88,7 +88,7 @@ def test_it_declares_what_the_behavior_in_it_declares():
     assert not ActionNoise(**behavior_sizes(LATENT), of=factory("actor_critics", "CEMPlanner")).imagines
 
 
-def test_slow_copies_of_the_behavior_in_it_follow():
+def test_the_slow_copies_of_the_inner_behavior_move_after_an_update():
     behavior = make(of=factory("actor_critics", "LatentSAC", value=factory("values", "NormalValue", slow_rate=0.5)))
     features = normal(3, LATENT.feature_size + 2)
     with torch.no_grad():
@@ -107,6 +107,6 @@ def test_slow_copies_of_the_behavior_in_it_follow():
         ("continuous", {"decay_steps": 0}, r"ActionNoise.decay_steps = 0 at least 1"),
     ],
 )
-def test_an_amount_that_is_none_is_refused(kind, settings, message):
+def test_a_setting_out_of_range_is_refused(kind, settings, message):
     with pytest.raises(UserError, match=message):
         make(kind, **settings)

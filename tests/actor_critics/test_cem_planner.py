@@ -1,4 +1,4 @@
-"""PlaNet's planner, in worlds whose best plan is known, and against loops."""
+"""PlaNet's planner, in worlds of closed form, and against loops."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, normal, seeded
 
 SIZE, ACTION = 4, 2
 GOALS = normal(SIZE, ACTION, seed=3).tanh()
-"""The best action of each environment: it stands in its latent."""
+"""The best action of each environment, which its latent holds."""
 
 
 def make(**settings) -> CEMPlanner:
@@ -35,7 +35,7 @@ def test_it_finds_the_best_action_of_every_environment():
 
 
 @pytest.mark.parametrize("largest", [1, 250])
-def test_it_plans_for_as_many_environments_at_once_as_there_is_room(monkeypatch, largest):
+def test_it_plans_in_chunks_of_environments(monkeypatch, largest):
     monkeypatch.setattr(planning, "MAX_ROLLOUTS", largest)
     sizes: list[int] = []
 
@@ -48,21 +48,21 @@ def test_it_plans_for_as_many_environments_at_once_as_there_is_room(monkeypatch,
 
 
 def test_a_reward_beyond_the_end_of_an_episode_does_not_count():
-    """A first action above zero is paid a little more, and ends the episode before the large rewards."""
+    """A positive first action has a slightly larger reward, and ends the episode before the large rewards."""
 
     def imagine(start: Latent, choose, noise: Tensor, generator: torch.Generator) -> Imagination:
         actions = torch.stack([choose(start.features, each) for each in noise], dim=1)
-        paid = torch.ones(actions.shape[:2])
-        paid[:, 0] = 0.1 * actions[:, 0, 0]
-        going_on = torch.ones_like(paid)
-        going_on[:, 0] = (actions[:, 0, 0] <= 0).float()
-        return rollout(actions, start.features[:, None].expand(-1, 4, -1), paid, going_on)
+        rewards = torch.ones(actions.shape[:2])
+        rewards[:, 0] = 0.1 * actions[:, 0, 0]
+        continuation = torch.ones_like(rewards)
+        continuation[:, 0] = (actions[:, 0, 0] <= 0).float()
+        return rollout(actions, start.features[:, None].expand(-1, 4, -1), rewards, continuation)
 
     assert (acted(make(), imagine)[:, 0] < 0).all()
 
 
 def test_one_iteration_is_the_mean_of_the_best_candidates():
-    """Against a loop over environments and candidates, with the noise that the planner draws."""
+    """Against a loop over environments and candidates."""
     planner = make(iterations=1, candidates=20, elites=5)
     plans = torch.randn(3, SIZE, 20, ACTION, generator=seeded(5)).clamp(-1, 1)
     found = acted(planner, still(toward))
@@ -103,7 +103,7 @@ def test_exploring_adds_noise_to_the_action_and_stays_in_bounds():
         ({"action_noise": -0.1}, r"CEMPlanner.action_noise = -0.1 not negative"),
     ],
 )
-def test_a_setting_that_makes_no_plan_is_refused(settings, message):
+def test_a_setting_out_of_range_is_refused(settings, message):
     with pytest.raises(UserError, match=message):
         make(**settings)
 

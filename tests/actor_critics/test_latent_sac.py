@@ -1,7 +1,5 @@
 """Soft actor-critic on replayed latents, against a loop over steps."""
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +7,7 @@ from torch import Tensor
 from framework.actor_critics.latent_sac import LatentSAC
 from framework.data import InferredBatch
 from framework.errors import UserError
-from tests.actor_critics.worlds import nothing_imagined
+from tests.actor_critics.worlds import half_square, nothing_imagined
 from tests.members import factory
 from tests.tiny import LATENT, ROWS, TIMES, acted, behavior_sizes, normal, replayed, replayed_noise, seeded, with_batch
 
@@ -29,32 +27,32 @@ def losses(behavior: LatentSAC, known: InferredBatch) -> dict[str, Tensor]:
 
 
 def test_its_losses_are_those_of_a_loop():
-    behavior, known = make(discount=0.9, initial_temperature=0.4), replayed()
-    policy, features, temperature = behavior.policy(known.features), known.features, 0.4
+    behavior, inferred = make(discount=0.9, initial_temperature=0.4), replayed()
+    policy, features, batch, temperature = behavior.policy(inferred.features), inferred.features, inferred.batch, 0.4
     action = policy.sample(replayed_noise())
     surprise = -policy.log_density(action)
-    wanted: dict[str, list[Tensor]] = {"actor": [], "value": [], "temperature": []}
+    expected: dict[str, list[Tensor]] = {"actor": [], "value": [], "temperature": []}
     for b in range(ROWS):
         for t in range(TIMES):
             here = torch.cat([features[b, t], action[b, t]])
-            if not known.batch.is_terminal[b, t]:
-                worth = torch.stack([member(here) for member in behavior.value.members]).min()
-                wanted["actor"].append(-temperature * surprise[b, t] - worth)
-                wanted["temperature"].append(temperature * (surprise[b, t] + 2))
-            if t == 0 or known.batch.is_first[b, t]:
+            if not batch.is_terminal[b, t]:
+                value = torch.stack([member(here) for member in behavior.value.members]).min()
+                expected["actor"].append(-temperature * surprise[b, t] - value)
+                expected["temperature"].append(temperature * (surprise[b, t] + 2))
+            if t == 0 or batch.is_first[b, t]:
                 continue
             following = torch.stack([member.bootstrap(here) for member in behavior.value.members]).min() + temperature * surprise[b, t]
-            target = known.batch.reward[b, t] + (0.0 if known.batch.is_terminal[b, t] else 0.9 * following)
-            before = torch.cat([features[b, t - 1], known.batch.action[b, t]])
-            each = [0.5 * (member(before) - target).square() + 0.5 * math.log(2 * math.pi) for member in behavior.value.members]
-            wanted["value"].append(sum(each) / 2)
-    assert [len(each) for each in wanted.values()] == [ROWS * TIMES - 1, ROWS * (TIMES - 1) - 1, ROWS * TIMES - 1]
-    found = losses(behavior, known)
-    for name, values in wanted.items():
+            target = batch.reward[b, t] + (0.0 if batch.is_terminal[b, t] else 0.9 * following)
+            before = torch.cat([features[b, t - 1], batch.action[b, t]])
+            each = [half_square(member(before), target) for member in behavior.value.members]
+            expected["value"].append(sum(each) / 2)
+    assert [len(each) for each in expected.values()] == [ROWS * TIMES - 1, ROWS * (TIMES - 1) - 1, ROWS * TIMES - 1]
+    found = losses(behavior, inferred)
+    for name, values in expected.items():
         assert torch.allclose(found[name].mean(), torch.stack(values).mean(), atol=1e-3, rtol=1e-3), name
 
 
-def test_a_step_between_episodes_is_no_transition():
+def test_the_first_step_of_an_episode_is_no_transition():
     behavior, known = make(), replayed()
     (row, time), *others = known.batch.is_first[:, 1:].nonzero().tolist()
     assert others == []
@@ -65,10 +63,10 @@ def test_a_step_between_episodes_is_no_transition():
 
 
 def test_nothing_follows_a_terminal_step():
-    """There the target is the reward, whatever the value says."""
+    """There the target is the reward alone."""
     behavior, known = make(), replayed()
     ended = with_batch(known, is_terminal=torch.ones_like(known.batch.is_terminal))
-    expected = 0.5 * (known.batch.reward[:, 1:] - 3.0).square() + 0.5 * math.log(2 * math.pi)
+    expected = half_square(known.batch.reward[:, 1:], 3.0)
     with torch.no_grad():
         for member in behavior.value.members:
             for net in (member.net, member.slow.copy):
@@ -97,14 +95,14 @@ def test_its_best_action_is_the_tanh_of_the_mean():
     assert not torch.equal(acted(behavior, features, "explore", seeded()), acted(behavior, features, "explore", seeded(1)))
 
 
-def test_it_looks_at_nothing_imagined():
+def test_its_losses_do_not_depend_on_imagination():
     behavior, known = make(), replayed()
     other = nothing_imagined(replayed(seed=50))
     found = behavior.losses(other, known, replayed_noise())[0]
     assert all(torch.equal(loss, found[name]) for name, loss in losses(behavior, known).items())
 
 
-def test_actor_and_temperature_are_constants_to_each_other():
+def test_each_loss_is_constant_in_the_parameters_of_the_others():
     behavior = make()
     found = losses(behavior, replayed())
     for name, others in {"actor": ["temperature"], "temperature": ["actor", "value"], "value": ["actor", "temperature"]}.items():
@@ -113,7 +111,7 @@ def test_actor_and_temperature_are_constants_to_each_other():
         assert all(gradient is None for gradient in gradients), name
 
 
-def test_its_slow_copies_follow_and_are_never_trained():
+def test_its_slow_copies_move_after_an_update_and_are_not_trained():
     behavior = make()
     slow = [each for member in behavior.value.members for each in member.slow.parameters()]
     assert slow
@@ -123,6 +121,6 @@ def test_its_slow_copies_follow_and_are_never_trained():
     assert all(not torch.equal(one, other) for one, other in zip(slow, before, strict=True))
 
 
-def test_a_temperature_that_is_none_is_refused():
+def test_a_temperature_of_zero_is_refused():
     with pytest.raises(UserError, match=r"LatentSAC.initial_temperature = 0.0 must be positive"):
         make(initial_temperature=0.0)

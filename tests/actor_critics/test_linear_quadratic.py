@@ -1,7 +1,6 @@
-"""Both planners on a linear-quadratic problem, whose best plan a grid finds and whose best gain an equation gives.
+"""Both planners on a linear-quadratic problem: x' = A x + B a, with reward -(x' Q x' + R a^2), discounted by `DISCOUNT`."""
 
-x' = A x + B a,    reward -(x' Q x' + R a^2),    the future weighs `DISCOUNT` for each step
-"""
+from functools import cache
 
 import pytest
 import torch
@@ -24,74 +23,69 @@ SIZES = {
 }
 
 
-def moved(place: Tensor, action: Tensor) -> Tensor:
-    return place @ A.T + action * B
+def step(x: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    """The next state and its reward."""
+    following = x @ A.T + action * B
+    return following, -quadratic(Q, following) - R * action[..., 0].square()
 
 
-def paid(place: Tensor, action: Tensor) -> Tensor:
-    """For where an action led, and for its effort."""
-    return -((place @ Q) * place).sum(dim=-1) - R * action[..., 0].square()
+def quadratic(matrix: Tensor, x: Tensor) -> Tensor:
+    return ((x @ matrix) * x).sum(dim=-1)
 
 
 def imagine(start, choose, noise: Tensor, generator: torch.Generator) -> Imagination:
-    places, actions, rewards = [start.features], [], []
+    states, actions, rewards = [start.features], [], []
     for each in noise:
-        actions.append(choose(places[-1], each))
-        places.append(moved(places[-1], actions[-1]))
-        rewards.append(paid(places[-1], actions[-1]))
+        actions.append(choose(states[-1], each))
+        following, reward = step(states[-1], actions[-1])
+        states.append(following)
+        rewards.append(reward)
     reward = torch.stack(rewards, dim=1)
-    return rollout(torch.stack(actions, dim=1), torch.stack(places, dim=1), reward, torch.ones_like(reward))
+    return rollout(torch.stack(actions, dim=1), torch.stack(states, dim=1), reward, torch.ones_like(reward))
 
 
+@cache
 def cost_to_go() -> Tensor:
-    """P of the discounted problem, by its recursion: the value of a place is `-x P x`."""
-    found = torch.zeros(2, 2)
+    """P of the discounted problem by the Riccati recursion: the value is `-x P x`."""
+    cost = torch.zeros(2, 2)
     for _ in range(500):
-        weight = Q + DISCOUNT * found
+        weight = Q + DISCOUNT * cost
         push = B @ weight
-        found = A.T @ (weight - torch.outer(push, push) / (R + push @ B)) @ A
-    return found
+        cost = A.T @ (weight - torch.outer(push, push) / (R + push @ B)) @ A
+    return cost
 
 
 def gain() -> Tensor:
-    """The best action at x is `-K x`."""
+    """K of the optimal action `-K x`."""
     push = B @ (Q + DISCOUNT * cost_to_go())
     return push @ A / (R + push @ B)
 
 
-def searched(horizon: int, discount: float, worth: Tensor) -> Tensor:
-    """The first action of the best plan on a grid, from every start; what lies beyond is worth `-x worth x`."""
+def grid_search(horizon: int, discount: float, cost: Tensor) -> Tensor:
+    """The first action of the best plan on a grid, from every start, with `-x cost x` as the value beyond the horizon."""
     grid = torch.linspace(-1, 1, 61)
     plans = torch.cartesian_prod(*[grid] * horizon).reshape(-1, horizon)
     best = []
     for start in STARTS:
-        place, total, weight = start.expand(len(plans), 2), torch.zeros(len(plans)), 1.0
-        for step in range(horizon):
-            action = plans[:, step : step + 1]
-            place = moved(place, action)
-            total, weight = total + weight * paid(place, action), weight * discount
-        best.append(plans[(total - weight * ((place @ worth) * place).sum(dim=-1)).argmax(), 0])
+        x, total, weight = start.expand(len(plans), 2), torch.zeros(len(plans)), 1.0
+        for action in plans.split(1, dim=-1):
+            x, reward = step(x, action)
+            total, weight = total + weight * reward, weight * discount
+        best.append(plans[(total - weight * quadratic(cost, x)).argmax(), 0])
     return torch.stack(best)
 
 
 class CostToGo(Value):
-    """`-x P x`, whatever the action is that stands beside x."""
+    """`-x P x`, whatever the action."""
 
     def __init__(self, *, feature_size: int) -> None:
         super().__init__(feature_size=feature_size)
 
     def forward(self, features: Tensor) -> Tensor:
-        place = features[..., :2]
-        return -((place @ cost_to_go()) * place).sum(dim=-1)
+        return -quadratic(cost_to_go(), features[..., :2])
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
         raise NotImplementedError
-
-    def bootstrap(self, features: Tensor) -> Tensor:
-        return self(features)
-
-    def after_update(self) -> None:
-        return
 
 
 def first_actions(planner: CEMPlanner | MPPIPlanner) -> Tensor:
@@ -103,26 +97,24 @@ def mppi(horizon: int, discount: float = DISCOUNT) -> MPPIPlanner:
     return MPPIPlanner(**SIZES, value=CostToGo, horizon=horizon, discount=discount, minimum_std=1e-3, **settings)
 
 
-def test_the_problem_is_one_in_which_it_matters_to_look_ahead():
-    greedy, far = searched(1, 1.0, torch.zeros(2, 2)), -STARTS @ gain()
-    assert far.abs().max() < 1
-    assert (greedy - far).abs().max() > 0.2
-    assert torch.allclose(searched(2, DISCOUNT, cost_to_go()), far, atol=0.02), "a grid over two steps agrees with the equation"
+def test_the_optimal_action_differs_from_the_greedy_one():
+    greedy, optimal = grid_search(1, 1.0, torch.zeros(2, 2)), -STARTS @ gain()
+    assert optimal.abs().max() < 1
+    assert (greedy - optimal).abs().max() > 0.2
+    assert torch.allclose(grid_search(2, DISCOUNT, cost_to_go()), optimal, atol=0.02), "the grid agrees with the equation"
 
 
 @pytest.mark.parametrize("horizon", [1, 2, 3])
-def test_cem_finds_what_the_grid_finds(horizon):
+def test_cem_agrees_with_a_grid_search(horizon):
     planner = CEMPlanner(**SIZES, horizon=horizon, candidates=300, iterations=12, elites=30)
-    assert torch.allclose(first_actions(planner), searched(horizon, 1.0, torch.zeros(2, 2)), atol=0.03)
+    assert torch.allclose(first_actions(planner), grid_search(horizon, 1.0, torch.zeros(2, 2)), atol=0.03)
 
 
 @pytest.mark.parametrize("horizon", [1, 2, 3])
-def test_mppi_finds_the_gain_however_short_its_plan_where_the_value_beyond_is_right(horizon):
+def test_mppi_with_the_exact_value_is_optimal_at_any_horizon(horizon):
     found = first_actions(mppi(horizon))
     assert torch.allclose(found, -STARTS @ gain(), atol=0.03)
-    assert torch.allclose(found, searched(horizon, DISCOUNT, cost_to_go()), atol=0.04)
 
 
-def test_mppi_discounts_what_lies_further():
-    """All the weight on the first step leaves the greedy action."""
-    assert torch.allclose(first_actions(mppi(3, discount=1e-6)), searched(1, 1.0, torch.zeros(2, 2)), atol=0.03)
+def test_mppi_without_a_future_is_greedy():
+    assert torch.allclose(first_actions(mppi(3, discount=1e-6)), grid_search(1, 1.0, torch.zeros(2, 2)), atol=0.03)

@@ -1,6 +1,5 @@
-"""TD-MPC2's planner, in worlds whose best plan is known, and against loops."""
+"""TD-MPC2's planner, in worlds of closed form, and against loops."""
 
-import math
 from dataclasses import replace
 from functools import partial
 
@@ -12,7 +11,7 @@ from framework.actor_critics.mppi_planner import MPPIPlanner
 from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.values.base import Value
-from tests.actor_critics.worlds import adding, belief, nothing_imagined, still
+from tests.actor_critics.worlds import adding, belief, half_square, nothing_imagined, still
 from tests.members import agent_factory, factory
 from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, replayed_noise, seeded, specs_of
 
@@ -23,7 +22,7 @@ SMALL = {"layers": 1, "units": 8, "candidates": 100, "policy_plans": 4, "elites"
 
 
 class Distance(Value):
-    """Worth most where the features are `goal`, whatever the action."""
+    """Largest where the features are `goal`, whatever the action."""
 
     def __init__(self, *, feature_size: int, goal: float) -> None:
         super().__init__(feature_size=feature_size)
@@ -34,12 +33,6 @@ class Distance(Value):
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
         return (self(features) - target).square()
-
-    def bootstrap(self, features: Tensor) -> Tensor:
-        return self(features)
-
-    def after_update(self) -> None:
-        pass
 
 
 def make(spec: LatentSpec = PLANE, **settings) -> MPPIPlanner:
@@ -57,8 +50,8 @@ def test_it_finds_the_best_action_of_every_environment():
 
 
 @pytest.mark.parametrize("goal", [-1.2, 1.2])
-def test_it_goes_where_the_value_beyond_the_plan_is_largest(goal):
-    """Nothing is paid; three actions add up to where the value is best."""
+def test_it_plans_toward_the_largest_value_beyond_the_horizon(goal):
+    """Rewards are zero, and three actions add up to the goal."""
     planner = make(value=partial(Distance, goal=goal), temperature=20.0)
     action, plan = planner.act(belief(torch.zeros(SIZE, ACTION)), planner.initial(SIZE), adding, "mode", seeded(5))
     assert plan.shape == (SIZE, 3 * ACTION)
@@ -67,7 +60,7 @@ def test_it_goes_where_the_value_beyond_the_plan_is_largest(goal):
 
 
 def test_the_next_plan_starts_from_this_one_shifted_by_a_step():
-    """With next to no spread nothing but the intention is left of a plan."""
+    """Without spread a plan stays as it was."""
     planner = make(minimum_std=1e-4, maximum_std=1e-4, policy_plans=0)
     plan = normal(SIZE, 3 * ACTION, seed=4).tanh()
     action, after = planner.act(belief(GOALS), plan, still(toward), "mode", seeded(5))
@@ -75,14 +68,13 @@ def test_the_next_plan_starts_from_this_one_shifted_by_a_step():
     assert torch.allclose(after, torch.cat([plan[:, ACTION:], torch.zeros(SIZE, ACTION)], dim=1), atol=1e-2)
 
 
-def test_plans_of_the_policy_are_among_the_candidates():
-    """Where there are no others, an action is the best of the policy's."""
+def test_the_best_of_the_policys_plans_is_taken_where_there_are_no_others():
     planner = make(value=partial(Distance, goal=0.0), horizon=1, candidates=6, policy_plans=6, elites=2, temperature=1e6)
     action, _ = planner.act(belief(GOALS), planner.initial(SIZE), still(toward), "mode", seeded(5))
-    drawn = torch.randn(1, SIZE, 6, ACTION, generator=seeded(5))[0]
-    of_policy = planner.sample(GOALS[:, None].expand(-1, 6, -1), drawn)
-    best = toward(GOALS[:, None], of_policy).argmax(dim=1)
-    assert torch.allclose(action, of_policy[torch.arange(SIZE), best], atol=1e-6)
+    noise = torch.randn(1, SIZE, 6, ACTION, generator=seeded(5))[0]
+    samples = planner.sample(GOALS[:, None].expand(-1, 6, -1), noise)
+    best = toward(GOALS[:, None], samples).argmax(dim=1)
+    assert torch.allclose(action, samples[torch.arange(SIZE), best], atol=1e-6)
 
 
 def test_exploring_adds_the_last_spread():
@@ -92,38 +84,38 @@ def test_exploring_adds_the_last_spread():
     assert (loud - quiet).std().item() == pytest.approx(0.2, abs=0.02)
 
 
-def test_an_agent_carries_the_plan_within_an_episode_alone():
+def test_an_agent_carries_the_plan_within_an_episode():
     agent = agent_factory(actor_critic=factory("actor_critics", "MPPIPlanner"))(specs=specs_of("both"))
     observation = {name: value[:, 0] for name, value in batch().observation.items()}
-    memory = agent.initial(ROWS)
+    carry = agent.initial(ROWS)
     first, later = torch.ones(ROWS, dtype=torch.bool), torch.tensor([True, False, False])
-    _, after = agent.act(memory, observation, first, "mode", seeded(1))
+    _, after = agent.act(carry, observation, first, "mode", seeded(1))
     assert after.plan.abs().sum() > 0
-    _, going_on = agent.act(after, observation, later, "mode", seeded(2))
-    forgotten = agent.act(replace(after, plan=torch.zeros_like(after.plan)), observation, later, "mode", seeded(2))[1].plan
-    assert torch.equal(going_on.plan[0], forgotten[0])
-    assert not torch.equal(going_on.plan[1:], forgotten[1:])
+    _, continued = agent.act(after, observation, later, "mode", seeded(2))
+    restarted = agent.act(replace(after, plan=torch.zeros_like(after.plan)), observation, later, "mode", seeded(2))[1].plan
+    assert torch.equal(continued.plan[0], restarted[0])
+    assert not torch.equal(continued.plan[1:], restarted[1:])
 
 
 def test_its_losses_are_those_of_loops():
-    planner, known = make(LATENT, discount=0.9, entropy=0.1), replayed()
-    losses, _ = planner.losses(nothing_imagined(known), known, replayed_noise())
-    policy, features = planner.policy(known.features), known.features
+    planner, inferred = make(LATENT, discount=0.9, entropy=0.1), replayed()
+    steps = inferred.batch
+    losses, _ = planner.losses(nothing_imagined(inferred), inferred, replayed_noise())
+    policy, features = planner.policy(inferred.features), inferred.features
     action = policy.sample(replayed_noise())
-    worth = planner.value(torch.cat([features, action], dim=-1))
-    low, high = torch.quantile(worth.flatten(), torch.tensor([0.05, 0.95]))
+    values = planner.value(torch.cat([features, action], dim=-1))
+    low, high = torch.quantile(values.flatten(), torch.tensor([0.05, 0.95]))
     scale = max(1.0, (high - low).item())
     actor, value = [], []
     for b in range(ROWS):
         for t in range(TIMES):
-            if not known.batch.is_terminal[b, t]:
-                actor.append(-worth[b, t] / scale + 0.1 * policy.log_density(action)[b, t])
-            if t and not known.batch.is_first[b, t]:
-                target = known.batch.reward[b, t] + (0.0 if known.batch.is_terminal[b, t] else 0.9) * worth[b, t]
-                given = planner.value(torch.cat([features[b, t - 1], known.batch.action[b, t]]))
-                value.append(0.5 * (given - target).square() + 0.5 * math.log(2 * math.pi))
-    assert known.batch.is_terminal.any()
-    assert known.batch.is_first[:, 1:].any()
+            if not steps.is_terminal[b, t]:
+                actor.append(-values[b, t] / scale + 0.1 * policy.log_density(action)[b, t])
+            if t and not steps.is_first[b, t]:
+                target = steps.reward[b, t] + (0.0 if steps.is_terminal[b, t] else 0.9) * values[b, t]
+                value.append(half_square(planner.value(torch.cat([features[b, t - 1], steps.action[b, t]])), target))
+    assert steps.is_terminal.any()
+    assert steps.is_first[:, 1:].any()
     assert torch.allclose(losses["actor"].mean(), torch.stack(actor).mean(), atol=1e-3)
     assert torch.allclose(losses["value"].mean(), torch.stack(value).mean(), atol=1e-5)
 
@@ -136,6 +128,6 @@ def test_its_losses_are_those_of_loops():
         ({"minimum_std": 3.0}, r"MPPIPlanner.minimum_std = 3.0"),
     ],
 )
-def test_a_setting_that_makes_no_plan_is_refused(settings, message):
+def test_a_setting_out_of_range_is_refused(settings, message):
     with pytest.raises(UserError, match=message):
         make(**settings)

@@ -1,4 +1,4 @@
-"""Curiosity: which steps surprise, when it is paid, and who learns from it."""
+"""Exploration by disagreement."""
 
 from dataclasses import replace
 
@@ -18,10 +18,10 @@ FEATURES, ACTION, STARTS, HORIZON = LATENT.feature_size, 2, 6, 4
 
 
 class Watching(DynamicsBackprop):
-    """Remembers what it was shown."""
+    """Keeps the arguments of its losses."""
 
     def losses(self, imagination, inferred, noise):
-        self.seen = imagination, inferred
+        self.arguments = imagination, inferred
         return super().losses(imagination, inferred, noise)
 
 
@@ -46,38 +46,37 @@ def rollout() -> Imagination:
 @pytest.mark.parametrize("spread", ["variance", "deviation", "log_deviation"])
 def test_disagreement_is_the_spread_of_the_predictions(spread):
     behavior, features, action = make(spread=spread), normal(5, FEATURES), normal(5, ACTION, seed=1)
-    said = [member(torch.cat([features, action], dim=-1)) for member in behavior.ensemble]
-    mean = sum(said) / 3
-    variance = sum((each - mean).square() for each in said) / 2
+    predictions = [member(torch.cat([features, action], dim=-1)) for member in behavior.ensemble]
+    mean = sum(predictions) / 3
+    variance = sum((each - mean).square() for each in predictions) / 2
     deviation = variance.sqrt().mean(dim=-1)
     expected = {"variance": variance.mean(dim=-1), "deviation": deviation, "log_deviation": deviation.log()}[spread]
     assert torch.allclose(behavior.disagreement(features, action), expected, atol=1e-5)
 
 
-def test_members_that_agree_pay_nothing():
+def test_members_that_agree_have_no_disagreement():
     behavior = make()
     for member in behavior.ensemble:
         member.load_state_dict(behavior.ensemble[0].state_dict())
     assert behavior.disagreement(normal(5, FEATURES), normal(5, ACTION)).abs().max() < 1e-10
 
 
-def test_an_imagined_step_is_paid_for_when_it_arrives():
-    """The reward of step t + 1 is the disagreement about what the action at step t leads to."""
+def test_the_reward_of_an_imagined_step_has_the_disagreement_of_the_action_that_led_to_it():
     behavior, imagination = make(intrinsic=2.0, extrinsic=0.5), rollout()
     behavior.losses(imagination, replayed(), replayed_noise())
-    reward = behavior.of.seen[0].reward
+    reward = behavior.of.arguments[0].reward
     assert reward.shape == (STARTS, HORIZON + 1)
     assert torch.allclose(reward[:, 0], 0.5 * imagination.reward[:, 0])
     for t in range(HORIZON):
-        found = behavior.disagreement(imagination.features[:, t], imagination.action[:, t])
-        assert (found > 0).all()
-        assert torch.allclose(reward[:, t + 1], 0.5 * imagination.reward[:, t + 1] + 2.0 * found)
+        disagreement = behavior.disagreement(imagination.features[:, t], imagination.action[:, t])
+        assert (disagreement > 0).all()
+        assert torch.allclose(reward[:, t + 1], 0.5 * imagination.reward[:, t + 1] + 2.0 * disagreement)
 
 
-def test_a_replayed_step_is_paid_for_alike_but_the_first_of_an_episode():
+def test_the_reward_of_a_replayed_step_has_it_too_but_for_the_first_of_an_episode():
     behavior, known = make(), replayed()
     behavior.losses(rollout(), known, replayed_noise())
-    reward = behavior.of.seen[1].batch.reward
+    reward = behavior.of.arguments[1].batch.reward
     assert known.batch.is_first[:, 1:].any()
     for b in range(ROWS):
         for t in range(TIMES):
@@ -89,21 +88,21 @@ def test_a_replayed_step_is_paid_for_alike_but_the_first_of_an_episode():
 
 @pytest.mark.parametrize("target", ["embedding", "stochastic"])
 def test_the_ensemble_predicts_what_the_action_led_to(target):
-    """Against a loop; a step that begins an episode was led to by nothing."""
+    """Against a loop without the first steps of episodes."""
     behavior, known = make(target=target), replayed()
-    wanted = known.embedding if target == "embedding" else known.posterior.stochastic
+    outcome = known.embedding if target == "embedding" else known.posterior.stochastic
     costs = []
     for b in range(ROWS):
         for t in range(1, TIMES):
             if not known.batch.is_first[b, t]:
-                given = torch.cat([known.features[b, t - 1], known.batch.action[b, t]])
-                costs.append(sum(0.5 * (member(given) - wanted[b, t]).square().sum() for member in behavior.ensemble))
+                inputs = torch.cat([known.features[b, t - 1], known.batch.action[b, t]])
+                costs.append(sum(0.5 * (member(inputs) - outcome[b, t]).square().sum() for member in behavior.ensemble))
     assert len(costs) == ROWS * (TIMES - 1) - 1
     found, _ = behavior.losses(rollout(), known, replayed_noise())
     assert torch.allclose(found["ensemble"].mean(), torch.stack(costs).mean(), rtol=1e-4)
 
 
-def test_what_was_learned_surprises_less_than_what_was_not():
+def test_disagreement_is_smaller_on_trained_steps():
     behavior, known = make(units=32), replayed()
     optimizer = torch.optim.Adam(behavior.group("ensemble"), lr=3e-2)
     for _ in range(25):
@@ -116,15 +115,15 @@ def test_what_was_learned_surprises_less_than_what_was_not():
     assert learned.mean() < 0.2 * other.mean()
 
 
-def test_a_planner_in_it_looks_for_disagreement():
-    """The world pays for standing still; what is planned for is elsewhere."""
+def test_a_planner_in_it_plans_for_disagreement():
+    """The world's own reward is largest without action."""
     planner = factory("actor_critics", "CEMPlanner", horizon=1, candidates=64, elites=4, iterations=6)
     behavior, features = make(of=planner), normal(5, FEATURES)
     imagine = still(lambda features, action: -100 * action.square().sum(dim=-1))
     action, _ = behavior.act(belief(features), behavior.initial(5), imagine, "mode", seeded(3))
     other = 2 * torch.rand(200, 5, ACTION, generator=seeded(4)) - 1
-    pay = behavior.disagreement(features, action)
-    assert (pay > behavior.disagreement(features.expand(200, -1, -1), other).quantile(0.9, dim=0)).all()
+    disagreement = behavior.disagreement(features, action)
+    assert (disagreement > behavior.disagreement(features.expand(200, -1, -1), other).quantile(0.9, dim=0)).all()
 
 
 def test_the_reward_is_differentiable_in_actions_where_the_behavior_needs_it():
@@ -132,7 +131,7 @@ def test_the_reward_is_differentiable_in_actions_where_the_behavior_needs_it():
     action = imagination.action.requires_grad_()
     behavior = make()
     behavior.losses(replace(imagination, action=action), replayed(), replayed_noise())
-    (gradient,) = torch.autograd.grad(behavior.of.seen[0].reward[:, 1:].sum(), action)
+    (gradient,) = torch.autograd.grad(behavior.of.arguments[0].reward[:, 1:].sum(), action)
     assert (gradient.abs().sum(dim=-1) > 0).all()
 
 
@@ -146,25 +145,25 @@ def test_its_gradient_is_finite_where_all_agree(spread):
 
 
 def test_the_reward_is_constant_where_the_behavior_does_not_need_it():
-    seen: list[Tensor] = []
+    rewards: list[Tensor] = []
 
     def inner(**given):
         behavior = factory("actor_critics", "PolicyGradient")(**given)
         plain = behavior.losses
-        behavior.losses = lambda imagination, *given: seen.append(imagination.reward) or plain(imagination, *given)
+        behavior.losses = lambda imagination, *given: rewards.append(imagination.reward) or plain(imagination, *given)
         return behavior
 
     make(of=inner).losses(rollout(), replayed(), replayed_noise())
-    assert [each.requires_grad for each in seen] == [False]
+    assert [each.requires_grad for each in rewards] == [False]
 
 
-def test_its_groups_are_its_own_and_those_in_it():
+def test_its_groups_are_those_of_the_inner_behavior_and_its_own():
     behavior = make()
     assert (behavior.groups, Plan2Explore.groups) == (("actor", "value", "ensemble"), ("ensemble",))
     assert [id(each) for each in behavior.group("actor")] == [id(each) for each in behavior.of.group("actor")]
 
 
-def test_two_of_one_name_are_refused():
+def test_a_group_of_the_same_name_in_both_is_refused():
     with pytest.raises(UserError, match=r"Plan2Explore and Plan2Explore in it both have a group of parameters named \['ensemble'\]"):
         make(of=factory("actor_critics", "Plan2Explore"))
 

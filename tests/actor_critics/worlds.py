@@ -1,36 +1,64 @@
-"""Worlds that are known: what a planner foresees there is computed, not learned."""
+"""Random rollouts, terms of losses written as loops, and worlds of closed form for planners."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from framework.actor_critics.base import Choose
-from framework.data import Imagination, InferredBatch, Latent
+from framework.data import ActionKind, Imagination, InferredBatch, Latent
+from tests.tiny import LATENT, actions, normal, seeded
 
-Pay = Callable[[Tensor, Tensor], Tensor]
-"""The reward for an action at features."""
+Reward = Callable[[Tensor, Tensor], Tensor]
+"""The reward of an action at features."""
+
+
+def random_rollout(starts: int, horizon: int, kind: ActionKind = "continuous") -> Imagination:
+    return Imagination(
+        action=actions(kind, starts, horizon, seed=1),
+        features=normal(starts, horizon + 1, LATENT.feature_size, seed=2),
+        reward=normal(starts, horizon + 1, seed=3),
+        continuation=torch.rand(starts, horizon + 1, generator=seeded(4)),
+    )
+
+
+def half_square(value: Tensor, target: Tensor | float) -> Tensor:
+    """The negative log-density of `N(value, 1)`."""
+    return 0.5 * (value - target) ** 2 + 0.5 * math.log(2 * math.pi)
+
+
+def naive_choices(logits: Tensor, action: Tensor, sizes: Sequence[int], unimix: float) -> tuple[Tensor, Tensor]:
+    """The log-probability of a one-hot action, and the entropy, choice by choice."""
+    log_probability = entropy = torch.zeros(())
+    start = 0
+    for size in sizes:
+        probabilities = (1 - unimix) * torch.softmax(logits[start : start + size], dim=0) + unimix / size
+        log_probability = log_probability + torch.log(probabilities[int(action[start : start + size].argmax())])
+        entropy = entropy - sum(each * torch.log(each) for each in probabilities)
+        start += size
+    return log_probability, entropy
 
 
 def belief(features: Tensor) -> Latent:
-    """A latent that is all stochastic part."""
+    """A latent without deterministic part."""
     return Latent(deterministic=features.new_zeros(features.shape[0], 0), stochastic=features, statistics={"mean": features})
 
 
-def still(pay: Pay) -> Callable[..., Imagination]:
-    """A world in which nothing moves, and an action is paid for where the latent lies."""
+def still(reward: Reward) -> Callable[..., Imagination]:
+    """A world in which nothing moves."""
 
     def imagine(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
         features = start.features
         actions = torch.stack([choose(features, each) for each in noise], dim=1)
-        paid = torch.stack([pay(features, action) for action in actions.unbind(dim=1)], dim=1)
-        return rollout(actions, features[:, None].expand(-1, len(noise) + 1, -1), paid, torch.ones_like(paid))
+        rewards = torch.stack([reward(features, action) for action in actions.unbind(dim=1)], dim=1)
+        return rollout(actions, features[:, None].expand(-1, len(noise) + 1, -1), rewards, torch.ones_like(rewards))
 
     return imagine
 
 
 def adding(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
-    """A world in which actions add up in the features, and nothing is paid."""
+    """A world in which actions add up in the features, and rewards are zero."""
     features, actions = [start.features], []
     for each in noise:
         actions.append(choose(features[-1], each))
@@ -39,18 +67,19 @@ def adding(start: Latent, choose: Choose, noise: Tensor, generator: torch.Genera
     return rollout(torch.stack(actions, dim=1), torch.stack(features, dim=1), zeros, zeros + 1)
 
 
-def rollout(actions: Tensor, features: Tensor, paid: Tensor, going_on: Tensor) -> Imagination:
-    """What is paid for an action arrives with the next step; the start has a reward that none of its actions earned."""
+def rollout(actions: Tensor, features: Tensor, rewards: Tensor, continuation: Tensor) -> Imagination:
+    """The reward of an action arrives with the next step; the start has a reward that none of its actions earned."""
     return Imagination(
         action=actions,
         features=features.contiguous(),
-        reward=torch.cat([torch.full_like(paid[:, :1], 7.0), paid], dim=1),
-        continuation=torch.cat([torch.zeros_like(paid[:, :1]), going_on], dim=1),
+        reward=torch.cat([torch.full_like(rewards[:, :1], 7.0), rewards], dim=1),
+        continuation=torch.cat([torch.zeros_like(rewards[:, :1]), continuation], dim=1),
     )
 
 
-def nothing_imagined(known: InferredBatch) -> Imagination:
-    """Rollouts of no step, from every step of a batch."""
-    features = known.features.flatten(end_dim=1)[:, None]
+def nothing_imagined(inferred: InferredBatch) -> Imagination:
+    """Rollouts of zero steps, from every step of a batch."""
+    features = inferred.features.flatten(end_dim=1)[:, None]
     ones = features.new_ones(len(features), 1)
-    return Imagination(action=known.batch.action.flatten(end_dim=1)[:, None][:, :0], features=features, reward=ones, continuation=ones)
+    action = inferred.batch.action.flatten(end_dim=1)[:, None][:, :0]
+    return Imagination(action=action, features=features, reward=ones, continuation=ones)

@@ -1,4 +1,4 @@
-"""What every actor-critic promises, on rollouts of a real, small model, for every kind of action that it takes."""
+"""The contract of actor-critics, on rollouts of a small model, for every kind of action."""
 
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -16,15 +16,13 @@ from framework.registry import registry_of
 from tests.members import behaviors, build, factory
 from tests.tiny import ACTIONS, ROWS, TIMES, actions, behavior_sizes, latent, normal, replayed, seeded, with_batch
 
-HORIZON, STARTS, STARTS_LEARNT = 4, ROWS * TIMES, 65
-
-
+HORIZON, STARTS, MANY_STARTS = 4, ROWS * TIMES, 65
 pytestmark = pytest.mark.parametrize(("name", "kind"), behaviors())
 
 
 @dataclass(frozen=True)
 class World:
-    """A small model, and a behavior in it."""
+    """A small model and a behavior."""
 
     dynamics: Dynamics
     heads: dict[str, Any]
@@ -55,7 +53,7 @@ class World:
         return self.behavior.losses(imagination, inferred, noise)
 
     def rollouts(self) -> Imagination:
-        """From as many latents as are replayed."""
+        """One from each replayed step."""
         noise = self.behavior.draw_noise(HORIZON if self.behavior.imagines else 0, STARTS, generator=seeded(2))
         return self.rollout(latent(STARTS, spec=self.dynamics.latent), self.behavior.sample, noise, seeded(1))
 
@@ -63,11 +61,10 @@ class World:
 @pytest.fixture
 def world(name, kind) -> World:
     dynamics = build("dynamics", "GaussianRSSM", embedding_size=5, action_size=ACTIONS[kind].size)
-    heads = {key: build("heads", head, latent=dynamics.latent) for key, head in HEADS.items()}
+    heads = {
+        key: build("heads", head, latent=dynamics.latent) for key, head in (("reward", "RewardHead"), ("continuation", "ContinuationHead"))
+    }
     return World(dynamics, heads, factory("actor_critics", name)(**behavior_sizes(dynamics.latent, kind)), kind)
-
-
-HEADS = {"reward": "RewardHead", "continuation": "ContinuationHead"}
 
 
 @pytest.fixture
@@ -84,7 +81,7 @@ def is_action(action: Tensor, kind: ActionKind) -> bool:
 
 
 @pytest.mark.parametrize("mode", ["explore", "mode"])
-def test_it_acts_within_its_bounds(world, mode):
+def test_it_acts_within_the_bounds_of_actions(world, mode):
     action, plan = world.act(world.belief(50, scale=10.0), mode, seeded(3))
     assert action.shape == (50, ACTIONS[world.kind].size)
     assert action.dtype == torch.float32
@@ -100,9 +97,9 @@ def test_the_generator_determines_the_action(world, mode):
     belief = world.belief(20)
     action, plan = world.act(belief, mode, seeded(3))
     torch.manual_seed(99)
-    again, meant = world.act(belief, mode, seeded(3))
+    again, again_plan = world.act(belief, mode, seeded(3))
     assert torch.equal(again, action)
-    assert torch.equal(meant, plan)
+    assert torch.equal(again_plan, plan)
     if mode == "explore":
         assert not torch.equal(world.act(belief, mode, seeded(4))[0], action)
 
@@ -118,7 +115,7 @@ def test_a_sample_is_a_function_of_features_and_noise(world, leading):
     assert not torch.equal(action, world.behavior.sample(features, other))
 
 
-def test_it_gives_a_loss_for_each_group_in_their_order(world, imagination):
+def test_it_has_one_loss_for_each_group_in_their_order(world, imagination):
     losses, metrics = world.losses(imagination)
     assert tuple(losses) == world.behavior.groups
     assert set(world.behavior.shapes_model) <= set(losses)
@@ -137,15 +134,14 @@ def test_each_loss_reaches_every_parameter_of_its_group(world, imagination):
         assert all(gradient.abs().sum() > 0 for gradient in gradients), name
 
 
-def test_the_groups_hold_every_trained_parameter_once(world):
+def test_its_groups_partition_the_trained_parameters(world):
     groups = [{id(parameter) for parameter in world.behavior.group(name)} for name in world.behavior.groups]
     trained = {id(parameter) for parameter in world.behavior.parameters() if parameter.requires_grad}
     assert set().union(*groups) == trained
     assert not any(one & other for one, other in combinations(groups, 2))
 
 
-def test_only_the_actor_may_learn_through_the_model(world, imagination):
-    """Whatever the graph holds, a value's loss ends at its own parameters."""
+def test_every_loss_but_the_actors_reaches_its_own_group_alone(world, imagination):
     behavior = world.behavior
     model_parameters = [each for part in (world.dynamics, *world.heads.values()) for each in part.parameters()]
     losses, _ = world.losses(imagination)
@@ -157,11 +153,11 @@ def test_only_the_actor_may_learn_through_the_model(world, imagination):
         assert all(gradient is None or not gradient.any() for gradient in gradients), name
 
 
-def test_only_the_losses_that_shape_the_model_reach_what_was_replayed(world, imagination):
-    known = world.replayed()
-    leaf = known.posterior.map(lambda tensor: tensor.clone().requires_grad_())
-    embedding = known.embedding.clone().requires_grad_()
-    losses, _ = world.losses(imagination, replace(known, posterior=leaf, embedding=embedding))
+def test_only_the_losses_that_shape_the_model_reach_replayed_latents(world, imagination):
+    inferred = world.replayed()
+    leaf = inferred.posterior.map(lambda tensor: tensor.clone().requires_grad_())
+    embedding = inferred.embedding.clone().requires_grad_()
+    losses, _ = world.losses(imagination, replace(inferred, posterior=leaf, embedding=embedding))
     leaves = [leaf.deterministic, leaf.stochastic, embedding]
     for name, loss in losses.items():
         gradients = torch.autograd.grad(loss.mean(), leaves, allow_unused=True, retain_graph=True)
@@ -169,8 +165,7 @@ def test_only_the_losses_that_shape_the_model_reach_what_was_replayed(world, ima
         assert reached == (name in world.behavior.shapes_model), name
 
 
-def test_it_needs_the_gradient_of_the_dynamics_only_if_it_says_so(world, imagination):
-    """Cut off from the dynamics, an actor that says so learns something else, and any other the very same."""
+def test_the_gradient_of_the_dynamics_changes_its_actors_gradient_exactly_where_it_declares_so(world, imagination):
     behavior = world.behavior
     assert imagination.features.requires_grad == behavior.needs_dynamics_gradient
     if "actor" not in behavior.groups:
@@ -179,14 +174,13 @@ def test_it_needs_the_gradient_of_the_dynamics_only_if_it_says_so(world, imagina
     attached = world.rollouts()
     parts = {name: value.detach() for name, value in vars(attached).items() if value is not None}
     detached = Imagination(**parts)
-    through, without = (of_actor(world, rolled) for rolled in (attached, detached))
-    assert any(not torch.equal(one, other) for one, other in zip(through, without, strict=True)) == behavior.needs_dynamics_gradient
-    assert any(gradient.any() for gradient in through)
+    with_dynamics, without = (actor_gradient(world, rollouts) for rollouts in (attached, detached))
+    assert any(not torch.equal(one, other) for one, other in zip(with_dynamics, without, strict=True)) == behavior.needs_dynamics_gradient
+    assert any(gradient.any() for gradient in with_dynamics)
 
 
-def of_actor(world: World, rolled: Imagination) -> list[Tensor]:
-    """The gradient of the actor's loss; zero where nothing reaches."""
-    losses, _ = world.losses(rolled)
+def actor_gradient(world: World, rollouts: Imagination) -> list[Tensor]:
+    losses, _ = world.losses(rollouts)
     parameters = world.behavior.group("actor")
     if not losses["actor"].requires_grad:
         return [torch.zeros_like(each) for each in parameters]
@@ -194,22 +188,22 @@ def of_actor(world: World, rolled: Imagination) -> list[Tensor]:
 
 
 def test_an_actor_learns_to_act_for_reward(world):
-    """In a model whose reward is the first number of the action that led to it, the policy moves toward larger ones."""
+    """Where the reward is the first number of the action before it, the policy moves toward larger ones."""
     behavior, kind = world.behavior, world.kind
     if "actor" not in behavior.groups or any(
         each.name == "of" for each in registry_of("actor_critics").describe(type(behavior).__name__).settings
     ):
-        pytest.skip("it learns no policy of its own for this reward")
-    optimizers = {name: torch.optim.Adam(behavior.group(name), lr=1e-2) for name in behavior.groups}
-    generator, features = seeded(5), normal(STARTS_LEARNT, 4, world.dynamics.latent.feature_size, seed=6)
-    known = rewarded(world.replayed(rows=STARTS_LEARNT // TIMES), kind)
+        pytest.skip("no policy of its own for this reward")
+    optimizers = {name: torch.optim.Adam(behavior.group(name), lr=2e-2) for name in behavior.groups}
+    generator, features = seeded(5), normal(MANY_STARTS, 4, world.dynamics.latent.feature_size, seed=6)
+    inferred = rewarded(world.replayed(rows=MANY_STARTS // TIMES), kind)
     before = policy_means(world, features)
-    for _ in range(60):
-        action = behavior.sample(features[:, :3], behavior.draw_noise(STARTS_LEARNT, 3, generator=generator))
+    for _ in range(30):
+        action = behavior.sample(features[:, :3], behavior.draw_noise(MANY_STARTS, 3, generator=generator))
         action = action if behavior.needs_dynamics_gradient else action.detach()
-        reward = torch.cat([torch.zeros(STARTS_LEARNT, 1), action[..., 0]], dim=1)
-        rolled = Imagination(action=action, features=features, reward=reward, continuation=torch.ones(STARTS_LEARNT, 4))
-        losses, _ = world.losses(rolled if behavior.imagines else start_of(rolled), known)
+        reward = torch.cat([torch.zeros(MANY_STARTS, 1), action[..., 0]], dim=1)
+        rollouts = Imagination(action=action, features=features, reward=reward, continuation=torch.ones(MANY_STARTS, 4))
+        losses, _ = world.losses(rollouts if behavior.imagines else start_of(rollouts), inferred)
         for name in behavior.groups:
             gradients = torch.autograd.grad(losses[name].mean(), behavior.group(name), retain_graph=True)
             for parameter, gradient in zip(behavior.group(name), gradients, strict=True):
@@ -221,18 +215,17 @@ def test_an_actor_learns_to_act_for_reward(world):
 
 
 def policy_means(world: World, features: Tensor) -> Tensor:
-    """How large the first number is, of many actions."""
-    drawn = world.behavior.draw_noise(STARTS_LEARNT, 4, generator=seeded(7))
-    return world.behavior.sample(features, drawn)[..., 0].mean()
+    """The mean first number of many actions."""
+    noise = world.behavior.draw_noise(MANY_STARTS, 4, generator=seeded(7))
+    return world.behavior.sample(features, noise)[..., 0].mean()
 
 
-def rewarded(known: InferredBatch, kind: ActionKind) -> InferredBatch:
+def rewarded(inferred: InferredBatch, kind: ActionKind) -> InferredBatch:
     """The reward of a step is the first number of the action that led to it."""
-    action = actions(kind, *known.batch.reward.shape, seed=9).masked_fill(known.batch.is_first[..., None], 0.0)
-    return with_batch(known, action=action, reward=action[..., 0])
+    action = actions(kind, *inferred.batch.reward.shape, seed=9).masked_fill(inferred.batch.is_first[..., None], 0.0)
+    return with_batch(inferred, action=action, reward=action[..., 0])
 
 
-def start_of(rolled: Imagination) -> Imagination:
-    return Imagination(
-        action=rolled.action[:, :0], features=rolled.features[:, :1], reward=rolled.reward[:, :1], continuation=rolled.continuation[:, :1]
-    )
+def start_of(rollouts: Imagination) -> Imagination:
+    first = {name: getattr(rollouts, name)[:, :1] for name in ("features", "reward", "continuation")}
+    return Imagination(action=rollouts.action[:, :0], **first)

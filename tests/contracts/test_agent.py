@@ -1,4 +1,4 @@
-"""The agent: every group learns from its own loss alone, and nothing that is wired wrongly gets built."""
+"""The agent: each group of parameters has the gradient of its own loss, and a wrong composition is refused."""
 
 import copy
 from functools import partial
@@ -27,7 +27,7 @@ SCALED = {
 
 
 class Recording(Optimizer):
-    """Takes no step and remembers the gradients."""
+    """Keeps the gradients and takes no step."""
 
     def __init__(self, *, parameters) -> None:
         self.parameters, self.gradients = list(parameters), []
@@ -43,7 +43,7 @@ class Recording(Optimizer):
         pass
 
 
-class Watching(DynamicsBackprop):
+class Keeping(DynamicsBackprop):
     """Keeps the rollouts that it is given."""
 
     def losses(self, imagination, inferred, noise):
@@ -62,7 +62,7 @@ def recording(**changes) -> Agent:
 
 
 def losses_of(agent: Agent, data, generator):
-    """The algorithm box, written once more."""
+    """The losses of an update, written out."""
     dynamics, behavior = agent.world_model.dynamics, agent.behavior
     output = agent.world_model(data, dynamics.draw_noise(ROWS, TIMES, generator=generator), new_key(generator))
     start, horizon = output.inferred.posterior.detach().flatten(), agent.horizon if behavior.imagines else 0
@@ -90,11 +90,11 @@ def test_each_group_receives_the_gradient_of_its_own_loss_alone(actor_critic):
     for name, optimizer in agent.optimizers.items():
         expected = torch.autograd.grad(losses[name], optimizer.parameters, retain_graph=True)
         assert len(optimizer.gradients) == 1
-        for found, right in zip(optimizer.gradients[0], expected, strict=True):
-            assert torch.allclose(found, right, rtol=1e-4, atol=1e-6), name
+        for gradient, other in zip(optimizer.gradients[0], expected, strict=True):
+            assert torch.allclose(gradient, other, rtol=1e-4, atol=1e-6), name
 
 
-def test_the_model_learns_nothing_from_the_behavior():
+def test_the_gradient_of_the_model_does_not_depend_on_the_behavior():
     one, other = recording(), recording()
     other.load_state_dict(one.state_dict())
     with torch.no_grad():
@@ -116,15 +116,13 @@ def test_every_parameter_of_every_group_moves(actor_critic):
         metrics = update(agent, batch(), generator)
     assert all(value.isfinite() and not value.requires_grad for value in metrics.values())
     assert sum(parameter.numel() for parameter in before.values()) == sum(agent.parameter_count().values())
-    still = [name for name, old in before.items() if torch.equal(dict(agent.named_parameters())[name], old)]
-    assert still == []
+    unmoved = [name for name, old in before.items() if torch.equal(dict(agent.named_parameters())[name], old)]
+    assert unmoved == []
 
 
-def test_a_frozen_part_stays_as_it_is():
-    """As a pretrained encoder would."""
-
-    def frozen(**given):
-        return factory("encoders", "MLPEncoder")(**given).requires_grad_(False)
+def test_a_frozen_encoder_does_not_move():
+    def frozen(**sizes):
+        return factory("encoders", "MLPEncoder")(**sizes).requires_grad_(False)
 
     agent = make("vectors", encoder=frozen)
     before = copy.deepcopy(agent.state_dict())
@@ -135,12 +133,12 @@ def test_a_frozen_part_stays_as_it_is():
 
 
 def test_a_parameter_that_no_loss_reaches_is_named():
-    def idle(**given):
-        encoder = factory("encoders", "MLPEncoder")(**given)
-        encoder.register_parameter("forgotten", torch.nn.Parameter(torch.zeros(1)))
+    def idle(**sizes):
+        encoder = factory("encoders", "MLPEncoder")(**sizes)
+        encoder.register_parameter("unused", torch.nn.Parameter(torch.zeros(1)))
         return encoder
 
-    with pytest.raises(UserError, match=r"'model' reaches world_model\.encoder\.forgotten"):
+    with pytest.raises(UserError, match=r"'model' reaches world_model\.encoder\.unused"):
         update(make("vectors", encoder=idle), batch("vectors"), seeded(7))
 
 
@@ -158,7 +156,7 @@ def test_the_loss_of_the_model_is_the_sum_of_its_losses_weighted_by_the_scales_o
 
 @pytest.mark.parametrize(("starts", "count"), [(None, ROWS * TIMES), (4, 4), (1000, ROWS * TIMES)])
 def test_rollouts_start_from_detached_latents_of_the_batch(starts, count):
-    behavior = partial(Watching, **factory("actor_critics", "DynamicsBackprop").keywords)
+    behavior = partial(Keeping, **factory("actor_critics", "DynamicsBackprop").keywords)
     agent = recording(actor_critic=behavior, imagination_starts=starts)
     update(agent, batch(), seeded(7))
     noise = agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(7))
@@ -172,7 +170,7 @@ def test_rollouts_start_from_detached_latents_of_the_batch(starts, count):
     assert all(gradient is None for gradient in of_start)
 
 
-def test_the_same_seed_learns_the_same():
+def test_updates_are_reproducible_from_a_seed():
     results = []
     for _ in range(2):
         torch.manual_seed(3)
@@ -182,14 +180,14 @@ def test_the_same_seed_learns_the_same():
 
 
 @pytest.mark.parametrize("mode", ["explore", "mode"])
-def test_acting_remembers_the_belief_and_the_action(mode):
+def test_acting_carries_the_latent_and_the_action(mode):
     agent, data = make(), batch()
-    memory = agent.initial(ROWS)
-    action, after = agent.act(memory, {k: v[:, 0] for k, v in data.observation.items()}, data.is_first[:, 0], mode, seeded())
-    assert (memory.action == 0).all()
+    carry = agent.initial(ROWS)
+    action, after = agent.act(carry, {k: v[:, 0] for k, v in data.observation.items()}, data.is_first[:, 0], mode, seeded())
+    assert (carry.action == 0).all()
     assert torch.equal(after.action, action)
     assert action.shape == (ROWS, 2)
-    assert not torch.equal(after.latent.features, memory.latent.features)
+    assert not torch.equal(after.latent.features, carry.latent.features)
     assert not after.latent.features.requires_grad
 
 
@@ -201,14 +199,14 @@ def test_acting_remembers_the_belief_and_the_action(mode):
         ({"heads": {"continuation": factory("heads", "ContinuationHead")}}, "has no 'reward'"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(changes, message):
+def test_parts_that_do_not_fit_together_are_refused(changes, message):
     with pytest.raises(UserError, match=message):
         make(**changes)
 
 
-def test_actions_that_the_behavior_cannot_take_are_refused():
-    only_numbers = factory("actor_critics", "PolicyGradient")
-    shown = Specs(observation=OBSERVATIONS["both"], action=specs.DiscreteArray(4))
+def test_a_kind_of_action_that_the_behavior_cannot_take_is_refused():
+    continuous = factory("actor_critics", "PolicyGradient")
+    discrete = Specs(observation=OBSERVATIONS["both"], action=specs.DiscreteArray(4))
     assert Specs(observation=OBSERVATIONS["both"], action=ACTION).action_kind == "continuous"
     with pytest.raises(UserError, match=r"PolicyGradient takes continuous actions.*discrete"):
-        agent_factory(actor_critic=only_numbers)(specs=shown)
+        agent_factory(actor_critic=continuous)(specs=discrete)

@@ -1,4 +1,4 @@
-"""What every encoder promises."""
+"""The contract of encoders."""
 
 import pytest
 import torch
@@ -26,38 +26,32 @@ def test_it_takes_any_leading_axes(built, leading):
         assert embedding.isfinite().all()
 
 
-def test_leading_axes_are_only_a_matter_of_shape(built):
+def test_leading_axes_are_independent(built):
     for encoder, shown in built:
-        seen = observe(shown, 2, 3)
-        flat = {name: value.flatten(0, 1) for name, value in seen.items()}
-        assert torch.allclose(encoder(seen).flatten(0, 1), encoder(flat), atol=1e-6)
+        observation = observe(shown, 2, 3)
+        whole = encoder(observation)
+        flat = {name: value.flatten(0, 1) for name, value in observation.items()}
+        assert torch.allclose(whole.flatten(0, 1), encoder(flat), atol=1e-6)
+        for row in range(2):
+            assert torch.allclose(encoder({name: value[row] for name, value in observation.items()}), whole[row], atol=1e-5)
 
 
-def test_a_row_alone_gives_the_same(built):
+def test_every_array_of_the_observation_changes_its_embedding(built):
     for encoder, shown in built:
-        seen = observe(shown, 4)
-        whole = encoder(seen)
-        for row in range(4):
-            alone = encoder({name: value[row] for name, value in seen.items()})
-            assert torch.allclose(alone, whole[row], atol=1e-5)
-
-
-def test_every_array_of_the_observation_is_seen(built):
-    for encoder, shown in built:
-        seen, other = observe(shown, 2), observe(shown, 2, seed=9)
+        observation, other = observe(shown, 2), observe(shown, 2, seed=9)
         for name in shown:
-            changed = encoder(seen | {name: other[name]})
-            assert ((changed - encoder(seen)).abs().amax(dim=-1) > 1e-5).all(), name
+            changed = encoder(observation | {name: other[name]})
+            assert ((changed - encoder(observation)).abs().amax(dim=-1) > 1e-5).all(), name
 
 
-def test_it_leaves_its_observation_as_it_is(built):
+def test_it_does_not_change_its_observation(built):
     for encoder, shown in built:
-        seen = observe(shown, 2)
-        encoder(seen)
-        assert all(torch.equal(value, observe(shown, 2)[name]) for name, value in seen.items())
+        observation = observe(shown, 2)
+        encoder(observation)
+        assert all(torch.equal(value, observe(shown, 2)[name]) for name, value in observation.items())
 
 
-def test_every_parameter_learns(built):
+def test_every_parameter_has_a_gradient(built):
     for encoder, shown in built:
         gradients = torch.autograd.grad(encoder(observe(shown, 8)).square().sum(), list(encoder.parameters()))
         assert gradients

@@ -1,4 +1,4 @@
-"""What every head promises."""
+"""The contract of heads."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ FEATURES = LATENT.feature_size
 def built(head_name):
     """The head for each target that it takes."""
     targets = accepted_targets(head_name)
-    assert targets, f"{head_name} predicts nothing"
+    assert targets, f"{head_name} takes no target"
     return [build("heads", head_name, latent=LATENT, target=TARGETS[target]) for target in targets]
 
 
@@ -34,14 +34,14 @@ def test_it_takes_any_leading_axes(built, leading):
 
 
 def learn_once(head, features, data):
-    """Some begin with a last layer of zeros, which hides what lies before it."""
+    """A last layer may be zero at first, and hides the layers before it."""
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-2)
     head.loss(features, data).sum().backward()
     optimizer.step()
     optimizer.zero_grad()
 
 
-def test_a_row_alone_gives_the_same(built):
+def test_each_row_is_independent_of_the_others(built):
     features, data = normal(ROWS, TIMES, FEATURES), batch("both")
     for head in built:
         learn_once(head, features, data)
@@ -53,7 +53,7 @@ def test_a_row_alone_gives_the_same(built):
         assert (after[0] != whole[0]).all()
 
 
-def test_features_and_every_parameter_get_gradient(built):
+def test_its_loss_reaches_the_features_and_every_parameter(built):
     for head in built:
         learn_once(head, normal(ROWS, TIMES, FEATURES), batch("both"))
         features = normal(ROWS, TIMES, FEATURES).requires_grad_()

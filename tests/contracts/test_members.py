@@ -1,4 +1,4 @@
-"""The families themselves: nothing is missed, one name has five places, and what is custom has joined."""
+"""The families of components: their members, and the places of a name."""
 
 import inspect
 
@@ -11,6 +11,7 @@ from tests.members import PLUGINS, ROOT, members
 
 AT_LEAST = {
     "environments": 4,
+    "vector_environments": 2,
     "encoders": 7,
     "dynamics": 5,
     "critics": 9,
@@ -35,7 +36,7 @@ def test_every_family_has_a_contract_test():
     assert {*FAMILY_OF_FIXTURE.values()} == {*AT_LEAST}
 
 
-def test_the_custom_components_join_their_families():
+def test_custom_components_are_members_of_their_families():
     assert len(PLUGINS) == len(CUSTOM)
     for family, name in CUSTOM.items():
         assert name in members(family)
@@ -54,7 +55,7 @@ def test_one_name_has_five_places(family):
 
 
 @pytest.mark.parametrize("family", AT_LEAST)
-def test_what_is_read_from_source_is_what_is_imported(family):
+def test_a_component_read_from_source_equals_the_imported_class(family):
     registry = registry_of(family)
     for name, component in builtin_components()[family].items():
         cls = registry.get(name)
@@ -66,7 +67,7 @@ def test_what_is_read_from_source_is_what_is_imported(family):
 
 
 @pytest.mark.parametrize("family", AT_LEAST)
-def test_every_member_declares_which_parameters_python_passes(family):
+def test_every_member_declares_its_derived_parameters(family):
     registry = registry_of(family)
     for name in members(family):
         component = registry.describe(name)

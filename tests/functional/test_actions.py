@@ -1,4 +1,4 @@
-"""Distributions over actions: laws of probability by quadrature and enumeration, and what gradients they give."""
+"""Distributions over actions: densities and entropies by quadrature and enumeration, samples, and gradients."""
 
 import math
 from itertools import product
@@ -15,8 +15,8 @@ SIZES = (2, 3, 4)
 MEANS_AND_STDS = pytest.mark.parametrize(("mean", "std"), [(0.0, 0.5), (0.7, 0.1), (-0.95, 1.0), (0.99, 2.1)])
 
 
-def one(law, mean: float, std: float):
-    return law(mean=torch.tensor([mean]), std=torch.tensor([std]))
+def one(distribution, mean: float, std: float):
+    return distribution(mean=torch.tensor([mean]), std=torch.tensor([std]))
 
 
 def inside(points: int = 200_000) -> tuple[torch.Tensor, float]:
@@ -25,9 +25,9 @@ def inside(points: int = 200_000) -> tuple[torch.Tensor, float]:
     return ((edges[1:] + edges[:-1]) / 2).float()[:, None], 2 / points
 
 
-def mass(law) -> float:
+def mass(distribution) -> float:
     cells, width = inside()
-    return law.log_density(cells).double().exp().sum().item() * width
+    return distribution.log_density(cells).double().exp().sum().item() * width
 
 
 def groups(*leading: int, unimix: float = 0.0) -> OneHotGroups:
@@ -40,27 +40,23 @@ def every_action() -> torch.Tensor:
 
 
 @MEANS_AND_STDS
-def test_a_bounded_normal_is_one_with_its_edges(mean, std):
-    law = one(BoundedNormal, mean, std)
-    edges = law.log_density(torch.tensor([[1.0], [-1.0]])).exp()
-    assert mass(law) + edges.sum().item() == pytest.approx(1.0, abs=1e-4)
+def test_a_bounded_normal_and_its_edges_have_probability_one(mean, std):
+    distribution = one(BoundedNormal, mean, std)
+    edges = distribution.log_density(torch.tensor([[1.0], [-1.0]])).exp()
+    assert mass(distribution) + edges.sum().item() == pytest.approx(1.0, abs=1e-4)
     assert edges[0].item() == pytest.approx(0.5 * math.erfc((1 - mean) / std / math.sqrt(2)), rel=1e-4)
 
 
 @MEANS_AND_STDS
-def test_a_truncated_normal_integrates_to_one(mean, std):
-    assert mass(one(TruncatedNormal, mean, std)) == pytest.approx(1.0, abs=1e-4)
-
-
-@MEANS_AND_STDS
-def test_the_entropy_of_a_truncated_normal_is_its_mean_surprise(mean, std):
-    law, (cells, width) = one(TruncatedNormal, mean, std), inside()
-    found = law.log_density(cells).double()
-    assert law.entropy.item() == pytest.approx(-(found.exp() * found).sum().item() * width, abs=1e-3)
+def test_a_truncated_normal_integrates_to_one_and_to_its_entropy(mean, std):
+    truncated, (cells, width) = one(TruncatedNormal, mean, std), inside()
+    log_density = truncated.log_density(cells).double()
+    assert mass(truncated) == pytest.approx(1.0, abs=1e-4)
+    assert truncated.entropy.item() == pytest.approx(-(log_density.exp() * log_density).sum().item() * width, abs=1e-3)
 
 
 @pytest.mark.parametrize(("mean", "std", "within"), [(0.0, 0.5, 1e-4), (0.7, 0.3, 1e-4), (-1.0, 1.0, 1e-3), (2.0, 3.0, 0.03)])
-def test_the_entropy_of_a_tanh_normal_is_its_mean_surprise(mean, std, within):
+def test_the_entropy_of_a_tanh_normal_is_that_of_quadrature(mean, std, within):
     points = torch.linspace(-9, 9, 100_001, dtype=torch.float64)
     before, weight = mean + std * points, torch.exp(-0.5 * points**2)
     jacobian = 2 * (math.log(2) - before.abs() - torch.log1p(torch.exp(-2 * before.abs())))
@@ -69,7 +65,7 @@ def test_the_entropy_of_a_tanh_normal_is_its_mean_surprise(mean, std, within):
     assert one(TanhNormal, mean, std).mode.item() == pytest.approx(math.tanh(mean))
 
 
-def test_literal_numbers():
+def test_densities_have_the_values_of_literal_examples():
     bounded, truncated = one(BoundedNormal, 0.5, 0.25), one(TruncatedNormal, 0.0, 1.0)
     assert bounded.entropy.item() == pytest.approx(0.5 * math.log(2 * math.pi * math.e * 0.0625), abs=1e-6)
     assert bounded.log_density(torch.tensor([0.5])).item() == pytest.approx(-math.log(0.25 * math.sqrt(2 * math.pi)), abs=1e-6)
@@ -81,44 +77,44 @@ def test_literal_numbers():
     assert truncated.mode.item() == 0.0
 
 
-def test_densities_and_entropies_add_up_over_numbers():
+def test_densities_and_entropies_are_sums_over_numbers():
     mean, std, action = normal(4, 3).tanh(), normal(4, 3, seed=1).sigmoid() + 0.1, normal(4, 3, seed=2).tanh()
-    for law in (BoundedNormal, TruncatedNormal, TanhNormal):
-        alone = [law(mean[:, [k]], std[:, [k]]) for k in range(3)]
-        together = law(mean, std)
+    for distribution in (BoundedNormal, TruncatedNormal, TanhNormal):
+        alone = [distribution(mean[:, [k]], std[:, [k]]) for k in range(3)]
+        together = distribution(mean, std)
         density = sum(each.log_density(action[:, [k]]) for k, each in enumerate(alone))
         assert torch.allclose(together.entropy, sum(each.entropy for each in alone), atol=1e-5)
         assert torch.allclose(together.log_density(action), density, atol=1e-4)
 
 
 @MEANS_AND_STDS
-def test_samples_of_a_bounded_normal_lie_on_the_edge_as_often_as_it_says(mean, std):
-    law = one(BoundedNormal, mean, std)
-    drawn = law.sample(normal(100_000, 1))
-    assert drawn.abs().max() <= 1
+def test_samples_of_a_bounded_normal_lie_on_the_edges_with_their_probability(mean, std):
+    distribution = one(BoundedNormal, mean, std)
+    sample = distribution.sample(normal(100_000, 1))
+    assert sample.abs().max() <= 1
     for edge in (-1.0, 1.0):
-        share, expected = (drawn == edge).float().mean().item(), law.log_density(torch.tensor([edge])).exp().item()
+        share, expected = (sample == edge).float().mean().item(), distribution.log_density(torch.tensor([edge])).exp().item()
         assert share == pytest.approx(expected, abs=5e-3)
 
 
 @MEANS_AND_STDS
 def test_a_sample_of_a_truncated_normal_is_the_quantile_of_its_noise(mean, std):
-    law, (cells, width) = one(TruncatedNormal, mean, std), inside()
+    distribution, (cells, width) = one(TruncatedNormal, mean, std), inside()
     noise = torch.tensor([[0.01], [0.3], [0.5], [0.9], [0.999]])
-    below = law.log_density(cells).double().exp().cumsum(dim=0) * width
-    for drawn, chance in zip(law.sample(noise), noise, strict=True):
-        index = int((cells[:, 0] < drawn).sum()) - 1
+    below = distribution.log_density(cells).double().exp().cumsum(dim=0) * width
+    for sample, chance in zip(distribution.sample(noise), noise, strict=True):
+        index = int((cells[:, 0] < sample).sum()) - 1
         assert below[index].item() == pytest.approx(chance.item(), abs=1e-3)
 
 
-def test_samples_of_groups_are_one_hot_and_as_frequent_as_they_say():
-    law = groups()
-    drawn = law.sample(gumbel(50_000, sum(SIZES), generator=seeded(3)))
-    assert all(torch.equal(group.sum(dim=-1), torch.ones(50_000)) for group in drawn.split(SIZES, dim=-1))
-    assert torch.allclose(drawn.mean(dim=0), law.log_probabilities.exp(), atol=0.01)
+def test_samples_of_groups_are_one_hot_and_follow_the_probabilities():
+    distribution = groups()
+    sample = distribution.sample(gumbel(50_000, sum(SIZES), generator=seeded(3)))
+    assert all(torch.equal(group.sum(dim=-1), torch.ones(50_000)) for group in sample.split(SIZES, dim=-1))
+    assert torch.allclose(sample.mean(dim=0), distribution.log_probabilities.exp(), atol=0.01)
 
 
-def test_the_actions_of_groups_share_one_probability_and_its_entropy():
+def test_the_probabilities_of_all_choices_sum_to_one_and_to_the_entropy():
     for unimix in (0.0, 0.1):
         found = groups(unimix=unimix).log_density(every_action())
         assert found.shape == (24,)
@@ -126,20 +122,20 @@ def test_the_actions_of_groups_share_one_probability_and_its_entropy():
         assert groups(unimix=unimix).entropy.item() == pytest.approx(-(found.exp() * found).sum().item(), abs=1e-5)
 
 
-def test_a_share_of_groups_is_uniform():
-    law = OneHotGroups.of(torch.tensor([100.0, 0.0, 0.0, 100.0, 0.0]), (2, 3), 0.01)
-    assert torch.allclose(law.log_probabilities.exp(), torch.tensor([0.995, 0.005, 0.01 / 3, 0.99 + 0.01 / 3, 0.01 / 3]))
+def test_unimix_is_the_uniform_share_of_each_group():
+    distribution = OneHotGroups.of(torch.tensor([100.0, 0.0, 0.0, 100.0, 0.0]), (2, 3), 0.01)
+    assert torch.allclose(distribution.log_probabilities.exp(), torch.tensor([0.995, 0.005, 0.01 / 3, 0.99 + 0.01 / 3, 0.01 / 3]))
 
 
 def test_the_mode_of_groups_is_the_likeliest_action():
-    law, actions = groups(5), every_action()
-    density = torch.stack([law.log_density(action.expand(5, -1)) for action in actions])
-    assert torch.equal(law.mode, actions[density.argmax(dim=0)])
+    distribution, actions = groups(5), every_action()
+    density = torch.stack([distribution.log_density(action.expand(5, -1)) for action in actions])
+    assert torch.equal(distribution.mode, actions[density.argmax(dim=0)])
 
 
 @pytest.mark.parametrize("kind", ["mean", "std"])
-def test_the_gradient_of_a_bounded_normal_is_that_of_the_uncut_one_in_expectation_and_varies_less(kind):
-    """Dreamer V3 scores the number before it is cut: by quadrature over that number, for a reward that sees what was cut."""
+def test_the_score_of_a_bounded_normal_has_the_mean_of_the_unclipped_score_and_less_variance(kind):
+    """Dreamer V3 has the score of the number before clipping; by quadrature, for a reward of the clipped action."""
     points, mean, std = torch.linspace(-8, 8, 4001), 0.6, 0.7
     weight = torch.exp(-0.5 * points.square())
     before = mean + std * points
@@ -153,7 +149,7 @@ def test_the_gradient_of_a_bounded_normal_is_that_of_the_uncut_one_in_expectatio
     assert moments[1][1] < 0.95 * moments[0][1]
 
 
-def test_a_cut_sample_still_moves_with_its_mean():
+def test_a_clipped_sample_has_a_gradient():
     mean, std = torch.zeros(3).requires_grad_(), torch.ones(3).requires_grad_()
     noise = torch.tensor([0.5, 2.0, -4.0])
     to_mean, to_std = torch.autograd.grad(BoundedNormal(mean, std).sample(noise).sum(), (mean, std))
@@ -161,45 +157,45 @@ def test_a_cut_sample_still_moves_with_its_mean():
     assert torch.allclose(to_std, torch.tensor([0.5, 1.0, -1.0]))
 
 
-def test_a_truncated_sample_moves_as_its_quantile_does():
+def test_the_gradient_of_a_truncated_sample_is_that_of_its_quantile():
     mean, std = torch.tensor([0.3, -0.8]).requires_grad_(), torch.tensor([0.5, 1.2]).requires_grad_()
     noise, step = torch.tensor([0.2, 0.7]), 1e-2
 
-    def drawn(by_mean: float, by_std: float) -> torch.Tensor:
+    def quantile(by_mean: float, by_std: float) -> torch.Tensor:
         return TruncatedNormal(mean + by_mean, std + by_std).sample(noise)
 
-    to_mean, to_std = torch.autograd.grad(drawn(0, 0).sum(), (mean, std))
-    assert torch.allclose(to_mean, (drawn(step, 0) - drawn(-step, 0)) / (2 * step), atol=1e-3)
-    assert torch.allclose(to_std, (drawn(0, step) - drawn(0, -step)) / (2 * step), atol=1e-3)
+    to_mean, to_std = torch.autograd.grad(quantile(0, 0).sum(), (mean, std))
+    assert torch.allclose(to_mean, (quantile(step, 0) - quantile(-step, 0)) / (2 * step), atol=1e-3)
+    assert torch.allclose(to_std, (quantile(0, step) - quantile(0, -step)) / (2 * step), atol=1e-3)
     assert (to_mean < 1).all()
 
 
-def test_groups_pass_the_gradient_of_their_probabilities():
+def test_the_gradient_of_groups_is_that_of_their_probabilities():
     logits, reward = normal(4, sum(SIZES)).requires_grad_(), normal(4, sum(SIZES), seed=1)
-    law = OneHotGroups.of(logits, SIZES, 0.1)
-    drawn = law.sample(gumbel(4, sum(SIZES), generator=seeded(2)))
-    (found,) = torch.autograd.grad((drawn * reward).sum(), logits, retain_graph=True)
-    (expected,) = torch.autograd.grad((law.log_probabilities.exp() * reward).sum(), logits)
+    distribution = OneHotGroups.of(logits, SIZES, 0.1)
+    sample = distribution.sample(gumbel(4, sum(SIZES), generator=seeded(2)))
+    (found,) = torch.autograd.grad((sample * reward).sum(), logits, retain_graph=True)
+    (expected,) = torch.autograd.grad((distribution.log_probabilities.exp() * reward).sum(), logits)
     assert torch.allclose(found, expected)
     assert found.any()
 
 
-@pytest.mark.parametrize("law", [BoundedNormal, TruncatedNormal])
+@pytest.mark.parametrize("distribution", [BoundedNormal, TruncatedNormal])
 @pytest.mark.parametrize("noise", [0.0, 1 - 2**-24])
 @pytest.mark.parametrize("mean", [-0.9999, 0.9999])
-def test_they_are_finite_in_the_corners(law, noise, mean):
+def test_densities_and_gradients_are_finite_at_the_edges(distribution, noise, mean):
     given = [torch.tensor([mean]).requires_grad_(), torch.tensor([0.1]).requires_grad_()]
-    drawn = law(*given).sample(torch.tensor([noise]))
-    assert drawn.abs() <= {BoundedNormal: 1.0, TruncatedNormal: 1 - 9e-7}[law]
-    for action in (drawn, torch.tensor([1.0]), torch.tensor([-1.0])):
-        said = law(*given).log_density(action.detach()) + law(*given).entropy + drawn.sum()
-        gradients = torch.autograd.grad(said, given, retain_graph=True)
-        assert said.isfinite()
+    sample = distribution(*given).sample(torch.tensor([noise]))
+    assert sample.abs() <= {BoundedNormal: 1.0, TruncatedNormal: 1 - 9e-7}[distribution]
+    for action in (sample, torch.tensor([1.0]), torch.tensor([-1.0])):
+        total = distribution(*given).log_density(action.detach()) + distribution(*given).entropy + sample.sum()
+        gradients = torch.autograd.grad(total, given, retain_graph=True)
+        assert total.isfinite()
         assert all(gradient.isfinite() for gradient in gradients)
 
 
-def test_they_are_float32_whatever_they_are_given():
+def test_densities_of_actions_are_float32_from_any_precision():
     half = normal(2, 3).bfloat16()
-    for law in (BoundedNormal(half.tanh().float(), half.exp().float()), TruncatedNormal(half.tanh().float(), half.exp().float())):
-        assert law.log_density(half.tanh()).dtype == torch.float32
+    for distribution in (BoundedNormal(half.tanh().float(), half.exp().float()), TruncatedNormal(half.tanh().float(), half.exp().float())):
+        assert distribution.log_density(half.tanh()).dtype == torch.float32
     assert OneHotGroups.of(half, (3,), 0.01).log_density(half).dtype == torch.float32

@@ -1,6 +1,4 @@
-"""Densities, against torch's own and against a numeric integral."""
-
-import math
+"""Densities, against those of torch and numeric integrals."""
 
 import pytest
 import torch
@@ -21,11 +19,6 @@ def test_the_unit_normal_sums_over_its_axes(axes):
     value, mean = normal(2, 3, 4, 5), normal(2, 3, 4, 5, seed=1)
     expected = td.Independent(td.Normal(mean, 1.0), axes).log_prob(value)
     assert torch.allclose(UnitNormal(mean, axes).log_density(value), expected, atol=1e-4)
-
-
-def test_the_unit_normal_is_half_the_squared_error():
-    density = UnitNormal(torch.tensor([1.0])).log_density(torch.tensor([4.0]))
-    assert density.item() == pytest.approx(-4.5 - 0.5 * math.log(2 * math.pi))
 
 
 def test_the_bernoulli_is_torchs():
@@ -67,7 +60,7 @@ def test_the_tanh_normal_is_finite_at_the_edge():
     assert gradient.isfinite().all()
 
 
-def test_densities_are_float32_whatever_they_are_given():
+def test_densities_are_float32_from_any_precision():
     half = normal(2, 3).bfloat16()
     assert normal_log_density(half, half, half.exp()).dtype == torch.float32
     assert UnitNormal(half, 1).log_density(half).dtype == torch.float32

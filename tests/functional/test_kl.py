@@ -1,4 +1,4 @@
-"""Divergences, and the three conventions of free nats."""
+"""KL divergences, and the three conventions of free nats."""
 
 import pytest
 import torch
@@ -14,25 +14,23 @@ def gaussians():
     return normal(4, 5, 3), normal(4, 5, 3, seed=1).exp(), normal(4, 5, 3, seed=2), normal(4, 5, 3, seed=3).exp()
 
 
-def test_it_is_torchs():
+def test_the_kl_of_gaussians_is_torchs_and_zero_between_equals():
     mean, std, other_mean, other_std = gaussians()
     expected = td.kl_divergence(td.Normal(mean, std), td.Normal(other_mean, other_std)).sum(dim=-1)
     assert torch.allclose(gaussian_kl(mean, std, other_mean, other_std), expected, rtol=1e-4)
-
-
-def test_it_is_positive_and_zero_between_equals():
-    mean, std, other_mean, other_std = gaussians()
-    assert (gaussian_kl(mean, std, other_mean, other_std) > 0).all()
     assert (gaussian_kl(mean, std, mean, std) == 0).all()
 
 
-def test_it_is_float32_whatever_it_is_given():
+def test_the_kl_of_gaussians_is_float32_from_any_precision():
     assert gaussian_kl(*(each.bfloat16() for each in gaussians())).dtype == torch.float32
 
 
 @pytest.mark.parametrize(
     ("convention", "nats", "expected"),
     [
+        ("mean", 0.0, NATS),
+        ("excess", 0.0, NATS),
+        ("step", 0.0, NATS),
         ("mean", 2.0, [[1.0, 2.0, 6.0]]),
         ("mean", 4.0, [[4.0, 4.0, 4.0]]),
         ("excess", 2.0, [[0.0, 0.0, 4.0]]),
@@ -55,11 +53,6 @@ def test_the_conventions_of_free_nats(convention, nats, expected):
     ],
 )
 def test_no_gradient_flows_below_the_free_nats(convention, nats, expected):
-    kl_loss = torch.tensor(NATS, requires_grad=True)
-    (gradient,) = torch.autograd.grad(apply_free_nats(kl_loss, nats, convention).sum(), kl_loss)
+    kl = torch.tensor(NATS, requires_grad=True)
+    (gradient,) = torch.autograd.grad(apply_free_nats(kl, nats, convention).sum(), kl)
     assert gradient.tolist() == expected
-
-
-@pytest.mark.parametrize("convention", ["mean", "excess", "step"])
-def test_no_free_nats_charge_everything(convention):
-    assert apply_free_nats(torch.tensor(NATS), 0.0, convention).tolist() == NATS

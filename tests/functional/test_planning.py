@@ -1,4 +1,4 @@
-"""Plans: their returns, the best of them, and the distribution around those."""
+"""Sampling-based planning: returns, the best plans, and the refit distribution."""
 
 import math
 
@@ -11,18 +11,18 @@ from tests.tiny import normal, seeded
 H, N, M, A, K = 3, 2, 7, 2, 4
 
 
-def test_a_plan_is_worth_what_comes_before_it_ends():
+def test_the_return_of_a_plan_is_discounted():
     reward = torch.tensor([[1.0, 10.0, 100.0]])
-    for discount, worth in [
+    for discount, expected in [
         ([1.0, 1.0, 1.0], 1111.0),
         ([0.5, 0.5, 0.5], 1 + 5 + 25 + 125),
         ([1.0, 0.0, 1.0], 11.0),
         ([0.0, 1.0, 1.0], 1.0),
     ]:
-        assert plan_return(reward, torch.tensor([discount]), torch.tensor([1000.0])).item() == pytest.approx(worth)
+        assert plan_return(reward, torch.tensor([discount]), torch.tensor([1000.0])).item() == pytest.approx(expected)
 
 
-def test_the_best_plans_are_those_that_score_highest():
+def test_the_best_plans_have_the_highest_scores():
     plans, scores = normal(H, N, M, A), normal(N, M, seed=1)
     best, found = best_plans(plans, scores, K)
     assert best.shape == (H, N, K, A)
@@ -39,15 +39,8 @@ def test_a_refit_is_the_weighted_mean_and_deviation():
     for h in range(H):
         for n in range(N):
             for a in range(A):
-                values, shares = plans[h, n, :, a].tolist(), weights[n].tolist()
-                middle = sum(w * x for w, x in zip(shares, values, strict=True))
-                spread = math.sqrt(sum(w * (x - middle) ** 2 for w, x in zip(shares, values, strict=True)))
-                assert mean[h, n, a].item() == pytest.approx(middle, abs=1e-5)
-                assert std[h, n, a].item() == pytest.approx(spread, abs=1e-5)
-
-
-def test_one_plan_with_all_the_weight_is_the_plan():
-    plans = normal(H, N, K, A)
-    mean, std = refit(plans, torch.tensor([[0.0, 1.0, 0.0, 0.0]]).expand(N, K))
-    assert torch.equal(mean, plans[:, :, 1])
-    assert (std == 0).all()
+                pairs = list(zip(weights[n].tolist(), plans[h, n, :, a].tolist(), strict=True))
+                expected = sum(weight * action for weight, action in pairs)
+                assert mean[h, n, a].item() == pytest.approx(expected, abs=1e-5)
+                variance = sum(weight * (action - expected) ** 2 for weight, action in pairs)
+                assert std[h, n, a].item() == pytest.approx(math.sqrt(variance), abs=1e-5)

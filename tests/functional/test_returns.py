@@ -1,5 +1,6 @@
 """Returns, against their definitions."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,48 +23,24 @@ def close(left, right) -> bool:
 
 @SIZES
 @FEW
-def test_lambda_zero_is_one_step_of_temporal_difference(rows, horizon, seed):
+@pytest.mark.parametrize("lam", [0.0, 0.7, 1.0])
+def test_it_is_the_weighted_mean_of_the_returns_of_every_length(lam, rows, horizon, seed):
+    """Temporal difference at 0, and Monte Carlo with a bootstrap at 1."""
     reward, discount, value = rollout(rows, horizon, seed)
-    assert close(lambda_return(reward, discount, value, 0.0), reward + discount * value)
-
-
-@SIZES
-@FEW
-def test_lambda_one_is_monte_carlo_with_a_bootstrap(rows, horizon, seed):
-    reward, discount, value = rollout(rows, horizon, seed)
-    returns = lambda_return(reward, discount, value, 1.0)
+    returns = lambda_return(reward, discount, value, lam)
     for row in range(rows):
         for start in range(horizon):
-            total, kept = 0.0, 1.0
+            lengths, total, weight = [], 0.0, 1.0
             for t in range(start, horizon):
-                total, kept = total + kept * reward[row, t], kept * discount[row, t]
-            assert close(returns[row, start], total + kept * value[row, -1])
+                total, weight = total + weight * reward[row, t], weight * discount[row, t]
+                lengths.append(total + weight * value[row, t])
+            mean = sum((1 - lam) * lam**n * each for n, each in enumerate(lengths[:-1])) + lam ** (len(lengths) - 1) * lengths[-1]
+            assert close(returns[row, start], mean)
 
 
-@SIZES
-@FEW
-def test_it_is_the_weighted_mean_of_the_returns_of_every_length(rows, horizon, seed):
-    return_lambda = 0.7
-    reward, discount, value = rollout(rows, horizon, seed)
-    returns = lambda_return(reward, discount, value, return_lambda)
-    for row in range(rows):
-        for start in range(horizon):
-            of_length, total, kept = [], 0.0, 1.0
-            for t in range(start, horizon):
-                total, kept = total + kept * reward[row, t], kept * discount[row, t]
-                of_length.append(total + kept * value[row, t])
-            last = len(of_length) - 1
-            mixed = (
-                sum((1 - return_lambda) * return_lambda**n * each for n, each in enumerate(of_length[:-1]))
-                + return_lambda**last * of_length[-1]
-            )
-            assert close(returns[row, start], mixed)
-
-
-def test_literal_numbers():
-    given_reward, given_discount = torch.tensor([1.0, 2.0, 3.0]), torch.full((3,), 0.5)
-    found = lambda_return(given_reward, given_discount, torch.tensor([10.0, 20.0, 30.0]), 0.5)
-    assert found.tolist() == [6.375, 11.5, 18.0]
+def test_it_has_the_value_of_a_literal_example():
+    reward, discount, next_value = torch.tensor([1.0, 2.0, 3.0]), torch.full((3,), 0.5), torch.tensor([10.0, 20.0, 30.0])
+    assert lambda_return(reward, discount, next_value, 0.5).tolist() == [6.375, 11.5, 18.0]
 
 
 def test_a_termination_cuts_what_comes_after():
@@ -81,7 +58,7 @@ def test_a_time_limit_bootstraps():
     assert lambda_return(reward, torch.full((1, 3), 0.5), value, 1.0).tolist() == [[1.0, 2.0, 4.0]]
 
 
-def test_each_step_may_mix_by_a_share_of_its_own():
+def test_each_step_may_have_its_own_lambda():
     reward, discount, value = rollout(2, 5, 0)
     return_lambda = torch.full((2, 5), 0.8)
     assert close(lambda_return(reward, discount, value, return_lambda), lambda_return(reward, discount, value, 0.8))
@@ -100,14 +77,13 @@ def test_its_gradient_is_the_weight_of_each_reward():
     assert close(reward.grad[0], expected)
 
 
-def test_survival_is_the_chance_of_getting_there():
-    assert torch.allclose(discount_weights(torch.tensor([0.9, 0.5, 0.0, 0.7])), torch.tensor([1.0, 0.9, 0.45, 0.0]))
-
-
 @SIZES
 @FEW
-def test_survival_begins_at_one_and_never_rises(rows, horizon, seed):
-    weight = discount_weights(rollout(rows, horizon, seed)[1])
-    assert weight.shape == (rows, horizon)
-    assert (weight[:, 0] == 1).all()
-    assert (weight.diff(dim=1) <= 0).all()
+def test_discount_weights_start_at_one_and_multiply_the_discounts_before_a_step(rows, horizon, seed):
+    discount = rollout(rows, horizon, seed)[1]
+    weight = discount_weights(discount)
+    for row in range(rows):
+        expected = 1.0
+        for t in range(horizon):
+            assert close(weight[row, t], expected)
+            expected *= discount[row, t].item()

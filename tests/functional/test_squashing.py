@@ -15,8 +15,8 @@ def test_it_is_the_sample_and_its_log_density():
     assert torch.allclose(log_density, policy.log_density(action), atol=1e-2, rtol=1e-3)
 
 
-def test_it_is_exact_and_has_a_slope_where_the_tanh_saturates():
-    """At `u = 20` the density of `a` is that of `u` times `e^(2u) / 4`, so that its logarithm grows by two for each unit of the mean."""
+def test_its_density_and_gradient_are_exact_where_the_tanh_saturates():
+    """At `u = 20` the density of `a` is that of `u` times `e^(2u) / 4`: its logarithm has slope 2 in the mean."""
     mean = torch.full((1, 1), 20.0, requires_grad=True)
     policy = TanhNormal(mean=mean, std=torch.full((1, 1), 0.1))
     _, log_density = squashed_sample(policy, torch.zeros(1, 1))

@@ -1,4 +1,4 @@
-"""Two-hot regression: laws, literal numbers, and the weights by hand."""
+"""Two-hot regression."""
 
 import math
 
@@ -9,7 +9,7 @@ from framework.functional.two_hot import TwoHot, symexp, symexp_bins, symlog, tw
 from tests.tiny import normal
 
 
-def test_symexp_undoes_symlog():
+def test_symexp_is_the_inverse_of_symlog():
     value = torch.tensor([-1e4, -3.0, -1e-3, 0.0, 1e-3, 3.0, 1e4])
     assert torch.allclose(symexp(symlog(value)), value, rtol=1e-4)
     assert symlog(torch.tensor(math.e - 1)).item() == pytest.approx(1.0)
@@ -17,7 +17,7 @@ def test_symexp_undoes_symlog():
 
 
 @pytest.mark.parametrize("count", [3, 4, 41, 255])
-def test_bins_are_symmetric_to_the_bit_and_grow(count):
+def test_bins_are_exactly_symmetric_and_grow_exponentially(count):
     bins = symexp_bins(count, 20.0)
     assert bins.shape == (count,)
     assert torch.equal(bins, -bins.flip(0))
@@ -26,16 +26,12 @@ def test_bins_are_symmetric_to_the_bit_and_grow(count):
     assert torch.allclose(symlog(bins), torch.linspace(-20, 20, count), atol=1e-4)
 
 
-def test_the_weights_are_those_of_its_two_neighbors():
+def test_a_number_has_weights_on_its_two_neighboring_bins():
     bins = torch.tensor([-2.0, 0.0, 1.0, 5.0])
     weights = two_hot(torch.tensor([[-2.0, -0.5], [1.0, 4.0]]), bins)
     expected = torch.tensor([[[1, 0, 0, 0], [0.25, 0.75, 0, 0]], [[0, 0, 1, 0], [0, 0, 0.25, 0.75]]])
     assert torch.allclose(weights, expected)
-
-
-def test_what_lies_outside_goes_to_the_outermost_bin():
-    bins = torch.tensor([-2.0, 0.0, 1.0])
-    assert torch.equal(two_hot(torch.tensor([-9.0, 9.0]), bins), torch.tensor([[1.0, 0, 0], [0, 0, 1.0]]))
+    assert torch.equal(two_hot(torch.tensor([-9.0, 9.0]), bins), torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 1.0]])), "outside of the bins"
 
 
 def test_the_mean_of_the_weights_is_the_number():
@@ -47,11 +43,11 @@ def test_the_mean_of_the_weights_is_the_number():
     assert torch.allclose((weights * bins).sum(dim=-1), value, rtol=1e-4, atol=1e-3)
 
 
-def test_uniform_probabilities_say_zero_exactly():
+def test_the_mean_of_uniform_probabilities_is_exactly_zero():
     for count in (255, 256):
-        said = TwoHot(torch.full((4, count), 0.7), symexp_bins(count, 20.0))
-        assert torch.equal(said.mean, torch.zeros(4))
-        assert said.log_density(torch.tensor([0.0, 1.0, -7.0, 1e5])).tolist() == pytest.approx([-math.log(count)] * 4)
+        prediction = TwoHot(torch.full((4, count), 0.7), symexp_bins(count, 20.0))
+        assert torch.equal(prediction.mean, torch.zeros(4))
+        assert prediction.log_density(torch.tensor([0.0, 1.0, -7.0, 1e5])).tolist() == pytest.approx([-math.log(count)] * 4)
 
 
 def test_the_best_logits_are_the_logs_of_the_weights():

@@ -13,7 +13,6 @@ import torch
 
 import framework
 from framework.data import Batch
-from framework.environments.vector import Mode
 from framework.errors import UserError
 from framework.tracking.jsonl import Jsonl
 from framework.training import checkpoints
@@ -22,6 +21,7 @@ from framework.training.interrupt import Interrupt
 from framework.training.learner import Learner
 from framework.training.run import Run
 from framework.training.run_logger import RunLogger
+from framework.vector_environments.worker_environments import Mode
 from tests.environments.samples import Reticent
 
 TINY, DAWDLING, FRAGILE, UNEVEN = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "dawdling", "fragile", "uneven"))

@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from framework.environments.vector import VectorEnvironment
 from framework.tracking.jsonl import Jsonl, read
 from framework.training.checkpoints import Checkpoints
 from framework.training.interrupt import Interrupt
 from framework.training.policy import PolicyRecipe
 from framework.training.run import Run
 from framework.training.run_logger import RunLogger
+from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.smoke.learning import EPISODES, composed, environment_of, margin
 from tests.smoke.tasks import TASKS
 
@@ -35,7 +35,7 @@ ARMS = {
 QUIET = ["Evaluation.every=1000000", f"Evaluation.episodes={EPISODES}", "Run.log_every=1000000"]
 
 
-def logger_of(run: Run, vector: VectorEnvironment, folder: Path) -> RunLogger:
+def logger_of(run: Run, vector: WorkerEnvironments, folder: Path) -> RunLogger:
     """The run's own, in the world in the place of the recipe's environment."""
     return RunLogger(
         tracker=Jsonl(run_folder=folder),
@@ -60,7 +60,7 @@ def trained(arm: str, seed: int, bindings: list[str]) -> dict[str, Any]:
     world, wanted = environment_of(run, TASK), float(margin(TASK.world))
     with (
         tempfile.TemporaryDirectory() as folder,
-        VectorEnvironment(factory=world, count=run.environments, seed=run.seed, mode="serial") as vector,
+        WorkerEnvironments(environment=world, count=run.environments, seed=run.seed, mode="serial") as vector,
     ):
         learner, run_logger = run.learner(vector, None), logger_of(run, vector, Path(folder))
         run.runtime.prepare_process(learner.agent)

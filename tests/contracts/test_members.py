@@ -13,7 +13,7 @@ AT_LEAST = {
     "environments": 4,
     "encoders": 7,
     "dynamics": 5,
-    "critics": 9,
+    "critics": 8,
     "negatives": 18,
     "bounds": 11,
     "objectives": 8,

@@ -97,8 +97,8 @@ def factory(family: str, name: str, **settings: Any) -> Factory[Any]:
     return partial(registry_of(family).get(name), **(small | bound | settings))
 
 
-def build(family: str, name: str, **given: Any) -> Any:
-    return factory(family, name)(**given)
+def build(family: str, name: str, **sizes: Any) -> Any:
+    return factory(family, name)(**sizes)
 
 
 def behaviors() -> list[tuple[str, ActionKind]]:
@@ -132,9 +132,9 @@ def agent_factory(**changes: Any) -> Factory[Any]:
     return partial(registry_of("parts").get("Agent"), **(optimizers | settings))
 
 
-def _builds(family: str, name: str, **given: Any) -> bool:
+def _builds(family: str, name: str, **sizes: Any) -> bool:
     try:
-        build(family, name, **given)
+        build(family, name, **sizes)
     except UserError:
         return False
     return True

@@ -82,8 +82,8 @@ def test_an_image_that_patches_do_not_tile_is_refused():
 
 @pytest.mark.parametrize(("steps", "expected"), [(0, ["100100", "010010", "001001"]), (1, ["100110", "010111", "001011"])])
 def test_negatives_near_in_time_are_kept(steps, expected):
-    given = contrast(torch.zeros(6, 6), origin(2, 3))
-    chosen = registry_of("negatives").get("NearestInTime")(steps=steps)(given, seed_of(0))
+    batch_contrast = contrast(torch.zeros(6, 6), origin(2, 3))
+    chosen = registry_of("negatives").get("NearestInTime")(steps=steps)(batch_contrast, seed_of(0))
     assert ["".join(str(int(each)) for each in row == 0) for row in chosen.log_weights[:3]] == expected
 
 

@@ -54,14 +54,14 @@ def test_where_takes_the_chosen_rows_of_one_latent_and_the_others_of_another():
 
 
 def test_features_are_the_sample_and_the_deterministic_part():
-    belief = latent(4)
-    assert torch.equal(belief.features, torch.cat([belief.stochastic, belief.deterministic], dim=-1))
+    value = latent(4)
+    assert torch.equal(value.features, torch.cat([value.stochastic, value.deterministic], dim=-1))
 
 
 def test_a_detached_latent_has_no_gradient():
-    belief = latent(4).map(lambda tensor: tensor.requires_grad_())
-    assert belief.features.requires_grad
-    assert not belief.detach().features.requires_grad
+    value = latent(4).map(lambda tensor: tensor.requires_grad_())
+    assert value.features.requires_grad
+    assert not value.detach().features.requires_grad
 
 
 def test_specs_give_the_kind_and_size_of_an_action():

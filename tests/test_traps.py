@@ -1,12 +1,12 @@
 """Mistakes in other implementations, and the test that excludes each.
 
-| trap | who fell into it | held by |
+| mistake | where | excluded by |
 |---|---|---|
 | lambda-return off by one | several ports | functional/test_returns.py::test_it_is_the_weighted_mean_of_the_returns_of_every_length |
 | the value cut short before the bootstrap is read | a port of V1 and V2 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
 | the last value bootstrapped twice, its reward counted | a port of V1 | actor_critics/test_mixed_gradient.py::test_its_losses_are_those_of_the_papers_code |
 | no weights of the discount | two ports of V1 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
-| o_t beside the action after it | a port in JAX | test_alignment.py::test_the_action_is_the_one_that_led_there |
+| o_t paired with the action after it | a port in JAX | test_alignment.py::test_the_action_is_the_one_that_led_there |
 | learned on the action before, acted on the one after | a port in JAX | test_alignment.py::test_the_actor_filters_the_posterior_that_the_model_observes |
 | the reward of the step before | a library | test_alignment.py::test_the_reward_arrived_with_its_observation |
 | a rollout that does not move on | a library | test_imagination.py::test_each_action_was_taken_at_its_features_and_led_to_the_next |
@@ -71,8 +71,8 @@ UNIMIXED = [name for name in members("dynamics") if "unimix" in {each.name for e
 
 def test_every_trap_has_its_test():
     assert len(TABLE) == (__doc__ or "").count("::") > 40
-    known = {path: functions(TESTS / path) for _, _, path, _ in TABLE}
-    assert [f"{path}::{name}" for _, _, path, name in TABLE if name not in known[path]] == []
+    names = {path: functions(TESTS / path) for _, _, path, _ in TABLE}
+    assert [f"{path}::{name}" for _, _, path, name in TABLE if name not in names[path]] == []
 
 
 def functions(path: Path) -> set[str]:
@@ -87,9 +87,9 @@ def test_every_observation_is_seen_the_first_too(name):
     )
     shown = {key: data.observation[key].clone().requires_grad_() for key in ("position", "speed")}
     noise = agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(1))
-    belief = agent.world_model.observe(replace(data, observation=shown), noise).posterior
+    posterior = agent.world_model.observe(replace(data, observation=shown), noise).posterior
     for time in range(TIMES):
-        statistics = torch.cat([value[:, time] for value in belief.statistics.values()], dim=-1)
+        statistics = torch.cat([value[:, time] for value in posterior.statistics.values()], dim=-1)
         (reached,) = torch.autograd.grad((statistics * normal(*statistics.shape)).sum(), [shown["position"]], retain_graph=True)
         assert (reached[:, time].abs().sum(dim=-1) > 0).all(), time
 

@@ -163,8 +163,8 @@ def latent_spec(kind: LatentKind) -> LatentSpec:
     return LatentSpec(deterministic=6, stochastic=4, kind=kind, classes={"gaussian": None, "categorical": 2}[kind])
 
 
-def requiring_gradient(belief: Latent) -> Latent:
-    return belief.map(lambda tensor: tensor.detach().clone().requires_grad_())
+def requiring_gradient(value: Latent) -> Latent:
+    return value.map(lambda tensor: tensor.detach().clone().requires_grad_())
 
 
 def behavior_sizes(spec: LatentSpec, kind: ActionKind = "continuous") -> dict[str, Any]:
@@ -184,10 +184,10 @@ def actions(kind: ActionKind, *leading: int, seed: int = 0) -> Tensor:
 def replayed(spec: LatentSpec = LATENT, kind: ActionKind = "continuous", seed: int = 0, rows: int = ROWS) -> InferredBatch:
     """A random batch with random latents."""
     data = batch(rows=rows, seed=seed)
-    taken = actions(kind, rows, TIMES, seed=seed + 13).masked_fill(data.is_first[..., None], 0.0)
+    action = actions(kind, rows, TIMES, seed=seed + 13).masked_fill(data.is_first[..., None], 0.0)
     posterior = latent(rows, TIMES, spec=spec, seed=seed + 10)
     return InferredBatch(
-        batch=replace(data, action=taken), embedding=normal(rows, TIMES, 5, seed=seed + 12), posterior=posterior, prior=posterior
+        batch=replace(data, action=action), embedding=normal(rows, TIMES, 5, seed=seed + 12), posterior=posterior, prior=posterior
     )
 
 
@@ -214,5 +214,5 @@ def no_imagination(start: Latent, choose: object, noise: Tensor, generator: torc
 def acted(behavior: ActorCritic, features: Tensor, mode: Mode, generator: torch.Generator) -> Tensor:
     """The actions of a policy at features without deterministic part."""
     empty = features.new_zeros(features.shape[0], 0)
-    belief = Latent(deterministic=empty, stochastic=features, statistics={})
-    return behavior.act(belief, behavior.initial(features.shape[0]), no_imagination, mode, generator)[0]
+    start = Latent(deterministic=empty, stochastic=features, statistics={})
+    return behavior.act(start, behavior.initial(features.shape[0]), no_imagination, mode, generator)[0]

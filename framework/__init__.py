@@ -10,28 +10,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from framework.training.api import compose, evaluate, find_checkpoint, find_run, load_policy, resume
     from framework.training.pictures import picture
-    from framework.training.run import Result, Run, compose, evaluate, find_checkpoint, find_run, load_policy, resume
+    from framework.training.run import Result, Run
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Result": "framework.training.run",
     "Run": "framework.training.run",
-    "compose": "framework.training.run",
-    "evaluate": "framework.training.run",
-    "find_checkpoint": "framework.training.run",
-    "find_run": "framework.training.run",
-    "load_policy": "framework.training.run",
+    "compose": "framework.training.api",
+    "evaluate": "framework.training.api",
+    "find_checkpoint": "framework.training.api",
+    "find_run": "framework.training.api",
+    "load_policy": "framework.training.api",
     "picture": "framework.training.pictures",
-    "resume": "framework.training.run",
+    "resume": "framework.training.api",
 }
 
 __all__ = ["Result", "Run", "compose", "evaluate", "find_checkpoint", "find_run", "load_policy", "picture", "resume"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for only then: `dream list` must not wait for torch."""
+    """Import a name when it is first used, since torch takes seconds to import."""
     if name not in _HOMES:
         raise AttributeError(f"module 'framework' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, for everything that a run must find again."""
+"""Files that are written completely or not at all."""
 
 import errno
 import io
@@ -18,14 +18,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def save(file: Path, contents: object) -> None:
-    """Write tensors and plain values so that `load` can read them."""
+    """Write tensors and plain values, for `load`."""
     buffer = io.BytesIO()
     torch.save(contents, buffer)
     write(file, buffer.getbuffer())
 
 
 def load(file: Path) -> Any:
-    """Read onto the CPU what `save` wrote; no code in the file is ever run."""
+    """Read a file of `save` onto the CPU, without running code in it."""
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
@@ -33,7 +33,7 @@ def load(file: Path) -> Any:
 
 
 def write(file: Path, data: bytes | memoryview) -> None:
-    """Write under a temporary name and rename, so that a kill or a full disk leaves the file that was there before."""
+    """Write under a temporary name and rename, so that a kill or a full disk leaves the earlier file intact."""
     temporary = file.with_name(f".{file.name}.writing")
     try:
         with writing(file.parent, size=len(data)):
@@ -46,7 +46,7 @@ def write(file: Path, data: bytes | memoryview) -> None:
 
 @contextmanager
 def writing(folder: Path, *, size: int) -> Iterator[None]:
-    """Say as a `UserError` what the operating system refused while `size` bytes were written into a folder."""
+    """Raise a `UserError` for an operating system error while `size` bytes are written into a folder."""
     try:
         yield
     except OSError as error:
@@ -54,12 +54,12 @@ def writing(folder: Path, *, size: int) -> Iterator[None]:
             raise UserError(f"Cannot write in {folder}: {error.strerror}; give a folder that can be written.") from error
         raise UserError(
             f"The disk that holds {folder} is full ({error.strerror}): {size / 1e6:.1f} MB are needed and "
-            f"{_free(folder) / 1e6:.1f} MB are free; free some space and resume, what was saved before is intact."
+            f"{_free(folder) / 1e6:.1f} MB are free; free some space and resume, earlier files are intact."
         ) from error
 
 
 def flush(*paths: Path) -> None:
-    """Wait until files and the names in folders are on the disk itself."""
+    """Wait until files and folders are on the disk."""
     for path in paths:
         with writing(path.parent, size=0):
             descriptor = os.open(path, os.O_RDONLY)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 CUSTOM = ROOT / "recipes" / "custom"
 TARGETS = {"nothing": None, "pixels": {"pixels": PIXELS}, "position": {"position": POSITION}, "vectors": VECTORS}
 
-TASKS = {"DMControl": "cartpole_swingup", "Gymnasium": "MountainCar-v0"}
+TASKS = {"DMControl": "cartpole_swingup", "Gymnasium": "MountainCar-v0", "BatchedGymnasium": "CartPole-v1"}
 
 SMALL: Mapping[str, Any] = {
     "action_repeat": 10,
@@ -88,7 +88,7 @@ def factory(family: str, name: str, **settings: Any) -> Factory[Any]:
         "encoders": lambda: {"pixels": factory("encoders", "ConvEncoder"), "*": factory("encoders", "MLPEncoder")},
         "decoders": lambda: {"pixels": factory("heads", "ImageHead"), "position": factory("heads", "VectorHead")},
     }
-    if family == "environments":
+    if family in ("environments", "vector_environments"):
         parts |= {"task": lambda: TASKS[name], "of": lambda: factory("environments", "DMControl")}
     if family in ("bounds", "actor_critics"):
         parts["of"] = lambda: factory(family, {"bounds": "InfoNCEBound", "actor_critics": "DynamicsBackprop"}[family])

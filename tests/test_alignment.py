@@ -1,6 +1,6 @@
-"""Time alignment from end to end: counting environments, the real vector, the real replay, the real actor.
+"""Time alignment from end to end: counting environments in a vector environment, the replay, the actor.
 
-What is observed at step t of an episode says t; the test's own actions say which one they were.
+The observation at step t of an episode is t; each action of the test names its stream and time.
 """
 
 from functools import partial
@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from framework.environments.counting import Counting
-from framework.environments.vector import VectorEnvironment
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime
+from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.members import agent_factory, factory
 from tests.tiny import seeded
 
@@ -26,7 +26,7 @@ def numbered(time: int) -> np.ndarray:
 
 
 def copy_of(generator: torch.Generator) -> torch.Generator:
-    """What it will draw next, without drawing it."""
+    """A generator in the same state."""
     copied = torch.Generator()
     copied.set_state(generator.get_state())
     return copied
@@ -40,26 +40,26 @@ def ending(request) -> str:
 @pytest.fixture
 def vector(ending):
     environment = partial(Counting, length=LENGTH, ending=ending, size=8)
-    with VectorEnvironment(factory=environment, count=STREAMS, seed=3, mode="serial") as found:
-        yield found
+    with WorkerEnvironments(environment=environment, count=STREAMS, seed=3, mode="serial") as opened:
+        yield opened
 
 
-def replay_of(vector: VectorEnvironment, length: int = STEPS) -> Replay:
+def replay_of(vector: WorkerEnvironments, length: int = STEPS) -> Replay:
     device = torch.device("cpu")
     return Replay(capacity=200, batch=16, length=length, specs=vector.specs, streams=STREAMS, device=device, seed=1)
 
 
 @pytest.fixture
 def replay(vector) -> Replay:
-    found = replay_of(vector, length=7)
+    filled = replay_of(vector, length=7)
     steps = vector.reset()
     for time in range(STEPS):
-        found.add(steps)
+        filled.add(steps)
         steps = vector.step(numbered(time))
-    return found
+    return filled
 
 
-def test_the_observation_says_its_step(replay):
+def test_each_observation_belongs_to_its_step(replay):
     batch = replay.sample()
     count = batch.observation["count"][..., 0]
     assert torch.equal(batch.observation["pixels"][..., 0, 0, 0].float(), count)
@@ -68,8 +68,8 @@ def test_the_observation_says_its_step(replay):
     assert torch.equal(count.diff(dim=1)[inside], torch.ones(int(inside.sum())))
 
 
-def test_an_episode_begins_with_is_first_and_nothing_else_does(replay):
-    """But for the oldest stored step, which is always given as a reset."""
+def test_is_first_marks_the_first_step_of_an_episode_alone(replay):
+    """Except the oldest stored step, which is always a reset."""
     batch = replay.windows(torch.arange(STREAMS * STEPS))
     count = batch.observation["count"][..., 0]
     assert batch.is_first[count == 0].all()
@@ -77,14 +77,14 @@ def test_an_episode_begins_with_is_first_and_nothing_else_does(replay):
     assert (count == 0).sum() > STREAMS * STEPS
 
 
-def test_the_reward_arrived_with_its_observation(replay):
+def test_each_reward_belongs_to_its_observation(replay):
     batch = replay.sample()
     count = batch.observation["count"][..., 0]
     assert torch.equal(batch.reward, count)
 
 
-def test_the_action_is_the_one_that_led_there(replay):
-    """An episode takes `LENGTH + 1` steps of the stream, so that stream time and count name each other."""
+def test_each_action_led_to_its_observation(replay):
+    """An episode takes `LENGTH + 1` steps of the stream, so that the count follows from the stream's time."""
     batch = replay.windows(torch.arange(STREAMS * STEPS))
     starts = torch.arange(STREAMS * STEPS)
     stream, first = starts // STEPS, starts % STEPS
@@ -96,7 +96,7 @@ def test_the_action_is_the_one_that_led_there(replay):
     assert torch.equal(batch.observation["count"][..., 0], (time % (LENGTH + 1)).float())
 
 
-def test_only_a_termination_is_terminal(replay, ending):
+def test_only_terminations_are_terminal(replay, ending):
     batch = replay.sample()
     last = batch.observation["count"][..., 0] == LENGTH
     assert last.any()
@@ -109,18 +109,18 @@ def test_steps_of_one_episode_share_a_number_and_others_do_not(replay):
     time = (starts[:, None] % STEPS + torch.arange(7)) % STEPS
     names = torch.stack([(starts // STEPS)[:, None].expand_as(time), time // (LENGTH + 1)], dim=-1).reshape(-1, 2)
     numbers = batch.episode.flatten()
-    known = set(zip(map(tuple, names.tolist()), numbers.tolist(), strict=True))
-    assert len(known) == len({name for name, _ in known}) == len({number for _, number in known}) == STREAMS * 3
+    pairs = set(zip(map(tuple, names.tolist()), numbers.tolist(), strict=True))
+    assert len(pairs) == len({name for name, _ in pairs}) == len({number for _, number in pairs}) == STREAMS * 3
 
 
 @pytest.mark.parametrize("mode", ["explore", "mode"])
 @pytest.mark.parametrize("name", ["GaussianRSSM", "TransformerSSM"])
 def test_the_actor_filters_the_posterior_that_the_model_observes(vector, mode, name):
-    """Acting step by step over several episodes, and observing the same sequence out of the replay, give one belief."""
+    """Acting step by step over several episodes, and observing the same sequence out of the replay, give equal latents."""
     agent = agent_factory(encoder=factory("encoders", "MultiEncoder"), dynamics=factory("dynamics", name))(specs=vector.specs)
     dynamics, generator, replay = agent.world_model.dynamics, seeded(5), replay_of(vector)
     actor = Actor(agent=agent, runtime=Runtime(device="cpu"), count=STREAMS, mode=mode, generator=generator)
-    steps, beliefs, noises = vector.reset(), [], []
+    steps, latents, noises = vector.reset(), [], []
     for time in range(STEPS):
         replay.add(steps)
         noises.append(dynamics.draw_noise(STREAMS, generator=copy_of(generator)))
@@ -129,11 +129,11 @@ def test_the_actor_filters_the_posterior_that_the_model_observes(vector, mode, n
             actor.observe(steps.observation, steps.is_first, action)
         else:
             action = actor.act(steps.observation, steps.is_first)
-        beliefs.append(actor.memory.latent)
+        latents.append(actor.carry.latent)
         steps = vector.step(action)
     batch = replay.windows(torch.arange(STREAMS) * STEPS)
     with torch.no_grad():
         posterior = agent.world_model.observe(batch, torch.stack(noises, dim=1)).posterior
     assert batch.is_first.sum() == STREAMS * 3
-    for time, belief in enumerate(beliefs):
-        assert torch.allclose(belief.features, posterior.features[:, time], atol=1e-5), time
+    for time, latent in enumerate(latents):
+        assert torch.allclose(latent.features, posterior.features[:, time], atol=1e-5), time

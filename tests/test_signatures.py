@@ -11,7 +11,7 @@ import pytest
 
 from framework.registry import registry_of
 from framework.signatures import FAMILIES, Component, builtin_components, component_of, constructor
-from framework.source_text import literal
+from framework.signatures.source import literal
 
 ROOT = Path(__file__).parents[1]
 COMPONENTS = [component for members in builtin_components().values() for component in members.values()]
@@ -42,7 +42,7 @@ def test_it_agrees_with_the_imported_class(component: Component) -> None:
     facts = {name: value for name, value in component.facts.items() if not name.startswith("_")}
     assert {name: value for name, value in imported.facts.items() if name in facts} == facts
     assert [each.derived for each in imported.parameters] == [each.derived for each in component.parameters]
-    assert [each.line for each in imported.parameters] == [each.line for each in component.parameters]
+    assert [each.place for each in imported.parameters] == [each.place for each in component.parameters]
 
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.selector)
@@ -51,7 +51,8 @@ def test_it_has_a_first_sentence_and_a_place(component: Component) -> None:
     assert "\n" not in component.summary
     lines = (ROOT / component.file).read_text().splitlines()
     assert lines[component.line - 1].startswith(f"class {component.name}")
-    assert all(parameter.name in lines[parameter.line - 1] for parameter in component.parameters)
+    for parameter in component.parameters:
+        assert parameter.name in (ROOT / parameter.file).read_text().splitlines()[parameter.line - 1]
 
 
 def test_aliases_are_followed_to_their_file() -> None:

@@ -6,17 +6,17 @@
 | the value cut short before the bootstrap is read | a port of V1 and V2 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
 | the last value bootstrapped twice, its reward counted | a port of V1 | actor_critics/test_mixed_gradient.py::test_its_losses_are_those_of_the_papers_code |
 | no weights of the discount | two ports of V1 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
-| o_t paired with the action after it | a port in JAX | test_alignment.py::test_the_action_is_the_one_that_led_there |
+| o_t paired with the action after it | a port in JAX | test_alignment.py::test_each_action_led_to_its_observation |
 | learned on the action before, acted on the one after | a port in JAX | test_alignment.py::test_the_actor_filters_the_posterior_that_the_model_observes |
-| the reward of the step before | a library | test_alignment.py::test_the_reward_arrived_with_its_observation |
+| the reward of the step before | a library | test_alignment.py::test_each_reward_belongs_to_its_observation |
 | a rollout that does not move on | a library | test_imagination.py::test_each_action_was_taken_at_its_features_and_led_to_the_next |
 | the first observation never embedded | a teaching port | test_traps.py::test_every_observation_is_seen_the_first_too |
-| an overlapping view written | a method's own code | replay/test_replay.py::test_writing_into_a_batch_reaches_no_other_row_and_not_the_replay |
+| an overlapping view written | a method's own code | replay/test_replay.py::test_a_batch_shares_memory_with_no_other_row_and_not_with_the_replay |
 | the last step of an episode never sampled | the first code of V1 | replay/test_replay.py::test_every_stored_step_lies_in_exactly_as_many_windows_as_any_other |
-| a terminal step sampled less | the first code of V1 | replay/test_replay.py::test_a_terminal_step_is_drawn_as_often_as_a_first_one |
+| a terminal step sampled less | the first code of V1 | replay/test_replay.py::test_every_stored_step_lies_in_exactly_as_many_windows_as_any_other |
 | no reset inside a sequence | several ports | contracts/test_dynamics.py::test_a_reset_erases_history |
 | an action remembered over a reset | a library | contracts/test_dynamics.py::test_the_first_latent_does_not_depend_on_the_action |
-| a time limit taken for a termination | several ports | test_alignment.py::test_only_a_termination_is_terminal |
+| a time limit taken for a termination | several ports | test_alignment.py::test_only_terminations_are_terminal |
 | no bootstrap at a time limit | several ports | functional/test_returns.py::test_a_time_limit_bootstraps |
 | ... among replayed steps | several ports | actor_critics/test_reinforce.py::test_its_values_loss_is_that_of_the_papers_code |
 | ... in a value of actions | several ports | test_traps.py::test_a_value_of_actions_bootstraps_at_a_time_limit_and_not_at_an_end |
@@ -39,10 +39,10 @@
 | block-linear weights that begin too large | a library | dynamics/test_block_rssm.py::test_its_initial_weights_are_those_of_dreamer_v3 |
 | images left in 0 to 255 | a port in JAX | encoders/test_encoders.py::test_pixels_are_scaled_to_half_units_around_zero |
 | dead compile: wrapped, and another method called | a port of V3 | test_traps.py::test_a_learner_updates_by_what_was_compiled |
-| ... compiled, and something else computed | a port of V3 | compile/test_update.py::test_it_agrees_with_the_plain_one_and_leaves_the_same_checkpoint |
+| ... compiled, and something else computed | a port of V3 | compile/test_update.py::test_it_agrees_with_the_plain_update_and_leaves_the_same_checkpoint |
 | a metric that waits for the device | a port of V3 | bench/test_guard.py::test_an_update_dispatches_few_operators_and_never_waits_for_the_device |
 | a configuration key that nothing reads | a port of V3 | composition/test_check.py::test_it_finds |
-| weights written at the end alone | a method's own code | training/test_run.py::test_a_run_killed_after_a_checkpoint_goes_on_from_it |
+| weights written at the end alone | a method's own code | training/test_run.py::test_a_run_killed_after_a_checkpoint_continues_from_it |
 """  # noqa: E501
 
 import ast
@@ -60,7 +60,7 @@ from framework.actor_critics.action_values import joined
 from framework.agent import Agent
 from framework.data import Batch, UpdateNoise
 from framework.registry import registry_of
-from framework.training.compiled import Compiled
+from framework.training.compiled_steps import CompiledSteps
 from tests.members import agent_factory, build, factory, members
 from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, seeded, specs_of
 
@@ -166,19 +166,18 @@ def test_every_dynamics_with_mixed_distributions_is_here():
 
 
 def test_a_learner_updates_by_what_was_compiled():
-    """With a counting function in place of the compiled one, which `tests/compile` covers."""
+    """`tests/compile` compiles; here a counter replaces the compiled update."""
     run = framework.compose(TESTS / "training" / "tiny.gin", ["Runtime.compile='steps'"])
     with run.vector(1, mode="serial") as vector:
         learner = run.learner(vector, None)
-        assert isinstance(learner.update_agent, Compiled)
-        assert learner.update_agent.plain == learner.agent.update
+        assert isinstance(learner.update_agent, CompiledSteps)
         calls: list[Batch] = []
 
         def counting(data: Batch, noise: UpdateNoise):
             calls.append(data)
             return learner.agent.update(data, noise)
 
-        learner.update_agent.chosen = counting
+        learner.update_agent._update = counting
         learner.begin()
         for _ in range(learner.replay.length):
             learner.collect(randomly=True)

@@ -68,6 +68,10 @@ class ActorCritic(nn.Module, ABC):
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         """One loss for each group, of any shape, whose mean is minimized. `noise` is that of one action at each replayed step."""
 
+    def check(self, *, rollouts: int, steps: int) -> None:
+        """Refuse that many rollouts for that many replayed steps, if the losses are not defined for them."""
+        return
+
     def group(self, name: str) -> list[nn.Parameter]:
         """The trained parameters of a group: by default those of the submodule of its name."""
         return [parameter for parameter in self.get_submodule(name).parameters() if parameter.requires_grad]

@@ -1,6 +1,6 @@
 """Dreamer V3's behavior."""
 
-from typing import ClassVar, final
+from typing import final
 
 import torch
 from einops import rearrange
@@ -39,7 +39,6 @@ class Reinforce(PolicyAndValue):
 
     shapes_model: tuple[str, ...] = ("value",)
     needs_dynamics_gradient: bool = False
-    needs_all_starts: ClassVar[tuple[str, ...]] = ("replay_value",)
 
     def __init__(
         self,
@@ -105,17 +104,19 @@ class Reinforce(PolicyAndValue):
         }
         return losses, metrics | replay_metrics
 
+    def check(self, *, rollouts: int, steps: int) -> None:
+        if self.replay_value and rollouts != steps:
+            raise UserError(
+                f"Reinforce.replay_value = {self.replay_value} needs a rollout from each of the {steps} replayed steps, and there are "
+                f"{rollouts}; bind Agent.imagination_starts = None, or Reinforce.replay_value = 0.0."
+            )
+
     def _with_replayed(self, imagined: Tensor, returns: Float[Tensor, "N H"], inferred: InferredBatch) -> tuple[Tensor, Metrics]:
         """The value's loss on imagined steps, with that on replayed steps added."""
         if self.replay_value == 0:
             return imagined, {}
-        rows, times = inferred.batch.reward.shape
-        if returns.shape[0] != rows * times:
-            raise UserError(
-                f"Reinforce.replay_value = {self.replay_value} needs a rollout from each of the {rows * times} replayed steps, and there "
-                f"are {returns.shape[0]}; bind Agent.imagination_starts = None, or Reinforce.replay_value = 0.0."
-            )
-        targets = self._replayed_returns(rearrange(returns[:, 0], "(b t) -> b t", t=times), inferred)
+        self.check(rollouts=returns.shape[0], steps=inferred.batch.reward.numel())
+        targets = self._replayed_returns(rearrange(returns[:, 0], "(b t) -> b t", t=inferred.batch.reward.shape[1]), inferred)
         loss = ~inferred.batch.is_first[:, 1:] * self.value.loss(inferred.features[:, :-1], targets)
         return imagined.mean() + self.replay_value * loss.mean(), {"behavior/replayed_return": targets.mean()}
 

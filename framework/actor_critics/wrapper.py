@@ -56,6 +56,9 @@ class Wrapper(ActorCritic, ABC):
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         return self.of.losses(imagination, inferred, noise)
 
+    def check(self, *, rollouts: int, steps: int) -> None:
+        self.of.check(rollouts=rollouts, steps=steps)
+
     def group(self, name: str) -> list[nn.Parameter]:
         return self.of.group(name)
 

@@ -1,6 +1,7 @@
-"""The command `dream`. Each command's module is imported only when it is called, so that `--help` waits for nothing."""
+"""The command `dream`. Each command's module is imported only when it is called, so that `--help` is quick."""
 
 import errno
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final, NoReturn, final
@@ -13,9 +14,9 @@ from framework.errors import UserError
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "train": ("training", "Train the agent of a recipe."),
-    "resume": ("training", "Go on with a run from one of its checkpoints."),
+    "resume": ("training", "Continue a run from one of its checkpoints."),
     "evaluate": ("evaluate", "Let a run's policy act, and show its returns."),
-    "picture": ("picture", "Draw what a run's contrast sees, imagines and estimates."),
+    "picture": ("picture", "Draw the contrast of a run: its ranking of images, imagination, scores or estimate."),
     "list": ("components", "List the components that a recipe can name."),
     "describe": ("components", "Describe one component: what it is and what it takes."),
     "recipes": ("recipes", "List the recipes that are shipped."),
@@ -24,24 +25,24 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "diff": ("recipes", "Show where two recipes differ."),
     "lab": ("lab", "Measure critics, strategies and bounds against known truth."),
     "bench": ("bench", "Measure how fast an update, an action, an environment and a run are."),
-    "ui": ("ui", "Open MLflow's pages on the runs."),
+    "ui": ("ui", "Open MLflow's table of the runs."),
     "doctor": ("doctor", "See whether this machine has all that training needs."),
 }
-"""Each command: its module here, where it is `<name>_command`, and what it does in one line."""
+"""The module here of each command, where it is `<name>_command`, and its summary."""
 MISTAKE: Final = 2
 INTERRUPTED: Final = 130
 
 
 @final
 class Mistake(click.ClickException):
-    """What a user can mend: shown without a traceback."""
+    """A mistake that the user can mend, shown without a traceback."""
 
     exit_code = MISTAKE
 
 
 @final
 class Dream(click.Group):
-    """The group of all commands, imported one by one."""
+    """The group of all commands, each imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -96,5 +97,7 @@ def dream() -> None:
 
 def main() -> None:
     """The entry point of `dream` and of `python -m framework`."""
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = "0"  # read when torch is imported: OpenMP's waiting threads then leave their cores to others
     quieten()
     dream(prog_name="dream")

@@ -35,24 +35,23 @@ def evaluate_command(
 ) -> None:
     """Let a run's policy act, and show its returns.
 
-    RUN is `latest`, a name, an MLflow id, a folder, or the beginning of a name or an id. The policy takes its best action.
+    RUN is `latest`, a name, an MLflow id, a folder, or the beginning of a name or an id. The policy takes its mode.
 
     \b
     dream evaluate latest --episodes 20 --seed 7 --video episode.mp4
     """
     if video is not None and video.suffix != ".mp4":
         raise click.BadParameter(f"'{video}' must end with .mp4, the only format that is written.", param_hint="--video")
-    found = framework.find_checkpoint(run, checkpoint, folder)
-    evaluated = framework.evaluate(str(found), bindings, episodes=episodes, seed=seed)
-    mean, std = evaluated.mean, float(np.std(evaluated.returns))
+    path = framework.find_checkpoint(run, checkpoint, folder)
+    evaluated = framework.evaluate(str(path), bindings, episodes=episodes, seed=seed)
+    returns, lengths, mean, std = evaluated.returns, evaluated.lengths, evaluated.mean, float(np.std(evaluated.returns))
     if as_json:
-        facts = {"checkpoint": found, "returns": evaluated.returns, "lengths": evaluated.lengths, "mean": mean, "std": std, "video": video}
-        output.as_json(facts)
+        output.as_json({"checkpoint": path, "returns": returns, "lengths": lengths, "mean": mean, "std": std, "video": video})
     else:
-        episodes_played = enumerate(zip(evaluated.returns, evaluated.lengths, strict=True), 1)
-        rows = [[str(number), f"{value:.1f}", f"{length:,}"] for number, (value, length) in episodes_played]
+        episodes_run = zip(returns, lengths, strict=True)
+        rows = [[str(number), f"{value:.1f}", f"{length:,}"] for number, (value, length) in enumerate(episodes_run, 1)]
         output.table(["episode", "return", "steps"], rows)
-        click.echo(f"\nReturn {mean:.1f} ± {std:.1f} over {len(evaluated.returns)} episodes, by {display(found)}")
+        click.echo(f"\nReturn {mean:.1f} ± {std:.1f} over {len(returns)} episodes, by {display(path)}")
     if video is not None:
         _film(evaluated.frames, video)
 

@@ -23,5 +23,5 @@ folder: Final = click.option(
 
 
 def checkpoint(default: str) -> Callable[[Command], Command]:
-    """`--checkpoint`, for commands that begin with different ones."""
+    """`--checkpoint`, with a default of the command."""
     return click.option("--checkpoint", default=default, show_default=True, metavar="latest|best|STEP", help="Which checkpoint of the run.")

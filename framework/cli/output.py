@@ -1,4 +1,4 @@
-"""How facts are printed: tables on a terminal, aligned text elsewhere, JSON where it is asked for."""
+"""Printing of facts: tables on a terminal, aligned text elsewhere, JSON on demand."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 SPACE_BETWEEN: Final = 3
-"""Columns that rich puts between two of ours."""
+"""Spaces that rich puts between two columns."""
 
 
 def as_json(facts: Any) -> None:
@@ -18,7 +18,7 @@ def as_json(facts: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows below their columns. Nothing is cut off where the output goes to a file or another program."""
+    """Print rows below their columns; in a file or a pipe as plain text, never cut."""
     rows = list(rows)
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
         _draw(columns, rows)
@@ -30,7 +30,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> None:
-    """Print names and what belongs to them, one to a line; an empty row is left out."""
+    """Print a name and its value on each line; an empty value is left out."""
     kept = [(name, value) for name, value in rows if value]
     width = max((len(name) for name, _ in kept), default=0)
     for name, value in kept:
@@ -38,17 +38,17 @@ def pairs(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Between words a cell goes on below; a word or a number is never cut, though lines then be longer than the terminal is wide."""
+    """Draw a table whose cells wrap between words; no word is cut, even where lines become wider than the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    drawn, console, least = Table(box=SIMPLE_HEAD, pad_edge=False), Console(), 0
+    drawn, console, width = Table(box=SIMPLE_HEAD, pad_edge=False), Console(), 0
     for name, *cells in zip(columns, *rows, strict=True):
         longest = max(len(word) for cell in (name, *cells) for word in cell.split() or [""])
         drawn.add_column(name, overflow="fold", min_width=longest)
-        least += longest + SPACE_BETWEEN
+        width += longest + SPACE_BETWEEN
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    console.print(drawn, width=max(console.width, least), crop=False)
+    console.print(drawn, width=max(console.width, width), crop=False)

@@ -34,7 +34,7 @@ def picture_command(run: str, kind: "Kind", bindings: tuple[str, ...], checkpoin
 
     \b
     which      for a few latents: the true image and the candidates of highest score, hits and misses framed
-    imagine    the imagined future, as the images that the critic finds for it, above the real one
+    imagine    the imagined future, as the images of highest score for it, above the real one
     scores     the score matrix of a batch, by sequence and time
     estimate   the estimate of mutual information and its ceiling, over the whole run
 

@@ -11,7 +11,6 @@ from framework import composition
 from framework.cli import options, output
 from framework.composition import Plan
 from framework.errors import UserError
-from framework.signatures import display
 
 FIELD: Final = re.compile(r"([A-Z]\w+) {2,}(.*)")
 
@@ -84,14 +83,20 @@ def check_command(
 
 def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], deep: bool) -> list[dict[str, Any]]:
     try:
-        problems = composition.check(recipe, bindings, imports=imports)
+        from framework.training.checks import check
+
+        problems = check(recipe, bindings, imports=imports)
         if problems or not deep:
             return [vars(problem) for problem in problems]
-        from framework.training.dry_run import dry_run
-
-        dry_run(framework.compose(recipe, bindings, imports=imports))
+        run = framework.compose(recipe, bindings, imports=imports)
     except UserError as error:
         return [{"message": f"{recipe}: {error}"}]
+    from framework.training.dry_run import dry_run
+
+    try:
+        dry_run(run)
+    except UserError as error:
+        return [vars(run.composed.problem(error))]
     return []
 
 
@@ -150,7 +155,7 @@ def _values(plan: Plan) -> Mapping[str, Mapping[str, Any]]:
         f"{node.key}.{name}": {
             "value": setting.text,
             "default": setting.binding is None,
-            "place": str(setting.binding.place) if setting.binding else f"{display(node.component.file)}:{setting.parameter.line}",
+            "place": str(setting.binding.place) if setting.binding else setting.parameter.place,
         }
         for node in plan.nodes()
         for name, setting in node.settings.items()

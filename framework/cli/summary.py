@@ -1,4 +1,4 @@
-"""What a training says when it ends: what was learned, where it is, and what to do next."""
+"""The summary of a training: its returns, the places of its outputs, and the next commands."""
 
 import math
 import re
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True)
-class Evaluation:
-    """The mean and the standard deviation of the returns of one evaluation."""
+class RecordedEvaluation:
+    """The mean and the standard deviation of the returns of one recorded evaluation."""
 
     step: int
     mean: float
@@ -33,13 +33,13 @@ class Evaluation:
         return f"{self.mean:.1f} ± {self.std:.1f} over {self.episodes} episodes"
 
 
-def evaluations(folder: Path) -> list[Evaluation]:
-    """Every evaluation of a run, over all its resumes, as its own folder recorded them."""
+def evaluations(folder: Path) -> list[RecordedEvaluation]:
+    """Every evaluation of a run, over all its resumes, from the records in its folder."""
     if not (folder / jsonl.MIRROR).is_file():
         return []
     recorded = [each for each in jsonl.read(folder) if each["kind"] == "metrics" and "eval/return" in each["values"]]
     return [
-        Evaluation(
+        RecordedEvaluation(
             step=each["step"],
             mean=float(each["values"]["eval/return"]),
             std=float(each["values"]["eval/return_std"]),
@@ -49,7 +49,7 @@ def evaluations(folder: Path) -> list[Evaluation]:
     ]
 
 
-def facts(result: "Result", found: Sequence[Evaluation]) -> dict[str, Any]:
+def facts(result: "Result", evaluated: Sequence[RecordedEvaluation]) -> dict[str, Any]:
     """The result of a training, for JSON."""
     progress = result.progress
     return {
@@ -62,17 +62,17 @@ def facts(result: "Result", found: Sequence[Evaluation]) -> dict[str, Any]:
         "updates": progress.updates,
         "episodes": progress.episodes,
         "minutes": round(progress.seconds / 60, 3),
-        "evaluations": [asdict(each) for each in found],
+        "evaluations": [asdict(each) for each in evaluated],
         "returns": result.evaluated.returns if result.evaluated else None,
         "checkpoints": {"latest": result.latest, "best": result.best},
     }
 
 
-def tell(result: "Result", found: Sequence[Evaluation]) -> None:
-    """The same in words."""
+def show(result: "Result", evaluated: Sequence[RecordedEvaluation]) -> None:
+    """Print the result of a training."""
     progress, name = result.progress, result.folder.name
     click.echo()
-    click.echo(learned(found))
+    click.echo(learned(evaluated))
     click.echo()
     done = f"{progress.step:,} environment steps, {progress.updates:,} updates, {progress.episodes:,} episodes"
     output.pairs(
@@ -88,14 +88,14 @@ def tell(result: "Result", found: Sequence[Evaluation]) -> None:
     )
 
 
-def learned(found: Sequence[Evaluation]) -> str:
-    """What was learned, in one or two plain sentences."""
-    if not found:
-        return "Nothing is known of what was learned: no evaluation was due (see Evaluation.every)."
-    first, last = found[0], found[-1]
-    best = max(found, key=lambda each: each.mean)
+def learned(evaluated: Sequence[RecordedEvaluation]) -> str:
+    """The last return beside the first and the best, in one or two sentences."""
+    if not evaluated:
+        return "The return is not known, since no evaluation was due (see Evaluation.every)."
+    first, last = evaluated[0], evaluated[-1]
+    best = max(evaluated, key=lambda each: each.mean)
     text = f"The policy's evaluation return is {last}, after {last.step:,} steps"
-    if len(found) == 1:
+    if len(evaluated) == 1:
         return f"{text}; it was evaluated once, so there is nothing to compare it with."
     gain = last.mean - first.mean
     change = f"{gain:.1f} more than" if gain > 0 else f"{-gain:.1f} less than" if gain < 0 else "the same as"
@@ -115,7 +115,7 @@ def _checkpoints(result: "Result") -> str:
 
 
 def _longer(result: "Result") -> str:
-    """The binding that lifts the limit at which the run ended: its minutes, or its steps."""
+    """The bindings that raise the limits at which the run ended: its minutes, its steps, or both."""
     resolved = (result.folder / "resolved.gin").read_text(encoding="utf-8")
     limits = dict(re.findall(r"^Trainer\.(steps|minutes) = ([\d.]+)", resolved, re.MULTILINE))
     minutes = f"-b 'Trainer.minutes={math.ceil(2 * result.progress.seconds / 60)}'" if "minutes" in limits else ""

@@ -28,8 +28,8 @@ def train_command(
 ) -> None:
     """Train the agent of a recipe.
 
-    RECIPE is a file, or the name of one that is shipped (see `dream recipes`). Ctrl-C stops after the step it is at and keeps
-    what was learned; `dream resume` goes on from there.
+    RECIPE is a file, or the name of one that is shipped (see `dream recipes`). Ctrl-C stops after the current step and
+    writes a checkpoint; `dream resume` continues from it.
 
     \b
     dream train quickstart
@@ -37,11 +37,10 @@ def train_command(
     """
     if name is not None and (not name or Path(name).name != name):
         raise click.BadParameter(f"'{name}' is the name of a folder: give one word without '/'.", param_hint="--name")
-    given = [*bindings]
-    given += [f"Run.seed={seed}"] if seed is not None else []
-    given += [f"Tracking.name={name!r}"] if name is not None else []
+    seeded = [f"Run.seed={seed}"] if seed is not None else []
+    named = [f"Tracking.name={name!r}"] if name is not None else []
     with _pure_output(as_json):
-        result = framework.compose(recipe, given, imports=imports).train()
+        result = framework.compose(recipe, [*bindings, *seeded, *named], imports=imports).train()
     _end(ctx, result, as_json)
 
 
@@ -53,7 +52,7 @@ def train_command(
 @options.as_json
 @click.pass_context
 def resume_command(ctx: click.Context, run: str, bindings: tuple[str, ...], checkpoint: str, folder: Path, as_json: bool) -> None:
-    """Go on with a run from one of its checkpoints.
+    """Continue a run from one of its checkpoints.
 
     RUN is `latest`, a name, an MLflow id, a folder, or the beginning of a name or an id. On a CPU the run ends as if it had never
     stopped.
@@ -69,7 +68,7 @@ def resume_command(ctx: click.Context, run: str, bindings: tuple[str, ...], chec
 
 @contextmanager
 def _pure_output(as_json: bool) -> Iterator[None]:
-    """Where JSON is asked for, it has standard output for itself, and progress goes to standard error."""
+    """With JSON on standard output, progress goes to standard error."""
     if not as_json:
         yield
         return
@@ -84,7 +83,7 @@ def _end(ctx: click.Context, result: "Result", as_json: bool) -> None:
     if as_json:
         output.as_json(summary.facts(result, evaluations))
     else:
-        summary.tell(result, evaluations)
+        summary.show(result, evaluations)
     if result.status == "KILLED":
         click.echo("Stopped by Ctrl-C; nothing that was learned is lost.", err=True)
         ctx.exit(130)

@@ -1,4 +1,4 @@
-"""What is said beside a command's own words: each warning is one line on standard error, and chatter is silent."""
+"""Logging of a command: each warning is one line on standard error, and messages for developers are off."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ import click
 
 @final
 class OneLine(logging.Handler):
-    """Writes each record as one line, to whatever standard error is by then: a moving progress line takes its place for a time."""
+    """Writes each record as one line, to the standard error of that moment, which a moving progress line replaces for a time."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
@@ -30,7 +30,7 @@ def quieten() -> None:
     logging.captureWarnings(True)
     warnings.formatwarning = _sentence
     if not sys.warnoptions:
-        # What a library announces to its developers, such as that pynvml was renamed, is nothing that a user can mend.
+        # Announcements to developers, such as that pynvml was renamed, which a user cannot mend.
         for category in (FutureWarning, DeprecationWarning, PendingDeprecationWarning):
             warnings.simplefilter("ignore", category)
 

@@ -1,28 +1,30 @@
 """Composition: a recipe in gin becomes a checked plan, and the plan becomes frozen factories.
 
-    sources -> statements, each with its file and line
-    plan    -> the tree from `@Run` down, every value with the place that it came from, and every problem
-    load    -> the same tree as `functools.partial` objects, which know nothing of gin
+    includes -> parser -> bindings -> resolve      the tree from `@Run` down, every value with its place, and every problem
+    load                                           the same tree as frozen factories, without gin
 
-Calls are frozen because a class that gin wraps looks its bindings up in a global store whenever it is built: two agents in one
-notebook would share it, a spawned process would not have it, and `torch.compile` would break on it.
+Reading imports no built-in component and no torch. Factories are frozen because a class that gin wraps looks its bindings up in a global
+store whenever it is built: two agents in one notebook would share it, a spawned process would not have it, and `torch.compile` would
+break on it.
 """
 
-from framework.composition.check import check
-from framework.composition.includes import Recipe, list_recipes
-from framework.composition.load import Composition, load
-from framework.composition.plan import plan
-from framework.composition.problems import Place, Problem
-from framework.composition.provenance import diff, show
+from framework.composition.load import Composition, compose, load
+from framework.composition.plan import check, plan
+from framework.composition.problems import Problem
+from framework.composition.provenance import Difference, diff, show
+from framework.composition.recipes import Recipe, list_recipes
 from framework.composition.tree import Plan
+from framework.errors import Place
 
 __all__ = [
     "Composition",
+    "Difference",
     "Place",
     "Plan",
     "Problem",
     "Recipe",
     "check",
+    "compose",
     "diff",
     "list_recipes",
     "load",

@@ -1,26 +1,27 @@
-"""From the plan to frozen factories."""
+"""From a plan to frozen factories."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from shutil import copyfile
 from typing import Any, final
 
-from framework.composition.freezing import freeze
+from framework.composition.factory import ComponentFactory, blame, freeze
 from framework.composition.plan import ROOT, plan
-from framework.composition.provenance import operative_text, resolved_text
+from framework.composition.problems import Problem
+from framework.composition.provenance import show
 from framework.composition.tree import Plan
 from framework.errors import UserError
+from framework.signatures import display
 
 
 @final
 @dataclass(frozen=True)
 class Composition:
-    """A recipe as a factory: `root()` builds the run. It holds no gin, pickles to a spawned process, and stands beside others."""
+    """A recipe as a factory: `root()` builds the run. It holds no gin, pickles to a spawned process, and is independent of others."""
 
     plan: Plan
-    root: partial[Any]
+    root: ComponentFactory
 
     @property
     def recipe(self) -> Path:
@@ -38,20 +39,25 @@ class Composition:
 
     @property
     def resolved(self) -> str:
-        """Every value, defaults included, with the place that it came from; a recipe by itself."""
-        return resolved_text(self.plan)
+        """Every value, defaults included, with its place; a recipe by itself."""
+        return show(self.plan, provenance=True)
 
     @property
     def operative(self) -> str:
-        """The same without the places."""
-        return operative_text(self.plan)
+        """Every value without its place."""
+        return show(self.plan)
 
     def parameters(self) -> Mapping[str, Any]:
         """Every value by its key, `Agent.horizon`."""
         return self.plan.parameters()
 
+    def problem(self, error: UserError) -> Problem:
+        """An error of building, at its place; else at the binding of a setting that its message names."""
+        place = error.place or blame(error.message, list(self.plan.nodes()), self.root.recipe) or self.root.node.place
+        return Problem.at(place, error.message)
+
     def write(self, folder: Path) -> None:
-        """Put `resolved.gin`, `operative.gin`, `overrides.txt` and the plugins' source files into a folder; it trains again from these."""
+        """Write `resolved.gin`, `operative.gin`, `overrides.txt` and the plugins' source files; a run trains again from these."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "resolved.gin").write_text(self.resolved, encoding="utf-8")
         (folder / "operative.gin").write_text(self.operative, encoding="utf-8")
@@ -61,9 +67,13 @@ class Composition:
                 copyfile(path, folder / path.name)
 
 
-def load(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT) -> Composition:
-    """Check a recipe and freeze it; the UserError that it raises lists everything that is wrong with it."""
-    checked = plan(recipe, bindings, imports=imports, root=root)
+def compose(checked: Plan) -> Composition:
+    """Freeze a plan; the `UserError` that it raises lists everything that is wrong with it."""
     if checked.problems or checked.root is None:
-        raise UserError("\n".join(str(problem) for problem in checked.problems))
-    return Composition(plan=checked, root=freeze(checked.root))
+        raise UserError("\n".join(map(str, checked.problems)))
+    return Composition(plan=checked, root=freeze(checked.root, display(checked.recipe)))
+
+
+def load(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT) -> Composition:
+    """Read a recipe and freeze it; the `UserError` that it raises lists everything that is wrong with it."""
+    return compose(plan(recipe, bindings, imports=imports, root=root))

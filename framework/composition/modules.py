@@ -18,7 +18,7 @@ from framework.signatures import display
 @final
 @dataclass(frozen=True)
 class Imported:
-    """What came of one import: the source files that a copy of the run needs, or the problem."""
+    """The result of one import: the source files that a copy of the run needs, or the problem."""
 
     files: tuple[Path, ...] = ()
     problem: Problem | None = None
@@ -48,30 +48,30 @@ def _lies_in(module: str, folder: Path) -> bool:
 
 
 def _loaded_elsewhere(module: str, folder: Path) -> Path | None:
-    """Where another module of that name came from; a copy of the same text, as it lies beside a run, is the same module."""
+    """The file of another module of that name; a copy of the same text, as it lies beside a run, is the same module."""
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None or Path(file).resolve().is_relative_to(folder.resolve()):
         return None
-    ours = folder.joinpath(*module.split(".")).with_suffix(".py")
-    same = ours.is_file() and Path(file).is_file() and ours.read_bytes() == Path(file).read_bytes()
-    return None if same else Path(file)
+    wanted = folder.joinpath(*module.split(".")).with_suffix(".py")
+    is_copy = wanted.is_file() and Path(file).is_file() and wanted.read_bytes() == Path(file).read_bytes()
+    return None if is_copy else Path(file)
 
 
 @contextmanager
 def _searched_first(folder: Path | None) -> Iterator[None]:
-    """Afterwards the folder stays at the end of the path, where a spawned process, which inherits it, finds the module again."""
+    """Put a folder first in the path; afterwards it stays at the end, so that a spawned process, which inherits the path, has it."""
     if folder is None:
         yield
         return
     text = str(folder)
-    kept = text in sys.path
+    was_present = text in sys.path
     sys.path.insert(0, text)
     importlib.invalidate_caches()
     try:
         yield
     finally:
         sys.path.remove(text)
-        if not kept:
+        if not was_present:
             sys.path.append(text)
 
 

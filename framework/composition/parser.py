@@ -1,4 +1,4 @@
-"""The text of one gin file as statements; every syntax error of the file is found, not the first alone."""
+"""The statements of one gin file, with every syntax error of it."""
 
 import re
 import tokenize
@@ -6,48 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, final
 
-from framework.composition.problems import Place, Problem
+from framework.composition.problems import Problem
+from framework.composition.values import Macro, Reference, Unreadable
+from framework.errors import Place
 from framework.registry import require_gin
 
 require_gin()
 from gin import config_parser  # noqa: E402
 
-REQUIRED: Final = "gin.REQUIRED"
 BINDING_KEY: Final = re.compile(r"([A-Za-z_][\w/.]*\w)\s*=")
 PYTHON_SPELLING: Final = {"true": "True", "false": "False", "none": "None", "null": "None"}
-
-
-@final
-@dataclass(frozen=True)
-class Reference:
-    """`@scope/family.Name`, or with `()` if `called`."""
-
-    scope: str
-    selector: str
-    called: bool
-
-    def __str__(self) -> str:
-        return f"@{self.scope}{'/' if self.scope else ''}{self.selector}{'()' if self.called else ''}"
-
-
-@final
-@dataclass(frozen=True)
-class Macro:
-    """`%NAME`."""
-
-    name: str
-
-    def __str__(self) -> str:
-        return f"%{self.name}"
-
-
-@final
-@dataclass(frozen=True)
-class Unreadable:
-    """The value of a binding whose text is no gin: it keeps its place, so that nobody complains of its absence."""
-
-    def __str__(self) -> str:
-        return "?"
 
 
 @final
@@ -63,7 +31,7 @@ class Binding:
 
     @property
     def key(self) -> str:
-        """The left side, as it was written."""
+        """The left side as written."""
         scope = f"{self.scope}/" if self.scope else ""
         return f"{scope}{self.selector}.{self.parameter}" if self.parameter else f"{scope}{self.selector}"
 
@@ -100,20 +68,23 @@ class _Delegate(config_parser.ParserDelegate):
 
 
 def parse(text: str, file: str, *, number: int | None = None) -> tuple[list[Statement], list[Problem]]:
-    """Read one file, or the one binding that is `number` on the command line."""
+    """Parse one file, or the one binding that is `number` on the command line.
+
+    gin's parser stops at the first error. A statement with an error is blanked, and the text is parsed again, until none is left.
+    """
     lines = text.splitlines()
     problems: list[Problem] = []
-    lost: list[Statement] = []
+    unreadable: list[Statement] = []
     while True:
         statements, mistake = _attempt(lines, file, number)
         if mistake is None:
-            return statements + lost, problems
+            return statements + unreadable, problems
         end = _end(lines, mistake.start)
         problem = mistake.problem(file, end, number)
         problems.append(problem)
         if key := BINDING_KEY.match(lines[mistake.start - 1]):
             scope, selector, parameter = config_parser.parse_binding_key(key[1])
-            lost.append(Binding(scope, selector, parameter, Unreadable(), Place(file, problem.line)))
+            unreadable.append(Binding(scope, selector, parameter, Unreadable(), Place(file, problem.line)))
         lines[mistake.start - 1 : end] = [""] * (end - mistake.start + 1)
 
 
@@ -149,7 +120,7 @@ def _attempt(lines: list[str], file: str, number: int | None) -> tuple[list[Stat
 
 
 def _end(lines: list[str], start: int) -> int:
-    """The last line of the statement that begins on a line: the next one begins where a name stands at the margin."""
+    """The last line of the statement that begins at `start`: the next statement begins with a name at the margin."""
     end = start
     while end < len(lines) and not lines[end][:1].isalpha():
         end += 1
@@ -173,7 +144,7 @@ def _next_line(lines: list[str], line: int) -> int:
 
 
 def _plain(message: str) -> str:
-    """gin's own words, or better ones for the mistakes that are made most."""
+    """gin's own message, or a clearer one for frequent mistakes."""
     _, _, token = message.partition("Failed to parse token '")
     token = token.rstrip("'")
     if token.lower() in PYTHON_SPELLING:

@@ -1,25 +1,25 @@
-"""From statements to the tree: what each binding means, which component holds which, and everything that is wrong."""
+"""The reading of a recipe: from its text to the tree of components, with everything that is wrong."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from framework.composition.bindings import Meaning
+from framework.composition.bindings import Bindings
 from framework.composition.catalog import Catalog
-from framework.composition.constructors import constructors_refuse_nothing
 from framework.composition.includes import Program, read
 from framework.composition.modules import import_module
-from framework.composition.problems import Place, Problem
-from framework.composition.resolve import Wiring
-from framework.composition.specs import RULES
+from framework.composition.problems import Problem
+from framework.composition.resolve import Resolver
 from framework.composition.tree import Plan
-from framework.composition.usage import unused
+from framework.composition.usage import Usage
+from framework.errors import Place
 from framework.signatures import display
 
-ROOT = "parts.Run"
+ROOT: Final = "parts.Run"
 
 
 def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT) -> Plan:
-    """Read a recipe with the bindings of the command line, and check it; every problem comes in one pass."""
+    """Read a recipe with the bindings of the command line; every problem comes in one pass, and nothing is built."""
     program = read(recipe, bindings, imports)
     problems = list(program.problems)
     plugins: dict[Path, None] = {}
@@ -29,31 +29,25 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
         problems += [imported.problem] if imported.problem else []
     catalog = Catalog()
     absent: list[Problem] = []
-    meaning = Meaning(program.bindings, catalog, problems.append, absent.append)
-    wiring = Wiring(meaning, catalog, absent.append)
-    wiring.consumed |= {macro for macro, _ in program.chosen}
-    tree = wiring.build(root, Place(display(program.recipe), 1))
-    set_aside = unused(meaning, wiring, catalog, absent.append)
-    result = Plan(
+    resolved = Bindings(program.bindings, catalog, problems.append, absent.append)
+    resolver = Resolver(resolved, catalog, absent.append)
+    resolver.consumed |= {macro for macro, _ in program.chosen}
+    tree = resolver.build(root, Place(display(program.recipe), 1))
+    set_aside = Usage(resolved, resolver, catalog, absent.append).check()
+    return Plan(
         recipe=program.recipe,
         root=tree,
-        problems=(),
+        problems=tuple(_in_order([*problems, *(absent if program.is_complete else [])], program)),
         overrides=tuple(bindings),
-        modules=tuple(dict.fromkeys(statement.module for statement, _ in program.imports)),
         plugins=tuple(plugins),
         set_aside=tuple(set_aside),
         chosen=tuple(program.chosen),
     )
-    if program.whole:
-        problems += absent + [problem for rule in RULES for problem in rule(result)]
-        problems += _elsewhere(constructors_refuse_nothing(result), problems)
-    return result.with_problems(_in_order(problems, program))
 
 
-def _elsewhere(more: Iterable[Problem], problems: Sequence[Problem]) -> list[Problem]:
-    """Those of lines with which nothing is wrong yet: a rule and a constructor may find the same."""
-    places = {(each.file, each.line) for each in problems}
-    return [each for each in more if (each.file, each.line) not in places]
+def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT) -> list[Problem]:
+    """Everything that reading a recipe finds wrong."""
+    return list(plan(recipe, bindings, imports=imports, root=root).problems)
 
 
 def _in_order(problems: list[Problem], program: Program) -> list[Problem]:

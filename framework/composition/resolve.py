@@ -1,94 +1,92 @@
 """Which component holds which: the tree from the root down, by gin's rules of scopes."""
 
-from collections.abc import Callable
 from typing import Any, final
 
-from framework.composition.annotations import Target, describe_text
-from framework.composition.bindings import Bound, Meaning, leaves
+from framework.composition.annotations import describe, parse_annotation
+from framework.composition.bindings import Bindings
 from framework.composition.catalog import Catalog
-from framework.composition.parser import REQUIRED, Binding, Macro, Reference, Unreadable
-from framework.composition.problems import Place, Problem
-from framework.composition.tree import Link, Node, PythonDefault, Setting
+from framework.composition.parser import Binding
+from framework.composition.problems import Problem, Report
+from framework.composition.tree import Link, Node, Setting
+from framework.composition.values import REQUIRED, Macro, PythonDefault, Reference, Target, Unreadable, leaves, map_leaves
+from framework.errors import Place
 from framework.signatures import Component, Parameter
-from framework.source_text import literal
+from framework.signatures.source import literal
 
 
 @final
-class Wiring:
-    """Builds the tree and remembers which bindings it consumed.
+class Resolver:
+    """Builds the tree and collects the bindings that it consumed.
 
-    gin's rules: `model/Adam.x` overrides `Adam.x` inside the scope `model`; what a component holds without a scope of its own lives in
-    the scope of its holder.
+    gin's rules: `model/Adam.x` overrides `Adam.x` inside the scope `model`; a component that is referred to without a scope lives in the
+    scope of its holder.
     """
 
-    def __init__(self, meaning: Meaning, catalog: Catalog, report: Callable[[Problem], None]) -> None:
-        self.meaning = meaning
+    def __init__(self, bindings: Bindings, catalog: Catalog, report: Report) -> None:
+        self.bindings = bindings
         self.catalog = catalog
         self.report = report
         self.consumed: set[Binding] = set()
         self.nodes: dict[tuple[str, str], Node] = {}
-        self._keyed = {(scope, selector) for scope, selector, _ in meaning.holding}
+        self._scoped = {(scope, selector) for scope, selector, _ in bindings.in_effect}
 
     def build(self, root: str, place: Place) -> Node | None:
         """The tree of a root."""
-        found = self.catalog.find(root)
-        if len(found) != 1:
+        components = self.catalog.find(root)
+        if len(components) != 1:
             self.report(Problem.at(place, f"{self.catalog.complain(root)}."))
             return None
-        return self._node(found[0], "", place, ())
+        return self._node(components[0], "", place, ())
 
     def _node(self, component: Component, scope: str, place: Place, chain: tuple[str, ...]) -> Node:
-        if known := self.nodes.get((scope, component.selector)):
-            return known
+        if (scope, component.selector) in self.nodes:
+            return self.nodes[scope, component.selector]
         node = Node(component, self._key(component, scope), place)
-        chain = (*chain, node.key)
         for parameter in component.settings:
-            setting = self._setting(component, parameter, scope, place)
+            setting = self._setting(node, parameter, scope, (*chain, node.key))
             if setting is not None:
-                value = self._wired(setting.value, scope, setting.binding.place if setting.binding else place, chain)
-                node.settings[parameter.name] = Setting(parameter, value, setting.binding, setting.replaced, setting.macros, setting.sound)
-        self.nodes[(scope, component.selector)] = node
+                node.settings[parameter.name] = setting
+        self.nodes[scope, component.selector] = node
         return node
 
     def _key(self, component: Component, scope: str) -> str:
         name = component.name if len(self.catalog.find(component.name)) == 1 else component.selector
-        return f"{scope}/{name}" if scope and (scope, component.selector) in self._keyed else name
+        return f"{scope}/{name}" if scope and (scope, component.selector) in self._scoped else name
 
-    def _setting(self, component: Component, parameter: Parameter, scope: str, place: Place) -> Setting | None:
-        slots = dict.fromkeys([(scope, component.selector, parameter.name), ("", component.selector, parameter.name)])
-        bound = [self.meaning.holding[slot] for slot in slots if slot in self.meaning.holding]
-        for each in bound:
+    def _setting(self, node: Node, parameter: Parameter, scope: str, chain: tuple[str, ...]) -> Setting | None:
+        slots = dict.fromkeys((each, node.component.selector, parameter.name) for each in (scope, ""))
+        candidates = [self.bindings.in_effect[slot] for slot in slots if slot in self.bindings.in_effect]
+        for each in candidates:
             self.consumed |= {each.binding, *each.macros}
-        if bound and not _is_unset(bound[0]):
-            earlier = [old for old, new in self.meaning.replaced() if new is bound[0]]
-            replaced = (*(each.binding.place for each in bound[1:]), *(each.binding.place for each in reversed(earlier)))
-            return Setting(parameter, bound[0].value, bound[0].binding, replaced, bound[0].macros, bound[0].sound)
-        if bound or parameter.default is None:
-            key = f"{self._key(component, scope)}.{parameter.name}"
-            message = f"{key} is required and nothing sets it: bind {key} to {describe_text(parameter.annotation)}."
-            self.report(Problem.at(bound[0].binding.place if bound else place, message))
-            return None
-        return Setting(parameter, _default(parameter.default), None, (), (), sound=True)
+        if candidates and Macro(REQUIRED) not in leaves(candidates[0].value):
+            chosen = candidates[0]
+            earlier = [old for old, new in self.bindings.replaced if new is chosen]
+            replaced = tuple(each.binding.place for each in (*candidates[1:], *reversed(earlier)))
+            value = self._link(chosen.value, scope, chosen.binding.place, chain)
+            return Setting(parameter, value, chosen.binding, replaced, chosen.macros)
+        if not candidates and parameter.default is not None:
+            return Setting(parameter, _default(parameter.default))
+        key = f"{node.key}.{parameter.name}"
+        message = f"{key} is required and nothing sets it: bind {key} to {describe(parse_annotation(parameter.annotation))}."
+        self.report(Problem.at(candidates[0].binding.place if candidates else node.place, message))
+        return None
 
-    def _wired(self, value: Any, scope: str, place: Place, chain: tuple[str, ...]) -> Any:
-        match value:
-            case Target(component=component, scope=own):
-                if self._key(component, own or scope) in chain:
-                    circle = " -> ".join((*chain, self._key(component, own or scope)))
-                    self.report(Problem.at(place, f"the components hold each other in a circle: {circle}; give one a scope of its own."))
-                    return None
-                return Link(self._node(component, own or scope, place, chain), own)
-            case list() | tuple():
-                return type(value)(self._wired(each, scope, place, chain) for each in value)
-            case dict():
-                return {key: self._wired(each, scope, place, chain) for key, each in value.items()}
-            case Reference() | Macro() | Unreadable():
+    def _link(self, value: Any, scope: str, place: Place, chain: tuple[str, ...]) -> Any:
+        """The value with a `Link` for each `Target`, and None for each leaf with a problem."""
+
+        def link_leaf(leaf: Any) -> Any:
+            if isinstance(leaf, Reference | Macro | Unreadable):
                 return None
-        return value
+            if not isinstance(leaf, Target):
+                return leaf
+            key = self._key(leaf.component, leaf.scope or scope)
+            if key in chain:
+                circle = " -> ".join((*chain, key))
+                self.report(Problem.at(place, f"the components hold each other in a circle: {circle}; give one a scope of its own."))
+                return None
+            return Link(self._node(leaf.component, leaf.scope or scope, place, chain), leaf.scope)
 
-
-def _is_unset(bound: Bound) -> bool:
-    return any(each == Macro(REQUIRED) for each in leaves(bound.value))
+        return map_leaves(link_leaf, value)
 
 
 def _default(text: str) -> Any:

@@ -1,110 +1,102 @@
-"""Bindings, scopes and macros that nothing uses: mistakes, unless someone further out took their component away."""
+"""Bindings, scopes and macros that nothing uses: mistakes, unless a later binding replaced their component."""
 
-from collections.abc import Callable
-from typing import Final
+from typing import final
 
-from framework.composition.annotations import FAMILY_OF_BASE, show
-from framework.composition.bindings import Bound, Meaning, leaves, targets
+from framework.composition.annotations import FAMILY_OF_BASE
+from framework.composition.bindings import Bindings, ResolvedBinding
 from framework.composition.catalog import Catalog
-from framework.composition.parser import Binding, Macro, Reference, Unreadable
-from framework.composition.problems import Problem
-from framework.composition.resolve import Wiring
+from framework.composition.parser import Binding
+from framework.composition.problems import Problem, Report
+from framework.composition.resolve import Resolver
+from framework.composition.values import Macro, Reference, Unreadable, leaves
 from framework.registry import advice, nearest
 
-Report = Callable[[Problem], None]
-COMMAND_LINE: Final = "-b "
+Scoped = tuple[str, str]
+"""A component and the scope that it lives in."""
 
 
-def unused(meaning: Meaning, wiring: Wiring, catalog: Catalog, report: Report) -> list[tuple[Binding, Binding]]:
-    """Report what nothing uses; returns the bindings that were set aside, each with the one that set it aside.
+@final
+class Usage:
+    """Finds what nothing uses, after the tree was built."""
 
-    `-b 'InfoNCE.negatives=@negatives.CrossSequence'` leaves the recipe's `RollingWindow.rows = 10` without a RollingWindow. That is what
-    its author asked for, and no mistake; a binding whose component nothing ever referred to is one.
-    """
-    set_aside = []
-    doubtful = _doubtful(meaning, catalog)
-    _unused_macros(meaning, wiring, report)
-    for bound in meaning.bound:
-        holds = meaning.holding[bound.slot] is bound
-        if not holds or bound.binding in wiring.consumed:
-            continue
-        scope, scopes = bound.binding.scope, _scopes(meaning)
-        if scope and scope not in scopes:
-            message = f"{bound.binding.key}: no reference uses the scope '{scope}'{advice(scope, scopes)}."
-            report(Problem.at(bound.binding.place, message))
-        elif bound.component.selector in doubtful:
-            continue
-        elif remover := _remover(bound, meaning):
-            set_aside.append((bound.binding, remover.binding))
-        else:
-            report(Problem.at(bound.binding.place, _why(bound, wiring)))
-    return set_aside
+    def __init__(self, bindings: Bindings, resolver: Resolver, catalog: Catalog, report: Report) -> None:
+        self.bindings, self.resolver, self.catalog, self.report = bindings, resolver, catalog, report
 
+    def check(self) -> list[tuple[Binding, Binding]]:
+        """Report what nothing uses; returns the bindings that are set aside, each with the one that replaced its component.
 
-def _doubtful(meaning: Meaning, catalog: Catalog) -> set[str]:
-    """What may belong where a reference is wrong: the families that such a place takes, and all that their bindings refer to."""
-    wrong = [each.parameter.annotation for each in meaning.holding.values() if not each.sound]
-    families = [name for base, name in FAMILY_OF_BASE.items() if any(f"[{base}]" in text for text in wrong)]
-    waiting = [component.selector for family in families for component in catalog.members(family)]
-    found = set(waiting)
-    while waiting:
-        selector = waiting.pop()
-        held = {each.component.selector for bound in meaning.bound if bound.component.selector == selector for each in targets(bound.value)}
-        waiting += held - found
-        found |= held
-    return found
+        `-b 'InfoNCE.negatives=@negatives.CrossSequence'` leaves the recipe's `RollingWindow.rows = 10` without a RollingWindow, as its
+        author wants. A binding whose component nothing ever referred to is a mistake.
+        """
+        self._check_macros()
+        set_aside = []
+        uncertain, scopes = self._uncertain(), self.bindings.scopes()
+        for each in self.bindings.in_effect.values():
+            binding, scope = each.binding, each.binding.scope
+            if binding in self.resolver.consumed:
+                continue
+            if scope and scope not in scopes:
+                message = f"{binding.key}: no reference uses the scope '{scope}'{advice(scope, scopes)}."
+                self.report(Problem.at(binding.place, message))
+            elif each.component.selector not in uncertain:
+                if remover := self._remover(each):
+                    set_aside.append((binding, remover.binding))
+                else:
+                    self.report(Problem.at(binding.place, self._explain(each)))
+        return set_aside
 
+    def _uncertain(self) -> set[str]:
+        """Components that may belong where a reference is wrong: members of the families that such a place takes, and all below them."""
+        wrong = [each.parameter.annotation for each in self.bindings.in_effect.values() if not each.is_valid]
+        families = [name for base, name in FAMILY_OF_BASE.items() if any(f"[{base}]" in text for text in wrong)]
+        starts = {(component.selector, "") for family in families for component in self.catalog.members(family)}
+        return {selector for selector, _ in self._reachable(starts)}
 
-def _remover(bound: Bound, meaning: Meaning) -> Bound | None:
-    """The later binding, of another file or of the command line, that replaced the reference to this one's component."""
-    for old, new in meaning.replaced():
-        later = new.order > bound.order and new.binding.place.file != bound.binding.place.file
-        if later and _reaches(old, bound, meaning):
-            return new
-    return None
+    def _remover(self, unused: ResolvedBinding) -> ResolvedBinding | None:
+        """The later binding, of another file or of the command line, that replaced the reference to a binding's component."""
+        for old, new in self.bindings.replaced:
+            if new.order > unused.order and new.binding.place.file != unused.binding.place.file:
+                reachable = self._reachable({(each.component.selector, each.scope) for each in old.targets})
+                if any(selector == unused.component.selector and unused.binding.scope in ("", scope) for selector, scope in reachable):
+                    return new
+        return None
 
+    def _reachable(self, starts: set[Scoped]) -> set[Scoped]:
+        """The components that some components hold, directly or further down, by all bindings of the program."""
+        reachable, waiting = set(starts), list(starts)
+        while waiting:
+            selector, scope = waiting.pop()
+            held = {
+                (target.component.selector, target.scope or scope)
+                for each in self.bindings.resolved
+                if each.component.selector == selector and each.binding.scope in ("", scope)
+                for target in each.targets
+            }
+            waiting += held - reachable
+            reachable |= held
+        return reachable
 
-def _reaches(start: Bound, wanted: Bound, meaning: Meaning) -> bool:
-    waiting = [(each.component.selector, each.scope) for each in targets(start.value)]
-    seen = set(waiting)
-    while waiting:
-        selector, scope = waiting.pop()
-        if selector == wanted.component.selector and wanted.binding.scope in ("", scope):
-            return True
-        inner = [each for each in meaning.bound if each.component.selector == selector and each.binding.scope in ("", scope)]
-        found = {(each.component.selector, each.scope or scope) for bound in inner for each in targets(bound.value)}
-        waiting += found - seen
-        seen |= found
-    return False
+    def _explain(self, unused: ResolvedBinding) -> str:
+        component, scope = unused.component, unused.binding.scope
+        present = [node.name for node in self.resolver.nodes.values() if node.component.family == component.family]
+        instead = f", its {component.family} are {', '.join(dict.fromkeys(present))}" if present and component.name not in present else ""
+        inside = f" in the scope '{scope}'" if scope else ""
+        key = unused.binding.key
+        return f"{key}: this run has no {component.name}{inside}{instead}; refer to @{component.selector}, or remove the binding."
 
+    def _check_macros(self) -> None:
+        read = {leaf.name for binding in self.bindings.order for leaf in leaves(binding.value) if isinstance(leaf, Macro)}
+        read |= {binding.selector for binding in self.resolver.consumed if not binding.parameter}
+        for name, binding in self.bindings.macros.items():
+            is_literal = not any(isinstance(leaf, Reference | Unreadable) for leaf in leaves(binding.value))
+            is_read = binding in self.resolver.consumed or (name in read and not binding.place.on_command_line)
+            if is_read or not is_literal:
+                continue
+            close = nearest(name, read - {name})
+            hint = f"did you mean {close}?" if close else self._parameter_hint(binding)
+            mend = f"{hint} Else remove it, or read it as %{name}" if hint else f"remove it, or read it as %{name}"
+            self.report(Problem.at(binding.place, f"nothing reads the macro %{name}; {mend}."))
 
-def _scopes(meaning: Meaning) -> list[str]:
-    return sorted({each.scope for bound in meaning.bound for each in targets(bound.value)} - {""})
-
-
-def _why(bound: Bound, wiring: Wiring) -> str:
-    key, name, scope = bound.binding.key, bound.component.name, bound.binding.scope
-    family = bound.component.family
-    present = [node.name for node in wiring.nodes.values() if node.component.family == family]
-    instead = f", its {family} are {', '.join(dict.fromkeys(present))}" if present and name not in present else ""
-    inside = f" in the scope '{scope}'" if scope else ""
-    return f"{key}: this run has no {name}{inside}{instead}; refer to @{bound.component.selector}, or remove the binding."
-
-
-def _unused_macros(meaning: Meaning, wiring: Wiring, report: Report) -> None:
-    read = {leaf.name for binding in meaning.order for leaf in leaves(binding.value) if isinstance(leaf, Macro)}
-    read |= {binding.selector for binding in wiring.consumed if not binding.parameter}
-    for name, binding in meaning.macros.items():
-        on_command_line = binding.place.file.startswith(COMMAND_LINE)
-        literal = not any(isinstance(leaf, Reference | Unreadable) for leaf in leaves(binding.value))
-        if binding in wiring.consumed or (name in read and not on_command_line) or not literal:
-            continue
-        close = nearest(name, read - {name})
-        hint = f"did you mean {close}?" if close else _parameter_hint(binding, wiring)
-        mend = f"{hint} Else remove it, or read it as %{name}" if hint else f"remove it, or read it as %{name}"
-        report(Problem.at(binding.place, f"nothing reads the macro %{name}; {mend}."))
-
-
-def _parameter_hint(binding: Binding, wiring: Wiring) -> str:
-    keys = [f"{node.key}.{name}" for node in wiring.nodes.values() for name in node.settings if name == binding.selector]
-    return f"did you mean {' or '.join(f'{key} = {show(binding.value)}' for key in dict.fromkeys(keys))}?" if keys else ""
+    def _parameter_hint(self, binding: Binding) -> str:
+        keys = [f"{node.key}.{name}" for node in self.resolver.nodes.values() for name in node.settings if name == binding.selector]
+        return f"did you mean {' or '.join(f'{key} = {binding.value!r}' for key in dict.fromkeys(keys))}?" if keys else ""

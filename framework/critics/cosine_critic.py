@@ -17,7 +17,7 @@ from framework.nn.blocks import Temperature, glorot
 class CosineCritic(UnitCritic):
     """`f(s, o) = cos(W [z, h], V e) / temperature`, with a linear map on each side.
 
-    SimCLR and MoCo have a `fixed` temperature (Chen et al., 2020; He et al., 2020), CLIP a `learned` one, whose inverse is held at most
+    SimCLR and MoCo have a `fixed` temperature (Chen et al., 2020; He et al., 2020), CLIP a `learned` one, whose inverse is at most
     100 (Radford et al., 2021). No score leaves `+- 1 / temperature`, so that the loss of K candidates is at least
     `log(1 + (K - 1) exp(-2 / temperature))`: a temperature of 1 cannot discriminate many.
     """

@@ -1,7 +1,7 @@
 """Several encoders for one observation."""
 
 from collections.abc import Mapping
-from typing import ClassVar, cast, final
+from typing import cast, final
 
 import torch
 from dm_env import specs
@@ -13,7 +13,7 @@ from framework.data import Factory, Observation
 from framework.encoders.base import Encoder
 from framework.errors import UserError
 from framework.functional.random import Key, fold_in
-from framework.patterns import share_out
+from framework.nn.patterns import assign_to_patterns
 
 
 @final
@@ -25,11 +25,9 @@ class MultiEncoder(Encoder):
     takes the name; an observation without a pattern, and a pattern without an observation, are errors.
     """
 
-    patterns: ClassVar[tuple[str, ...]] = ("encoders",)
-
     def __init__(self, *, observation: Mapping[str, specs.Array], encoders: Mapping[str, Factory[Encoder]]) -> None:
         super().__init__(observation=observation)
-        shares = _share_out(names=sorted(observation), patterns=list(encoders))
+        shares = _assign(names=sorted(observation), patterns=list(encoders))
         self.names = list(shares.values())
         parts = [encoders[pattern](observation={name: observation[name] for name in names}) for pattern, names in shares.items()]
         self.parts = nn.ModuleList(parts)
@@ -47,8 +45,8 @@ class MultiEncoder(Encoder):
         return augmented
 
 
-def _share_out(*, names: list[str], patterns: list[str]) -> dict[str, list[str]]:
-    shares = share_out(names, patterns)
+def _assign(*, names: list[str], patterns: list[str]) -> dict[str, list[str]]:
+    shares = assign_to_patterns(names, patterns)
     matched = [name for share in shares.values() for name in share]
     if unmatched := [name for name in names if name not in matched]:
         raise UserError(

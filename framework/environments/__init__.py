@@ -1,4 +1,4 @@
-"""Environments: `dm_env.Environment` itself, so that a user's own works unchanged. Importing this imports no simulator."""
+"""Environments: `dm_env.Environment` itself, so that a user's own works unchanged. This package imports no simulator."""
 
 from framework.environments.base import Environment, Seekable
 from framework.registry import Registry

@@ -1,6 +1,6 @@
-"""What moves behind the agent: noise that needs no files, or the user's own videos and images.
+"""Moving backgrounds: procedural noise, or the user's own videos and images.
 
-A film gives an uint8 frame `[Y, X, 3]` for each time. Which film an episode has, and where it begins, follows from (seed, episode).
+A film has a uint8 frame `[Y, X, 3]` for each time. The film of an episode and its first frame follow from (seed, episode).
 """
 
 from abc import ABC, abstractmethod
@@ -19,28 +19,28 @@ VIDEOS: Final = (".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"
 IMAGES: Final = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 ENDINGS: Final = VIDEOS + IMAGES
 FILM_BYTES: Final = 16 * 2**20
-"""Of a longer film only the first frames are shown: at 64 x 64 pixels some 1,300 of them."""
-KEPT_BYTES: Final = 128 * 2**20
-"""What a folder keeps of films that it has read; others are read again when their episode comes."""
+"""The frames of a film that are shown, from its first: some 1,300 at 64 x 64 pixels."""
+CACHE_BYTES: Final = 128 * 2**20
+"""Films of a folder that stay in memory; others are read again for each of their episodes."""
 WAVES: Final = 24
 CYCLES: Final = (1.0, 5.0)
-"""How often a wave of the noise fits across the image: its band."""
+"""Band of the noise: waves across the image."""
 PERIODS: Final = (20.0, 80.0)
-"""Frames in which a wave of the noise comes around."""
+"""Periods of the waves, in frames."""
 BRIGHTNESS, COLOR = 45.0, 25.0
-"""The standard deviations of the noise, in 255ths: of what its channels share, and of what each has for itself."""
+"""Standard deviations of the noise, in 255ths: of the part shared by its channels, and of each channel's own part."""
 
 
 class Film(ABC):
-    """Moving pictures without an end."""
+    """An endless sequence of frames."""
 
     @abstractmethod
     def frame(self, time: int) -> np.ndarray:
-        """The frame of a time, from 0."""
+        """The frame of a time, counted from 0."""
 
 
 class Backgrounds(ABC):
-    """Gives each episode its film."""
+    """The films of all episodes."""
 
     @abstractmethod
     def film(self, seed: int, episode: int) -> Film: ...
@@ -48,7 +48,7 @@ class Backgrounds(ABC):
 
 @final
 class Noise(Film):
-    """Band-limited noise that moves smoothly: plane waves of every direction, each with its own color and speed.
+    """Band-limited noise that moves smoothly: plane waves in random directions, each with its own color and speed.
 
     frame(x, y, t) = 1/2 + sum_k c_k cos(k_x x + k_y y + phase_k - speed_k t),    c_k normal for each channel, and correlated
     """
@@ -75,7 +75,7 @@ class Noise(Film):
 
 @final
 class Footage(Film):
-    """Recorded frames, played forward and backward by turns from where the episode begins."""
+    """Recorded frames, played forward and backward by turns from a random frame."""
 
     def __init__(self, frames: np.ndarray, random: np.random.Generator) -> None:
         self._frames = frames
@@ -100,17 +100,17 @@ class Procedural(Backgrounds):
 
 @final
 class Folder(Backgrounds):
-    """Films of a folder, in an order drawn from the seed: none comes again before all others have come.
+    """Films of a folder, in an order drawn from the seed: each comes once before any comes again.
 
-    Each video is a film, however deep it lies; so are the images of each folder below, in the order of their names, and each image that
-    lies in the folder itself, which stands still. Frames are cut to the shape of the image, around their middle, and brought to its size.
-    Raises `UserError` for a folder that is not there, holds nothing of that kind, or holds what cannot be read.
+    A film is a video at any depth, the images of one subfolder in the order of their names, or one still image of the folder itself.
+    Frames are cropped around their middle to the shape of the image and resized.
+    Raises `UserError` for a folder that does not exist, has no video or image, or has an unreadable one.
     """
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
         self._size = size
         self._films = readable(path)
-        self._kept: dict[int, np.ndarray] = {}
+        self._cache: dict[int, np.ndarray] = {}
 
     def film(self, seed: int, episode: int) -> Film:
         turn, place = divmod(episode, len(self._films))
@@ -118,19 +118,19 @@ class Folder(Backgrounds):
         return Footage(self._frames(int(order[place])), np.random.default_rng([seed, episode, 1]))
 
     def _frames(self, number: int) -> np.ndarray:
-        if number in self._kept:
-            return self._kept[number]
+        if number in self._cache:
+            return self._cache[number]
         height, width = self._size
-        most = max(FILM_BYTES // (height * width * 3), 1)
-        images = islice(_read(self._films[number]), most)
+        limit = max(FILM_BYTES // (height * width * 3), 1)
+        images = islice(_read(self._films[number]), limit)
         frames = np.stack([np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BOX)) for image in images])
-        if frames.nbytes + sum(each.nbytes for each in self._kept.values()) <= KEPT_BYTES:
-            self._kept[number] = frames
+        if frames.nbytes + sum(each.nbytes for each in self._cache.values()) <= CACHE_BYTES:
+            self._cache[number] = frames
         return frames
 
 
 def readable(path: Path) -> Sequence[Sequence[Path]]:
-    """The films of a folder, by their files; each is begun, and a `UserError` says which cannot be."""
+    """The films of a folder, as their files. Raises `UserError` for a film whose first frame cannot be read."""
     films = _films(path)
     for film in films:
         next(_read(film))
@@ -138,21 +138,20 @@ def readable(path: Path) -> Sequence[Sequence[Path]]:
 
 
 def _films(path: Path) -> list[Sequence[Path]]:
-    """The files of each film: one video, or images in their order."""
+    """The files of each film: one video, or images in order."""
     if not path.is_dir():
         raise UserError(f"Distractors.background: there is no folder '{path}'; give one with videos or images, or 'procedural'.")
-    found = sorted(each for each in path.rglob("*") if each.suffix.lower() in ENDINGS and each.is_file())
     films: dict[Path, list[Path]] = {}
-    for each in found:
-        still = each.parent == path
-        films.setdefault(each if still or each.suffix.lower() in VIDEOS else each.parent, []).append(each)
+    for file in sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file()):
+        alone = file.parent == path or file.suffix.lower() in VIDEOS
+        films.setdefault(file if alone else file.parent, []).append(file)
     if not films:
         raise UserError(f"Distractors.background: the folder '{path}' holds no video or image ({', '.join(ENDINGS)}); give another.")
     return list(films.values())
 
 
 def _read(film: Sequence[Path]) -> Iterator[Image.Image]:
-    """The frames of a film; at least one, or a `UserError`."""
+    """The frames of a film. Raises `UserError` where there is none."""
     count = 0
     for path in film:
         try:
@@ -160,7 +159,7 @@ def _read(film: Sequence[Path]) -> Iterator[Image.Image]:
                 count += 1
                 yield image
         except (av.FFmpegError, OSError, SyntaxError) as error:
-            raise UserError(f"Distractors.background: '{path}' cannot be read ({error}); remove it, or mend it.") from error
+            raise UserError(f"Distractors.background: '{path}' cannot be read ({error}); remove or repair it.") from error
     if not count:
         raise UserError(f"Distractors.background: '{film[0]}' has no frame; remove it.")
 

@@ -1,8 +1,8 @@
-"""The contract of an environment is `dm_env.Environment`; `Seekable` is what an exact resume asks for on top."""
+"""The contract of an environment: `dm_env.Environment`, and `Seekable` for runs that resume exactly."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar, final
 
 import dm_env
 import numpy as np
@@ -11,23 +11,79 @@ Environment = dm_env.Environment
 
 
 class Seekable(dm_env.Environment):
-    """An environment of which (seed, episode index, actions so far) determine everything that it shows.
+    """An environment whose time steps are a function of its seed, the episode index and the actions so far.
 
-    It is built with `seed`. Its first `reset()` starts episode 0, and each later one the next.
+    It is constructed with `seed`. Its first `reset()` starts episode 0, and each later one the next.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
     action_repeat: int = 1
-    """How many control steps of the simulator one `step` takes."""
+    """Control steps of the simulator in one `step`."""
 
     @abstractmethod
     def seek(self, episode: int) -> None:
-        """Let the next `reset()` start this episode."""
+        """Start this episode at the next `reset()`."""
 
     def replay(self, episode: int, actions: Iterable[np.ndarray]) -> dm_env.TimeStep:
-        """Take an episode's actions again and return the step that they lead to."""
+        """Take the actions of an episode again and return the last step."""
         self.seek(episode)
         time_step = self.reset()
         for action in actions:
             time_step = self.step(action)
         return time_step
+
+
+class SeededEpisodes(Seekable):
+    """A simulator whose episodes begin from a seed each. Its observations are made after the simulation: `replay` renders one."""
+
+    def __init__(self, *, seed: int) -> None:
+        self._seed = seed
+        self._next_episode = 0
+        self._over = True
+
+    @final
+    def seek(self, episode: int) -> None:
+        self._next_episode = episode
+        self._over = True
+
+    @final
+    def reset(self) -> dm_env.TimeStep:
+        return self._observed(self._begin())
+
+    @final
+    def step(self, action: Any) -> dm_env.TimeStep:
+        return self.reset() if self._over else self._observed(self._advance(action))
+
+    @final
+    def replay(self, episode: int, actions: Iterable[Any]) -> dm_env.TimeStep:
+        self.seek(episode)
+        time_step = self._begin()
+        for action in actions:
+            time_step = self._advance(action)
+        return self._observed(time_step)
+
+    @abstractmethod
+    def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
+        """The first step of an episode, with the simulator's own observation."""
+
+    @abstractmethod
+    def _simulate(self, action: Any) -> dm_env.TimeStep:
+        """One step, with the simulator's own observation."""
+
+    @abstractmethod
+    def _observe(self, observation: Any) -> dict[str, np.ndarray]:
+        """The named observation of the simulator's present state, given the simulator's own."""
+
+    def _begin(self) -> dm_env.TimeStep:
+        entropy = np.random.SeedSequence([self._seed, self._next_episode])
+        self._next_episode += 1
+        self._over = False
+        return self._restart(entropy)
+
+    def _advance(self, action: Any) -> dm_env.TimeStep:
+        time_step = self._simulate(action)
+        self._over = time_step.last()
+        return time_step
+
+    def _observed(self, time_step: dm_env.TimeStep) -> dm_env.TimeStep:
+        return time_step._replace(observation=self._observe(time_step.observation))

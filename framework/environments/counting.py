@@ -1,7 +1,6 @@
-"""A fake environment in closed form, for tests of alignment."""
+"""An environment in closed form, for tests of alignment."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import dm_env
 import numpy as np
@@ -14,14 +13,13 @@ from framework.environments.base import Seekable
 @environments.register
 @final
 class Counting(Seekable):
-    """Counts its own steps: what it shows and pays at step t of an episode says t, whatever the action was.
+    """Counts its own steps: the observation and the reward at step t of an episode are functions of t, whatever the actions were.
 
     `count` is [t]. Every pixel is (t mod 256, t div 256, (seed + episode) mod 256). The reward at step t is t.
-    An episode has `length` steps after the first, and ends as `ending` says.
+    An episode has `length` steps after the first and ends by a time limit or a termination.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
-    asked_with: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(
         self,

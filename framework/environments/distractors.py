@@ -1,4 +1,4 @@
-"""Pixels with what does not matter: backgrounds, colors and cameras that change."""
+"""Images with distractors: backgrounds, colors and cameras that change and do not matter for the task."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -11,38 +11,33 @@ from dm_env import specs
 
 from framework import environments
 from framework.environments import normalization
-from framework.environments.backgrounds import ENDINGS, Backgrounds, Film, Folder, Procedural
+from framework.environments.backgrounds import Backgrounds, Film, Folder, Procedural
 from framework.environments.base import Environment, Seekable
 from framework.environments.staging import Scenery, Scenic, Staging, replace_color
 from framework.environments.walks import CameraWalk, ColorWalk
 from framework.errors import UserError
 
 COLOR, CAMERA = 2, 3
-"""The streams of randomness of one episode; the background has its own."""
+"""The random streams of an episode; the background has its own."""
 
 
 @environments.register
 @final
 class Distractors(Seekable):
-    """Another environment with images in which more than the task moves; the task itself stays as it is.
+    """Another environment whose images have distractors; its rewards, vectors and episodes are unchanged.
 
-    `background` takes the place of what is `behind`: the `sky`, the `ground` and the sky, or one color (red, green, blue) of an
-    environment that renders no scene of its own. It is `procedural`, moving noise that needs no files, or a folder of videos and images:
-    each episode draws one, which plays forward and backward by turns. `color` and `camera` are how far colors and camera go: 0.1, 0.2 and
-    0.3 are the paper's easy, medium and hard. With `change` = `static` all stays as the episode began.
-    All of it follows from the seed, the episode and the step, and so an exact resume shows the same.
-    Raises `UserError` where the environment shows no single image, cannot seek, or cannot be changed in the way that is asked for.
-    Source: after Stone et al. 2021, the Distracting Control Suite, arXiv 2101.02722; there the background is painted on the sky of the
-    scene, and here it is fixed to the image; there all moves with every control step, and here with every step of the agent, whose
+    `background` replaces what is `behind`: the `sky`, the `ground` with the sky, or one color (red, green, blue) of an environment that
+    has no scene. It is `procedural`, moving noise that needs no files, or a folder of videos and images: each episode draws one, which
+    plays forward and backward by turns. `color` and `camera` are the reach of colors and camera: 0.1, 0.2 and 0.3 are the paper's easy,
+    medium and hard. With `change` = `static` nothing moves within an episode.
+    The distractors are a function of the seed, the episode and the step, so that an exact resume shows the same.
+    Raises `UserError` where the environment shows no single image, cannot seek, or has no scene to change.
+    Source: after Stone et al. 2021, the Distracting Control Suite, arXiv 2101.02722. There the background is painted on the sky of the
+    scene and everything moves with each control step; here it is fixed to the image and moves with each step of the agent, whose
     action may be repeated.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
-    passes_on: ClassVar[str] = "of"
-    folders: ClassVar[tuple[str, ...]] = ("background",)
-    endings: ClassVar[tuple[str, ...]] = ENDINGS
-    read_by: ClassVar[str] = "framework.environments.backgrounds.readable"
-    no_folders: ClassVar[tuple[str, ...]] = ("procedural",)
 
     def __init__(
         self,
@@ -81,13 +76,13 @@ class Distractors(Seekable):
         return self._show(lambda: self._inner.step(action))
 
     def replay(self, episode: int, actions: Iterable[Any]) -> dm_env.TimeStep:
-        """Take an episode's actions again; the last step alone is shown, with what distracts as it was then."""
-        taken = list(actions)
+        """Take an episode's actions again; only the last step is rendered, with the distractors of its time."""
+        actions = list(actions)
         self.seek(episode)
         self._begin()
-        for _ in taken:
+        for _ in actions:
             self._distraction.step()
-        return self._show(lambda: self._inner.replay(episode, taken))
+        return self._show(lambda: self._inner.replay(episode, actions))
 
     def observation_spec(self) -> dict[str, specs.Array]:
         return normalization.observation_spec(self._inner.observation_spec())
@@ -110,6 +105,7 @@ class Distractors(Seekable):
         )
 
     def _show(self, take: Callable[[], dm_env.TimeStep]) -> dm_env.TimeStep:
+        """Take a step of the inner environment with its images staged."""
         now, behind = self._distraction, self._behind
         frame = now.film.frame(now.time) if now.film else None
         if isinstance(self._inner, Scenic):
@@ -117,16 +113,16 @@ class Distractors(Seekable):
             self._inner.stage(replace(staging, background=frame, behind=behind) if isinstance(behind, str) else staging)
         time_step = take()
         self._over = time_step.last()
-        shown = normalization.observation(time_step.observation)
+        observation = normalization.observation(time_step.observation)
         if frame is not None and not isinstance(behind, str):
-            shown[self._image.name] = replace_color(shown[self._image.name], behind, frame)
-        return time_step._replace(observation=shown)
+            observation[self._image.name] = replace_color(observation[self._image.name], behind, frame)
+        return time_step._replace(observation=observation)
 
 
 @final
 @dataclass
 class _Distraction:
-    """What distracts in one episode, from step to step."""
+    """The distractors of one episode, from step to step."""
 
     film: Film | None
     colors: ColorWalk
@@ -148,8 +144,8 @@ def _seekable(inner: Environment) -> Seekable:
 
 
 def _image_of(inner: Environment) -> specs.Array:
-    shown = normalization.observation_spec(inner.observation_spec())
-    images = [spec for spec in shown.values() if len(spec.shape) == 3 and spec.shape[2] == 3]
+    spec = normalization.observation_spec(inner.observation_spec())
+    images = [each for each in spec.values() if len(each.shape) == 3 and each.shape[2] == 3]
     if len(images) != 1:
         raise UserError(
             f"Distractors.of = {_name(inner)} shows {len(images)} color images, and must show one: "
@@ -164,13 +160,13 @@ def _check(inner: Environment, *, color: float, camera: float, behind: Scenery |
             raise UserError(f"Distractors.{name} = {value:g} is out of range; bind a number from 0 to 1, such as 0.1.")
         if value and not isinstance(inner, Scenic):
             raise UserError(
-                f"Distractors.{name} = {value:g} needs a scene that can be rendered otherwise, as DMControl has one, and {_name(inner)} "
+                f"Distractors.{name} = {value:g} needs a scene whose look can be changed, as DMControl has one, and {_name(inner)} "
                 f"has none; bind Distractors.{name} = 0.0."
             )
     if isinstance(behind, str) and not isinstance(inner, Scenic):
         raise UserError(
-            f"Distractors.behind = '{behind}' needs a scene, as DMControl has one, and {_name(inner)} has none; bind the color that is to "
-            "be replaced, as in Distractors.behind = (255, 255, 255)."
+            f"Distractors.behind = '{behind}' needs a scene, as DMControl has one, and {_name(inner)} has none; bind the color to "
+            "replace, as in Distractors.behind = (255, 255, 255)."
         )
 
 

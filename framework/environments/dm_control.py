@@ -1,7 +1,5 @@
 """The DeepMind control suite."""
 
-import os
-from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, final
 
 import dm_env
@@ -10,6 +8,7 @@ from dm_env import specs
 
 from framework import environments
 from framework.environments import normalization, opengl
+from framework.environments.base import SeededEpisodes
 from framework.environments.rendering import Quality, Renderer
 from framework.environments.staging import Scenic, Staging
 from framework.errors import UserError
@@ -18,19 +17,17 @@ from framework.registry import advice
 
 @environments.register
 @final
-class DMControl(Scenic):
+class DMControl(SeededEpisodes, Scenic):
     """Any task of the control suite, from `pixels` (uint8 `[height, width, channel]`), from its named float32 vectors, or both.
 
-    An action in [-1, 1] is held for `action_repeat` control steps, whose rewards are summed; an episode's end cuts the last
+    An action in [-1, 1] is held for `action_repeat` control steps, whose rewards are summed; the end of an episode cuts the last
     one short. Most tasks run for 1,000 control steps and end by time alone (discount 1); only `lqr` terminates (discount 0).
-    `camera` is an index or a name, by default the one that Dreamer used: 2 for the quadruped, 0 elsewhere.
-    Raises `UserError` for an unknown task or camera, and where pixels are wanted and nothing renders.
+    `camera` is an index or a name, by default the one that Dreamer used: 2 for the quadruped, 0 elsewhere. Nothing is rendered before
+    the first `reset`. Raises `UserError` for an unknown task or camera, and at the first image where no OpenGL renders.
     Source: Tassa et al. 2018, arXiv 1801.00690; pixels and repeats as in Hafner et al. 2020, arXiv 1912.01603.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("seed",)
-    action_kind: ClassVar[str] = "continuous"
-    asked_with: ClassVar[Mapping[str, Any]] = {"observe": "proprioception"}
 
     def __init__(
         self,
@@ -46,45 +43,28 @@ class DMControl(Scenic):
     ) -> None:
         if action_repeat < 1:
             raise UserError(f"DMControl.action_repeat = {action_repeat} must be at least 1, which holds an action for one step.")
+        super().__init__(seed=seed)
         self.action_repeat = action_repeat
-        _choose_opengl(required=observe != "proprioception")
         self._suite = _load(task, seed)
-        self._seed = seed
-        self._next_episode = 0
-        self._over = True
         self._vectors = observe != "pixels"
         self._scale = normalization.ActionScale.of(self._suite.action_spec())
         self._size = (size, size) if isinstance(size, int) else size
         self._renderer: Renderer | None = None
         if observe != "proprioception":
-            chosen = camera if camera is not None else 2 if task.startswith("quadruped") else 0
+            dreamers = 2 if task.startswith("quadruped") else 0
             self._renderer = Renderer(
-                physics=self._suite.physics, size=self._size, camera=chosen, quality=quality, supersampling=supersampling
+                physics=self._suite.physics,
+                size=self._size,
+                camera=dreamers if camera is None else camera,
+                quality=quality,
+                supersampling=supersampling,
             )
 
-    def seek(self, episode: int) -> None:
-        self._next_episode = episode
-        self._over = True
-
-    def reset(self) -> dm_env.TimeStep:
-        return self._show(self._restart())
-
-    def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        return self.reset() if self._over else self._show(self._advance(action))
-
-    def replay(self, episode: int, actions: Iterable[np.ndarray]) -> dm_env.TimeStep:
-        """Take an episode's actions again, and render the last step alone."""
-        self.seek(episode)
-        time_step = self._restart()
-        for action in actions:
-            time_step = self._advance(action)
-        return self._show(time_step)
-
     def observation_spec(self) -> dict[str, specs.Array]:
-        shown = normalization.observation_spec(self._suite.observation_spec()) if self._vectors else {}
+        spec = normalization.observation_spec(self._suite.observation_spec()) if self._vectors else {}
         if self._renderer is not None:
-            shown["pixels"] = specs.BoundedArray((*self._size, 3), np.uint8, 0, 255, name="pixels")
-        return shown
+            spec["pixels"] = specs.BoundedArray((*self._size, 3), np.uint8, 0, 255, name="pixels")
+        return spec
 
     def action_spec(self) -> specs.BoundedArray:
         return self._scale.spec
@@ -101,14 +81,11 @@ class DMControl(Scenic):
         self._over = True
         self._suite.physics.free()
 
-    def _restart(self) -> dm_env.TimeStep:
-        entropy = np.random.SeedSequence([self._seed, self._next_episode])
+    def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
         self._suite.task.random.seed(entropy.generate_state(8))
-        self._next_episode += 1
-        self._over = False
         return self._suite.reset()
 
-    def _advance(self, action: np.ndarray) -> dm_env.TimeStep:
+    def _simulate(self, action: np.ndarray) -> dm_env.TimeStep:
         control = self._scale.native(action)
         reward = 0.0
         for _ in range(self.action_repeat):
@@ -116,46 +93,24 @@ class DMControl(Scenic):
             reward += float(time_step.reward)
             if time_step.last():
                 break
-        self._over = time_step.last()
         return time_step._replace(reward=reward)
 
-    def _show(self, time_step: dm_env.TimeStep) -> dm_env.TimeStep:
-        shown = normalization.observation(time_step.observation) if self._vectors else {}
-        if self._renderer is not None:
-            shown["pixels"] = self._renderer.image()
-        return time_step._replace(observation=shown)
+    def _observe(self, observation: Any) -> dict[str, np.ndarray]:
+        named = normalization.observation(observation) if self._vectors else {}
+        return named if self._renderer is None else named | {"pixels": self._renderer.image()}
 
 
 def tasks() -> dict[str, tuple[str, str]]:
-    """Every task of the suite, `cartpole_swingup` and so on, with its domain and its name there; `cup_catch` is an alias."""
-    suite = _suite()
-    named = {f"{domain}_{name}": (domain, name) for domain, name in suite.ALL_TASKS}
+    """Every task of the suite by its name here, such as `cartpole_swingup`: its domain and its name there. `cup_catch` is an alias."""
+    named = {f"{domain}_{name}": (domain, name) for domain, name in opengl.import_suite().ALL_TASKS}
     return named | {"cup_catch": ("ball_in_cup", "catch")}
 
 
 def _load(task: str, seed: int) -> Any:
-    known = tasks()
-    if task not in known:
-        raise UserError(f"There is no task named '{task}'{advice(task, known)}.")
-    domain, name = known[task]
-    # What a task draws when it is made, such as the springs of `lqr`, follows the seed too.
+    names = tasks()
+    if task not in names:
+        raise UserError(f"There is no task named '{task}'{advice(task, names)}.")
+    domain, name = names[task]
+    # Random parts of a task's model, such as the springs of `lqr`, follow the seed too.
     first = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    return _suite().load(domain, name, task_kwargs={"random": first})
-
-
-def _suite() -> Any:
-    try:
-        from dm_control import suite
-    except Exception as error:
-        raise opengl.broken(error) from error
-    return suite
-
-
-def _choose_opengl(required: bool) -> None:
-    """Decide how MuJoCo renders before its first import; without pixels, it may also not render at all."""
-    try:
-        opengl.find_opengl()
-    except UserError:
-        if required:
-            raise
-        os.environ[opengl.VARIABLE] = "disabled"
+    return opengl.import_suite().load(domain, name, task_kwargs={"random": first})

@@ -1,6 +1,6 @@
-"""One form for every environment: named float32 vectors and uint8 images in, one float32 action vector out.
+"""One form for every environment: named float32 vectors and uint8 images from it, one float32 action vector to it.
 
-A continuous action is numbers in [-1, 1]; each choice of a discrete one is a one-hot group, groups side by side.
+A continuous action has numbers in [-1, 1]; each choice of a discrete one is a one-hot group, groups side by side.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from dm_env import specs
 from framework.errors import UserError
 
 UNLIMITED: Final = 1e9
-"""A bound from here on means no bound: MuJoCo writes 1e10 for an actuator without limits."""
+"""A larger bound is none: MuJoCo writes 1e10 for an actuator without limits."""
 
 
 @final
 @dataclass(frozen=True)
 class ActionScale:
-    """Maps [-1, 1] onto an environment's own range, and clips to it; an actuator without limits gets the value as it is."""
+    """Maps [-1, 1] onto an environment's own range and clips to it. An actuator without limits gets the value unscaled."""
 
     middle: np.ndarray
     half: np.ndarray
@@ -38,22 +38,22 @@ class ActionScale:
 
     @property
     def spec(self) -> specs.BoundedArray:
-        """The action as the agent sees it."""
+        """The spec of the agent's action."""
         return specs.BoundedArray((self.middle.size,), np.float32, -1.0, 1.0, name="action")
 
     def native(self, action: np.ndarray) -> np.ndarray:
-        """The action as the environment takes it. Raises `ValueError` for a wrong shape, and for what is not finite."""
+        """The environment's actions `[.., *shape]` for `[.., A]`. Raises `ValueError` for a wrong size or numbers that are not finite."""
         action = _finite(action, self.middle.size, "in [-1, 1]")
-        scaled = self.middle + self.half * action.reshape(self.middle.shape)
+        scaled = self.middle + self.half * action.reshape((*action.shape[:-1], *self.middle.shape))
         return np.clip(scaled, self.low, self.high)
 
 
 @final
 @dataclass(frozen=True)
 class ActionChoices:
-    """Turns one-hot groups, side by side, into an environment's own integers: in each group the largest number chooses.
+    """Turns one-hot groups, side by side, into an environment's own integers: the largest number of each group chooses.
 
-    `low` is what an environment calls the first option of each choice.
+    `low` is the environment's integer for the first option of each choice.
     """
 
     low: np.ndarray
@@ -69,24 +69,25 @@ class ActionChoices:
 
     @property
     def spec(self) -> specs.BoundedArray:
-        """The choices as the agent sees them: options count from 0."""
+        """The spec of the agent's choices: options count from 0."""
         if not self.shape:
             return specs.DiscreteArray(self.sizes[0], name="action")
         return specs.BoundedArray((len(self.sizes),), np.int64, 0, np.array(self.sizes) - 1, name="action")
 
     def native(self, action: np.ndarray) -> Any:
-        """The action as the environment takes it, an `int` for a lone choice. Raises `ValueError` as `ActionScale.native` does."""
-        groups = np.split(_finite(action, sum(self.sizes), f"in groups of {self.sizes}"), np.cumsum(self.sizes)[:-1])
-        native = (self.low + [group.argmax() for group in groups]).astype(self.dtype).reshape(self.shape)
-        return native if self.shape else int(native)
+        """The environment's integers `[.., *shape]` for `[.., A]`; a lone choice is an `int`. Raises as `ActionScale.native`."""
+        groups = np.split(_finite(action, sum(self.sizes), f"in groups of {self.sizes}"), np.cumsum(self.sizes)[:-1], axis=-1)
+        chosen = self.low + np.stack([group.argmax(axis=-1) for group in groups], axis=-1)
+        native = chosen.astype(self.dtype).reshape((*chosen.shape[:-1], *self.shape))
+        return native if native.shape else int(native)
 
 
 def action_form(spec: specs.Array) -> ActionScale | ActionChoices:
-    """Between the agent's action and the environment's: an integer array is a choice for each element."""
+    """The map from the agent's action to the environment's: an integer array is one choice for each element."""
     if not np.issubdtype(spec.dtype, np.integer):
         return ActionScale.of(spec)
     if not isinstance(spec, specs.BoundedArray):
-        raise UserError(f"an action of integers needs bounds, and {spec!r} has none: give a dm_env BoundedArray or DiscreteArray.")
+        raise UserError(f"an action of integers needs bounds, and {spec!r} has none; use a dm_env BoundedArray or DiscreteArray.")
     return ActionChoices.of(spec)
 
 
@@ -97,15 +98,15 @@ def observation_spec(spec: Any) -> dict[str, specs.Array]:
 
 
 def observation(value: Any) -> dict[str, np.ndarray]:
-    """The named observations, in arrays of their own: images stay uint8, all else becomes a float32 vector."""
+    """The named observations, in memory of their own: images stay uint8, everything else becomes a float32 vector."""
     named = value if isinstance(value, Mapping) else {"observation": value}
     return {name: _array(np.asarray(array)) for name, array in named.items()}
 
 
 def _finite(action: np.ndarray, size: int, kind: str) -> np.ndarray:
     action = np.asarray(action, np.float64)
-    if action.shape != (size,) or not np.isfinite(action).all():
-        raise ValueError(f"an action must be {size} finite numbers {kind}, and not {action.tolist()}")
+    if action.shape[-1:] != (size,) or not np.isfinite(action).all():
+        raise ValueError(f"an action must be {size} finite numbers {kind}, not {action.tolist()}")
     return action
 
 

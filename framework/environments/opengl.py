@@ -1,22 +1,26 @@
 """Find an OpenGL that renders without a screen: `python -m framework.environments.opengl` prints its name.
 
-MuJoCo reads the choice from `MUJOCO_GL` when it is first imported, so this must come first. A broken driver may crash or hang
-the process that tries it: hence each is tried in a process of its own.
+dm_control chooses its renderer from `MUJOCO_GL` when it is imported. `import_suite` imports it without one, so that specs need no OpenGL;
+`prepare_dm_control` adds the renderer before the first image. A broken driver may crash or hang the process that tries it: each backend is
+tried in a process of its own.
 """
 
+import importlib
 import os
 import subprocess
 import sys
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from framework.errors import UserError
 
 VARIABLE: Final = "MUJOCO_GL"
+DISABLED: Final = "disabled"
 PACKAGES: Final = "libegl1 libopengl0 libgl1-mesa-dri libosmesa6"
-PATIENCE: Final = 60.0
-"""Seconds that one try may take: the import of MuJoCo on a cold disk is most of it."""
+TRIAL_SECONDS: Final = 60.0
+"""Time for one trial; most of it is the import of MuJoCo from a cold disk."""
 
-_TRY: Final = """
+_TRIAL: Final = """
 from dm_control import mujoco
 physics = mujoco.Physics.from_xml_string(
     '<mujoco><worldbody><light pos="0 0 3"/><geom type="sphere" size="0.3"/></worldbody></mujoco>'
@@ -28,7 +32,7 @@ assert physics.render(16, 16).any()
 def find_opengl() -> str:
     """The backend to render with, set in `MUJOCO_GL` for this process and its children.
 
-    The user's own `MUJOCO_GL` is taken as it is. Raises `UserError` with the one line to run where there is none.
+    The user's own `MUJOCO_GL` is taken untried. Raises `UserError` with the one line to run where no backend renders.
     """
     chosen = os.environ.get(VARIABLE)
     if chosen:
@@ -43,15 +47,47 @@ def find_opengl() -> str:
     raise UserError(f"no OpenGL renders without a screen here ({tried}): {remedy()}.")
 
 
+@cache
+def prefer_opengl() -> None:
+    """`find_opengl` for images that may come without it."""
+    try:
+        find_opengl()
+    except UserError:
+        return
+
+
+def import_suite() -> Any:
+    """`dm_control.suite`, imported without a renderer unless the user chose one."""
+    chosen = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = chosen or DISABLED
+    try:
+        from dm_control import suite
+    except Exception as error:
+        raise broken(error) from error
+    finally:
+        if not chosen:
+            del os.environ[VARIABLE]
+    return suite
+
+
+def prepare_dm_control() -> None:
+    """Give dm_control the renderer of `find_opengl`, if it was imported without one."""
+    from dm_control import _render
+
+    backend, none = find_opengl(), _render.constants.NO_RENDERER
+    if _render.BACKEND in none and backend not in none:
+        importlib.reload(_render)
+
+
 def remedy() -> str:
-    """What a user without OpenGL does."""
+    """The line for a user without OpenGL."""
     if sys.platform.startswith("linux"):
         return f"run `apt-get install -y {PACKAGES}` as root, or set {VARIABLE} to a backend that works"
     return f"set {VARIABLE} to a backend that works"
 
 
 def broken(error: Exception) -> UserError:
-    """What to say when MuJoCo fails with the backend that was chosen, by the user or by an earlier process."""
+    """The error for a backend, chosen by the user or by an earlier process, with which MuJoCo fails."""
     return UserError(f"MuJoCo fails with {VARIABLE}={os.environ.get(VARIABLE, '')} ({error}): {remedy()}.")
 
 
@@ -63,18 +99,19 @@ def _reason_against(backend: str) -> str:
     """Why a backend does not render; empty if it does."""
     environment = os.environ | {VARIABLE: backend, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("PYOPENGL_PLATFORM", None)
+    command = [sys.executable, "-c", _TRIAL]
     try:
-        run = subprocess.run([sys.executable, "-c", _TRY], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return f"no answer in {PATIENCE:.0f} s"
+        return f"no answer in {TRIAL_SECONDS:.0f} s"
     if run.returncode == 0:
         return ""
-    words = run.stderr.strip().splitlines()
-    return words[-1].strip() if words else f"exit status {run.returncode}"
+    lines = run.stderr.strip().splitlines()
+    return lines[-1].strip() if lines else f"exit status {run.returncode}"
 
 
 def main() -> int:
-    """Print the backend, or why there is none; the exit status says which."""
+    """Print the backend, or why there is none, with the exit status to match."""
     try:
         print(find_opengl())
     except UserError as error:

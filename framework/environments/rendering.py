@@ -1,5 +1,6 @@
-"""Images of one MuJoCo physics, at three qualities."""
+"""Images of a MuJoCo physics at three qualities."""
 
+from functools import cached_property
 from typing import Any, Literal, final
 
 import numpy as np
@@ -17,7 +18,7 @@ NEAR_SHADOW_MAP = 256
 
 @final
 class Renderer:
-    """The view of one camera, as uint8 `[height, width, channel]`.
+    """The image of one camera, uint8 `[height, width, channel]`. OpenGL is opened for the first one.
 
     `exact` is what the suite renders. `near` has a shadow map of 256 instead of 2,048 pixels: the same to the eye, and about
     twice as fast in software. `fast` has no multisampling, shadows or reflections: many times as fast, and looks different.
@@ -25,30 +26,34 @@ class Renderer:
     """
 
     def __init__(self, *, physics: Any, size: tuple[int, int], camera: int | str, quality: Quality, supersampling: int = 1) -> None:
-        from dm_control.mujoco import engine
-
         height, width = size
         if height < 1 or width < 1:
-            raise UserError(f"an image of {height} x {width} pixels cannot be rendered; give a size of at least 1.")
+            raise UserError(f"DMControl.size: an image of {height} x {width} pixels cannot be rendered; bind a size of at least 1.")
         if supersampling < 1:
             raise UserError(f"DMControl.supersampling = {supersampling} must be at least 1, which is none.")
-        height, width = height * supersampling, width * supersampling
+        self._size = height * supersampling, width * supersampling
         self._supersampling = supersampling
-        _prepare(physics.model.vis, size=(height, width), quality=quality)
-        index = _index(physics.model, camera)
+        _prepare(physics.model.vis, size=self._size, quality=quality)
+        self._index = _index(physics.model, camera)
         self._physics, self._staging = physics, Staging()
-        try:
-            self._camera = engine.Camera(physics, height, width, index, scene_callback=self._stage_scene)
-        except Exception as error:
-            raise opengl.broken(error) from error
         self._flags = {"shadow": False, "reflection": False} if quality == "fast" else {}
 
+    @cached_property
+    def _camera(self) -> Any:
+        opengl.prepare_dm_control()
+        from dm_control.mujoco import engine
+
+        try:
+            return engine.Camera(self._physics, *self._size, self._index, scene_callback=self._stage_scene)
+        except Exception as error:
+            raise opengl.broken(error) from error
+
     def stage(self, staging: Staging) -> None:
-        """Let the next images look like this."""
+        """Stage the images from the next one on."""
         self._staging = staging
 
     def image(self) -> np.ndarray:
-        """Render the physics as it is now, into an array of its own."""
+        """Render the present state of the physics, into memory of its own."""
         background = self._staging.background
         if background is not None:
             layers = self._averaged(self._layers())
@@ -59,7 +64,7 @@ class Renderer:
         return self._averaged(image).round().astype(np.uint8)
 
     def _layers(self) -> np.ndarray:
-        """What stands before the background, and how much of each pixel it covers."""
+        """The foreground, and its coverage of each pixel in 255ths as a fourth channel."""
         self._camera.render(render_flag_overrides=self._flags | {"skybox": False})
         contexts = self._physics.contexts
         with contexts.gl.make_current() as thread:
@@ -75,8 +80,8 @@ class Renderer:
 
 
 def _prepare(visual: Any, size: tuple[int, int], quality: Quality) -> None:
-    """Set what the OpenGL context reads once, when it is made."""
-    # A frame buffer no larger than the image changes no pixel, and saves clearing the rest.
+    """Settings that the OpenGL context reads once, when it is made."""
+    # A frame buffer of the image's size saves clearing the rest.
     visual.global_.offheight, visual.global_.offwidth = size
     if quality == "near":
         visual.quality.shadowsize = NEAR_SHADOW_MAP

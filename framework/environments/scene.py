@@ -1,27 +1,27 @@
-"""A MuJoCo scene, altered after the physics made it and before it is drawn: the physics never notices."""
+"""Changes to a MuJoCo scene between its update by the physics and its rendering; the physics are not touched."""
 
 from typing import Any, Final
 
 import numpy as np
 
-from framework.environments.staging import Staging, View
+from framework.environments.staging import CameraView, Staging
 
 NEAREST: Final = 0.1
-"""Metres in front of the camera at which it looks at least."""
+"""Least distance, in meters, of the point that the camera looks at."""
 
 
 def stage_scene(physics: Any, scene: Any, staging: Staging) -> None:
-    """Hide the ground where a background takes its place, tint the materials, and move the camera."""
+    """Hide a replaced ground, tint the materials, and move the camera."""
     if staging.background is not None and staging.behind == "ground":
         hide_ground(scene)
     if staging.tint is not None:
         tint(scene, staging.tint)
-    if staging.view != View():
+    if staging.view != CameraView():
         move_camera(scene, staging.view, np.array(physics.data.subtree_com[0]))
 
 
 def hide_ground(scene: Any) -> None:
-    """Make planes and height fields invisible, which also saves drawing what they mirror."""
+    """Make planes and height fields invisible, and with them their reflections."""
     import mujoco
 
     ground = (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_HFIELD)
@@ -31,18 +31,18 @@ def hide_ground(scene: Any) -> None:
 
 
 def tint(scene: Any, shift: np.ndarray) -> None:
-    """Add to the color of each material its row; what has no material keeps its color."""
+    """Add to the color of each material its row of `shift`; geoms without a material keep their color."""
     for geom in scene.geoms[: scene.ngeom]:
         if geom.matid >= 0:
             geom.rgba[:3] = np.clip(geom.rgba[:3] + shift[geom.matid], 0.0, 1.0)
 
 
-def move_camera(scene: Any, view: View, center: np.ndarray) -> None:
-    """Move the camera on a sphere around the point of its own line of sight that is nearest to `center`.
+def move_camera(scene: Any, view: CameraView, center: np.ndarray) -> None:
+    """Move the camera on a sphere around the point of its line of sight that is nearest to `center`.
 
-    It looks at the same point as before, and does not sink below it unless it was there: the ground hides what is seen from below.
+    It keeps looking at that point, and does not sink below it unless it was there: the ground hides the scene from below.
     """
-    # The two cameras of a scene are a pair of eyes, and what is drawn is seen from between them.
+    # The two cameras of a scene are a pair of eyes; the image is seen from between them.
     position, forward, up = (np.mean([np.array(each) for each in pair], axis=0) for pair in _eyes(scene))
     distance = max(float((center - position) @ forward), NEAREST)
     target = position + distance * forward
@@ -62,21 +62,21 @@ def _eyes(scene: Any) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 def _turned(first: np.ndarray, second: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Turn two orthogonal axes in their plane, the first away from the second."""
+    """Rotate two orthogonal axes in their plane, the first away from the second."""
     return np.cos(angle) * first - np.sin(angle) * second, np.cos(angle) * second + np.sin(angle) * first
 
 
 def read_layers(context: Any, height: int, width: int) -> np.ndarray:
-    """What was rendered last, as uint8 `[height, width, 4]`, the bottom row first; the alpha channel says how much of a pixel is covered.
+    """The last rendering, uint8 `[height, width, 4]`, the bottom row first; the alpha channel is the coverage of a pixel.
 
-    MuJoCo clears a scene without a sky to transparent black and averages the samples of a pixel, alpha among them: so the colors are
-    already weighed by the coverage. Must run in the thread that renders, after a rendering was read.
+    MuJoCo clears a scene without a sky to transparent black and averages the samples of a pixel, alpha among them: the colors are
+    weighted by the coverage. Must run in the rendering thread, after a rendering was read.
     """
     from OpenGL import GL
 
-    held = GL.glGetIntegerv(GL.GL_READ_FRAMEBUFFER_BINDING)
+    bound = GL.glGetIntegerv(GL.GL_READ_FRAMEBUFFER_BINDING)
     GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, context.offFBO_r if context.offSamples else context.offFBO)
     layers = np.empty((height, width, 4), np.uint8)
     GL.glReadPixels(0, 0, width, height, GL.GL_RGBA, GL.GL_UNSIGNED_BYTE, layers)
-    GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, held)
+    GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, bound)
     return layers

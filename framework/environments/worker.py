@@ -1,7 +1,7 @@
-"""A worker process: a fresh interpreter that holds one environment and answers requests until its parent is gone.
+"""The program of a worker process: a fresh interpreter with one environment that answers requests until its parent is gone.
 
-It is started as a program of its own, and not through `multiprocessing`: so it never imports the user's script again, and what
-it writes to stderr can be told when it dies. It imports no torch.
+It is a program of its own, without `multiprocessing`: it never imports the user's script again, and the parent reads its stderr when it
+dies. It imports no torch.
 """
 
 import pickle
@@ -12,13 +12,13 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from framework.environments.session import Session
+from framework.environments.server import EnvironmentServer
 from framework.errors import UserError
 
 
 def main(handle: int) -> None:
-    """Take (factory, seed) and then requests from a socket; answer each with ("done", result) or ("failed", why)."""
-    # Ctrl-C reaches the whole terminal; the parent alone decides what it means, and closing the socket ends the worker.
+    """Receive (environment, seed) and then requests from a socket; answer each with ("done", result) or ("failed", reason)."""
+    # Ctrl-C reaches every process of the terminal. The parent decides what it means; closing the socket ends the worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Connection(handle) as connection:
         try:
@@ -28,23 +28,23 @@ def main(handle: int) -> None:
 
 
 def _serve(connection: Connection) -> None:
-    session: Session | None = None
+    server: EnvironmentServer | None = None
 
     def answer(request: bytes) -> Any:
-        nonlocal session
+        nonlocal server
         arguments = pickle.loads(request)
-        if session is not None:
-            return session.perform(*arguments)
-        session = Session(*arguments)
-        return session.describe()
+        if server is not None:
+            return server.answer(*arguments)
+        server = EnvironmentServer(*arguments)
+        return server.describe()
 
     try:
         while True:
             reply = _guarded(answer, connection.recv_bytes())
             connection.send_bytes(pickle.dumps(reply, protocol=pickle.HIGHEST_PROTOCOL))
     finally:
-        if session is not None:
-            session.close()
+        if server is not None:
+            server.close()
 
 
 def _guarded(answer: Callable[[bytes], Any], request: bytes) -> tuple[str, Any]:

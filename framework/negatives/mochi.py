@@ -44,7 +44,7 @@ class MoCHi(Negatives):
         super().__init__(of=of)
         if hardest < 1 or mixed < 0 or with_anchor < 0 or mixed + with_anchor < 1:
             raise UserError(
-                f"MoCHi.hardest = {hardest}, mixed = {mixed} and with_anchor = {with_anchor} mix nothing; "
+                f"MoCHi.hardest = {hardest}, MoCHi.mixed = {mixed} and MoCHi.with_anchor = {with_anchor} mix nothing; "
                 "bind at least 1 hardest, and at least 1 mixed or with_anchor."
             )
         self.hardest, self.mixed, self.with_anchor = hardest, mixed, with_anchor

@@ -14,8 +14,8 @@ from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.heads.base import Head
+from framework.nn.patterns import assign_to_patterns
 from framework.objectives.base import Objective
-from framework.patterns import share_out
 
 
 @final
@@ -29,7 +29,6 @@ class Reconstruction(Objective):
     none is not decoded.
     """
 
-    patterns: ClassVar[tuple[str, ...]] = ("decoders",)
     losses: ClassVar[tuple[str, ...]] = ("reconstruction",)
 
     def __init__(
@@ -43,7 +42,7 @@ class Reconstruction(Objective):
         decoders: Mapping[str, Factory[Head]],
     ) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
-        shares = share_out(sorted(observation), decoders)
+        shares = assign_to_patterns(sorted(observation), decoders)
         idle = [pattern for pattern, names in shares.items() if not names]
         if idle or not decoders:
             raise UserError(

@@ -1,1 +1,1 @@
-"""Replay: the steps that the environments gave are kept, and sequences of them drawn."""
+"""Replay: the stored steps of the environments, and a sampler of sequences."""

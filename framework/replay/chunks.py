@@ -1,4 +1,4 @@
-"""The replay on disk: steps in files that are written once, and an index that says which of them count."""
+"""The replay on disk: files of steps that are written once, and an index of the files that count."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ CHUNK_BYTES = 256 * 2**20
 
 
 class Chunk(NamedTuple):
-    """A file with the steps `first` to `last - 1` of every stream, counted from the first that was ever added."""
+    """A file with the steps `first` to `last - 1` of every stream, counted from the first step ever added."""
 
     name: str
     first: int
@@ -27,33 +27,28 @@ class Chunk(NamedTuple):
 
 @final
 class Chunks:
-    """Saves a ring by adding to a folder what is not in it yet; a chunk's name is unique, so that no other run's steps count.
+    """Saves a ring by adding to a folder the steps that it lacks. The name of a chunk is unique, so that no other run's steps count.
 
-    The index is replaced last and in one go, so a kill at any moment leaves the previous save whole. Chunks of which every step
-    has left the ring are then deleted.
+    The index is replaced last and atomically: a kill at any moment leaves the previous save whole. Chunks whose steps have all left the
+    ring are deleted after that.
     """
 
     def __init__(self) -> None:
         self._chunks: list[Chunk] = []
 
     def snapshot(self, folder: Path, *, ring: TensorDict, added: int, sampler: Tensor) -> Callable[[], None]:
-        """Copy the steps that the folder does not hold yet; the function that comes back writes them, in any thread.
+        """Copy the steps that the folder lacks, and return a function that writes them, in any thread.
 
-        It raises `UserError` when the disk is full.
+        The function raises `UserError` when the disk is full.
         """
         oldest = max(0, added - ring.shape[1])
         kept = [chunk for chunk in self._chunks if chunk.last > oldest]
         if not all((folder / chunk.name).exists() for chunk in kept):
             kept = []
         start = kept[-1].last if kept else oldest
-        new = {chunk: _copy(ring, chunk) for chunk in _pieces(ring, start, added)}
+        new = {chunk: _copy(ring, chunk) for chunk in _chunks_of(ring, start, added)}
         chunks = [*kept, *new]
-        index = {
-            "chunks": [tuple(chunk) for chunk in chunks],
-            "added": added,
-            "sampler": sampler,
-            "ring": describe(ring),
-        }
+        index = {"chunks": [tuple(chunk) for chunk in chunks], "added": added, "sampler": sampler, "ring": describe(ring)}
 
         def write() -> None:
             with files.writing(folder, size=0):
@@ -69,7 +64,7 @@ class Chunks:
         return write
 
     def load(self, folder: Path, *, ring: TensorDict) -> tuple[int, Tensor]:
-        """Fill a ring; returns how many steps each stream had been given, and the sampler's generator."""
+        """Fill a ring; returns the number of steps ever added to each stream, and the state of the sampler's generator."""
         index = files.load(folder / INDEX)
         if index["ring"] != describe(ring):
             raise UserError(
@@ -83,7 +78,7 @@ class Chunks:
         return index["added"], index["sampler"]
 
 
-def _pieces(ring: TensorDict, start: int, end: int) -> list[Chunk]:
+def _chunks_of(ring: TensorDict, start: int, end: int) -> list[Chunk]:
     size = max(1, CHUNK_BYTES // sum(column[:, 0].nbytes for column in columns(ring).values()))
     edges = [(first, min(first + size, end)) for first in range(start, end, size)]
     return [Chunk(f"steps-{first:012d}-{last:012d}-{uuid4().hex[:8]}.pt", first, last) for first, last in edges]

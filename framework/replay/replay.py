@@ -1,4 +1,4 @@
-"""The replay: a ring of steps for each environment, and a sampler of sequences."""
+"""The replay: a ring of steps for each environment, and a uniform sampler of sequences."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,8 +21,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @runtime_checkable
-class Steps(Protocol):
-    """One step of every environment, as the vectorized environments give it: arrays whose first axis is the environment."""
+class StoredSteps(Protocol):
+    """One step of every environment, such as a `VectorStep`: arrays with the leading axis of the environments."""
 
     @property
     def observation(self) -> Mapping[str, Array]: ...
@@ -41,16 +41,16 @@ class Steps(Protocol):
 @final
 @parts.register
 class Replay:
-    """Keeps the newest `capacity` steps (over all streams, rounded down to whole rows) and draws sequences of them uniformly.
+    """Stores the newest `capacity` steps (over all streams, rounded down to whole rows) and draws sequences of them uniformly.
 
-    A stream is what one environment gave, episode after episode. Sequences cross episode boundaries: `is_first` resets the model
-    inside. Each stream is a circle: a sequence that runs past the newest step goes on at the oldest, which is always given as a
-    reset (`is_first`, no action). With every step an equally likely start, **every stored step is drawn exactly as often as any
-    other**, the last of an episode, the newest and the oldest too. Streams grow together, so each is as likely as the next.
+    A stream holds the steps of one environment, episode after episode. Sequences cross episode boundaries: `is_first` resets the model.
+    Each stream is a circle: a sequence that runs past the newest step continues at the oldest, which is always a reset (`is_first`, no
+    action). Every step is an equally likely start, so that **every stored step is drawn exactly as often as any other**, the last of an
+    episode, the newest and the oldest too. All streams have the same length.
 
-    `extra` single steps, drawn uniformly and for themselves, come with each batch for those who want candidates that do not depend on it.
-    Drawing takes the same time at any capacity. The same seed draws the same sequences from each kind of storage: numbers are drawn on
-    the host, and steps on a device are gathered there, which waits for nothing.
+    `extra` single steps, drawn uniformly and independently of the sequences, come with each batch as further candidates.
+    The time of a draw does not depend on the capacity. One seed draws the same sequences from every storage: indices are drawn on the
+    host, and steps on a device are gathered there without a synchronization.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("specs", "streams", "device", "seed", "folder")
@@ -71,7 +71,7 @@ class Replay:
     ) -> None:
         _check_sizes(capacity=capacity, batch=batch, length=length, streams=streams)
         if extra < 0:
-            raise UserError(f"Replay.extra is {extra}; bind how many single steps to draw with each batch, or 0 for none.")
+            raise UserError(f"Replay.extra is {extra}; bind the number of single steps to draw with each batch, or 0 for none.")
         self.batch, self.length, self.streams, self.extra = batch, length, streams, extra
         self._rows = capacity // streams
         self._device = device
@@ -82,75 +82,76 @@ class Replay:
         self._chunks = Chunks()
 
     def __len__(self) -> int:
-        """How many steps are stored now, over all streams."""
-        return self.streams * self._held
+        """The number of stored steps, over all streams."""
+        return self.streams * self._filled
 
     @property
     def steps(self) -> int:
-        """How many steps were ever added, over all streams."""
+        """The number of steps ever added, over all streams."""
         return self.streams * self._added
 
     @property
-    def _held(self) -> int:
+    def _filled(self) -> int:
+        """The filled rows."""
         return min(self._added, self._rows)
 
-    def add(self, steps: Steps) -> None:
+    def add(self, steps: StoredSteps) -> None:
         """Store one step of every environment in the place of the oldest."""
         row = self._ring[:, self._added % self._rows]
-        given = _given(steps)
+        values = _columns_of(steps)
         for key, column in columns(row).items():
-            value = torch.from_numpy(np.ascontiguousarray(given[key]))
+            value = torch.from_numpy(np.ascontiguousarray(values[key]))
             if value.shape != column.shape:
-                raise ValueError(f"{key} of the given steps is {list(value.shape)}, not {list(column.shape)}")
+                raise ValueError(f"{key} of the added steps is {list(value.shape)}, not {list(column.shape)}")
             column.copy_(value)
         self._added += 1
 
     def sample(self) -> Batch:
-        """Draw `batch` sequences. Raises `UserError` while the replay holds too little."""
-        if self._held < self.length:
+        """Draw `batch` sequences. Raises `UserError` while fewer steps than one sequence are stored."""
+        if self._filled < self.length:
             raise UserError(
-                f"Replay.length is {self.length}, but each of the {self.streams} environments has given {self._held} steps: "
+                f"Replay.length is {self.length}, but each of the {self.streams} environments has stored {self._filled} steps: "
                 f"prefill at least {self.length * self.streams} steps (action repeats not counted), or bind a smaller Replay.length."
             )
         batch = self.windows(torch.randint(len(self), (self.batch,), generator=self._generator))
-        return replace(batch, extra=self._draw()) if self.extra else batch
+        return replace(batch, extra=self._draw_extra()) if self.extra else batch
 
     def windows(self, starts: Int[Tensor, " B"]) -> Batch:
-        """The sequences that begin at the given stored steps, numbered stream by stream, from the oldest to the newest."""
-        stream, first = starts // self._held, starts % self._held
-        age = (first[:, None] + torch.arange(self.length)) % self._held
-        slot = (self._added - self._held + age) % self._rows
-        index = self._beside((stream[:, None] * self._rows + slot).flatten())
+        """The sequences from the given stored steps on, which are numbered stream by stream, from the oldest to the newest."""
+        stream, first = starts // self._filled, starts % self._filled
+        age = (first[:, None] + torch.arange(self.length)) % self._filled
+        slot = (self._added - self._filled + age) % self._rows
+        index = self._on_storage((stream[:, None] * self._rows + slot).flatten())
         rows = self._flat.apply(lambda column: column.index_select(0, index), batch_size=index.shape)
-        return self._batch(rows.reshape(age.shape), oldest=self._beside(age == 0))
+        return self._batch(rows.reshape(age.shape), oldest=self._on_storage(age == 0))
 
     def reseed(self, seed: int) -> None:
-        """Draw from here on as this seed says."""
+        """Draw from this seed from now on."""
         self._generator.manual_seed(seed)
 
-    def _beside(self, drawn: Tensor) -> Tensor:
-        """What was drawn here, where the steps lie, without waiting for them: numbers so few are copied at once."""
-        return drawn.to(self._ring.device, non_blocking=True)
+    def _on_storage(self, indices: Tensor) -> Tensor:
+        """Indices on the device of the steps, copied without a synchronization."""
+        return indices.to(self._ring.device, non_blocking=True)
 
-    def _draw(self) -> ExtraSteps:
+    def _draw_extra(self) -> ExtraSteps:
         drawn = torch.randint(len(self), (self.extra,), generator=self._generator)
-        slot = (self._added - self._held + drawn % self._held) % self._rows
-        rows = self._flat[self._beside((drawn // self._held) * self._rows + slot)].to(self._device, non_blocking=True)
+        slot = (self._added - self._filled + drawn % self._filled) % self._rows
+        rows = self._flat[self._on_storage((drawn // self._filled) * self._rows + slot)].to(self._device, non_blocking=True)
         return ExtraSteps(observation=dict(rows["observation"].items()), episode=rows["episode"])
 
     def save(self, folder: Path) -> None:
-        """Write what came since the last save, and the sampler, into a folder which may hold earlier saves of this replay.
+        """Write the steps since the last save, and the sampler, into a folder, which may hold earlier saves of this replay.
 
-        Raises `UserError` when the disk is full; a save that was interrupted leaves the one before it intact.
+        Raises `UserError` when the disk is full; an interrupted save leaves the previous one intact.
         """
         self.snapshot(folder)()
 
     def snapshot(self, folder: Path) -> Callable[[], None]:
-        """`save` in two parts: copy now, and write, in any thread, when the function that comes back is called."""
+        """`save` in two parts: copy now, and return a function that writes, in any thread."""
         return self._chunks.snapshot(folder, ring=self._ring, added=self._added, sampler=self._generator.get_state())
 
     def load(self, folder: Path) -> None:
-        """Go back to what a folder holds: the next sequences are, to the bit, those that the saved replay would have drawn."""
+        """Return to a save: the next sequences are, to the bit, those that the saved replay would have drawn."""
         self._added, sampler = self._chunks.load(folder, ring=self._ring)
         self._generator.set_state(sampler)
 
@@ -169,8 +170,8 @@ class Replay:
         return batch.to(self._device)
 
 
-def _given(steps: Steps) -> dict[Column, Array]:
-    """The columns of the ring. Environments number their own episodes; here each number is used by one stream alone."""
+def _columns_of(steps: StoredSteps) -> dict[Column, Array]:
+    """The columns of the ring. The episode numbers, which each environment counts by itself, become unique over the streams."""
     streams = len(steps.episode)
     return {
         **{("observation", name): value for name, value in steps.observation.items()},

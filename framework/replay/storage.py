@@ -1,4 +1,4 @@
-"""Where the stored steps lie: one ring of `[streams, rows]`, a tensor for each thing that a step holds."""
+"""The memory of the stored steps: one ring `[streams, rows]`, with a tensor for each entry of a step."""
 
 import os
 import shutil
@@ -19,11 +19,11 @@ from framework.errors import UserError
 
 Storage = Literal["memory", "memmap", "device"]
 Column = str | tuple[str, str]
-"""A key of the ring: a name, or an observation's `("observation", name)`."""
+"""A key of the ring: a name, or `("observation", name)`."""
 
 
 def allocate(*, specs: Specs, streams: int, rows: int, storage: Storage, device: torch.device, folder: Path | None) -> TensorDict:
-    """A ring of zeros: in the computer's memory, in files below `folder`, or on the accelerator."""
+    """A ring of zeros in the host's memory, in files below `folder`, or on the accelerator."""
     step = TensorDict(_step(specs), batch_size=[1, 1])
     needed = streams * rows * step.bytes()
     ring = step.expand(streams, rows)
@@ -40,12 +40,12 @@ def allocate(*, specs: Specs, streams: int, rows: int, storage: Storage, device:
 
 
 def columns(ring: TensorDict) -> Mapping[Column, Tensor]:
-    """Every tensor of a ring, or of a part of one, by its key."""
+    """Every tensor of a ring, or of a part of it, by its key."""
     return dict(cast(Iterable[tuple[Column, Tensor]], ring.items(include_nested=True, leaves_only=True)))
 
 
 def describe(ring: TensorDict) -> str:
-    """What a ring holds, in words: two rings that read the same can take each other's steps."""
+    """The shapes and types of a ring in words; rings of one description can load each other's steps."""
     streams, rows = ring.shape
     parts = [
         f"{'.'.join(key) if isinstance(key, tuple) else key} {str(column.dtype).removeprefix('torch.')} {list(column.shape[2:])}"
@@ -75,19 +75,19 @@ def _stored(dtype: np.dtype) -> torch.dtype:
 def _memmap(ring: TensorDict, *, folder: Path | None, needed: int) -> TensorDict:
     if folder is None:
         raise UserError("Replay.storage = 'memmap' needs a folder; give the run one, or bind Replay.storage = 'memory'.")
-    place = folder / "ring"
-    shutil.rmtree(place, ignore_errors=True)
+    ring_folder = folder / "ring"
+    shutil.rmtree(ring_folder, ignore_errors=True)
     try:
         with files.writing(folder, size=needed):
-            place.mkdir(parents=True)
-            return ring.named_apply(lambda key, column: _map(place / f"{quote(str(key), safe='')}.memmap", column), nested_keys=True)
+            ring_folder.mkdir(parents=True)
+            return ring.named_apply(lambda key, column: _map(ring_folder / f"{quote(str(key), safe='')}.memmap", column), nested_keys=True)
     except UserError:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(ring_folder, ignore_errors=True)
         raise
 
 
 def _map(file: Path, column: Tensor) -> Tensor:
-    """Takes the disk space now: a mapped page that finds the disk full later kills the process without a word."""
+    """A tensor in a file whose disk space is allocated now: a page fault on a full disk would kill the process silently."""
     with file.open("xb") as stream:
         stream.truncate(column.nbytes)
         if sys.platform == "linux":

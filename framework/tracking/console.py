@@ -1,19 +1,17 @@
-"""How far a run is: a line that moves on a terminal, lines that a program can read elsewhere."""
+"""The progress of a run: a moving line on a terminal, logfmt lines elsewhere."""
 
 import logging
 import math
 import sys
 import time as clock
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from datetime import timedelta
 from typing import IO, Final, final
 
-import numpy as np
-from jaxtyping import Num, UInt8
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from framework.tracking.base import Status, Tracker
+from framework.tracking.events import Event, MetricsEvent
 
 log: Final = logging.getLogger("framework.tracking")
 FIELDS: Final = {
@@ -24,7 +22,7 @@ FIELDS: Final = {
     "ceiling": ("contrastive/ceiling", ".2f"),
     "accuracy": ("contrastive/accuracy", ".2f"),
 }
-"""What the line shows: the metric behind each name, and how it is written."""
+"""The fields of the line: name, metric, format."""
 SECONDS_LEFT: Final = "time/seconds_left"
 SMOOTHING: Final = 0.7
 TERMINAL_SECONDS: Final = 1.0
@@ -36,12 +34,12 @@ class Console(Tracker):
 
         step=12000 steps_per_second=83.1 return=412.0 estimate=4.91 ceiling=5.95 accuracy=0.71 time_left=312s
 
-    A name whose metric was never recorded is left out. `NO_COLOR` and dumb terminals are respected.
+    A field whose metric was never recorded is left out. `NO_COLOR` and dumb terminals are respected.
 
     Args:
-        total_steps: where the run ends, in environment steps; of a run that has none, nothing is shown.
-        first_step: where it begins: not 0 if it is continued.
-        stream: where to write, standard output if not given.
+        total_steps: where the run ends, in environment steps; nothing is shown if it is 0.
+        first_step: where the run begins; above 0 if it is resumed.
+        stream: where to write; standard output by default.
     """
 
     def __init__(self, *, total_steps: int, first_step: int = 0, seconds: float = 10.0, stream: IO[str] | None = None) -> None:
@@ -59,43 +57,12 @@ class Console(Tracker):
         self._progress = _progress(terminal) if self.moving else None
         self._task = self._progress.add_task("", total=total_steps, completed=first_step) if self._progress else None
 
-    def params(self, values: Mapping[str, object]) -> None:
-        pass
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        pass
-
-    def metrics(self, step: int, values: Mapping[str, float], *, time: float | None = None) -> None:
-        self.step = max(self.step, step)
-        self.latest |= values
-        if clock.monotonic() - self._shown_at >= self.seconds:
-            self._try_to_show()
-
-    def picture(self, name: str, step: int, image: UInt8[np.ndarray, "Y X 3"]) -> None:
-        pass
-
-    def video(self, name: str, step: int, frames: UInt8[np.ndarray, "T Y X 3"], fps: float) -> None:
-        pass
-
-    def file(self, path: Path, folder: str = "") -> None:
-        pass
-
-    def text(self, name: str, content: str) -> None:
-        pass
-
-    def model(
-        self,
-        checkpoint: Path,
-        *,
-        step: int,
-        observation: Mapping[str, Num[np.ndarray, "2 *shape"]],
-        action: Num[np.ndarray, "2 A"],
-        aliases: Sequence[str] = (),
-    ) -> None:
-        pass
-
-    def flush(self) -> None:
-        pass
+    def record(self, event: Event) -> None:
+        if isinstance(event, MetricsEvent):
+            self.step = max(self.step, event.step)
+            self.latest |= event.values
+            if clock.monotonic() - self._shown_at >= self.seconds:
+                self._try_to_show()
 
     def close(self, status: Status) -> None:
         if self.step != self._shown_step and self.latest:
@@ -104,7 +71,7 @@ class Console(Tracker):
             self._progress.stop()
 
     def _try_to_show(self) -> None:
-        """A reader who went away (`dream train .. | head`) must not end the run."""
+        """Show progress; a closed output (`dream train .. | head`) must not end the run."""
         if not self.total_steps:
             return
         try:
@@ -132,14 +99,14 @@ class Console(Tracker):
         self._shown_at, self._measured_step = now, self.step
 
     def line(self) -> str:
-        """What a program reads."""
+        """The logfmt line."""
         shown = [f"step={self.step}", f"steps_per_second={self.speed:.1f}"]
         shown += [f"{name}={self.latest[metric]:{form}}" for name, (metric, form) in FIELDS.items() if metric in self.latest]
         left = self._seconds_left()
         return " ".join(shown + ([f"time_left={left:.0f}s"] if left is not None else []))
 
     def sentence(self) -> str:
-        """What a person reads."""
+        """The text beside the progress bar."""
         value = {name: self.latest.get(metric) for name, (metric, _) in FIELDS.items()}
         shown = [f"{self.step:,}/{self.total_steps:,} steps", f"{self.speed:.0f} steps/s"]
         shown += [f"{name} {value[name]:.0f}" for name in ("return", "evaluation") if value[name] is not None]
@@ -149,10 +116,10 @@ class Console(Tracker):
         if value["accuracy"] is not None:
             shown.append(f"accuracy {value['accuracy']:.0%}")
         left = self._seconds_left()
-        return "  ".join(shown + ([f"{_duration(left)} left"] if left is not None else []))
+        return "  ".join(shown + ([f"{timedelta(seconds=round(left))} left"] if left is not None else []))
 
     def _seconds_left(self) -> float | None:
-        """What the trainer says, who may have a budget of time, else what follows from the speed."""
+        """The trainer's own metric if it has a time budget, else the remaining steps over the speed."""
         if SECONDS_LEFT in self.latest:
             return self.latest[SECONDS_LEFT]
         return max(0.0, self.total_steps - self.step) / self.speed if self.speed > 0 else None
@@ -161,9 +128,3 @@ class Console(Tracker):
 def _progress(terminal: Terminal) -> Progress:
     columns = (TaskProgressColumn(), BarColumn(bar_width=20), TextColumn("{task.description}", markup=False))
     return Progress(*columns, console=terminal, auto_refresh=False)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,17 +1,19 @@
-"""The local mirror of a run: `metrics.jsonl`, one line for every call, on disk before the next one."""
+"""The local mirror of a run: `metrics.jsonl`, one line for every event, on disk before the next one."""
 
 import json
 import math
 import os
 import time as clock
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
-from jaxtyping import Num, UInt8
+from PIL import Image
 
+from framework.tracking import events
 from framework.tracking.base import Status, Tracker, Unavailable
+from framework.tracking.events import Event
 from framework.tracking.media import file_name, write_picture, write_video
 
 MIRROR: Final = "metrics.jsonl"
@@ -19,7 +21,7 @@ MIRROR: Final = "metrics.jsonl"
 
 @final
 class Jsonl(Tracker):
-    """Writes every call into the run's folder: numbers and texts as lines, pictures and videos as files that a line names.
+    """Writes every event into the run's folder: numbers and texts as lines, pictures and videos as files that a line names.
 
     A number that is not finite is the string "nan", "inf" or "-inf": the lines are strict JSON, and `float` reads them back.
 
@@ -30,56 +32,46 @@ class Jsonl(Tracker):
     """
 
     def __init__(self, *, run_folder: Path, resume_step: int | None = None, forward: Tracker | None = None) -> None:
-        self.run_folder = run_folder
-        self.forward = forward
+        self.run_folder, self.resume_step, self.forward = run_folder, resume_step, forward
         path = run_folder / MIRROR
-        self._present = truncate(path, resume_step) if path.exists() else set()
+        self._present = truncate(run_folder, resume_step) if path.exists() else set()
         self._file = path.open("ab", buffering=0)
 
-    def params(self, values: Mapping[str, object]) -> None:
-        self._write("params", values={key: str(value) for key, value in values.items()})
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        self._write("tags", values=dict(values))
-
-    def metrics(self, step: int, values: Mapping[str, float], *, time: float | None = None) -> None:
-        new = {key: _number(value) for key, value in values.items() if (key, step) not in self._present}
-        if new:
-            self._write("metrics", time=time, step=step, values=new)
-
-    def picture(self, name: str, step: int, image: UInt8[np.ndarray, "Y X 3"]) -> None:
-        path = self._writable(lambda: write_picture(self.run_folder / "pictures" / file_name(name, step, "png"), image))
-        self._write("picture", step=step, name=name, path=self._relative(path))
-
-    def video(self, name: str, step: int, frames: UInt8[np.ndarray, "T Y X 3"], fps: float) -> None:
-        path = self._writable(lambda: write_video(self.run_folder / "video" / file_name(name, step, "mp4"), frames, fps))
-        self._write("video", step=step, name=name, path=self._relative(path))
-        if self.forward is not None:
-            self.forward.file(path, "video")
-
-    def file(self, path: Path, folder: str = "") -> None:
-        self._write("file", path=self._relative(path), folder=folder)
-
-    def text(self, name: str, content: str) -> None:
-        self._write("text", name=name, content=content)
-
-    def model(
-        self,
-        checkpoint: Path,
-        *,
-        step: int,
-        observation: Mapping[str, Num[np.ndarray, "2 *shape"]],
-        action: Num[np.ndarray, "2 A"],
-        aliases: Sequence[str] = (),
-    ) -> None:
-        self._write("model", step=step, path=self._relative(checkpoint), aliases=list(aliases))
-
-    def flush(self) -> None:
-        """Nothing is held back."""
+    def record(self, event: Event) -> None:
+        match event:
+            case events.ParamsEvent(values):
+                self._write("params", values={key: str(value) for key, value in values.items()})
+            case events.TagsEvent(values):
+                self._write("tags", values=dict(values))
+            case events.MetricsEvent(step, values, time):
+                present = self._present if step == self.resume_step else set()
+                new = {name: _number(value) for name, value in values.items() if name not in present}
+                if new:
+                    self._write("metrics", time=time, step=step, values=new)
+            case events.PictureEvent(name, step) | events.VideoEvent(name, step):
+                self._write_media(event, name, step)
+            case events.FileEvent(path, folder):
+                self._write("file", path=self._relative(path), folder=folder)
+            case events.TextEvent(name, content):
+                self._write("text", name=name, content=content)
+            case events.PolicyEvent(checkpoint, step):
+                self._write("model", step=step, path=self._relative(checkpoint), aliases=list(event.aliases))
 
     def close(self, status: Status) -> None:
         self._write("close", status=status)
         self._file.close()
+
+    def _write_media(self, event: events.PictureEvent | events.VideoEvent, name: str, step: int) -> None:
+        try:
+            if isinstance(event, events.PictureEvent):
+                path = write_picture(self.run_folder / "pictures" / file_name(name, step, "png"), event.image)
+            else:
+                path = write_video(self.run_folder / "video" / file_name(name, step, "mp4"), event.frames, event.fps)
+        except OSError as error:
+            raise Unavailable(f"cannot write into {self.run_folder}: {error}") from error
+        self._write("picture" if isinstance(event, events.PictureEvent) else "video", step=step, name=name, path=self._relative(path))
+        if self.forward is not None and isinstance(event, events.VideoEvent):
+            self.forward.file(path, "video")
 
     def _relative(self, path: Path) -> str:
         path, home = path.absolute(), self.run_folder.absolute()
@@ -97,12 +89,6 @@ class Jsonl(Tracker):
             self._file.truncate(start)
             raise Unavailable(f"cannot write {self.run_folder / MIRROR}: the disk is full")
 
-    def _writable(self, write: Callable[[], Path]) -> Path:
-        try:
-            return write()
-        except OSError as error:
-            raise Unavailable(f"cannot write into {self.run_folder}: {error}") from error
-
 
 def _number(value: float) -> float | str:
     value = float(value)
@@ -114,34 +100,45 @@ def read(run_folder: Path) -> Iterator[dict[str, Any]]:
     path = run_folder / MIRROR
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if line.endswith(b"\n"):
-                yield _parse(line, path, number)
-
-
-def truncate(path: Path, step: int | None) -> set[tuple[str, int]]:
-    """Drop a line that a crash cut short, and the lines of later steps than this one (no others, if there is no step).
-
-    Gives the metrics that the last step has.
-    """
-    kept, present = path.with_suffix(".kept"), set[tuple[str, int]]()
-    with path.open("rb") as source, kept.open("wb") as target:
-        for number, line in enumerate(source, start=1):
             if not line.endswith(b"\n"):
-                continue
-            record = _parse(line, path, number)
-            if step is None or record.get("step", 0) <= step:
-                target.write(line)
-            if record["kind"] == "metrics" and record["step"] == step:
-                present |= {(key, record["step"]) for key in record["values"]}
-        target.flush()
-        os.fsync(target.fileno())
-    kept.replace(path)
-    return present
+                return
+            try:
+                record: dict[str, Any] = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path}:{number} is not a line of JSON: {error}") from error
+            yield record
 
 
-def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"{path}:{number} is not a line of JSON: {error}") from error
-    return record
+def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
+    """The event of a record; `None` for a policy, for the end of a run, and for a file that no longer exists."""
+    path = run_folder / record.get("path", "")
+    match record["kind"]:
+        case "params":
+            return events.ParamsEvent(record["values"])
+        case "tags":
+            return events.TagsEvent(record["values"])
+        case "metrics":
+            values = {name: float(value) for name, value in record["values"].items()}
+            return events.MetricsEvent(record["step"], values, record["time"])
+        case "text":
+            return events.TextEvent(record["name"], record["content"])
+        case "picture" if path.is_file():
+            return events.PictureEvent(record["name"], record["step"], np.asarray(Image.open(path).convert("RGB")))
+        case "video" | "file" if path.is_file():
+            return events.FileEvent(path, record.get("folder", "video"))
+    return None
+
+
+def truncate(run_folder: Path, step: int | None) -> set[str]:
+    """Drop a line that a crash cut short, and the lines of steps later than this one; `None` keeps every step.
+
+    Returns the names of the metrics at this step.
+    """
+    records = [record for record in read(run_folder) if step is None or record.get("step", 0) <= step]
+    kept = run_folder / f"{MIRROR}.kept"
+    with kept.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+        file.flush()
+        os.fsync(file.fileno())
+    kept.replace(run_folder / MIRROR)
+    return {name for record in records if record["kind"] == "metrics" and record["step"] == step for name in record["values"]}

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 SMALLEST_SIDE = 256
-"""Rendered frames are often 64 pixels wide; a player that smooths them would show mud."""
+"""Pixels to which small frames are enlarged: players would blur frames of 64 pixels."""
 
 
 def file_name(name: str, step: int, ending: str) -> str:

@@ -1,8 +1,10 @@
-"""MLflow behind the tracker's contract: the only file that imports mlflow, and only when a run starts (it takes seconds)."""
+"""MLflow behind the tracker's contract: the only file that imports mlflow, itself imported when a run starts (it takes seconds)."""
 
+import hashlib
 import logging
 import math
 import os
+import re
 import tempfile
 import time as clock
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,23 +12,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, final
 
-import numpy as np
-from jaxtyping import Num, UInt8
+ENVIRONMENT: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the writer thread retries; MLflow's own seven tries block for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+for _setting, _value in ENVIRONMENT.items():
+    os.environ.setdefault(_setting, _value)  # before the first import of mlflow
 
-from framework.tracking import history, store
+import mlflow.pyfunc
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.types import Schema, TensorSpec
+
+from framework.tracking import events, store
 from framework.tracking.base import Status, Tracker, Unavailable
-from framework.tracking.keys import key, keys
+from framework.tracking.events import Event
 from framework.tracking.media import file_name, write_video
 from framework.tracking.provenance import requirements
 
-ENVIRONMENT: Final = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the writer thread does the retrying; MLflow's own seven block for minutes
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
 TEMPORARY: Final = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED")
+LONGEST_KEY: Final = 250
 LONGEST_PARAMETER: Final = 6000
 LONGEST_TAG: Final = 5000
+EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
+"""Without this tag MLflow opens an experiment on its page for language models, and not on the table of runs."""
 
 
 @final
@@ -34,14 +47,14 @@ class MLflow(Tracker):
     """One run in an MLflow store. Metrics are held back until `flush` and sent in one batch.
 
     A number that is not finite is stored as nan, since MLflow would store infinity as 1.8e308 and spoil the axis; the tag
-    `not_finite.<metric>` says which it was, and at which step first. A value too long for MLflow becomes a text artifact,
-    and the value says so. A parameter that a continued run has with another value becomes the tag `changed.<parameter>`.
+    `not_finite.<metric>` holds its value and first step. Parameters and tags too long for MLflow are cut. A parameter that a continued run
+    has with another value becomes the tag `changed.<parameter>`. Processor, memory, disk, network and GPU are sampled by MLflow's own
+    monitors, at most every `system_seconds` (None: never), at the environment step that is being recorded.
 
     Args:
-        run_id: continue this run, if the store has it; else a new run is made, and `run_id` differs from this.
-        keep_until: of the continued run, points at later steps are deleted, or on a server, which cannot, never sent again.
-            Nor is what this step has already.
-        start_time: when a new run began, if not now.
+        run_id: continue this run, if the store has it; else a new run is made. A metric or picture that the continued run has at a step
+            is not sent again, since MLflow would keep both.
+        start_time: when a new run began, if not now; in seconds since 1970.
     """
 
     def __init__(
@@ -52,213 +65,201 @@ class MLflow(Tracker):
         experiment: str,
         name: str,
         run_id: str | None = None,
-        keep_until: int = -1,
         start_time: float | None = None,
+        system_seconds: float | None = 10.0,
     ) -> None:
-        self.uri = uri
-        self.name = name
-        for setting, value in ENVIRONMENT.items():
-            os.environ.setdefault(setting, value)  # before the first import of mlflow
-        with _available(), store.lock(uri, folder):
-            store.check(uri)
-            self._client = _client(uri)
-            self._experiment = _experiment(self._client, uri, experiment)
-            self._params = _params(self._client, run_id)
-        self._held: list[Any] = []
-        self._present: set[tuple[str, int]] = set()
+        self.uri, self.name, self.system_seconds = uri, name, system_seconds
+        self._pending: list[Metric] = []
+        self._stored_steps: dict[str, set[int]] = {}
+        self._stored_images: list[str] | None = None
         self._not_finite: set[str] = set()
+        self._next_sample = 0.0
         with _available():
-            if run_id is None or self._params is None:
-                self.run_id = self._new_run(start_time)
-            else:
+            with store.lock(uri, folder):
+                store.check(uri)
+                self._client = _client(uri)
+                self._experiment = _experiment(self._client, uri, experiment)
+                params = _params(self._client, run_id)
+            self._continued, self._params = params is not None, params or {}
+            if run_id is not None and self._continued:
                 self.run_id = run_id
-                self._continue(keep_until)
-        server = uri if store.is_server(uri) else "http://127.0.0.1:5000"
-        self.url = f"{server.rstrip('/')}/#/experiments/{self._experiment}/runs/{self.run_id}"
+                self._client.update_run(run_id, status="RUNNING")
+            else:
+                milliseconds = None if start_time is None else int(1000 * start_time)
+                self.run_id = str(self._client.create_run(self._experiment, milliseconds, run_name=name).info.run_id)
+            self._monitor = SystemMetricsMonitor(self.run_id, tracking_uri=uri)
+        server = uri.rstrip("/") if store.is_server(uri) else f"http://{store.HOST}:{store.PORT}"
+        self.url = f"{server}/#/experiments/{self._experiment}/runs/{self.run_id}"
 
-    def params(self, values: Mapping[str, object]) -> None:
-        from mlflow.entities import Param, RunTag
-
-        names = keys(values)
-        texts = {names[name]: str(value) for name, value in values.items()}
-        earlier = self._params or {}
+    def record(self, event: Event) -> None:
         with _available():
-            short = {name: self._short("parameters", name, text, LONGEST_PARAMETER) for name, text in texts.items()}
-            new = [Param(name, text) for name, text in short.items() if name not in earlier]
-            changed = {name: text for name, text in short.items() if earlier.get(name, text) != text}
-            tags = [RunTag(key(f"changed.{name}"), text[:LONGEST_TAG]) for name, text in changed.items()]
-            self._client.log_batch(self.run_id, params=new, tags=tags)
-        self._params = earlier | {param.key: param.value for param in new}
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        with _available():
-            names = keys(values)
-            tags = [RunTag(names[n], self._short("tags", names[n], text, LONGEST_TAG)) for n, text in values.items()]
-            self._client.log_batch(self.run_id, tags=tags)
-
-    def metrics(self, step: int, values: Mapping[str, float], *, time: float | None = None) -> None:
-        from mlflow.entities import Metric
-
-        milliseconds = int(1000 * (clock.time() if time is None else time))
-        new = {key(name): value for name, value in values.items() if (key(name), step) not in self._present}
-        strange = {name: value for name, value in new.items() if not math.isfinite(value)}
-        if strange.keys() - self._not_finite:
-            first = {f"not_finite.{name}": f"{strange[name]} at step {step}" for name in strange.keys() - self._not_finite}
-            self.tags(first)
-            self._not_finite |= strange.keys()
-        for name, value in new.items():
-            self._held.append(Metric(name, math.nan if name in strange else float(value), milliseconds, step))
+            match event:
+                case events.ParamsEvent(values):
+                    self._log_params(values)
+                case events.TagsEvent(values):
+                    self._log_tags(values)
+                case events.MetricsEvent(step, values, time):
+                    self._hold(step, {**values, **self._sample()}, int(1000 * time))
+                case events.PictureEvent(name, step, image):
+                    self._log_picture(re.sub(r"[^a-zA-Z0-9_\-./ ]", "_", key(name)), step, image)
+                case events.VideoEvent(name, step, frames, fps):
+                    with tempfile.TemporaryDirectory() as folder:
+                        path = write_video(Path(folder) / file_name(name, step, "mp4"), frames, fps)
+                        self._client.log_artifact(self.run_id, str(path), "video")
+                case events.FileEvent(path, folder):
+                    if not path.is_file():
+                        raise FileNotFoundError(f"{path} does not exist any more")
+                    self._client.log_artifact(self.run_id, str(path), folder or None)
+                case events.TextEvent(name, content):
+                    self._client.log_text(self.run_id, content, name)
+                case events.PolicyEvent():
+                    self._log_policy(event)
 
     def flush(self) -> None:
-        if not self._held:
+        pending, self._pending = self._pending, []
+        if not pending:
             return
-        held, self._held = self._held, []
         try:
             with _available():
-                self._client.log_batch(self.run_id, metrics=held, synchronous=True)
+                self._client.log_batch(self.run_id, metrics=pending, synchronous=True)
         except Unavailable:
-            self._held = held
+            self._pending = pending
             raise
-
-    def picture(self, name: str, step: int, image: UInt8[np.ndarray, "Y X 3"]) -> None:
-        if (history.picture_key(name), step) not in self._present:
-            with _available():
-                self._client.log_image(self.run_id, image, key=history.picture_key(name), step=step, synchronous=True)
-
-    def video(self, name: str, step: int, frames: UInt8[np.ndarray, "T Y X 3"], fps: float) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            self.file(write_video(Path(folder) / file_name(name, step, "mp4"), frames, fps), "video")
-
-    def file(self, path: Path, folder: str = "") -> None:
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} is not there any more")
-        with _available():
-            self._client.log_artifact(self.run_id, str(path), folder or None)
-
-    def text(self, name: str, content: str) -> None:
-        with _available():
-            self._client.log_text(self.run_id, content, name)
-
-    def model(
-        self,
-        checkpoint: Path,
-        *,
-        step: int,
-        observation: Mapping[str, Num[np.ndarray, "2 *shape"]],
-        action: Num[np.ndarray, "2 A"],
-        aliases: Sequence[str] = (),
-    ) -> None:
-        # `pyfunc.log_model` would read the history of every metric, and load the policy twice, to say the same.
-        from mlflow.entities import LoggedModelOutput
-
-        client = self._client
-        with _available(), tempfile.TemporaryDirectory() as folder:
-            logged = client.create_logged_model(self._experiment, "policy", self.run_id, model_type="policy")
-            path = Path(folder) / "policy"
-            _save_model(path, checkpoint, observation, action, logged, self.run_id)
-            client.log_model_artifacts(logged.model_id, str(path))
-            client.finalize_logged_model(logged.model_id, "READY")
-            client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, step)])
-            self._register(logged, aliases)
 
     def close(self, status: Status) -> None:
         self.flush()
         with _available():
             self._client.set_terminated(self.run_id, status)
 
-    def _new_run(self, start_time: float | None) -> str:
-        milliseconds = None if start_time is None else int(1000 * start_time)
-        return str(self._client.create_run(self._experiment, milliseconds, run_name=self.name).info.run_id)
+    def _log_params(self, values: Mapping[str, object]) -> None:
+        texts = {key(name): str(value)[:LONGEST_PARAMETER] for name, value in values.items()}
+        new = {name: text for name, text in texts.items() if name not in self._params}
+        self._client.log_batch(self.run_id, params=[Param(name, text) for name, text in new.items()])
+        self._log_tags({f"changed.{name}": text for name, text in texts.items() if self._params.get(name, text) != text})
+        self._params |= new
 
-    def _continue(self, keep_until: int) -> None:
-        assert self.run_id is not None
-        self._client.update_run(self.run_id, status="RUNNING")
-        if store.database(self.uri) is not None:
-            self._present |= history.delete_after(self.uri, self.run_id, keep_until)
-        else:
-            self._present |= history.points_from(self._client, self.run_id, keep_until)
-        self._present |= history.pictures(self._client, self.run_id)
+    def _log_tags(self, values: Mapping[str, str]) -> None:
+        if values:
+            self._client.log_batch(self.run_id, tags=[RunTag(key(name), text[:LONGEST_TAG]) for name, text in values.items()])
 
-    def _short(self, folder: str, name: str, text: str, longest: int) -> str:
-        if len(text) <= longest:
-            return text
-        artifact = f"{folder}/{name}.txt"
-        self._client.log_text(self.run_id, text, artifact)
-        return f"{len(text)} characters, in the artifact {artifact}"
+    def _hold(self, step: int, values: Mapping[str, float], milliseconds: int) -> None:
+        """Keep metrics for the next batch, without those that the store has at this step."""
+        new = {key(name): float(value) for name, value in values.items() if step not in self._steps(key(name))}
+        not_finite = {name: value for name, value in new.items() if not math.isfinite(value)}
+        self._log_tags({f"not_finite.{name}": f"{not_finite[name]} at step {step}" for name in not_finite.keys() - self._not_finite})
+        self._not_finite |= not_finite.keys()
+        self._pending += [Metric(name, math.nan if name in not_finite else value, milliseconds, step) for name, value in new.items()]
+
+    def _steps(self, name: str) -> set[int]:
+        """The steps at which a continued run had this metric when it was continued; read once, at its first use."""
+        if self._continued and name not in self._stored_steps:
+            self._stored_steps[name] = {point.step for point in self._client.get_metric_history(self.run_id, name)}
+        return self._stored_steps.get(name, set())
+
+    def _sample(self) -> dict[str, float]:
+        if self.system_seconds is None or clock.monotonic() < self._next_sample:
+            return {}
+        self._next_sample = clock.monotonic() + self.system_seconds
+        self._monitor.collect_metrics()
+        values = self._monitor.aggregate_metrics()
+        for monitor in self._monitor.monitors:
+            monitor.clear_metrics()
+        return {f"system/{name}": value for name, value in values.items()}
+
+    def _log_picture(self, name: str, step: int, image: Any) -> None:
+        if self._continued and self._stored_images is None:
+            self._stored_images = [artifact.path for artifact in self._client.list_artifacts(self.run_id, "images")]
+        prefix = f"images/{name.replace('/', '~')}+step+{step}+"  # as MLflow names the file of an image
+        if not any(path.startswith(prefix) for path in self._stored_images or []):
+            self._client.log_image(self.run_id, image, key=name, step=step, synchronous=True)
+
+    def _log_policy(self, event: events.PolicyEvent) -> None:
+        # `pyfunc.log_model` would read the history of every metric, and load the policy twice.
+        client = self._client
+        with tempfile.TemporaryDirectory() as folder:
+            logged = client.create_logged_model(self._experiment, "policy", self.run_id, model_type="policy")
+            path = Path(folder) / "policy"
+            _save_policy(path, event, Model(logged.artifact_location, self.run_id, model_uuid=logged.model_id, model_id=logged.model_id))
+            client.log_model_artifacts(logged.model_id, str(path))
+            client.finalize_logged_model(logged.model_id, "READY")
+            client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, event.step)])
+            self._register(logged, event.aliases)
 
     def _register(self, logged: Any, aliases: Sequence[str]) -> None:
-        """Enter the policy as a new version of a registered model that is named as the run."""
-        from mlflow.exceptions import MlflowException
-
+        """Enter the policy as a new version of the registered model that is named after the run."""
         name = self.name.replace("/", "-").replace(":", "-")
-        try:
+        with _existing():
             self._client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
         # A database looks a `models:/` address up in whichever store is MLflow's global one, and makes that if it is not there.
         source = logged.artifact_location if store.database(self.uri) else f"models:/{logged.model_id}"
         version = self._client.create_model_version(name, source, self.run_id, model_id=logged.model_id)
-        for alias in set(aliases) - {"latest"}:  # a name that MLflow reserves for what it means
+        for alias in set(aliases) - {"latest"}:  # reserved by MLflow, with the same meaning
             self._client.set_registered_model_alias(name, alias, version.version)
+
+
+def key(name: str) -> str:
+    """A name in which what MLflow refuses is replaced: `train/Adam.betas[0]` becomes `train/Adam.betas_0_`."""
+    parts = re.sub(r"[^\w\-. :/]", "_", name).split("/")
+    cleaned = "/".join(part for part in parts if part.strip(".")) or "_"
+    return cleaned if len(cleaned) <= LONGEST_KEY else f"{cleaned[: LONGEST_KEY - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def experiment_id(uri: str, folder: Path, name: str) -> str:
+    """The id of an experiment in the store of a folder."""
+    with store.lock(uri, folder):
+        return _experiment(_client(uri), uri, name)
 
 
 @contextmanager
 def _available() -> Iterator[None]:
-    """Tell a store that is away (try again) from a call that is wrong (do not)."""
-    from mlflow.exceptions import MlflowException
-
+    """Raise `Unavailable` for a store that is away, so that the call is repeated, and other errors as they are."""
     try:
         yield
     except FileNotFoundError:
         raise
+    except (MlflowException, OSError) as error:
+        if isinstance(error, MlflowException) and error.error_code not in TEMPORARY:
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise Unavailable(f"the store cannot be reached or written: {reason}") from error
+
+
+@contextmanager
+def _existing() -> Iterator[None]:
+    """Accept that something to be created exists."""
+    try:
+        yield
     except MlflowException as error:
-        if error.error_code in TEMPORARY:
-            raise Unavailable(f"the store cannot be reached or written: {_first_line(error)}") from error
-        raise
-    except OSError as error:
-        raise Unavailable(f"the store cannot be reached or written: {_first_line(error)}") from error
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
-
-
-def _client(uri: str) -> Any:
-    """The client of a store, which says nothing below a warning."""
-    from mlflow import MlflowClient
-
+def _client(uri: str) -> MlflowClient:
+    """The client of a store, with logging below a warning off."""
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for what is raised anyway
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for an error that is raised as well
     logging.getLogger("alembic").setLevel(logging.WARNING)
     return MlflowClient(uri, registry_uri=uri)
 
 
-def _experiment(client: Any, uri: str, name: str) -> str:
-    """The experiment of that name, made if there is none, brought back if it was deleted."""
-    from mlflow.exceptions import MlflowException
-
+def _experiment(client: MlflowClient, uri: str, name: str) -> str:
+    """The id of the experiment of that name, created if there is none, restored if it was deleted."""
     path = store.database(uri)
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        try:
-            return str(client.create_experiment(name, (path.parent / "artifacts").as_uri() if path else None))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            found = client.get_experiment_by_name(name)
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-        store.log.warning("The experiment %s had been deleted; it is back, since a run needs it.", name)
-    return str(found.experiment_id)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        with _existing():
+            client.create_experiment(name, (path.parent / "artifacts").as_uri() if path else None, tags=EXPERIMENT_TAGS)
+        experiment = client.get_experiment_by_name(name)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+        store.log.warning("The experiment %s had been deleted; it was restored for this run.", name)
+    for tag in EXPERIMENT_TAGS.keys() - experiment.tags.keys():
+        client.set_experiment_tag(experiment.experiment_id, tag, EXPERIMENT_TAGS[tag])
+    return str(experiment.experiment_id)
 
 
-def _params(client: Any, run_id: str | None) -> dict[str, str] | None:
+def _params(client: MlflowClient, run_id: str | None) -> dict[str, str] | None:
     """The parameters of a run that can be continued; `None` if there is no such run."""
-    from mlflow.exceptions import MlflowException
-
     if run_id is None:
         return None
     try:
@@ -270,27 +271,15 @@ def _params(client: Any, run_id: str | None) -> dict[str, str] | None:
     return dict(run.data.params) if run.info.lifecycle_stage == "active" else None
 
 
-def _save_model(
-    path: Path,
-    checkpoint: Path,
-    observation: Mapping[str, np.ndarray],
-    action: np.ndarray,
-    logged: Any,
-    run_id: str | None,
-) -> None:
-    import mlflow.pyfunc
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    inputs = [TensorSpec(value.dtype, (-1, *value.shape[1:]), name) for name, value in observation.items()]
-    outputs = [TensorSpec(action.dtype, (-1, *action.shape[1:]))]
-    model_id = logged.model_id
+def _save_policy(path: Path, event: events.PolicyEvent, model: Model) -> None:
+    inputs = [TensorSpec(value.dtype, (-1, *value.shape[1:]), name) for name, value in event.observation.items()]
+    outputs = [TensorSpec(event.action.dtype, (-1, *event.action.shape[1:]))]
     mlflow.pyfunc.save_model(
         path,
         loader_module="framework.tracking.policy_model",
-        data_path=str(checkpoint),
-        mlflow_model=Model(logged.artifact_location, run_id, model_uuid=model_id, model_id=model_id),
+        data_path=str(event.checkpoint),
+        mlflow_model=model,
         signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
-        input_example=dict(observation),
+        input_example=dict(event.observation),
         pip_requirements=requirements(),
     )

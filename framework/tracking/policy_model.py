@@ -9,9 +9,9 @@ import numpy as np
 
 @final
 class PolicyModel:
-    """Acts on each row as on the first observation of an episode: nothing is remembered from one row or call to the next.
+    """Acts on each row as on the first observation of an episode: no memory passes from one row or call to the next.
 
-    To play an episode, use `framework.load_policy`, which remembers.
+    To play an episode, use `framework.load_policy`, which carries its memory from step to step.
     """
 
     def __init__(self, policy: Any) -> None:
@@ -24,7 +24,7 @@ class PolicyModel:
 
 
 def _load_pyfunc(path: str) -> PolicyModel:
-    """What MLflow calls. The path is the checkpoint, which lies in the model as it was."""
+    """MLflow's loader; the path is that of the checkpoint inside the model."""
     from framework import load_policy
 
     return PolicyModel(load_policy(Path(path)))

@@ -1,4 +1,4 @@
-"""Where a run comes from: the commit and what differs from it, the versions, the command."""
+"""The origin of a run: the commit, uncommitted changes, versions, the command."""
 
 import getpass
 import platform
@@ -16,17 +16,17 @@ NO_PACKAGE: Final = "not installed"
 
 
 def versions() -> dict[str, str]:
-    """The installed version of each package that matters to a run."""
+    """The installed version of each package that affects a run."""
     return {"dream-framework": framework.__version__} | {name: _version(name) for name in PACKAGES}
 
 
 def requirements() -> list[str]:
-    """What the policy needs to be loaded elsewhere, pinned to what is installed here."""
+    """The packages that a policy needs to be loaded elsewhere, pinned to the installed versions."""
     return [f"{name}=={number}" for name, number in versions().items() if number != NO_PACKAGE and name != "mlflow"]
 
 
 def facts(folder: Path) -> dict[str, str]:
-    """Tags for a run that is started in this folder."""
+    """The tags of a run that is started in this folder."""
     tags = {f"version.{name}": number for name, number in versions().items()}
     tags |= {"version.python": platform.python_version(), "command": command(), "host": platform.node()}
     # MLflow finds the commit itself for `python file.py`, but not for an installed command.
@@ -39,20 +39,20 @@ def facts(folder: Path) -> dict[str, str]:
 
 
 def command() -> str:
-    """The line that this process was started with, `python -m framework` in place of where that lies on this machine."""
+    """The command line of this process, with `python -m framework` in place of a path on this machine."""
     as_module = Path(sys.argv[0]) == Path(framework.__file__).with_name("__main__.py")
     program = ["python", "-m", framework.__name__] if as_module else sys.argv[:1]
     return shlex.join([*program, *sys.argv[1:]])
 
 
 def difference(folder: Path) -> str:
-    """What the working tree has that the commit has not; files that git does not know are listed by name."""
-    unknown = _git(folder, "ls-files", "--others", "--exclude-standard").splitlines()
-    return _git(folder, "diff", "HEAD") + "".join(f"# not in git: {name}\n" for name in unknown)
+    """The difference of the working tree to its commit, empty for a clean checkout; untracked files are listed by name."""
+    untracked = _git(folder, "ls-files", "--others", "--exclude-standard").splitlines()
+    return _git(folder, "diff", "HEAD") + "".join(f"# not in git: {name}\n" for name in untracked)
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """What git says, nothing if there is no git, no repository or no commit yet."""
+    """The output of git; empty without git, a repository or a commit."""
     command = ["git", "-C", str(folder), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10, check=True).stdout

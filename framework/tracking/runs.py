@@ -1,8 +1,9 @@
-"""Run folders, and finding a run again. Imports no mlflow: `run.json` in each folder says which run it is."""
+"""Run folders, and the search for a run. Imports no mlflow: `run.json` in each folder names the run."""
 
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Final, final
 
@@ -10,15 +11,15 @@ from framework.errors import UserError
 
 RUN: Final = "run.json"
 LATEST: Final = "latest"
-SHOWN: Final = 5
+LISTED: Final = 5
 
 
 @final
 @dataclass(frozen=True)
 class RunRecord:
-    """One run: its folder, and where MLflow has it. `run_id` is `None` for a run that MLflow does not have.
+    """One run: its folder, and its place in MLflow. `run_id` is `None` for a run that MLflow does not have.
 
-    `earlier` holds the id in every other store that had a part of the run, by the store's URI.
+    `earlier` holds the id in every other store that has a part of the run, by the store's URI.
     """
 
     folder: Path
@@ -40,25 +41,31 @@ class RunRecord:
         """The run's id in a store, if that store has it."""
         return self.run_id if tracking_uri == self.tracking_uri else self.earlier.get(tracking_uri)
 
+    def moved_to(self, tracking_uri: str, run_id: str | None) -> "RunRecord":
+        """The record of the same run, continued in this store."""
+        earlier = dict(self.earlier)
+        if self.run_id is not None and self.tracking_uri != tracking_uri:
+            earlier[self.tracking_uri] = self.run_id
+        return RunRecord(**vars(self) | {"tracking_uri": tracking_uri, "run_id": run_id, "earlier": earlier})
+
 
 def new_folder(folder: Path, name: str, seed: int) -> Path:
-    """Make `<folder>/<name>-<timestamp>-<seed>/`, a new one even for two runs in one second."""
+    """Make `<folder>/<name>-<timestamp>-<seed>/`; a number is appended for a second run within one second."""
     stem = f"{name}-{datetime.now():%Y%m%d-%H%M%S}-{seed}"
-    number = 1
-    while True:
+    for number in count(1):
         path = folder.absolute() / (stem if number == 1 else f"{stem}.{number}")
         try:
             path.mkdir(parents=True)
         except FileExistsError:
-            number += 1
+            continue
         except OSError as error:
             raise UserError(f"Cannot make the run folder {path} ({error.strerror}): set Tracking.folder to another.") from error
-        else:
-            return path
+        break
+    return path
 
 
 def read_run(folder: Path) -> RunRecord:
-    """What `run.json` says; the run is wherever its folder is now."""
+    """The record in `run.json`, with the folder where it lies now."""
     return RunRecord(folder=folder.absolute(), **json.loads((folder / RUN).read_text()))
 
 
@@ -73,12 +80,12 @@ def open_run(run: str, folder: Path) -> RunRecord:
     records = runs(folder)
     if run == LATEST and records:
         return records[0]
-    exact = [record for record in records if run in (record.run_id, record.name)]
-    found = exact or [record for record in records if _begins(record, run)]
-    if len(found) == 1:
-        return found[0]
-    problem = f"{len(found)} runs fit '{run}'" if found else f"There is no run '{run}' in {folder.absolute()}"
-    raise UserError(f"{problem}; {_listed(found or records)}")
+    matches = [record for record in records if run in (record.run_id, record.name)]
+    matches = matches or [each for each in records if run and (each.name.startswith(run) or (each.run_id or "").startswith(run))]
+    if len(matches) == 1:
+        return matches[0]
+    problem = f"{len(matches)} runs fit '{run}'" if matches else f"There is no run '{run}' in {folder.absolute()}"
+    raise UserError(f"{problem}; {_listed(matches or records)}")
 
 
 def runs(folder: Path) -> list[RunRecord]:
@@ -87,12 +94,8 @@ def runs(folder: Path) -> list[RunRecord]:
     return sorted(records, key=lambda record: (record.started, record.name), reverse=True)
 
 
-def _begins(record: RunRecord, run: str) -> bool:
-    return bool(run) and (record.name.startswith(run) or (record.run_id or "").startswith(run))
-
-
 def _listed(records: list[RunRecord]) -> str:
     if not records:
         return "there are no runs at all: start one with `dream train RECIPE`, or name the folder of another."
-    names = ", ".join(f"{record.name} ({(record.run_id or 'not in MLflow')[:8]})" for record in records[:SHOWN])
+    names = ", ".join(f"{record.name} ({(record.run_id or 'not in MLflow')[:8]})" for record in records[:LISTED])
     return f"name one by its id, name or folder; the latest are: {names}."

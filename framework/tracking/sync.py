@@ -1,4 +1,4 @@
-"""Sending a local mirror to a store afterwards: what a server missed while it was away."""
+"""Sending a local mirror to a store afterwards, for example to a server that was away."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -6,13 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from PIL import Image
-
 from framework.errors import UserError
 from framework.tracking import store
-from framework.tracking.base import Tracker
-from framework.tracking.jsonl import read
+from framework.tracking.base import Status, Tracker
+from framework.tracking.jsonl import read, read_event
 from framework.tracking.runs import read_run
 
 BATCH: Final = 500
@@ -20,9 +17,9 @@ BATCH: Final = 500
 
 
 def sync(run_folder: Path, tracking_uri: str | None = None) -> str:
-    """Send a run's mirror to a store; gives the run's id there. What the store has already is not sent twice.
+    """Send a run's mirror to a store, and return the run's id there. Records that the store has are not sent again.
 
-    The store is the one named, else `MLFLOW_TRACKING_URI`, else the local one. Policies are not sent: a mirror has none.
+    The store is the given one, else `MLFLOW_TRACKING_URI`, else the local one. Policies are not sent: a mirror has none.
     """
     record = read_run(run_folder)
     uri = tracking_uri or store.chosen_uri(run_folder.parent)
@@ -37,44 +34,23 @@ def sync(run_folder: Path, tracking_uri: str | None = None) -> str:
         name=record.name,
         run_id=record.id_in(uri),
         start_time=datetime.fromisoformat(record.started).timestamp(),
+        system_seconds=None,
     )
     assert tracker.run_id is not None
-    status = replay(read(run_folder), tracker, run_folder)
-    tracker.close(status)
+    tracker.close(send(read(run_folder), run_folder, tracker))
     if record.id_in(uri) != tracker.run_id:
         replace(record, earlier=record.earlier | {uri: tracker.run_id}).write()
     return tracker.run_id
 
 
-def replay(records: Iterable[dict[str, Any]], tracker: Tracker, run_folder: Path) -> Any:
-    """Make the recorded calls again; gives the status of the last `close`, FINISHED if there was none."""
-    status = "FINISHED"
+def send(records: Iterable[dict[str, Any]], run_folder: Path, tracker: Tracker) -> Status:
+    """Record the events of a mirror in a tracker, and return the run's last status; FINISHED if it has none."""
+    status: Status = "FINISHED"
     for number, record in enumerate(records):
         if number % BATCH == 0:
             tracker.flush()
-        match record["kind"]:
-            case "params":
-                tracker.params(record["values"])
-            case "tags":
-                tracker.tags(record["values"])
-            case "metrics":
-                values = {name: float(value) for name, value in record["values"].items()}
-                tracker.metrics(record["step"], values, time=record["time"])
-            case "text":
-                tracker.text(record["name"], record["content"])
-            case "close":
-                status = record["status"]
-            case "picture" | "video" | "file":
-                _file(record, tracker, run_folder / record["path"])
-            case _:
-                pass
+        event = read_event(record, run_folder)
+        if event is not None:
+            tracker.record(event)
+        status = record.get("status", status)
     return status
-
-
-def _file(record: dict[str, Any], tracker: Tracker, path: Path) -> None:
-    if not path.is_file():
-        return
-    if record["kind"] == "picture":
-        tracker.picture(record["name"], record["step"], np.asarray(Image.open(path).convert("RGB")))
-    else:
-        tracker.file(path, record.get("folder", "video"))

@@ -1,9 +1,8 @@
-"""The part `Tracking`: what a run starts to be recorded everywhere at once."""
+"""The part `Tracking`: starts the trackers of a run."""
 
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from framework.tracking.console import Console
 from framework.tracking.jsonl import MIRROR, Jsonl, read
 from framework.tracking.run_tracker import RunTracker
 from framework.tracking.runs import RUN, RunRecord, new_folder, open_run, read_run
-from framework.tracking.sync import replay
+from framework.tracking.sync import send
 from framework.tracking.writer import Writer
 
 log: Final = logging.getLogger("framework.tracking")
@@ -25,14 +24,14 @@ log: Final = logging.getLogger("framework.tracking")
 @parts.register
 @final
 class Tracking:
-    """Where runs are recorded: in MLflow, in the run's own folder, and on the terminal.
+    """Records runs in MLflow, in the run's own folder, and on the terminal.
 
     Args:
         folder: holds the run folders and the default store, `mlflow.db`. `MLFLOW_TRACKING_URI` names another store.
         experiment: the MLflow experiment.
-        name: of the run; the recipe's name if not given. The run folder is `<folder>/<name>-<timestamp>-<seed>`.
-        console_seconds: between two lines where standard output is not a terminal.
-        flush_seconds: how long numbers are held back to reach MLflow together.
+        name: the run's name; by default the recipe's. The run folder is `<folder>/<name>-<timestamp>-<seed>`.
+        console_seconds: seconds between two lines where standard output is not a terminal.
+        flush_seconds: how long metrics are held back to be sent to MLflow together.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Tracking:
         return new_folder(self.folder, self.name or recipe, seed)
 
     def discard_unbegun(self, folder: Path) -> None:
-        """Remove the folder of a run of which nothing was recorded."""
+        """Remove the folder of a run that recorded nothing."""
         if not (folder / RUN).exists():
             shutil.rmtree(folder)
 
@@ -73,70 +72,56 @@ class Tracking:
         files: Sequence[Path] = (),
         resume_step: int | None = None,
     ) -> RunTracker:
-        """Begin to record a run, or go on with the one in this folder: what it recorded after `resume_step` is dropped.
+        """Begin to record a run, or continue the one in this folder at `resume_step`.
 
-        A store that cannot be had does not stop the run: the local one takes its place, or else the mirror alone.
+        The mirror drops the records of later steps; MLflow keeps its metrics, and those steps are not sent to it again. If a store
+        cannot be opened, the local store takes its place, or else the mirror alone.
         """
         run_folder.mkdir(parents=True, exist_ok=True)
         earlier = read_run(run_folder) if (run_folder / RUN).exists() else None
         if earlier and resume_step is None:
-            raise ValueError(f"{run_folder} holds a run already: give the step at which it goes on as resume_step")
-        mlflow = self._open_store(run_folder, earlier, resume_step)
+            raise ValueError(f"{run_folder} holds a run already: give the step at which it continues as resume_step")
+        mlflow = self._open_store(run_folder, earlier)
         remote = Writer(tracker=mlflow, name="MLflow", flush_seconds=self.flush_seconds, deadline=60.0) if mlflow else None
         jsonl = Jsonl(run_folder=run_folder, resume_step=resume_step, forward=remote)
         mirror = Writer(tracker=jsonl, name=MIRROR, flush_seconds=self.flush_seconds, deadline=10.0)
         console = Console(total_steps=total_steps, first_step=resume_step or 0, seconds=self.console_seconds)
         tracker = RunTracker(run_folder=run_folder, console=console, mirror=mirror, remote=remote)
         if mlflow and earlier and mlflow.run_id != earlier.run_id and remote:
-            remote.put(partial(replay, list(read(run_folder)), mlflow, run_folder))
+            remote.put(partial(send, list(read(run_folder)), run_folder, mlflow))  # its history, to another store
         tracker.params(parameters)
         tracker.tags({"run_folder": str(run_folder.absolute())} | provenance.facts(Path.cwd()) | dict(tags))
-        tracker.text("git.diff", provenance.difference(Path.cwd()))
+        if difference := provenance.difference(Path.cwd()):
+            tracker.text("git.diff", difference)
         for path in files:
             tracker.file(path, "recipe")
         return tracker
 
-    def _open_store(self, run_folder: Path, earlier: RunRecord | None, resume_step: int | None) -> Tracker | None:
-        """The run in the first store that works, and `run.json` to say so; `None` if none does."""
-        local = store.local_uri(self.folder)
-        wanted = earlier.tracking_uri if earlier else store.chosen_uri(self.folder)
+    def _open_store(self, run_folder: Path, earlier: RunRecord | None) -> Tracker | None:
+        """The run in the first store that works, with `run.json` written; `None` if no store works."""
+        uri = earlier.tracking_uri if earlier else store.chosen_uri(self.folder)
         record = earlier or RunRecord(
             folder=run_folder.absolute(),
             name=run_folder.name,
             experiment=self.experiment,
-            tracking_uri=wanted,
+            tracking_uri=uri,
             run_id=None,
             started=datetime.now().astimezone().isoformat(),
         )
-        for uri in dict.fromkeys((store.working_uri(wanted, self.folder), local)):
-            tracker = self._try(uri, record, resume_step)
+        for each in dict.fromkeys((store.working_uri(uri, self.folder), store.local_uri(self.folder))):
+            tracker = self._try(each, record)
             if tracker is not None:
-                _moved(record, uri, tracker.run_id).write()
+                record.moved_to(each, tracker.run_id).write()
                 return tracker
         log.warning("MLflow cannot record this run; %s records it, and framework.tracking.sync sends it.", run_folder / MIRROR)
         record.write()
         return None
 
-    def _try(self, uri: str, record: RunRecord, resume_step: int | None) -> Tracker | None:
+    def _try(self, uri: str, record: RunRecord) -> Tracker | None:
         try:
             from framework.tracking.mlflow import MLflow
 
-            return MLflow(
-                uri=uri,
-                folder=self.folder,
-                experiment=record.experiment,
-                name=record.name,
-                run_id=record.id_in(uri),
-                keep_until=-1 if resume_step is None else resume_step,
-            )
+            return MLflow(uri=uri, folder=self.folder, experiment=record.experiment, name=record.name, run_id=record.id_in(uri))
         except Exception as error:  # whatever is wrong with a store, it must not stop a run
             log.warning("MLflow cannot open %s (%s: %s).", uri, type(error).__name__, str(error).split("\n")[0][:300])
             return None
-
-
-def _moved(record: RunRecord, uri: str, run_id: str | None) -> RunRecord:
-    """The record of a run that goes on in this store; where it was before is kept."""
-    earlier = dict(record.earlier)
-    if record.run_id is not None and record.tracking_uri != uri:
-        earlier[record.tracking_uri] = record.run_id
-    return replace(record, tracking_uri=uri, run_id=run_id, earlier=earlier)

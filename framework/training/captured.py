@@ -1,4 +1,4 @@
-"""A whole update recorded once, on memory of its own, and then launched as one graph."""
+"""An update captured as one CUDA graph. Untested on CUDA: no accelerator was at hand when this was written."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,38 +11,38 @@ from framework.data import Batch, Metrics, UpdateNoise
 from framework.errors import UserError
 
 Result = TypeVar("Result")
+Update = Callable[[Batch, UpdateNoise], Metrics]
 WARM_UP: Final = 3
-"""Updates before one is recorded: they compile, choose algorithms, and make what optimizers keep."""
+"""Plain updates before the capture: they compile, choose algorithms, and allocate the state of optimizers."""
 
 
 @runtime_checkable
 class Graph(Protocol):
-    """Work of a device, recorded with the addresses of all that it reads and writes."""
+    """Recorded work of a device, with the addresses of all that it reads and writes."""
 
     def warm_up(self, work: Callable[[], Result]) -> Result:
-        """Do the work as it will be recorded."""
+        """Do the work on the stream on which it will be recorded."""
 
     def record(self, work: Callable[[], Result]) -> Result:
-        """Record the work and do not do it; what comes back is filled by `replay`."""
+        """Record the work without doing it; `replay` fills the tensors of the result."""
 
     def replay(self) -> None:
-        """Do what was recorded."""
+        """Do the recorded work."""
 
 
 @final
 class CudaGraph:
-    """A CUDA graph. Written after PyTorch's notes on CUDA semantics, and never run yet: no accelerator was at hand."""
+    """A CUDA graph, after PyTorch's notes on CUDA semantics; untested on CUDA."""
 
     def __init__(self, device: torch.device) -> None:
         self._graph, self._side = torch.cuda.CUDAGraph(), torch.cuda.Stream(device)
 
     def warm_up(self, work: Callable[[], Result]) -> Result:
-        """On a stream beside the usual one, as recording will be."""
-        usual = torch.cuda.current_stream()
-        self._side.wait_stream(usual)
+        current = torch.cuda.current_stream()
+        self._side.wait_stream(current)
         with torch.cuda.stream(self._side):
             result = work()
-        usual.wait_stream(self._side)
+        current.wait_stream(self._side)
         return result
 
     def record(self, work: Callable[[], Result]) -> Result:
@@ -55,63 +55,56 @@ class CudaGraph:
 
 @final
 class CapturedUpdate:
-    """Gives what `learn` gives. The first calls are as they always were; the next is recorded, and it and all later ones are replayed.
+    """`Agent.update`, plain for the first calls, then recorded; that call and all later ones replay the record.
 
-    Batch and chance are copied to where the recorded update reads them, so that drawing stays outside; parameters, and whatever else an
-    update changes, must be changed in place, by numbers that are in tensors. The metrics are read when somebody asks for them.
+    Batch and noise are copied to the addresses that the recorded update reads. Parameters, and whatever else an update changes, must be
+    changed in place, by numbers that are in tensors. Metrics are copies, which the next replay does not change.
     """
 
-    def __init__(self, learn: Callable[[Batch, UpdateNoise], Metrics], graph: Graph) -> None:
-        self._learn, self._graph, self._calls = learn, graph, 0
-        self._batch: Batch | None = None
-        self._chance: UpdateNoise | None = None
+    def __init__(self, update: Update, graph: Graph) -> None:
+        self._update, self._graph, self._calls = update, graph, 0
+        self._inputs: list[Tensor] | None = None
         self._names: list[str] = []
         self._values: Tensor | None = None
 
-    def __call__(self, batch: Batch, chance: UpdateNoise) -> Metrics:
+    def __call__(self, batch: Batch, noise: UpdateNoise) -> Metrics:
         if self._calls < WARM_UP:
             self._calls += 1
-            return self._graph.warm_up(partial(self._learn, batch, chance))
-        if self._batch is None or self._chance is None:
-            self._record(batch, chance)
+            return self._graph.warm_up(partial(self._update, batch, noise))
+        if self._inputs is None:
+            self._record(batch.map(torch.clone), noise.map(torch.clone))
         else:
-            _fill(_tensors(self._batch, self._chance), _tensors(batch, chance))
+            for target, source in zip(self._inputs, _tensors(batch, noise), strict=True):
+                assert target.shape == source.shape, "a recorded update takes batches of one shape"
+                target.copy_(source, non_blocking=True)
         self._graph.replay()
         assert self._values is not None
         return dict(zip(self._names, self._values.clone().unbind(), strict=True))
 
-    def _record(self, batch: Batch, chance: UpdateNoise) -> None:
-        held = batch.map(torch.clone), chance.map(torch.clone)
+    def _record(self, batch: Batch, noise: UpdateNoise) -> None:
         try:
-            metrics, self._values = self._graph.record(partial(self._said, *held))
+            metrics, self._values = self._graph.record(partial(self._stacked, batch, noise))
         except RuntimeError as error:
             raise UserError(
                 f"The update cannot be captured ({str(error).splitlines()[0]}): something in it waits for the device; "
                 "bind Runtime.capture = 'off', or find it with torch.cuda.set_sync_debug_mode('error')."
             ) from error
-        self._names = [*metrics]
-        self._batch, self._chance = held
+        self._names, self._inputs = [*metrics], _tensors(batch, noise)
 
-    def _said(self, batch: Batch, chance: UpdateNoise) -> tuple[Metrics, Tensor]:
-        """The metrics side by side, so that one copy keeps them from the next replay."""
-        metrics = self._learn(batch, chance)
+    def _stacked(self, batch: Batch, noise: UpdateNoise) -> tuple[Metrics, Tensor]:
+        """The metrics, and their values in one tensor, so that one copy keeps them from the next replay."""
+        metrics = self._update(batch, noise)
         return metrics, torch.stack([value.detach().float() for value in metrics.values()])
 
 
-def _tensors(batch: Batch, chance: UpdateNoise) -> list[Tensor]:
-    """All of them, always in the same order."""
-    found: list[Tensor] = []
+def _tensors(batch: Batch, noise: UpdateNoise) -> list[Tensor]:
+    """Every tensor of both, in a fixed order."""
+    tensors: list[Tensor] = []
 
-    def keep(tensor: Tensor) -> Tensor:
-        found.append(tensor)
+    def collect(tensor: Tensor) -> Tensor:
+        tensors.append(tensor)
         return tensor
 
-    batch.map(keep)
-    chance.map(keep)
-    return found
-
-
-def _fill(held: list[Tensor], given: list[Tensor]) -> None:
-    for target, source in zip(held, given, strict=True):
-        assert target.shape == source.shape, "a recorded update takes batches of one shape"
-        target.copy_(source, non_blocking=True)
+    batch.map(collect)
+    noise.map(collect)
+    return tensors

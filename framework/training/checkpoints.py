@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run must find again, written whole or not at all, beside the training."""
+"""Checkpoints: the whole state of a run, written completely or not at all, in a thread beside training."""
 
 import hashlib
 import json
@@ -21,8 +21,10 @@ from framework.registry import parts
 Contents = Mapping[str, Any]
 """One file each: nested dicts, lists and tuples of tensors, arrays, numbers, strings and None."""
 ReplaySaver = Callable[[Path], Callable[[], None]]
-"""Copies what a folder does not hold yet, and gives the function that writes it: `Replay.snapshot`."""
+"""Copies the steps that a folder lacks, and returns the function that writes them: `Replay.snapshot`."""
 
+FORMAT = 2
+"""Increased when the contents of a checkpoint change, so that an old one is refused and not misread."""
 PROGRESS = "progress.json"
 POINTERS = "pointers.json"
 REPLAY = "replay"
@@ -35,10 +37,10 @@ log = logging.getLogger(__name__)
 class Checkpoints:
     """Writes `step-00012000/{agent.pt, ..., replay/, progress.json}` below `folder`, every `every` environment steps.
 
-    Kept are the `keep` latest and the best by evaluation return. `save` copies, and one thread writes: to a hidden folder,
-    flushed, then renamed, so that a kill or a full disk leaves the checkpoints that were there. An error in the thread is raised
-    at the next `save` or `wait`. Each checkpoint is complete in itself; replay files that did not change are hard links. A save
-    after a return to an earlier step drops the later checkpoints, but for the best.
+    The `keep` latest and the best by evaluation return are kept. `save` copies, and one thread writes: to a hidden folder, flushed,
+    then renamed, so that a kill or a full disk leaves the earlier checkpoints intact. An error in the thread is raised at the next
+    `save` or `wait`. Each checkpoint is complete in itself; replay files that did not change are hard links. After a return to an
+    earlier step, the next save drops the later checkpoints, except the best.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("folder",)
@@ -60,7 +62,7 @@ class Checkpoints:
 
     @property
     def latest(self) -> Path | None:
-        """The folder of the checkpoint that was written last."""
+        """The folder of the last checkpoint."""
         return next(iter(_by_age(self.folder)), None)
 
     @property
@@ -74,11 +76,11 @@ class Checkpoints:
         return step // self.every > self._step // self.every
 
     def replay_folder(self, step: int) -> Path:
-        """Where the checkpoint of a step keeps its replay."""
+        """The folder of the replay in the checkpoint of a step."""
         return self.folder / _name(step) / REPLAY
 
     def save(self, step: int, contents: Contents, replay_saver: ReplaySaver | None = None, best: bool = False) -> None:
-        """Copy the contents to the CPU and have them written; waits for the save before. Raises `UserError` on a full disk."""
+        """Copy the contents to the CPU and write them in the thread, after the last save. Raises `UserError` on a full disk."""
         self.wait()
         self._step = step
         with files.writing(self.folder, size=0):
@@ -94,7 +96,7 @@ class Checkpoints:
         self._pending = self._writer.submit(self._write, temporary, step, copied, write_replay, best)
 
     def wait(self) -> None:
-        """Return once the last save is on the disk; raises what went wrong with it."""
+        """Wait until the last save is on the disk, and raise its error if it failed."""
         pending, self._pending = self._pending, None
         if pending:
             pending.result()
@@ -102,7 +104,7 @@ class Checkpoints:
     def load(self, which: str | Path = "latest") -> tuple[int, dict[str, Any]]:
         """The step and the contents of `latest`, `best`, a name, a step number or a folder.
 
-        A damaged `latest` is passed over, with a warning, for the one before. Raises `UserError` if there is no such checkpoint.
+        If the latest is damaged, the one before is loaded, with a warning. Raises `UserError` if there is no such checkpoint.
         """
         self.wait()
         candidates = _by_age(self.folder) if which == "latest" else [find(self.folder, which)]
@@ -124,7 +126,7 @@ class Checkpoints:
                 files.save(temporary / f"{name}.pt", value)
             if write_replay:
                 write_replay()
-            progress = {"step": step, "sha256": {f"{name}.pt": _digest(temporary / f"{name}.pt") for name in contents}}
+            progress = {"format": FORMAT, "step": step, "sha256": {f"{name}.pt": _digest(temporary / f"{name}.pt") for name in contents}}
             files.write(temporary / PROGRESS, json.dumps(progress, indent=2).encode())
             files.flush(*temporary.rglob("*"), temporary)
             with files.writing(self.folder, size=0):
@@ -160,9 +162,14 @@ def find(folder: Path, which: str | Path) -> Path:
 
 
 def read(folder: Path) -> tuple[int, dict[str, Any]]:
-    """The step and the contents of one checkpoint. Raises `UserError` if a file is missing or is not as it was written."""
+    """The step and the contents of one checkpoint. Raises `UserError` if a file is missing or changed, or of another format."""
     try:
         progress = json.loads((folder / PROGRESS).read_text())
+        if progress.get("format", 1) != FORMAT:
+            raise UserError(
+                f"The checkpoint {folder} has format {progress.get('format', 1)}, and this version reads format {FORMAT}: train again, or "
+                "load it with the version that wrote it."
+            )
         for name, digest in progress["sha256"].items():
             if _digest(folder / name) != digest:
                 raise ValueError(name)
@@ -172,7 +179,7 @@ def read(folder: Path) -> tuple[int, dict[str, Any]]:
 
 
 def _plain(value: Any, where: str) -> Any:
-    """A copy on the CPU, in types that are read back without running code."""
+    """A copy on the CPU, in types that load without running code."""
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, np.ndarray):
@@ -200,7 +207,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _by_age(folder: Path) -> list[Path]:
-    """The last written first. Later steps than that one's belong to a future that was given up when a run went back."""
+    """The last written first, without later steps, which were abandoned when a run returned to an earlier one."""
     names = _names(folder)
     latest = _pointers(folder).get("latest")
     return [folder / name for name in (names[names.index(latest) :] if latest in names else names)]
@@ -214,7 +221,7 @@ def _pointers(folder: Path) -> dict[str, str]:
 
 
 def _drop(folder: Path) -> None:
-    """Take the name away first, so that a kill leaves no half of a checkpoint under it."""
+    """Rename before removing, so that a kill leaves no incomplete checkpoint under the name."""
     hidden = folder.with_name(f".dropped-{folder.name}")
     folder.rename(hidden)
     shutil.rmtree(hidden)
@@ -226,7 +233,7 @@ def _digest(file: Path) -> str:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A folder with the same files, which take no space of their own where the file system has hard links."""
+    """Hard links to the files of a folder; copies where the file system has none."""
     target.mkdir()
     for file in source.glob("*"):
         try:

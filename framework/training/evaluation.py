@@ -1,4 +1,4 @@
-"""Evaluation: whole episodes with the policy's best action, in environments of their own."""
+"""Evaluation: whole episodes with the mode of the policy, in separate environments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,11 +9,12 @@ import numpy as np
 from framework.agent import Agent
 from framework.data import Factory, Specs
 from framework.environments.base import Environment
-from framework.environments.vector import VectorEnvironment
 from framework.errors import UserError
 from framework.registry import parts
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
+from framework.vector_environments.base import VectorEnvironment
+from framework.vector_environments.worker_environments import WorkerEnvironments
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Evaluated:
 class Evaluation:
     """Runs `episodes` episodes every `every` environment steps, the same ones each time: their seeds derive from the run's.
 
-    They are played in the run's own environment, or in another `environment` that shows and takes the same, such as one with other
+    They run in the run's own environment, or in another `environment` with the same observations and actions, for example with other
     distractors.
     """
 
@@ -51,26 +52,26 @@ class Evaluation:
     def run(
         self, *, agent: Agent, runtime: Runtime, environment: Callable[..., Environment], seed: int, episodes: int | None = None
     ) -> Evaluated:
-        """Evaluate now; the training environments are not touched."""
+        """Evaluate an agent; the training environments are not used."""
         count = episodes or self.episodes
         size = min(self.environments, count)
-        with VectorEnvironment(
-            factory=self.environment or environment, count=size, seed=derive(seed, 900), mode="serial" if size == 1 else "process"
+        with WorkerEnvironments(
+            environment=self.environment or environment, count=size, seed=derive(seed, 900), mode="serial" if size == 1 else "process"
         ) as vector:
             _check_specs(vector.specs, agent.specs)
-            return _play(agent=agent, runtime=runtime, vector=vector, episodes=count, seed=seed)
+            return _run_episodes(agent=agent, runtime=runtime, vector=vector, episodes=count, seed=seed)
 
 
-def _check_specs(played: Specs, learned: Specs) -> None:
-    shown, wanted = ({name: spec.shape for name, spec in each.observation.items()} for each in (played, learned))
-    if shown != wanted or played.model_action != learned.model_action:
+def _check_specs(evaluated: Specs, trained: Specs) -> None:
+    shapes, trained_shapes = ({name: spec.shape for name, spec in each.observation.items()} for each in (evaluated, trained))
+    if shapes != trained_shapes or evaluated.model_action != trained.model_action:
         raise UserError(
-            f"Evaluation.environment shows {shown} and takes {played.model_action}, and the agent learned from {wanted} and gives "
-            f"{learned.model_action}; bind one that fits."
+            f"Evaluation.environment shows {shapes} and takes {evaluated.model_action}, and the agent learned from {trained_shapes} and "
+            f"gives {trained.model_action}; bind one that fits."
         )
 
 
-def _play(*, agent: Agent, runtime: Runtime, vector: VectorEnvironment, episodes: int, seed: int) -> Evaluated:
+def _run_episodes(*, agent: Agent, runtime: Runtime, vector: VectorEnvironment, episodes: int, seed: int) -> Evaluated:
     actor = Actor(agent=agent, runtime=runtime, count=vector.count, mode="mode", generator=runtime.generator(seed, 901))
     steps = vector.reset()
     total, length = np.zeros(vector.count), np.zeros(vector.count, int)

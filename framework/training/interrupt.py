@@ -1,4 +1,4 @@
-"""Ctrl-C, taken between two steps: nothing is left half done."""
+"""Ctrl-C handled between two steps, so that a run stops in a whole state."""
 
 import signal
 import threading
@@ -8,7 +8,7 @@ from typing import Any, final
 
 @final
 class Interrupt:
-    """While entered, the first Ctrl-C (or SIGTERM) only sets `requested`; a second one interrupts at once, as usual."""
+    """While entered, the first Ctrl-C (or SIGTERM) only sets `requested`; a second one raises `KeyboardInterrupt`."""
 
     def __init__(self) -> None:
         self.requested = False

@@ -1,27 +1,26 @@
-"""Everything that moves while a run trains: environments, replay, agent, and where each source of randomness stands."""
+"""The state of a training: environments, replay, agent and random generators."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from framework.agent import Agent
 from framework.data import Batch, Metrics
-from framework.environments.vector import EnvironmentSnapshot, VectorEnvironment, VectorStep
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
+from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 
 RANDOM, ACTING, LEARNING, LOOKING = 1, 2, 3, 4
-"""The streams of randomness of one run; the replay and the environments have their own, by the same derivation."""
+"""The random streams of one run; the replay and the environments derive their own in the same way."""
 
 
 @dataclass
 class Progress:
-    """How far a run is. Steps are environment steps, action repeats counted; seconds are of training, over every resume."""
+    """The counters of a run. Steps are environment steps, action repeats counted; seconds are of training, over every resume."""
 
     step: int = 0
     updates: int = 0
@@ -34,7 +33,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Finished:
-    """One training episode that ended: its return, and its length in environment steps."""
+    """The return of a finished training episode, and its length in environment steps."""
 
     value: float
     length: int
@@ -42,7 +41,7 @@ class Finished:
 
 @final
 class Diverged(Exception):
-    """A loss or a gradient is no number any more; carries the batch on which it was seen."""
+    """A loss or a gradient norm is not finite; holds the metrics and the batch of that update."""
 
     def __init__(self, metrics: Mapping[str, float], batch: Batch) -> None:
         super().__init__(", ".join(sorted(metrics)))
@@ -52,9 +51,9 @@ class Diverged(Exception):
 @final
 @dataclass
 class Learner:
-    """Collects one step at a time, in two halves, and learns one update at a time; the trainer decides when.
+    """Collects one step at a time, in two halves, and makes one update at a time, as the trainer schedules them.
 
-    Between the halves a step is in flight: its actions are chosen, and what they lead to is not in the replay.
+    Between `send` and `receive` a step is in flight: its actions are chosen, and its outcome is not in the replay.
     """
 
     agent: Agent
@@ -81,18 +80,18 @@ class Learner:
         self.steps: VectorStep | None = None
 
     def begin(self) -> None:
-        """Reset the environments, and store what they show."""
+        """Reset the environments, and store their first steps."""
         self.steps = self.vector.reset()
         self.replay.add(self.steps)
 
     def collect(self, *, randomly: bool) -> list[Finished]:
-        """Take one action in every environment, store what comes, and say which episodes ended."""
+        """Take one action in every environment, store the step, and return the finished episodes."""
         self.send(randomly=randomly)
         return self.receive()
 
     def send(self, *, randomly: bool) -> None:
-        """Choose an action for every environment, and let the step begin; one that is in flight already stays as it is."""
-        assert self.steps is not None, "call begin() or load() first"
+        """Choose an action for every environment, and start the step, unless one is in flight."""
+        assert self.steps is not None, "call begin() or load_state_dict() first"
         if self.vector.in_flight:
             return
         if randomly:
@@ -103,14 +102,14 @@ class Learner:
         self.vector.send(action)
 
     def receive(self) -> list[Finished]:
-        """Wait for the step in flight, store it, and say which episodes ended."""
+        """Wait for the step in flight, store it, and return the finished episodes."""
         self.steps = self.vector.receive()
         self.replay.add(self.steps)
         self.progress.step += self.vector.action_repeat * int((~self.steps.is_first).sum())
         return self._count(self.steps)
 
     def update(self) -> Metrics:
-        """One gradient step of every part of the agent, on a fresh batch."""
+        """One update of the agent on a new batch."""
         self.batch = self.replay.sample()
         with self.runtime.autocast():
             metrics = self.update_agent(self.batch, self.agent.draw_noise(self.batch, self.generator))
@@ -122,55 +121,55 @@ class Learner:
     def check(self, metrics: Metrics) -> None:
         """Raise `Diverged` where a loss or a gradient norm is not finite."""
         values = {name: float(value) for name, value in metrics.items() if name.startswith("train/")}
-        bad = {name: value for name, value in values.items() if not np.isfinite(value)}
-        if bad and self.batch is not None:
-            raise Diverged(bad, self.batch)
+        not_finite = {name: value for name, value in values.items() if not np.isfinite(value)}
+        if not_finite and self.batch is not None:
+            raise Diverged(not_finite, self.batch)
 
     def diagnose(self) -> Metrics:
-        """Metrics too expensive for every update, on the batch trained on last; training does not notice."""
+        """Metrics too expensive for every update, of the last batch; training is not affected."""
         if self.batch is None:
             return {}
         with self.runtime.autocast():
             return self.agent.diagnose(self.batch, self.runtime.generator(self.seed, LOOKING))
 
     def pictures(self) -> dict[str, Tensor]:
-        """Pictures of the batch trained on last."""
+        """Pictures of the last batch."""
         if self.batch is None:
             return {}
         with self.runtime.autocast():
             return self.agent.pictures(self.batch, self.runtime.generator(self.seed, LOOKING))
 
     def state_dict(self) -> dict[str, Any]:
-        """All that `load` needs to go on exactly, one file each; the replay writes itself."""
+        """Everything but the replay with which training continues exactly, one file for each key."""
         return {
             "agent": self.agent.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.agent.optimizers.items()},
             "actor": self.actor.state_dict(),
-            "environments": [vars(record) for record in self.vector.record()],
+            "environments": [vars(snapshot) for snapshot in self.vector.snapshot()],
             "progress": {
                 **vars(self.progress),
                 "totals": self.totals,
                 "lengths": self.lengths,
                 "generator": self.generator.get_state(),
-                "random": _dump_random(self.random),
+                "random": self.random.bit_generator.state,
             },
         }
 
-    def load(self, content: Mapping[str, Any]) -> None:
-        """Go back to where `state_dict` was called; the replay is loaded by itself, and before.
+    def load_state_dict(self, content: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict`; the replay is loaded separately, and before.
 
-        Where environments cannot be brought back, the new episodes that they begin are stored as such.
+        Environments that cannot be restored begin new episodes, which are stored.
         """
         self.agent.load_state_dict(content["agent"])
         for name, optimizer in self.agent.optimizers.items():
             optimizer.load_state_dict(content["optimizers"][name])
-        self.actor.load(content["actor"])
+        self.actor.load_state_dict(content["actor"])
         progress = dict(content["progress"])
         self.totals, self.lengths = progress.pop("totals").numpy(), progress.pop("lengths").numpy()
         self.generator.set_state(progress.pop("generator"))
-        _load_random(self.random, progress.pop("random"))
+        self.random.bit_generator.state = progress.pop("random")
         self.progress = Progress(**progress)
-        self.steps = self.vector.restore([_record(**record) for record in content["environments"]])
+        self.steps = self.vector.restore([_snapshot(**snapshot) for snapshot in content["environments"]])
         if not self.vector.seekable:
             self.replay.add(self.steps)
             self._count(self.steps)
@@ -183,45 +182,5 @@ class Learner:
         return [Finished(float(self.totals[index]), int(self.lengths[index])) for index in ended]
 
 
-def _record(*, episode: int, actions: Tensor, sent: Tensor | None) -> EnvironmentSnapshot:
+def _snapshot(*, episode: int, actions: Tensor, sent: Tensor | None) -> EnvironmentSnapshot:
     return EnvironmentSnapshot(episode=episode, actions=actions.numpy(), sent=None if sent is None else sent.numpy())
-
-
-def _dump_random(generator: np.random.Generator) -> dict[str, Any]:
-    content = generator.bit_generator.state
-    return {
-        "state": str(content["state"]["state"]),
-        "inc": str(content["state"]["inc"]),
-        "has_uint32": content["has_uint32"],
-        "uinteger": content["uinteger"],
-    }
-
-
-def _load_random(generator: np.random.Generator, content: Mapping[str, Any]) -> None:
-    generator.bit_generator.state = {
-        "bit_generator": "PCG64",
-        "state": {"state": int(content["state"]), "inc": int(content["inc"])},
-        "has_uint32": content["has_uint32"],
-        "uinteger": content["uinteger"],
-    }
-
-
-def batch_content(batch: Batch) -> dict[str, Any]:
-    """A batch as plain tensors, to be saved and looked at."""
-    return {
-        "observation": {name: value.cpu() for name, value in batch.observation.items()},
-        "action": batch.action.cpu(),
-        "reward": batch.reward.cpu(),
-        "is_first": batch.is_first.cpu(),
-        "is_terminal": batch.is_terminal.cpu(),
-        "episode": batch.episode.cpu(),
-    }
-
-
-def mean_of(history: list[Metrics]) -> dict[str, float]:
-    """The mean of each metric over several updates, read from the device at once."""
-    if not history:
-        return {}
-    names = list(history[0])
-    stacked = torch.stack([torch.stack([metrics[name].float() for name in names]) for metrics in history])
-    return dict(zip(names, stacked.mean(dim=0).tolist(), strict=True))

@@ -12,7 +12,7 @@ from framework.errors import UserError
 from framework.tracking import jsonl
 from framework.tracking.media import write_picture
 from framework.training import checkpoints
-from framework.training.run import compose, find_checkpoint, find_run
+from framework.training.api import compose, find_checkpoint, find_run
 from framework.visualization.estimates import CEILING, ESTIMATES, Curve, draw_estimates
 
 Kind = Literal["which", "imagine", "scores", "estimate"]

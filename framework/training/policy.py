@@ -1,4 +1,4 @@
-"""The policy, for use outside training: `reset()` and `act(observation)`."""
+"""A trained policy outside training: `reset()` and `act(observation)`."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ FILES = ("agent", "policy")
 @final
 @dataclass(frozen=True)
 class PolicyRecipe:
-    """What a checkpoint needs to become an agent again: the resolved recipe, the user's own modules, the specs, the seed."""
+    """The part of a checkpoint from which its agent is built: resolved recipe, the user's own modules, specs, seed."""
 
     resolved: str
     modules: dict[str, str]
@@ -47,16 +47,14 @@ class PolicyRecipe:
         )
 
     def specs(self) -> Specs:
-        """The specs, without an environment; a lone integer is a discrete action."""
-        action, dtype = self.action, np.dtype(self.action["dtype"])
-        shape, low, high = tuple(action["shape"]), action["minimum"], action["maximum"]
-        lone = not shape and np.issubdtype(dtype, np.integer)
-        return Specs(
-            observation={
-                name: specs.Array(tuple(spec["shape"]), np.dtype(spec["dtype"]), name=name) for name, spec in self.observation.items()
-            },
-            action=specs.DiscreteArray(high + 1, dtype, "action") if lone else specs.BoundedArray(shape, dtype, low, high, name="action"),
-        )
+        """The specs, without an environment; an integer action without a shape is a discrete one."""
+        shape, dtype = tuple(self.action["shape"]), np.dtype(self.action["dtype"])
+        low, high = self.action["minimum"], self.action["maximum"]
+        action = specs.BoundedArray(shape, dtype, low, high, name="action")
+        if not shape and np.issubdtype(dtype, np.integer):
+            action = specs.DiscreteArray(high + 1, dtype, "action")
+        shown = {name: specs.Array(tuple(spec["shape"]), np.dtype(spec["dtype"]), name=name) for name, spec in self.observation.items()}
+        return Specs(observation=shown, action=action)
 
     def compose(self) -> composition.Composition:
         """The recipe, composed again from its own text."""
@@ -70,10 +68,10 @@ class PolicyRecipe:
 
 @final
 class Policy:
-    """A trained agent that acts with its best action. It remembers between calls of `act`; `reset` begins a new episode.
+    """A trained agent that takes the mode of its policy. Its carry passes from one call of `act` to the next; `reset` begins an episode.
 
-    `act` takes the named arrays of one observation, as the environment gave them, or of several at once with a leading axis, and
-    answers with actions to match, as the agent gives them: numbers in [-1, 1], or a one-hot group for each choice.
+    `act` takes the named arrays of one observation, as the environment returned them, or of several at once with a leading axis, and
+    returns actions in the same way: numbers in [-1, 1], or a one-hot group for each choice.
     """
 
     def __init__(self, *, agent: Agent, runtime: Runtime, seed: int) -> None:
@@ -82,16 +80,16 @@ class Policy:
         self._first = True
 
     def reset(self) -> None:
-        """Forget what was seen: the next observation is the first of an episode."""
+        """Begin an episode: the next observation is its first."""
         self._first = True
 
     def act(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
         """The action for an observation."""
-        wanted = self.agent.specs.observation
-        if set(observation) != set(wanted):
-            raise UserError(f"The policy observes {sorted(wanted)} and was given {sorted(observation)}.")
-        name = next(iter(wanted))
-        single = np.ndim(observation[name]) == len(wanted[name].shape)
+        expected = self.agent.specs.observation
+        if set(observation) != set(expected):
+            raise UserError(f"The policy observes {sorted(expected)} and was given {sorted(observation)}.")
+        name = next(iter(expected))
+        single = np.ndim(observation[name]) == len(expected[name].shape)
         rows = {key: np.asarray(value)[None] if single else np.asarray(value) for key, value in observation.items()}
         count = len(rows[name])
         if self._first or self._actor is None:
@@ -121,7 +119,7 @@ def build_agent(factory: Factory[Agent], shown: Specs, runtime: Runtime, seed: i
 
 
 def export_policy(checkpoint: Path, target: Path) -> Path:
-    """Copy what a policy needs of a checkpoint, and neither the replay nor the optimizers."""
+    """Copy the policy in a checkpoint, without replay and optimizers."""
     target.mkdir(parents=True, exist_ok=True)
     progress = json.loads((checkpoint / checkpoints.PROGRESS).read_text())
     names = [f"{name}.pt" for name in FILES]

@@ -1,9 +1,9 @@
-"""What a run writes down as it goes: metrics, evaluations, pictures, checkpoints."""
+"""The records of a run as it trains: metrics, evaluations, pictures, checkpoints."""
 
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Final, final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from framework.data import Metrics
 from framework.environments.base import Environment
@@ -18,18 +19,18 @@ from framework.errors import UserError
 from framework.tracking.base import Tracker
 from framework.training.checkpoints import Checkpoints
 from framework.training.evaluation import Evaluated, Evaluation
-from framework.training.learner import Diverged, Finished, Learner, batch_content, mean_of
+from framework.training.learner import Diverged, Finished, Learner
 from framework.training.policy import PolicyRecipe
 
 STAGES: Final = ("update", "act", "step", "evaluate", "checkpoint")
-"""What a run's time goes to, in `time/share_update` and so on; `step` is waiting for environments, and storing."""
+"""The stages whose share of the time is `time/share_update` and so on; `step` is waiting for environments, and storing."""
 
 log = logging.getLogger(__name__)
 
 
 @final
 class RunLogger:
-    """Logs every `log_every` environment steps, evaluates and checkpoints when due; components never track, this does.
+    """Logs every `log_every` environment steps, evaluates and checkpoints when due.
 
     A full disk does not end a run: the checkpoint is tried again at the next interval.
     """
@@ -58,15 +59,17 @@ class RunLogger:
 
     @contextmanager
     def stopwatch(self, stage: str) -> Iterator[None]:
-        """Count the time of a stage, for the shares in `time/`."""
+        """Add the time of a stage to its share."""
         started = time.monotonic()
         yield
         self._spent[stage] += time.monotonic() - started
 
     def updated(self, metrics: Metrics) -> None:
+        """Add the metrics of an update to the next log."""
         self._history.append(metrics)
 
     def finished(self, episodes: Sequence[Finished]) -> None:
+        """Add finished episodes to the next log."""
         self._episodes += episodes
 
     def mark(self, learner: Learner) -> None:
@@ -82,53 +85,53 @@ class RunLogger:
             self.checkpoint(learner)
 
     def write(self, learner: Learner) -> None:
-        """Send the means since the last time, and what only a look at a batch can say."""
+        """Log the means since the last log, and the diagnostics of the last batch."""
         progress = learner.progress
-        values = (
-            mean_of(self._history)
-            | self._times(learner)
-            | {
-                "train/updates": progress.updates,
-                "train/episodes": progress.episodes,
-                "train/replay_steps": len(learner.replay),
-            }
-        )
+        values: dict[str, Any] = {
+            **_means(self._history),
+            **self._times(learner),
+            "train/updates": progress.updates,
+            "train/episodes": progress.episodes,
+            "train/replay_steps": len(learner.replay),
+        }
         if self._history:
             learner.check(self._history[-1])
-            values |= {name: float(value) for name, value in learner.diagnose().items()}
+            values |= learner.diagnose()
         if self._episodes:
-            values["train/return"] = float(np.mean([episode.value for episode in self._episodes]))
-            values["train/length"] = float(np.mean([episode.length for episode in self._episodes]))
+            values["train/return"] = np.mean([episode.value for episode in self._episodes])
+            values["train/length"] = np.mean([episode.length for episode in self._episodes])
         progress.logged = progress.step
         self.tracker.metrics(progress.step, {name: float(value) for name, value in values.items()})
         self._history, self._episodes = [], []
 
-    def evaluate(self, learner: Learner) -> Evaluated:
+    def evaluate(self, learner: Learner) -> None:
         """Run the evaluation episodes; a better mean than ever before makes the next checkpoint the best."""
         progress = learner.progress
         with self.stopwatch("evaluate"):
-            found = self.evaluation.run(agent=learner.agent, runtime=learner.runtime, environment=self.environment, seed=learner.seed)
+            evaluated = self.evaluation.run(agent=learner.agent, runtime=learner.runtime, environment=self.environment, seed=learner.seed)
         progress.evaluated = progress.step
-        self.latest = found
+        self.latest = evaluated
         self.tracker.metrics(
             progress.step,
             {
-                "eval/return": found.mean,
-                "eval/return_std": float(np.std(found.returns)),
-                "eval/return_min": min(found.returns),
-                "eval/return_max": max(found.returns),
-                "eval/length": float(np.mean(found.lengths)),
-                "eval/episodes": float(len(found.returns)),
+                "eval/return": evaluated.mean,
+                "eval/return_std": float(np.std(evaluated.returns)),
+                "eval/return_min": min(evaluated.returns),
+                "eval/return_max": max(evaluated.returns),
+                "eval/length": float(np.mean(evaluated.lengths)),
+                "eval/episodes": float(len(evaluated.returns)),
             },
         )
-        self._show(learner, found)
-        if progress.best is None or found.mean > progress.best:
-            progress.best = found.mean
+        if evaluated.frames is not None:
+            self.tracker.video("evaluation", progress.step, evaluated.frames, fps=20.0)
+        for name, picture in learner.pictures().items():
+            self.tracker.picture(name, progress.step, picture.cpu().numpy())
+        if progress.best is None or evaluated.mean > progress.best:
+            progress.best = evaluated.mean
             self.checkpoint(learner, best=True)
-        return found
 
     def checkpoint(self, learner: Learner, *, best: bool = False) -> bool:
-        """Write a checkpoint, unless the disk is full: then say so, and go on."""
+        """Write a checkpoint; on a full disk log a warning, and return False."""
         with self.stopwatch("checkpoint"):
             try:
                 self._save(learner, best=best)
@@ -138,7 +141,7 @@ class RunLogger:
         return True
 
     def finish(self, learner: Learner, *, evaluate: bool) -> None:
-        """The last log, evaluation and checkpoint of a run; what was learned is kept somewhere, also on a full disk."""
+        """The last log, evaluation and checkpoint of a run; on a full disk the checkpoint goes to the folder of temporary files."""
         if learner.progress.logged < learner.progress.step:
             self.write(learner)
         if evaluate and learner.progress.evaluated < learner.progress.step and learner.progress.updates:
@@ -148,36 +151,37 @@ class RunLogger:
             self._save(learner)
             self.checkpoints.wait()
         except UserError as error:
-            raise UserError(f"{error} {_keep_elsewhere(self._contents(learner))}") from error
+            raise UserError(f"{error} {_save_elsewhere(self._contents(learner))}") from error
+
+    def rescue(self, learner: Learner) -> None:
+        """Checkpoint what was trained before an environment or a disk failed, if possible."""
+        reached = (learner.progress.step, learner.progress.updates)
+        if learner.steps is not None and reached > self._saved and self.checkpoint(learner):
+            self._settle()
+
+    def diverged(self, error: Diverged, folder: Path) -> UserError:
+        """Save the batch of an update that was not finite; the error to raise names it and the last good checkpoint."""
+        path = folder / "diverged.pt"
+        batch = {name: value for name, value in vars(error.batch.map(Tensor.cpu)).items() if isinstance(value, Tensor | Mapping)}
+        torch.save({"batch": batch, "metrics": dict(error.metrics)}, path)
+        self.checkpoints.wait()
+        names = ", ".join(f"{name} = {value}" for name, value in sorted(error.metrics.items()))
+        return UserError(
+            f"Training stopped because a loss or a gradient is no number: {names}. The batch is in {path}, the last good checkpoint is "
+            f"{self.checkpoints.latest or 'none yet'}; resume from it with a smaller learning rate, as in "
+            "-b 'model/Adam.learning_rate=1e-4'."
+        )
 
     def _save(self, learner: Learner, *, best: bool = False) -> None:
         self._saved = (learner.progress.step, learner.progress.updates)
         self.checkpoints.save(learner.progress.step, self._contents(learner), learner.replay.snapshot, best=best)
 
     def _settle(self) -> None:
-        """Wait for the checkpoint being written; one that failed must not stand in the way of what comes after it."""
+        """Wait for the checkpoint being written; if it failed, log that and go on."""
         try:
             self.checkpoints.wait()
         except UserError as error:
             log.warning("%s", error)
-
-    def rescue(self, learner: Learner) -> None:
-        """Checkpoint what was learned before an environment or a disk failed, if it can be."""
-        reached = (learner.progress.step, learner.progress.updates)
-        if learner.steps is not None and reached > self._saved and self.checkpoint(learner):
-            self._settle()
-
-    def diverged(self, error: Diverged, folder: Path) -> UserError:
-        """Keep the batch on which numbers were lost, and say where the last good checkpoint is."""
-        path = folder / "diverged.pt"
-        torch.save({"batch": batch_content(error.batch), "metrics": dict(error.metrics)}, path)
-        self.checkpoints.wait()
-        good = self.checkpoints.latest
-        names = ", ".join(f"{name} = {value}" for name, value in sorted(error.metrics.items()))
-        return UserError(
-            f"Training stopped because a loss or a gradient is no number: {names}. The batch is in {path}, the last good checkpoint is "
-            f"{good or 'none yet'}; resume from it with a smaller learning rate, as in -b 'model/Adam.learning_rate=1e-4'."
-        )
 
     def _contents(self, learner: Learner) -> dict[str, Any]:
         return learner.state_dict() | {"policy": asdict(self.policy)}
@@ -195,25 +199,26 @@ class RunLogger:
         left = self.seconds_left(learner)
         if left is not None:
             values["time/seconds_left"] = left
-        self._spent = dict.fromkeys(self._spent, 0.0)
+        self._spent = dict.fromkeys(STAGES, 0.0)
         self._since, self._from = now, (progress.step, progress.updates)
         return values
 
-    def _show(self, learner: Learner, found: Evaluated) -> None:
-        step = learner.progress.step
-        if found.frames is not None:
-            self.tracker.video("evaluation", step, found.frames, fps=20.0)
-        for name, picture in learner.pictures().items():
-            self.tracker.picture(name, step, picture.cpu().numpy())
+
+def _means(history: list[Metrics]) -> dict[str, float]:
+    """The mean of each metric over several updates, read from the device at once."""
+    if not history:
+        return {}
+    names = list(history[0])
+    stacked = torch.stack([torch.stack([metrics[name].float() for name in names]) for metrics in history])
+    return dict(zip(names, stacked.mean(dim=0).tolist(), strict=True))
 
 
-def _keep_elsewhere(contents: dict[str, Any]) -> str:
-    """Put what was learned on another disk if there is one with room."""
+def _save_elsewhere(contents: dict[str, Any]) -> str:
+    """Write a checkpoint without the replay among temporary files; the sentence says where it is."""
     try:
-        folder = Path(tempfile.mkdtemp(prefix="dream-"))
-        elsewhere = Checkpoints(every=1, folder=folder)
-        elsewhere.save(int(contents["progress"]["step"]), contents)
-        elsewhere.wait()
+        checkpoints = Checkpoints(every=1, folder=Path(tempfile.mkdtemp(prefix="dream-")))
+        checkpoints.save(int(contents["progress"]["step"]), contents)
+        checkpoints.wait()
     except (OSError, UserError):
         return "It could not be written anywhere else either."
-    return f"What was learned is in {elsewhere.latest}, without the replay."
+    return f"What was learned is in {checkpoints.latest}, without the replay."

@@ -1,9 +1,8 @@
-"""The schedule: when to collect, when to update, when to stop."""
+"""The schedule of collecting, updating and stopping."""
 
 import time
 from typing import Literal, final
 
-from framework.composition.duration import too_short
 from framework.errors import UserError
 from framework.registry import parts
 from framework.training.interrupt import Interrupt
@@ -14,19 +13,18 @@ from framework.training.run_logger import RunLogger
 @final
 @parts.register
 class Trainer:
-    """Collects `prefill` environment steps with random actions, trains `pretrain` updates, then goes on for `steps` in all.
+    """Collects `prefill` environment steps with random actions, makes `pretrain` updates, then trains up to `steps` in all.
 
-    `train_ratio` is the number of replayed time steps trained on per environment step, so that papers compare: Dreamer V1 takes 100
+    `train_ratio` is the number of replayed time steps trained on per environment step, so that papers compare: Dreamer V1 makes 100
     updates of 50 x 50 every 1,000 steps, which is 250. Updates come in bursts, every `train_every` environment steps, and begin when
     the replay holds one sequence. `minutes` bounds the wall-clock of training, evaluations included, over every resume (None: no
     bound).
 
     `schedule = 'alternating'`, as in papers: update, act, step, store; environments wait for updates, and updates for them.
-    `'overlapped'`: act, let the step begin, update, store; environments, in worker processes, step while this one makes the updates
-    that are due. The actions in flight were chosen by the parameters before those updates, which see the replay without that step.
-    Both orders are fixed by the counters alone, whatever takes how long, and two runs of one seed are equal. Only a step with updates
-    due hides behind them: bind `train_every = 1`, which spreads updates evenly, and enough `Run.environments` that each step of all
-    has one, `Replay.batch * Replay.length / (train_ratio * action repeat)`.
+    `'overlapped'`: act, start the step, update, store; environments step in worker processes during the updates that are due. The
+    actions in flight were chosen before those updates, which sample the replay without that step. Both orders depend on the counters
+    alone, so that two runs of one seed are equal. Only a step with updates due is hidden behind them: bind `train_every = 1`, which
+    spreads updates evenly, and `Run.environments` of at least `Replay.batch * Replay.length / (train_ratio * action repeat)`.
     """
 
     def __init__(
@@ -51,28 +49,28 @@ class Trainer:
         self.train_ratio, self.train_every, self.minutes = train_ratio, train_every, minutes
         self.schedule = schedule
 
-    def run(self, *, learner: Learner, journal: RunLogger, interrupt: Interrupt) -> None:
-        """Train until the end, the bound or an interrupt. Updates that were due before an interrupt are made up for on resume."""
+    def run(self, *, learner: Learner, run_logger: RunLogger, interrupt: Interrupt) -> None:
+        """Train until the end, the bound or an interrupt. Updates that are due at an interrupt are made after a resume."""
         progress, started = learner.progress, time.monotonic() - learner.progress.seconds
         if learner.steps is None:
             learner.begin()
         while True:
             if self.schedule == "overlapped":
-                self._act(learner, journal)
+                self._act(learner, run_logger)
             while self.due(learner) and not interrupt.requested and not self._out_of_time(learner):
-                with journal.stopwatch("update"):
-                    journal.updated(learner.update())
+                with run_logger.stopwatch("update"):
+                    run_logger.updated(learner.update())
                 progress.seconds = time.monotonic() - started
             if interrupt.requested or self.over(learner):
                 break
-            journal.mark(learner)
+            run_logger.mark(learner)
             progress.seconds = time.monotonic() - started
-            self._act(learner, journal)
-            with journal.stopwatch("step"):
-                journal.finished(learner.receive())
+            self._act(learner, run_logger)
+            with run_logger.stopwatch("step"):
+                run_logger.finished(learner.receive())
 
     def due(self, learner: Learner) -> int:
-        """How many updates the schedule is behind; a function of how far the run is alone, so that a resume takes it up exactly."""
+        """The number of updates due; a function of the counters alone, so that a resumed run continues exactly."""
         step = learner.progress.step
         if step < self.prefill or len(learner.replay) < learner.replay.length * learner.vector.count:
             return 0
@@ -80,29 +78,27 @@ class Trainer:
         trained = learner.replay.batch * learner.replay.length
         return max(0, self.pretrain + int(reached * self.train_ratio / trained) - learner.progress.updates)
 
-    def check(self, learner: Learner) -> None:
-        """Raise `UserError` where the run would end before its first update."""
-        complaint = too_short(
-            steps=self.steps,
-            prefill=self.prefill,
-            length=learner.replay.length,
-            environments=learner.vector.count,
-            action_repeat=learner.vector.action_repeat,
-        )
-        if complaint is not None:
-            raise UserError(complaint)
+    def check(self, *, length: int, environments: int, action_repeat: int) -> None:
+        """Raise `UserError` where the run would end before the replay holds what its first update takes."""
+        sequence = length * environments * action_repeat
+        if self.steps < max(self.prefill, sequence):
+            raise UserError(
+                f"Trainer.steps = {self.steps} end before the first update: the prefill takes {self.prefill} environment steps, and one "
+                f"sequence of Replay.length = {length} takes {sequence} in {environments} environments with an action repeat of "
+                f"{action_repeat}; bind more Trainer.steps, or a smaller Trainer.prefill and Replay.length."
+            )
 
     def over(self, learner: Learner) -> bool:
-        """Whether the steps, or the minutes, are used up."""
+        """Whether the steps or the minutes are used up."""
         return learner.progress.step >= self.steps or self._out_of_time(learner)
 
     def seconds_left(self, learner: Learner) -> float | None:
-        """By the bound on the wall-clock alone."""
+        """Seconds until the bound on the wall-clock; None without one."""
         return None if self.minutes is None else max(0.0, 60 * self.minutes - learner.progress.seconds)
 
-    def _act(self, learner: Learner, journal: RunLogger) -> None:
-        """Let the next step begin, if none is in flight."""
-        with journal.stopwatch("act"):
+    def _act(self, learner: Learner, run_logger: RunLogger) -> None:
+        """Start the next step, if none is in flight."""
+        with run_logger.stopwatch("act"):
             learner.send(randomly=learner.progress.step < self.prefill)
 
     def _out_of_time(self, learner: Learner) -> bool:

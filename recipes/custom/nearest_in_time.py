@@ -1,4 +1,4 @@
-"""A negative-sampling strategy of your own: what other sequences showed at about the same time."""
+"""A negative-sampling strategy of your own: the steps of other sequences at about the same time."""
 
 from typing import ClassVar, final
 
@@ -14,8 +14,8 @@ from framework.functional.random import Key
 class NearestInTime(negatives.Negatives):
     """Keeps the steps of the other sequences that lie within `steps` of the anchor's own place: `K = (B - 1)(2 steps + 1) + 1` inside.
 
-    Between `SameTimestep` (0), whose ceiling is only log B, and `CrossSequence` (any time), on which the time of the episode alone
-    tells candidates apart. As there, leaving out the own sequence breaks exchangeability: not a strict lower bound.
+    Between `SameTimestep` (0), whose ceiling is only log B, and `CrossSequence` (any time), where the time of the episode alone
+    discriminates candidates. As there, leaving out the own sequence breaks exchangeability: not a strict lower bound.
     """
 
     is_lower_bound: ClassVar[bool] = False

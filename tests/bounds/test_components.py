@@ -33,9 +33,9 @@ def running(bound) -> float:
 def test_the_running_mean_of_mine_is_a_corrected_average():
     bound, means = make("MINE", rate=0.25), []
     for seed in range(4):
-        given = contrast_of(normal(12, 12, seed=seed))
-        means.append(given.scores[~given.positive].exp().mean().item())
-        bound.after_update(given)
+        sample = contrast_of(normal(12, 12, seed=seed))
+        means.append(sample.scores[~sample.positive].exp().mean().item())
+        bound.after_update(sample)
         weights = [0.25 * 0.75**k for k in reversed(range(len(means)))]
         expected = sum(w * mean for w, mean in zip(weights, means, strict=True)) / sum(weights)
         assert running(bound) == pytest.approx(expected, rel=1e-5)
@@ -45,45 +45,45 @@ def test_the_running_mean_of_mine_is_a_corrected_average():
 def test_the_gradient_of_mine_has_the_running_denominator(rate):
     bound, before = make("MINE", rate=rate), normal(12, 12, seed=3)
     bound.after_update(contrast_of(2 * before))
-    given = contrast_of(normal(12, 12).requires_grad_())
-    (gradient,) = torch.autograd.grad(bound.loss(given).mean(), given.scores)
-    (biased,) = torch.autograd.grad(-bounds.donsker_varadhan_estimate(given.scores, WEIGHTS).mean(), given.scores)
-    batch = given.scores.detach()[~given.positive].exp().mean().item()
+    sample = contrast_of(normal(12, 12).requires_grad_())
+    (gradient,) = torch.autograd.grad(bound.loss(sample).mean(), sample.scores)
+    (biased,) = torch.autograd.grad(-bounds.donsker_varadhan_estimate(sample.scores, WEIGHTS).mean(), sample.scores)
+    batch = sample.scores.detach()[~sample.positive].exp().mean().item()
     (after := make("MINE", rate=rate)).load_state_dict(bound.state_dict())
-    after.after_update(given)
-    change = torch.ones(12, 12).where(given.positive, batch / running(after))
+    after.after_update(sample)
+    change = torch.ones(12, 12).where(sample.positive, batch / running(after))
     assert torch.allclose(gradient, biased * change, atol=1e-6)
     assert (batch / running(after) == pytest.approx(1, abs=1e-5)) == (rate == 1.0)
-    assert torch.allclose(bound.loss(given), -bound.estimate(given))
+    assert torch.allclose(bound.loss(sample), -bound.estimate(sample))
 
 
 def test_the_first_update_of_mine_is_donsker_varadhans():
-    given = contrast_of(normal(12, 12).requires_grad_())
-    gradients = [torch.autograd.grad(make(name).loss(given).mean(), given.scores)[0] for name in ("MINE", "DonskerVaradhan")]
+    sample = contrast_of(normal(12, 12).requires_grad_())
+    gradients = [torch.autograd.grad(make(name).loss(sample).mean(), sample.scores)[0] for name in ("MINE", "DonskerVaradhan")]
     assert torch.allclose(*gradients, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["JensenShannon", "SMILE"])
 def test_the_loss_of_jensen_shannon_differs_from_the_estimate(name):
-    given = contrast_of(normal(12, 12))
-    assert torch.equal(make(name).loss(given), bounds.jensen_shannon_loss(given.scores, given.log_weights))
-    assert not torch.allclose(make(name).loss(given), -make(name).estimate(given))
+    sample = contrast_of(normal(12, 12))
+    assert torch.equal(make(name).loss(sample), bounds.jensen_shannon_loss(sample.scores, sample.log_weights))
+    assert not torch.allclose(make(name).loss(sample), -make(name).estimate(sample))
 
 
 def test_interpolated_is_nwj_at_0_and_infonce_at_1():
-    given = contrast_of(normal(12, 12))
-    assert torch.allclose(make("Interpolated", alpha=1.0).estimate(given), contrastive.infonce_estimate(given.scores, WEIGHTS), atol=1e-5)
-    assert torch.allclose(make("Interpolated", alpha=0.0).estimate(given), make("NWJ").estimate(given), atol=1e-5)
+    sample = contrast_of(normal(12, 12))
+    assert torch.allclose(make("Interpolated", alpha=1.0).estimate(sample), contrastive.infonce_estimate(sample.scores, WEIGHTS), atol=1e-5)
+    assert torch.allclose(make("Interpolated", alpha=0.0).estimate(sample), make("NWJ").estimate(sample), atol=1e-5)
 
 
 def test_flo_is_zero_at_the_start_and_learns_from_the_pairs():
-    given = with_source()
-    assert given.source is not None
-    source = replace(given.source, latents=requiring_gradient(given.source.latents), embeddings=given.source.embeddings.requires_grad_())
-    given, bound = replace(given, source=source, scores=torch.zeros(12, 12)), make("FLO")
-    assert bound.estimate(given).tolist() == pytest.approx([0] * 12, abs=1e-2)
+    sample = with_source()
+    assert sample.source is not None
+    source = replace(sample.source, latents=requiring_gradient(sample.source.latents), embeddings=sample.source.embeddings.requires_grad_())
+    sample, bound = replace(sample, source=source, scores=torch.zeros(12, 12)), make("FLO")
+    assert bound.estimate(sample).tolist() == pytest.approx([0] * 12, abs=1e-2)
     leaves = [source.latents.stochastic, source.embeddings]
-    for gradient in torch.autograd.grad(bound.loss(given).mean(), leaves):
+    for gradient in torch.autograd.grad(bound.loss(sample).mean(), leaves):
         assert (gradient.abs().sum(dim=-1) > 0).all()
 
 
@@ -96,26 +96,26 @@ def test_the_bias_of_sigmoid_follows_the_number_of_candidates():
     """Scores that are the log ratio are best at bias 0, whether there are 12 candidates or 4."""
     for rows, times in ((3, 4), (2, 2)):
         bound, size = make("Sigmoid"), rows * times
-        given = contrast(torch.zeros(size, size), origin(rows, times))
-        (gradient,) = torch.autograd.grad(bound.loss(given).mean(), bound.bias)
+        sample = contrast(torch.zeros(size, size), origin(rows, times))
+        (gradient,) = torch.autograd.grad(bound.loss(sample).mean(), bound.bias)
         assert gradient.item() == pytest.approx(0, abs=1e-6)
         logit = -math.log(size - 1)
         expected = math.log(1 + math.exp(-logit)) + (size - 1) * math.log(1 + math.exp(logit))
-        assert bound.loss(given).tolist() == pytest.approx([expected] * size, abs=1e-5)
+        assert bound.loss(sample).tolist() == pytest.approx([expected] * size, abs=1e-5)
 
 
 def test_the_estimate_of_sigmoid_is_score_plus_bias():
-    bound, given = make("Sigmoid"), contrast_of(normal(12, 12))
+    bound, sample = make("Sigmoid"), contrast_of(normal(12, 12))
     torch.nn.init.constant_(bound.bias, 0.3)
-    assert torch.allclose(bound.estimate(given), given.scores.diagonal() + 0.3)
+    assert torch.allclose(bound.estimate(sample), sample.scores.diagonal() + 0.3)
 
 
 def test_a_penalty_adds_the_squared_partition_to_the_loss_alone():
-    given = contrast_of(normal(12, 12))
+    sample = contrast_of(normal(12, 12))
     plain, penalized = make("InfoNCEBound"), make("Penalized", weight=0.5)
-    squares = given.scores.exp().sum(dim=1).log().square()
-    assert torch.allclose(penalized.loss(given), plain.loss(given) + 0.5 * squares, atol=1e-5)
-    assert torch.equal(penalized.estimate(given), plain.estimate(given))
+    squares = sample.scores.exp().sum(dim=1).log().square()
+    assert torch.allclose(penalized.loss(sample), plain.loss(sample) + 0.5 * squares, atol=1e-5)
+    assert torch.equal(penalized.estimate(sample), plain.estimate(sample))
 
 
 @pytest.mark.parametrize("name", ["InfoNCEBound", "NWJ", "MINE", "FLO", "LeaveOneOut", "Sigmoid"])

@@ -19,7 +19,7 @@ STATIC = {
     "precision": ("Runtime.precision='float16'", "takes one of 'float32', 'bfloat16'"),
     "text without quotes": ("Runtime.device=cpu", "write text in quotes ('cpu')"),
     "derived value": ("InfoNCE.embedding_size=3", "Python passes it"),
-    "scale": ("Agent.scales={'kl': 1.0, 'reward': 1.0}", "'infonce'"),
+    "old setting": ("Agent.scales={'kl': 1.0, 'reward': 1.0}", "Agent has no parameter 'scales' any more"),
 }
 BUILT = {
     "device": (["Runtime.device='gpu'"], "is no device: bind one of auto, cpu"),
@@ -58,7 +58,7 @@ def test_without_opengl_it_says_what_to_install(call: Call, monkeypatch: pytest.
     monkeypatch.setattr(opengl, "_candidates", lambda: ("none_such",))
     result = call("train", TINY, *bound(*PIXELS))
     assert result.exit_code == 2
-    assert result.stderr.startswith("Error: no OpenGL renders without a screen here (none_such: ")
+    assert "(number 1): no OpenGL renders without a screen here (none_such: " in result.stderr
     assert "apt-get install -y" in result.stderr or opengl.VARIABLE in result.stderr
     assert not Path("runs").exists()
 
@@ -105,7 +105,7 @@ def test_the_process_itself_exits_with_2_and_shows_no_traceback(tmp_path: Path) 
 def test_an_opengl_that_does_not_exist_is_a_mistake_of_the_user(tmp_path: Path) -> None:
     run = spawn("train", TINY, *bound(*PIXELS), folder=tmp_path, MUJOCO_GL="nonsense")
     assert run.returncode == 2
-    assert run.stderr.startswith("Error: MuJoCo fails with MUJOCO_GL=nonsense")
+    assert "(number 1): MuJoCo fails with MUJOCO_GL=nonsense" in run.stderr
     assert "Traceback" not in run.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -114,5 +114,5 @@ def test_an_error_of_ours_keeps_its_traceback(call: Call, monkeypatch: pytest.Mo
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("framework.composition.check", broken)
+    monkeypatch.setattr("framework.training.checks.check", broken)
     assert isinstance(call("check", TINY).exception, ZeroDivisionError)

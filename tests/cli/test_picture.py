@@ -84,7 +84,7 @@ def test_a_checkpoint_without_its_replay_is_refused(after: Call, home: Path, tmp
 
 
 def test_a_run_without_a_contrast_is_refused(call: Call) -> None:
-    bindings = bound("Agent.objectives=[]", "Agent.scales={'kl': 1.0, 'reward': 1.0}", "Trainer.steps=50")
+    bindings = bound("Agent.objectives=[]", "Trainer.steps=50")
     trained = call("train", TINY, *bindings)
     assert trained.exit_code == 0, trained.output
     for kind, words in (("which", "has no contrastive objective"), ("estimate", "only a run with the objective InfoNCE estimates")):

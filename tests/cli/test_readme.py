@@ -12,7 +12,8 @@ from framework.cli import dream
 from framework.cli.lab import lab_command
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-SHORT = ["Trainer.steps=2000", "Trainer.prefill=1000", "Trainer.pretrain=1", "Trainer.train_ratio=1.0", "Evaluation.episodes=1"]
+SHORT = ["Trainer.steps=600", "Trainer.prefill=200", "Trainer.pretrain=1", "Trainer.train_ratio=0.1", "Evaluation.episodes=1"]
+SHORT += ["Replay.batch=4", "Replay.length=8", "Agent.horizon=3"]
 
 
 def blocks(language: str) -> list[str]:
@@ -26,9 +27,9 @@ def commands() -> list[list[str]]:
 
 @pytest.mark.parametrize("command", [each for each in commands() if each[0] not in ("train", "check", "lab")], ids=" ".join)
 def test_a_command_of_the_readme_answers(command: list[str]) -> None:
-    found = CliRunner().invoke(dream, command)
-    assert found.exit_code == 0, found.output
-    assert len(found.output) > 40
+    result = CliRunner().invoke(dream, command)
+    assert result.exit_code == 0, result.output
+    assert len(result.output) > 40
 
 
 def test_the_readme_has_the_commands_that_these_tests_look_for() -> None:
@@ -37,17 +38,17 @@ def test_the_readme_has_the_commands_that_these_tests_look_for() -> None:
 
 def test_its_typo_is_named_with_the_nearest_name() -> None:
     (command,) = [each for each in commands() if each[0] == "check"]
-    found = CliRunner().invoke(dream, command)
-    assert found.exit_code == 2
-    assert "GaussianCritic" in found.output
+    result = CliRunner().invoke(dream, command)
+    assert result.exit_code == 2
+    assert "GaussianCritic" in result.output
 
 
 def test_its_training_trains(tmp_path: Path) -> None:
     (command,) = [each for each in commands() if each[0] == "train"]
     short = [part for binding in [*SHORT, f"Tracking.folder='{tmp_path}'"] for part in ("-b", binding)]
-    found = CliRunner().invoke(dream, [*command, *short])
-    assert found.exit_code == 0, found.output
-    assert "dream resume" in found.output
+    result = CliRunner().invoke(dream, [*command, *short])
+    assert result.exit_code == 0, result.output
+    assert "dream resume" in result.output
 
 
 def test_its_component_is_found_beside_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,8 +57,8 @@ def test_its_component_is_found_beside_its_recipe(tmp_path: Path, monkeypatch: p
     (tmp_path / "far_in_time.py").write_text(source)
     (tmp_path / "far_in_time.gin").write_text(recipe)
     monkeypatch.chdir(tmp_path)
-    found = CliRunner().invoke(dream, ["check", "--deep", "far_in_time.gin"])
-    assert found.exit_code == 0, found.output
+    result = CliRunner().invoke(dream, ["check", "--deep", "far_in_time.gin"])
+    assert result.exit_code == 0, result.output
 
 
 def test_its_python_runs(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""A run through the command: trained, found again, resumed, evaluated, filmed, acted with."""
+"""A run through the command: trained, resumed, evaluated, filmed, loaded as a policy."""
 
 import json
 import re
-import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,19 +79,6 @@ def test_evaluate_writes_no_other_kind_of_video(after: Call) -> None:
     assert "must end with .mp4" in result.stderr
 
 
-def test_ui_serves_the_store_of_the_runs(trained: tuple[Path, Result], after: Call) -> None:
-    command = shlex.split(after("ui", "--port", 5123, "--print").stdout)
-    assert command[:4] == [sys.executable, "-m", "mlflow", "ui"]
-    assert f"sqlite:///{trained[0]}/runs/mlflow.db" in command
-    assert "5123" in command
-
-
-def test_ui_without_any_run_says_to_train_first(call: Call) -> None:
-    result = call("ui")
-    assert result.exit_code == 2
-    assert "start a run with `dream train`" in result.stderr
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -111,7 +98,9 @@ def test_a_run_or_checkpoint_that_is_not_there_is_a_mistake(after: Call, argumen
     assert "Traceback" not in result.output
 
 
-def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes(tmp_path: Path) -> None:
+def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes(tables: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    shutil.copy(tables, tmp_path / "runs")
     endless = bound("Trainer.steps=1000000", "Tracking.console_seconds=0.1", "Run.log_every=10", "Evaluation.every=1000000")
     command = [sys.executable, "-m", "framework", "train", str(TINY), *endless]
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Compilation sees the code as it runs: without the hook that checks shapes, which `fullgraph` cannot trace."""
+"""Compilation tests run without the hook that checks shapes, which `fullgraph` cannot trace."""
 
 import pytest
 

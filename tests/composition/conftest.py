@@ -11,7 +11,6 @@ Agent.encoder = @encoders.ConvEncoder
 Agent.dynamics = @dynamics.GaussianRSSM
 Agent.heads = {'reward': @heads.RewardHead}
 Agent.objectives = [@objectives.InfoNCE]
-Agent.scales = {'kl': 1.0, 'reward': 1.0, 'infonce': 1.0}
 Agent.actor_critic = @actor_critics.DynamicsBackprop
 Agent.optimizers = {'model': @model/optimizers.Adam, 'actor': @actor/optimizers.Adam, 'value': @value/optimizers.Adam}
 DynamicsBackprop.value = @values.NormalValue

@@ -1,10 +1,9 @@
-"""Frozen factories: what a recipe says is what the classes get, and gin has no part in it any more."""
+"""Frozen factories: each class receives the values of its recipe, independently of gin."""
 
 import multiprocessing
 import pickle
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from dm_env import specs
 
 from framework.agent import Agent
 from framework.composition import Composition, load
+from framework.composition.factory import ComponentFactory
 from framework.data import Specs
 from framework.encoders.conv_encoder import ConvEncoder
 from framework.errors import UserError
@@ -47,7 +47,7 @@ def small(**observation: specs.Array) -> Specs:
     return Specs(observation=observation, action=specs.BoundedArray((2,), np.float32, -1.0, 1.0))
 
 
-def build_there(factory: partial[Any]) -> tuple[int, str]:
+def build_there(factory: ComponentFactory) -> tuple[int, str]:
     agent = factory(specs=small(pixels=specs.Array((64, 64, 3), np.uint8)))
     return agent.horizon, type(agent).__name__
 
@@ -93,6 +93,13 @@ def test_two_compositions_stand_side_by_side_and_gin_holds_neither(write: Write)
 def test_a_composition_pickles(write: Write) -> None:
     composed = compose("agent.gin", "Agent.horizon = 9")
     assert build_there(pickle.loads(pickle.dumps(composed)).root) == (9, "Agent")
+
+
+def test_a_pickled_factory_refuses_at_the_place_of_the_binding(write: Write) -> None:
+    root = pickle.loads(pickle.dumps(compose("agent.gin", "RollingWindow.rows = 0").root))
+    with pytest.raises(UserError, match=r"^-b 'RollingWindow.rows = 0' \(number 1\): RollingWindow.rows = 0 and ") as error:
+        build_there(root)
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
 
 
 def test_values_are_of_the_type_that_is_annotated(write: Write) -> None:

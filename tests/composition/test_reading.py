@@ -1,200 +1,223 @@
-"""A constructor that is read says what it says when it is run, and nothing that it does not know."""
+"""The reading of a recipe finds every mistake that needs no building, at its exact line."""
 
-import ast
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from framework.composition.reading import UNKNOWN, NotKnown, Reading, Refusal
-from framework.errors import UserError
-from framework.signatures import lineage
-from framework.source_text import Module
+from framework.composition import check
+from framework.composition.problems import Problem
+from tests.programs import answer
 
-SOURCE = """
-import math
-from dataclasses import dataclass
-from itertools import pairwise
-
-from framework.errors import UserError
-
-LARGEST = 2 * 4
+Write = Callable[[str, str], Path]
+INCLUDE = "include 'agent.gin'\n"
+TWICE_NAMED = """
+from framework import negatives
+from framework.negatives.in_batch import InBatch
+from framework.registry import parts
 
 
-@dataclass(frozen=True)
-class Sizes:
-    height: int
-    width: int = 2
-
-    def __post_init__(self):
-        if self.height > 99:
-            raise UserError("a mast")
-
-    @property
-    def area(self):
-        return self.height * self.width
+@parts.register
+class TwiceNamed: ...
 
 
-class Base:
-    limit = 3
-
-    def __init__(self, *, size):
-        self.size, self.kept = size, self.own(size)
-
-    def own(self, size):
-        return [size] * self.limit
-
-    def grow(self):
-        self.size = 7
+class Other(negatives.Negatives):
+    forward = InBatch.forward
 
 
-class Part(Base):
-    limit = 4
-
-    def __init__(self, *, size=1, other=None, names=("a", "b")):
-        super().__init__(size=size)
-{body}
-
-
-def least(owner, value, at_least=1):
-    if value < at_least:
-        raise UserError(f"{{owner}} = {{value}} is below {{at_least}}")
-    return value - at_least
-
-
-def doubled(value):
-    found = 1
-    for _ in range(value):
-        found *= 2
-    return found
-
-
-def broken(value):
-    for each in range(value):
-        if each == 2:
-            break
-    return each
-
-
-def numbers():
-    yield 1
+Other.__name__ = "TwiceNamed"
+negatives.register(Other)
 """
 
-BODIES: Mapping[str, str] = {
-    "a comparison": "if not 0 < size <= LARGEST: raise UserError(f'size = {size}')",
-    "a chain of branches": "if size < 0: pass\nelif size == 5: raise UserError('five')\nelse: size = 3\n"
-    "if size == 3: raise UserError('three')",
-    "a loop over names and values": "for name, value in (('size', size), ('two', 2)):\n"
-    "    if value < 1: raise UserError(f'{name} is {value}')",
-    "a function of the file": "least('Part.size', size)",
-    "its default, and what it gives": "if least('x', size, at_least=-10) > 13: raise UserError('more')",
-    "a loop in a function": "if doubled(abs(size)) > 8: raise UserError(f'{doubled(abs(size))}')",
-    "a comprehension with a function in it": "if [each for each in range(9) if doubled(each) == 2 ** size]: raise UserError('found')",
-    "an assignment in a condition": "if wrong := [name for name in names if len(name) < size]: raise UserError(f'{wrong} of {names}')",
-    "its own attributes": "if self.kept[0] != self.size or self.size > 4: raise UserError(f'{self.kept}')",
-    "a literal of the class": "if size == self.limit: raise UserError(f'{type(self).__name__} has {self.limit}')",
-    "a dataclass": "if Sizes(height=size).area == 10: raise UserError('area')\nSizes(size * 20)",
-    "arithmetic step by step": "total = 1\ntotal += size\nlow, high = total, -total\nif low * high < -16: raise UserError(f'{low} {high}')",
-    "a list that grows": "found = []\nfor each in range(size): found.append(each)\nif len(found) == 3: raise UserError(f'{found}')",
-    "the standard library": "if math.sqrt(size * size) > 4 or list(pairwise(range(size))) == [(0, 1)]: raise UserError('far')",
-    "a type": "if isinstance(other, str) or isinstance(size, (list, tuple)): raise UserError('text')\n"
-    "if other is None and size == 0: raise UserError('0')",
-    "a loop that is left early": "for each in (1, 2, 3):\n    if each == size: break\nif each == 2: raise UserError('two')",
-    "a nested class": "Part2 = None\nif size > 5: Base(size=Sizes(height=100))",
-}
-LEFT_TO_BUILDING = ("a loop that is left early",)
-SIZES = (-3, 0, 1, 2, 3, 4, 5, 8, 9)
+
+def problems(recipe: str | Path, *bindings: str) -> list[Problem]:
+    return check(recipe, bindings, root="parts.Agent")
 
 
-def part(folder: Path, body: str) -> Path:
-    path = folder / "parts" / "part.py"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(SOURCE.format(body="\n".join(f"        {line}" for line in body.splitlines())))
-    return path
+def only(problems: list[Problem]) -> Problem:
+    assert len(problems) == 1, "\n".join(map(str, problems))
+    return problems[0]
 
 
-def read(path: Path, **settings: Any) -> str | None:
-    """What it refuses with."""
-    Module.of_file.cache_clear()
-    module = Module.of_file(path, path.parent)
-    try:
-        Reading().construct(tuple(lineage(module, module.classes["Part"])), {"limit": 4}, (), settings)
-    except Refusal as refusal:
-        return str(refusal)
-    except NotKnown:
-        return None
-    return None
+def test_a_sound_recipe_has_no_problem(write: Write) -> None:
+    assert problems("agent.gin") == []
 
 
-def run(path: Path, **settings: Any) -> str | None:
-    names: dict[str, Any] = {"__name__": "parts.part"}
-    exec(compile(path.read_text(), str(path), "exec"), names)
-    try:
-        names["Part"](**settings)
-    except UserError as error:
-        return str(error)
-    return None
-
-
-@pytest.mark.parametrize("name", BODIES)
-def test_it_refuses_what_building_refuses_in_the_same_words(name: str, tmp_path: Path) -> None:
-    path = part(tmp_path, BODIES[name])
-    built = {size: run(path, size=size) for size in SIZES}
-    assert len({*built.values()}) > 1
-    assert {size: read(path, size=size) for size in SIZES} == ({} | dict.fromkeys(SIZES) if name in LEFT_TO_BUILDING else built)
-
-
-KNOWS_NOT = {
-    "a decision by it": "if other: raise UserError('other')",
-    "whether it is None": "if other is not None: raise UserError('other')",
-    "what it is": "if not isinstance(other, str): raise UserError('other')",
-    "a number that it changed": "count = 1\nif other > 2: count = 5\nif count == 1: raise UserError('one')",
-    "a list that it filled": "found = []\nif other: found.append(1)\nif not found: raise UserError('nothing')",
-    "an attribute that it changed": "if other: self.size = 7\nif self.size == 3: raise UserError('three')",
-    "what a method did, perhaps": "if other: self.grow()\nif self.size == 3: raise UserError('three')",
-    "whether it went on": "if other: return\nraise UserError('here')",
-    "whether a loop went on": "for each in (1, 2):\n    if other: continue\n    raise UserError('here')",
-    "what a sentence says": "if size == 3: raise UserError(f'{other} is wrong')",
-    "another error": "if size == 3: raise ValueError('three')\nraise UserError('never')",
-    "what a loop over it finds": "last = 3\nfor last in other: pass\nif last == 3: raise UserError('three')",
-    "a value that is tried": "found = 3\ntry: found = other.size\nexcept ValueError: pass\nif found == 3: raise UserError('three')",
-    "a name from elsewhere": "import os\nif os.sep: raise UserError('os')\nif nowhere: raise UserError('nowhere')",
-    "a generator": "if list(numbers()) != [2]: raise UserError('numbers')",
-    "a function inside": "def least(*_): return 3\nif least('size', 9) == 8: raise UserError('least')",
-    "a sum with it": "if size + other > 1 or [other] == [1] or other in (1, 2) or 3 in [other]: raise UserError('sum')",
-    "a loop without end": "for each in range(10 ** 12): size = each\nif size == 3: raise UserError('three')",
-    "a recursion without end": "self.again = lambda: self.again()\nself.again()\nif broken(3) == 2: raise UserError('two')",
+MISTAKES = {
+    "an unknown component": ("Agnt.horizon = 3", "there is no component 'Agnt'; did you mean 'Agent'?"),
+    "an unknown component of a family": (
+        "Agent.actor_critic = @actor_critics.DynamicBackprop",
+        "there is no component 'DynamicBackprop' in `actor_critics`; did you mean 'DynamicsBackprop'? Valid are: ",
+    ),
+    "an unknown component by its bare name": ("Agent.encoder = @ConvEncodr", "in `encoders`; did you mean 'ConvEncoder'?"),
+    "an unknown family": ("Agent.encoder = @encoder.ConvEncoder", "there is no family 'encoder'; did you mean 'encoders'?"),
+    "an unknown parameter": ("GaussianRSSM.detministic = 3", "has no parameter 'detministic'; did you mean 'deterministic'? Valid are: "),
+    "an unknown scope": (
+        "modle/Adam.clip = 3.0",
+        "no reference uses the scope 'modle'; did you mean 'model'? Valid are: actor, model, value",
+    ),
+    "a scope inside a scope": ("a/b/Adam.clip = 3.0", "scopes are flat"),
+    "an unknown macro": ("Agent.horizon = %RAT", "there is no macro %RAT; did you mean 'RATE'? Valid are: RATE"),
+    "an unused macro": ("WIDTH = 200", "nothing reads the macro %WIDTH"),
+    "a parameter written as a macro": ("horizon = 20", "did you mean Agent.horizon = 20?"),
+    "a macro that holds a component": ("X = @encoders.ConvEncoder", "macros are for literals"),
+    "an integer written as a float": ("Agent.horizon = 1e6", "takes a whole number, not 1000000.0; write 1000000."),
+    "a fraction for an integer": ("Agent.horizon = 0.5", "takes a whole number, not 0.5."),
+    "a truth value for an integer": ("Agent.horizon = True", "takes a whole number, not True."),
+    "text for a number": ("GaussianRSSM.free_nats = '3'", "takes a number, not '3'."),
+    "a value that no choice has": ("InfoNCE.axis = 'rows'", "takes one of 'row', 'column', 'symmetric', 'column_as_released', not 'rows'."),
+    "a number for a tuple": ("ConvEncoder.channels = 32", "takes a list, each element a whole number, not 32; write [32]."),
+    "a wrong element of a tuple": ("ConvEncoder.channels = (32, 'a')", "takes a whole number, not 'a'."),
+    "a wrong value of an optional": ("GaussianRSSM.balance = 'x'", "takes a number or None, not 'x'."),
+    "a list for a dict": ("Agent.optimizers = [@Adam]", "takes a dict from a text in quotes to a component of `optimizers`, not [@Adam]."),
+    "a wrong value in a dict": (
+        "Agent.optimizers = {'model': 'much'}",
+        "takes a component of `optimizers`, not 'much'; valid are: @optimizers.",
+    ),
+    "an old setting": (
+        "Agent.scales = {'kl': 1.0}",
+        "Agent has no parameter 'scales' any more: a loss's weight is a setting of the component that gives the loss: InfoNCE.scale",
+    ),
+    "a renamed setting": ("DynamicsBackprop.mixing = 0.9", "it is DynamicsBackprop.return_lambda now"),
+    "a renamed component": ("InfoNCE.negatives = @negatives.Mixed", "there is no component 'Mixed': it is WithinCrossMixture now"),
+    "a literal for a component": (
+        "Agent.encoder = 'ConvEncoder'",
+        "takes a component of `encoders`, not 'ConvEncoder'; valid are: @encoders.",
+    ),
+    "a component for a literal": ("Agent.horizon = @encoders.ConvEncoder", "takes a whole number, not @encoders.ConvEncoder."),
+    "a component of another family": (
+        "Agent.encoder = @dynamics.GaussianRSSM",
+        "takes a component of `encoders`, and @dynamics.GaussianRSSM is a component of `dynamics`; valid are: @encoders.ConvEncoder",
+    ),
+    "a component that is called": ("Agent.encoder = @encoders.ConvEncoder()", "write it without the brackets"),
+    "a derived parameter": ("ConvEncoder.observation = 3", "ConvEncoder.observation is derived: Python passes it"),
+    "a component that nothing refers to": ("ImageHead.base = 512", "this run has no ImageHead, its heads are RewardHead"),
+    "a required parameter that is unset": ("Agent.dynamics = %gin.REQUIRED", "Agent.dynamics is required and nothing sets it"),
+    "a module that is not there": ("import no_such_module_anywhere", "there is no module 'no_such_module_anywhere'"),
+    "a value without quotes": ("InfoNCE.axis = row", "`row` is no value: write text in quotes ('row')"),
+    "a truth value of another language": ("InfoNCE.axis = true", "write True for `true`"),
+    "arithmetic": ("Agent.horizon = 10 * 2", "gin has no arithmetic"),
+    "a bracket that is not closed": ("ConvEncoder.channels = [1, 2", "a bracket or a quote is not closed"),
 }
 
 
-@pytest.mark.parametrize("name", KNOWS_NOT)
-def test_it_leaves_to_building(name: str, tmp_path: Path) -> None:
-    assert not read(part(tmp_path, KNOWS_NOT[name]), size=3, other=UNKNOWN)
+@pytest.mark.parametrize("name", MISTAKES)
+def test_it_finds(name: str, write: Write) -> None:
+    line, message = MISTAKES[name]
+    write("recipe.gin", f"{INCLUDE}\n# A mistake:\n{line}\n")
+    problem = only(problems("recipe.gin"))
+    assert (problem.file, problem.line) == ("recipe.gin", 4)
+    assert message in problem.message
 
 
-def test_what_is_known_is_found_beside_what_is_not(tmp_path: Path) -> None:
-    body = "net = other.net(size)\nself.width = net.width\nif self.width < 2: raise UserError('width')\nleast('Part.size', size)"
-    assert read(part(tmp_path, body), size=0, other=UNKNOWN) == "Part.size = 0 is below 1"
+@pytest.mark.parametrize("name", [name for name in MISTAKES if name != "a module that is not there"])
+def test_it_finds_on_the_command_line(name: str, write: Write) -> None:
+    line, message = MISTAKES[name]
+    problem = only(problems("agent.gin", "Agent.imagination_starts = 8", line))
+    assert (problem.file, problem.line) == (f"-b '{line}'", 2)
+    assert str(problem).startswith(f"-b '{line}' (number 2): ")
+    assert message in problem.message
 
 
-def test_a_class_with_bases_that_are_not_read_may_have_other_literals(tmp_path: Path) -> None:
-    path = part(tmp_path, "if self.limit == 4: raise UserError('four')")
-    assert read(path) == "four"
-    path.write_text(path.read_text().replace("class Base:", "class Base(elsewhere.Base):"))
-    assert not read(path)
+def test_a_required_parameter_is_missed_where_its_component_is_referred_to(write: Write) -> None:
+    write("recipe.gin", INCLUDE + "\nAgent.actor_critic = @other/DynamicsBackprop\nAgent.dynamics = @x/GaussianRSSM\n")
+    assert problems("recipe.gin") == []
+    write("agent.gin", (Path("agent.gin").read_text()).replace("InfoNCE.critic", "# InfoNCE.critic"))
+    problem = only(problems("recipe.gin"))
+    assert (problem.file, problem.line) == ("agent.gin", 5)
+    assert "InfoNCE.critic is required and nothing sets it: bind InfoNCE.critic to a component of `critics`" in problem.message
 
 
-@pytest.mark.parametrize("use", [bool, len, list, str, repr, hash, "{}".format, lambda value: value in (1, 2), lambda value: 1 in value])
-def test_nothing_is_decided_or_said_by_what_is_not_known(use: Any) -> None:
-    with pytest.raises(NotKnown):
-        use(UNKNOWN)
-    assert (UNKNOWN.size * 2 - [UNKNOWN][0](3)["a"] < 4) is UNKNOWN
+def test_many_mistakes_come_in_one_pass_and_in_order(write: Write) -> None:
+    lines = [line for line, _ in MISTAKES.values()]
+    chosen = [line for line in lines if line.partition("=")[0] not in [each.partition("=")[0] for each in lines[: lines.index(line)]]]
+    write("recipe.gin", INCLUDE + "".join(f"{line}\n" for line in chosen))
+    found = problems("recipe.gin")
+    assert {problem.line for problem in found if problem.file == "recipe.gin"} >= set(range(2, 2 + len(chosen)))
+    assert len(chosen) >= 15
+    assert [problem.line for problem in found] == sorted(problem.line for problem in found)
 
 
-def test_source_is_not_changed_by_being_read(tmp_path: Path) -> None:
-    path = part(tmp_path, BODIES["a type"])
-    module = Module.of_file(path, path.parent)
-    before = ast.dump(module.classes["Part"])
-    Reading().construct(tuple(lineage(module, module.classes["Part"])), {}, (), {"size": 3})
-    assert ast.dump(module.classes["Part"]) == before
+def test_a_mistake_brings_no_others_with_it(write: Write) -> None:
+    assert "InfoNC'" in only(problems("agent.gin", "Agent.objectives = [@InfoNC]")).message
+
+
+FILES = {
+    "two bindings of one parameter": (
+        {"recipe.gin": INCLUDE + "Agent.horizon = 3\nAgent.horizon = 4\n"},
+        "recipe.gin:3: Agent.horizon is bound twice in this file: on line 2 and here",
+    ),
+    "an include after a binding": ({"recipe.gin": "Agent.horizon = 3\ninclude 'agent.gin'\n"}, "recipe.gin:2: includes come first"),
+    "a missing include": ({"recipe.gin": "\ninclude 'agnt.gin'\n"}, "recipe.gin:2: there is no file 'agnt.gin' beside this one or in "),
+    "includes in a circle": (
+        {"recipe.gin": "include 'b.gin'\n", "b.gin": "include 'sub/c.gin'\n", "sub/c.gin": "# c\ninclude '../recipe.gin'\n"},
+        "sub/c.gin:2: the includes go around in a circle: recipe.gin -> b.gin -> sub/c.gin -> recipe.gin",
+    ),
+    "macros in a circle": (
+        {"recipe.gin": INCLUDE + "A = %B\nB = %A\nAgent.horizon = %A\n"},
+        "recipe.gin:4: the macros go around in a circle: %A -> %B -> %A",
+    ),
+    "components in a circle": (
+        {"recipe.gin": INCLUDE + "Agent.encoder = @MultiEncoder\nMultiEncoder.encoders = {'*': @MultiEncoder}\n"},
+        "recipe.gin:3: the components hold each other in a circle: Agent -> MultiEncoder -> MultiEncoder",
+    ),
+    "a binding of a component that the same file replaced": (
+        {"recipe.gin": INCLUDE + "InfoNCE.negatives = @negatives.CrossSequence\nRollingWindow.times = 3\n"},
+        "recipe.gin:3: RollingWindow.times: this run has no RollingWindow, its negatives are CrossSequence",
+    ),
+    "a plugin that fails": (
+        {"broken_plugin_a.py": "x = 1\ny = x / 0\n", "recipe.gin": f"import broken_plugin_a\n{INCLUDE}"},
+        "recipe.gin:1: importing 'broken_plugin_a' failed at broken_plugin_a.py:2: ZeroDivisionError: division by zero.",
+    ),
+    "a name of two families": (
+        {"twice_named_plugin.py": TWICE_NAMED, "recipe.gin": f"import twice_named_plugin\n{INCLUDE}InfoNCE.negatives = @TwiceNamed\n"},
+        "recipe.gin:3: InfoNCE.negatives: 'TwiceNamed' is ambiguous: write negatives.TwiceNamed or parts.TwiceNamed",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_finds_in_files(name: str, write: Write) -> None:
+    files, text = FILES[name]
+    for file, content in files.items():
+        write(file, content)
+    assert str(only(problems("recipe.gin"))).startswith(text)
+
+
+def test_it_finds_every_syntax_error_of_a_file(write: Write) -> None:
+    lines = "Agent.horizon = row\nGaussianRSSM.hidden = 3 4\nConvEncoder.channels = (1,\nGaussianRSSM.stochastic = 0.5\n"
+    write("recipe.gin", INCLUDE + lines)
+    assert [problem.line for problem in problems("recipe.gin")] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [
+        "InfoNCE.negatives = @negatives.CrossSequence",  # sets the bindings of the replaced component aside
+        "GaussianRSSM.free_nats = 3",
+        "ConvEncoder.channels = [8, 16]",
+    ],
+)
+def test_it_accepts(binding: str, write: Write) -> None:
+    assert problems("agent.gin", binding) == []
+
+
+def test_includes_are_relative_to_the_file_that_includes_them(write: Write) -> None:
+    write("deep/recipe.gin", "include 'part.gin'\n")
+    write("deep/part.gin", "include '../agent.gin'\n")
+    assert problems("deep/recipe.gin") == []
+
+
+def test_it_reads_without_torch_in_under_a_second_and_a_half(write: Write) -> None:
+    """Of the processor's time, so that a busy machine is no slower."""
+    program = (
+        "import time",
+        "start = time.process_time()",
+        "from framework.composition import check",
+        "problems = check('dreamer_v3', ['DMControl.size = 84', 'BlockRSSM.blocks = 7'])",
+        "heavy = [name for name in ('torch', 'numpy', 'dm_env', 'dm_control') if name in sys.modules]",
+        "print(json.dumps([len(problems), heavy, time.process_time() - start]))",
+    )
+    answers = [answer(*program) for _ in range(2)]
+    assert [each[:2] for each in answers] == [[0, []]] * 2
+    assert min(seconds for *_, seconds in answers) < 1.5

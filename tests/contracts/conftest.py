@@ -6,6 +6,7 @@ from tests.members import members
 
 FAMILY_OF_FIXTURE = {
     "environment_name": "environments",
+    "vector_environment_name": "vector_environments",
     "encoder_name": "encoders",
     "dynamics_name": "dynamics",
     "critic_name": "critics",

@@ -1,4 +1,4 @@
-"""What every environment promises: dm_env's contract, and that (seed, episode, actions so far) determine all that it shows."""
+"""The contract of environments: that of `dm_env`, and steps that are a function of (seed, episode, actions so far)."""
 
 import pickle
 from collections.abc import Iterator
@@ -9,45 +9,35 @@ import pytest
 
 from framework.environments.base import Seekable
 from framework.environments.normalization import action_form
-from framework.environments.vector import VectorEnvironment
+from framework.vector_environments.worker_environments import WorkerEnvironments
+from tests.environments.time_steps import assert_same
 from tests.members import build, factory
-
-VectorStep = list[dm_env.TimeStep]
 
 
 @pytest.fixture
 def made(environment_name) -> Iterator[list]:
-    """Makes the environment with a seed; all are closed in the end."""
-    found = []
+    """Constructs the environment with a seed, and closes it after the test."""
+    opened = []
 
     def make(seed: int = 3) -> Seekable:
-        found.append(build("environments", environment_name, seed=seed))
-        return found[-1]
+        opened.append(build("environments", environment_name, seed=seed))
+        return opened[-1]
 
     yield make
-    for each in found:
-        each.close()
+    for environment in opened:
+        environment.close()
 
 
 def actions(environment: Seekable, count: int, seed: int = 0) -> list:
-    """Random ones, as the environment takes them."""
+    """Random actions in the environment's own form."""
     random, form = np.random.default_rng(seed), action_form(environment.action_spec())
     size = sum(form.sizes) if form.spec.dtype.kind == "i" else form.spec.shape[0]
     return [form.native(random.uniform(-1, 1, size)) for _ in range(count)]
 
 
-def play(environment: Seekable, count: int) -> VectorStep:
+def play(environment: Seekable, count: int) -> list[dm_env.TimeStep]:
     """The first steps of an episode."""
     return [environment.reset(), *(environment.step(action) for action in actions(environment, count))]
-
-
-def assert_same(steps: VectorStep, others: VectorStep) -> None:
-    assert len(steps) == len(others) > 0
-    for step, other in zip(steps, others, strict=True):
-        assert (step.step_type, step.reward, step.discount) == (other.step_type, other.reward, other.discount)
-        assert step.observation.keys() == other.observation.keys()
-        for name, array in step.observation.items():
-            np.testing.assert_array_equal(array, other.observation[name])
 
 
 def test_it_shows_and_takes_what_its_specs_say(made):
@@ -80,17 +70,17 @@ def test_an_episode_depends_on_its_index_alone(made):
         assert_same(episodes[0], episodes[1][:4])
 
 
-def test_a_replay_shows_what_was_shown_and_goes_on_alike(made):
+def test_a_replay_shows_the_same_and_continues_alike(made):
     first, again = made(), made()
     play(first, 2)
-    steps, taken = play(first, 6), actions(first, 8)
-    assert_same([again.replay(1, taken[:6])], steps[-1:])
-    for action in taken[6:]:
+    steps, all_actions = play(first, 6), actions(first, 8)
+    assert_same([again.replay(1, all_actions[:6])], steps[-1:])
+    for action in all_actions[6:]:
         assert_same([again.step(action)], [first.step(action)])
     assert_same([again.reset()], [first.reset()])
 
 
-def test_it_begins_again_after_its_last_step(made):
+def test_it_begins_an_episode_after_each_last_step(made):
     environment = made()
     steps = [environment.reset()]
     for action in actions(environment, 120):
@@ -108,14 +98,15 @@ def test_arrays_share_no_memory(made):
         assert not np.shares_memory(array, second.observation[name])
 
 
-def test_a_worker_can_be_sent_it(environment_name):
+def test_its_factory_pickles(environment_name):
     assert pickle.loads(pickle.dumps(factory("environments", environment_name))).func.__name__ == environment_name
 
 
-def test_random_actions_are_of_its_kind_and_are_taken(environment_name):
-    with VectorEnvironment(factory=factory("environments", environment_name), count=2, seed=0, mode="serial") as vector:
+def test_it_takes_the_random_actions_of_its_kind(environment_name):
+    random = np.random.default_rng(0)
+    with WorkerEnvironments(environment=factory("environments", environment_name), count=2, seed=0, mode="serial") as vector:
         vector.reset()
-        drawn = [vector.random_actions(random) for random in [np.random.default_rng(0)] for _ in range(20)]
+        drawn = [vector.random_actions(random) for _ in range(20)]
         assert vector.step(drawn[0]).action.tolist() == drawn[0].tolist()
         if vector.specs.action_kind == "continuous":
             assert all((np.abs(each) <= 1).all() for each in drawn)

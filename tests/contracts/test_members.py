@@ -11,6 +11,7 @@ from tests.members import PLUGINS, ROOT, members
 
 AT_LEAST = {
     "environments": 4,
+    "vector_environments": 2,
     "encoders": 7,
     "dynamics": 5,
     "critics": 8,

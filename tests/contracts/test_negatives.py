@@ -93,21 +93,21 @@ def test_it_stays_on_the_device_of_the_contrast(strategy, critic):
     """On the meta device, which refuses tensors of another."""
     with torch.device("meta"):
         steps, seed = Origin.of(torch.empty(3, 4, dtype=torch.long)), torch.empty((), dtype=torch.long)
-    given = contrast(torch.zeros(12, 12), origin(3, 4), critic)
+    original = contrast(torch.zeros(12, 12), origin(3, 4), critic)
     source = replace(
-        given.source,
-        latents=given.source.latents.map(lambda part: part.to("meta")),
-        embeddings=given.source.embeddings.to("meta"),
+        original.source,
+        latents=original.source.latents.map(lambda part: part.to("meta")),
+        embeddings=original.source.embeddings.to("meta"),
         score=critic.score,
         score_pairs=lambda latents, embeddings: critic.score(latents, embeddings).diagonal(),
         units=lambda latents, embeddings: UnitVectors(critic.embed_latents(latents), critic.embed_candidates(embeddings), critic.scale()),
         extra=ExtraCandidates(torch.empty(7, EMBEDDING, device="meta"), torch.empty(7, dtype=torch.long, device="meta")),
-        action=given.source.action.to("meta"),
-        is_first=given.source.is_first.to("meta"),
+        action=original.source.action.to("meta"),
+        is_first=original.source.is_first.to("meta"),
         predict=lambda action, anchors: source.latents.map(lambda part: part + action.sum(dim=-1, keepdim=True)),
     )
     critic.to("meta")
-    chosen = strategy.to("meta")(Contrast.of(given.scores.to("meta"), steps, source), seed)
+    chosen = strategy.to("meta")(Contrast.of(original.scores.to("meta"), steps, source), seed)
     assert chosen.scores.device == chosen.log_weights.device == chosen.candidates.row.device == torch.device("meta")
     strategy.after_update(torch.empty(12, EMBEDDING, device="meta"), steps)
 

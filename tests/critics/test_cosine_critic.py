@@ -20,8 +20,8 @@ def make(critic=CosineCritic, **settings):
 def test_it_is_the_cosine_of_two_maps_over_the_temperature(temperature):
     critic = make(temperature=temperature, initial_temperature=0.2)
     latents, embeddings = latent(4), normal(6, 5, seed=2)
-    ours, theirs = critic.from_latent(latents.features), critic.from_embedding(embeddings)
-    naive = torch.nn.functional.cosine_similarity(ours[:, None], theirs[None], dim=-1) / 0.2
+    a, b = critic.from_latent(latents.features), critic.from_embedding(embeddings)
+    naive = torch.nn.functional.cosine_similarity(a[:, None], b[None], dim=-1) / 0.2
     assert torch.allclose(critic(latents, embeddings), naive, atol=1e-5)
     assert torch.allclose(critic.score_pairs(latents, embeddings[:4]), naive.diagonal(), atol=1e-5)
 

@@ -12,8 +12,8 @@ from tests.tiny import LATENT, latent, normal
 def test_it_is_minus_the_distance_of_two_maps(distance, power, temperature):
     critic = DistanceCritic(latent=LATENT, embedding_size=5, size=7, distance=distance, temperature=temperature, initial_temperature=0.5)
     latents, embeddings = latent(4), normal(6, 5, seed=2)
-    ours, theirs = critic.from_latent(latents.features), critic.from_embedding(embeddings)
-    naive = -2.0 * (ours[:, None] - theirs[None]).norm(dim=-1).pow(power)
+    a, b = critic.from_latent(latents.features), critic.from_embedding(embeddings)
+    naive = -2.0 * (a[:, None] - b[None]).norm(dim=-1).pow(power)
     assert torch.allclose(critic(latents, embeddings), naive, atol=1e-4)
 
 
@@ -31,19 +31,19 @@ def test_its_gradient_equals_the_naive_one():
 def test_the_gradient_at_distance_0_is_0(size, distances):
     """Where every pair is the same point, and where only those on the diagonal are."""
     for points in (torch.full((5, size), 3.0), torch.zeros(5, size), 10 * normal(5, size)):
-        ours, theirs = points.clone().requires_grad_(), points.clone().requires_grad_()
-        own = distances(ours, theirs).diagonal()
+        a, b = points.clone().requires_grad_(), points.clone().requires_grad_()
+        own = distances(a, b).diagonal()
         assert own.abs().max() <= 1e-5 * points.square().sum(dim=-1).max()
-        for gradient in torch.autograd.grad(own.sum(), [ours, theirs]):
+        for gradient in torch.autograd.grad(own.sum(), [a, b]):
             assert gradient.abs().max() <= 1e-4 * points.abs().max()
-    for gradient in torch.autograd.grad(plain_distances(ours, theirs).sum(), [ours, theirs]):
+    for gradient in torch.autograd.grad(plain_distances(a, b).sum(), [a, b]):
         assert gradient.isfinite().all()
 
 
 def test_a_distance_beyond_rounding_keeps_its_gradient():
-    ours = normal(4, 7).requires_grad_()
-    theirs = ours.detach() + 0.01 * normal(4, 7, seed=1)
-    distances = plain_distances(ours, theirs).diagonal()
-    assert torch.allclose(distances, (ours - theirs).norm(dim=-1), rtol=0.01)
-    (gradient,) = torch.autograd.grad(distances.sum(), ours)
+    a = normal(4, 7).requires_grad_()
+    b = a.detach() + 0.01 * normal(4, 7, seed=1)
+    distances = plain_distances(a, b).diagonal()
+    assert torch.allclose(distances, (a - b).norm(dim=-1), rtol=0.01)
+    (gradient,) = torch.autograd.grad(distances.sum(), a)
     assert torch.allclose(gradient.norm(dim=-1), torch.ones(4), rtol=0.01)

@@ -29,6 +29,6 @@ def test_the_bilinear_weights_start_around_zero():
 def test_the_separable_score_is_a_dot_product_of_two_networks():
     critic = SeparableCritic(latent=LATENT, embedding_size=5, layers=1, units=8, size=3)
     latents, embeddings = latent(4), normal(6, 5, seed=2)
-    ours, theirs = critic.from_latent(latents.features), critic.from_embedding(embeddings)
-    assert ours.shape == (4, 3)
-    assert torch.allclose(critic(latents, embeddings), torch.einsum("nd,md->nm", ours, theirs), atol=1e-5)
+    a, b = critic.from_latent(latents.features), critic.from_embedding(embeddings)
+    assert a.shape == (4, 3)
+    assert torch.allclose(critic(latents, embeddings), torch.einsum("nd,md->nm", a, b), atol=1e-5)

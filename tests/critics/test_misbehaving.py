@@ -23,7 +23,7 @@ class FaultyCritic(critics.Critic):
         return self.spoil(latents.features[:, :5] @ embeddings.T)
 
 
-def given():
+def example():
     return latent(4), normal(6, 5, seed=2)
 
 
@@ -41,7 +41,7 @@ def given():
 )
 def test_a_wrong_shape_or_precision_is_refused_at_once(spoil, form):
     with pytest.raises(UserError, match=rf"FaultyCritic.score gives {form}, and must give torch.float32 of shape \[4, 6\]"):
-        FaultyCritic(spoil)(*given())
+        FaultyCritic(spoil)(*example())
 
 
 @pytest.mark.parametrize(
@@ -50,19 +50,19 @@ def test_a_wrong_shape_or_precision_is_refused_at_once(spoil, form):
 def test_scores_that_are_not_finite_are_refused_on_examination(spoil, count):
     critic = FaultyCritic(spoil)
     with pytest.raises(UserError, match=rf"FaultyCritic.score gives {count} of 24 scores that are nan or infinite.*a finite number"):
-        examine(critic, *given())
-    assert not critic(*given()).isfinite().all()
+        examine(critic, *example())
+    assert not critic(*example()).isfinite().all()
 
 
 def test_a_critic_with_infinite_inputs_is_not_refused():
-    latents, embeddings = given()
+    latents, embeddings = example()
     assert examine(FaultyCritic(lambda scores: scores), latents, embeddings * torch.inf).isnan().any()
 
 
 def test_every_critic_of_a_module_is_examined_inside_the_context_alone():
     pair = torch.nn.ModuleList([FaultyCritic(lambda scores: scores), FaultyCritic(lambda scores: scores / 0)])
     with examined(pair):
-        pair[0](*given())
+        pair[0](*example())
         with pytest.raises(UserError, match="FaultyCritic"):
-            pair[1](*given())
-    pair[1](*given())
+            pair[1](*example())
+    pair[1](*example())

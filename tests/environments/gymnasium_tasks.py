@@ -5,6 +5,9 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
 
 SPACES: dict[str, spaces.Space] = {
     "entries": spaces.Dict(
@@ -55,4 +58,56 @@ class Room(gymnasium.Env):
         return np.full((24, 32, 3), self.count, np.uint8) if self.renders else "a room"
 
 
+class StartedCartPole(CartPoleEnv):
+    """CartPole whose episodes begin at the given states, one after the other."""
+
+    def __init__(self, *, starts: list[np.ndarray], render_mode: str | None = None):
+        super().__init__(render_mode=render_mode)
+        self.starts = [np.array(start, np.float64) for start in starts]
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
+        super().reset(seed=seed, options=options)
+        self.state = self.starts.pop(0)
+        return np.array(self.state, np.float32), {}
+
+
+class Clock(gymnasium.Env):
+    """The spaces of one clock; it is never stepped."""
+
+    observation_space = spaces.Dict(
+        {"time": spaces.Box(0, 99, (), np.float64), "face": spaces.Box(0, 255, (8, 8), np.uint8), "hand": spaces.Discrete(4)}
+    )
+    action_space = spaces.Box(-1, 1, (2,), np.float32)
+
+
+class Clocks(VectorEnv):
+    """Clocks that show their times. Clock `i` ends at time `3 + i`: a termination where i is even, else a time limit."""
+
+    def __init__(self, *, num_envs: int, mode: str = "NextStep"):
+        self.num_envs, self.metadata = num_envs, {"autoreset_mode": AutoresetMode(mode)}
+        self.single_observation_space, self.single_action_space = Clock.observation_space, Clock.action_space
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.time, self.ended = np.zeros(num_envs, int), np.zeros(num_envs, bool)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
+        self.time[options["reset_mask"] if options else slice(None)] = 0
+        return self._observe(), {}
+
+    def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict]:
+        assert self.action_space.contains(actions), actions
+        self.time += 1
+        if self.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP:
+            self.time[self.ended] = 0
+        index = np.arange(self.num_envs)
+        self.ended = self.time == 3 + index
+        even = index % 2 == 0
+        return self._observe(), self.time.astype(float), self.ended & even, self.ended & ~even, {}
+
+    def _observe(self) -> dict[str, np.ndarray]:
+        face = np.broadcast_to(self.time[:, None, None], (self.num_envs, 8, 8)).astype(np.uint8)
+        return {"time": self.time.astype(float), "face": face, "hand": self.time % 4}
+
+
 gymnasium.register("Room-v0", Room, max_episode_steps=8)
+gymnasium.register("StartedCartPole-v0", StartedCartPole)
+gymnasium.register("Clocks-v0", Clock, vector_entry_point=Clocks)

@@ -1,4 +1,4 @@
-"""Environments of a user's own, good and bad, at the top level of a module so that a worker can be sent them."""
+"""A user's own environments, good and bad, at the top level of a module so that they can be pickled."""
 
 import os
 import sys
@@ -28,8 +28,8 @@ class Plain(dm_env.Environment):
         if self._count == 3:
             return self.reset()
         self._count += 1
-        seen = np.array(action, np.float64)
-        return dm_env.transition(1.0, seen) if self._count < 3 else dm_env.termination(1.0, seen)
+        taken = np.array(action, np.float64)
+        return dm_env.transition(1.0, taken) if self._count < 3 else dm_env.termination(1.0, taken)
 
     def observation_spec(self) -> specs.Array:
         return specs.Array((2,), np.float64)
@@ -49,26 +49,30 @@ class Discrete(Plain):
 
 
 class Switches(Seekable):
-    """A square of choices with two, three, four and one options, which count from 5; it has no end.
+    """A square of choices with two, three, four and one options, counted from 5; it ends after `length` steps.
 
-    It shows what was chosen so far, each step weighed by its number, the seed and the episode.
+    It shows the sum of its choices so far, each step weighted by its number, with the seed and the episode.
     """
 
-    def __init__(self, *, seed: int) -> None:
-        self._seed, self._episode = seed, -1
+    def __init__(self, *, seed: int, length: int = 1000) -> None:
+        self._seed, self._length, self._episode = seed, length, -1
+        self._chosen: list[np.ndarray] = []
 
     def seek(self, episode: int) -> None:
         self._episode = episode - 1
 
     def reset(self) -> dm_env.TimeStep:
         self._episode += 1
-        self._chosen: list[np.ndarray] = []
+        self._chosen = []
         return dm_env.restart(self._observe())
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        if len(self._chosen) == self._length:
+            return self.reset()
         self.action_spec().validate(action)
         self._chosen.append(action)
-        return dm_env.transition(1.0, self._observe())
+        last = len(self._chosen) == self._length
+        return dm_env.truncation(1.0, self._observe()) if last else dm_env.transition(1.0, self._observe())
 
     def observation_spec(self) -> specs.Array:
         return specs.Array((6,), np.int64)
@@ -82,7 +86,7 @@ class Switches(Seekable):
 
 
 class Misbehaving(Plain):
-    """Does something bad at its first step, or when it is made."""
+    """Fails at its first step, or when it is made."""
 
     def __init__(self, *, seed: int, how: Literal["raise", "exit", "hang", "unmade"]) -> None:
         if how == "unmade":
@@ -102,7 +106,7 @@ class Misbehaving(Plain):
 
 @environments.register
 class Reticent(environments.Environment):
-    """Counts, cannot seek, and declares nothing by which it could be asked before a run what it shows."""
+    """Counts and cannot seek."""
 
     derived = ("seed",)
 

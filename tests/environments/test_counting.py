@@ -5,7 +5,7 @@ from dm_env import StepType
 from framework.environments.counting import Counting
 
 
-def test_it_says_which_step_it_is():
+def test_its_observations_and_rewards_are_functions_of_the_step():
     environment = Counting(seed=3, length=300, size=4)
     time_step = environment.reset()
     for count in range(301):
@@ -15,26 +15,12 @@ def test_it_says_which_step_it_is():
         time_step = environment.step(np.zeros(2, np.float32))
     assert time_step.first()
     assert (time_step.observation["pixels"] == [0, 0, 4]).all()
+    assert (environment.replay(7, [np.zeros(2)] * 3).observation["pixels"] == [3, 0, 10]).all()
 
 
 @pytest.mark.parametrize(("ending", "discount"), [("time_limit", 1.0), ("termination", 0.0)])
-def test_it_ends_as_it_is_told(ending, discount):
+def test_it_ends_by_a_time_limit_or_a_termination(ending, discount):
     environment = Counting(seed=0, length=2, ending=ending)
     steps = [environment.reset(), *(environment.step(np.zeros(2)) for _ in range(3))]
     assert [step.step_type for step in steps] == [StepType.FIRST, StepType.MID, StepType.LAST, StepType.FIRST]
     assert [step.discount for step in steps] == [None, 1.0, discount, None]
-
-
-def test_it_seeks_an_episode():
-    environment = Counting(seed=1, length=5)
-    time_step = environment.replay(7, [np.zeros(2)] * 3)
-    assert time_step.observation["count"] == 3
-    assert time_step.observation["pixels"][0, 0, 2] == 8
-
-
-def test_it_shows_what_its_specs_say():
-    environment = Counting(seed=0, size=16, action_size=5)
-    observation = environment.reset().observation
-    for name, spec in environment.observation_spec().items():
-        spec.validate(observation[name])
-    assert environment.action_spec().shape == (5,)

@@ -1,13 +1,13 @@
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from absl.testing import absltest
-from dm_env import test_utils
 
 from framework.environments.dm_control import DMControl, tasks
 from framework.errors import UserError
+from tests.environments.time_steps import assert_same
 
 
 def play(environment, length, seed=0):
@@ -17,47 +17,36 @@ def play(environment, length, seed=0):
     return [environment.reset(), *(environment.step(random.uniform(-1, 1, size).astype(np.float32)) for _ in range(length))]
 
 
-def assert_same(steps, others):
-    assert len(steps) == len(others)
-    for step, other in zip(steps, others, strict=True):
-        assert (step.step_type, step.reward, step.discount) == (other.step_type, other.reward, other.discount)
-        assert step.observation.keys() == other.observation.keys()
+def test_it_loads_every_task_of_the_suite_and_an_alias():
+    assert len(tasks()) == 52  # 51 tasks of dm_control 1.0.50, and the alias
+    assert tasks()["cup_catch"] == tasks()["ball_in_cup_catch"]
+
+
+@pytest.mark.parametrize("task", ["cup_catch", "dog_run", "humanoid_CMU_run", "lqr_lqr_6_2", "manipulator_insert_peg", "stacker_stack_4"])
+def test_a_task_shows_what_its_specs_say(task):
+    environment = DMControl(task=task, seed=0, observe="proprioception", action_repeat=1)
+    assert (environment.action_spec().minimum.min(), environment.action_spec().maximum.max()) == (-1, 1)
+    spec = environment.observation_spec()
+    for step in play(environment, 2):
+        assert step.observation.keys() == spec.keys()
         for name, array in step.observation.items():
-            np.testing.assert_array_equal(array, other.observation[name])
+            spec[name].validate(array)
+            assert array.ndim == 1
+            assert np.isfinite(array).all()
+    environment.close()
 
 
-class TestConformsToDMEnv(test_utils.EnvironmentTestMixin, absltest.TestCase):
-    def make_object_under_test(self):
-        return DMControl(task="cartpole_swingup", seed=0, observe="both", size=16, action_repeat=100, quality="fast")
+def test_the_seed_determines_the_random_parts_of_a_model_too():
+    """The springs of `lqr` are drawn when it is made."""
 
-
-def test_every_task_of_the_suite_loads_and_shows_what_its_specs_say():
-    known = tasks()
-    assert len(known) == 52  # 51 tasks of dm_control 1.0.50, and one alias
-    for task in sorted(known):
-        environment = DMControl(task=task, seed=0, observe="proprioception", action_repeat=1)
-        assert environment.action_spec().minimum.min() == -1
-        assert environment.action_spec().maximum.max() == 1
-        spec = environment.observation_spec()
-        for step in play(environment, 2):
-            assert step.observation.keys() == spec.keys(), task
-            for name, array in step.observation.items():
-                spec[name].validate(array)
-                assert array.ndim == 1
-                assert np.isfinite(array).all()
-        environment.close()
-
-
-@pytest.mark.parametrize("task", ["cartpole_swingup", "reacher_easy", "lqr_lqr_2_1"])
-def test_one_seed_shows_the_same_to_the_bit_and_another_does_not(task):
     def steps(seed):
-        return play(DMControl(task=task, seed=seed, observe="both", size=32, quality="near"), 5)
+        return play(DMControl(task="lqr_lqr_2_1", seed=seed, observe="proprioception"), 5)
 
     assert_same(steps(7), steps(7))
     assert not np.array_equal(steps(7)[0].observation["position"], steps(8)[0].observation["position"])
 
 
-@pytest.mark.parametrize("task", ["finger_turn_hard", "manipulator_bring_ball", "fish_swim", "point_mass_hard", "walker_walk"])
+@pytest.mark.parametrize("task", ["finger_turn_hard", "manipulator_bring_ball", "point_mass_hard"])
 def test_an_episode_depends_on_its_index_alone(task):
     played = DMControl(task=task, seed=5, observe="proprioception")
     episodes = [play(played, 10, seed=index) for index in range(3)]
@@ -70,35 +59,31 @@ def test_an_episode_depends_on_its_index_alone(task):
         assert_same(episodes[0][:1], episodes[1][:1])
 
 
-def test_a_replay_shows_what_was_shown():
-    environment = DMControl(task="cheetah_run", seed=1, observe="both", size=24, quality="fast")
-    steps = play(environment, 8)
-    random = np.random.default_rng(0)
-    actions = [random.uniform(-1, 1, 6).astype(np.float32) for _ in range(8)]
-    again = DMControl(task="cheetah_run", seed=1, observe="both", size=24, quality="fast")
-    assert_same(steps[-1:], [again.replay(0, actions)])
-    following = np.full(6, 0.5, np.float32)
-    assert_same([environment.step(following)], [again.step(following)])
-
-
 @pytest.mark.parametrize("observe", ["pixels", "proprioception", "both"])
-def test_it_shows_what_it_is_asked_for_and_nothing_is_constant(observe):
-    steps = play(DMControl(task="cartpole_swingup", seed=0, observe=observe, size=(24, 32), quality="fast"), 60)
+def test_it_shows_what_observe_names_and_nothing_is_constant(observe):
+    steps = play(DMControl(task="cartpole_swingup", seed=0, observe=observe, size=(24, 32), action_repeat=10, quality="fast"), 20)
     names = {"pixels": {"pixels"}, "proprioception": {"position", "velocity"}, "both": {"pixels", "position", "velocity"}}
     assert steps[0].observation.keys() == names[observe]
     for name in names[observe] - {"pixels"}:
         assert (np.ptp([step.observation[name] for step in steps], axis=0) > 0).all()
     if "pixels" in names[observe]:
         images = np.stack([step.observation["pixels"] for step in steps])
-        assert images.shape == (61, 24, 32, 3)
+        assert images.shape == (21, 24, 32, 3)
         assert images.dtype == np.uint8
-        assert len({image.tobytes() for image in images}) > 30
+        assert len({image.tobytes() for image in images}) > 10
 
 
-def test_arrays_share_no_memory():
-    first, second = play(DMControl(task="cartpole_swingup", seed=0, observe="both", size=16, quality="fast"), 1)
-    for name in first.observation:
-        assert not np.shares_memory(first.observation[name], second.observation[name])
+def test_its_specs_need_no_renderer():
+    """A whole process without OpenGL knows them; the import of dm_control leaves the choice of a renderer open."""
+    code = (
+        "import os\nfrom framework.environments.dm_control import DMControl\n"
+        "environment = DMControl(task='walker_walk', seed=0, observe='both')\n"
+        "print(environment.observation_spec()['pixels'].shape, environment.action_spec().shape, 'MUJOCO_GL' in os.environ)\n"
+        "print(environment.reset().observation['pixels'].any(), 'MUJOCO_GL' in os.environ)"
+    )
+    variables = {name: value for name, value in os.environ.items() if name not in ("MUJOCO_GL", "PYOPENGL_PLATFORM")}
+    run = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["(64, 64, 3) (6,) False", "True True"]
 
 
 def test_an_action_repeated_is_the_action_taken_again():
@@ -114,7 +99,7 @@ def test_an_action_repeated_is_the_action_taken_again():
             np.testing.assert_array_equal(array, singles[-1].observation[name])
 
 
-@pytest.mark.parametrize(("action_repeat", "length"), [(1, 1000), (8, 125), (7, 143), (3000, 1)])
+@pytest.mark.parametrize(("action_repeat", "length"), [(1, 1000), (7, 143), (3000, 1)])
 def test_the_time_limit_ends_an_episode_with_discount_one(action_repeat, length):
     environment = DMControl(task="cartpole_balance", seed=0, observe="proprioception", action_repeat=action_repeat)
     time_step, count, total = environment.reset(), 0, 0.0
@@ -138,44 +123,36 @@ def test_a_termination_has_discount_zero_and_cuts_the_repeats_short():
     assert time_step.reward == pytest.approx(1.0)
 
 
-def difference(task, quality):
-    """The mean difference from the suite's own images over one random episode's start, in 255ths."""
-    steps = play(DMControl(task=task, seed=0, observe="pixels", quality=quality), 8)
-    reference = play(DMControl(task=task, seed=0, observe="pixels", quality="exact"), 8)
-    return np.mean(
-        [
-            np.abs(step.observation["pixels"].astype(float) - other.observation["pixels"])
-            for step, other in zip(steps, reference, strict=True)
-        ]
-    )
-
-
 def test_exact_is_what_the_suite_renders():
     environment = DMControl(task="walker_walk", seed=0, observe="pixels", quality="exact")
-    shown = environment.reset().observation["pixels"]
+    image = environment.reset().observation["pixels"]
     from dm_control import suite
 
     own = suite.load("walker", "walk")
     own.reset()
     with own.physics.reset_context():
         own.physics.set_state(environment._suite.physics.get_state())
-    np.testing.assert_array_equal(shown, own.physics.render(64, 64, camera_id=0))
+    np.testing.assert_array_equal(image, own.physics.render(64, 64, camera_id=0))
 
 
 @pytest.mark.parametrize("task", ["cartpole_swingup", "walker_walk"])
 def test_near_is_the_same_to_the_eye_and_fast_is_not(task):
-    assert 0 < difference(task, "near") < 0.1
-    assert 1 < difference(task, "fast") < 20
+    def images(quality):
+        steps = play(DMControl(task=task, seed=0, observe="pixels", quality=quality), 3)
+        return np.stack([step.observation["pixels"] for step in steps]).astype(float)
+
+    exact = images("exact")
+    assert 0 < np.abs(images("near") - exact).mean() < 0.1
+    assert 1 < np.abs(images("fast") - exact).mean() < 20
 
 
 def test_the_camera_is_dreamers_unless_chosen():
-    def view(**bindings):
-        environment = DMControl(task="quadruped_walk", seed=0, size=32, quality="fast", **bindings)
-        return environment.reset().observation["pixels"]
+    def view(camera):
+        return DMControl(task="quadruped_walk", seed=0, size=32, quality="fast", camera=camera).reset().observation["pixels"]
 
-    np.testing.assert_array_equal(view(), view(camera=2))
-    np.testing.assert_array_equal(view(), view(camera="y"))
-    assert not np.array_equal(view(), view(camera=0))
+    default, *same, other = map(view, (None, 2, "y", 0))
+    assert all(np.array_equal(default, image) for image in same)
+    assert not np.array_equal(default, other)
 
 
 @pytest.mark.parametrize(
@@ -193,13 +170,6 @@ def test_a_users_mistake_is_named(bindings, words):
     with pytest.raises(UserError) as raised:
         DMControl(**{"task": "cartpole_swingup", "seed": 0, "quality": "fast"} | bindings)
     assert words in str(raised.value)
-
-
-def test_cup_catch_is_an_alias():
-    def steps(task):
-        return play(DMControl(task=task, seed=0, observe="proprioception"), 2)
-
-    assert_same(steps("cup_catch"), steps("ball_in_cup_catch"))
 
 
 def test_importing_the_family_imports_neither_a_simulator_nor_torch():

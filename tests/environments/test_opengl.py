@@ -19,7 +19,7 @@ def test_it_takes_the_users_own_choice_untried(monkeypatch):
     assert opengl.find_opengl() == "the user's own"
 
 
-def test_it_says_which_line_to_run_where_nothing_renders(monkeypatch):
+def test_the_error_names_the_line_to_run_where_nothing_renders(monkeypatch):
     monkeypatch.delenv(opengl.VARIABLE, raising=False)
     monkeypatch.setattr(opengl, "_candidates", lambda: ("nonsense",))
     with pytest.raises(UserError, match="apt-get install -y libegl1") as raised:
@@ -34,7 +34,7 @@ def test_pixels_with_a_backend_that_does_not_render_are_a_users_error(backend):
         "from framework.environments.dm_control import DMControl\n"
         "from framework.errors import UserError\n"
         "try:\n"
-        "    DMControl(task='cartpole_swingup', seed=0)\n"
+        "    DMControl(task='cartpole_swingup', seed=0).reset()\n"
         "except UserError as error:\n"
         "    print(error)\n"
     )

@@ -1,4 +1,4 @@
-"""What staging does to images: the compositing alone, then real scenes of the suite."""
+"""Staged images: the compositing alone, then scenes of the suite."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framework.environments.dm_control import DMControl
-from framework.environments.staging import SOFTNESS, Staging, View, composite, replace_color
+from framework.environments.staging import SOFTNESS, CameraView, Staging, composite, replace_color
 
 BLACK, WHITE = np.zeros((48, 48, 3), np.uint8), np.full((48, 48, 3), 255, np.uint8)
 
 
 def scene(task="walker_walk", **settings):
-    """A scene, and a function that renders it as it is staged, the physics left as they are."""
+    """An environment, and a function that stages and renders its present state."""
     environment = DMControl(**{"task": task, "seed": 3, "size": 48, "quality": "near", "action_repeat": 1} | settings)
     environment.reset()
 
@@ -24,7 +24,7 @@ def scene(task="walker_walk", **settings):
 
 
 def middle(image):
-    """Where the image is not black, on the average: row and column."""
+    """The mean row and column of the pixels that are not black."""
     return np.argwhere(image.sum(axis=-1) > 0).mean(axis=0)
 
 
@@ -35,7 +35,7 @@ def test_a_pixel_is_foreground_and_background_by_its_coverage(front, back, cover
     np.testing.assert_allclose(shown, coverage * front + (1 - coverage) * back, atol=0.51)
 
 
-def test_only_the_key_becomes_background_and_an_edge_in_part():
+def test_the_key_color_becomes_background_and_edges_in_part():
     key, back = (250, 250, 250), np.full((1, 4, 3), [10, 20, 30], np.uint8)
     image = np.array([[[250, 250, 250], [0, 0, 0], [250 - SOFTNESS, 250, 250], [250 - SOFTNESS // 2, 250, 250]]], np.uint8)
     shown = replace_color(image, key, back)
@@ -44,17 +44,16 @@ def test_only_the_key_becomes_background_and_an_edge_in_part():
     assert shown[0, 3].tolist() == [250 - 32 - 125 + 5, 125 + 10, 125 + 15]
 
 
-def test_nothing_staged_is_what_is_rendered_to_the_bit():
+def test_an_empty_staging_changes_no_bit():
     environment, image = scene()
     environment.seek(0)
     plain = environment.reset().observation["pixels"]
-    image(background=WHITE, tint=np.ones_like(environment.colors), view=View(right=0.5))
+    image(background=WHITE, tint=np.ones_like(environment.colors), view=CameraView(right=0.5))
     np.testing.assert_array_equal(image(), plain)
 
 
 @pytest.mark.parametrize("settings", [{"quality": "near"}, {"quality": "fast"}, {"quality": "fast", "supersampling": 2}])
 def test_the_foreground_stays_and_the_rest_is_the_background(settings):
-    """What covers a pixel whole is as it was, what covers none is the background, and edges lie between the two."""
     _, image = scene(**settings)
     plain, black, white = image(), image(background=BLACK), image(background=WHITE)
     uncovered = (white - black)[..., 0]
@@ -85,16 +84,15 @@ def test_a_tint_is_added_to_the_materials():
 
 
 def test_a_view_moves_the_camera_around_what_it_looks_at():
-    """The thing in the middle stays there; up, right, roll and away do what they say."""
     _, image = scene("finger_spin", quality="fast", size=96)
     back = np.zeros((96, 96, 3), np.uint8)
-    here, away, rolled = (image(background=back, view=view) for view in (View(), View(away=1.0), View(roll=np.pi / 2)))
+    here, away, rolled = (image(background=back, view=view) for view in (CameraView(), CameraView(away=1.0), CameraView(roll=np.pi / 2)))
     assert (away.sum(axis=-1) > 0).sum() < 0.4 * (here.sum(axis=-1) > 0).sum()
     row, column = middle(here) - 47.5
     turned = middle(rolled) - 47.5
     np.testing.assert_allclose(np.hypot(*turned), np.hypot(row, column), atol=1.5)
     assert turned @ [row, column] == pytest.approx(0, abs=0.3 * np.hypot(row, column) ** 2)
-    for view in (View(up=0.5), View(right=0.5), View(right=-0.5)):
+    for view in (CameraView(up=0.5), CameraView(right=0.5), CameraView(right=-0.5)):
         other = image(background=back, view=view)
         assert np.abs(middle(other) - middle(here)).max() < 12
         assert np.abs(other - here).sum() > 0.2 * here.sum()
@@ -102,14 +100,14 @@ def test_a_view_moves_the_camera_around_what_it_looks_at():
 
 def test_a_camera_that_looks_along_the_ground_does_not_sink():
     _, image = scene("cartpole_swingup", quality="fast")
-    np.testing.assert_array_equal(image(view=View(up=-0.4, roll=0.1)), image(view=View(roll=0.1)))
+    np.testing.assert_array_equal(image(view=CameraView(up=-0.4, roll=0.1)), image(view=CameraView(roll=0.1)))
     _, above = scene("reacher_easy", quality="fast")
-    assert not np.array_equal(above(view=View(up=-0.4, roll=0.1)), above(view=View(roll=0.1)))
+    assert not np.array_equal(above(view=CameraView(up=-0.4, roll=0.1)), above(view=CameraView(roll=0.1)))
 
 
 def test_staging_leaves_the_physics_as_they_are():
     plain, staged = (DMControl(task="cheetah_run", seed=1, observe="both", size=16, quality="fast") for _ in range(2))
-    staged.stage(Staging(background=BLACK[:16, :16], tint=np.full_like(staged.colors, 0.1), view=View(right=0.3, roll=0.2)))
+    staged.stage(Staging(background=BLACK[:16, :16], tint=np.full_like(staged.colors, 0.1), view=CameraView(right=0.3, roll=0.2)))
     plain.reset(), staged.reset()
     random = np.random.default_rng(0)
     for _ in range(10):

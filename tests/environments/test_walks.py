@@ -1,26 +1,26 @@
 import numpy as np
 import pytest
 
-from framework.environments.staging import View
+from framework.environments.staging import CameraView
 from framework.environments.walks import CameraWalk, ColorWalk
 
 GRAY = np.full((40, 3), 0.5)
 
 
 def walk(make, steps, seed=0, **settings):
-    found = make(random=np.random.default_rng(seed), **settings)
+    walker = make(random=np.random.default_rng(seed), **settings)
     for _ in range(steps):
-        yield found
-        found.step()
+        yield walker
+        walker.step()
 
 
 def views(reach, steps=3000, seed=0):
-    found = [each.view for each in walk(CameraWalk, steps, seed, reach=reach)]
-    return np.array([[view.right, view.up, view.roll, view.away] for view in found])
+    walked = [each.view for each in walk(CameraWalk, steps, seed, reach=reach)]
+    return np.array([[view.right, view.up, view.roll, view.away] for view in walked])
 
 
 def in_space(places):
-    """Where a camera is that looks at the origin from the place (1, 0, 0)."""
+    """The positions of a camera that looks at the origin from (1, 0, 0)."""
     right, up, _, away = places.T
     return (1 + away[:, None]) * np.stack([np.cos(up) * np.cos(right), np.cos(up) * np.sin(right), np.sin(up)], axis=-1)
 
@@ -35,8 +35,8 @@ def test_colors_begin_anywhere_in_reach_and_never_leave_it(reach):
     assert np.abs(tints[0].mean()) < 0.2 * limit
 
 
-def test_colors_begin_where_they_can_be_seen():
-    """As in the released code, black begins uniformly within what lies above it, and does not stay black half of the time."""
+def test_black_begins_uniformly_in_the_range_above_it():
+    """As in the released code; it does not stay black half of the time."""
     black = np.array([each.tint for each in walk(ColorWalk, 100, colors=np.zeros((200, 3)), reach=0.3)])
     assert black.min() == 0
     assert black[0].mean() == pytest.approx(0.15, abs=0.02)
@@ -66,10 +66,10 @@ def test_a_camera_has_the_speed_of_the_released_code(reach):
     speed = np.linalg.norm(np.diff(path, axis=0), axis=-1)
     assert speed.max() == pytest.approx(0.4 * reach, rel=1e-3)
     assert np.quantile(speed, 0.5) > 0.25 * reach
-    found = [CameraWalk(reach=reach, random=np.random.default_rng(seed)) for seed in range(400)]
-    first = np.array([each._speed for each in found])
+    cameras = [CameraWalk(reach=reach, random=np.random.default_rng(seed)) for seed in range(400)]
+    first = np.array([each._speed for each in cameras])
     assert np.linalg.norm(first, axis=-1).mean() == pytest.approx(0.1 * reach / 2, rel=0.1)
-    quiet = [each for each in found if np.linalg.norm(each._speed) < 0.03 * reach and np.abs(each._place).max() < reach]
+    quiet = [each for each in cameras if np.linalg.norm(each._speed) < 0.03 * reach and np.abs(each._place).max() < reach]
     before = 4 * np.array([each._speed for each in quiet])
     for each in quiet:
         each.step()
@@ -79,14 +79,13 @@ def test_a_camera_has_the_speed_of_the_released_code(reach):
 
 
 def test_a_camera_rolls_at_the_speed_of_the_released_code():
-    """It changes by normal numbers of deviation pi / 300, so that half of all changes are larger than 0.6745 of that."""
     rolls = views(0.3)[:, 2] / 0.3
     assert np.abs(np.diff(rolls)).max() == pytest.approx(np.pi / 50)
     assert np.median(np.abs(np.diff(rolls, n=2))) == pytest.approx(0.6745 * np.pi / 300, rel=0.15)
 
 
-def test_no_reach_is_no_distraction():
-    assert all(each.view == View() for each in walk(CameraWalk, 10, reach=0.0))
+def test_a_reach_of_zero_changes_nothing():
+    assert all(each.view == CameraView() for each in walk(CameraWalk, 10, reach=0.0))
     assert all((each.tint == 0).all() for each in walk(ColorWalk, 10, reach=0.0, colors=GRAY))
 
 

@@ -34,7 +34,7 @@ def critic(name: str = "BilinearCritic"):
     return build("critics", name, latent=LATENT, embedding_size=EMBEDDING)
 
 
-def given(name: str = "BilinearCritic", rows: int = 3, times: int = 4) -> Contrast:
+def example(name: str = "BilinearCritic", rows: int = 3, times: int = 4) -> Contrast:
     return contrast(torch.zeros(rows * times, rows * times), origin(rows, times), critic(name))
 
 
@@ -51,7 +51,7 @@ def estimate(strategy, contrasted: Contrast) -> torch.Tensor:
 
 def test_a_queue_of_the_batch_has_the_estimate_of_the_batch():
     """Every candidate is there twice: as itself, and from the queue, by the same encoder."""
-    whole, made = given(), queue(size=12)
+    whole, made = example(), queue(size=12)
     made.after_update(whole.source.embeddings, origin(3, 4))
     chosen = made(whole, seed_of(0))
     assert torch.allclose(chosen.scores[:, 12:], whole.scores, atol=1e-6)
@@ -86,7 +86,7 @@ def test_the_episodes_of_a_queue_can_be_left_out():
     for each in made.each():
         each.allocate(EMBEDDING)
         each.after_update(normal(12, EMBEDDING), origin(3, 4))
-    kept = made(given(), seed_of(0)).log_weights[:, 12:] == 0
+    kept = made(example(), seed_of(0)).log_weights[:, 12:] == 0
     assert torch.equal(kept, origin(3, 4).row[:, None] != origin(3, 4).row[None, :])
 
 
@@ -104,7 +104,7 @@ def objective(negatives, name: str = "BilinearCritic", **settings) -> InfoNCE:
     )
 
 
-def seen(embedding=None, **changes):
+def inferred_example(embedding=None, **changes):
     embedding = normal(ROWS, TIMES, EMBEDDING, seed=3) if embedding is None else embedding
     return replace(inferred(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), embedding, batch("both")), **changes)
 
@@ -114,12 +114,12 @@ def test_the_objective_fills_the_queue_once_for_each_update(slow_rate, offset):
     """With the embeddings of the slow encoder where it has a rate, to which `tests.tiny` adds a tenth."""
     made = objective(partial(MemoryQueue, size=40, slow_rate=slow_rate))
     assert made.slow_rate == slow_rate
-    first, _ = made(seen(), DYNAMICS, seed_of(0))
-    made.after_update(seen(), DYNAMICS, seed_of(0))
-    second, _ = made(seen(), DYNAMICS, seed_of(0))
+    first, _ = made(inferred_example(), DYNAMICS, seed_of(0))
+    made.after_update(inferred_example(), DYNAMICS, seed_of(0))
+    second, _ = made(inferred_example(), DYNAMICS, seed_of(0))
     queued = made.negatives.embeddings
     assert made.negatives.added == ROWS * TIMES
-    assert torch.allclose(queued[: ROWS * TIMES], seen().embedding.reshape(-1, EMBEDDING) + offset)
+    assert torch.allclose(queued[: ROWS * TIMES], inferred_example().embedding.reshape(-1, EMBEDDING) + offset)
     assert not queued.requires_grad
     assert torch.allclose(second["infonce"], first["infonce"] + math.log(2), atol=1e-5)
 
@@ -132,7 +132,7 @@ def test_a_strategy_around_a_slow_queue_needs_its_encoder():
 
 
 def test_extra_steps_replace_the_batch_or_join_it():
-    whole = given()
+    whole = example()
     drawn = whole.source.score(whole.source.latents, whole.source.extra.embedding)
     dropped, kept = ReplayNegatives()(whole, seed_of(0)), ReplayNegatives(batch="keep")(whole, seed_of(0))
     for chosen in (dropped, kept):
@@ -150,14 +150,14 @@ def test_extra_steps_replace_the_batch_or_join_it():
 def test_extra_steps_have_gradients_as_candidates_have(gradient, flows):
     embedding = normal(7, EMBEDDING).requires_grad_()
     extra = ExtraCandidates(embedding=embedding, episode=torch.arange(7))
-    loss = objective(ReplayNegatives, embedding_gradient=gradient)(seen(extra=extra), DYNAMICS, seed_of(0))[0]["infonce"]
-    (found,) = torch.autograd.grad(loss.sum(), embedding, allow_unused=True)
-    assert (found is not None) == flows
+    loss = objective(ReplayNegatives, embedding_gradient=gradient)(inferred_example(extra=extra), DYNAMICS, seed_of(0))[0]["infonce"]
+    (of_extra,) = torch.autograd.grad(loss.sum(), embedding, allow_unused=True)
+    assert (of_extra is not None) == flows
 
 
 def test_the_estimate_with_extra_steps_is_at_most_the_information():
     """With independent candidates and an exact critic this is van den Oord's bound: below the truth, and below its ceiling."""
-    information, count, found = 1.0, 15, []
+    information, count, estimates = 1.0, 15, []
     rho = math.sqrt(1 - math.exp(-2 * information))
     for seed in range(60):
         x, noise, others = normal(64, 1, seed=seed), normal(64, 1, seed=1000 + seed), normal(count, 1, seed=2000 + seed)
@@ -166,20 +166,20 @@ def test_the_estimate_with_extra_steps_is_at_most_the_information():
             return -0.5 * (x - rho * y.T) ** 2 / (1 - rho**2)
 
         y = rho * x + math.sqrt(1 - rho**2) * noise
-        source = replace(given().source, embeddings=y, score=score, extra=ExtraCandidates(others, torch.arange(count)))
+        source = replace(example().source, embeddings=y, score=score, extra=ExtraCandidates(others, torch.arange(count)))
         whole = Contrast.of(score(None, y), origin(8, 8), source)
-        found.append(estimate(ReplayNegatives(), whole).mean())
-    mean, error = torch.stack(found).mean(), torch.stack(found).std() / math.sqrt(60)
+        estimates.append(estimate(ReplayNegatives(), whole).mean())
+    mean, error = torch.stack(estimates).mean(), torch.stack(estimates).std() / math.sqrt(60)
     assert 0.8 < mean < information + error
 
 
 def test_a_selection_by_place_leaves_out_candidates_without_one():
-    chosen = WithinSequence(of=partial(ReplayNegatives, batch="keep"))(given(), seed_of(0))
+    chosen = WithinSequence(of=partial(ReplayNegatives, batch="keep"))(example(), seed_of(0))
     assert chosen.log_weights[:, 12:].isneginf().all()
 
 
 def test_mixtures_are_unit_vectors_between_the_hardest_by_a_loop():
-    whole, seed, hardest, mixed, with_anchor = given("CosineCritic"), seed_of(4), 3, 4, 2
+    whole, seed, hardest, mixed, with_anchor = example("CosineCritic"), seed_of(4), 3, 4, 2
     strategy = MoCHi(hardest=hardest, mixed=mixed, with_anchor=with_anchor)
     chosen = strategy(whole, seed)
     units = whole.source.units(whole.source.latents, whole.source.embeddings)
@@ -201,7 +201,7 @@ def test_mixtures_are_unit_vectors_between_the_hardest_by_a_loop():
 
 
 def test_mixtures_have_gradient_to_the_anchor_alone():
-    whole = given("CosineCritic")
+    whole = example("CosineCritic")
     embeddings = whole.source.embeddings.clone().requires_grad_()
     latents = whole.source.latents.map(lambda part: part.clone().requires_grad_())
     chosen = MoCHi()(replace(whole, source=replace(whole.source, latents=latents, embeddings=embeddings)), seed_of(0))
@@ -213,15 +213,15 @@ def test_mixtures_have_gradient_to_the_anchor_alone():
 def test_mixtures_are_made_of_the_candidates_of_the_wrapped_strategy():
     """The hardest mixed with itself is the hardest: here of the extra steps, since the batch is left out."""
     made = MoCHi(of=partial(ReplayNegatives, batch="drop"), hardest=1, with_anchor=0)
-    chosen = made(given("CosineCritic"), seed_of(0))
+    chosen = made(example("CosineCritic"), seed_of(0))
     hardest = chosen.scores[:, 12:19].amax(dim=1, keepdim=True)
     assert torch.allclose(chosen.scores[:, 19:], hardest.expand(-1, 16), atol=1e-4)
-    alone = MoCHi(of=WithinSequence)(given("CosineCritic", rows=4, times=1), seed_of(0))
+    alone = MoCHi(of=WithinSequence)(example("CosineCritic", rows=4, times=1), seed_of(0))
     assert alone.log_weights[:, 4:].isneginf().all()
 
 
 def test_other_actions_equal_a_loop():
-    whole, seed = given(), seed_of(2)
+    whole, seed = example(), seed_of(2)
     chosen, source = ActionNegatives(count=3)(whole, seed), whole.source
     assert chosen.scores.shape == (12, 12 + 3)
     assert torch.equal(chosen.log_weights[:, :12] == 0, torch.eye(12, dtype=torch.bool))
@@ -236,7 +236,7 @@ def test_other_actions_equal_a_loop():
 
 
 def test_the_actions_of_first_steps_are_left_out():
-    whole = given()
+    whole = example()
     first = torch.zeros(12, dtype=torch.bool)
     first[[0, 4, 8]] = True
     chosen = ActionNegatives(count=30)(replace(whole, source=replace(whole.source, is_first=first)), seed_of(0))
@@ -256,7 +256,7 @@ def test_the_prior_under_the_own_action_is_the_prior_itself_at_any_steps():
 
 
 def test_other_actions_train_the_dynamics_through_the_objective():
-    made, batch_of = objective(partial(ActionNegatives, count=3), anchor="prior"), seen()
+    made, batch_of = objective(partial(ActionNegatives, count=3), anchor="prior"), inferred_example()
     losses, metrics = made(batch_of, DYNAMICS, seed_of(0))
     assert torch.allclose(losses["infonce"][batch_of.batch.is_first], torch.zeros(()))
     gradient = torch.autograd.grad(losses["infonce"].sum(), DYNAMICS.from_action.weight)[0]
@@ -275,7 +275,7 @@ WITHOUT = {
 @pytest.mark.parametrize("message", WITHOUT)
 def test_it_refuses_a_contrast_without(message):
     strategy, changes = WITHOUT[message]
-    whole = given("CosineCritic")
+    whole = example("CosineCritic")
     with pytest.raises(UserError, match=message):
         strategy()(replace(whole, source=replace(whole.source, **changes)), seed_of(0))
 
@@ -295,7 +295,7 @@ IMPOSSIBLE = {
     "ActionNegatives.count = 0": partial(ActionNegatives, count=0),
     "ActionNegatives needs the prior, and InfoNCE.anchor = 'posterior'; bind InfoNCE.anchor = 'prior'": partial(objective, ActionNegatives),
     "MemoryQueue adds candidate observations": partial(objective, MemoryQueue, axis="column"),
-    "mixes candidates that all anchors share": lambda: MoCHi(of=ActionNegatives)(given("CosineCritic"), seed_of(0)),
+    "mixes candidates that all anchors share": lambda: MoCHi(of=ActionNegatives)(example("CosineCritic"), seed_of(0)),
 }
 
 

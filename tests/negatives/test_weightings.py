@@ -19,7 +19,7 @@ from tests.members import factory
 from tests.tiny import contrast, normal, origin, seed_of, seeded
 
 
-def given(scale: float = 1.0, seed: int = 0) -> Contrast:
+def example(scale: float = 1.0, seed: int = 0) -> Contrast:
     return contrast(scale * normal(12, 12, seed=seed), origin(3, 4))
 
 
@@ -46,7 +46,7 @@ def test_a_weighting_at_zero_is_infonce_to_float_precision(strategy, scale):
 @pytest.mark.parametrize("of", [InBatch, CrossSequence])
 @pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
 def test_hard_weights_equal_a_loop(of, beta):
-    scores, actual = normal(12, 12).double(), losses(HardWeighted(beta=beta, of=of), given())
+    scores, actual = normal(12, 12).double(), losses(HardWeighted(beta=beta, of=of), example())
     for i in range(12):
         row = [scores[i, j].item() for j in kept_by(of, i)]
         mean = sum(math.exp(beta * f) for f in row) / len(row)
@@ -57,7 +57,7 @@ def test_hard_weights_equal_a_loop(of, beta):
 @pytest.mark.parametrize("of", [InBatch, CrossSequence])
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.5, 0.9])
 def test_the_debiased_sum_equals_a_loop(of, share):
-    scores, actual, at_floor = normal(12, 12).double(), losses(Debiased(positive_share=share, of=of), given()), 0
+    scores, actual, at_floor = normal(12, 12).double(), losses(Debiased(positive_share=share, of=of), example()), 0
     for i in range(12):
         row, positive = [scores[i, j].item() for j in kept_by(of, i)], scores[i, i].item()
         corrected = (sum(map(math.exp, row)) - share * len(row) * math.exp(positive)) / (1 - share)
@@ -69,7 +69,7 @@ def test_the_debiased_sum_equals_a_loop(of, share):
 
 @pytest.mark.parametrize("of", [InBatch, CrossSequence])
 def test_the_floor_is_the_least_negative_wherever_the_scores_lie(of):
-    expected = losses(Debiased(positive_share=0.9, of=of), given())
+    expected = losses(Debiased(positive_share=0.9, of=of), example())
     for constant in (-20.0, 20.0):
         moved = contrast(normal(12, 12) + constant, origin(3, 4))
         assert torch.allclose(losses(Debiased(positive_share=0.9, of=of), moved), expected, atol=1e-4)
@@ -90,7 +90,7 @@ def test_a_selection_around_a_weighting_keeps_the_weights_and_their_gradient():
 def test_debiased_around_hard_weighted_is_the_hard_and_debiased_loss():
     """Robinson et al.: `N_g = (-tau n e^{f+} + n E_beta[e^f]) / (1 - tau)`, with the released code's weights."""
     scores, beta, share = normal(12, 12).double(), 0.7, 0.05
-    actual = losses(Debiased(positive_share=share, of=lambda: HardWeighted(beta=beta)), given())
+    actual = losses(Debiased(positive_share=share, of=lambda: HardWeighted(beta=beta)), example())
     for i in range(12):
         row, positive = torch.tensor([scores[i, j] for j in kept_by(InBatch, i)]), scores[i, i].exp()
         weights = (beta * row).exp()
@@ -100,7 +100,7 @@ def test_debiased_around_hard_weighted_is_the_hard_and_debiased_loss():
 
 
 def test_harder_weights_never_raise_an_estimate():
-    estimates = [-losses(HardWeighted(beta=beta), given(2.0)) for beta in (0.0, 0.5, 1.0, 4.0)]
+    estimates = [-losses(HardWeighted(beta=beta), example(2.0)) for beta in (0.0, 0.5, 1.0, 4.0)]
     for easier, harder in pairwise(estimates):
         assert (harder <= easier + 1e-5).all()
 
@@ -154,10 +154,10 @@ def test_hard_weighted_has_gradients_through_its_weights():
 
 @pytest.mark.parametrize("of", [InBatch, CrossSequence])
 def test_decoupled_adds_the_log_of_the_mass_of_the_negatives_to_infonce(of):
-    whole = of()(given(2.0), seed_of(0))
+    whole = of()(example(2.0), seed_of(0))
     left = torch.softmax(whole.scores + whole.log_weights, dim=1).diagonal()
     expected = contrastive.infonce_loss(whole.scores, whole.log_weights) + torch.log1p(-left)
-    assert torch.allclose(losses(Decoupled(of=of), given(2.0)), expected, atol=1e-5)
+    assert torch.allclose(losses(Decoupled(of=of), example(2.0)), expected, atol=1e-5)
 
 
 def test_an_anchor_without_negatives_keeps_its_positive():

@@ -74,15 +74,15 @@ def test_losses_metrics_and_gradients_in_blocks_equal_those_of_one_matrix(settin
 def test_blocks_draw_different_numbers_and_the_first_draws_those_of_the_whole(name):
     strategy = build("negatives", name)
     objective = make("CosineCritic", negatives=name, chunk_above=MOST)
-    seen = []
+    calls = []
     objective.negatives = strategy
-    strategy.register_forward_hook(lambda module, arguments, chosen: seen.append((arguments[1], chosen)))
+    strategy.register_forward_hook(lambda module, arguments, chosen: calls.append((arguments[1], chosen)))
     batch = with_equal_actions(example(rows=ROWS, times=TIMES)) if name == "ActionNegatives" else example(rows=ROWS, times=TIMES)
     with torch.no_grad():
         objective(batch, DYNAMICS, seed_of(0))
         objective.chunk_above = STEPS
         objective(batch, DYNAMICS, seed_of(0))
-    *blocks, (_, whole) = seen
+    *blocks, (_, whole) = calls
     keys = [int(key) for key, _ in blocks]
     assert len(set(keys)) == len(blocks) == 5
     first = blocks[0][1]

@@ -73,8 +73,8 @@ def test_the_loss_equals_loops_over_the_pairs(distance):
         cosine = F.cosine_similarity(prediction, goal, dim=-1)
         cosines.append(cosine.mean())
         if distance == "cosine":
-            for place, found in zip(counted, cosine, strict=True):
-                expected[place] += weight * (1 - found)
+            for place, value in zip(counted, cosine, strict=True):
+                expected[place] += weight * (1 - value)
             continue
         correlation = torch.corrcoef(torch.cat([prediction, goal], dim=1).T)[:5, 5:]
         apart = (1 - correlation.diagonal()).square().sum()

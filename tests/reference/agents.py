@@ -20,7 +20,7 @@ from framework.encoders.mlp_encoder import MLPEncoder
 from framework.heads.continuation_head import ContinuationHead
 from framework.heads.reward_head import RewardHead
 from framework.heads.two_hot_reward_head import TwoHotRewardHead
-from framework.optimizers.adam import Adam
+from framework.optimizers.la_prop import LaProp
 from framework.values.normal_value import NormalValue
 from framework.values.two_hot_value import TwoHotValue
 from tests.reference import dreamer_v1 as v1
@@ -29,7 +29,7 @@ from tests.reference import dreamer_v3 as v3
 from tests.reference.copies import VECTOR, array, linears, perceptron, perturb
 from tests.reference.layers import observe
 
-SMALL: dict[str, Any] = {"layers": 2, "units": 7}
+SMALL: dict[str, Any] = {"layers": 2, "units": 5}
 DYNAMICS = {
     1: partial(GaussianRSSM, deterministic=6, stochastic=4, hidden=7),
     2: partial(CategoricalRSSM, deterministic=6, groups=3, classes=4, hidden=7),
@@ -57,7 +57,7 @@ def build_agent(version: int, action: specs.Array, seed: int = 0, without: str =
         heads={name: head for name, head in HEADS[version].items() if name != without},
         objectives=[],
         actor_critic=partial(BEHAVIORS[version], **behavior),
-        optimizers={name: partial(Adam, learning_rate=1e-3) for name in ("model", "actor", "value")},
+        optimizers={name: partial(LaProp, learning_rate=1e-3) for name in ("model", "actor", "value")},
         horizon=4,
     )
     perturb(agent, seed)

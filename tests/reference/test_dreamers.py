@@ -25,6 +25,7 @@ from tests.reference.copies import (
     gaussian_latent,
     generator,
     inferred_batch,
+    known_difference,
     normal,
     perceptron,
     perturb,
@@ -34,8 +35,6 @@ from tests.reference.layers import bernoulli_nll, imagine, sigmoid, unit_normal_
 
 LATENT = LatentSpec(deterministic=6, stochastic=4, kind="gaussian")
 KL_LOSSES = {1: v1.kl_loss, 2: v2.kl_loss, 3: v3.kl_loss}
-ITEM_8 = pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 14, item 8: the continuation of the start is left out")
-ITEM_20 = pytest.mark.xfail(strict=True, raises=AssertionError, reason="issue 14, item 20: a Glorot range for each part of an input")
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -119,7 +118,7 @@ def test_an_update_of_dreamer_v1_has_the_losses_and_the_gradients_of_the_referen
     assert_equal(metrics["train/value_gradient_norm"], value.gradient_norm(value_loss))
 
 
-@pytest.mark.parametrize("first", [1.0, pytest.param(0.0, marks=ITEM_8)])
+@pytest.mark.parametrize("first", [1.0, pytest.param(0.0, marks=known_difference(8, "the continuation of the start is left out"))])
 def test_dreamer_v1_weighs_each_step_by_the_probability_of_reaching_it(first):
     behavior = BEHAVIORS[1](latent=LATENT, action=ActionSpec(kind="continuous", sizes=(2,)), embedding_size=5)
     perturb(behavior, 0)
@@ -134,7 +133,7 @@ def test_dreamer_v1_weighs_each_step_by_the_probability_of_reaching_it(first):
     assert_equal(losses["value"], v1.value_loss(value, returns, weight))
 
 
-@ITEM_20
+@known_difference(20, "each part of a joined input has a Glorot range of its own")
 def test_the_weights_of_joined_inputs_begin_in_one_glorot_range():
     """Keras's dense layer over `[z, a]`, and over `[h, e]`: `|W| <= sqrt(6 / (inputs + outputs))`."""
     model = reference_of(GaussianRSSM(embedding_size=50, action_size=2, deterministic=20, stochastic=30, hidden=200))

@@ -11,9 +11,9 @@ import numpy as np
 import framework
 from framework.environments.base import Environment
 from framework.environments.distractors import Distractors
-from framework.environments.vector import VectorEnvironment
 from framework.training.learner import Learner
 from framework.training.run import Run
+from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.smoke.tasks import Task
 from tests.smoke.worlds import SIDE, Player, Reach
 
@@ -50,7 +50,7 @@ def learn(task: Task, *bindings: str) -> Learned:
     """Train as `Trainer.run` does, without tracking, and evaluate as a run does."""
     run = composed(task, *bindings)
     environment, started = environment_of(run, task), time.process_time()
-    with VectorEnvironment(factory=environment, count=run.environments, seed=run.seed, mode="serial") as vector:
+    with WorkerEnvironments(environment=environment, count=run.environments, seed=run.seed, mode="serial") as vector:
         learner = run.learner(vector, None)
         train(run, learner)
     evaluated = run.evaluation.run(agent=learner.agent, runtime=run.runtime, environment=environment, seed=run.seed, episodes=EPISODES)

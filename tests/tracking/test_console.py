@@ -21,7 +21,7 @@ METRICS = {
 
 @contextmanager
 def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[IO[str], Callable[[], str]]]:
-    """A terminal, and what can be read on it."""
+    """A terminal, and a function that reads its contents."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "200")
     reader, terminal = os.openpty()
@@ -93,7 +93,7 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, setting: str, co
         assert bool(re.search(r"\x1b\[[\d;]*3[0-9]", shown())) == colored
 
 
-def test_a_reader_who_went_away_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_closed_output_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     stream = (tmp_path / "log").open("w")
     console = Console(total_steps=100, seconds=0.0, stream=stream)
     stream.close()

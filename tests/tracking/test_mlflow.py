@@ -20,21 +20,13 @@ def history(client: Any, run_id: str | None, metric: str) -> list[tuple[int, flo
     return [(point.step, point.value) for point in client.get_metric_history(run_id, metric)]
 
 
-def test_parameters_and_tags_come_back_under_names_that_mlflow_takes(folder: Path, client: Any) -> None:
+def test_parameters_and_tags_are_stored_under_names_and_with_lengths_that_mlflow_accepts(folder: Path, client: Any) -> None:
     tracker = start(folder)
-    tracker.params({"model/Adam.learning_rate": 6e-4, "a@b": 1, "a(b": 2, "../up//x": "y"})
-    tracker.tags({"device": "cpu"})
+    tracker.params({"model/Adam.learning_rate": 6e-4, "a@b": 1, "../up//x": "y", "Encoder.layers": "x" * 7000})
+    tracker.tags({"device": "cpu", "parameters": "x" * 6000})
     data = client.get_run(tracker.run_id).data
-    assert data.params == {"model/Adam.learning_rate": "0.0006", "a_b": "1", "a_b.2": "2", "up/x": "y"}
-    assert data.tags["device"] == "cpu"
-
-
-def test_a_value_too_long_for_mlflow_is_kept_whole_as_an_artifact(folder: Path, client: Any) -> None:
-    tracker = start(folder)
-    tracker.params({"Encoder.layers": "x" * 7000})
-    assert client.get_run(tracker.run_id).data.params["Encoder.layers"].startswith("7000 characters, in the artifact parameters/")
-    path = client.download_artifacts(tracker.run_id, "parameters/Encoder.layers.txt")
-    assert Path(path).read_text() == "x" * 7000
+    assert data.params == {"model/Adam.learning_rate": "0.0006", "a_b": "1", "up/x": "y", "Encoder.layers": "x" * 6000}
+    assert (data.tags["device"], data.tags["parameters"]) == ("cpu", "x" * 5000)
 
 
 def test_metrics_wait_for_a_flush_and_carry_the_time_of_their_call(folder: Path, client: Any) -> None:
@@ -47,13 +39,23 @@ def test_metrics_wait_for_a_flush_and_carry_the_time_of_their_call(folder: Path,
     assert [p.timestamp for p in client.get_metric_history(tracker.run_id, "train/return")] == [1_000_000, 1_001_500]
 
 
-def test_infinity_is_stored_as_nan_and_a_tag_says_where_it_came(folder: Path, client: Any) -> None:
+def test_infinity_is_stored_as_nan_with_its_value_and_first_step_in_a_tag(folder: Path, client: Any) -> None:
     tracker = start(folder)
     tracker.metrics(7, {"model/loss": math.inf, "model/other": 1.0})
     tracker.metrics(8, {"model/loss": -math.inf})
     tracker.flush()
     assert all(math.isnan(value) for _, value in history(client, tracker.run_id, "model/loss"))
     assert client.get_run(tracker.run_id).data.tags["not_finite.model/loss"] == "inf at step 7"
+
+
+def test_system_metrics_are_sampled_once_an_interval_at_the_environment_step(folder: Path, client: Any) -> None:
+    tracker = start(folder, system_seconds=1000.0)
+    for step in (640, 650):
+        tracker.metrics(step, {"train/return": 3.0})
+    tracker.flush()
+    names = [name for name in client.get_run(tracker.run_id).data.metrics if name.startswith("system/")]
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= set(names)
+    assert all([step for step, _ in history(client, tracker.run_id, name)] == [640] for name in names)
 
 
 def test_pictures_videos_files_and_texts_become_artifacts(folder: Path, client: Any, tmp_path: Path) -> None:
@@ -68,30 +70,29 @@ def test_pictures_videos_files_and_texts_become_artifacts(folder: Path, client: 
     assert any(name.startswith("images/model~reconstruction+step+5+") and name.endswith(".png") for name in names)
 
 
-def test_a_continued_run_holds_no_point_twice(folder: Path, client: Any) -> None:
+def test_a_continued_run_holds_no_point_twice_and_fills_the_gaps(folder: Path, client: Any) -> None:
     first = start(folder)
-    for step in (100, 200, 300, 400):
-        first.metrics(step, {"train/return": float(step), "train/only_late" if step > 200 else "train/early": 1.0})
+    for step in (100, 200, 400):
+        first.metrics(step, {"train/return": float(step)})
     first.close("KILLED")
-    again = start(folder, run_id=first.run_id, keep_until=200)
+    again = start(folder, run_id=first.run_id)
     assert again.run_id == first.run_id
-    run = client.get_run(again.run_id)
-    assert run.info.status == "RUNNING"
-    assert run.data.metrics == {"train/return": 200.0, "train/early": 1.0}
-    for step in (200, 300, 500):
-        again.metrics(step, {"train/return": -float(step)})
+    assert client.get_run(again.run_id).info.status == "RUNNING"
+    for step in (200, 300, 400, 500):
+        again.metrics(step, {"train/return": -float(step), "train/new": 1.0})
     again.close("FINISHED")
-    assert history(client, again.run_id, "train/return") == [(100, 100.0), (200, 200.0), (300, -300.0), (500, -500.0)]
-    assert client.get_run(again.run_id).data.metrics["train/return"] == -500.0
+    points = [(100, 100.0), (200, 200.0), (300, -300.0), (400, 400.0), (500, -500.0)]
+    assert sorted(history(client, again.run_id, "train/return")) == points
+    assert [step for step, _ in history(client, again.run_id, "train/new")] == [200, 300, 400, 500]
 
 
 def test_a_continued_run_holds_no_picture_twice(folder: Path, client: Any) -> None:
     image = np.zeros((8, 8, 3), np.uint8)
     first = start(folder)
     first.picture("model/open loop", 5, image)
-    again = start(folder, run_id=first.run_id, keep_until=0)
-    again.picture("model/open loop", 5, image)
-    again.picture("model/open loop", 6, image)
+    again = start(folder, run_id=first.run_id)
+    for step in (5, 6):
+        again.picture("model/open loop", step, image)
     pictures = [item.path for item in client.list_artifacts(again.run_id, "images") if item.path.endswith(".png")]
     assert len(pictures) == 2
 
@@ -99,19 +100,16 @@ def test_a_continued_run_holds_no_picture_twice(folder: Path, client: Any) -> No
 def test_a_changed_parameter_of_a_continued_run_becomes_a_tag(folder: Path, client: Any) -> None:
     first = start(folder)
     first.params({"Adam.learning_rate": 1, "Trainer.steps": 10})
-    again = start(folder, run_id=first.run_id, keep_until=0)
+    again = start(folder, run_id=first.run_id)
     again.params({"Adam.learning_rate": 1, "Trainer.steps": 20, "new": 3})
     data = client.get_run(again.run_id).data
     assert data.params == {"Adam.learning_rate": "1", "Trainer.steps": "10", "new": "3"}
     assert {name: tag for name, tag in data.tags.items() if name.startswith("changed")} == {"changed.Trainer.steps": "20"}
-
-
-def test_a_run_that_the_store_does_not_have_is_made_anew(folder: Path) -> None:
-    assert start(folder, run_id="0" * 32).run_id != "0" * 32
+    assert start(folder, run_id="0" * 32).run_id not in ("0" * 32, first.run_id), "a run that the store does not have"
 
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED"), (None, "FINISHED")])
-def test_the_status_tells_how_the_run_ended(folder: Path, client: Any, error: type[BaseException] | None, status: str) -> None:
+def test_the_status_is_how_the_run_ended(folder: Path, client: Any, error: type[BaseException] | None, status: str) -> None:
     tracker = start(folder)
     try:
         with tracker:
@@ -122,7 +120,15 @@ def test_the_status_tells_how_the_run_ended(folder: Path, client: Any, error: ty
     assert client.get_run(tracker.run_id).info.status == status
 
 
-def test_a_deleted_experiment_is_brought_back(folder: Path, client: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_experiment_is_of_the_kind_that_mlflow_opens_on_the_table_of_runs(folder: Path, client: Any) -> None:
+    before = client.create_experiment("made before the tag")
+    MLflow(uri=local_uri(folder), folder=folder, experiment="made before the tag", name="run")
+    start(folder)
+    for experiment in (client.get_experiment(before), client.get_experiment_by_name("dream")):
+        assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_a_deleted_experiment_is_restored(folder: Path, client: Any, caplog: pytest.LogCaptureFixture) -> None:
     start(folder)
     client.delete_experiment(client.get_experiment_by_name("dream").experiment_id)
     tracker = start(folder)
@@ -133,6 +139,8 @@ def test_a_deleted_experiment_is_brought_back(folder: Path, client: Any, caplog:
 def test_a_policy_is_a_model_with_signature_example_pinned_requirements_and_aliases(
     folder: Path, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from mlflow.models import Model
+
     monkeypatch.chdir(tmp_path)
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
@@ -147,30 +155,17 @@ def test_a_policy_is_a_model_with_signature_example_pinned_requirements_and_alia
     best, latest = (client.get_model_version_by_alias("run", alias) for alias in ("best", "latest"))
     assert (int(best.version), int(latest.version)) == (1, 2)
     assert latest.run_id == tracker.run_id
-    model = read_model(client.get_model_version_download_uri("run", "2"))
-    assert [each.name for each in model["signature"].inputs] == ["image", "speed"]
-    assert model["example"]["image"].shape == (2, 16, 16, 3)
-    assert {f"{name}=={version(name)}" for name in ("gin-config", "torch", "numpy")} <= set(model["requirements"].split())
-    assert f"dream-framework=={framework.__version__}" in model["requirements"]
+    path = client.get_model_version_download_uri("run", "2").removeprefix("file://")
+    model, requirements = Model.load(path), (Path(path) / "requirements.txt").read_text().split()
+    assert [each.name for each in model.signature.inputs] == ["image", "speed"]
+    assert model.load_input_example(path)["image"].shape == (2, 16, 16, 3)
+    assert {f"{name}=={version(name)}" for name in ("gin-config", "torch", "numpy")} <= set(requirements)
+    assert f"dream-framework=={framework.__version__}" in requirements
     assert not (tmp_path / "mlflow.db").exists()
-    assert (model["path"] / "data" / "checkpoint" / "weights").read_bytes() == b"w"
+    assert (Path(path) / "data" / "checkpoint" / "weights").read_bytes() == b"w"
 
 
-def read_model(uri: str) -> dict[str, Any]:
-    from mlflow.models import Model
-
-    path = Path(uri.removeprefix("file://"))
-    model = Model.load(str(path))
-    requirements = (path / "requirements.txt").read_text()
-    return {
-        "path": path,
-        "signature": model.signature,
-        "example": model.load_input_example(str(path)),
-        "requirements": requirements,
-    }
-
-
-def test_metrics_of_a_deleted_run_are_refused_and_not_kept_for_ever(folder: Path, client: Any) -> None:
+def test_metrics_of_a_deleted_run_are_refused_once_and_dropped(folder: Path, client: Any) -> None:
     from mlflow.exceptions import MlflowException
 
     tracker = start(folder)

@@ -47,7 +47,7 @@ def test_calls_arrive_in_order_and_the_caller_never_waits(tmp_path: Path) -> Non
     assert writer.undelivered == 0
 
 
-def test_what_the_caller_changes_later_was_recorded_as_it_was(tmp_path: Path) -> None:
+def test_values_are_copied_when_they_are_recorded(tmp_path: Path) -> None:
     writer = Writer(tracker=Jsonl(run_folder=tmp_path), name="mirror")
     values = {"a": 1.0}
     writer.metrics(1, values)
@@ -73,7 +73,7 @@ def test_a_store_that_fails_and_recovers_loses_nothing(
     assert client.get_run(tracker.run_id).info.status == "FINISHED"
 
 
-def test_a_store_that_stays_away_is_told_at_the_end(folder: Path, tracker: MLflow, caplog: pytest.LogCaptureFixture) -> None:
+def test_events_for_a_store_that_stays_away_are_counted_at_the_end(folder: Path, tracker: MLflow, caplog: pytest.LogCaptureFixture) -> None:
     writer = Writer(tracker=tracker, name="MLflow", flush_seconds=0.05)
     rename(folder, "metrics", "gone")
     for step in range(50):
@@ -84,7 +84,7 @@ def test_a_store_that_stays_away_is_told_at_the_end(folder: Path, tracker: MLflo
     assert "MLflow: 50 records were not delivered" in caplog.text
 
 
-def test_a_call_that_is_wrong_is_dropped_counted_and_said(
+def test_an_event_that_is_refused_is_dropped_counted_and_logged(
     client: Any, tracker: MLflow, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     writer = Writer(tracker=tracker, name="MLflow")
@@ -92,7 +92,7 @@ def test_a_call_that_is_wrong_is_dropped_counted_and_said(
     writer.metrics(1, {"a": 1.0})
     writer.close("FINISHED")
     assert writer.undelivered == 1
-    assert "missing.gin is not there any more" in caplog.text
+    assert "missing.gin does not exist any more" in caplog.text
     assert len(client.get_metric_history(tracker.run_id, "a")) == 1
 
 
@@ -107,7 +107,7 @@ def test_closing_has_a_deadline(tmp_path: Path, caplog: pytest.LogCaptureFixture
     release.set()
 
 
-def test_more_calls_than_may_wait_are_dropped_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_calls_beyond_the_capacity_are_dropped_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     writer = Writer(tracker=Jsonl(run_folder=tmp_path), name="mirror", capacity=5)
     release = threading.Event()
     writer.put(partial(wait, release))

@@ -1,4 +1,4 @@
-"""What a CUDA graph is, on any device: operators recorded with the memory that they read and wrote, and done again on that memory."""
+"""A CUDA graph's behavior on any device: operators recorded with the memory that they read and wrote, and repeated on it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -13,9 +13,9 @@ Result = TypeVar("Result")
 
 
 class Tape(TorchDispatchMode):
-    """Python runs once, so that a number which it holds is the same in every replay, as on CUDA.
+    """Records operators in Python, which runs once: a number that Python holds is the same in every replay, as on CUDA.
 
-    To record, the work is done, which on CUDA it is not: afterwards what was `kept` is put back.
+    Recording does the work, which CUDA would not do: afterwards the `kept` tensors are restored.
     """
 
     def __init__(self, kept: Callable[[], Sequence[Tensor]]) -> None:
@@ -36,12 +36,12 @@ class Tape(TorchDispatchMode):
         return work()
 
     def record(self, work: Callable[[], Result]) -> Result:
-        held = self._kept()
-        before = [tensor.clone() for tensor in held]
+        kept = self._kept()
+        before = [tensor.clone() for tensor in kept]
         with self:
             result = work()
         with torch.no_grad():
-            for tensor, old in zip(held, before, strict=True):
+            for tensor, old in zip(kept, before, strict=True):
                 tensor.copy_(old)
         return result
 
@@ -49,7 +49,7 @@ class Tape(TorchDispatchMode):
     def replay(self) -> None:
         for func, args, kwargs, result in self.operators:
             if func.is_view or torch.Tag.inplace_view in func.tags:
-                continue  # another way to look at memory, which has not moved
+                continue  # another view of the same memory
             again = func(*args, **kwargs)
             if not func._schema.is_mutable:
                 for old, new in zip(tensors(result), tensors(again), strict=True):

@@ -21,8 +21,7 @@ def shown(time: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 
 @pytest.mark.parametrize("name", members("dynamics"))
-def test_a_loaded_actor_acts_on_as_if_nothing_had_been(name):
-    """With whatever its dynamics remembers, by way of a file."""
+def test_a_loaded_actor_acts_as_the_saved_one_would(name):
     agent = agent_factory(dynamics=factory("dynamics", name))(specs=specs_of("both"))
     one, other = (Actor(agent=agent, runtime=Runtime(device="cpu"), count=COUNT, mode="explore", generator=seeded(seed)) for seed in (1, 2))
     for time in range(4):
@@ -30,7 +29,7 @@ def test_a_loaded_actor_acts_on_as_if_nothing_had_been(name):
     file = io.BytesIO()
     torch.save(one.state_dict(), file)
     file.seek(0)
-    other.load(torch.load(file, weights_only=True))
+    other.load_state_dict(torch.load(file, weights_only=True))
     for time in range(4, 7):
         assert np.array_equal(one.act(*shown(time)), other.act(*shown(time)))
-    assert set(other.memory.latent.past) == set(agent.world_model.dynamics.initial(1).past)
+    assert set(other.carry.latent.past) == set(agent.world_model.dynamics.initial(1).past)

@@ -1,4 +1,4 @@
-"""Losses, gradients and slow copies stay on the device of the agent: looked at on `meta`, which has shapes and no numbers."""
+"""Losses, gradients and slow copies stay on the device of the agent; here that is `meta`, which has shapes and no numbers."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -17,7 +17,7 @@ META = torch.device("meta")
 
 
 class OneDevice(TorchDispatchMode):
-    """Refuses what an accelerator would refuse, or wait for: a tensor from the host, or one for it; lone numbers may come from there."""
+    """Refuses a tensor from or for the host, which an accelerator would refuse or wait for; single numbers may come from there."""
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -30,13 +30,13 @@ class OneDevice(TorchDispatchMode):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_of_an_update_lies_on_the_host(name, monkeypatch):
-    monkeypatch.setattr(torch, "autocast", lambda *given, **named: nullcontext())  # which knows no device of this kind
+    monkeypatch.setattr(torch, "autocast", lambda *arguments, **settings: nullcontext())  # it knows no device of this kind
     (agent,), data = agents(name, 1)
-    chance = agent.draw(data(0), seeded(7)).map(lambda tensor: tensor.to(META))
+    noise = agent.draw_noise(data(0), seeded(7)).map(lambda tensor: tensor.to(META))
     batch = data(0).map(lambda tensor: tensor.to(META))
     agent.to(META)
+    for optimizer in agent.optimizers.values():  # whose own state begins on the host
+        monkeypatch.setattr(optimizer, "step", lambda gradients: dict(enumerate(gradients)))
     with OneDevice():
-        lesson = agent(batch, chance)
-        agent.behavior.after_update()
-        agent.world_model.after_update(lesson.seen, chance.seed)
-    assert {each.device for each in tensors([dict(lesson.gradients), lesson.metrics])} == {META}
+        metrics = agent.update(batch, noise)
+    assert {each.device for each in tensors(metrics)} == {META}

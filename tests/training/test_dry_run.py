@@ -34,11 +34,9 @@ def test_the_tiny_recipe_passes(tiny):
     assert dry_run(tiny())["train/model_loss"] < float("inf")
 
 
-def test_its_sequences_are_as_long_as_the_runs(tiny):
-    ahead = ["InfoNCE.critic=@MultiHorizonCritic", "MultiHorizonCritic.critic=@BilinearCritic", "MultiHorizonCritic.offsets=(9,)"]
-    assert dry_run(tiny(*ahead, "Replay.length=10"))["train/model_loss"] < float("inf")
-    with pytest.raises(UserError, match="offsets has 9, and sequences are 9 steps long"):
-        dry_run(tiny(*ahead, "Replay.length=9"))
+def test_its_batch_is_as_large_as_an_objective_needs(tiny):
+    assert dry_run(tiny("InfoNCE.offsets=(19,)", "Replay.length=20"))["train/model_loss"] < float("inf")
+    assert dry_run(tiny("InfoNCE.negatives=@TopK", "TopK.count=23"))["contrastive/ceiling"] == pytest.approx(math.log(24))
 
 
 def test_single_steps_are_drawn_if_the_run_draws_them(tiny):

@@ -80,3 +80,17 @@ def test_an_evaluation_may_be_in_another_environment(tiny: Callable[..., Run], w
     assert framework.evaluate(str(whole.folder), elsewhere, episodes=2).returns == [10.0, 10.0]
     with pytest.raises(UserError, match=r"Evaluation.environment shows .* \(16, 16, 3\).* learned from .* \(8, 8, 3\)"):
         framework.evaluate(str(whole.folder), [*elsewhere, "elsewhere/Counting.size=16"], episodes=1)
+
+
+def test_a_run_trains_in_a_batched_simulator_and_evaluates_in_the_single_environment(tiny: Callable[..., Run]) -> None:
+    batched = [*CARTPOLE, "Run.vector=@vector_environments.BatchedGymnasium", "BatchedGymnasium.task='CartPole-v1'", "Run.environments=3"]
+    result = tiny(*batched, "Trainer.steps=120").train()
+    assert result.progress.step == 120
+    assert result.progress.episodes >= 3
+    assert result.progress.updates > 4
+    assert result.evaluated is not None
+    assert min(result.evaluated.lengths) > 5
+    with pytest.warns(UserWarning, match="starts a new episode"):
+        resumed = framework.resume(str(result.folder), ["Trainer.steps=150"])
+    assert resumed.progress.step == 150
+    assert framework.load_policy(result.folder, checkpoint="latest").act({"observation": np.zeros(4, np.float32)}).shape == (2,)

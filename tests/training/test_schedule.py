@@ -1,4 +1,4 @@
-"""The schedule: what acts, what is learned from and what is stored depends on counters, and never on what takes how long."""
+"""The schedule depends on counters alone, and never on how long anything takes."""
 
 import json
 import shutil
@@ -13,16 +13,15 @@ import torch
 
 import framework
 from framework.data import Batch
-from framework.environments.vector import Mode, VectorEnvironment
 from framework.errors import UserError
 from framework.tracking.jsonl import Jsonl
 from framework.training import checkpoints
 from framework.training.checkpoints import Checkpoints
 from framework.training.interrupt import Interrupt
 from framework.training.learner import Learner
-from framework.training.policy import PolicyRecipe
 from framework.training.run import Run
 from framework.training.run_logger import RunLogger
+from framework.vector_environments.worker_environments import Mode
 from tests.environments.samples import Reticent
 
 TINY, DAWDLING, FRAGILE, UNEVEN = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "dawdling", "fragile", "uneven"))
@@ -32,12 +31,12 @@ EVEN = ["Trainer.train_every=1", "Trainer.train_ratio=12.0"]
 OVERLAPPED = [*WIDE, *EVEN, "Trainer.schedule='overlapped'"]
 BURSTS = [*WIDE, "Trainer.schedule='overlapped'"]
 UNMOVED = [f"{group}/Adam.learning_rate=1e-30" for group in ("model", "actor", "value")]
-"""Updates are made, and their losses said, and no parameter changes by them."""
+"""Updates are made and logged, and no parameter moves."""
 
 
 @dataclass
 class Trained:
-    """What a training came to: every parameter, everything stored, each mean of losses that was logged."""
+    """The result of a training: every parameter, every stored step, each logged mean of losses."""
 
     agent: dict[str, torch.Tensor]
     stored: Batch
@@ -45,27 +44,19 @@ class Trained:
     updates: int
 
 
-def journal_of(run: Run, vector: VectorEnvironment, folder: Path) -> RunLogger:
-    """The run's own, which writes into a folder and nowhere else."""
+def logger_of(run: Run, learner: Learner, folder: Path) -> RunLogger:
+    """A run's logger that writes into a folder alone."""
     folder.mkdir(exist_ok=True)
-    return RunLogger(
-        tracker=Jsonl(run_folder=folder),
-        evaluation=run.evaluation,
-        checkpoints=Checkpoints(every=40, folder=folder / "checkpoints"),
-        environment=run.environment,
-        policy=PolicyRecipe.of(run.composed, vector.specs, run.seed),
-        log_every=run.log_every,
-        seconds_left=run.trainer.seconds_left,
-    )
+    return run.run_logger(learner, Jsonl(run_folder=folder), Checkpoints(every=40, folder=folder / "checkpoints"))
 
 
 def trained(run: Run, mode: Mode, folder: Path) -> Trained:
     with run.vector(run.environments, mode=mode) as vector:
         learner = run.learner(vector, None)
-        journal = journal_of(run, vector, folder)
-        run.trainer.run(learner=learner, journal=journal, interrupt=Interrupt())
-        journal.write(learner)
-        journal.checkpoints.wait()
+        run_logger = logger_of(run, learner, folder)
+        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
+        run_logger.write(learner)
+        run_logger.checkpoints.wait()
         return came_to(learner, folder)
 
 
@@ -107,7 +98,7 @@ def written_out(run: Run, folder: Path) -> Trained:
     """The overlapped schedule without halves of a step: act, update, step, store."""
     with run.vector(run.environments, mode="serial") as vector:
         learner, trainer = run.learner(vector, None), run.trainer
-        journal, actor, progress = journal_of(run, vector, folder), learner.actor, learner.progress
+        run_logger, actor, progress = logger_of(run, learner, folder), learner.actor, learner.progress
         steps = vector.reset()
         learner.steps = steps
         learner.replay.add(steps)
@@ -118,45 +109,39 @@ def written_out(run: Run, folder: Path) -> Trained:
             else:
                 action = actor.act(steps.observation, steps.is_first)
             for _ in range(trainer.due(learner)):
-                journal.updated(learner.update())
+                run_logger.updated(learner.update())
             if progress.step >= trainer.steps:
-                journal.write(learner)
-                journal.checkpoints.wait()
+                run_logger.write(learner)
+                run_logger.checkpoints.wait()
                 return came_to(learner, folder)
-            journal.mark(learner)
+            run_logger.mark(learner)
             steps = vector.step(action)
             learner.replay.add(steps)
             progress.step += int((~steps.is_first).sum())
-            journal.finished(learner._count(steps))
+            run_logger.finished(learner._count(steps))
 
 
 def test_an_overlapped_run_acts_then_updates_then_steps(whole: Trained, tmp_path: Path) -> None:
     assert_same(whole, written_out(framework.compose(TINY, OVERLAPPED), tmp_path))
 
 
-def test_so_it_does_in_bursts(tmp_path: Path) -> None:
-    one, other = framework.compose(TINY, BURSTS), framework.compose(TINY, BURSTS)
-    assert_same(trained(one, "serial", tmp_path / "trained"), written_out(other, tmp_path / "written"))
+def test_an_overlapped_run_keeps_its_order_in_bursts_and_where_episodes_end_at_different_times(tmp_path: Path) -> None:
+    one, other = framework.compose(UNEVEN, BURSTS), framework.compose(UNEVEN, BURSTS)
+    overlapped = trained(one, "process", tmp_path / "trained")
+    assert_same(overlapped, written_out(other, tmp_path / "written"))
+    first, second = overlapped.stored.is_first[:, 0].reshape(2, -1)
+    assert min(first.sum(), second.sum()) >= 5
+    assert not torch.equal(first, second)
+    assert overlapped.stored.is_terminal.any()
 
 
-def test_workers_that_take_their_time_give_the_replay_and_the_losses_of_this_process(whole: Trained, tmp_path: Path) -> None:
+def test_workers_of_any_speed_give_the_replay_and_the_losses_of_this_process(whole: Trained, tmp_path: Path) -> None:
     assert_same(whole, trained(framework.compose(DAWDLING, OVERLAPPED), "process", tmp_path))
 
 
-def test_so_it_does_where_episodes_end_at_different_times(tmp_path: Path) -> None:
-    one, other = framework.compose(UNEVEN, OVERLAPPED), framework.compose(UNEVEN, OVERLAPPED)
-    found = trained(one, "process", tmp_path / "trained")
-    assert_same(found, written_out(other, tmp_path / "written"))
-    first, second = found.stored.is_first[:, 0].reshape(2, -1)
-    assert min(first.sum(), second.sum()) >= 5
-    assert not torch.equal(first, second)
-    assert found.stored.is_terminal.any()
-
-
-@pytest.mark.parametrize("every", [1, 10])
-def test_by_parameters_that_never_change_the_schedules_are_one(every: int, tmp_path: Path) -> None:
-    """So nothing tells them apart but which parameters act: not the steps, their order, the batches, their number or any chance."""
-    bindings = [*WIDE, "Trainer.train_ratio=12.0", *UNMOVED, f"Trainer.train_every={every}"]
+def test_with_parameters_that_never_change_the_schedules_are_one(tmp_path: Path) -> None:
+    """So they differ in the parameters that act alone: not in the steps, their order, the batches, their number or any noise."""
+    bindings = [*WIDE, "Trainer.train_ratio=12.0", *UNMOVED, "Trainer.train_every=10"]
     one = trained(framework.compose(UNEVEN, bindings), "serial", tmp_path / "one")
     other = trained(framework.compose(UNEVEN, [*bindings, "Trainer.schedule='overlapped'"]), "serial", tmp_path / "other")
     assert_same(one, other)
@@ -174,39 +159,41 @@ def test_the_schedules_make_as_many_updates_and_learn_something_else(whole: Trai
 def test_updates_are_made_while_a_step_is_in_flight_or_none(bindings: list[str], during: bool, tmp_path: Path) -> None:
     run, found = framework.compose(TINY, [*bindings, "Trainer.steps=60"]), []
     with run.vector(2, mode="serial") as vector:
-        learner, journal = run.learner(vector, None), journal_of(run, vector, tmp_path)
-        learn = learner.learn
+        learner = run.learner(vector, None)
+        run_logger = logger_of(run, learner, tmp_path)
+        update = learner.update_agent
 
         def watched(*arguments: Any) -> Any:
             found.append(vector.in_flight)
-            return learn(*arguments)
+            return update(*arguments)
 
-        learner.learn = watched
-        run.trainer.run(learner=learner, journal=journal, interrupt=Interrupt())
-        journal.checkpoints.wait()
+        learner.update_agent = watched
+        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
+        run_logger.checkpoints.wait()
     assert found == [during] * (3 + 15)
 
 
-@pytest.mark.parametrize("updates", [1, 20])
-def test_a_run_that_was_interrupted_anywhere_ends_as_one_that_was_not(whole: Trained, updates: int, tmp_path: Path) -> None:
+def test_a_run_that_was_interrupted_in_flight_ends_as_one_that_was_not(whole: Trained, tmp_path: Path) -> None:
     run, saved = framework.compose(TINY, OVERLAPPED), Checkpoints(every=40, folder=tmp_path / "checkpoints")
     with run.vector(2, mode="process") as vector:
-        learner, journal, interrupt = run.learner(vector, None), journal_of(run, vector, tmp_path), Interrupt()
-        interrupting = threading.Thread(target=interrupt_after, args=(interrupt, learner, updates))
+        learner, interrupt = run.learner(vector, None), Interrupt()
+        run_logger = logger_of(run, learner, tmp_path)
+        interrupting = threading.Thread(target=interrupt_after, args=(interrupt, learner, 20))
         interrupting.start()
-        run.trainer.run(learner=learner, journal=journal, interrupt=interrupt)
+        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
         interrupting.join()
-        journal.finish(learner, evaluate=False)
+        run_logger.finish(learner, evaluate=False)
         assert vector.in_flight
         assert learner.progress.step < 100
     with run.vector(2, mode="serial") as vector:
-        learner, journal = run.learner(vector, None), journal_of(run, vector, tmp_path / "rest")
+        learner = run.learner(vector, None)
+        run_logger = logger_of(run, learner, tmp_path / "rest")
         step, contents = saved.load()
         learner.replay.load(saved.replay_folder(step))
-        learner.load(contents)
+        learner.load_state_dict(contents)
         assert vector.in_flight
-        run.trainer.run(learner=learner, journal=journal, interrupt=Interrupt())
-        journal.checkpoints.wait()
+        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
+        run_logger.checkpoints.wait()
     assert learner.progress.updates == whole.updates
     assert_same_parameters(learner.agent.state_dict(), whole.agent)
 
@@ -231,7 +218,7 @@ def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_p
         again = run.learner(vector, None)
         again.replay.load(saved.replay_folder(4))
         with pytest.warns(UserWarning, match="without `seek`"):
-            again.load(saved.load()[1])
+            again.load_state_dict(saved.load()[1])
         finished = [episode for _ in range(10) for episode in again.collect(randomly=True)]
     stored = again.replay.windows(torch.arange(len(again.replay)))
     assert stored.is_first[0].tolist() == [True, False, False, False, False, True]
@@ -244,7 +231,7 @@ def agent_of(folder: Path | None) -> dict[str, torch.Tensor]:
     return checkpoints.read(folder)[1]["agent"]
 
 
-def test_a_worker_that_dies_in_flight_costs_nothing_and_the_run_ends_as_one_in_which_it_lived(tables: Path, tmp_path: Path) -> None:
+def test_a_run_whose_worker_dies_in_flight_ends_after_a_resume_as_one_in_which_it_lived(tables: Path, tmp_path: Path) -> None:
     """And a lone environment lives in a worker: in this process it would take the test with it."""
     shutil.copy(tables, tmp_path)
     fuse = tmp_path / "fuse"

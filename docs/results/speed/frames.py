@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from framework.bench import machine
-from framework.environments import vector
 from framework.environments.dm_control import DMControl
+from framework.vector_environments import worker_environments as vector
 
 WORKERS = 2
 OWN = vector.cores
@@ -28,7 +28,7 @@ def anywhere(count: int) -> list[int | None]:
 def frames_a_second(quality: str, seconds: float) -> float:
     factory = partial(DMControl, task="walker_walk", size=64, action_repeat=2, quality=quality)
     random, steps = np.random.default_rng(0), 0
-    with vector.VectorEnvironment(factory=factory, count=WORKERS, seed=0) as environments:
+    with vector.WorkerEnvironments(environment=factory, count=WORKERS, seed=0) as environments:
         environments.reset()
         for _ in range(20):
             environments.step(environments.random_actions(random))

@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from framework.environments.vector import VectorEnvironment
 from framework.tracking.jsonl import Jsonl, read
 from framework.training.checkpoints import Checkpoints
 from framework.training.interrupt import Interrupt
 from framework.training.policy import PolicyRecipe
 from framework.training.run import Run
 from framework.training.run_logger import RunLogger
+from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.smoke.learning import EPISODES, composed, environment_of, margin
 from tests.smoke.tasks import TASKS
 
@@ -35,7 +35,7 @@ ARMS = {
 QUIET = ["Evaluation.every=1000000", f"Evaluation.episodes={EPISODES}", "Run.log_every=1000000"]
 
 
-def journal_of(run: Run, vector: VectorEnvironment, folder: Path) -> RunLogger:
+def logger_of(run: Run, vector: WorkerEnvironments, folder: Path) -> RunLogger:
     """The run's own, in the world in the place of the recipe's environment."""
     return RunLogger(
         tracker=Jsonl(run_folder=folder),
@@ -60,12 +60,13 @@ def trained(arm: str, seed: int, bindings: list[str]) -> dict[str, Any]:
     world, wanted = environment_of(run, TASK), float(margin(TASK.world))
     with (
         tempfile.TemporaryDirectory() as folder,
-        VectorEnvironment(factory=world, count=run.environments, seed=run.seed, mode="serial") as vector,
+        WorkerEnvironments(environment=world, count=run.environments, seed=run.seed, mode="serial") as vector,
     ):
-        learner, journal = run.learner(vector, None), journal_of(run, vector, Path(folder))
+        learner, run_logger = run.learner(vector, None), logger_of(run, vector, Path(folder))
+        run.runtime.prepare_process(learner.agent)
         run.trainer.check(learner)
-        run.trainer.run(learner=learner, journal=journal, interrupt=Interrupt())
-        journal.checkpoints.wait()
+        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
+        run_logger.checkpoints.wait()
         on_the_way = curve(Path(folder))
     found = run.evaluation.run(agent=learner.agent, runtime=run.runtime, environment=world, seed=run.seed)
     return {

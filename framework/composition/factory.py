@@ -1,0 +1,66 @@
+"""From a component with its settings to a frozen factory that reports where its settings were bound."""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, final
+
+from framework.composition.tree import Link, Node
+from framework.composition.values import PythonDefault, map_leaves
+from framework.errors import Place, UserError
+from framework.registry import registry_of
+
+
+@final
+class ComponentFactory(partial[Any]):
+    """The class of a node with its settings. `factory(**derived)` builds the component; it pickles to a spawned process.
+
+    A `UserError` of the constructor leaves it with the place of the binding that caused it; the innermost factory decides.
+    """
+
+    node: Node
+    recipe: str
+
+    def __call__(self, /, *arguments: Any, **derived: Any) -> Any:
+        try:
+            return super().__call__(*arguments, **derived)
+        except UserError as error:
+            if error.place is None:
+                error.place = blame(error.message, [self.node], self.recipe) or self.node.place
+            raise
+
+
+def freeze(node: Node, recipe: str = "") -> ComponentFactory:
+    """The factory of a node, every component inside its settings frozen likewise; `recipe` is the file that bindings are preferred of."""
+    settings = {
+        name: map_leaves(lambda leaf: freeze(leaf.node, recipe) if isinstance(leaf, Link) else leaf, setting.value)
+        for name, setting in node.settings.items()
+        if not isinstance(setting.value, PythonDefault)
+    }
+    factory = ComponentFactory(registry_of(node.component.family).get(node.name), **settings)
+    factory.node, factory.recipe = node, recipe
+    return factory
+
+
+def blame(message: str, nodes: list[Node], recipe: str) -> Place | None:
+    """The binding to which a message refers: of a setting that it names, or of one that holds a component which it names.
+
+    Of several, one of the command line is preferred, then one of the recipe itself, then the one that is named first.
+    """
+    places = [*_named_settings(message, nodes), *_named_components(message, nodes)]
+    return min(places, key=lambda place: (not place.on_command_line, place.file != recipe), default=None)
+
+
+def _named_settings(message: str, nodes: list[Node]) -> Iterator[Place]:
+    for component, parameter in re.findall(r"\b([A-Za-z]\w*)\.(\w+)", message):
+        for node in nodes:
+            setting = node.settings.get(parameter)
+            if node.name == component and setting is not None and setting.binding is not None:
+                yield setting.binding.place
+
+
+def _named_components(message: str, nodes: list[Node]) -> Iterator[Place]:
+    for node in nodes:
+        for setting in node.settings.values():
+            if setting.binding is not None and any(re.search(rf"\b{link.node.name}\b", message) for link in setting.links):
+                yield setting.binding.place

@@ -1,0 +1,63 @@
+"""The recipes that are shipped, and the files that their names stand for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+from framework.errors import UserError
+from framework.registry import nearest
+from framework.signatures import PACKAGE
+
+CHECKOUT: Final = PACKAGE.parent
+WHEEL: Final = PACKAGE / "_data"
+
+
+@final
+@dataclass(frozen=True)
+class Recipe:
+    """A shipped recipe: its name, its file, and the comment at its head."""
+
+    name: str
+    path: Path
+    header: str
+
+
+def shipped() -> Path:
+    """The folder that holds this project's `gin/` and `recipes/`: the checkout, or the data inside a wheel."""
+    return CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() and (CHECKOUT / "recipes").is_dir() else WHEEL
+
+
+def list_recipes() -> list[Recipe]:
+    """Every shipped recipe, by name."""
+    root = shipped() / "recipes"
+    return [Recipe(path.relative_to(root).with_suffix("").as_posix(), path, header(path)) for path in sorted(root.rglob("*.gin"))]
+
+
+def header(path: Path) -> str:
+    """The comment at the head of a gin file, without its `#`."""
+    lines: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("#").removeprefix(" ").rstrip())
+    return "\n".join(lines)
+
+
+def find_recipe(name: str | Path) -> Path:
+    """The file of a recipe: a path, or the name of a shipped one with or without `recipes/` and `.gin`."""
+    if path := first_file(str(name), [Path.cwd(), shipped(), shipped() / "recipes"]):
+        return path
+    names = [recipe.name for recipe in list_recipes()]
+    close = nearest(Path(name).stem, names)
+    hint = f"did you mean '{close}'? The" if close else "the"
+    raise UserError(f"There is no recipe '{name}'; {hint} recipes here are: {', '.join(names) or 'none'}.")
+
+
+def first_file(name: str, folders: Sequence[Path]) -> Path | None:
+    """The first gin file of a name, with or without its ending, in some folders."""
+    for folder in folders:
+        for candidate in (folder / name, folder / f"{name}.gin"):
+            if candidate.is_file() and candidate.suffix == ".gin":
+                return candidate.resolve()
+    return None

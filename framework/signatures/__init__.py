@@ -1,0 +1,19 @@
+"""What every component is and takes, for listings and for the reading of recipes."""
+
+from framework.signatures.builtin import builtin_components
+from framework.signatures.component import FAMILIES, PACKAGE, SENTENCE_END, Component, Family, Parameter, display
+from framework.signatures.imported import component_of, constructor, source_of
+
+__all__ = [
+    "FAMILIES",
+    "PACKAGE",
+    "SENTENCE_END",
+    "Component",
+    "Family",
+    "Parameter",
+    "builtin_components",
+    "component_of",
+    "constructor",
+    "display",
+    "source_of",
+]

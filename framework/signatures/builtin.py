@@ -1,0 +1,112 @@
+"""The components of this package, read from its source text: nothing is imported, so that a listing needs no torch."""
+
+import ast
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from framework.signatures.component import FAMILIES, PACKAGE, Component, Parameter
+from framework.signatures.source import Module, expand, literal
+
+Lineage = Sequence[tuple[Module, ast.ClassDef]]
+Row = tuple[str, ast.expr | None, ast.expr | None, int]
+"""Name, annotation, default and line of one parameter."""
+
+
+@cache
+def builtin_components() -> Mapping[str, Mapping[str, Component]]:
+    """Every class of this package under `@<family>.register`, by family and name, in the order of their names."""
+    members: dict[str, dict[str, Component]] = {family: {} for family in FAMILIES}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if ".register\n" in path.read_text(encoding="utf-8"):
+            for component in _components(Module.of_file(path)):
+                members[component.family][component.name] = component
+    return {family: dict(sorted(components.items())) for family, components in members.items()}
+
+
+def _components(module: Module) -> Iterator[Component]:
+    """The registered classes of one source file."""
+    for node in module.definitions.values():
+        if isinstance(node, ast.ClassDef):
+            for family in filter(None, map(_family_of, node.decorator_list)):
+                yield _component(family, module, node)
+
+
+def _component(family: str, module: Module, node: ast.ClassDef) -> Component:
+    lineage = list(_lineage(module, node))
+    facts = {name: value for owner, base in reversed(lineage) for name, value in _facts(owner, base).items()}
+    return Component(
+        family=family,
+        name=node.name,
+        module=module.name,
+        file=module.file,
+        line=node.lineno,
+        doc=inspect.cleandoc(ast.get_docstring(node) or ""),
+        parameters=tuple(_parameters(lineage, facts.get("derived", ()))),
+        facts=facts,
+    )
+
+
+def _family_of(decorator: ast.expr) -> str | None:
+    match decorator:
+        case ast.Attribute(value=ast.Name(id=family), attr="register") if family in FAMILIES:
+            return family
+    return None
+
+
+def _lineage(module: Module, node: ast.ClassDef) -> Iterator[tuple[Module, ast.ClassDef]]:
+    """A class and its base classes, as far as they are of this package."""
+    yield module, node
+    for base in node.bases:
+        owner, definition = module.find(base)
+        if isinstance(definition, ast.ClassDef):
+            yield from _lineage(owner, definition)
+
+
+def _facts(module: Module, node: ast.ClassDef) -> dict[str, Any]:
+    """The literals of a class body."""
+    facts: dict[str, Any] = {}
+    for statement in node.body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                pass
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                pass
+            case _:
+                continue
+        try:
+            facts[name] = literal(expand(value, module))
+        except ValueError:
+            continue
+    return facts
+
+
+def _parameters(lineage: Lineage, derived: tuple[str, ...]) -> Iterator[Parameter]:
+    for module, node in lineage:
+        rows = _rows(node)
+        if rows is None:
+            continue
+        for name, annotation, default, line in rows:
+            yield Parameter(
+                name=name,
+                annotation=ast.unparse(expand(annotation, module)) if annotation else "",
+                default=ast.unparse(expand(default, module)) if default else None,
+                derived=name in derived,
+                file=module.file,
+                line=line,
+            )
+        return
+
+
+def _rows(node: ast.ClassDef) -> list[Row] | None:
+    """The parameters of the constructor that a class defines: its `__init__`, or the fields of a dataclass."""
+    for statement in node.body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            arguments = statement.args
+            pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+            return [(argument.arg, argument.annotation, default, argument.lineno) for argument, default in pairs]
+    if not any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+        return None
+    fields = [each for each in node.body if isinstance(each, ast.AnnAssign) and "ClassVar" not in ast.unparse(each.annotation)]
+    return [(ast.unparse(each.target), each.annotation, each.value, each.lineno) for each in fields]

@@ -1,0 +1,69 @@
+"""The functions of the package: compose a recipe, find a run, resume it, evaluate it, load its policy."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from framework import composition
+from framework.errors import UserError
+from framework.tracking.runs import open_run
+from framework.training import checkpoints as saved
+from framework.training.evaluation import Evaluated
+from framework.training.policy import Policy, read_policy
+from framework.training.run import CHECKPOINTS, Result, Run
+from framework.training.runtime import Runtime
+
+
+def compose(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = ()) -> Run:
+    """Turn a recipe into a run: `framework.compose("quickstart", ["Run.seed=1"]).train()`.
+
+    Raises `UserError` with every mistake of the recipe, each with its file and line.
+    """
+    composed = composition.load(recipe, bindings, imports=imports)
+    return cast(Run, composed.root(composed=composed))
+
+
+def find_run(run: str, folder: str | Path = "runs") -> Path:
+    """The folder of a run, by `latest`, its name, its MLflow id, its folder, or the beginning of either."""
+    return open_run(run, Path(folder).absolute()).folder
+
+
+def find_checkpoint(run: str, checkpoint: str = "best", folder: str | Path = "runs") -> Path:
+    """The folder of a checkpoint: of a run by its name, or of a path to the checkpoint itself; without a best one, the latest."""
+    if (Path(run) / saved.PROGRESS).is_file():
+        return Path(run)
+    checkpoints = find_run(run, folder) / CHECKPOINTS
+    try:
+        return saved.find(checkpoints, checkpoint)
+    except UserError:
+        if checkpoint != "best":
+            raise
+        return saved.find(checkpoints, "latest")
+
+
+def resume(run: str, bindings: Sequence[str] = (), *, checkpoint: str = "latest", folder: str | Path = "runs") -> Result:
+    """Continue a run from its own folder; bindings may change it, for example `Trainer.steps` to make it longer."""
+    home = find_run(run, folder)
+    resumed = compose(home / "resolved.gin", [f"Tracking.folder={str(home.parent)!r}", *bindings])
+    with (home / "overrides.txt").open("a", encoding="utf-8") as file:
+        file.writelines(f"{binding}  # from a resume\n" for binding in bindings)
+    return resumed.resume(home, checkpoint)
+
+
+def evaluate(
+    run: str,
+    bindings: Sequence[str] = (),
+    *,
+    checkpoint: str = "best",
+    episodes: int | None = None,
+    seed: int | None = None,
+    folder: str | Path = "runs",
+) -> Evaluated:
+    """The returns of a run's policy, or of a checkpoint's by its path, in fresh environments; by default the run's own episodes."""
+    path = find_checkpoint(run, checkpoint, folder).absolute()
+    return compose(path.parents[1] / "resolved.gin", bindings).evaluate(path, episodes=episodes, seed=seed)
+
+
+def load_policy(run: str | Path, *, checkpoint: str = "best", folder: str | Path = "runs", device: str = "auto") -> Policy:
+    """The policy of a run or of a checkpoint, ready for `reset()` and `act(observation)`."""
+    return read_policy(find_checkpoint(str(run), checkpoint, folder), Runtime(device=device))

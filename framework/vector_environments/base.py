@@ -1,0 +1,170 @@
+"""The contract of environments that step together."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+
+from framework.data import ActionSpec, Factory, Specs
+from framework.environments.base import Environment
+from framework.environments.server import describe
+from framework.errors import UserError
+
+
+@final
+@dataclass(frozen=True)
+class VectorStep:
+    """One step of each of `n` environments; every array has the leading axis `n`.
+
+    `action` led to the observation and is zero where `is_first`. `is_last` ends an episode; `is_terminal` marks the ends that were not
+    time limits. `episode` counts within each environment, from 0.
+    """
+
+    observation: dict[str, np.ndarray]
+    action: np.ndarray
+    reward: np.ndarray
+    is_first: np.ndarray
+    is_last: np.ndarray
+    is_terminal: np.ndarray
+    episode: np.ndarray
+
+
+@final
+@dataclass(frozen=True)
+class EnvironmentSnapshot:
+    """The position of one environment: its episode, the actions `[k, A]` taken in it, and one `[A]` in flight."""
+
+    episode: int
+    actions: np.ndarray
+    sent: np.ndarray | None = None
+
+
+class VectorEnvironment(ABC):
+    """`count` environments that step together, as a learner sees them.
+
+    The step after `is_last` is the first of the next episode, whatever its action. `send` and `receive` are the two halves of `step`;
+    other work may run between them. Where `seekable`, `restore` continues an episode to the bit; elsewhere it begins new ones.
+
+    A registered class is constructed with `environment` (the factory of one environment, called with `seed=`), `count` and `seed`.
+    It implements `_reset`, `_finish` and `close`; with simulators elsewhere, `_start`; where `seekable`, `snapshot` and `_seek`.
+    """
+
+    derived: ClassVar[tuple[str, ...]] = ("environment", "count", "seed")
+
+    def __init__(self, *, specs: Specs, count: int, action_repeat: int = 1, seekable: bool = False) -> None:
+        self.specs, self.count, self.action_repeat, self.seekable = specs, count, action_repeat, seekable
+        self._episodes = np.full(count, -1, np.int64)
+        self._sent: np.ndarray | None = None
+
+    @final
+    def reset(self) -> VectorStep:
+        """Start the next episode in every environment."""
+        self._check_rest()
+        return self._reset()
+
+    @final
+    def step(self, actions: np.ndarray) -> VectorStep:
+        """Take one action `[n, A]` in every environment."""
+        self.send(actions)
+        return self.receive()
+
+    @final
+    def send(self, actions: np.ndarray) -> None:
+        """Start a step with one action `[n, A]` for every environment."""
+        self._check_rest()
+        actions = np.array(actions, np.float32)
+        expected = (self.count, self.specs.action_size)
+        if actions.shape != expected:
+            raise ValueError(f"actions must have shape {expected}, not {actions.shape}")
+        self._sent = actions
+        self._start(actions)
+
+    @final
+    def receive(self) -> VectorStep:
+        """Return the step that `send` started."""
+        if self._sent is None:
+            raise RuntimeError("`receive` needs a `send` before it")
+        step = self._finish(self._sent)
+        self._sent = None
+        return step
+
+    @final
+    @property
+    def in_flight(self) -> bool:
+        """Whether a step was sent and not yet received."""
+        return self._sent is not None
+
+    def snapshot(self) -> tuple[EnvironmentSnapshot, ...]:
+        """The position of every environment after the last step received, with the actions sent since; elsewhere the episodes alone."""
+        none = np.zeros((0, self.specs.action_size), np.float32)
+        return tuple(EnvironmentSnapshot(episode=max(int(episode), 0), actions=none) for episode in self._episodes)
+
+    @final
+    def restore(self, snapshots: Sequence[EnvironmentSnapshot]) -> VectorStep:
+        """Return to a snapshot and to the step that was the last one then. Actions in flight are sent again.
+
+        Where not `seekable`, new episodes begin instead, with a warning, and actions in flight are dropped.
+        """
+        self._check_rest()
+        if len(snapshots) != self.count:
+            raise UserError(f"a snapshot of {len(snapshots)} environments cannot be restored into {self.count}; keep the count.")
+        self._episodes = np.array([each.episode for each in snapshots], np.int64)
+        if not self.seekable:
+            warnings.warn("an environment without `seek` cannot be resumed where it was: it starts a new episode", stacklevel=2)
+            return self._reset()
+        step = self._seek(snapshots)
+        sent = [each.sent for each in snapshots if each.sent is not None]
+        if sent:
+            self.send(np.stack(sent))
+        return step
+
+    @final
+    def random_actions(self, random: np.random.Generator) -> np.ndarray:
+        """Uniform actions `[n, A]`: numbers in [-1, 1], or one option of each choice."""
+        return random_actions(self.specs.model_action, self.count, random)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every environment; a second call does nothing."""
+
+    def __enter__(self) -> "VectorEnvironment":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def _reset(self) -> VectorStep:
+        """Start the next episode in every environment."""
+
+    def _start(self, actions: np.ndarray) -> None:  # noqa: B027 - a simulator in this process steps in `_finish`
+        """Start a step whose simulation runs elsewhere."""
+
+    @abstractmethod
+    def _finish(self, actions: np.ndarray) -> VectorStep:
+        """The step with these actions."""
+
+    def _seek(self, snapshots: Sequence[EnvironmentSnapshot]) -> VectorStep:
+        """Replay the actions of every environment, and return its last step."""
+        raise NotImplementedError
+
+    def _check_rest(self) -> None:
+        if self.in_flight:
+            raise RuntimeError("a step is in flight: `receive` it first")
+
+
+def specs_of(environment: Factory[Environment]) -> Specs:
+    """The specs of an environment, without rendering."""
+    description = describe(environment)
+    return Specs(observation=description.observation, action=description.action)
+
+
+def random_actions(action: ActionSpec, count: int, random: np.random.Generator) -> np.ndarray:
+    """Uniform actions `[n, A]`: numbers in [-1, 1], or one option of each choice."""
+    if action.kind == "continuous":
+        return random.uniform(-1, 1, (count, action.size)).astype(np.float32)
+    groups = [np.eye(size, dtype=np.float32)[random.integers(size, size=count)] for size in action.sizes]
+    return np.concatenate(groups, axis=-1)

@@ -1,0 +1,144 @@
+"""Simulators of Gymnasium that step many environments at once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from framework import vector_environments
+from framework.data import Factory, Specs
+from framework.environments import gymnasium_spaces, normalization
+from framework.environments.base import Environment
+from framework.environments.server import describe
+from framework.errors import UserError
+from framework.registry import advice
+from framework.vector_environments.base import VectorEnvironment, VectorStep
+
+
+@vector_environments.register
+@final
+class BatchedGymnasium(VectorEnvironment):
+    """One simulator for all environments: `gymnasium.make_vec` with the `vector_entry_point` of the id.
+
+    `task`, `arguments` and `size` are those of `Gymnasium`. An action is held for one step. The simulator's autoreset mode is NEXT_STEP,
+    where the step after an end resets, or DISABLED, where that step is discarded and `reset(options={'reset_mask': ..})` follows.
+    SAME_STEP is refused: it gives the last observation of an episode and the first of the next in one step, and a row holds one.
+    Batched simulators cannot seek, so that a resumed run begins new episodes. Evaluation plays `environment`, the run's single one.
+    Raises `UserError` for an id without a batched simulator, and where its specs are not those of `environment`.
+    """
+
+    derived: ClassVar[tuple[str, ...]] = ("environment", "count", "seed")
+
+    def __init__(
+        self,
+        *,
+        environment: Factory[Environment],
+        count: int,
+        seed: int,
+        task: str,
+        size: int | tuple[int, int] | None = 64,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._task, self._seed, self._size = task, seed, gymnasium_spaces.image_size(size)
+        self._simulator = _make(task, count, arguments or {})
+        try:
+            self._mask_resets = _mask_resets(task, self._simulator)
+            self._entries = gymnasium_spaces.entries(task, self._simulator.single_observation_space)
+            self._native = gymnasium_spaces.action_spec(task, self._simulator.single_action_space)
+            self._action = normalization.action_form(self._native)
+            observation = {name: gymnasium_spaces.entry_spec(name, space, self._size) for name, space in self._entries.items()}
+            super().__init__(specs=Specs(observation=observation, action=self._action.spec), count=count)
+            _check_environment(environment, self.specs)
+        except BaseException:
+            self.close()
+            raise
+        self._ended = np.zeros(count, bool)
+
+    def _reset(self) -> VectorStep:
+        """Start the next episode everywhere, from a seed derived from the run's and the episodes so far."""
+        self._episodes += 1
+        entropy = np.random.SeedSequence([self._seed, int(self._episodes.sum())])
+        observation, _ = self._simulator.reset(seed=int(entropy.generate_state(1)[0]))
+        self._ended = np.zeros(self.count, bool)
+        return VectorStep(
+            observation=self._observation(observation),
+            action=np.zeros((self.count, self.specs.action_size), np.float32),
+            reward=np.zeros(self.count, np.float32),
+            is_first=np.ones(self.count, bool),
+            is_last=np.zeros(self.count, bool),
+            is_terminal=np.zeros(self.count, bool),
+            episode=self._episodes.copy(),
+        )
+
+    def _finish(self, actions: np.ndarray) -> VectorStep:
+        is_first = self._ended.copy()
+        native = np.asarray(self._action.native(actions), self._native.dtype)
+        observation, reward, terminated, truncated, _ = self._simulator.step(native)
+        if self._mask_resets and is_first.any():
+            observation, _ = self._simulator.reset(options={"reset_mask": is_first})
+        is_terminal = np.asarray(terminated, bool) & ~is_first
+        self._ended = is_terminal | (np.asarray(truncated, bool) & ~is_first)
+        self._episodes += is_first
+        return VectorStep(
+            observation=self._observation(observation),
+            action=np.where(is_first[:, None], np.float32(0), actions),
+            reward=np.where(is_first, 0, reward).astype(np.float32),
+            is_first=is_first,
+            is_last=self._ended,
+            is_terminal=is_terminal,
+            episode=self._episodes.copy(),
+        )
+
+    def close(self) -> None:
+        self._simulator.close()
+
+    def _observation(self, value: Any) -> dict[str, np.ndarray]:
+        named = value if isinstance(value, Mapping) else {"observation": value}
+        return {name: self._stack(space, named[name]) for name, space in self._entries.items()}
+
+    def _stack(self, space: Any, values: Any) -> np.ndarray:
+        """The values `[n, ..]` of one entry, in memory of their own."""
+        if isinstance(space, gymnasium_spaces.library().spaces.Box) and not gymnasium_spaces.is_image(space):
+            return np.array(values, np.float32).reshape(self.count, -1)
+        return np.stack([gymnasium_spaces.entry_array(space, value, self._size) for value in values])
+
+
+def _make(task: str, count: int, arguments: Mapping[str, Any]) -> Any:
+    gymnasium = gymnasium_spaces.library()
+    if count < 1:
+        raise UserError(f"Run.environments = {count} must be at least 1.")
+    try:
+        return gymnasium.make_vec(task, num_envs=count, vectorization_mode="vector_entry_point", **arguments)
+    except gymnasium.error.UnregisteredEnv as error:
+        raise UserError(f"BatchedGymnasium.task: Gymnasium has no task '{task}'{advice(task, gymnasium.registry)}.") from error
+    except Exception as error:
+        raise UserError(
+            f"BatchedGymnasium.task: Gymnasium cannot make a batched '{task}' ({type(error).__name__}: {error}); "
+            "bind Run.vector = None to step it in worker processes."
+        ) from error
+
+
+def _mask_resets(task: str, simulator: Any) -> bool:
+    """Whether ended environments are reset by a mask; otherwise the simulator resets them at the next step."""
+    modes = gymnasium_spaces.library().vector.AutoresetMode
+    mode = simulator.metadata.get("autoreset_mode")
+    if mode not in (modes.NEXT_STEP, modes.DISABLED):
+        raise UserError(
+            f"BatchedGymnasium.task = '{task}' has the autoreset mode {mode}, and a row of a batch holds either the last observation of an "
+            "episode or the first of the next; choose NEXT_STEP or DISABLED in BatchedGymnasium.arguments or in an id of your own."
+        )
+    return bool(mode == modes.DISABLED)
+
+
+def _check_environment(environment: Callable[..., Environment], batched: Specs) -> None:
+    """Refuse a single environment that has other specs than the batched one, or repeats actions."""
+    description = describe(environment)
+    single = Specs(observation=description.observation, action=description.action)
+    shapes, batched_shapes = ({name: spec.shape for name, spec in each.observation.items()} for each in (single, batched))
+    if shapes != batched_shapes or single.model_action != batched.model_action:
+        raise UserError(
+            f"Run.environment shows {shapes} and takes {single.model_action}, and BatchedGymnasium shows {batched_shapes} and takes "
+            f"{batched.model_action}; bind the same task in both."
+        )
+    if description.action_repeat != 1:
+        raise UserError(f"Run.environment repeats each action {description.action_repeat} times, and BatchedGymnasium none; bind 1.")

@@ -1,0 +1,172 @@
+"""An environment in this process or in a worker process. A request is sent first and answered later."""
+
+import contextlib
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, Final, final
+
+from framework.environments.base import Environment
+from framework.environments.server import EnvironmentServer
+from framework.errors import UserError
+
+ONE_THREAD: Final = {"LP_NUM_THREADS": "0", "OMP_NUM_THREADS": "1"}
+"""One core for each worker. With Mesa's 0 the calling thread renders; with 1 it starts a second thread and waits for it."""
+SHUTDOWN_SECONDS: Final = 2.0
+"""Time for a worker to end by itself before it is terminated."""
+STARTUP_SECONDS: Final = 120.0
+"""Least time for a worker to import its environment, from a cold disk, and to construct it."""
+STDERR_TAIL: Final = 600
+"""Characters of a worker's stderr in an error message."""
+
+
+class EnvironmentWorker(ABC):
+    """One environment that answers requests. The first answer describes it; each later one belongs to the request before."""
+
+    @abstractmethod
+    def send(self, request: str, *arguments: Any) -> None: ...
+
+    @abstractmethod
+    def receive(self) -> Any: ...
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+@final
+class SerialWorker(EnvironmentWorker):
+    """Runs the environment in this process, at `receive`."""
+
+    def __init__(self, environment: Callable[..., Environment], seed: int) -> None:
+        self._server = EnvironmentServer(environment, seed)
+        self._request: tuple[Any, ...] = ("describe",)
+
+    def send(self, request: str, *arguments: Any) -> None:
+        self._request = (request, *arguments)
+
+    def receive(self) -> Any:
+        return self._server.answer(*self._request)
+
+    def close(self) -> None:
+        self._server.close()
+
+
+@final
+class ProcessWorker(EnvironmentWorker):
+    """Runs the environment in a worker process, on the CPU `core` or, with None, on any.
+
+    Raises `UserError` where the worker raised (with its traceback), died (with its exit status and the end of its stderr), or has not
+    answered for `timeout` seconds; it never hangs.
+    """
+
+    def __init__(self, environment: Callable[..., Environment], seed: int, *, name: str, timeout: float, core: int | None = None) -> None:
+        self._name = name
+        self._timeout = timeout
+        self._next_timeout = max(timeout, STARTUP_SECONDS)
+        start = _pickled(environment, seed)
+        parent_end, child_end = socket.socketpair()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        with child_end:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "framework.environments.worker", str(child_end.fileno())],
+                env=os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+                pass_fds=[child_end.fileno()],
+                stdin=subprocess.DEVNULL,
+                stderr=self._stderr,
+            )
+        _pin(self._process.pid, core)
+        self._connection = Connection(parent_end.detach())
+        self._write(start)
+
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
+    def send(self, request: str, *arguments: Any) -> None:
+        self._write(pickle.dumps((request, *arguments), protocol=pickle.HIGHEST_PROTOCOL))
+
+    def receive(self) -> Any:
+        try:
+            if not self._connection.poll(self._next_timeout):
+                raise UserError(f"{self._name} has not answered for {self._next_timeout:g} s{self._stderr_tail()}.")
+            outcome, answer = pickle.loads(self._connection.recv_bytes())
+        except (EOFError, OSError) as error:
+            raise self._death() from error
+        self._next_timeout = self._timeout
+        if outcome == "failed":
+            raise UserError(f"{self._name} failed: {answer}")
+        return answer
+
+    def close(self) -> None:
+        self._connection.close()
+        for end in (self._process.terminate, self._process.kill):
+            try:
+                self._process.wait(SHUTDOWN_SECONDS)
+            except subprocess.TimeoutExpired:
+                end()
+        self._process.wait()
+        self._stderr.close()
+
+    def _write(self, message: bytes) -> None:
+        try:
+            self._connection.send_bytes(message)
+        except OSError as error:
+            raise self._death() from error
+
+    def _death(self) -> UserError:
+        try:
+            status = self._process.wait(SHUTDOWN_SECONDS)
+        except subprocess.TimeoutExpired:
+            return UserError(f"{self._name} closed its connection{self._stderr_tail()}.")
+        return UserError(f"{self._name} died ({_cause(status)}){self._stderr_tail()}.")
+
+    def _stderr_tail(self) -> str:
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - STDERR_TAIL))
+        text = self._stderr.read().decode(errors="replace").strip()
+        return f"; its stderr ends with:\n{text}\n" if text else ", and its stderr is empty"
+
+
+def cores(count: int) -> list[int | None]:
+    """A CPU core for each of `count` workers, or None for each where the cores of this process cannot be shared evenly.
+
+    The scheduler often wakes two workers on one core while another idles. With fewer workers than cores it finds a free core, and other
+    runs on the machine are not disturbed.
+    """
+    if sys.platform != "linux":
+        return [None] * count
+    available = sorted(os.sched_getaffinity(0))
+    return [available[index % len(available)] for index in range(count)] if count % len(available) == 0 else [None] * count
+
+
+def _pin(process: int, core: int | None) -> None:
+    """Bind a worker to its core, with a policy that does not preempt the process that wakes it."""
+    if sys.platform != "linux" or core is None:
+        return
+    with contextlib.suppress(OSError):  # not permitted, or the worker is dead, which the first answer reports
+        os.sched_setaffinity(process, {core})
+        os.sched_setscheduler(process, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _pickled(environment: Callable[..., Environment], seed: int) -> bytes:
+    try:
+        return pickle.dumps((environment, seed), protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        raise UserError(
+            f"{environment!r} cannot be sent to a worker process ({error}); define the environment at the top level of a module, "
+            "or bind WorkerEnvironments.mode = 'serial'."
+        ) from error
+
+
+def _cause(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    name = signal.Signals(-status).name
+    return f"{name}, as when the machine is out of memory" if name == "SIGKILL" else name

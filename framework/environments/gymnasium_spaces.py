@@ -1,5 +1,6 @@
 """Gymnasium's spaces as dm_env specs, and values of those spaces as named float32 vectors and uint8 images."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from dm_env import specs
 from PIL import Image
 
 from framework.errors import UserError
+from framework.registry import advice
 
 Size = tuple[int, int] | None
 """The height and width of images; None keeps their own."""
@@ -19,6 +21,16 @@ def library() -> Any:
     except ImportError as error:
         raise UserError("gymnasium is not installed: run `pip install gymnasium`.") from error
     return gymnasium
+
+
+def make(setting: str, task: str, construct: Callable[..., Any], arguments: Mapping[str, Any], remedy: str = "") -> Any:
+    """`construct(task, **arguments)`. Raises `UserError` for an unknown id, and for whatever else Gymnasium refuses."""
+    try:
+        return construct(task, **arguments)
+    except library().error.UnregisteredEnv as error:
+        raise UserError(f"{setting}: Gymnasium has no task '{task}'{advice(task, library().registry)}.") from error
+    except Exception as error:
+        raise UserError(f"{setting}: Gymnasium cannot make '{task}' ({type(error).__name__}: {error}){remedy}.") from error
 
 
 def image_size(size: int | tuple[int, int] | None) -> Size:

@@ -27,16 +27,14 @@ class WorkerEnvironments(VectorEnvironment):
     """
 
     def __init__(self, *, environment: Factory[Environment], count: int, seed: int, mode: Mode = "process", timeout: float = 120.0) -> None:
-        if count < 1:
-            raise UserError(f"Run.environments = {count} must be at least 1.")
         self._workers: list[EnvironmentWorker] = []
         try:
             for index, core in enumerate(cores(count)):
                 derived = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-                name = f"environment worker {index} of {count}"
                 if mode == "serial":
                     self._workers.append(SerialWorker(environment, derived))
                 else:
+                    name = f"environment worker {index} of {count}"
                     self._workers.append(ProcessWorker(environment, derived, name=name, timeout=timeout, core=core))
             description, *_ = [worker.receive() for worker in self._workers]
         except BaseException:
@@ -58,7 +56,7 @@ class WorkerEnvironments(VectorEnvironment):
 
     def snapshot(self) -> tuple[EnvironmentSnapshot, ...]:
         size = self.specs.action_size
-        sent = [None] * self.count if self._sent is None else list(self._sent)
+        sent = [None] * self.count if self._sent is None else self._sent
         return tuple(
             EnvironmentSnapshot(episode=max(int(episode), 0), actions=np.array(actions, np.float32).reshape(-1, size), sent=action)
             for episode, actions, action in zip(self._episodes, self._actions, sent, strict=True)

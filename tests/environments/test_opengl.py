@@ -8,9 +8,10 @@ from framework.environments import opengl
 from framework.errors import UserError
 
 
-def test_it_takes_the_users_own_choice_untried(monkeypatch):
-    monkeypatch.setenv(opengl.VARIABLE, "the user's own")
-    assert opengl.find_opengl() == "the user's own"
+def test_it_prints_the_users_own_choice_untried():
+    variables = os.environ | {opengl.VARIABLE: "the user's own"}
+    run = subprocess.run([sys.executable, "-m", opengl.__name__], env=variables, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "the user's own"
 
 
 def test_the_error_names_the_line_to_run_where_nothing_renders(monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from framework.environments import dm_control
-from framework.environments.dm_control import DMControl, tasks
+from framework.environments.dm_control import DMControl
 from framework.errors import UserError
 from tests.environments.time_steps import assert_same
 
@@ -16,11 +16,6 @@ def play(environment, length, seed=0):
     random = np.random.default_rng(seed)
     size = environment.action_spec().shape
     return [environment.reset(), *(environment.step(random.uniform(-1, 1, size).astype(np.float32)) for _ in range(length))]
-
-
-def test_it_loads_every_task_of_the_suite_and_an_alias():
-    assert len(tasks()) == 52  # 51 tasks of dm_control 1.0.50, and the alias
-    assert tasks()["cup_catch"] == tasks()["ball_in_cup_catch"]
 
 
 @pytest.mark.parametrize("task", ["cup_catch", "humanoid_CMU_run", "lqr_lqr_6_2", "manipulator_insert_peg"])
@@ -98,7 +93,6 @@ def test_the_time_limit_ends_an_episode_with_discount_one(action_repeat, length)
 def test_a_termination_has_discount_zero_and_cuts_the_repeats_short():
     environment = DMControl(task="lqr_lqr_2_1", seed=0, observe="proprioception", action_repeat=10)
     environment.reset()
-    assert not environment.step(np.zeros(1, np.float32)).last()
     with environment._suite.physics.reset_context():  # at rest, which is where this task terminates
         environment._suite.physics.data.qpos[:] = 0
     time_step = environment.step(np.zeros(1, np.float32))

@@ -67,8 +67,3 @@ def test_a_camera_begins_at_a_uniform_speed_and_is_pushed_by_a_normal_one():
 def test_a_reach_of_zero_changes_nothing():
     assert all(each.view == CameraView() for each in walk(CameraWalk, 10, reach=0.0))
     assert all((each.tint == 0).all() for each in walk(ColorWalk, 10, reach=0.0, colors=GRAY))
-
-
-def test_one_seed_walks_the_same_way_and_another_does_not():
-    np.testing.assert_array_equal(views(0.2, 20), views(0.2, 20))
-    assert not np.array_equal(views(0.2, 20), views(0.2, 20, seed=1))

@@ -38,23 +38,6 @@ def is_alive(process):
     return True
 
 
-@pytest.mark.parametrize(("ending", "is_terminal"), [("time_limit", False), ("termination", True)])
-def test_each_row_holds_the_action_that_led_to_it(ending, is_terminal):
-    with serial(partial(Counting, length=3, ending=ending), count=2) as vector:
-        steps = vector.reset()
-        assert not np.array_equal(*steps.observation["pixels"])
-        for index in range(12):
-            count = index % 4
-            assert (steps.observation["count"] == count).all()
-            assert (steps.reward == count).all()
-            assert (steps.is_first == (count == 0)).all()
-            assert (steps.is_last == (count == 3)).all()
-            assert (steps.is_terminal == (is_terminal and count == 3)).all()
-            assert (steps.episode == index // 4).all()
-            np.testing.assert_array_equal(steps.action, np.zeros((2, 2)) if count == 0 else actions(vector, index - 1))
-            steps = vector.step(actions(vector, index))
-
-
 def test_worker_processes_and_serial_environments_show_the_same_and_restored_ones_continue_to_the_bit():
     processes = WorkerEnvironments(environment=CHOICES, count=2, seed=1)
     with processes, serial(CHOICES, count=2, seed=1) as same, serial(CHOICES, count=2, seed=1) as restored:

@@ -93,17 +93,12 @@ class DMControl(SeededEpisodes, Scenic):
         return named if self._renderer is None else named | {"pixels": self._renderer.image()}
 
 
-def tasks() -> dict[str, tuple[str, str]]:
-    """Every task of the suite by its name here, such as `cartpole_swingup`: its domain and its name there. `cup_catch` is an alias."""
-    named = {f"{domain}_{name}": (domain, name) for domain, name in opengl.import_suite().ALL_TASKS}
-    return named | {"cup_catch": ("ball_in_cup", "catch")}
-
-
 def _load(task: str, seed: int) -> Any:
-    names = tasks()
-    if task not in names:
-        raise UserError(f"There is no task named '{task}'{advice(task, names)}.")
-    domain, name = names[task]
+    """A task of the suite by domain and name, such as `cartpole_swingup`; `cup_catch` is an alias."""
+    suite = opengl.import_suite()
+    tasks = {f"{domain}_{name}": (domain, name) for domain, name in suite.ALL_TASKS} | {"cup_catch": ("ball_in_cup", "catch")}
+    if task not in tasks:
+        raise UserError(f"There is no task named '{task}'{advice(task, tasks)}.")
     # Random parts of a task's model, such as the springs of `lqr`, follow the seed too.
     first = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    return opengl.import_suite().load(domain, name, task_kwargs={"random": first})
+    return suite.load(*tasks[task], task_kwargs={"random": first})

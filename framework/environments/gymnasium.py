@@ -42,7 +42,7 @@ class Gymnasium(SeededEpisodes):
         super().__init__(seed=seed)
         self.action_repeat, self._task = action_repeat, task
         self._rendered = observe != "observation"
-        self._size = gymnasium_spaces.image_size(size)
+        self._size = (size, size) if isinstance(size, int) else size
         added = {"disable_env_checker": True} | ({"render_mode": "rgb_array"} if self._rendered else {})
         self._environment = gymnasium_spaces.make("Gymnasium.task", task, gymnasium_spaces.library().make, dict(arguments or {}) | added)
         self._action = gymnasium_spaces.action_spec(task, self._environment.action_space)

@@ -79,7 +79,7 @@ def observation_spec(spec: Any) -> dict[str, specs.Array]:
 
 
 def observation(value: Any) -> dict[str, np.ndarray]:
-    """The named observations, in memory of their own: images stay uint8, everything else becomes a float32 vector."""
+    """Copies of the named observations: images stay uint8, everything else becomes a float32 vector."""
     named = value if isinstance(value, Mapping) else {"observation": value}
     return {name: _array(np.asarray(array)) for name, array in named.items()}
 

@@ -55,7 +55,7 @@ class Renderer:
         self._staging = staging
 
     def image(self) -> np.ndarray:
-        """Render the present state of the physics, into memory of its own."""
+        """A new image of the present state of the physics."""
         if self._staging.background is not None:
             layers = self._averaged(self._layers())
             return composite(layers[..., :3], layers[..., 3:] / 255, self._staging.background)

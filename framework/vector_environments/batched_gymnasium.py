@@ -36,7 +36,7 @@ class BatchedGymnasium(VectorEnvironment):
         size: int | tuple[int, int] | None = 64,
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        self._seed, self._size = seed, gymnasium_spaces.image_size(size)
+        self._seed, self._size = seed, (size, size) if isinstance(size, int) else size
         self._simulator = gymnasium_spaces.make(
             "BatchedGymnasium.task",
             task,
@@ -58,7 +58,7 @@ class BatchedGymnasium(VectorEnvironment):
         self._ended = np.zeros(count, bool)
 
     def _reset(self) -> VectorStep:
-        """Start the next episode everywhere, from a seed derived from the run's and the episodes so far."""
+        """The simulator's seed derives from the run's and the episodes so far."""
         entropy = np.random.SeedSequence([self._seed, int((self._episodes + 1).sum())])
         observation, _ = self._simulator.reset(seed=int(entropy.generate_state(1)[0]))
         actions = np.zeros((self.count, self.specs.action_size), np.float32)
@@ -95,7 +95,7 @@ class BatchedGymnasium(VectorEnvironment):
         return {name: self._stack(space, named[name]) for name, space in self._entries.items()}
 
     def _stack(self, space: Any, values: Any) -> np.ndarray:
-        """The values `[n, ..]` of one entry, in memory of their own."""
+        """A copy of the values `[n, ..]` of one entry."""
         if isinstance(space, gymnasium_spaces.library().spaces.Box) and not gymnasium_spaces.is_image(space):
             return np.array(values, np.float32).reshape(self.count, -1)
         return np.stack([gymnasium_spaces.entry_array(space, value, self._size) for value in values])

@@ -1,1 +1,1 @@
-"""The bench: how fast an update, an action, an environment, the replay and a whole run are, against what the machine can do."""
+"""Benchmarks: the speed of an update, an action, an environment, the replay and a whole run, beside the limits of the machine."""

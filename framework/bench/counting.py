@@ -1,8 +1,8 @@
-"""What an update asks of the device: operators, bytes, and waits of the host. Counts, which a busy machine does not change."""
+"""Counts of an update: operators, bytes, arithmetic, and waits of the host. A busy machine does not change them."""
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -10,21 +10,22 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 HEAVY: Final = ("mm", "addmm", "bmm", "baddbmm", "convolution", "convolution_backward")
 """Operators whose operands must move however well all others are fused."""
 WAITING: Final = ("_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select", "_unique2", "unique_dim")
-"""Operators whose result, or its size, the host must know before it goes on."""
+"""Operators whose result, or its size, the host needs before it continues."""
 
 
 @final
 @dataclass(frozen=True)
-class Counts:
-    """Of one call: operators dispatched, those of them that are no views, waits of the host, and the arithmetic of products.
+class OperatorCounts:
+    """Of one call: dispatched operators, those that are no views, waits of the host, and the arithmetic of products.
 
     `flops` are two for each multiplication and addition. `bytes` go in and out of every operator that is no view, `heavy_bytes` of
-    products and convolutions alone, which is what stays if all else is fused.
+    products and convolutions alone, which remain if everything else is fused.
     """
 
     operators: int
@@ -36,23 +37,23 @@ class Counts:
     by_name: Mapping[str, int]
 
 
-def count(call: Callable[[], object]) -> Counts:
-    """Count what one call dispatches, backward passes included; it must not be compiled, or there is nothing to see."""
-    with FlopCounterMode(display=False) as flops, _Operators() as seen:
+def count(call: Callable[[], object]) -> OperatorCounts:
+    """Count the operators of one call, backward passes included. The call must not be compiled, since compiled code dispatches none."""
+    with FlopCounterMode(display=False) as flops, _OperatorMode() as mode:
         call()
-    return Counts(
-        operators=seen.names.total(),
-        computing=seen.computing,
-        waits=seen.waits,
+    return OperatorCounts(
+        operators=mode.names.total(),
+        computing=mode.computing,
+        waits=mode.waits,
         flops=flops.get_total_flops(),
-        bytes=seen.bytes,
-        heavy_bytes=seen.heavy_bytes,
-        by_name=dict(seen.names.most_common()),
+        bytes=mode.bytes,
+        heavy_bytes=mode.heavy_bytes,
+        by_name=dict(mode.names.most_common()),
     )
 
 
 def kernels(call: Callable[[], object]) -> int:
-    """How many kernels one call launches on CUDA; copies and fills of memory are none."""
+    """The number of kernels that one call launches on CUDA, without copies and fills of memory."""
     with profile(activities=[ProfilerActivity.CUDA]) as profiler:
         call()
         torch.cuda.synchronize()
@@ -61,21 +62,21 @@ def kernels(call: Callable[[], object]) -> int:
 
 
 def cuda_waits(call: Callable[[], object]) -> int:
-    """How often CUDA itself says that one call waited for the device."""
+    """The number of synchronizations that CUDA reports for one call."""
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("warn")
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             call()
     finally:
         torch.cuda.set_sync_debug_mode(before)
-    return sum("synchroniz" in str(each.message) for each in said)
+    return sum("synchroniz" in str(each.message) for each in caught)
 
 
 @final
-class _Operators(TorchDispatchMode):
-    """Sees every operator on its way to the device."""
+class _OperatorMode(TorchDispatchMode):
+    """Counts every dispatched operator."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,19 +99,12 @@ class _Operators(TorchDispatchMode):
 
 
 def _waits(name: str, args: Sequence[Any], result: Any) -> bool:
-    if name in WAITING:
-        return True
     if name in ("index", "index_put", "index_put_"):
         return any(each.dtype in (torch.bool, torch.uint8) for each in _tensors(args[1]))
-    return name in ("_to_copy", "copy_") and any(each.device.type != "cpu" for each in _tensors(args)) and result.device.type == "cpu"
+    if name in ("_to_copy", "copy_"):
+        return result.device.type == "cpu" and any(each.device.type != "cpu" for each in _tensors(args))
+    return name in WAITING
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    match value:
-        case Tensor():
-            yield value
-        case Mapping():
-            yield from _tensors(list(value.values()))
-        case list() | tuple():
-            for each in value:
-                yield from _tensors(each)
+def _tensors(value: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]

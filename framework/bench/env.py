@@ -1,26 +1,24 @@
 """`dream bench env`: environments that take random actions, without an agent."""
 
 import numpy as np
-import torch
 
 from framework.bench import machine
-from framework.bench.clock import USUAL, Effort, Progress, clocked, silent
-from framework.bench.report import Report, Row
 from framework.bench.subject import SEED
+from framework.measurement.report import Progress, Report, Row, silent
+from framework.measurement.timing import USUAL, Effort, Times, timed
 from framework.training.run import Run
 from framework.vector_environments.base import VectorEnvironment
 from framework.vector_environments.worker_environments import Mode
 
-CPU = torch.device("cpu")
-
 
 def measure(run: Run, effort: Effort = USUAL, progress: Progress = silent) -> Report:
-    """A row for one environment in this process, and one for as many worker processes as the run has."""
+    """A row for one environment in this process, and one for the worker processes of the run if it has several environments."""
     rows = [_row(run, 1, "serial", effort, progress)]
     if run.environments > 1:
         rows.append(_row(run, run.environments, "process", effort, progress))
     return Report(
         command="env",
+        kind="env",
         title=f"Steps of {run.composed.recipe.stem}'s environment with random actions, images rendered.",
         rows=rows,
         setting=setting(run),
@@ -28,7 +26,7 @@ def measure(run: Run, effort: Effort = USUAL, progress: Progress = silent) -> Re
 
 
 def setting(run: Run) -> dict[str, object]:
-    """What the numbers hold for; the environment's own settings among it."""
+    """The recipe, the settings of its environment, and the machine."""
     environment = run.composed.root.node.child("environment")
     own = {f"{environment.key}.{name}": each.text for name, each in environment.settings.items()}
     return {
@@ -45,11 +43,12 @@ def _row(run: Run, count: int, mode: Mode, effort: Effort, progress: Progress) -
     with run.vector(count, mode=mode) as vector:
         vector.reset()
         name = f"{count} environment{'s' if count > 1 else ''}, {mode}"
-        times = clocked(lambda: vector.step(vector.random_actions(random)), CPU, effort, name, progress)
-        return Row(name, {**times.milliseconds(), **speeds(vector, len(times.seconds) / sum(times.seconds))})
+        progress(0, 1, name)
+        times = timed(lambda: vector.step(vector.random_actions(random)), effort)
+        return Row(name, {**times.milliseconds(), **speeds(vector, times)})
 
 
-def speeds(vector: VectorEnvironment, steps_per_second: float) -> dict[str, float]:
-    """Of all environments together: observations, which are images where the recipe has images, and environment steps."""
-    frames = vector.count * steps_per_second
+def speeds(vector: VectorEnvironment, times: Times) -> dict[str, float]:
+    """Observations (images where the recipe has images) and environment steps of all environments together."""
+    frames = vector.count / times.mean
     return {"observations_per_second": frames, "environment_steps_per_second": frames * vector.action_repeat}

@@ -1,4 +1,4 @@
-"""On what, with what, and on which code something was measured."""
+"""The machine, the versions and the commit of a measurement."""
 
 import os
 import platform
@@ -12,10 +12,10 @@ from framework.tracking import provenance
 
 
 def facts(device: torch.device) -> dict[str, Any]:
-    """The machine, how busy it was, the versions and the commit."""
-    told = provenance.facts(Path(framework.__file__).parent)
+    """The machine and its load, the versions and the commit."""
+    package = provenance.facts(Path(framework.__file__).parent)
     return {
-        "device": _device(device),
+        "device": f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}" if device.type == "cuda" else str(device),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -23,20 +23,14 @@ def facts(device: torch.device) -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": provenance.versions(),
-        "commit": told.get("git.commit"),
-        "changed": told.get("git.changed"),
-        "line": told["command"],
+        "commit": package.get("git.commit"),
+        "changed": package.get("git.changed"),
+        "line": package["command"],
     }
 
 
-def _device(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
-    return str(device)
-
-
 def _processor() -> str:
-    """Its own name, where the system tells it."""
+    """The model of the processor on Linux, elsewhere what Python has for it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,9 +1,9 @@
-"""Where the time of an update goes: a trace for a browser's viewer, and the share of each stage."""
+"""The stages of an update in a trace for a browser's viewer, and the share of time of each."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
@@ -17,20 +17,12 @@ MARK: Final = "dream/"
 BACKWARD: Final = "autograd::engine::evaluate_function"
 
 
-class Timed(Protocol):
-    """An event of the profiler, over all its calls: microseconds, those of events inside it included."""
-
-    key: str
-    cpu_time_total: float
-    device_time_total: float
-
-
 def traced(
     update: Callable[[], object], agent: Agent, replay: Replay, device: torch.device, file: Path, *, inside: bool
 ) -> dict[str, float]:
-    """Write a trace of some updates, and give the share of each stage; the profiler slows small operators more than large ones.
+    """Write a trace of some updates, and return the share of each stage; the profiler slows small operators more than large ones.
 
-    `inside` marks the stages within losses and gradients, which compiled or captured work does not have any more.
+    `inside` marks the stages within losses and gradients, which compiled or captured updates no longer call.
     """
     cuda = [ProfilerActivity.CUDA] if device.type == "cuda" else []
     with _marked(agent, replay, inside=inside), profile(activities=[ProfilerActivity.CPU, *cuda]) as profiler:
@@ -41,15 +33,13 @@ def traced(
             torch.cuda.synchronize(device)
     file.parent.mkdir(parents=True, exist_ok=True)
     profiler.export_chrome_trace(str(file))
-    events: list[Timed] = list(profiler.key_averages())
-
-    def spent(name: str) -> float:
-        found = [each for each in events if each.key.startswith(name)]
-        return float(sum(each.device_time_total if cuda else each.cpu_time_total for each in found))
-
-    names = sorted({each.key for each in events if each.key.startswith(MARK)} - {f"{MARK}update"})
-    whole = spent(f"{MARK}update")
-    shares = {name.removeprefix(MARK): spent(name) / whole for name in names} | {"backward": spent(BACKWARD) / whole}
+    times: dict[str, float] = {}
+    for event in profiler.key_averages():
+        stage = "backward" if event.key.startswith(BACKWARD) else event.key.removeprefix(MARK)
+        if stage != event.key:
+            times[stage] = times.get(stage, 0.0) + float(event.device_time_total if cuda else event.cpu_time_total)
+    whole = times.pop("update")
+    shares = {stage: time / whole for stage, time in sorted(times.items())}
     return shares | {"rest": 1 - sum(shares.values())}
 
 
@@ -58,7 +48,7 @@ def _marked(agent: Agent, replay: Replay, *, inside: bool) -> Iterator[None]:
     """While entered, the stages of an update have names in a trace."""
     model, behavior = agent.world_model, agent.behavior
     stages: list[tuple[Any, str, str]] = [(optimizer, "step", "optimizers") for optimizer in agent.optimizers.values()]
-    stages += [(replay, "sample", "sample"), (model, "follow", "follow"), (behavior, "follow", "follow")]
+    stages += [(replay, "sample", "sample"), (model, "after_update", "after_update"), (behavior, "after_update", "after_update")]
     if inside:
         stages += [(model.encoder, "forward", "encoder"), (model.dynamics, "observe", "dynamics")]
         stages += [(each, "forward", "objectives") for each in model.each_objective]
@@ -72,8 +62,8 @@ def _marked(agent: Agent, replay: Replay, *, inside: bool) -> Iterator[None]:
 def _recorded(function: Callable[..., object], name: str) -> Callable[..., object]:
     """The same function, with a name in a trace."""
 
-    def recorded(*given: Any, **named: Any) -> object:
+    def recorded(*arguments: Any, **named: Any) -> object:
         with record_function(f"{MARK}{name}"):
-            return function(*given, **named)
+            return function(*arguments, **named)
 
     return recorded

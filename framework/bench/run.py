@@ -9,33 +9,29 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from framework.bench import env
-from framework.bench.clock import USUAL, Effort, Progress, silent
-from framework.bench.report import Report, Row, Value
 from framework.errors import UserError
+from framework.measurement.report import Report, Row, Value
 from framework.tracking.jsonl import read
 from framework.training.api import compose
 from framework.training.run_logger import STAGES
 
 SHORT: Final = ("Trainer.pretrain=0", "Evaluation.episodes=1")
-"""So that a short run is mostly what a long one is; the command line may say otherwise."""
+"""With these a short run spends its time as a long one does; bindings of the command line override them."""
 
 
-def measure(
-    recipe: str, bindings: Sequence[str] = (), imports: Sequence[str] = (), effort: Effort = USUAL, progress: Progress = silent
-) -> Report:
-    """One row: the means over time of what the run itself logs in `time/`, after the first of its logging intervals with updates.
+def measure(recipe: str, bindings: Sequence[str] = (), imports: Sequence[str] = (), seconds: float = 60.0) -> Report:
+    """One row: the means over time of the run's own metrics in `time/`, after the first of its logging intervals with updates.
 
-    It is trained in a temporary folder, with a store of its own, for `effort.seconds`, of which the prefill takes its part.
+    The run trains in a temporary folder, with a store of its own, for `seconds`, the prefill included.
     """
-    progress(0, 1, "training")
     with TemporaryDirectory(prefix="dream-") as folder:
-        bound = [*SHORT, f"Trainer.minutes={effort.seconds / 60}", *bindings, f"Tracking.folder={folder!r}"]
+        bound = [*SHORT, f"Trainer.minutes={seconds / 60}", *bindings, f"Tracking.folder={folder!r}"]
         run = compose(recipe, bound, imports=imports)
         result = run.train()
         intervals = _intervals(result.folder)
     if not intervals:
         raise UserError(
-            f"In {effort.seconds:g} s the run did not log one interval with updates; give more --seconds, or bind a smaller "
+            f"In {seconds:g} s the run did not log one interval with updates; give more --seconds, or bind a smaller "
             "Trainer.prefill and Run.log_every."
         )
     mean = partial(_mean, intervals)
@@ -51,6 +47,7 @@ def measure(
     }
     return Report(
         command="run",
+        kind="run",
         title=f"A whole run of {run.composed.recipe.stem}, after its prefill.",
         rows=[Row("run", values)],
         setting=env.setting(run),
@@ -58,21 +55,21 @@ def measure(
 
 
 def _intervals(folder: Path) -> list[dict[str, float]]:
-    """The timings of each logging interval since updates began, and how long it was.
+    """The timings and the length of each logging interval since updates began.
 
-    The first also compiles and warms up, and is left out if there are others. Later ones count without updates too: those of a burst
-    may be all in the next.
+    The first also compiles and warms up, and is left out if there are others. Later ones count without updates too, since all updates
+    of a burst may fall into the next.
     """
     logged = [each["values"] for each in read(folder) if each["kind"] == "metrics" and "time/minutes" in each["values"]]
-    before = [0.0, *(float(values["time/minutes"]) for values in logged)]
+    starts = [0.0, *(float(values["time/minutes"]) for values in logged)]
     timed = [
-        {name.removeprefix("time/"): float(value) for name, value in values.items()} | {"minutes": float(values["time/minutes"]) - begun}
-        for values, begun in zip(logged, before, strict=False)
+        {name.removeprefix("time/"): float(value) for name, value in values.items()} | {"minutes": float(values["time/minutes"]) - start}
+        for values, start in zip(logged, starts, strict=False)
     ]
-    found = [*dropwhile(lambda values: "seconds_per_update" not in values, timed)]
-    return found[1:] or found
+    intervals = [*dropwhile(lambda values: "seconds_per_update" not in values, timed)]
+    return intervals[1:] or intervals
 
 
 def _mean(intervals: Sequence[dict[str, float]], name: str) -> float:
-    """Over time: a longer interval counts for more."""
+    """The mean over time: an interval counts by its length."""
     return statistics.fmean((each[name] for each in intervals), weights=[each["minutes"] for each in intervals])

@@ -1,4 +1,4 @@
-"""What is measured: the parts of a recipe that learn, built without an environment, a simulator or a tracker."""
+"""The agent and the replay of a recipe, built without an environment, a simulator or a tracker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from framework.vector_environments.base import VectorStep, random_actions, specs
 
 SEED: Final = 0
 ACTIONS: Final = 6
-"""Of walker and cheetah, with which papers measure; what an update costs hardly depends on it."""
+"""The size of an action of walker and cheetah, on which the cost of an update hardly depends."""
 
 
 @final
 @dataclass(frozen=True)
 class Subject:
-    """A recipe with its bindings, checked, and what of it is built here."""
+    """A checked recipe with its bindings, the specs of its environment and its runtime."""
 
     plan: Plan
     specs: Specs
@@ -37,16 +37,16 @@ class Subject:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Every value by its key, `Agent.horizon`."""
+        """Every value by its key, such as `Agent.horizon`."""
         return dict(self.plan.parameters())
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the matrix products."""
+        """The type of matrix products."""
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.runtime.precision]
 
     def facts(self) -> dict[str, Any]:
-        """What of the recipe every number holds for."""
+        """The recipe, its specs and its runtime, on which every number depends."""
         return {
             "recipe": self.plan.recipe.stem,
             "bindings": list(self.plan.overrides),
@@ -63,8 +63,8 @@ class Subject:
     def replay(self, *, steps: int, streams: int = 1, **settings: Any) -> Replay:
         """The recipe's replay, of `steps` random steps in episodes of a thousand."""
         factory = freeze(_part(self.plan, "replay"))
-        given = {"capacity": steps, "specs": self.specs, "streams": streams, "device": self.runtime.device, "seed": SEED} | settings
-        replay: Replay = factory(**given)
+        derived = {"capacity": steps, "specs": self.specs, "streams": streams, "device": self.runtime.device, "seed": SEED} | settings
+        replay: Replay = factory(**derived)
         random = np.random.default_rng(SEED)
         for number in range(steps // streams):
             replay.add(random_steps(self.specs, streams, number, random))
@@ -72,7 +72,7 @@ class Subject:
 
 
 def read(recipe: str, bindings: Sequence[str] = (), imports: Sequence[str] = (), actions: int | None = None) -> Subject:
-    """Check a recipe; the `UserError` has everything that is wrong with it."""
+    """Check a recipe; the `UserError` lists everything that is wrong with it."""
     plan = planned(recipe, bindings, imports=imports)
     if plan.problems or plan.root is None:
         raise UserError("\n".join(str(problem) for problem in plan.problems))
@@ -107,7 +107,7 @@ def _part(plan: Plan, parameter: str) -> Node:
 
 
 def _specs(plan: Plan, actions: int | None) -> Specs:
-    """Of the control suite's images by the recipe's settings alone, with `actions` numbers; any other environment is asked itself."""
+    """For images of the control suite from the recipe's settings alone, with `actions` numbers; any other environment is built."""
     node = _part(plan, "environment")
     value = {name: setting.value for name, setting in node.settings.items()}
     if node.name == "DMControl" and value["observe"] == "pixels":

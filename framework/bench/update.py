@@ -1,18 +1,18 @@
-"""`dream bench update`: one gradient update on a batch from the replay, and what it asks of the machine."""
+"""`dream bench update`: one gradient update on a batch from the replay, with its counts and the limits of the machine."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
 from framework.bench import limits, machine
-from framework.bench.clock import USUAL, Effort, Progress, Times, clocked, silent
-from framework.bench.counting import Counts, count, cuda_waits, kernels
-from framework.bench.limits import Limits
+from framework.bench.counting import OperatorCounts, count, cuda_waits, kernels
+from framework.bench.limits import MachineLimits
 from framework.bench.profiling import traced
-from framework.bench.report import Report, Row, Value
 from framework.bench.subject import SEED, Subject
 from framework.data import Metrics
-from framework.lab.memory import peak_bytes
+from framework.measurement.memory import peak_bytes
+from framework.measurement.report import Progress, Report, Row, Value, silent
+from framework.measurement.timing import USUAL, Effort, Times, timed
 from framework.training.learner import LEARNING
 
 GIGA: Final = 1e9
@@ -20,8 +20,8 @@ MEBIBYTE: Final = 2**20
 
 
 @final
-class Update:
-    """Sample, losses, gradients, optimizers, slow copies: what the learner does, without an environment."""
+class SampledUpdate:
+    """Sample a batch and make one update, as the learner does, without an environment."""
 
     def __init__(self, subject: Subject) -> None:
         settings = subject.settings
@@ -37,21 +37,21 @@ class Update:
         with self.subject.runtime.autocast():
             return self.update(batch, self.agent.draw_noise(batch, self.generator))
 
-    def plainly(self) -> Metrics:
-        """Uncompiled, whatever the runtime says."""
+    def uncompiled(self) -> Metrics:
+        """The same update, neither compiled nor captured."""
+        batch = self.replay.sample()
         with self.subject.runtime.autocast():
-            batch = self.replay.sample()
             return self.agent.update(batch, self.agent.draw_noise(batch, self.generator))
 
 
 @final
 @dataclass(frozen=True)
-class Found:
-    """What was measured of one update."""
+class UpdateMeasurement:
+    """Times, counts of the uncompiled update, speeds of the machine, and peak memory in bytes."""
 
     times: Times
-    counts: Counts
-    limits: Limits
+    counts: OperatorCounts
+    limits: MachineLimits
     peak: int
 
 
@@ -59,56 +59,64 @@ def measure(
     subject: Subject, effort: Effort = USUAL, progress: Progress = silent, *, roofline: bool = False, profile: Path | None = None
 ) -> Report:
     """One row. `roofline` adds the least times that arithmetic and memory allow; `profile` writes a trace, and adds shares of the time."""
-    update, device = Update(subject), subject.runtime.device
-    before = limits.measured(device, subject.dtype)
-    times = clocked(update, device, effort, "update", progress)
-    after = limits.measured(device, subject.dtype)
-    best = Limits(flops=max(before.flops, after.flops), bytes=max(before.bytes, after.bytes))
-    found = Found(times=times, counts=count(update.plainly), limits=best, peak=peak_bytes(update, device))
-    values = _values(update, found) | (_roofline(found) if roofline else {})
+    update, device = SampledUpdate(subject), subject.runtime.device
+    measurement = _measured(update, effort, progress)
+    values = _values(update, measurement) | (_roofline(measurement) if roofline else {})
     if device.type == "cuda":
         values |= {"kernels": kernels(update), "waits": cuda_waits(update)}
     if profile is not None:
         inside = subject.runtime.compile == subject.runtime.capture == "off"
         shares = traced(update, update.agent, update.replay, device, profile, inside=inside)
         values |= {f"share_{name}": share for name, share in shares.items()}
-    return Report(command="update", title=_title(update), rows=[Row("update", values)], setting=_setting(update))
+    return Report(command="update", kind="update", title=_title(update), rows=[Row("update", values)], setting=_setting(update))
 
 
-def _setting(update: Update) -> dict[str, Any]:
+def _measured(update: SampledUpdate, effort: Effort, progress: Progress) -> UpdateMeasurement:
+    """The limits are the better ones of two measurements, before and after the updates."""
+    device, dtype = update.subject.runtime.device, update.subject.dtype
+    progress(0, 3, "limits of the machine")
+    before = limits.measured(device, dtype)
+    progress(1, 3, "update")
+    times = timed(update, effort)
+    progress(2, 3, "limits of the machine, counts")
+    after = limits.measured(device, dtype)
+    best = MachineLimits(flops=max(before.flops, after.flops), bytes=max(before.bytes, after.bytes))
+    return UpdateMeasurement(times=times, counts=count(update.uncompiled), limits=best, peak=peak_bytes(update, device))
+
+
+def _setting(update: SampledUpdate) -> dict[str, Any]:
     sizes = {"batch": update.batch, "length": update.length, "parameters": dict(update.agent.parameter_count())}
     return update.subject.facts() | sizes | machine.facts(update.subject.runtime.device)
 
 
-def _title(update: Update) -> str:
+def _title(update: SampledUpdate) -> str:
     runtime = update.subject.runtime
     how = f"compile {runtime.compile}, capture {runtime.capture}"
     return f"One update of {update.subject.plan.recipe.stem}, {update.batch} x {update.length}, {runtime.precision}, {how}."
 
 
-def _values(update: Update, found: Found) -> dict[str, Value]:
-    """The operators are those of the uncompiled update."""
-    seconds, counts, replayed = found.times.median, found.counts, update.batch * update.length
+def _values(update: SampledUpdate, measurement: UpdateMeasurement) -> dict[str, Value]:
+    seconds, counts, replayed = measurement.times.median, measurement.counts, update.batch * update.length
     ratio = float(update.subject.settings["Trainer.train_ratio"])
     return {
-        **found.times.milliseconds(),
+        **measurement.times.milliseconds(),
         "updates_per_second": 1 / seconds,
         "replayed_steps_per_second": replayed / seconds,
         "environment_steps_per_second": replayed / seconds / ratio if ratio else None,
-        "peak_MiB": found.peak / MEBIBYTE,
+        "peak_MiB": measurement.peak / MEBIBYTE,
         "GFLOP": counts.flops / GIGA,
         "GFLOP_per_second": counts.flops / seconds / GIGA,
-        "product_GFLOP_per_second": found.limits.flops / GIGA,
-        "share_of_product": counts.flops / seconds / found.limits.flops,
+        "product_GFLOP_per_second": measurement.limits.flops / GIGA,
+        "share_of_product": counts.flops / seconds / measurement.limits.flops,
         "operators": counts.operators,
         "operators_computing": counts.computing,
         "waits": counts.waits,
     }
 
 
-def _roofline(found: Found) -> dict[str, Value]:
+def _roofline(measurement: UpdateMeasurement) -> dict[str, Value]:
     """Least times: of the arithmetic, of the bytes of products if all else is fused, and of all bytes as operators stand."""
-    counts, most = found.counts, found.limits
+    counts, most = measurement.counts, measurement.limits
     arithmetic, moving = counts.flops / most.flops, counts.heavy_bytes / most.bytes
     return {
         "copy_GB_per_second": most.bytes / GIGA,
@@ -117,6 +125,6 @@ def _roofline(found: Found) -> dict[str, Value]:
         "product_bytes_ms": 1e3 * moving,
         "all_GB": counts.bytes / GIGA,
         "all_bytes_ms": 1e3 * counts.bytes / most.bytes,
-        "GB_per_second": counts.bytes / found.times.median / GIGA,
-        "times_the_floor": found.times.median / max(arithmetic, moving),
+        "GB_per_second": counts.bytes / measurement.times.median / GIGA,
+        "times_the_floor": measurement.times.median / max(arithmetic, moving),
     }

@@ -1,26 +1,23 @@
 """`bench`: its six commands. Each imports what it measures with only when it is called, so that most need no simulator and no tracker."""
 
-import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from framework.cli import options, output
+from framework.cli import options
+from framework.cli.components import import_modules
+from framework.cli.measuring import as_json_file, progress_bar, show, with_options
 
 if TYPE_CHECKING:
-    from framework.bench.clock import Effort, Progress
-    from framework.bench.report import Report
+    from framework.bench.subject import Subject
+    from framework.measurement.timing import Effort
+    from framework.training.run import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-QUICKSTART = "quickstart"
-
-actions = click.option(
-    "--actions", type=click.IntRange(min=1), help="How many numbers an action has, where the environment is not built; 6 if not given."
-)
 
 
 @click.group("bench")
@@ -39,40 +36,28 @@ def bench_command() -> None:
     """
 
 
-def _shared(seconds: float) -> Callable[[Command], Command]:
-    """The options that every command has; it measures for so long unless told otherwise."""
+_recipe = with_options(click.argument("recipe", default="quickstart"), options.bindings, options.imports)
+_repeats = click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="And at least so often.")
+_actions = click.option(
+    "--actions", type=click.IntRange(min=1), help="How many numbers an action has, where the environment is not built; 6 if not given."
+)
 
-    def decorate(command: Command) -> Command:
-        for option in (
-            click.option("--json", "json_to", metavar="FILE|-", help="Write JSON to a file, or to standard output in place of the table."),
-            click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Measure at least so many calls."),
-            click.option("--seconds", type=click.FloatRange(min=0), default=seconds, show_default=True, help="And at least for so long."),
-            options.imports,
-            options.bindings,
-            click.argument("recipe", default=QUICKSTART),
-        ):
-            command = option(command)
-        return command
 
-    return decorate
+def _seconds(default: float) -> Callable[[Command], Command]:
+    text = "Measure at least for so long."
+    return click.option("--seconds", type=click.FloatRange(min=0), default=default, show_default=True, help=text)
+
+
+def _options(seconds: float) -> Callable[[Command], Command]:
+    return with_options(_recipe, _seconds(seconds), _repeats, as_json_file)
 
 
 @bench_command.command("update")
-@_shared(5.0)
-@actions
+@_options(5.0)
+@_actions
 @click.option("--roofline", is_flag=True, help="Also the least times that arithmetic and memory allow, counted from the model itself.")
 @click.option("--profile", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a trace, and shares of time.")
-def update_command(
-    recipe: str,
-    bindings: tuple[str, ...],
-    imports: tuple[str, ...],
-    seconds: float,
-    repeats: int,
-    json_to: str | None,
-    actions: int | None,
-    roofline: bool,
-    profile: Path | None,
-) -> None:
+def update_command(json_to: str | None, roofline: bool, profile: Path | None, **common: Any) -> None:
     """Measure one gradient update, from sampling to slow copies.
 
     Random steps fill the replay: no environment is built where its images follow from the recipe. Operators, waits of the host for the
@@ -85,27 +70,18 @@ def update_command(
     """
     if profile is not None and profile.suffix != ".json":
         raise click.BadParameter(f"'{profile}' must end with .json, the only format that is written.", param_hint="--profile")
-    _import(imports)
-    from framework.bench import subject, update
+    subject, effort = _subject(**common)
+    from framework.bench.update import measure
 
-    with _progress() as progress:
-        found = subject.read(recipe, bindings, imports, actions)
-        report = update.measure(found, _effort(seconds, repeats), progress, roofline=roofline, profile=profile)
-    _finish(report, json_to)
+    with progress_bar() as progress:
+        report = measure(subject, effort, progress, roofline=roofline, profile=profile)
+    show(report, json_to)
 
 
 @bench_command.command("act")
-@_shared(2.0)
-@actions
-def act_command(
-    recipe: str,
-    bindings: tuple[str, ...],
-    imports: tuple[str, ...],
-    seconds: float,
-    repeats: int,
-    json_to: str | None,
-    actions: int | None,
-) -> None:
+@_options(2.0)
+@_actions
+def act_command(json_to: str | None, **common: Any) -> None:
     """Measure the latency of an action.
 
     From an observation in an array to an action in one, for one environment and for as many as `Run.environments`.
@@ -113,47 +89,35 @@ def act_command(
     \b
     dream bench act quickstart -b Run.environments=8
     """
-    _import(imports)
-    from framework.bench import act, subject
+    subject, effort = _subject(**common)
+    from framework.bench.act import measure
 
-    with _progress() as progress:
-        report = act.measure(subject.read(recipe, bindings, imports, actions), _effort(seconds, repeats), progress)
-    _finish(report, json_to)
+    with progress_bar() as progress:
+        report = measure(subject, effort, progress)
+    show(report, json_to)
 
 
 @bench_command.command("replay")
-@_shared(2.0)
-@actions
+@_options(2.0)
+@_actions
 @click.option("--steps", "sizes", type=click.IntRange(min=1), multiple=True, help="How many steps are stored; may be repeated.")
-def replay_command(
-    recipe: str,
-    bindings: tuple[str, ...],
-    imports: tuple[str, ...],
-    seconds: float,
-    repeats: int,
-    json_to: str | None,
-    actions: int | None,
-    sizes: tuple[int, ...],
-) -> None:
+def replay_command(json_to: str | None, sizes: tuple[int, ...], **common: Any) -> None:
     """Measure drawing batches and storing steps.
 
     \b
     dream bench replay dreamer_v1 --steps 10000 --steps 1000000 -b "Replay.storage='memmap'"
     """
-    _import(imports)
-    from framework.bench import replay, subject
+    subject, effort = _subject(**common)
+    from framework.bench.replay import SIZES, measure
 
-    with _progress() as progress:
-        found = subject.read(recipe, bindings, imports, actions)
-        report = replay.measure(found, _effort(seconds, repeats), progress, sizes=sizes or replay.SIZES)
-    _finish(report, json_to)
+    with progress_bar() as progress:
+        report = measure(subject, effort, progress, sizes=sizes or SIZES)
+    show(report, json_to)
 
 
 @bench_command.command("env")
-@_shared(5.0)
-def env_command(
-    recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seconds: float, repeats: int, json_to: str | None
-) -> None:
+@_options(5.0)
+def env_command(json_to: str | None, **common: Any) -> None:
     """Measure steps of the environment with random actions.
 
     One environment in this process, and `Run.environments` in worker processes where there are more.
@@ -161,37 +125,33 @@ def env_command(
     \b
     dream bench env quickstart -b Run.environments=2 -b "DMControl.quality='near'"
     """
-    import framework
-    from framework.bench import env
+    run, effort = _run(**common)
+    from framework.bench.env import measure
 
-    with _progress() as progress:
-        report = env.measure(framework.compose(recipe, bindings, imports=imports), _effort(seconds, repeats), progress)
-    _finish(report, json_to)
+    with progress_bar() as progress:
+        report = measure(run, effort, progress)
+    show(report, json_to)
 
 
 @bench_command.command("collect")
-@_shared(5.0)
-def collect_command(
-    recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seconds: float, repeats: int, json_to: str | None
-) -> None:
+@_options(5.0)
+def collect_command(json_to: str | None, **common: Any) -> None:
     """Measure acting, stepping and storing together.
 
     \b
     dream bench collect quickstart -b Run.environments=2
     """
-    import framework
-    from framework.bench import collect
+    run, effort = _run(**common)
+    from framework.bench.collect import measure
 
-    with _progress() as progress:
-        report = collect.measure(framework.compose(recipe, bindings, imports=imports), _effort(seconds, repeats), progress)
-    _finish(report, json_to)
+    with progress_bar() as progress:
+        report = measure(run, effort, progress)
+    show(report, json_to)
 
 
 @bench_command.command("run")
-@_shared(60.0)
-def run_command(
-    recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seconds: float, repeats: int, json_to: str | None
-) -> None:
+@with_options(_recipe, _seconds(60.0), as_json_file)
+def run_command(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seconds: float, json_to: str | None) -> None:
     """Measure a whole run, everything recorded, and where its time goes.
 
     It trains for `--seconds` in a temporary folder, without updates before the first episode and with one episode in the evaluation.
@@ -199,51 +159,27 @@ def run_command(
     \b
     dream bench run quickstart --seconds 120
     """
-    from framework.bench import run
+    from framework.bench.run import measure
 
     with redirect_stdout(sys.stderr):
-        report = run.measure(recipe, bindings, imports, _effort(seconds, repeats))
-    _finish(report, json_to)
+        report = measure(recipe, bindings, imports, seconds)
+    show(report, json_to)
 
 
-def _import(imports: tuple[str, ...]) -> None:
-    from framework.cli.components import import_modules
-
+def _subject(
+    recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seconds: float, repeats: int, actions: int | None
+) -> tuple["Subject", "Effort"]:
+    """What is measured without an environment, and for how long."""
     import_modules(imports)
+    from framework.bench.subject import read
+    from framework.measurement.timing import Effort
+
+    return read(recipe, bindings, imports, actions), Effort(seconds=seconds, repeats=repeats)
 
 
-def _effort(seconds: float, repeats: int) -> "Effort":
-    from framework.bench.clock import Effort
+def _run(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seconds: float, repeats: int) -> tuple["Run", "Effort"]:
+    """What is measured with its environment, and for how long."""
+    import framework
+    from framework.measurement.timing import Effort
 
-    return Effort(seconds=seconds, repeats=repeats)
-
-
-@contextmanager
-def _progress() -> Iterator["Progress"]:
-    """A line on standard error where that is a terminal, and nothing elsewhere."""
-
-    def show(done: int, total: int, what: str) -> None:
-        click.echo(f"\r\x1b[K{what} ({done} of {total})", err=True, nl=False)
-
-    def hide(done: int, total: int, what: str) -> None:
-        pass
-
-    watched = sys.stderr.isatty()
-    yield show if watched else hide
-    if watched:
-        click.echo("\r\x1b[K", err=True, nl=False)
-
-
-def _finish(report: "Report", json_to: str | None) -> None:
-    """Show a report, and write it where it is asked for."""
-    text = json.dumps(report.json(), indent=2, default=str)
-    if json_to == "-":
-        click.echo(text)
-        return
-    click.echo(f"{report.title}\n")
-    output.table(*report.table())
-    if json_to is not None:
-        path = Path(json_to)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
-        click.echo(f"Written: {path}", err=True)
+    return framework.compose(recipe, bindings, imports=imports), Effort(seconds=seconds, repeats=repeats)

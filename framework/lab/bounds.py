@@ -1,8 +1,8 @@
-"""Every bound on correlated Gaussians: what it says at its best critic, or at one that learned, of an information that is known."""
+"""`dream lab bounds`: every bound on correlated Gaussians of known information, with its best critic or with a learned one."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final, Literal, final
 
 import torch
@@ -15,188 +15,146 @@ from framework.critics.base import Critic
 from framework.data import Latent, LatentSpec
 from framework.errors import UserError
 from framework.functional.contrastive import accuracy
-from framework.lab.members import Member, chosen, held
-from framework.lab.report import Progress, Report, Row, average, silent, statistics
-from framework.lab.sources import Pairs, at_least
+from framework.lab.estimates import Side, estimate_row
+from framework.lab.members import Member, chosen, default
+from framework.lab.settings import BoundsSettings
+from framework.lab.sources import GaussianPairs
+from framework.measurement.report import Progress, Report, Row, silent
 from framework.registry import registry_of
 
-Score = Literal["log ratio", "log density", "learned"]
+ScoreKind = Literal["log ratio", "log density", "learned"]
 LEARNING_RATE: Final = 5e-4
 TRAINING_BATCH: Final = 64
 LEAST_BATCHES: Final = 16
 
 
-@final
-@dataclass(frozen=True)
-class Setting:
-    """What `dream lab bounds` is asked for."""
-
-    dimensions: int = 20
-    mutual_information: Sequence[float] = (2.0, 4.0, 6.0, 8.0, 10.0)
-    candidates: Sequence[int] = (64, 128, 256, 1024)
-    critic: Literal["exact", "trained"] = "exact"
-    axis: Literal["row", "column"] = "row"
-    pairs: int = 20_480
-    steps: int = 4_000
-    only: Sequence[str] = ()
-    settings: Sequence[str] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for nats in self.mutual_information:
-            Pairs.of(nats, self.dimensions)
-        for count in self.candidates:
-            at_least(count, 2, "--candidates", "the positive and its negatives")
-        at_least(self.pairs, 1, "--pairs", "how many positive pairs are drawn")
-        at_least(self.steps, 1, "--steps", "how many updates a level of the staircase has")
-
-    @property
-    def latent(self) -> LatentSpec:
-        return LatentSpec(deterministic=0, stochastic=self.dimensions, kind="gaussian")
-
-    def batches(self, candidates: int) -> int:
-        """Enough batches for so many pairs."""
-        return max(LEAST_BATCHES, math.ceil(self.pairs / candidates))
-
-
-def measure(setting: Setting, progress: Progress = silent) -> Report:
+def measure(settings: BoundsSettings, progress: Progress = silent) -> Report:
     """A row for each bound, information and number of candidates."""
-    members = chosen("bounds", setting.only, setting.settings)
-    measured = {"exact": _exact, "trained": _trained}[setting.critic](setting, members, progress)
-    order = {member.name: index for index, member in enumerate(members)}
-    rows = sorted(measured, key=lambda row: order[row.name])
-    critic = {"exact": "the exact critic", "trained": "a critic that learned"}[setting.critic]
-    title = f"Bounds on I(x; y) of {setting.dimensions} correlated Gaussian pairs, {setting.axis} axis, with {critic}; nats."
-    return Report("bounds", title, rows, {"command": "bounds", **asdict(setting)})
+    levels = [GaussianPairs.of(nats, settings.dimensions) for nats in settings.mutual_information]
+    members = chosen("bounds", settings.only, settings.bindings)
+    measured = {"exact": _exact, "trained": _trained}[settings.critic](settings, members, levels, progress)
+    order = [member.name for member in members]
+    critic = {"exact": "the exact critic", "trained": "a critic that learned"}[settings.critic]
+    return Report(
+        command="bounds",
+        kind="bound",
+        title=f"Bounds on I(x; y) of {settings.dimensions} correlated Gaussian pairs, {settings.axis} axis, with {critic}; nats.",
+        rows=sorted(measured, key=lambda row: order.index(row.name)),
+        setting=asdict(settings),
+        conditions=("truth", "candidates", "score"),
+    )
 
 
-def _exact(setting: Setting, members: Sequence[Member], progress: Progress) -> Iterator[Row]:
-    """On the column axis the literal density comes first, and the log ratio, which is right there, beside it."""
-    scores: tuple[Score, ...] = ("log ratio",) if setting.axis == "row" else ("log density", "log ratio")
-    total, done = len(setting.mutual_information) * len(setting.candidates), 0
-    for nats in setting.mutual_information:
-        pairs = Pairs.of(nats, setting.dimensions)
-        for candidates in setting.candidates:
-            progress(done, total, f"{nats:g} nats, {candidates} candidates")
-            for score in scores:
-                yield from _levels(setting, members, pairs, candidates, score)
-            done += 1
+def _exact(settings: BoundsSettings, members: Sequence[Member], levels: Sequence[GaussianPairs], progress: Progress) -> Iterator[Row]:
+    """On the column axis the literal density comes first; it is no best critic there, and the log ratio beside it is."""
+    scores: tuple[ScoreKind, ...] = ("log ratio",) if settings.axis == "row" else ("log density", "log ratio")
+    parts = [(pairs, candidates) for pairs in levels for candidates in settings.candidates]
+    for done, (pairs, candidates) in enumerate(parts):
+        progress(done, len(parts), f"{pairs.truth:g} nats, {candidates} candidates")
+        for score in scores:
+            yield from _with_exact_critic(settings, members, pairs, candidates, score)
 
 
-def _levels(setting: Setting, members: Sequence[Member], pairs: Pairs, candidates: int, score: Score) -> Iterator[Row]:
-    """All the bounds on the same batches."""
-    generator = torch.Generator().manual_seed(setting.seed)
-    built = {member.name: (member, _at_its_best(_build(member, setting), pairs)) for member in members}
-    found: dict[str, _Found] = {name: _Found() for name in built}
+def _with_exact_critic(
+    settings: BoundsSettings, members: Sequence[Member], pairs: GaussianPairs, candidates: int, score: ScoreKind
+) -> Iterator[Row]:
+    """All bounds on the same batches."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    estimates = [_BoundEstimates(member, _optimal(_build(member, settings), pairs)) for member in members]
 
-    def exact(latents: Latent, embeddings: Tensor) -> Tensor:
+    def critic(latents: Latent, embeddings: Tensor) -> Tensor:
         return pairs.log_ratio(latents.stochastic, embeddings)
 
-    for _ in range(setting.batches(candidates)):
+    for _ in range(_batches(settings, candidates)):
         x, y = pairs.draw(candidates, generator)
-        matrix = pairs.log_density(x, y) if score == "log density" else pairs.log_ratio(x, y)
-        hits = _accuracy(_contrast(matrix, x, y, setting.axis, exact))
-        for name, (member, bound) in built.items():
-            if not found[name].reason:
-                found[name].add(member, bound, _contrast(matrix + bound.baseline, x, y, setting.axis, exact), hits)
-    for name, (_, bound) in built.items():
-        yield found[name].row(name, bound, pairs.truth, candidates, score, upper=setting.axis == "row" or score == "log ratio")
+        scores = pairs.log_density(x, y) if score == "log density" else pairs.log_ratio(x, y)
+        for each in estimates:
+            each.add(_contrast(scores + each.bound.baseline, x, y, settings.axis, critic))
+    for each in estimates:
+        yield each.row(pairs.truth, candidates, score, exact=settings.axis == "row" or score == "log ratio")
 
 
-def _trained(setting: Setting, members: Sequence[Member], progress: Progress) -> Iterator[Row]:
-    """The staircase of Poole et al. (2019): one critic for each bound, which goes on from each level to the next."""
-    each, total = len(setting.mutual_information) * setting.steps, len(members) * len(setting.mutual_information) * setting.steps
-    for number, member in enumerate(members):
-        bound = _build(member, setting)
+def _trained(settings: BoundsSettings, members: Sequence[Member], levels: Sequence[GaussianPairs], progress: Progress) -> Iterator[Row]:
+    """The staircase of Poole et al. (2019): a critic for each bound, trained on from each level to the next."""
+    for done, member in enumerate(members):
+        progress(done, len(members), member.name)
+        bound = _build(member, settings)
         if bound.side == "upper":
-            yield Row("bound", member.name, note="not trained: it bounds from above, and a critic could raise it without end.")
+            yield Row(member.name, {}, note="not trained: it bounds from above, and a critic could raise it without end.")
             continue
-
-        def told(done: int, what: str, before: int = number * each) -> None:
-            progress(before + done, total, what)
-
         try:
-            yield from _staircase(setting, member, bound, told)
-        except UserError as reason:
-            if member.by_hand:
-                raise
-            yield Row("bound", member.name, note=str(reason))
+            yield from _staircase(settings, member, bound, levels)
+        except UserError as error:
+            yield Row(member.name, {}, note=member.reason(error))
 
 
-def _staircase(setting: Setting, member: Member, bound: Bound, progress: Callable[[int, str], None]) -> Iterator[Row]:
+def _staircase(settings: BoundsSettings, member: Member, bound: Bound, levels: Sequence[GaussianPairs]) -> Iterator[Row]:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(setting.seed)
+        torch.manual_seed(settings.seed)
         sizes = {"layers": 2, "units": 256, "size": 32, "activation": "relu"}
-        critic: Critic = held("critics", "SeparableCritic")(latent=setting.latent, embedding_size=setting.dimensions, **sizes)
+        critic: Critic = default("critics", "SeparableCritic")(latent=_spec(settings), embedding_size=settings.dimensions, **sizes)
     optimizer = torch.optim.Adam([*critic.parameters(), *bound.parameters()], lr=LEARNING_RATE)
-    generator = torch.Generator().manual_seed(setting.seed)
-    for level, nats in enumerate(setting.mutual_information):
-        pairs = Pairs.of(nats, setting.dimensions)
-        for step in range(setting.steps):
-            if step % 50 == 0:
-                progress(level * setting.steps + step, f"{member.name}, {nats:g} nats")
-            _update(bound, critic, optimizer, pairs.draw(TRAINING_BATCH, generator), setting.axis)
-        yield from _after(setting, member, bound, critic, pairs)
+    generator = torch.Generator().manual_seed(settings.seed)
+    for pairs in levels:
+        for _ in range(settings.steps):
+            contrast = _learned_contrast(critic, *pairs.draw(TRAINING_BATCH, generator), settings.axis)
+            optimizer.zero_grad()
+            bound.loss(contrast).mean().backward()
+            optimizer.step()
+            bound.after_update(contrast)
+        yield from _evaluated(settings, member, bound, critic, pairs)
 
 
-def _update(bound: Bound, critic: Critic, optimizer: torch.optim.Optimizer, drawn: tuple[Tensor, Tensor], axis: str) -> None:
-    contrast = _learned(critic, *drawn, axis)
-    optimizer.zero_grad()
-    bound.loss(contrast).mean().backward()
-    optimizer.step()
-    bound.after_update(contrast)
-
-
-def _after(setting: Setting, member: Member, bound: Bound, critic: Critic, pairs: Pairs) -> Iterator[Row]:
-    for candidates in setting.candidates:
-        generator = torch.Generator().manual_seed(setting.seed + 1)
-        found = _Found()
-        for _ in range(setting.batches(candidates)):
-            with torch.no_grad():
-                contrast = _learned(critic, *pairs.draw(candidates, generator), setting.axis)
-                found.add(member, bound, contrast, _accuracy(contrast))
-        yield found.row(member.name, bound, pairs.truth, candidates, "learned", upper=False)
+@torch.no_grad()
+def _evaluated(settings: BoundsSettings, member: Member, bound: Bound, critic: Critic, pairs: GaussianPairs) -> list[Row]:
+    rows = []
+    for candidates in settings.candidates:
+        generator = torch.Generator().manual_seed(settings.seed + 1)
+        estimates = _BoundEstimates(member, bound)
+        for _ in range(_batches(settings, candidates)):
+            estimates.add(_learned_contrast(critic, *pairs.draw(candidates, generator), settings.axis))
+        rows.append(estimates.row(pairs.truth, candidates, "learned", exact=False))
+    return rows
 
 
 @final
-class _Found:
-    """What one bound said of each batch."""
+@dataclass
+class _BoundEstimates:
+    """The estimates of one bound, batch by batch, or the reason why there are none."""
 
-    def __init__(self) -> None:
-        self.estimates: list[Tensor] = []
-        self.accuracies: list[Tensor] = []
-        self.reason = ""
+    member: Member
+    bound: Bound
+    estimates: list[Tensor] = field(default_factory=list)
+    accuracies: list[Tensor] = field(default_factory=list)
+    reason: str = ""
 
-    def add(self, member: Member, bound: Bound, contrast: Contrast, hits: Tensor) -> None:
+    @torch.no_grad()
+    def add(self, contrast: Contrast) -> None:
+        if self.reason:
+            return
         try:
-            with torch.no_grad():
-                estimate = bound.estimate(contrast)
-        except UserError as reason:
-            if member.by_hand:
-                raise
-            self.reason = str(reason)
+            estimate = self.bound.estimate(contrast)
+        except UserError as error:
+            self.reason = self.member.reason(error)
             return
         count = contrast.scores.shape[0]
         if estimate.shape != (count,):
-            raise UserError(f"{member.name}.estimate gives {[*estimate.shape]}, and must give one number for each anchor: [{count}].")
+            raise UserError(f"{self.member.name}.estimate gives {[*estimate.shape]}, and must give one number for each anchor: [{count}].")
         self.estimates.append(estimate.mean())
-        self.accuracies.append(hits)
+        self.accuracies.append(accuracy(contrast.scores, contrast.log_weights))
 
-    def row(self, name: str, bound: Bound, truth: float, candidates: int, score: Score, *, upper: bool) -> Row:
-        """An upper bound is one only of the true conditional density, which `upper` says that it had."""
-        under = {"mutual_information": truth, "candidates": candidates, "score": score}
-        if self.reason:
-            return Row("bound", name, truth=truth, under=under, note=self.reason)
-        side = bound.side if bound.side == "lower" or (bound.side == "upper" and upper) else "neither"
-        return Row(
-            "bound",
-            name,
+    def row(self, truth: float, candidates: int, score: ScoreKind, *, exact: bool) -> Row:
+        """An upper bound is one only with the `exact` conditional density."""
+        side: Side = "neither" if self.bound.side is None or (self.bound.side == "upper" and not exact) else self.bound.side
+        return estimate_row(
+            self.member.name,
             truth=truth,
-            **statistics(torch.stack(self.estimates)),
-            ceiling=math.log(candidates) if bound.capped else None,
-            accuracy=average(self.accuracies),
-            side=side,
-            under=under,
+            conditions={"candidates": candidates, "score": score},
+            estimates=self.estimates,
+            accuracies=self.accuracies,
+            ceiling=math.log(candidates) if self.bound.capped and not self.reason else None,
+            side=None if self.reason else side,
+            note=self.reason,
         )
 
 
@@ -204,7 +162,7 @@ class _Found:
 class _MinusLogRatio(nn.Module):
     """The best `u` of `FLO`, from `[x, y]` of each pair."""
 
-    def __init__(self, pairs: Pairs) -> None:
+    def __init__(self, pairs: GaussianPairs) -> None:
         super().__init__()
         self.pairs = pairs
 
@@ -213,8 +171,8 @@ class _MinusLogRatio(nn.Module):
         return -self.pairs.log_ratio_of_pairs(x, y)[:, None]
 
 
-def _at_its_best(bound: Bound, pairs: Pairs) -> Bound:
-    """What a bound itself learns is set to its optimum too."""
+def _optimal(bound: Bound, pairs: GaussianPairs) -> Bound:
+    """The bound with its own network, if it has one, at the optimum."""
     learned = registry_of("bounds").get("FLO")
     for module in bound.modules():
         if isinstance(module, learned):
@@ -222,23 +180,28 @@ def _at_its_best(bound: Bound, pairs: Pairs) -> Bound:
     return bound
 
 
-def _build(member: Member, setting: Setting) -> Bound:
+def _build(member: Member, settings: BoundsSettings) -> Bound:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(setting.seed)
-        bound: Bound = member.build(latent=setting.latent, embedding_size=setting.dimensions)
+        torch.manual_seed(settings.seed)
+        bound: Bound = member.build(latent=_spec(settings), embedding_size=settings.dimensions)
     return bound
 
 
-def _accuracy(contrast: Contrast) -> Tensor:
-    return accuracy(contrast.scores, contrast.log_weights)
+def _spec(settings: BoundsSettings) -> LatentSpec:
+    return LatentSpec(deterministic=0, stochastic=settings.dimensions, kind="gaussian")
 
 
-def _learned(critic: Critic, x: Tensor, y: Tensor, axis: str) -> Contrast:
+def _batches(settings: BoundsSettings, candidates: int) -> int:
+    """The number of batches that have `pairs` positives together."""
+    return max(LEAST_BATCHES, math.ceil(settings.pairs / candidates))
+
+
+def _learned_contrast(critic: Critic, x: Tensor, y: Tensor, axis: str) -> Contrast:
     return _contrast(critic(_latent(x), y.float()), x, y, axis, critic)
 
 
 def _contrast(scores: Tensor, x: Tensor, y: Tensor, axis: str, critic: Callable[[Latent, Tensor], Tensor]) -> Contrast:
-    """Each pair a sequence of its own. Only the row axis knows its latents and embeddings, as in an objective."""
+    """Each pair is a sequence of its own. The row axis alone has latents and embeddings, as in an objective."""
     origin = Origin.of(torch.arange(len(x))[:, None])
     if axis == "column":
         return Contrast.of(scores.T, origin)

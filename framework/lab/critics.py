@@ -1,8 +1,9 @@
-"""Exact densities and every registered critic on a Kalman filter's latents, whose information about the observation is known."""
+"""`dream lab critics`: exact densities and every registered critic on the latents of a Kalman filter, of known information."""
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Final, final
+from dataclasses import asdict
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -11,170 +12,140 @@ from framework.critics.base import Critic, examine
 from framework.data import Latent, LatentKind
 from framework.errors import UserError
 from framework.functional.contrastive import accuracy, infonce_estimate, infonce_loss
+from framework.lab.estimates import estimate_row
 from framework.lab.kalman import DENSITIES, Kalman, KalmanLatents
 from framework.lab.members import Member, chosen
-from framework.lab.report import Progress, Report, Row, average, silent, statistics
-from framework.lab.sources import at_least
+from framework.lab.settings import CriticsSettings
+from framework.measurement.report import Progress, Report, Row, silent
 from framework.registry import advice, registry_of
 
 LEARNING_RATES: Final = (1e-2, 1e-3)
-"""A linear map needs the first, a deep network the second: each critic has both, and the better one counts."""
+"""Linear maps need the first, deep networks the second. Each critic is trained with both, and the one of lower loss is measured."""
 TRAINING_BATCH: Final = 64
 EVALUATIONS: Final = 4
 
 
-@final
-@dataclass(frozen=True)
-class Setting:
-    """What `dream lab critics` is asked for."""
-
-    phi: float = 0.9
-    noise: float = 1.0
-    dimensions: int = 6
-    candidates: int = 1024
-    batches: int = 60
-    steps: int = 200
-    only: Sequence[str] = ()
-    settings: Sequence[str] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self.filter()
-        at_least(self.candidates, 2, "--candidates", "the positive and its negatives")
-        at_least(self.batches, 2, "--batches", "what a standard error is taken over")
-        at_least(self.steps, 0, "--steps", "how many updates a critic has")
-
-    def filter(self) -> Kalman:
-        return Kalman(phi=self.phi, noise=self.noise, dimensions=self.dimensions)
-
-
-def measure(setting: Setting, progress: Progress = silent) -> Report:
-    """The exact densities, and below them the critics that learn."""
-    found = setting.filter()
-    densities, names = _named(setting.only)
-    members = chosen("critics", names, setting.settings) if names or (not setting.only and setting.steps) else []
+def measure(settings: CriticsSettings, progress: Progress = silent) -> Report:
+    """The exact densities, and below them the critics that learn; with an `offset` the critics alone."""
+    kalman = Kalman(phi=settings.phi, noise=settings.noise, dimensions=settings.dimensions)
+    densities, names = _requested(settings.only)
+    densities = [] if settings.offset else densities
+    members = chosen("critics", names, settings.bindings) if names or (not settings.only and settings.steps) else []
     progress(0, len(members) + 1, "exact densities")
-    rows = [*_exact(setting, found, densities)]
+    rows = [*_exact(settings, kalman, densities)]
     for number, member in enumerate(members, 1):
         progress(number, len(members) + 1, member.name)
-        rows.append(_learned(setting, found, member))
-    informations = {"I(h;o)": found.of_history, "I(z;o|h)": found.of_posterior, "I(s;o)": found.truth}
-    title = (
-        f"Critics on a Kalman filter's latents, K = {setting.candidates}, row estimate; nats. "
-        f"I(s;o) = I(h;o) + I(z;o|h) = {found.of_history:.3f} + {found.of_posterior:.3f} = {found.truth:.3f}."
+        rows.append(_trained(settings, kalman, member))
+    informations = {"I(h;o)": kalman.history_information, "I(z;o|h)": kalman.posterior_information, "I(s;o)": kalman.truth}
+    history, posterior, both = informations.values()
+    later = f" and observations {settings.offset} steps later" if settings.offset else ""
+    return Report(
+        command="critics",
+        kind="critic",
+        title=f"Critics on a Kalman filter's latents{later}, K = {settings.candidates}, row estimate; nats. "
+        f"I(s;o) = I(h;o) + I(z;o|h) = {history:.3f} + {posterior:.3f} = {both:.3f}.",
+        rows=rows,
+        setting={**asdict(settings), **informations},
     )
-    return Report("critics", title, rows, {"command": "critics", **asdict(setting), **informations})
 
 
-def _named(only: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The densities and the critics that are asked for; a density by its first word, or all of its name."""
+def _requested(only: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The requested densities and critics; a density by its first word or by its whole name."""
     if not only:
         return [*DENSITIES], []
     short = {each.split()[0]: each for each in DENSITIES} | {each: each for each in DENSITIES}
-    names = [name for name in only if name not in short]
-    known = registry_of("critics").list()
+    names, registered = [name for name in only if name not in short], registry_of("critics").list()
     for name in names:
-        if name not in known:
-            raise UserError(f"--only {name}: there is no critic and no density with that name{advice(name, [*known, *short])}.")
+        if name not in registered:
+            raise UserError(f"--only {name}: there is no critic and no density with that name{advice(name, [*registered, *short])}.")
     return [short[name] for name in only if name in short], names
 
 
-def _exact(setting: Setting, found: Kalman, names: Sequence[str]) -> Iterator[Row]:
-    generator = torch.Generator().manual_seed(setting.seed)
-    scores: dict[str, list[Tensor]] = {name: [] for name in names}
-    hits: dict[str, list[Tensor]] = {name: [] for name in names}
-    weights = torch.zeros(setting.candidates, setting.candidates)
-    for _ in range(setting.batches if names else 0):
-        densities = found.densities(found.draw(setting.candidates, generator))
+def _exact(settings: CriticsSettings, kalman: Kalman, names: Sequence[str]) -> Iterator[Row]:
+    generator = torch.Generator().manual_seed(settings.seed)
+    batches: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}
+    for _ in range(settings.batches if names else 0):
+        densities = kalman.densities(kalman.draw(settings.candidates, generator))
         for name in names:
-            scores[name].append(infonce_estimate(densities[name], weights).mean())
-            hits[name].append(accuracy(densities[name], weights))
+            batches[name].append(_estimate_and_accuracy(densities[name]))
     for name in names:
-        yield Row(
-            "critic",
-            name,
-            truth=found.truth,
-            **statistics(torch.stack(scores[name])),
-            ceiling=weights[0].exp().sum().log().item(),
-            accuracy=average(hits[name]),
-            side="lower",
-            also={"trained": "exact"},
-        )
+        yield _row(name, batches[name], kalman.truth, "exact", settings.candidates)
 
 
-def _learned(setting: Setting, found: Kalman, member: Member) -> Row:
-    """Train one critic by InfoNCE on its own axis for some seconds, and measure it on fresh steps."""
+def _trained(settings: CriticsSettings, kalman: Kalman, member: Member) -> Row:
+    """Train a critic by InfoNCE on its own axis, and measure it on fresh steps."""
     kinds = member.component.facts.get("takes_latent", ("gaussian",))
     kind: LatentKind = "gaussian" if "gaussian" in kinds else "categorical"
-    source = KalmanLatents(found, kind)
-    tries = [_trained(setting, member, source, rate) for rate in LEARNING_RATES]
-    _, critic = min(tries, key=lambda each: each[0])
-    return _evaluated(setting, member, critic, source)
+    source = KalmanLatents(kalman, kind)
+    _, critic = min((_fit(settings, member, source, rate) for rate in LEARNING_RATES), key=lambda fitted: fitted[0])
+    generator = torch.Generator().manual_seed(settings.seed + 1)
+    with torch.no_grad():
+        scores = (_scores(source, critic, settings.candidates, generator, settings.offset) for _ in range(EVALUATIONS))
+        batches = [_estimate_and_accuracy(each) for each in scores]
+    truth = source.truth(anchor=critic.anchor, candidate=critic.candidate, offset=settings.offset)
+    trained = f"{settings.steps} steps" if [*critic.parameters()] else "nothing to train"
+    return _row(member.name, batches, truth, trained, settings.candidates, _note(critic, source))
 
 
-def _trained(setting: Setting, member: Member, source: KalmanLatents, rate: float) -> tuple[float, Critic]:
+def _fit(settings: CriticsSettings, member: Member, source: KalmanLatents, rate: float) -> tuple[float, Critic]:
     """The mean loss of the last tenth of the updates, and the critic."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(setting.seed)
-        critic: Critic = member.build(latent=source.spec, embedding_size=setting.dimensions)
-    generator = torch.Generator().manual_seed(setting.seed)
-    examine(critic, *_given(source, critic, TRAINING_BATCH, generator))
+        torch.manual_seed(settings.seed)
+        critic: Critic = member.build(latent=source.spec, embedding_size=settings.dimensions)
+    generator = torch.Generator().manual_seed(settings.seed)
+    examine(critic, *_arguments(source, critic, TRAINING_BATCH, generator, settings.offset))
     parameters = [*critic.parameters()]
-    if not parameters or not setting.steps:
+    if not parameters or not settings.steps:
         return 0.0, critic
     optimizer = torch.optim.Adam(parameters, lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, setting.steps)
-    weights = torch.zeros(TRAINING_BATCH, TRAINING_BATCH)
-    found = []
-    for _ in range(setting.steps):
-        loss = infonce_loss(_scores(source, critic, TRAINING_BATCH, generator), weights).mean()
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+    weights, losses = torch.zeros(TRAINING_BATCH, TRAINING_BATCH), []
+    for _ in range(settings.steps):
+        loss = infonce_loss(_scores(source, critic, TRAINING_BATCH, generator, settings.offset), weights).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        found.append(loss.detach())
-    return average(found[-max(1, setting.steps // 10) :]), critic
+        losses.append(loss.detach())
+    return torch.stack(losses[-max(1, settings.steps // 10) :]).mean().item(), critic
 
 
-@torch.no_grad()
-def _evaluated(setting: Setting, member: Member, critic: Critic, source: KalmanLatents) -> Row:
-    generator = torch.Generator().manual_seed(setting.seed + 1)
-    weights = torch.zeros(setting.candidates, setting.candidates)
-    estimates, hits = [], []
-    for _ in range(EVALUATIONS):
-        scores = _scores(source, critic, setting.candidates, generator)
-        estimates.append(infonce_estimate(scores, weights).mean())
-        hits.append(accuracy(scores, weights))
-    return Row(
-        "critic",
-        member.name,
-        truth=source.truth(anchor=critic.anchor, candidate=critic.candidate, offset=0),
-        **statistics(torch.stack(estimates)),
-        ceiling=weights[0].exp().sum().log().item(),
-        accuracy=average(hits),
+def _estimate_and_accuracy(scores: Tensor) -> tuple[Tensor, Tensor]:
+    weights = torch.zeros_like(scores)
+    return infonce_estimate(scores, weights).mean(), accuracy(scores, weights)
+
+
+def _row(name: str, batches: Sequence[tuple[Tensor, Tensor]], truth: float | None, trained: str, candidates: int, note: str = "") -> Row:
+    estimates, accuracies = zip(*batches, strict=True)
+    return estimate_row(
+        name,
+        truth=truth,
+        estimates=estimates,
+        accuracies=accuracies,
+        ceiling=math.log(candidates),
         side="lower",
-        also={"trained": f"{setting.steps} steps" if [*critic.parameters()] else "nothing to train"},
-        note=_between(critic, source),
+        extra={"trained": trained},
+        note=note,
     )
 
 
-def _between(critic: Critic, source: KalmanLatents) -> str:
-    """Said where it is not `I(s; o)` of Gaussian latents that is bounded."""
-    said = []
+def _note(critic: Critic, source: KalmanLatents) -> str:
+    """The true information, where it is not that of Gaussian latents and observations."""
+    parts = []
     if source.kind == "categorical":
-        said.append("z is cut into 8 quantiles in each dimension: I(h, c; o)")
+        parts.append("z is cut into 8 quantiles in each dimension: I(h, c; o)")
     if critic.anchor == "prior" and critic.candidate == "stochastic":
-        said.append("the information between the prior and the posterior's z, I(h; z), on the column axis")
-    return f"truth: {'; '.join(said)}." if said else ""
+        parts.append("the information between the prior and the posterior's z, I(h; z), on the column axis")
+    return f"truth: {'; '.join(parts)}." if parts else ""
 
 
-def _given(source: KalmanLatents, critic: Critic, count: int, generator: torch.Generator) -> tuple[Latent, Tensor]:
-    step = source.filter.draw(count, generator, 0)
+def _arguments(source: KalmanLatents, critic: Critic, count: int, generator: torch.Generator, offset: int) -> tuple[Latent, Tensor]:
+    step = source.filter.draw(count, generator, offset)
     candidates = source.stochastic(step.z) if critic.candidate == "stochastic" else step.later
     return source.latents(step, critic.anchor), candidates.float()
 
 
-def _scores(source: KalmanLatents, critic: Critic, count: int, generator: torch.Generator) -> Tensor:
-    """With the fixed side in the rows: the latent, or what a density over observations is given."""
-    scores: Tensor = critic(*_given(source, critic, count, generator))
+def _scores(source: KalmanLatents, critic: Critic, count: int, generator: torch.Generator, offset: int) -> Tensor:
+    """With the fixed argument in the rows: the latent, or the condition of a density over observations."""
+    scores: Tensor = critic(*_arguments(source, critic, count, generator, offset))
     return scores.T if critic.normalized_over == "observation" else scores

@@ -1,12 +1,11 @@
-"""Every negative-sampling strategy on sequences whose structure is known, with the exact critic `log p(s_i | o_j)`.
+"""`dream lab negatives`: every negative-sampling strategy on sequences of known structure, with the exact critic.
 
-It is scored less `log p(s_i)`, which no row sees, and without which it would be wrong where latents are the candidates.
+The critic is `log p(s_i | o_j) - log p(s_i)`. The second term is the same for all of a row; it matters where latents are the candidates.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Final, Literal, final
+from dataclasses import asdict
+from typing import Final, final
 
 import torch
 from einops import rearrange
@@ -18,121 +17,91 @@ from framework.contrastive.origin import Origin
 from framework.data import ExtraCandidates, Latent
 from framework.errors import UserError
 from framework.functional.contrastive import accuracy, alone, infonce_loss, log_candidates, weighted
-from framework.functional.random import new_key
-from framework.lab.members import Member, chosen
-from framework.lab.report import Progress, Report, Row, average, silent, statistics
-from framework.lab.sources import Autoregressive, Sequences, SlowFast, at_least
+from framework.functional.random import Key, new_key
+from framework.lab.estimates import average, estimate_row
+from framework.lab.members import Member, batch_caps, chosen
+from framework.lab.settings import NegativesSettings, check_limits
+from framework.lab.sources import Autoregressive, SequenceSource, SlowFast
+from framework.measurement.report import Progress, Report, Row, silent
 from framework.negatives.base import Negatives
 from framework.signatures import SENTENCE_END
 
-DRAWS: Final = 256
-"""Steps of other sequences beside each batch, as `Replay.extra` gives them."""
+EXTRA: Final = 256
+"""Extra candidates of each batch, steps of other sequences, as `Replay.extra` gives them."""
 WARM_UP: Final = 8
-"""Batches that only a queue sees, before anything is measured."""
-OF_DRIVE: Final = "truth: the information between an observation and what is new in its latent, given the latent before."
-ABOUT_BOUNDS: Final = re.compile(r"lower bound|bounds from above")
+"""Batches before the first measured one, which fill queues."""
+DRIVE_NOTE: Final = "truth: the information between an observation and what is new in its latent, given the latent before."
+BOUND_SENTENCE: Final = re.compile(r"lower bound|bounds from above")
 
 
-@final
-@dataclass(frozen=True)
-class Setting:
-    """What `dream lab negatives` is asked for."""
-
-    source: Literal["slow-fast", "autoregressive"] = "slow-fast"
-    slow_nats: float = 1.0
-    fast_nats: float = 1.0
-    phi: float = 0.9
-    nats: float = 4.0
-    batch: int = 32
-    length: int = 32
-    batches: int = 100
-    only: Sequence[str] = ()
-    settings: Sequence[str] = ()
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self.sequences()
-        at_least(self.batch, 1, "--batch", "the number of sequences")
-        at_least(self.length, 1, "--length", "the number of steps of a sequence")
-        at_least(self.batch * self.length, 2, "--batch x --length", "the positive and its negatives")
-        at_least(self.batches, 2, "--batches", "what a standard error is taken over")
-
-    def sequences(self) -> Sequences:
-        if self.source == "slow-fast":
-            return SlowFast(slow_nats=self.slow_nats, fast_nats=self.fast_nats)
-        return Autoregressive(phi=self.phi, nats=self.nats)
-
-    @property
-    def smaller(self) -> dict[tuple[str, str], int]:
-        """What defaults are at most: a batch may be too small for them, and a queue of one batch shows what a queue does."""
-        others = self.batch * self.length - 1
-        return {
-            ("UniformSubset", "candidates"): others + 1,
-            ("Mixed", "count"): others,
-            ("TopK", "count"): others,
-            ("MoCHi", "hardest"): others,
-            ("MemoryQueue", "size"): others + 1,
-        }
-
-
-def measure(setting: Setting, progress: Progress = silent) -> Report:
-    """A row for each strategy: all see the same batches."""
-    members = chosen("negatives", setting.only, setting.settings, setting.smaller)
-    sequences = setting.sequences()
-    watched = [_Watched(member, len(sequences.pairs.rho)) for member in members]
-    generator, seeds = torch.Generator().manual_seed(setting.seed), torch.Generator().manual_seed(setting.seed + 1)
-    for number in range(-WARM_UP, setting.batches):
-        progress(max(number, 0), setting.batches, f"{len(members)} strategies")
-        contrast = _contrast(setting, sequences, number + WARM_UP, generator)
-        seed = new_key(seeds)
-        for each in watched:
+def measure(settings: NegativesSettings, progress: Progress = silent) -> Report:
+    """A row for each strategy, all on the same batches. A queue holds one batch unless its size is bound."""
+    candidates = settings.batch * settings.length
+    check_limits("--batch x --length", candidates, least=2)
+    caps = batch_caps(candidates) | {("MemoryQueue", "size"): candidates}
+    sequences, structure = _source(settings)
+    estimates = [_StrategyEstimates(each, sequences) for each in chosen("negatives", settings.only, settings.bindings, caps)]
+    generator, keys = torch.Generator().manual_seed(settings.seed), torch.Generator().manual_seed(settings.seed + 1)
+    for number in range(-WARM_UP, settings.batches):
+        progress(max(number, 0), settings.batches, f"{len(estimates)} strategies")
+        contrast = _contrast(settings, sequences, number + WARM_UP, generator)
+        key = new_key(keys)
+        for each in estimates:
             if number >= 0:
-                each.see(contrast, seed, sequences)
+                each.add(contrast, key)
             each.after_update(contrast)
-    rows = [each.row(sequences, setting.length) for each in watched]
-    structure = {
-        "slow-fast": f"{setting.slow_nats:g} nat that a sequence keeps and {setting.fast_nats:g} that each step draws",
-        "autoregressive": f"{setting.nats:g} nats in each step of an AR(1) with phi = {setting.phi:g}",
-    }[setting.source]
-    title = f"Negative-sampling strategies with the exact critic, B x T = {setting.batch} x {setting.length}: {structure}; nats."
-    return Report("negatives", title, rows, {"command": "negatives", **asdict(setting)})
+    return Report(
+        command="negatives",
+        kind="strategy",
+        title=f"Negative-sampling strategies with the exact critic, B x T = {settings.batch} x {settings.length}: {structure}; nats.",
+        rows=[each.row(settings.length) for each in estimates],
+        setting=asdict(settings),
+    )
+
+
+def _source(settings: NegativesSettings) -> tuple[SequenceSource, str]:
+    """The source and its description."""
+    if settings.source == "slow-fast":
+        source = SlowFast(slow_nats=settings.slow_nats, fast_nats=settings.fast_nats)
+        return source, f"{settings.slow_nats:g} nat that a sequence keeps and {settings.fast_nats:g} that each step draws"
+    structure = f"{settings.nats:g} nats in each step of an AR(1) with phi = {settings.phi:g}"
+    return Autoregressive(phi=settings.phi, nats=settings.nats), structure
 
 
 @final
-class _Watched:
-    """One strategy, and what came of it."""
+class _StrategyEstimates:
+    """The estimates of one strategy, batch by batch, or the reason why there are none."""
 
-    def __init__(self, member: Member, embedding_size: int) -> None:
-        self.member = member
+    def __init__(self, member: Member, sequences: SequenceSource) -> None:
+        self.member, self.sequences = member, sequences
         self.strategy: Negatives = member.build()
         for each in self.strategy.each():
-            each.allocate(embedding_size)
-        self.found: dict[str, list[Tensor]] = {}
+            each.allocate(len(sequences.pairs.rho))
+        self.estimates: dict[str, list[Tensor]] = {}
         self.reason = ""
 
-    def see(self, contrast: Contrast, seed: Tensor, sequences: Sequences) -> None:
+    def add(self, contrast: Contrast, key: Key) -> None:
         if self.reason:
             return
         try:
-            chosen = self.strategy(contrast, seed)
-        except UserError as reason:
-            if self.member.by_hand:
-                raise
-            self.reason = str(reason)
+            selected = self.strategy(contrast, key)
+        except UserError as error:
+            self.reason = self.member.reason(error)
             return
-        if not self.found:
-            _check(self.member, chosen, contrast)
-            if bool(alone(chosen.log_weights).any()):
-                self._leave_alone()
+        if not self.estimates:
+            _check(self.member, selected, contrast)
+            if bool(alone(selected.log_weights).any()):
+                self._refuse_lone_anchor()
                 return
-        for name, value in _meters(chosen, sequences).items():
-            self.found.setdefault(name, []).append(value)
+        for name, value in _metrics(selected, self.sequences).items():
+            self.estimates.setdefault(name, []).append(value)
 
-    def _leave_alone(self) -> None:
-        """Refuse, if it was asked for, what has no sense here; else its row says so."""
-        self.reason = f"{self.member.name} leaves a row without a negative; every anchor must keep one candidate beside its positive."
-        if self.member.named or self.member.by_hand:
-            raise UserError(self.reason)
+    def _refuse_lone_anchor(self) -> None:
+        """An error for a strategy that the user named, a note for any other."""
+        error = UserError(f"{self.member.name} leaves a row without a negative; every anchor must keep one candidate beside its positive.")
+        if self.member.requested:
+            raise error
+        self.reason = self.member.reason(error)
 
     def after_update(self, contrast: Contrast) -> None:
         assert contrast.source is not None
@@ -140,108 +109,98 @@ class _Watched:
             if each.is_stateful:
                 each.after_update(contrast.source.embeddings, contrast.candidates)
 
-    def row(self, sequences: Sequences, times: int) -> Row:
-        truth = sequences.of_drive(times) if self._foresees() else sequences.pairs.truth
-        settings = ", ".join(f"{name} = {value}" for name, value in self._settings().items())
+    def row(self, times: int) -> Row:
+        truth = self.sequences.drive_information(times) if self._predicts() else self.sequences.pairs.truth
+        settings = ", ".join(f"{name} = {value}" for name, value in self.member.settings.items())
         if self.reason:
-            return Row("strategy", self.member.name, truth=truth, also={"settings": settings}, note=f"not measured: {self.reason}")
-        below = self.strategy.bounds_below()
-        return Row(
-            "strategy",
+            return estimate_row(self.member.name, truth=truth, extra={"settings": settings}, note=f"not measured: {self.reason}")
+        is_lower = self.strategy.bounds_below()
+        shares = {name: average(self.estimates[name]) for name in ("false_negatives", "false_negative_mass")}
+        return estimate_row(
             self.member.name,
             truth=truth,
-            **statistics(torch.stack(self.found["estimate"])),
-            ceiling=average(self.found["ceiling"]) if self.strategy.keeps_positive else None,
-            accuracy=average(self.found["accuracy"]),
-            side="lower" if below else "neither",
-            also={
-                "settings": settings,
-                "false_negatives": average(self.found["false_negatives"]),
-                "false_negative_mass": average(self.found["false_negative_mass"]),
-            },
-            note=" ".join(["" if below else self._why(), OF_DRIVE if self._foresees() else ""]).strip(),
+            estimates=self.estimates["estimate"],
+            accuracies=self.estimates["accuracy"],
+            ceiling=average(self.estimates["ceiling"]) if self.strategy.keeps_positive else None,
+            side="lower" if is_lower else "neither",
+            extra={"settings": settings, **shares},
+            note=" ".join(["" if is_lower else self._no_bound_note(), DRIVE_NOTE if self._predicts() else ""]).strip(),
         )
 
-    def _foresees(self) -> bool:
-        """Whether its negatives are what else could have come of the history."""
+    def _predicts(self) -> bool:
+        """Whether its negatives are other latents that could have followed the latent before."""
         return any(each.anchor == "prior" for each in self.strategy.each())
 
-    def _settings(self) -> dict[str, object]:
-        """What differs from the defaults."""
-        return {**self.member.given, **self.member.bound.get(self.member.name, {})}
-
-    def _why(self) -> str:
-        """What its docstring says of why the estimate is no lower bound."""
-        said = [each for each in SENTENCE_END.split(" ".join(self.member.component.doc.split())) if ABOUT_BOUNDS.search(each)]
-        return f"no bound: {said[-1]}" if said else "no bound."
+    def _no_bound_note(self) -> str:
+        """The sentence of its docstring on why the estimate is no lower bound."""
+        sentences = [each for each in SENTENCE_END.split(" ".join(self.member.component.doc.split())) if BOUND_SENTENCE.search(each)]
+        return f"no bound: {sentences[-1]}" if sentences else "no bound."
 
 
-def _contrast(setting: Setting, sequences: Sequences, number: int, generator: torch.Generator) -> Contrast:
-    """One batch of sequences, each an episode of its own; and steps of sequences that are drawn for one step each."""
-    whole, seen = sequences.draw(setting.batch, setting.length, generator)
-    latents, observations = whole.flatten(0, 1), seen.flatten(0, 1)
-    _, drawn = (part.flatten(0, 1) for part in sequences.draw(DRAWS, 1, generator))
-    first = number * (setting.batch + DRAWS)
-    episode = torch.arange(first, first + setting.batch)[:, None].expand(setting.batch, setting.length)
+def _contrast(settings: NegativesSettings, sequences: SequenceSource, number: int, generator: torch.Generator) -> Contrast:
+    """One batch of sequences, each an episode of its own, with extra candidates from sequences of one step each."""
+    latents, observations = sequences.draw(settings.batch, settings.length, generator)
+    _, extra = sequences.draw(EXTRA, 1, generator)
+    flat_latents, flat_observations = (rearrange(part, "b t d -> (b t) d") for part in (latents, observations))
+    first = number * (settings.batch + EXTRA)
+    episode = torch.arange(first, first + settings.batch)[:, None].expand(settings.batch, settings.length)
 
     def predict(drive: Tensor, anchors: Origin) -> Latent:
-        return _latent(sequences.driven(whole, drive.unflatten(0, whole.shape[:2])).flatten(0, 1))
+        driven = sequences.driven(latents, rearrange(drive, "(b t) a -> b t a", b=settings.batch))
+        return _latent(rearrange(driven, "b t d -> (b t) d"))
 
     source = Source(
-        latents=_latent(latents),
-        embeddings=observations,
-        score=lambda given, candidates: sequences.pairs.log_ratio(given.stochastic, candidates),
-        score_pairs=lambda given, candidates: sequences.pairs.log_ratio_of_pairs(given.stochastic, candidates),
-        action=sequences.drive(whole).flatten(0, 1),
-        is_first=torch.zeros(len(latents), dtype=torch.bool),
+        latents=_latent(flat_latents),
+        embeddings=flat_observations,
+        score=lambda anchors, candidates: sequences.pairs.log_ratio(anchors.stochastic, candidates),
+        score_pairs=lambda anchors, candidates: sequences.pairs.log_ratio_of_pairs(anchors.stochastic, candidates),
+        action=rearrange(sequences.drive(latents), "b t a -> (b t) a"),
+        is_first=torch.zeros(len(flat_latents), dtype=torch.bool),
         predict=predict,
-        extra=ExtraCandidates(embedding=drawn, episode=torch.arange(DRAWS) + first + setting.batch),
+        extra=ExtraCandidates(embedding=rearrange(extra, "n 1 d -> n d"), episode=torch.arange(EXTRA) + first + settings.batch),
     )
-    return Contrast.of(sequences.pairs.log_ratio(latents, observations), Origin.of(episode), source)
+    return Contrast.of(sequences.pairs.log_ratio(flat_latents, flat_observations), Origin.of(episode), source)
 
 
 def _latent(value: Tensor) -> Latent:
     return Latent(deterministic=value[:, :0], stochastic=value, statistics={})
 
 
-def _check(member: Member, chosen: object, given: Contrast) -> None:
-    """Refuse what no bound can use, by name."""
-    if not isinstance(chosen, Contrast):
-        raise UserError(f"{member.name}.choose gives a {type(chosen).__name__}, and must give a Contrast, as contrast.keep(..) does.")
-    shapes = [[*part.shape] for part in (chosen.scores, chosen.log_weights)]
-    columns = len(chosen.candidates.row)
-    if any(shape != [given.scores.shape[0], columns] for shape in shapes):
+def _check(member: Member, selected: object, contrast: Contrast) -> None:
+    """Refuse a result that no bound can use."""
+    if not isinstance(selected, Contrast):
+        raise UserError(f"{member.name}.choose gives a {type(selected).__name__}, and must give a Contrast, as contrast.keep(..) does.")
+    shapes = [[*part.shape] for part in (selected.scores, selected.log_weights)]
+    expected = [contrast.scores.shape[0], len(selected.candidates.row)]
+    if any(shape != expected for shape in shapes):
         raise UserError(
             f"{member.name}.choose gives scores of shape {shapes[0]} and log-weights of shape {shapes[1]}; both must be "
-            f"{[given.scores.shape[0], columns]}: a row for each anchor, a column for each candidate."
+            f"{expected}: a row for each anchor, a column for each candidate."
         )
-    if bool((chosen.log_weights.isnan() | chosen.log_weights.isposinf()).any()) or not bool(chosen.scores.isfinite().all()):
+    if bool((selected.log_weights.isnan() | selected.log_weights.isposinf()).any()) or not bool(selected.scores.isfinite().all()):
         raise UserError(f"{member.name}.choose gives scores or log-weights that are nan or infinite; a log-weight is a number or -inf.")
 
 
-def _meters(chosen: Contrast, sequences: Sequences) -> dict[str, Tensor]:
-    """False negatives are those of the own sequence that are alike; they weigh as much as the strategy lets them.
-
-    They lie in the blocks along the diagonal, which is all of the matrix that is looked at for them.
-    """
-    loss, number = infonce_loss(chosen.scores, chosen.log_weights), log_candidates(chosen.log_weights)
-    rows, times = chosen.anchors.rows, chosen.anchors.times
-    scores, weights = (_own(part, rows, times) for part in (chosen.scores, chosen.log_weights))
+def _metrics(selected: Contrast, sequences: SequenceSource) -> dict[str, Tensor]:
+    """Means over anchors. False negatives are the candidates of the own sequence that are alike, counted by their weights."""
+    loss, log_count = infonce_loss(selected.scores, selected.log_weights), log_candidates(selected.log_weights)
+    rows, times = selected.anchors.rows, selected.anchors.times
+    scores, weights = (_own_sequence(part, rows, times) for part in (selected.scores, selected.log_weights))
     step = torch.arange(times)
     apart = (step[:, None] - step[None, :]).repeat(rows, 1)
     false = sequences.alike(apart) & (apart != 0)
-    partition = (loss + chosen.scores.diagonal())[:, None]
-    negative = chosen.log_weights.exp().sum() - chosen.log_weights.diagonal().exp().sum()
+    partition = (loss + selected.scores.diagonal())[:, None]
+    negative = selected.log_weights.exp().sum() - selected.log_weights.diagonal().exp().sum()
     return {
-        "estimate": (number - loss).mean(),
-        "accuracy": accuracy(chosen.scores, chosen.log_weights),
-        "ceiling": number.mean(),
+        "estimate": (log_count - loss).mean(),
+        "accuracy": accuracy(selected.scores, selected.log_weights),
+        "ceiling": log_count.mean(),
         "false_negatives": (weights.exp() * false).sum() / negative.clamp(min=torch.finfo(negative.dtype).tiny),
         "false_negative_mass": ((weighted(scores, weights) - partition).exp() * false).sum() / (rows * times),
     }
 
 
-def _own(matrix: Float[Tensor, "N M"], rows: int, times: int) -> Float[Tensor, "N T"]:
-    """What each anchor has of its own sequence: the batch comes first among the candidates."""
+def _own_sequence(matrix: Float[Tensor, "N M"], rows: int, times: int) -> Float[Tensor, "N T"]:
+    """The entries of each anchor with the candidates of its own sequence; the batch comes first among the candidates."""
     blocks = rearrange(matrix[:, : rows * times], "(b t) (c u) -> b c t u", b=rows, c=rows)
     return rearrange(blocks.diagonal(dim1=0, dim2=1), "t u b -> (b t) u")

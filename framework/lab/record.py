@@ -1,4 +1,4 @@
-"""A measurement of the laboratory as an MLflow run."""
+"""A report of the laboratory as an MLflow run."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from framework.lab.report import Report
+from framework.measurement.report import Report
 from framework.tracking.runs import new_folder
 from framework.tracking.tracking import Tracking
 
@@ -16,9 +16,9 @@ EXPERIMENT: Final = "laboratory"
 
 
 def record(report: Report, figure: Figure, folder: Path) -> str:
-    """Record rows as metrics, settings as parameters, JSON and plot as artifacts; returns where.
+    """Record rows as metrics, the setting as parameters, JSON and plot as artifacts; returns the address of the run.
 
-    The run's own folder lies in `<folder>/laboratory`, apart from those of trainings.
+    The folder of the run lies in `<folder>/laboratory`, apart from those of trainings.
     """
     tracking = Tracking(folder=str(folder), experiment=EXPERIMENT)
     run_folder = new_folder(folder / EXPERIMENT, f"lab-{report.command}", int(report.setting.get("seed", 0)))

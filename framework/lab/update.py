@@ -1,4 +1,4 @@
-"""One update of the shipped objective over a random batch: what `dream lab cost` measures."""
+"""One update of `InfoNCE` over a random batch, for `dream lab cost`."""
 
 from dataclasses import dataclass
 from typing import Final, cast, final
@@ -12,30 +12,36 @@ from framework.critics.base import Critic, examine
 from framework.data import ActionSpec, Batch, ExtraCandidates, InferredBatch, Latent, LatentKind, LatentSpec
 from framework.errors import UserError
 from framework.functional.random import new_key
-from framework.lab.members import Member, held
+from framework.lab.members import Member, default
 from framework.negatives.base import Negatives
 from framework.objectives.infonce import InfoNCE
 from framework.registry import registry_of
 
 GROUP: Final = 8
-"""The size of a one-hot group, and how many times smaller the stochastic part is than all features."""
+"""The size of a one-hot group, and the ratio of all features to the stochastic part."""
 ACTIONS: Final = 4
 EXAMINED: Final = 4
-"""So many latents are scored against as many candidates before anything is timed."""
-DRAWS: Final = 256
-"""Steps drawn from the replay for themselves, for the strategies that want them."""
+"""Latents and candidates of which a critic's scores are examined before anything is timed."""
+EXTRA: Final = 256
+"""Extra candidates, for the strategies that take them."""
 
 
 @final
 @dataclass(frozen=True)
-class Sizes:
-    """Of a batch, and of what is known of each step."""
+class UpdateSizes:
+    """Sizes of a batch, and of the latent and the embedding of each step."""
 
     rows: int
     times: int
     features: int
     embedding: int
     seed: int
+
+    def __post_init__(self) -> None:
+        if self.features < 2 * GROUP or self.features % GROUP:
+            raise UserError(
+                f"--features = {self.features} must be a multiple of {GROUP}, at least {2 * GROUP}, since a part is stochastic."
+            )
 
     def latent(self, kind: LatentKind) -> LatentSpec:
         """An eighth of the features, in whole groups, is stochastic."""
@@ -45,16 +51,16 @@ class Sizes:
 
 
 @final
-class Update:
-    """One update of an objective, over the same random batch each time."""
+class ObjectiveUpdate:
+    """One update of an objective, over the same random batch at each call."""
 
-    def __init__(self, sizes: Sizes, critic: Member, strategy: Member, device: torch.device) -> None:
+    def __init__(self, sizes: UpdateSizes, critic: Member, strategy: Member, device: torch.device) -> None:
         generator = torch.Generator().manual_seed(sizes.seed)
-        scoring, choosing = cast("type[Critic]", critic.cls), cast("type[Negatives]", strategy.cls)
-        kinds = scoring.takes_latent
+        critic_class, strategy_class = cast("type[Critic]", critic.cls), cast("type[Negatives]", strategy.cls)
+        kinds = critic_class.takes_latent
         latent = sizes.latent("gaussian" if "gaussian" in kinds else kinds[0])
-        if choosing.anchor == "prior" and latent.kind != "gaussian":
-            raise UserError(f"{strategy.name} asks a dynamics, and the one here has no {latent.kind} latents, which {critic.name} takes.")
+        if strategy_class.anchor == "prior" and latent.kind != "gaussian":
+            raise UserError(f"{strategy.name} predicts by a dynamics with Gaussian latents, and {critic.name} takes {latent.kind} ones.")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(sizes.seed)
             objective = InfoNCE(
@@ -64,9 +70,9 @@ class Update:
                 action=ActionSpec(kind="continuous", sizes=(ACTIONS,)),
                 critic=critic.build,
                 negatives=strategy.build,
-                bound=held("bounds", "InfoNCEBound"),
-                anchor=scoring.anchor or choosing.anchor or "posterior",
-                axis="column" if scoring.normalized_over == "observation" else "row",
+                bound=default("bounds", "InfoNCEBound"),
+                anchor=critic_class.anchor or strategy_class.anchor or "posterior",
+                axis="column" if critic_class.normalized_over == "observation" else "row",
             )
             dynamics = registry_of("dynamics").get("GaussianRSSM")(
                 embedding_size=sizes.embedding, action_size=ACTIONS, deterministic=latent.deterministic, stochastic=latent.stochastic
@@ -87,32 +93,32 @@ class Update:
 
 @torch.no_grad()
 def _examine(objective: InfoNCE, inferred: InferredBatch) -> None:
-    """Refuse a critic whose scores nothing can be made of."""
+    """Refuse a critic whose scores are of the wrong shape or no numbers."""
     latents = {"posterior": inferred.posterior, "prior": inferred.prior}[objective.anchor].flatten().map(lambda part: part[:EXAMINED])
     candidates = {"embedding": inferred.embedding, "stochastic": inferred.posterior.stochastic}[objective.critic.candidate]
     examine(objective.critic, latents, rearrange(candidates, "b t e -> (b t) e")[:EXAMINED])
 
 
-def _inferred(sizes: Sizes, latent: LatentSpec, generator: torch.Generator, device: torch.device) -> InferredBatch:
-    """A batch as the world model would hand it to the objective: each row one episode, all numbers random."""
+def _inferred(sizes: UpdateSizes, latent: LatentSpec, generator: torch.Generator, device: torch.device) -> InferredBatch:
+    """A batch as the world model passes it to the objective: each row one episode, all numbers random."""
     rows, times = sizes.rows, sizes.times
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).to(device)
 
-    def belief() -> Latent:
-        drawn = normal(rows, times, latent.stochastic)
+    def random_latent() -> Latent:
+        sample = normal(rows, times, latent.stochastic)
         deterministic = normal(rows, times, latent.deterministic).requires_grad_()
         if latent.kind == "gaussian":
-            mean, std = normal(*drawn.shape), torch.ones_like(drawn)
-            return Latent(deterministic, drawn.requires_grad_(), {"mean": mean.requires_grad_(), "std": std.requires_grad_()})
-        groups = F.one_hot(rearrange(drawn, "b t (s k) -> b t s k", k=GROUP).argmax(dim=-1), GROUP).float()
-        return Latent(deterministic, rearrange(groups, "b t s k -> b t (s k)").requires_grad_(), {"logits": drawn.requires_grad_()})
+            mean, std = normal(*sample.shape), torch.ones_like(sample)
+            return Latent(deterministic, sample.requires_grad_(), {"mean": mean.requires_grad_(), "std": std.requires_grad_()})
+        groups = F.one_hot(rearrange(sample, "b t (s k) -> b t s k", k=GROUP).argmax(dim=-1), GROUP).float()
+        return Latent(deterministic, rearrange(groups, "b t s k -> b t (s k)").requires_grad_(), {"logits": sample.requires_grad_()})
 
     is_first = torch.arange(times, device=device).expand(rows, times) == 0
     return InferredBatch(
-        posterior=belief(),
-        prior=belief(),
+        posterior=random_latent(),
+        prior=random_latent(),
         embedding=normal(rows, times, sizes.embedding).requires_grad_(),
         batch=Batch(
             observation={},
@@ -123,7 +129,7 @@ def _inferred(sizes: Sizes, latent: LatentSpec, generator: torch.Generator, devi
             episode=torch.arange(rows, device=device)[:, None].expand(rows, times),
         ),
         slow_embedding=normal(rows, times, sizes.embedding),
-        extra=ExtraCandidates(embedding=normal(DRAWS, sizes.embedding), episode=torch.arange(DRAWS, device=device) + rows),
+        extra=ExtraCandidates(embedding=normal(EXTRA, sizes.embedding), episode=torch.arange(EXTRA, device=device) + rows),
     )
 
 

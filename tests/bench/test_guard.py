@@ -1,9 +1,9 @@
-"""What an update asks of the device, per recipe: counts, which no busy machine changes. Who passes a bound says why, and moves it."""
+"""Operators and waits of an update, for each recipe. A change that passes a bound moves it, and its commit names the reason."""
 
 import pytest
 
 import framework
-from framework.bench.counting import Counts, count
+from framework.bench.counting import OperatorCounts, count
 from framework.training.policy import build_agent
 from framework.training.runtime import Runtime
 from tests.members import ROOT
@@ -45,13 +45,13 @@ MOST = {
 """Operators that one update dispatches, views among them: 2 sequences of 4 steps (11 for `ActionConditionedCPC`), rollouts of 3 steps."""
 
 
-def counted(name: str) -> Counts:
+def counted(name: str) -> OperatorCounts:
     path = ROOT / "recipes" / f"{name}.gin"
     run = framework.compose(path, [*composed(path).composed.overrides, "Agent.horizon=3"])
-    shown = specs_of(run)
-    agent = build_agent(run.composed.root.keywords["agent"], shown, Runtime(device="cpu"), seed=5)
-    data, generator = batch_of(shown, 0, times=1 + int(run.composed.parameters().get("ActionConditionedCPC.steps", 3))), seeded(7)
-    return count(lambda: agent.update(data, generator))
+    specs = specs_of(run)
+    agent = build_agent(run.composed.root.keywords["agent"], specs, Runtime(device="cpu"), seed=5)
+    batch, generator = batch_of(specs, 0, times=1 + int(run.composed.parameters().get("ActionConditionedCPC.steps", 3))), seeded(7)
+    return count(lambda: agent.update(batch, agent.draw_noise(batch, generator)))
 
 
 def test_every_recipe_has_a_bound():
@@ -60,6 +60,6 @@ def test_every_recipe_has_a_bound():
 
 @pytest.mark.parametrize("name", sorted(MOST))
 def test_an_update_dispatches_few_operators_and_never_waits_for_the_device(name):
-    found = counted(name)
-    assert found.waits == 0, {each: number for each, number in found.by_name.items() if "scalar" in each or "nonzero" in each}
-    assert 0.7 * MOST[name] < found.operators <= MOST[name], "a bound is a tenth above what was counted"
+    counts = counted(name)
+    assert counts.waits == 0, {each: number for each, number in counts.by_name.items() if "scalar" in each or "nonzero" in each}
+    assert 0.7 * MOST[name] < counts.operators <= MOST[name], "a bound is a tenth above the count"

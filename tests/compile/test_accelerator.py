@@ -5,7 +5,7 @@ import torch
 
 from framework.bench import subject
 from framework.bench.counting import cuda_waits, kernels
-from framework.bench.update import Update
+from framework.bench.update import SampledUpdate
 from framework.training.captured import WARM_UP, CapturedUpdate, CudaGraph
 from framework.training.runtime import Runtime
 from tests.bench.test_guard import MOST
@@ -33,7 +33,7 @@ def test_captured_equals_plain_in_metrics_and_parameters_after_10_updates(name):
 @pytest.mark.parametrize("capture", ["off", "update"])
 def test_an_update_never_waits(storage, capture):
     settings = ["Runtime.device='cuda'", f"Runtime.capture='{capture}'", f"Replay.storage='{storage}'"]
-    update = Update(subject.read("quickstart", settings))
+    update = SampledUpdate(subject.read("quickstart", settings))
     for _ in range(WARM_UP + 2):
         update()
     torch.cuda.synchronize()

@@ -1,11 +1,11 @@
-"""The command as a user calls it, in an empty folder, and what a report says by name."""
+"""The command as a user calls it, in an empty folder, and the row of a report by its name."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from framework.lab.report import Report, Row
+from framework.measurement.report import Report, Row
 from framework.registry import registry_of
 from tests.cli.calls import Call, call_dream
 from tests.members import members
@@ -13,7 +13,7 @@ from tests.members import members
 
 @pytest.fixture(autouse=True, scope="package")
 def only_ours() -> Iterator[None]:
-    """The laboratory measures every registered member: here without those that other tests registered for themselves."""
+    """Hide members that other tests registered, since the laboratory measures every registered member."""
     hidden = {family: dict(registry_of(family).registered) for family in ("critics", "negatives", "bounds")}
     for family, classes in hidden.items():
         for name in [each for each in classes if each not in members(family)]:
@@ -21,6 +21,13 @@ def only_ours() -> Iterator[None]:
     yield
     for family, classes in hidden.items():
         registry_of(family)._classes.update(classes)
+
+
+@pytest.fixture(autouse=True, scope="package")
+def few_sampled_batches() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("framework.lab.derivation.BATCHES", (4, 16))
+        yield
 
 
 @pytest.fixture
@@ -33,10 +40,10 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
 @pytest.fixture
 def row() -> Callable[..., Row]:
-    """The one row of a report with this name, and with these conditions."""
+    """The only row of a report with this name and these values."""
 
-    def find(report: Report, name: str, **under: object) -> Row:
-        (found,) = [each for each in report.rows if each.name == name and under.items() <= dict(each.under).items()]
-        return found
+    def find(report: Report, name: str, **values: object) -> Row:
+        (match,) = [each for each in report.rows if each.name == name and values.items() <= each.values.items()]
+        return match
 
     return find

@@ -1,30 +1,47 @@
-"""`dream lab` as it is called: its table, JSON, plots, runs, and components of one's own."""
+"""`dream lab` as it is called: tables, JSON, pictures, MLflow runs, and components of the user."""
 
 import json
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from framework.cli.lab import _spread
-from framework.lab.plots import bounds
-from framework.lab.report import Report, Row
+from framework.lab.plots.bounds import plot
+from framework.measurement.report import Report, Row
+from framework.registry import registry_of
 from framework.tracking.runs import RUN
-from tests.cli.calls import Call, spawn
+from tests.cli.calls import Call
 
 BOUNDS = ("lab", "bounds", "--mutual-information", "2", "4", "--candidates", "16", "--pairs", "64")
 NEGATIVES = ("lab", "negatives", "--batch", "4", "--length", "4", "--batches", "3")
-FORM = ["truth", "mean", "stderr", "std", "ceiling", "accuracy", "is_lower_bound"]
+CRITICS = ("lab", "critics", "--steps", "0", "--batches", "2", "--candidates", "64")
+DERIVATION = ("lab", "derivation", "--only", "Eq. 15")
+KEYS = {"truth", "mean", "stderr", "std", "ceiling", "accuracy", "is_lower_bound", "note"}
 
 
-def test_json_has_the_form_that_is_promised(call: Call) -> None:
-    for arguments, kind in ((BOUNDS, "bound"), (NEGATIVES, "strategy"), (("lab", "critics", "--steps", "0", "--batches", "2"), "critic")):
-        report = json.loads(call(*arguments, "--json", "-").stdout)
-        assert list(report) == ["rows", "setting"]
-        assert report["rows"]
-        for row in report["rows"]:
-            assert list(row)[: len(FORM) + 1] == [kind, *FORM]
-        assert report["setting"]["seed"] == 0
+@pytest.mark.parametrize(
+    ("arguments", "kind", "ending"),
+    [
+        ((*BOUNDS, "--axis", "column", "--only", "FLO", "SMILE"), "bound", "png"),
+        (NEGATIVES, "strategy", "pdf"),
+        (CRITICS, "critic", "svg"),
+        (DERIVATION, "line", "png"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) else "",
+)
+def test_json_and_picture_are_written(call: Call, arguments: tuple[str, ...], kind: str, ending: str) -> None:
+    result = call(*arguments, "--json", "deep/rows.json", "--plot", f"deep/rows.{ending}")
+    assert result.exit_code == 0, result.output
+    assert Path(f"deep/rows.{ending}").stat().st_size > 5000
+    report = json.loads(Path("deep/rows.json").read_text())
+    assert list(report) == ["rows", "setting"]
+    assert report["rows"]
+    assert all(next(iter(row)) == kind and row.keys() > KEYS for row in report["rows"])
+    assert (report["setting"]["command"], report["setting"]["seed"]) == (arguments[1], 0)
+    assert kind.upper() in result.stdout
 
 
 def test_several_values_come_after_one_option(call: Call) -> None:
@@ -37,9 +54,9 @@ def test_several_values_come_after_one_option(call: Call) -> None:
 
 
 def test_values_are_spread_over_repeated_options_alone() -> None:
-    given = ["--many", "1", "-2", "--one", "x", "--many=3", "-m", "4", "5"]
+    arguments = ["--many", "1", "-2", "--one", "x", "--many=3", "-m", "4", "5"]
     spread = ["--many", "1", "--many", "-2", "--one", "x", "--many=3", "-m", "4", "-m", "5"]
-    assert [*_spread(given, {"--many", "-m"})] == spread
+    assert [*_spread(arguments, {"--many", "-m"})] == spread
 
 
 def test_the_table_begins_with_the_truth(call: Call) -> None:
@@ -48,46 +65,22 @@ def test_the_table_begins_with_the_truth(call: Call) -> None:
     assert sum("upper bound" in line for line in lines) == 2
 
 
-def test_files_are_written(call: Call) -> None:
-    result = call(*NEGATIVES, "--only", "InBatch", "--json", "out/rows.json", "--plot", "out/rows.svg")
-    assert result.exit_code == 0, result.output
-    assert json.loads(Path("out/rows.json").read_text())["rows"][0]["strategy"] == "InBatch"
-    assert "<svg" in Path("out/rows.svg").read_text()
-    assert "STRATEGY" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "ending"),
-    [
-        ((*BOUNDS, "--axis", "column"), "png"),
-        (NEGATIVES, "pdf"),
-        (("lab", "critics", "--steps", "0", "--batches", "2", "--candidates", "64"), "svg"),
-    ],
-    ids=["bounds", "negatives", "critics"],
-)
-def test_it_draws(call: Call, arguments: tuple[str, ...], ending: str) -> None:
-    result = call(*arguments, "--plot", f"rows.{ending}")
-    assert result.exit_code == 0, result.output
-    assert Path(f"rows.{ending}").stat().st_size > 5000
-
-
-def test_a_bounds_plot_says_what_lies_below_it() -> None:
-    """One level that diverged does not squeeze the others, and is said."""
+def test_a_diverged_estimate_is_written_below_its_panel_and_does_not_squeeze_it() -> None:
     means = {2.0: 1.9, 4.0: -700.0, 6.0: 5.5}
-    rows = [Row("bound", "FLO", truth=truth, mean=mean, std=0.1, under={"candidates": 64}) for truth, mean in means.items()]
-    (panel,) = bounds(Report("bounds", "Bounds.", rows, {})).axes
-    assert [each.get_text() for each in panel.texts] == ["far below: -700 to -700 nats"]
+    rows = [Row("FLO", {"truth": truth, "candidates": 64, "mean": mean, "std": 0.1}) for truth, mean in means.items()]
+    (panel,) = plot(Report("bounds", "bound", "Bounds.", rows, {})).axes
+    assert [each.get_text() for each in panel.texts if each.get_text()] == ["far below: -700 to -700 nats"]
     assert panel.get_ylim()[0] > -20
 
 
-def test_a_plot_of_another_kind_is_refused_before_anything_is_measured(call: Call) -> None:
+def test_a_picture_of_another_kind_is_refused_before_anything_is_measured(call: Call) -> None:
     result = call(*BOUNDS, "--plot", "rows.txt")
     assert result.exit_code == 2
     assert "must end in one of .png, .pdf, .svg" in result.output
     assert "BOUND" not in result.output
 
 
-def test_it_is_recorded_in_mlflow(call: Call, tables: Path) -> None:
+def test_track_records_an_mlflow_run(call: Call, tables: Path) -> None:
     Path("runs").mkdir()
     shutil.copy(tables, "runs")
     result = call(*NEGATIVES, "--only", "InBatch", "CrossSequence", "--track", "--json", "-")
@@ -98,16 +91,17 @@ def test_it_is_recorded_in_mlflow(call: Call, tables: Path) -> None:
     assert record["experiment"] == "laboratory"
     import mlflow
 
-    found = mlflow.tracking.MlflowClient(record["tracking_uri"]).get_run(record["run_id"])
-    assert found.info.status == "FINISHED"
-    assert found.data.params["batches"] == "3"
-    assert {"InBatch/mean", "InBatch/truth", "CrossSequence/false_negatives"} <= set(found.data.metrics)
-    names = {each.path for each in mlflow.tracking.MlflowClient(record["tracking_uri"]).list_artifacts(record["run_id"], "laboratory")}
+    client = mlflow.tracking.MlflowClient(record["tracking_uri"])
+    logged = client.get_run(record["run_id"])
+    assert logged.info.status == "FINISHED"
+    assert logged.data.params["batches"] == "3"
+    assert {"InBatch/mean", "InBatch/truth", "CrossSequence/false_negatives"} <= set(logged.data.metrics)
+    names = {each.path for each in client.list_artifacts(record["run_id"], "laboratory")}
     assert names == {"laboratory/negatives.json", "laboratory/negatives.png"}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("bounds", "--mutual-information", "-1"), "--mutual-information = -1 is no mutual information"),
         (("negatives", "--source", "autoregressive", "--phi", "-1"), "between -1 and 1"),
@@ -115,10 +109,10 @@ def test_it_is_recorded_in_mlflow(call: Call, tables: Path) -> None:
         (("negatives", "--set", "UniformSubset.candidates=9999", *NEGATIVES[2:]), "UniformSubset.candidates = 9999"),
     ],
 )
-def test_a_mistake_is_one_sentence(call: Call, arguments: tuple[str, ...], said: str) -> None:
+def test_a_mistake_is_one_sentence(call: Call, arguments: tuple[str, ...], message: str) -> None:
     result = call("lab", *arguments)
     assert result.exit_code == 2
-    assert said in result.output
+    assert message in result.output
     assert "Traceback" not in result.output
 
 
@@ -137,13 +131,13 @@ class EveryOther(negatives.Negatives):
         super().__init__(of=of)
         self.step = step
 
-    def choose(self, contrast, seed):
+    def choose(self, contrast, key):
         return contrast.keep((contrast.candidates.time % self.step == 0)[None].expand_as(contrast.scores))
 
 
 @critics.register
 class Broken(critics.Critic):
-    """A score that is no number."""
+    """Scores that are nan."""
 
     cost = "nothing"
 
@@ -155,15 +149,25 @@ class Broken(critics.Critic):
 '''
 
 
-def test_a_strategy_of_ones_own_runs_and_a_critic_that_is_wrong_is_named(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(MINE)
-    run = spawn(*NEGATIVES, "--import", "mine", "--only", "EveryOther", "InBatch", "--json", "-", folder=tmp_path)
-    assert run.returncode == 0, run.stderr
-    rows = json.loads(run.stdout)["rows"]
+@pytest.fixture
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A module of the user in the current folder, forgotten after the test."""
+    (tmp_path / "mine_in_lab.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    for family in ("critics", "negatives"):
+        monkeypatch.setattr(registry_of(family), "_classes", dict(registry_of(family)._classes))
+    yield "mine_in_lab"
+    sys.modules.pop("mine_in_lab", None)
+
+
+def test_a_users_strategy_is_measured_and_a_users_wrong_critic_is_named(call: Call, own_module: str) -> None:
+    result = call(*NEGATIVES, "--import", own_module, "--only", "EveryOther", "InBatch", "--json", "-")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["rows"]
     assert [row["strategy"] for row in rows] == ["EveryOther", "InBatch"]
     assert rows[0]["is_lower_bound"] is False
     assert rows[0]["note"] == "no bound: Not a lower bound: it is a test."
-    broken = spawn("lab", "critics", "--import", "mine", "--only", "Broken", folder=tmp_path)
-    assert broken.returncode == 2
-    assert "Broken.score" in broken.stderr
-    assert "nan" in broken.stderr
+    broken = call("lab", "critics", "--import", own_module, "--only", "Broken")
+    assert broken.exit_code == 2
+    assert "Broken.score" in broken.output
+    assert "nan" in broken.output

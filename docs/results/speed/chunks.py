@@ -1,9 +1,9 @@
 """Memory and time of one update of `InfoNCE`, in one matrix and in blocks: `python docs/results/speed/chunks.py > chunks.json`.
 
-Each row is a process of its own (Linux), with one thread: after an update of 64 steps, which loads what there is to load, the inputs are
-made, and the highest resident memory from then on, less what was resident then, is what an update took, its gradients to latents and
-embeddings included. The time is processor time of a second update. Beside it stands what torch had allocated at the most, in a third; a
-matrix library's own memory is not in that.
+Each row is a process of its own (Linux), with one thread. After a small update, which loads the libraries, the inputs are made; the peak
+of resident memory during the next update, less the resident memory before it, is the memory of an update, gradients to latents and
+embeddings included. The time is processor time of a second update. The peak of torch's own allocations is that of a third, without the
+memory of a matrix library.
 """
 
 import json
@@ -18,8 +18,8 @@ import torch
 from framework.bench import machine
 from framework.contrastive.pairs import blocks_of
 from framework.lab.members import chosen
-from framework.lab.memory import peak_bytes
-from framework.lab.update import Sizes, Update
+from framework.lab.update import ObjectiveUpdate, UpdateSizes
+from framework.measurement.memory import peak_bytes
 
 TIMES = 64
 LIMIT = 16_384
@@ -28,20 +28,22 @@ ROWS = [
     *((8_192, 256, most, "BilinearCritic", "InBatch") for most in (8_191, 4_096)),
     *((8_192, 256, most, "GaussianCritic", "InBatch") for most in (LIMIT, 8_191)),
 ]
-"""Steps, features (and as many numbers of an embedding), `InfoNCE.chunk_above`, critic, strategy."""
+"""Steps, features and numbers of an embedding, `InfoNCE.chunk_above`, critic, strategy."""
 
 
 def resident(which: str) -> int:
-    """Bytes, as the system counts them: `VmRSS` now, `VmHWM` at the most."""
+    """Bytes, as the system counts them: `VmRSS` now, `VmHWM` at the peak."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(which))
 
 
-def update(steps: int, features: int, most: int, critic: str, strategy: str) -> Update:
-    sizes = Sizes(rows=max(2, steps // TIMES), times=min(TIMES, steps // 2), features=features, embedding=features, seed=0)
-    made = Update(sizes, chosen("critics", [critic], ())[0], chosen("negatives", [strategy], ())[0], torch.device("cpu"))
-    made.objective.chunk_above = most
-    return made
+def update(steps: int, features: int, most: int, critic: str, strategy: str) -> ObjectiveUpdate:
+    sizes = UpdateSizes(rows=max(2, steps // TIMES), times=min(TIMES, steps // 2), features=features, embedding=features, seed=0)
+    objective_update = ObjectiveUpdate(
+        sizes, chosen("critics", [critic], ())[0], chosen("negatives", [strategy], ())[0], torch.device("cpu")
+    )
+    objective_update.objective.chunk_above = most
+    return objective_update
 
 
 def measured(steps: int, features: int, most: int, critic: str, strategy: str) -> dict[str, Any]:
@@ -78,8 +80,8 @@ def main() -> None:
         return
     rows = []
     for row in ROWS:
-        said = subprocess.run([sys.executable, __file__, *map(str, row)], capture_output=True, text=True, check=True)
-        rows.append(json.loads(said.stdout))
+        process = subprocess.run([sys.executable, __file__, *map(str, row)], capture_output=True, text=True, check=True)
+        rows.append(json.loads(process.stdout))
     print(json.dumps({"threads": 1, "rows": rows, "setting": machine.facts(torch.device("cpu"))}, indent=2))
 
 

@@ -1,7 +1,7 @@
-"""What compiling costs and gains, in processor time: `python docs/results/speed/compiling.py RECIPE WAY CALLS [BINDING ..]`.
+"""Cost and gain of compilation, in processor time: `python docs/results/speed/compiling.py RECIPE MODE CALLS [BINDING ..]`.
 
-One process, nothing compiled before; plain and compiled updates take turns, so that whatever else the machine does meets both. `WAY` is
-a value of `Runtime.compile`.
+One process without anything compiled before; plain and compiled updates take turns, so that other work of the machine slows both. `MODE`
+is a value of `Runtime.compile`.
 """
 
 import json
@@ -13,14 +13,14 @@ import tempfile
 import time
 from collections.abc import Callable
 
-os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else other processes compile, whose time nobody counts
+os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # so that no other process compiles, whose time is not counted
 
 from framework.bench import subject
-from framework.bench.update import Update
+from framework.bench.update import SampledUpdate
 
 
 def processor() -> float:
-    """Seconds of this process and of the compilers that it called."""
+    """Processor seconds of this process and of the compilers that it called."""
     used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
 
@@ -32,18 +32,18 @@ def spent(call: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    recipe, way, calls, *bindings = sys.argv[1:]
+    recipe, mode, calls, *bindings = sys.argv[1:]
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-        update = Update(subject.read(recipe, ["Runtime.device='cpu'", "Runtime.threads=1", *bindings, f"Runtime.compile='{way}'"]))
-        spent(update.plainly)
+        update = SampledUpdate(subject.read(recipe, ["Runtime.device='cpu'", "Runtime.threads=1", *bindings, f"Runtime.compile='{mode}'"]))
+        spent(update.uncompiled)
         begun, first = time.monotonic(), spent(update)
         waited = time.monotonic() - begun
-        times = [(spent(update.plainly), spent(update)) for _ in range(int(calls))]
+        times = [(spent(update.uncompiled), spent(update)) for _ in range(int(calls))]
     plain, compiled = zip(*times, strict=True)
-    said = {
+    table = {
         "recipe": recipe,
-        "way": way,
+        "mode": mode,
         "bindings": bindings,
         "compiling_seconds": first - min(compiled),
         "compiling_wall_seconds": waited,
@@ -53,7 +53,7 @@ def main() -> None:
         "median_ratio": statistics.median(after / before for before, after in times),
         "load": os.getloadavg()[0],
     }
-    print(json.dumps(said, indent=2))
+    print(json.dumps(table, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""An update of ours beside one of r2dreamer (NM512/r2dreamer) with its InfoNCE loss: same sizes, batch and precision, taking turns.
+"""An update of ours against one of r2dreamer (NM512/r2dreamer) with its InfoNCE loss: same sizes, batch and precision, in turns.
 
     python docs/results/speed/peer.py PATH_TO_ITS_CHECKOUT OUT.json --size 12M --rounds 5
 
-Its sampling is free here: a batch of random numbers that is there already. Ours samples. It needs omegaconf and tensorboard beside our
-own requirements; nothing of it is in this project. On a CPU it runs uncompiled and in float32, or in
-bfloat16 where that is asked for; elsewhere compiled and in float16, as it comes.
+Its sampling is free here, a batch of random numbers that exists already; ours samples. It needs omegaconf and tensorboard besides our
+own requirements; nothing of it is in this project. On a CPU it runs uncompiled, in float32 or in bfloat16; elsewhere compiled and in
+float16, which are its defaults.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from omegaconf import OmegaConf
 from tensordict import TensorDict
 
 from framework.bench import limits, machine, subject
-from framework.bench.update import Update
+from framework.bench.update import SampledUpdate
 
 BATCH, LENGTH, ACTIONS = 16, 64, 6
 
 
-class Theirs:
-    """Their agent, and a batch that stands where their replay would."""
+class PeerUpdate:
+    """The update of r2dreamer's agent, on a batch in place of its replay."""
 
     def __init__(self, checkout: Path, size: str, device: torch.device, precision: torch.dtype) -> None:
         sys.path.insert(0, str(checkout))
@@ -39,7 +39,7 @@ class Theirs:
 
         if device.type == "cpu":
             autocast = torch.autocast("cpu", dtype=precision) if precision != torch.float32 else contextlib.nullcontext()
-            dreamer.autocast = lambda **given: autocast
+            dreamer.autocast = lambda **arguments: autocast
         spaces = SimpleNamespace(spaces={"image": SimpleNamespace(shape=(64, 64, 3))})
         self.agent = dreamer.Dreamer(_config(checkout, size, device), spaces, gymnasium.spaces.Box(-1, 1, (ACTIONS,), np.float32)).to(
             device
@@ -54,8 +54,8 @@ class Theirs:
     def sample(self) -> tuple[TensorDict, None, Any]:
         return self.data.clone(recurse=False), None, self.initial
 
-    def update(self, *written: object) -> None:
-        """Their replay would take the latents back."""
+    def update(self, *latents: object) -> None:
+        """A replay would store the latents."""
 
 
 def _config(checkout: Path, size: str, device: torch.device) -> Any:
@@ -102,20 +102,25 @@ def main() -> None:
     options.add_argument("--device", default="cpu")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--binding", action="append", default=[])
-    given = options.parse_args()
-    bindings = [f"size='{given.size}'", f"Runtime.precision='{given.precision}'", f"Runtime.device='{given.device}'", *given.binding]
-    ours = Update(subject.read("dreamer_v3_infonce", bindings, actions=ACTIONS))
+    arguments = options.parse_args()
+    bindings = [
+        f"size='{arguments.size}'",
+        f"Runtime.precision='{arguments.precision}'",
+        f"Runtime.device='{arguments.device}'",
+        *arguments.binding,
+    ]
+    ours = SampledUpdate(subject.read("dreamer_v3_infonce", bindings, actions=ACTIONS))
     device, dtype = ours.subject.runtime.device, ours.subject.dtype
-    theirs = Theirs(given.checkout, given.size, device, dtype)
+    theirs = PeerUpdate(arguments.checkout, arguments.size, device, dtype)
     before = limits.measured(device, dtype)
     begun = time.perf_counter()
     first = {"ours": seconds(ours, device), "theirs": seconds(theirs, device)}
     for _ in range(2 if device.type == "cuda" else 1):
         ours(), theirs()
-    times = [(seconds(ours, device), seconds(theirs, device)) for _ in range(given.rounds)]
+    times = [(seconds(ours, device), seconds(theirs, device)) for _ in range(arguments.rounds)]
     after = limits.measured(device, dtype)
     mine, others = zip(*times, strict=True)
-    said = {
+    report = {
         "first_seconds": first,
         "ours_seconds": mine,
         "theirs_seconds": others,
@@ -129,8 +134,8 @@ def main() -> None:
         "wall_seconds": time.perf_counter() - begun,
         "setting": ours.subject.facts() | {"batch": BATCH, "length": LENGTH} | machine.facts(device),
     }
-    given.out.write_text(json.dumps(said, indent=2) + "\n")
-    print(json.dumps(said["median"]), said["median_ratio"])
+    arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report["median"]), report["median_ratio"])
 
 
 if __name__ == "__main__":

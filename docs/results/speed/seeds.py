@@ -1,9 +1,9 @@
-"""What several trainings at once on one device bring: `python docs/results/speed/seeds.py OUT.json RECIPE --at-once 1 2 3`.
+"""Updates a second of several trainings at once on one device: `python docs/results/speed/seeds.py OUT.json RECIPE --at-once 1 2 3`.
 
     python docs/results/speed/seeds.py seeds.json quickstart --at-once 1 2 3 -b Runtime.threads=1
 
-Each is a process of its own, `dream bench update`, and all of one row begin together. Their updates a second are added up.
-On NVIDIA's accelerators start `nvidia-cuda-mps-control -d` before, so that they share it truly, and not by turns.
+Each is a process of its own, `dream bench update`; those of one row start together, and their updates a second are added.
+On NVIDIA's accelerators start `nvidia-cuda-mps-control -d` before, so that the processes run at the same time and not in turns.
 """
 
 import argparse
@@ -16,15 +16,15 @@ from typing import Any
 
 def row(recipe: str, bindings: list[str], at_once: int, seconds: float) -> dict[str, Any]:
     """Some processes together, until the last has ended."""
-    given = [part for binding in bindings for part in ("-b", binding)]
-    command = [sys.executable, "-m", "framework", "bench", "update", recipe, "--seconds", str(seconds), "--json", "-", *given]
+    options = [part for binding in bindings for part in ("-b", binding)]
+    command = [sys.executable, "-m", "framework", "bench", "update", recipe, "--seconds", str(seconds), "--json", "-", *options]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(at_once)]
-    said = [process.communicate()[0] for process in started]
+    outputs = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
         sys.exit(f"{' '.join(command)} ended with {[process.returncode for process in started]}.")
-    found = [json.loads(each) for each in said]
-    rates = [each["rows"][0]["updates_per_second"] for each in found]
-    return {"at_once": at_once, "updates_per_second": rates, "together": sum(rates), "setting": found[0]["setting"]}
+    reports = [json.loads(each) for each in outputs]
+    rates = [each["rows"][0]["updates_per_second"] for each in reports]
+    return {"at_once": at_once, "updates_per_second": rates, "together": sum(rates), "setting": reports[0]["setting"]}
 
 
 def main() -> None:
@@ -35,14 +35,14 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=20.0)
     options.add_argument("--rounds", type=int, default=1)
     options.add_argument("-b", "--binding", action="append", default=[])
-    given = options.parse_args()
+    arguments = options.parse_args()
     table: list[dict[str, Any]] = []
-    for _ in range(given.rounds):
-        for at_once in given.at_once:
-            last = row(given.recipe, given.binding, at_once, given.seconds)
-            table.append({"recipe": given.recipe, "bindings": given.binding} | last)
+    for _ in range(arguments.rounds):
+        for at_once in arguments.at_once:
+            last = row(arguments.recipe, arguments.binding, at_once, arguments.seconds)
+            table.append({"recipe": arguments.recipe, "bindings": arguments.binding} | last)
             print(at_once, f"{last['together']:.2f} updates/s", [round(rate, 2) for rate in last["updates_per_second"]], flush=True)
-            given.out.write_text(json.dumps(table, indent=2) + "\n")
+            arguments.out.write_text(json.dumps(table, indent=2) + "\n")
 
 
 if __name__ == "__main__":

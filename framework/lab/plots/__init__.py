@@ -1,0 +1,1 @@
+"""The pictures of the laboratory, one module for each kind."""

@@ -1,0 +1,49 @@
+"""The style that all pictures of the laboratory share."""
+
+from typing import Any, Final
+
+import numpy as np
+from cycler import cycler
+
+from framework.errors import UserError
+from framework.measurement.report import Report, Row
+
+COLORS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+"""Okabe and Ito (2008), which color-blind readers tell apart."""
+BLUE, ORANGE, GREEN, RED, *_ = COLORS
+TRUTH: Final = "#444444"
+GRAY: Final = "#666666"
+STYLE: Final[dict[str, Any]] = {
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 150,
+    "figure.titlesize": 10,
+    "figure.labelsize": 10,
+    "axes.prop_cycle": cycler(color=COLORS),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.title_fontsize": 9,
+    "lines.markersize": 4,
+}
+
+
+def measured_rows(report: Report, key: str) -> list[Row]:
+    """The rows with a value of that name."""
+    rows = [row for row in report.rows if row[key] is not None]
+    if not rows:
+        raise UserError(f"--plot: there is nothing to plot, since no row of this table has a value for {key}; the notes below it say why.")
+    return rows
+
+
+def numbers(rows: list[Row], key: str) -> np.ndarray:
+    """nan, which is not drawn, where a row has no such number."""
+    return np.array([row.number(key) for row in rows])

@@ -1,0 +1,1 @@
+"""What the laboratory and the benchmarks share: reports, times and memory."""

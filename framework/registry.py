@@ -1,6 +1,6 @@
 """One registry per family: `register` puts a plain class under its family's name, `get` finds it and imports it only then.
 
-The class comes back unchanged: it pickles, type-checks and compiles. gin learns its name, and is never called by it.
+The class comes back unchanged: it pickles, type-checks and compiles. gin has its name, and never calls it.
 """
 
 import difflib
@@ -37,12 +37,12 @@ class Registry(Generic[Base]):
         name = cls.__name__
         _check_class(cls, self.base, self.family)
         self._refuse_duplicate(cls)
-        _tell_gin(cls, self.family)
+        _register_with_gin(cls, self.family)
         self._classes[name] = cast("type[Base]", cls)
         return cls
 
     def get(self, name: str) -> type[Base]:
-        """The class of that name, imported now if it was not yet."""
+        """The class of a name, which is imported if it was not yet."""
         if name not in self._classes and (component := builtin_components()[self.family].get(name)):
             importlib.import_module(component.module)
         if name not in self._classes:
@@ -56,13 +56,13 @@ class Registry(Generic[Base]):
         return [*components(self.family)]
 
     def describe(self, name: str) -> Component:
-        """What the component is and takes, without importing it if it is built in."""
-        if name not in (known := components(self.family)):
+        """The component, without importing it if it is built in."""
+        if name not in components(self.family):
             plugins()
-            known = components(self.family)
-        if name not in known:
-            raise _unknown(name, known, f"component of `{self.family}`")
-        return known[name]
+        members = components(self.family)
+        if name not in members:
+            raise _unknown(name, members, f"component of `{self.family}`")
+        return members[name]
 
     @property
     def registered(self) -> Mapping[str, type[Base]]:
@@ -76,7 +76,7 @@ class Registry(Generic[Base]):
         if earlier is not None and (earlier.__module__, earlier.__qualname__) != (cls.__module__, cls.__qualname__):
             first = _place(earlier)
         elif builtin is not None and builtin.module != cls.__module__:
-            first = f"{builtin.file}:{builtin.line}"
+            first = builtin.place
         else:
             return
         raise UserError(f"{self.family}.{name} is registered twice: at {first} and at {_place(cls)}; rename one of them.")
@@ -100,10 +100,11 @@ def components(family: str) -> dict[str, Component]:
     """The built-in components of a family and those registered so far; imports nothing."""
     if family not in FAMILIES:
         raise _unknown(family, FAMILIES, "family")
-    known = dict(builtin_components()[family])
+    members = dict(builtin_components()[family])
     if registry := _registries.get(family):
-        known |= {name: component_of(cls, family, registry.base) for name, cls in registry.registered.items() if name not in known}
-    return known
+        imported = {name: cls for name, cls in registry.registered.items() if name not in members}
+        members |= {name: component_of(cls, family, registry.base) for name, cls in imported.items()}
+    return members
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -139,7 +140,7 @@ class Plugin:
 
 @cache
 def plugins() -> Sequence[Plugin]:
-    """Import the modules that installed packages announce; a failure is a row with its reason, never swallowed."""
+    """Import the modules that installed packages announce; a failure is kept with its reason."""
     return [_load(point) for point in entry_points(group=ENTRY_POINTS)]
 
 
@@ -174,18 +175,18 @@ def _place(cls: type) -> str:
 
 
 def require_gin() -> None:
-    """Say in one sentence that gin-config is missing, or hidden by a folder named `gin`."""
+    """Raise a `UserError` where gin-config is missing, or hidden by a folder named `gin`."""
     try:
         import gin
     except ImportError as error:
         raise UserError("gin-config is not installed: run `pip install gin-config`.") from error
     if gin.__file__ is None or getattr(gin, "register", None) is None:
-        found = gin.__file__ or "a folder named `gin`"
-        raise UserError(f"`import gin` finds {found} in place of gin-config: run `pip install --force-reinstall gin-config`.")
+        other = gin.__file__ or "a folder named `gin`"
+        raise UserError(f"`import gin` finds {other} in place of gin-config: run `pip install --force-reinstall gin-config`.")
 
 
-def _tell_gin(cls: type, family: str) -> None:
-    """Register with gin; a name that is there already is a cell or a module that ran again, and takes its place."""
+def _register_with_gin(cls: type, family: str) -> None:
+    """Register with gin; a name that gin has already is that of a cell or a module that ran again, and is replaced."""
     require_gin()
     import gin
     from gin.config import interactive_mode

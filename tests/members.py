@@ -1,4 +1,4 @@
-"""Every registered component, the built-in ones and those of `recipes/custom`, and a small one of each."""
+"""Small instances of every registered component, built-in or in `recipes/custom`."""
 
 import importlib
 import sys
@@ -54,11 +54,11 @@ SMALL: Mapping[str, Any] = {
     "warmup": 2,
     "with_anchor": 2,
 }
-"""What a setting of that name is in the tests, whichever component has it."""
+"""The value of a setting in the tests, whichever component has it."""
 
 
 def load_plugins() -> list[str]:
-    """Import the custom components as the recipes beside them do."""
+    """Import the custom components as their recipes do."""
     if str(CUSTOM) not in sys.path:
         sys.path.append(str(CUSTOM))
     modules = sorted(path.stem for path in CUSTOM.glob("*.py"))
@@ -71,15 +71,15 @@ PLUGINS = load_plugins()
 
 
 def members(family: str) -> list[str]:
-    """Without those that other tests registered for themselves."""
+    """The members of a family, without those that tests register."""
     registry = registry_of(family)
     return [name for name in registry.list() if registry.describe(name).builtin or registry.describe(name).module in PLUGINS]
 
 
 def factory(family: str, name: str, **settings: Any) -> Factory[Any]:
-    """A member with small settings where it has them; what it holds is bound too."""
-    wanted = {each.name for each in registry_of(family).describe(name).settings}
-    held = {
+    """A member with small settings, and with the components that it needs."""
+    settable = {each.name for each in registry_of(family).describe(name).settings}
+    parts = {
         "critic": lambda: factory("critics", "BilinearCritic"),
         "negatives": lambda: factory("negatives", "InBatch"),
         "bound": lambda: factory("bounds", "InfoNCEBound"),
@@ -89,36 +89,36 @@ def factory(family: str, name: str, **settings: Any) -> Factory[Any]:
         "decoders": lambda: {"pixels": factory("heads", "ImageHead"), "position": factory("heads", "VectorHead")},
     }
     if family in ("environments", "vector_environments"):
-        held |= {"task": lambda: TASKS[name], "of": lambda: factory("environments", "DMControl")}
+        parts |= {"task": lambda: TASKS[name], "of": lambda: factory("environments", "DMControl")}
     if family in ("bounds", "actor_critics"):
-        held["of"] = lambda: factory(family, {"bounds": "InfoNCEBound", "actor_critics": "DynamicsBackprop"}[family])
-    small = {key: value for key, value in SMALL.items() if key in wanted}
-    bound = {key: make() for key, make in held.items() if key in wanted}
+        parts["of"] = lambda: factory(family, {"bounds": "InfoNCEBound", "actor_critics": "DynamicsBackprop"}[family])
+    small = {key: value for key, value in SMALL.items() if key in settable}
+    bound = {key: make() for key, make in parts.items() if key in settable}
     return partial(registry_of(family).get(name), **(small | bound | settings))
 
 
-def build(family: str, name: str, **given: Any) -> Any:
-    return factory(family, name)(**given)
+def build(family: str, name: str, **sizes: Any) -> Any:
+    return factory(family, name)(**sizes)
 
 
 def behaviors() -> list[tuple[str, ActionKind]]:
-    """Every actor-critic with every kind of action that it takes, a wrapper with those of what it holds."""
+    """Every actor-critic with every kind of action that it takes."""
     built = {name: build("actor_critics", name, **behavior_sizes(LATENT)) for name in members("actor_critics")}
     return [(name, kind) for name, behavior in built.items() for kind in behavior.action_kinds]
 
 
 def accepted_observations(name: str) -> list[str]:
-    """The kinds of observation that an encoder takes; it must refuse the others as a user's mistake, not crash on them."""
+    """The kinds of observation that an encoder takes; it refuses the others with a `UserError`."""
     return [kind for kind, shown in OBSERVATIONS.items() if _builds("encoders", name, observation=shown)]
 
 
 def accepted_targets(name: str) -> list[str]:
-    """What a head can be asked to predict."""
+    """The targets that a head takes."""
     return [kind for kind, target in TARGETS.items() if _builds("heads", name, latent=LATENT, target=target)]
 
 
 def agent_factory(**changes: Any) -> Factory[Any]:
-    """A whole small agent: InfoNCE, a reward, Dreamer's behavior."""
+    """A small agent: InfoNCE, reward and continuation, Dreamer V1's behavior."""
     settings: dict[str, Any] = {
         "encoder": factory("encoders", "MultiEncoder"),
         "dynamics": factory("dynamics", "GaussianRSSM"),
@@ -132,9 +132,9 @@ def agent_factory(**changes: Any) -> Factory[Any]:
     return partial(registry_of("parts").get("Agent"), **(optimizers | settings))
 
 
-def _builds(family: str, name: str, **given: Any) -> bool:
+def _builds(family: str, name: str, **sizes: Any) -> bool:
     try:
-        build(family, name, **given)
+        build(family, name, **sizes)
     except UserError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""The three custom components beyond their families' contracts, which they pass with all others."""
+"""The custom components, beyond the contracts of their families."""
 
 import math
 
@@ -29,7 +29,7 @@ def rollout() -> Imagination:
     )
 
 
-def test_the_score_function_loss_is_that_of_nested_loops():
+def test_the_losses_of_the_policy_gradient_are_those_of_loops():
     behavior, rolled = policy_gradient(entropy=0.1), rollout()
     losses, _ = behavior.losses(rolled, replayed(), replayed_noise())
     assert losses["actor"].shape == losses["value"].shape == (3, 5)
@@ -52,7 +52,7 @@ def test_the_score_function_loss_is_that_of_nested_loops():
             weight *= 0.99 * rolled.continuation[n, t + 1].item()
 
 
-def test_the_score_function_needs_nothing_from_the_rollout():
+def test_no_gradient_of_the_policy_gradient_reaches_the_rollout():
     rolled = rollout()
     leaves = [getattr(rolled, name).requires_grad_() for name in ("action", "features", "reward", "continuation")]
     losses, _ = policy_gradient().losses(rolled, replayed(), replayed_noise())
@@ -61,18 +61,18 @@ def test_the_score_function_needs_nothing_from_the_rollout():
         assert all(gradient is None for gradient in gradients)
 
 
-def test_patches_are_cut_in_their_places():
+def test_patches_are_concatenated_in_their_order():
     shown = {"pixels": specs.BoundedArray((8, 16, 3), np.uint8, 0, 255, name="pixels")}
     encoder = build("encoders", "PatchEncoder", observation=shown)
-    seen = observe(shown, 1)
-    pixels, patches = seen["pixels"][0] / 255 - 0.5, []
+    observed = observe(shown, 1)
+    pixels, patches = observed["pixels"][0] / 255 - 0.5, []
     for y in range(0, 8, 4):
         for x in range(0, 16, 4):
             patches.append(encoder.each(pixels[y : y + 4, x : x + 4].reshape(-1)))
-    assert torch.allclose(encoder(seen)[0], encoder.join(torch.cat(patches)), atol=1e-5)
+    assert torch.allclose(encoder(observed)[0], encoder.join(torch.cat(patches)), atol=1e-5)
 
 
-def test_what_cannot_be_cut_is_refused():
+def test_an_image_that_patches_do_not_tile_is_refused():
     cls = registry_of("encoders").get("PatchEncoder")
     with pytest.raises(UserError, match=r"PatchEncoder.patch = 3 does not divide an image of 8 x 8"):
         cls(observation=OBSERVATIONS["pixels"], patch=3)
@@ -81,9 +81,9 @@ def test_what_cannot_be_cut_is_refused():
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(0, ["100100", "010010", "001001"]), (1, ["100110", "010111", "001011"])])
-def test_the_nearest_in_time_are_kept(steps, expected):
-    given = contrast(torch.zeros(6, 6), origin(2, 3))
-    chosen = registry_of("negatives").get("NearestInTime")(steps=steps)(given, seed_of(0))
+def test_negatives_near_in_time_are_kept(steps, expected):
+    batch_contrast = contrast(torch.zeros(6, 6), origin(2, 3))
+    chosen = registry_of("negatives").get("NearestInTime")(steps=steps)(batch_contrast, seed_of(0))
     assert ["".join(str(int(each)) for each in row == 0) for row in chosen.log_weights[:3]] == expected
 
 

@@ -1,4 +1,4 @@
-"""The arrows of the data flow."""
+"""The data types between the stages."""
 
 import torch
 from dm_env import specs
@@ -8,8 +8,7 @@ from framework.data import Latent, Specs, is_image
 from tests.tiny import ACTION, OBSERVATIONS, batch, latent, normal
 
 
-def test_flattening_a_latent_and_numbering_a_batch_agree():
-    """The anchor `i` of a contrast is the step that its origin names."""
+def test_the_origin_of_an_anchor_is_its_step_of_the_flattened_latent():
     steps = Origin.of(torch.tensor([[7, 7, 8], [9, 9, 9]]))
     places = latent(2, 3)
     flat = places.flatten()
@@ -20,21 +19,21 @@ def test_flattening_a_latent_and_numbering_a_batch_agree():
     assert (steps.rows, steps.times) == (2, 3)
 
 
-def test_stacking_undoes_taking_apart():
+def test_stacking_is_the_inverse_of_unbinding():
     whole = latent(2, 3)
     again = Latent.stack([whole.map(lambda tensor, t=t: tensor[:, t]) for t in range(3)], dim=1)
     assert torch.equal(again.features, whole.features)
     assert torch.equal(again.statistics["std"], whole.statistics["std"])
 
 
-def remembering() -> Latent:
-    """A belief `[2, 3]` whose past is two windows `[4, 5]` and an age."""
+def with_past() -> Latent:
+    """A latent `[2, 3]` whose past is a window `[4, 5]` and an age."""
     past = {"window": normal(2, 3, 4, 5), "age": normal(2, 3)}
     return latent(2, 3).with_past(past)
 
 
-def test_the_past_goes_where_the_latent_goes():
-    whole = remembering()
+def test_the_past_is_mapped_with_the_latent():
+    whole = with_past()
     assert torch.equal(whole.flatten().past["window"][4], whole.past["window"][1, 1])
     assert torch.equal(whole.before(2).past["age"], whole.past["age"][:, :2])
     again = Latent.stack([whole.map(lambda tensor, t=t: tensor[:, t]) for t in range(3)], dim=1)
@@ -44,8 +43,8 @@ def test_the_past_goes_where_the_latent_goes():
     assert torch.equal(whole.without_past().features, whole.features)
 
 
-def test_one_latent_where_it_is_chosen_and_the_other_elsewhere():
-    one = remembering().flatten()
+def test_where_takes_the_chosen_rows_of_one_latent_and_the_others_of_another():
+    one = with_past().flatten()
     other = one.map(lambda tensor: tensor + 1)
     found = one.where(torch.tensor([1, 0, 0, 1, 1, 0], dtype=torch.bool)[:, None], other)
     tensors = [[each.features, *each.statistics.values(), *each.past.values()] for each in (found, one, other)]
@@ -55,25 +54,25 @@ def test_one_latent_where_it_is_chosen_and_the_other_elsewhere():
 
 
 def test_features_are_the_sample_and_the_deterministic_part():
-    belief = latent(4)
-    assert torch.equal(belief.features, torch.cat([belief.stochastic, belief.deterministic], dim=-1))
+    value = latent(4)
+    assert torch.equal(value.features, torch.cat([value.stochastic, value.deterministic], dim=-1))
 
 
 def test_a_detached_latent_has_no_gradient():
-    belief = latent(4).map(lambda tensor: tensor.requires_grad_())
-    assert belief.features.requires_grad
-    assert not belief.detach().features.requires_grad
+    value = latent(4).map(lambda tensor: tensor.requires_grad_())
+    assert value.features.requires_grad
+    assert not value.detach().features.requires_grad
 
 
-def test_specs_say_what_an_action_is():
-    chosen = Specs(observation=OBSERVATIONS["both"], action=specs.DiscreteArray(4))
-    moved = Specs(observation=OBSERVATIONS["both"], action=ACTION)
-    assert (chosen.action_kind, chosen.action_size) == ("discrete", 4)
-    assert (moved.action_kind, moved.action_size) == ("continuous", 2)
-    assert [is_image(spec) for spec in moved.observation.values()] == [True, False, False]
+def test_specs_give_the_kind_and_size_of_an_action():
+    discrete = Specs(observation=OBSERVATIONS["both"], action=specs.DiscreteArray(4))
+    continuous = Specs(observation=OBSERVATIONS["both"], action=ACTION)
+    assert (discrete.action_kind, discrete.action_size) == ("discrete", 4)
+    assert (continuous.action_kind, continuous.action_size) == ("continuous", 2)
+    assert [is_image(spec) for spec in continuous.observation.values()] == [True, False, False]
 
 
-def test_a_batch_moves_whole():
+def test_a_batch_moves_to_a_device_with_all_its_fields():
     data = batch()
     moved = data.to(torch.device("cpu"))
     assert {*vars(moved)} == {*vars(data)}

@@ -46,7 +46,6 @@ HOLDERS = {"ActionNoise": "DynamicsBackprop", "Plan2Explore": "DynamicsBackprop"
 
 HELD = {
     "RandomShift.encoder": "@encoders.ConvEncoder",
-    "MultiHorizonCritic.critic": "@critics.BilinearCritic",
     "MultiEncoder.encoders": "{'pixels': @encoders.ConvEncoder, '*': @encoders.MLPEncoder}",
     "EnsembleValue.value": "@values.NormalValue",
     "Interpolated.of": "@bounds.InfoNCEBound",

@@ -1,4 +1,4 @@
-"""Imagination: which action led where."""
+"""Imagination: the alignment of actions, features and predictions."""
 
 import torch
 
@@ -24,23 +24,23 @@ def test_each_action_was_taken_at_its_features_and_led_to_the_next():
     start = latent(STARTS, spec=dynamics.latent)
     noise = dynamics.draw_noise(HORIZON, STARTS, generator=seeded(1))
     action_noise = behavior.draw_noise(HORIZON, STARTS, generator=seeded(2))
-    found = imagine(dynamics=dynamics, heads=heads, policy=behavior.sample, start=start, latent_noise=noise, action_noise=action_noise)
-    belief: Latent = start
-    assert found.action.shape == (STARTS, HORIZON, ACTION)
-    assert found.features.shape[:2] == found.reward.shape == found.continuation.shape == (STARTS, HORIZON + 1)
+    rollout = imagine(dynamics=dynamics, heads=heads, policy=behavior.sample, start=start, latent_noise=noise, action_noise=action_noise)
+    latent_at_t: Latent = start
+    assert rollout.action.shape == (STARTS, HORIZON, ACTION)
+    assert rollout.features.shape[:2] == rollout.reward.shape == rollout.continuation.shape == (STARTS, HORIZON + 1)
     for t in range(HORIZON):
-        assert torch.equal(found.features[:, t], belief.features)
-        assert torch.equal(found.action[:, t], behavior.sample(belief.features, action_noise[t]))
-        belief = dynamics.imagine_step(belief, found.action[:, t], noise[t])
-    assert torch.equal(found.features[:, HORIZON], belief.features)
+        assert torch.equal(rollout.features[:, t], latent_at_t.features)
+        assert torch.equal(rollout.action[:, t], behavior.sample(latent_at_t.features, action_noise[t]))
+        latent_at_t = dynamics.imagine_step(latent_at_t, rollout.action[:, t], noise[t])
+    assert torch.equal(rollout.features[:, HORIZON], latent_at_t.features)
     for t in range(HORIZON + 1):
-        assert torch.allclose(found.reward[:, t], heads["reward"](found.features[:, t]).mean, atol=1e-6)
-        assert torch.allclose(found.continuation[:, t], heads["continuation"](found.features[:, t]).mean, atol=1e-6)
+        assert torch.allclose(rollout.reward[:, t], heads["reward"](rollout.features[:, t]).mean, atol=1e-6)
+        assert torch.allclose(rollout.continuation[:, t], heads["continuation"](rollout.features[:, t]).mean, atol=1e-6)
 
 
-def test_without_a_continuation_every_episode_goes_on():
+def test_without_a_continuation_head_the_continuation_is_one():
     dynamics, heads, behavior = parts()
-    found = imagine(
+    rollout = imagine(
         dynamics=dynamics,
         heads={"reward": heads["reward"]},
         policy=behavior.sample,
@@ -48,12 +48,12 @@ def test_without_a_continuation_every_episode_goes_on():
         latent_noise=dynamics.draw_noise(HORIZON, STARTS, generator=seeded(1)),
         action_noise=behavior.draw_noise(HORIZON, STARTS, generator=seeded(2)),
     )
-    assert torch.equal(found.continuation, torch.ones(STARTS, HORIZON + 1))
+    assert torch.equal(rollout.continuation, torch.ones(STARTS, HORIZON + 1))
 
 
-def test_no_noise_is_no_step():
+def test_noise_of_length_zero_is_a_rollout_of_zero_steps():
     dynamics, heads, behavior = parts()
-    found = imagine(
+    rollout = imagine(
         dynamics=dynamics,
         heads=heads,
         policy=behavior.sample,
@@ -61,6 +61,6 @@ def test_no_noise_is_no_step():
         latent_noise=dynamics.draw_noise(0, STARTS, generator=seeded(1)),
         action_noise=behavior.draw_noise(0, STARTS, generator=seeded(2)),
     )
-    assert found.action.shape == (STARTS, 0, ACTION)
-    assert found.reward.shape == (STARTS, 1)
-    assert torch.equal(found.features[:, 0], start.features)
+    assert rollout.action.shape == (STARTS, 0, ACTION)
+    assert rollout.reward.shape == (STARTS, 1)
+    assert torch.equal(rollout.features[:, 0], start.features)

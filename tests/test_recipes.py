@@ -66,7 +66,7 @@ def learn(run: Run, updates: int = 2) -> tuple[Agent, list[dict[str, float]]]:
 
 
 def test_every_recipe_is_listed():
-    """Their names are held by `tests/smoke`."""
+    """`tests/smoke` compares their names with its tasks."""
     assert len(NAMES) >= 30
     assert sorted(recipe.name for recipe in composition.list_recipes()) == NAMES
 

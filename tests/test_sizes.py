@@ -1,7 +1,7 @@
-"""Dreamer V3 has the published number of parameters at each of its sizes, part by part; built without memory, on the meta device.
+"""Dreamer V3 has the published number of parameters at each of its sizes, part by part, on the meta device.
 
-The names of the sizes are all that the paper says. What is exact is what the released program prints when it starts, which is public for
-two settings. Every other count is of the same structure, written out below layer by layer and held to those two.
+The paper gives the names of the sizes alone. The released program prints exact counts when it starts, which are public for two settings.
+Every other count follows from the same structure, written out below layer by layer, which reproduces those two.
 
     size        1M         12M         25M         50M        100M         200M         400M     64 x 64 x 3 pixels, 6 numbers of action
     count  686,846  10,494,158  23,489,326  41,650,062  93,468,238  165,948,686  372,896,398     without the value's slow copy
@@ -125,7 +125,7 @@ def test_every_part_has_the_parameters_that_the_released_program_prints():
     assert sum(found.values()) == 165_965_075
 
 
-def test_so_it_has_from_vectors():
+def test_every_part_has_the_printed_parameters_from_vectors():
     found = counted("dreamer_v3_proprio", "1M", WALKER, SIX)
     assert found == PRINTED_1M_WALKER_VECTORS
     assert sum(found.values()) == 640_867
@@ -139,14 +139,14 @@ def test_every_size_has_the_published_structure(size):
     assert sum(found.values()) == COUNTS[size]
 
 
-def test_the_structure_that_is_written_out_is_the_printed_one():
-    """But for the action: a choice has one output where a number has two."""
+def test_the_structure_written_out_gives_the_printed_counts():
+    """A choice has one output where a continuous action has two."""
     found = published(*SIZES["200M"], actions=17)
     found["actor"] -= linear(1024, 2 * 17) - linear(1024, 17)
     assert found == PRINTED_200M_PIXELS_17_CHOICES
 
 
-def test_the_recipes_say_these_numbers():
+def test_the_header_of_the_recipe_has_these_counts():
     header = (ROOT / "gin" / "agents" / "dreamer_v3.gin").read_text()
     files = {path.stem for path in (ROOT / "gin" / "agents" / "dreamer_v3").glob("*.gin")}
     assert files == {*SIZES} == {*COUNTS}

@@ -1,12 +1,12 @@
-"""The mistakes that others made, and the test that keeps each of them out.
+"""Mistakes in other implementations, and the test that excludes each.
 
-| trap | who fell into it | held by |
+| mistake | where | excluded by |
 |---|---|---|
 | lambda-return off by one | several ports | functional/test_returns.py::test_it_is_the_weighted_mean_of_the_returns_of_every_length |
 | the value cut short before the bootstrap is read | a port of V1 and V2 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
 | the last value bootstrapped twice, its reward counted | a port of V1 | actor_critics/test_mixed_gradient.py::test_its_losses_are_those_of_the_papers_code |
 | no weights of the discount | two ports of V1 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
-| o_t beside the action after it | a port in JAX | test_alignment.py::test_each_action_led_to_its_observation |
+| o_t paired with the action after it | a port in JAX | test_alignment.py::test_each_action_led_to_its_observation |
 | learned on the action before, acted on the one after | a port in JAX | test_alignment.py::test_the_actor_filters_the_posterior_that_the_model_observes |
 | the reward of the step before | a library | test_alignment.py::test_each_reward_belongs_to_its_observation |
 | a rollout that does not move on | a library | test_imagination.py::test_each_action_was_taken_at_its_features_and_led_to_the_next |
@@ -25,9 +25,9 @@
 | ... of any head | a library's V1 | contracts/test_heads.py::test_it_learns_its_target |
 | squared errors without their half | a library | heads/test_densities.py::test_the_reward_is_normal |
 | losses summed over time | a library | test_traps.py::test_a_loss_does_not_grow_with_the_batch |
-| KL without unimix | a method's own code | test_traps.py::test_a_divergence_is_one_of_mixed_distributions |
+| KL without unimix | a method's own code | test_traps.py::test_a_kl_is_one_of_mixed_distributions |
 | unimix of the policy left out | a library | actor_critics/test_reinforce.py::test_a_discrete_policy_keeps_one_percent_of_the_uniform_distribution |
-| KL clipped per step, on the mean or after subtraction | several ports | dynamics/test_balanced_kl_loss.py::test_each_papers_loss_and_its_gradients_are_a_balance_and_a_scale |
+| KL clipped per step, on the mean or after subtraction | several ports | dynamics/test_balanced_kl_loss.py::test_the_loss_and_gradients_of_each_paper_are_a_balance_and_a_scale |
 | straight through a Gumbel-softmax | a method's own code | functional/test_categorical.py::test_the_gradient_is_that_of_the_probabilities |
 | a discrete actor without gradient under the dynamics | several ports | actor_critics/test_mixed_gradient.py::test_the_gradient_of_the_dynamics_reaches_choices_straight_through |
 | ... which a flag hides | several ports | contracts/test_actor_critics.py::test_the_gradient_of_the_dynamics_changes_its_actors_gradient_exactly_where_it_declares_so |
@@ -36,7 +36,7 @@
 | the model taught by the actor | a teaching port | contracts/test_agent.py::test_the_gradient_of_the_model_does_not_depend_on_the_behavior |
 | no exploration | a teaching port | actor_critics/test_dynamics_backprop.py::test_exploring_adds_noise_to_the_action |
 | evaluation by samples | a teaching port | actor_critics/test_dynamics_backprop.py::test_its_best_action_is_the_likeliest_of_a_hundred |
-| block-linear weights that begin too large | a library | dynamics/test_block_rssm.py::test_its_weights_begin_as_in_dreamer_v3 |
+| block-linear weights that begin too large | a library | dynamics/test_block_rssm.py::test_its_initial_weights_are_those_of_dreamer_v3 |
 | images left in 0 to 255 | a port in JAX | encoders/test_encoders.py::test_pixels_are_scaled_to_half_units_around_zero |
 | dead compile: wrapped, and another method called | a port of V3 | test_traps.py::test_a_learner_updates_by_what_was_compiled |
 | ... compiled, and something else computed | a port of V3 | compile/test_update.py::test_it_agrees_with_the_plain_update_and_leaves_the_same_checkpoint |
@@ -71,8 +71,8 @@ UNIMIXED = [name for name in members("dynamics") if "unimix" in {each.name for e
 
 def test_every_trap_has_its_test():
     assert len(TABLE) == (__doc__ or "").count("::") > 40
-    known = {path: functions(TESTS / path) for _, _, path, _ in TABLE}
-    assert [f"{path}::{name}" for _, _, path, name in TABLE if name not in known[path]] == []
+    names = {path: functions(TESTS / path) for _, _, path, _ in TABLE}
+    assert [f"{path}::{name}" for _, _, path, name in TABLE if name not in names[path]] == []
 
 
 def functions(path: Path) -> set[str]:
@@ -87,23 +87,27 @@ def test_every_observation_is_seen_the_first_too(name):
     )
     shown = {key: data.observation[key].clone().requires_grad_() for key in ("position", "speed")}
     noise = agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(1))
-    belief = agent.world_model.observe(replace(data, observation=shown), noise).posterior
+    posterior = agent.world_model.observe(replace(data, observation=shown), noise).posterior
     for time in range(TIMES):
-        statistics = torch.cat([value[:, time] for value in belief.statistics.values()], dim=-1)
+        statistics = torch.cat([value[:, time] for value in posterior.statistics.values()], dim=-1)
         (reached,) = torch.autograd.grad((statistics * normal(*statistics.shape)).sum(), [shown["position"]], retain_graph=True)
         assert (reached[:, time].abs().sum(dim=-1) > 0).all(), time
 
 
 def test_a_value_of_actions_bootstraps_at_a_time_limit_and_not_at_an_end():
     """In both rows an episode ends at the third step: in the first by time."""
-    behavior, known, next_value = build("actor_critics", "LatentSAC", **behavior_sizes(LATENT)), replayed(rows=2), normal(2, TIMES, seed=3)
-    known.batch.is_first[:] = torch.tensor([[True, False, False, True, False]])
-    known.batch.is_terminal[:] = False
-    known.batch.is_terminal[1, 2] = True
-    loss = behavior.value_loss(known, next_value)
-    value = behavior.value(joined(known.features[:, :-1], known.batch.action[:, 1:]))
-    target = known.batch.reward[:, 1:] + 0.99 * next_value[:, 1:]
-    target[1, 1] = known.batch.reward[1, 2]
+    behavior, inferred, next_value = (
+        build("actor_critics", "LatentSAC", **behavior_sizes(LATENT)),
+        replayed(rows=2),
+        normal(2, TIMES, seed=3),
+    )
+    inferred.batch.is_first[:] = torch.tensor([[True, False, False, True, False]])
+    inferred.batch.is_terminal[:] = False
+    inferred.batch.is_terminal[1, 2] = True
+    loss = behavior.value_loss(inferred, next_value)
+    value = behavior.value(joined(inferred.features[:, :-1], inferred.batch.action[:, 1:]))
+    target = inferred.batch.reward[:, 1:] + 0.99 * next_value[:, 1:]
+    target[1, 1] = inferred.batch.reward[1, 2]
     expected = 0.5 * (value - target).square() + 0.5 * math.log(2 * math.pi)
     expected[:, 2] = 0.0
     assert torch.allclose(loss * 6 / 8, expected, atol=1e-5), "a mean over all eight is one over the six that count"
@@ -116,7 +120,7 @@ def test_a_loss_does_not_grow_with_the_batch(objective):
     agents[1].load_state_dict(agents[0].state_dict())
     data = batch()
     noise = agents[0].draw_noise(data, seeded(2))
-    one, two = agents[0].update(data, noise), agents[1].update(twice(data), twice_drawn(noise))
+    one, two = agents[0].update(data, noise), agents[1].update(twice(data), noise_twice(noise))
     for name in ("model", "actor", "value"):
         for metric in (f"train/{name}_loss", f"train/{name}_gradient_norm"):
             assert torch.allclose(one[metric], two[metric], rtol=1e-3), metric
@@ -127,20 +131,20 @@ def twice(data: Batch) -> Batch:
     return replace(data, observation={name: torch.cat([value, value]) for name, value in data.observation.items()}, **doubled)
 
 
-def twice_drawn(noise: UpdateNoise) -> UpdateNoise:
+def noise_twice(noise: UpdateNoise) -> UpdateNoise:
     axes = {"posterior": 0, "replayed_actions": 0, "imagined_latents": 1, "imagined_actions": 1}
     return replace(noise, **{name: torch.cat([getattr(noise, name)] * 2, dim=axis) for name, axis in axes.items()})
 
 
 @pytest.mark.parametrize("name", UNIMIXED)
-def test_a_divergence_is_one_of_mixed_distributions(name):
-    """However sure both sides are, no class is impossible, and so none costs more than its share can say."""
+def test_a_kl_is_one_of_mixed_distributions(name):
+    """No class has probability zero, and so the KL is bounded by the uniform share."""
     nats = {}
     for share in (0.0, 0.05):
         dynamics = build_dynamics(name, share)
         noise, data = dynamics.draw_noise(ROWS, TIMES, generator=seeded(1)), batch()
-        given = (30 * normal(ROWS, TIMES, 5), data.action, data.is_first, dynamics.initial(ROWS), noise)
-        nats[share] = dynamics.kl_loss(*dynamics.observe(*given))[0]["kl"].detach()
+        arguments = (30 * normal(ROWS, TIMES, 5), data.action, data.is_first, dynamics.initial(ROWS), noise)
+        nats[share] = dynamics.kl_loss(*dynamics.observe(*arguments))[0]["kl"].detach()
     groups, classes = dynamics.latent.stochastic // dynamics.latent.classes, dynamics.latent.classes
     assert nats[0.0].max() > nats[0.05].max() > 0.1
     assert nats[0.05].max() <= groups * math.log(classes / 0.05)
@@ -148,7 +152,7 @@ def test_a_divergence_is_one_of_mixed_distributions(name):
 
 
 def build_dynamics(name: str, unimix: float):
-    """With weights so large that it is sure of everything."""
+    """With large weights, and so nearly deterministic distributions."""
     torch.manual_seed(0)
     dynamics = factory("dynamics", name, unimix=unimix, balance=None)(embedding_size=5, action_size=2)
     with torch.no_grad():

@@ -61,7 +61,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def seed_of(number: int) -> Tensor:
-    """What a strategy or an objective draws from."""
+    """A key for strategies and objectives."""
     return new_key(seeded(number))
 
 
@@ -97,7 +97,7 @@ def batch(kind: str = "both", rows: int = ROWS, times: int = TIMES, seed: int = 
 
 
 def latent(*leading: int, spec: LatentSpec = LATENT, seed: int = 0) -> Latent:
-    """A random belief of either kind; a categorical one is one-hot in each group."""
+    """A random latent of either kind, one-hot in each group if categorical."""
     drawn = normal(*leading, spec.stochastic, seed=seed)
     deterministic = normal(*leading, spec.deterministic, seed=seed + 1)
     if spec.kind == "gaussian":
@@ -108,7 +108,7 @@ def latent(*leading: int, spec: LatentSpec = LATENT, seed: int = 0) -> Latent:
 
 
 def candidates(critic: Critic, count: int, spec: LatentSpec = LATENT, embedding_size: int = 5, seed: int = 2) -> Tensor:
-    """What this critic scores a latent against."""
+    """Random candidates of a critic."""
     if critic.candidate == "stochastic":
         return latent(count, spec=spec, seed=seed).stochastic
     return normal(count, embedding_size, seed=seed)
@@ -128,7 +128,7 @@ def inferred(posterior: Latent, prior: Latent, embedding: Tensor, data: Batch) -
 
 
 def objective_sizes(spec: LatentSpec = LATENT, kind: str = "both") -> dict[str, Any]:
-    """What an objective is told."""
+    """The derived arguments of an objective."""
     return {"latent": spec, "embedding_size": 5, "observation": OBSERVATIONS[kind], "action": ACTIONS["continuous"]}
 
 
@@ -138,7 +138,7 @@ def origin(rows: int, times: int) -> Origin:
 
 
 def contrast(scores: Tensor, steps: Origin, critic: Critic | None = None, seed: int = 0) -> Contrast:
-    """All of a batch against itself; with a critic, its scores of random latents and embeddings, and all that adds candidates."""
+    """A batch against itself; with a critic, its scores of random latents and embeddings, and sources of added candidates."""
     if critic is None:
         return Contrast.of(scores, steps)
     size = steps.row.shape[0]
@@ -163,12 +163,12 @@ def latent_spec(kind: LatentKind) -> LatentSpec:
     return LatentSpec(deterministic=6, stochastic=4, kind=kind, classes={"gaussian": None, "categorical": 2}[kind])
 
 
-def requiring_gradient(belief: Latent) -> Latent:
-    return belief.map(lambda tensor: tensor.detach().clone().requires_grad_())
+def requiring_gradient(value: Latent) -> Latent:
+    return value.map(lambda tensor: tensor.detach().clone().requires_grad_())
 
 
 def behavior_sizes(spec: LatentSpec, kind: ActionKind = "continuous") -> dict[str, Any]:
-    """What a behavior is told."""
+    """The derived arguments of a behavior."""
     return {"latent": spec, "action": ACTIONS[kind], "embedding_size": 5}
 
 
@@ -184,10 +184,10 @@ def actions(kind: ActionKind, *leading: int, seed: int = 0) -> Tensor:
 def replayed(spec: LatentSpec = LATENT, kind: ActionKind = "continuous", seed: int = 0, rows: int = ROWS) -> InferredBatch:
     """A random batch with random latents."""
     data = batch(rows=rows, seed=seed)
-    taken = actions(kind, rows, TIMES, seed=seed + 13).masked_fill(data.is_first[..., None], 0.0)
+    action = actions(kind, rows, TIMES, seed=seed + 13).masked_fill(data.is_first[..., None], 0.0)
     posterior = latent(rows, TIMES, spec=spec, seed=seed + 10)
     return InferredBatch(
-        batch=replace(data, action=taken), embedding=normal(rows, TIMES, 5, seed=seed + 12), posterior=posterior, prior=posterior
+        batch=replace(data, action=action), embedding=normal(rows, TIMES, 5, seed=seed + 12), posterior=posterior, prior=posterior
     )
 
 
@@ -202,17 +202,17 @@ def with_batch(inferred: InferredBatch, **changes: Tensor) -> InferredBatch:
 
 
 def update(agent: Agent, data: Batch, generator: torch.Generator) -> Metrics:
-    """Draw the noise of one update, and take it."""
+    """One update with noise from the generator."""
     return agent.update(data, agent.draw_noise(data, generator))
 
 
-def nothing_foreseen(start: Latent, choose: object, noise: Tensor, generator: torch.Generator) -> Imagination:
-    """For policies, which do not look ahead."""
-    raise AssertionError("a policy looked ahead")
+def no_imagination(start: Latent, choose: object, noise: Tensor, generator: torch.Generator) -> Imagination:
+    """For policies, which do not imagine."""
+    raise AssertionError("a policy imagined")
 
 
 def acted(behavior: ActorCritic, features: Tensor, mode: Mode, generator: torch.Generator) -> Tensor:
-    """What a policy does at features that are all stochastic part."""
+    """The actions of a policy at features without deterministic part."""
     empty = features.new_zeros(features.shape[0], 0)
-    belief = Latent(deterministic=empty, stochastic=features, statistics={})
-    return behavior.act(belief, behavior.initial(features.shape[0]), nothing_foreseen, mode, generator)[0]
+    start = Latent(deterministic=empty, stochastic=features, statistics={})
+    return behavior.act(start, behavior.initial(features.shape[0]), no_imagination, mode, generator)[0]

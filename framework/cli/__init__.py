@@ -21,7 +21,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "describe": ("components", "Describe one component: what it is and what it takes."),
     "recipes": ("recipes", "List the recipes that are shipped."),
     "check": ("recipes", "Check recipes, and show everything that is wrong with them."),
-    "show": ("recipes", "Show what a recipe comes to, every value of it."),
+    "show": ("recipes", "Show every value of a recipe."),
     "diff": ("recipes", "Show where two recipes differ."),
     "lab": ("lab", "Measure critics, strategies and bounds against known truth."),
     "bench": ("bench", "Measure how fast an update, an action, an environment and a run are."),

@@ -31,13 +31,13 @@ def list_command(family: str | None, imports: tuple[str, ...], as_json: bool) ->
     members = {name: components(name) for name in families}
     if as_json:
         listed = {
-            name: {"summary": FAMILIES[name].summary, "components": [_brief(each) for each in found.values()]}
-            for name, found in members.items()
+            name: {"summary": FAMILIES[name].summary, "components": [_brief(each) for each in components_of.values()]}
+            for name, components_of in members.items()
         }
         output.as_json({"families": listed, "failed_plugins": [vars(plugin) for plugin in failed]})
     elif family:
         click.echo(f"{FAMILIES[family].summary}\n")
-        output.table(["component", "what", "where"], [[each.name, each.summary, _where(each)] for each in members[family].values()])
+        output.table(["component", "what", "where"], [[each.name, each.summary, each.place] for each in members[family].values()])
     else:
         output.table(["family", "components", "what"], [[name, ", ".join(members[name]), FAMILIES[name].summary] for name in families])
     if failed and not as_json:
@@ -58,17 +58,17 @@ def describe_command(component: str, imports: tuple[str, ...], as_json: bool) ->
     dream describe GaussianCritic
     """
     import_modules(imports)
-    found = _find(component)
-    recipes, holders = sorted(_recipes(found)), sorted(_holders(found))
-    facts = {name: value for name, value in found.facts.items() if name != "derived"}
+    described = _find(component)
+    recipes, holders = sorted(_recipes(described)), sorted(_holders(described))
+    facts = {name: value for name, value in described.facts.items() if name != "derived"}
     if as_json:
-        parameters = [_row(each) for each in found.parameters]
-        used = {"held_by": holders, "recipes": recipes}
-        output.as_json({**_brief(found), "doc": found.doc, "parameters": parameters, "facts": facts, **used})
+        parameters = [_row(each) for each in described.parameters]
+        uses = {"held_by": holders, "recipes": recipes}
+        output.as_json({**_brief(described), "doc": described.doc, "parameters": parameters, "facts": facts, **uses})
         return
-    click.echo(f"{found.selector}  {_where(found)}\n\n{found.doc}\n")
-    if found.parameters:
-        output.table(["parameter", "type", "default"], [[each.name, each.annotation, _default(each)] for each in found.parameters])
+    click.echo(f"{described.selector}  {described.place}\n\n{described.doc}\n")
+    if described.parameters:
+        output.table(["parameter", "type", "default"], [[each.name, each.annotation, _default(each)] for each in described.parameters])
         click.echo()
     output.pairs(
         [
@@ -97,24 +97,23 @@ def _find(name: str) -> Component:
     from framework.composition.catalog import Catalog
 
     catalog = Catalog()
-    found = catalog.find(name)
-    if len(found) != 1:
+    components_of_name = catalog.find(name)
+    if len(components_of_name) != 1:
         complaint = catalog.complain(name)
         raise UserError(f"{complaint[0].upper()}{complaint[1:]}.")
-    return found[0]
+    return components_of_name[0]
 
 
 def _recipes(component: Component) -> Iterator[str]:
     """The shipped recipes that refer to a component, by their text alone: nothing that they import is imported."""
     from framework.composition import list_recipes
-    from framework.composition.bindings import leaves
     from framework.composition.includes import read
-    from framework.composition.parser import Reference
+    from framework.composition.values import Reference, leaves
 
     for recipe in list_recipes():
-        held = {each.key: each.value for each in read(recipe.path).bindings}
-        named = {leaf.selector for value in held.values() for leaf in leaves(value) if isinstance(leaf, Reference)} | {"Run"}
-        if named & {component.name, component.selector}:
+        values = {each.key: each.value for each in read(recipe.path).bindings}.values()
+        selectors = {leaf.selector for value in values for leaf in leaves(value) if isinstance(leaf, Reference)} | {"Run"}
+        if selectors & {component.name, component.selector}:
             yield recipe.name
 
 
@@ -150,7 +149,3 @@ def _row(parameter: Parameter) -> dict[str, Any]:
 
 def _default(parameter: Parameter) -> str:
     return "passed by Python" if parameter.derived else parameter.default or "required"
-
-
-def _where(component: Component) -> str:
-    return f"{component.file}:{component.line}"

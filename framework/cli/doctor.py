@@ -45,12 +45,12 @@ def doctor_command(ctx: click.Context, folder: Path, as_json: bool) -> None:
     \b
     dream doctor
     """
-    found = [*_findings(folder)]
+    findings = [*_findings(folder)]
     if as_json:
-        output.as_json([vars(each) for each in found])
+        output.as_json([vars(each) for each in findings])
     else:
-        output.table(["what", "verdict", "found"], [[each.name, each.verdict, each.what] for each in found])
-    if any(each.verdict == "broken" for each in found):
+        output.table(["what", "verdict", "found"], [[each.name, each.verdict, each.what] for each in findings])
+    if any(each.verdict == "broken" for each in findings):
         ctx.exit(1)
 
 
@@ -95,9 +95,9 @@ def _torch() -> Iterator[Finding]:
     except Exception as error:  # a broken installation fails in many ways, and is what this command is for
         yield Finding("device", "broken", f"torch cannot be imported ({type(error).__name__}: {error}): install it again")
         return
-    found = torch.accelerator.current_accelerator(check_available=True)
-    count = torch.accelerator.device_count() if found is not None else 0
-    yield Finding("device", "ok", f"{count} x {found}" if found is not None else f"cpu, {torch.get_num_threads()} threads")
+    device = torch.accelerator.current_accelerator(check_available=True)
+    count = torch.accelerator.device_count() if device is not None else 0
+    yield Finding("device", "ok", f"{count} x {device}" if device is not None else f"cpu, {torch.get_num_threads()} threads")
 
 
 def _opengl() -> Finding:

@@ -25,24 +25,24 @@ def recipes_command(as_json: bool) -> None:
     \b
     dream recipes
     """
-    found = composition.list_recipes()
-    fields = {recipe.name: header_fields(recipe.header) for recipe in found}
+    recipes = composition.list_recipes()
+    fields = {recipe.name: header_fields(recipe.header) for recipe in recipes}
     if as_json:
-        output.as_json([{"name": recipe.name, "file": recipe.path, **fields[recipe.name]} for recipe in found])
+        output.as_json([{"name": recipe.name, "file": recipe.path, **fields[recipe.name]} for recipe in recipes])
         return
     rows = [[name, each["summary"], each.get("expected", "")] for name, each in fields.items()]
     output.table(["recipe", "what", "expected result"], rows)
 
 
 def header_fields(header: str) -> dict[str, str]:
-    """The first line of a recipe's header as `summary`, and each field after it: a word, its text, and the indented lines that go on."""
+    """The first line of a recipe's header as `summary`, and each field after it: a word, its text, and its indented further lines."""
     summary, *lines = header.splitlines() or [""]
     fields = {"summary": summary}
     name = ""
     for line in lines:
-        if begun := FIELD.match(line):
-            name = begun[1].lower()
-            fields[name] = begun[2]
+        if field := FIELD.match(line):
+            name = field[1].lower()
+            fields[name] = field[2]
         elif name and line.startswith(" "):
             fields[name] += f" {line.strip()}"
         else:
@@ -54,7 +54,7 @@ def header_fields(header: str) -> dict[str, str]:
 @click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True)
 @options.bindings
 @options.imports
-@click.option("--deep", is_flag=True, help="Also build the environment and the agent, and take one update on a small batch.")
+@click.option("--deep", is_flag=True, help="Also build the agent with numbers, and take one update on a small batch.")
 @options.as_json
 @click.pass_context
 def check_command(
@@ -62,22 +62,23 @@ def check_command(
 ) -> None:
     """Check recipes, and show everything that is wrong with them.
 
-    Nothing is built and nothing imported but what a recipe itself imports. The exit status is 2 if anything is wrong.
+    Each recipe is read, and its parts are built without memory: the environment is asked what it shows, and nothing runs. The exit status
+    is 2 if anything is wrong.
 
     \b
     dream check recipes/*.gin
     dream check quickstart --deep -b "DMControl.task='cheetah_run'"
     """
-    found = {recipe: _problems(recipe, bindings, imports, deep) for recipe in recipes}
+    problems_of = {recipe: _problems(recipe, bindings, imports, deep) for recipe in recipes}
     if as_json:
-        output.as_json([{"recipe": recipe, "problems": problems} for recipe, problems in found.items()])
+        output.as_json([{"recipe": recipe, "problems": problems} for recipe, problems in problems_of.items()])
     else:
-        for recipe, problems in found.items():
+        for recipe, problems in problems_of.items():
             for problem in problems:
                 click.echo(f"{problem['file']}:{problem['line']}: {problem['message']}" if "file" in problem else problem["message"])
             if not problems:
                 click.echo(f"{recipe}: nothing is wrong{', and it builds and trains' if deep else ''}.")
-    if any(found.values()):
+    if any(problems_of.values()):
         ctx.exit(2)
 
 
@@ -104,12 +105,12 @@ def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], deep
 @click.argument("recipe")
 @options.bindings
 @options.imports
-@click.option("--provenance", is_flag=True, help="Say of each value where it came from.")
+@click.option("--provenance", is_flag=True, help="Add the place of each value.")
 @options.as_json
 def show_command(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], provenance: bool, as_json: bool) -> None:
-    """Show what a recipe comes to, every value of it.
+    """Show every value of a recipe.
 
-    What is printed is a recipe by itself, defaults and includes resolved.
+    The output is a recipe by itself, defaults and includes resolved.
 
     \b
     dream show dreamer_v1 --provenance
@@ -134,13 +135,13 @@ def diff_command(left: str, right: str, imports: tuple[str, ...], as_json: bool)
     \b
     dream diff dreamer_v1 dreamer_v1_infonce
     """
-    found = composition.diff(_plan(left, (), imports), _plan(right, (), imports))
+    differences = composition.diff(_plan(left, (), imports), _plan(right, (), imports))
     if as_json:
-        output.as_json([vars(each) for each in found])
-    elif not found:
+        output.as_json([vars(each) for each in differences])
+    elif not differences:
         click.echo("No value differs.")
     else:
-        output.table(["value", left, right], [[each.key, each.left or "-", each.right or "-"] for each in found])
+        output.table(["value", left, right], [[each.key, each.left or "-", each.right or "-"] for each in differences])
 
 
 def _plan(recipe: str, bindings: Sequence[str], imports: Sequence[str]) -> Plan:

@@ -88,12 +88,12 @@ class CategoricalRecurrence(CategoricalDynamics):
         return self._latent(deterministic, self.prior_logits(deterministic), noise)
 
     def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
-        kept = (~is_first).unsqueeze(-1).to(action.dtype)
-        return kept, self.from_actions(action * kept), self.from_embeddings(embedding)
+        continuing = (~is_first).unsqueeze(-1).to(action.dtype)
+        return continuing, self.from_actions(action * continuing), self.from_embeddings(embedding)
 
     def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
-        kept, from_action, from_embedding = prepared
-        deterministic = self.advance(latent.stochastic * kept, latent.deterministic * kept, from_action).float()
+        continuing, from_action, from_embedding = prepared
+        deterministic = self.advance(latent.stochastic * continuing, latent.deterministic * continuing, from_action).float()
         return self._latent(deterministic, self.posterior_logits(deterministic, from_embedding), noise)
 
 

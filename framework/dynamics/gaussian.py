@@ -76,12 +76,12 @@ class GaussianDynamics(Dynamics):
         return _sampled(deterministic, self.prior_normal(deterministic), noise)
 
     def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
-        kept = (~is_first).unsqueeze(-1).to(action.dtype)
-        return kept, self.from_action(action * kept), *self.from_embeddings(embedding)
+        continuing = (~is_first).unsqueeze(-1).to(action.dtype)
+        return continuing, self.from_action(action * continuing), *self.from_embeddings(embedding)
 
     def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
-        kept, from_action, *from_embedding = prepared
-        deterministic = self._advance(latent.stochastic * kept, latent.deterministic * kept, from_action)
+        continuing, from_action, *from_embedding = prepared
+        deterministic = self._advance(latent.stochastic * continuing, latent.deterministic * continuing, from_action)
         return _sampled(deterministic, self.posterior_normal(deterministic, *from_embedding), noise)
 
     def finish(self, posterior: Latent) -> tuple[Latent, Latent]:

@@ -44,6 +44,8 @@ def check_limits(flag: str, value: Any, least: int | None, most: int | None = No
 @final
 @dataclass(frozen=True, kw_only=True)
 class BoundsSettings(LabSettings):
+    """The options of `dream lab bounds`."""
+
     dimensions: int = option(20, "Of each side.", least=1)
     mutual_information: Sequence[float] = option((2.0, 4.0, 6.0, 8.0, 10.0), "True nats.")
     candidates: Sequence[int] = option((64, 128, 256, 1024), "K, the size of a batch.", least=2)
@@ -59,6 +61,8 @@ class BoundsSettings(LabSettings):
 @final
 @dataclass(frozen=True, kw_only=True)
 class NegativesSettings(LabSettings):
+    """The options of `dream lab negatives`."""
+
     source: Literal["slow-fast", "autoregressive"] = option("slow-fast", "What is drawn.")
     slow_nats: float = option(1.0, "Of the part that a sequence keeps (slow-fast).")
     fast_nats: float = option(1.0, "Of the part that each step draws afresh (slow-fast).")
@@ -75,6 +79,8 @@ class NegativesSettings(LabSettings):
 @final
 @dataclass(frozen=True, kw_only=True)
 class CriticsSettings(LabSettings):
+    """The options of `dream lab critics`."""
+
     phi: float = option(0.9, "Correlation of neighboring steps.")
     noise: float = option(1.0, "Variance of the observation's noise; the signal's is 1.")
     dimensions: int = option(6, "Independent ones.", least=1)
@@ -90,6 +96,8 @@ class CriticsSettings(LabSettings):
 @final
 @dataclass(frozen=True, kw_only=True)
 class DerivationSettings(LabSettings):
+    """The options of `dream lab derivation`."""
+
     observations: int = option(6, "How many there are in the world.", least=2, most=128)
     latents: int = option(5, "How many values a latent has.", least=2, most=128)
     only: Sequence[str] = option((), "Show this line alone, or all lines of this step; may be repeated.")
@@ -99,6 +107,8 @@ class DerivationSettings(LabSettings):
 @final
 @dataclass(frozen=True, kw_only=True)
 class CostSettings(LabSettings):
+    """The options of `dream lab cost`."""
+
     candidates: int = option(1024, "N latents and as many candidates.")
     features: int = option(256, "The size of a latent.")
     embedding: int = option(256, "The size of an embedding.", least=1)

@@ -78,15 +78,15 @@ class Report:
 
 
 def shown(value: Value) -> str:
-    """Whole numbers as such; three decimals, or three digits below 0.001; from 10,000 on whole, with separated thousands."""
+    """Three decimals, or three digits below 0.001; whole from 1,000 on, with separated thousands. Integers below 10,000 as such."""
     if value is None or isinstance(value, str):
         return value or ""
     if not math.isfinite(value):
         return str(value)
-    if abs(value) >= 10_000:
-        return f"{value:,.0f}"
-    if value == int(value):
+    if value == int(value) and abs(value) < 10_000:
         return str(int(value))
+    if abs(value) >= 1_000:
+        return f"{value:,.0f}"
     return f"{value:.3f}" if abs(value) >= 1e-3 else f"{value:.3g}"
 
 

@@ -9,7 +9,7 @@ from framework.actor_critics import planning
 from framework.actor_critics.cem_planner import CEMPlanner
 from framework.data import Imagination, Latent, Specs
 from framework.errors import UserError
-from tests.actor_critics.worlds import belief, rollout, still
+from tests.actor_critics.worlds import latent_at, rollout, still
 from tests.members import agent_factory, factory
 from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, normal, seeded
 
@@ -27,7 +27,7 @@ def toward(features: Tensor, action: Tensor) -> Tensor:
 
 
 def acted(planner: CEMPlanner, imagine, mode: str = "mode", seed: int = 5) -> Tensor:
-    return planner.act(belief(GOALS), planner.initial(SIZE), imagine, mode, seeded(seed))[0]
+    return planner.act(latent_at(GOALS), planner.initial(SIZE), imagine, mode, seeded(seed))[0]
 
 
 def test_it_finds_the_best_action_of_every_environment():
@@ -89,7 +89,7 @@ def test_a_second_iteration_is_drawn_around_the_best_of_the_first():
 def test_exploring_adds_noise_to_the_action_and_stays_in_bounds():
     planner = make(candidates=10, elites=2, action_noise=0.3)
     goals = torch.zeros(2000, ACTION)
-    loud, quiet = (planner.act(belief(goals), planner.initial(2000), still(toward), mode, seeded(5))[0] for mode in ("explore", "mode"))
+    loud, quiet = (planner.act(latent_at(goals), planner.initial(2000), still(toward), mode, seeded(5))[0] for mode in ("explore", "mode"))
     assert (loud - quiet).std().item() == pytest.approx(0.3, abs=0.02)
     wild = make(candidates=10, elites=2, action_noise=50.0)
     assert acted(wild, still(toward), "explore").abs().max() == 1.0

@@ -22,8 +22,8 @@ def make(**settings) -> LatentSAC:
     return behavior
 
 
-def losses(behavior: LatentSAC, known: InferredBatch) -> dict[str, Tensor]:
-    return behavior.losses(nothing_imagined(known), known, replayed_noise())[0]
+def losses(behavior: LatentSAC, inferred: InferredBatch) -> dict[str, Tensor]:
+    return behavior.losses(nothing_imagined(inferred), inferred, replayed_noise())[0]
 
 
 def test_its_losses_are_those_of_a_loop():
@@ -53,26 +53,26 @@ def test_its_losses_are_those_of_a_loop():
 
 
 def test_the_first_step_of_an_episode_is_no_transition():
-    behavior, known = make(), replayed()
-    (row, time), *others = known.batch.is_first[:, 1:].nonzero().tolist()
+    behavior, inferred = make(), replayed()
+    (row, time), *others = inferred.batch.is_first[:, 1:].nonzero().tolist()
     assert others == []
-    jumped = with_batch(known, reward=known.batch.reward.index_put((torch.tensor(row), torch.tensor(time + 1)), torch.tensor(100.0)))
-    assert torch.equal(losses(behavior, jumped)["value"], losses(behavior, known)["value"])
-    moved = with_batch(known, reward=known.batch.reward.index_put((torch.tensor(row), torch.tensor(time + 2)), torch.tensor(100.0)))
-    assert not torch.equal(losses(behavior, moved)["value"], losses(behavior, known)["value"])
+    jumped = with_batch(inferred, reward=inferred.batch.reward.index_put((torch.tensor(row), torch.tensor(time + 1)), torch.tensor(100.0)))
+    assert torch.equal(losses(behavior, jumped)["value"], losses(behavior, inferred)["value"])
+    moved = with_batch(inferred, reward=inferred.batch.reward.index_put((torch.tensor(row), torch.tensor(time + 2)), torch.tensor(100.0)))
+    assert not torch.equal(losses(behavior, moved)["value"], losses(behavior, inferred)["value"])
 
 
 def test_nothing_follows_a_terminal_step():
     """There the target is the reward alone."""
-    behavior, known = make(), replayed()
-    ended = with_batch(known, is_terminal=torch.ones_like(known.batch.is_terminal))
-    expected = half_square(known.batch.reward[:, 1:], 3.0)
+    behavior, inferred = make(), replayed()
+    ended = with_batch(inferred, is_terminal=torch.ones_like(inferred.batch.is_terminal))
+    expected = half_square(inferred.batch.reward[:, 1:], 3.0)
     with torch.no_grad():
         for member in behavior.value.members:
             for net in (member.net, member.slow.copy):
                 net.net[-1].weight.zero_()
                 net.net[-1].bias.fill_(3.0)
-    kept = ~known.batch.is_first[:, 1:]
+    kept = ~inferred.batch.is_first[:, 1:]
     assert torch.allclose(losses(behavior, ended)["value"][kept] * kept.float().mean(), expected[kept], atol=1e-4)
     assert (losses(behavior, ended)["actor"] == 0).all()
 
@@ -96,10 +96,10 @@ def test_its_best_action_is_the_tanh_of_the_mean():
 
 
 def test_its_losses_do_not_depend_on_imagination():
-    behavior, known = make(), replayed()
+    behavior, inferred = make(), replayed()
     other = nothing_imagined(replayed(seed=50))
-    found = behavior.losses(other, known, replayed_noise())[0]
-    assert all(torch.equal(loss, found[name]) for name, loss in losses(behavior, known).items())
+    found = behavior.losses(other, inferred, replayed_noise())[0]
+    assert all(torch.equal(loss, found[name]) for name, loss in losses(behavior, inferred).items())
 
 
 def test_each_loss_is_constant_in_the_parameters_of_the_others():

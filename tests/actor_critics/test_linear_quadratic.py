@@ -10,7 +10,7 @@ from framework.actor_critics.cem_planner import CEMPlanner
 from framework.actor_critics.mppi_planner import MPPIPlanner
 from framework.data import ActionSpec, Imagination, LatentSpec
 from framework.values.base import Value
-from tests.actor_critics.worlds import belief, rollout
+from tests.actor_critics.worlds import latent_at, rollout
 from tests.tiny import normal, seeded
 
 A, B = torch.tensor([[1.0, 0.5], [0.0, 0.8]]), torch.tensor([0.1, 0.7])
@@ -89,7 +89,7 @@ class CostToGo(Value):
 
 
 def first_actions(planner: CEMPlanner | MPPIPlanner) -> Tensor:
-    return planner.act(belief(STARTS), planner.initial(len(STARTS)), imagine, "mode", seeded(5))[0][:, 0]
+    return planner.act(latent_at(STARTS), planner.initial(len(STARTS)), imagine, "mode", seeded(5))[0][:, 0]
 
 
 def mppi(horizon: int, discount: float = DISCOUNT) -> MPPIPlanner:

@@ -11,7 +11,7 @@ from framework.actor_critics.mppi_planner import MPPIPlanner
 from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.values.base import Value
-from tests.actor_critics.worlds import adding, belief, half_square, nothing_imagined, still
+from tests.actor_critics.worlds import adding, half_square, latent_at, nothing_imagined, still
 from tests.members import agent_factory, factory
 from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, replayed_noise, seeded, specs_of
 
@@ -45,7 +45,7 @@ def toward(features: Tensor, action: Tensor) -> Tensor:
 
 def test_it_finds_the_best_action_of_every_environment():
     planner = make(candidates=500, elites=50)
-    action, _ = planner.act(belief(GOALS), planner.initial(SIZE), still(toward), "mode", seeded(5))
+    action, _ = planner.act(latent_at(GOALS), planner.initial(SIZE), still(toward), "mode", seeded(5))
     assert torch.allclose(action, GOALS, atol=0.1)
 
 
@@ -53,7 +53,7 @@ def test_it_finds_the_best_action_of_every_environment():
 def test_it_plans_toward_the_largest_value_beyond_the_horizon(goal):
     """Rewards are zero, and three actions add up to the goal."""
     planner = make(value=partial(Distance, goal=goal), temperature=20.0)
-    action, plan = planner.act(belief(torch.zeros(SIZE, ACTION)), planner.initial(SIZE), adding, "mode", seeded(5))
+    action, plan = planner.act(latent_at(torch.zeros(SIZE, ACTION)), planner.initial(SIZE), adding, "mode", seeded(5))
     assert plan.shape == (SIZE, 3 * ACTION)
     ahead = action + plan.reshape(SIZE, 3, ACTION).sum(dim=1)
     assert torch.allclose(ahead, torch.full_like(ahead, goal), atol=0.3)
@@ -63,14 +63,14 @@ def test_the_next_plan_starts_from_this_one_shifted_by_a_step():
     """Without spread a plan stays as it was."""
     planner = make(minimum_std=1e-4, maximum_std=1e-4, policy_plans=0)
     plan = normal(SIZE, 3 * ACTION, seed=4).tanh()
-    action, after = planner.act(belief(GOALS), plan, still(toward), "mode", seeded(5))
+    action, after = planner.act(latent_at(GOALS), plan, still(toward), "mode", seeded(5))
     assert torch.allclose(action, plan[:, :ACTION], atol=1e-2)
     assert torch.allclose(after, torch.cat([plan[:, ACTION:], torch.zeros(SIZE, ACTION)], dim=1), atol=1e-2)
 
 
 def test_the_best_of_the_policys_plans_is_taken_where_there_are_no_others():
     planner = make(value=partial(Distance, goal=0.0), horizon=1, candidates=6, policy_plans=6, elites=2, temperature=1e6)
-    action, _ = planner.act(belief(GOALS), planner.initial(SIZE), still(toward), "mode", seeded(5))
+    action, _ = planner.act(latent_at(GOALS), planner.initial(SIZE), still(toward), "mode", seeded(5))
     noise = torch.randn(1, SIZE, 6, ACTION, generator=seeded(5))[0]
     samples = planner.sample(GOALS[:, None].expand(-1, 6, -1), noise)
     best = toward(GOALS[:, None], samples).argmax(dim=1)
@@ -79,8 +79,8 @@ def test_the_best_of_the_policys_plans_is_taken_where_there_are_no_others():
 
 def test_exploring_adds_the_last_spread():
     planner, size = make(candidates=6, policy_plans=0, elites=3, minimum_std=0.2, maximum_std=0.2), 1000
-    given = belief(torch.zeros(size, ACTION)), planner.initial(size), still(toward)
-    loud, quiet = (planner.act(*given, mode, seeded(5))[0] for mode in ("explore", "mode"))
+    arguments = latent_at(torch.zeros(size, ACTION)), planner.initial(size), still(toward)
+    loud, quiet = (planner.act(*arguments, mode, seeded(5))[0] for mode in ("explore", "mode"))
     assert (loud - quiet).std().item() == pytest.approx(0.2, abs=0.02)
 
 

@@ -10,14 +10,14 @@ from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.actor_critics.plan2explore import Plan2Explore
 from framework.data import Imagination
 from framework.errors import UserError
-from tests.actor_critics.worlds import belief, still
+from tests.actor_critics.worlds import latent_at, still
 from tests.members import factory
 from tests.tiny import LATENT, ROWS, TIMES, behavior_sizes, normal, replayed, replayed_noise, seeded
 
 FEATURES, ACTION, STARTS, HORIZON = LATENT.feature_size, 2, 6, 4
 
 
-class Watching(DynamicsBackprop):
+class Keeping(DynamicsBackprop):
     """Keeps the arguments of its losses."""
 
     def losses(self, imagination, inferred, noise):
@@ -25,12 +25,12 @@ class Watching(DynamicsBackprop):
         return super().losses(imagination, inferred, noise)
 
 
-def watching(**given) -> Watching:
-    return Watching(**given, **factory("actor_critics", "DynamicsBackprop").keywords)
+def keeping(**sizes) -> Keeping:
+    return Keeping(**sizes, **factory("actor_critics", "DynamicsBackprop").keywords)
 
 
 def make(**settings) -> Plan2Explore:
-    small = {"layers": 1, "units": 8, "members": 3, "of": watching}
+    small = {"layers": 1, "units": 8, "members": 3, "of": keeping}
     return Plan2Explore(**behavior_sizes(LATENT), **(small | settings))
 
 
@@ -74,43 +74,43 @@ def test_the_reward_of_an_imagined_step_has_the_disagreement_of_the_action_that_
 
 
 def test_the_reward_of_a_replayed_step_has_it_too_but_for_the_first_of_an_episode():
-    behavior, known = make(), replayed()
-    behavior.losses(rollout(), known, replayed_noise())
+    behavior, inferred = make(), replayed()
+    behavior.losses(rollout(), inferred, replayed_noise())
     reward = behavior.of.arguments[1].batch.reward
-    assert known.batch.is_first[:, 1:].any()
+    assert inferred.batch.is_first[:, 1:].any()
     for b in range(ROWS):
         for t in range(TIMES):
-            if known.batch.is_first[b, t]:
+            if inferred.batch.is_first[b, t]:
                 assert reward[b, t] == 0
             else:
-                assert torch.allclose(reward[b, t], behavior.disagreement(known.features[b, t - 1], known.batch.action[b, t]))
+                assert torch.allclose(reward[b, t], behavior.disagreement(inferred.features[b, t - 1], inferred.batch.action[b, t]))
 
 
 @pytest.mark.parametrize("target", ["embedding", "stochastic"])
 def test_the_ensemble_predicts_what_the_action_led_to(target):
     """Against a loop without the first steps of episodes."""
-    behavior, known = make(target=target), replayed()
-    outcome = known.embedding if target == "embedding" else known.posterior.stochastic
+    behavior, inferred = make(target=target), replayed()
+    outcome = inferred.embedding if target == "embedding" else inferred.posterior.stochastic
     costs = []
     for b in range(ROWS):
         for t in range(1, TIMES):
-            if not known.batch.is_first[b, t]:
-                inputs = torch.cat([known.features[b, t - 1], known.batch.action[b, t]])
+            if not inferred.batch.is_first[b, t]:
+                inputs = torch.cat([inferred.features[b, t - 1], inferred.batch.action[b, t]])
                 costs.append(sum(0.5 * (member(inputs) - outcome[b, t]).square().sum() for member in behavior.ensemble))
     assert len(costs) == ROWS * (TIMES - 1) - 1
-    found, _ = behavior.losses(rollout(), known, replayed_noise())
+    found, _ = behavior.losses(rollout(), inferred, replayed_noise())
     assert torch.allclose(found["ensemble"].mean(), torch.stack(costs).mean(), rtol=1e-4)
 
 
 def test_disagreement_is_smaller_on_trained_steps():
-    behavior, known = make(units=32), replayed()
+    behavior, inferred = make(units=32), replayed()
     optimizer = torch.optim.Adam(behavior.group("ensemble"), lr=3e-2)
     for _ in range(25):
-        loss = behavior.losses(rollout(), known, replayed_noise())[0]["ensemble"].mean()
+        loss = behavior.losses(rollout(), inferred, replayed_noise())[0]["ensemble"].mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    learned = behavior.disagreement(known.features[0, :-1], known.batch.action[0, 1:])
+    learned = behavior.disagreement(inferred.features[0, :-1], inferred.batch.action[0, 1:])
     other = behavior.disagreement(3 * normal(50, FEATURES, seed=8), normal(50, ACTION, seed=9))
     assert learned.mean() < 0.2 * other.mean()
 
@@ -120,7 +120,7 @@ def test_a_planner_in_it_plans_for_disagreement():
     planner = factory("actor_critics", "CEMPlanner", horizon=1, candidates=64, elites=4, iterations=6)
     behavior, features = make(of=planner), normal(5, FEATURES)
     imagine = still(lambda features, action: -100 * action.square().sum(dim=-1))
-    action, _ = behavior.act(belief(features), behavior.initial(5), imagine, "mode", seeded(3))
+    action, _ = behavior.act(latent_at(features), behavior.initial(5), imagine, "mode", seeded(3))
     other = 2 * torch.rand(200, 5, ACTION, generator=seeded(4)) - 1
     disagreement = behavior.disagreement(features, action)
     assert (disagreement > behavior.disagreement(features.expand(200, -1, -1), other).quantile(0.9, dim=0)).all()
@@ -147,10 +147,10 @@ def test_its_gradient_is_finite_where_all_agree(spread):
 def test_the_reward_is_constant_where_the_behavior_does_not_need_it():
     rewards: list[Tensor] = []
 
-    def inner(**given):
-        behavior = factory("actor_critics", "PolicyGradient")(**given)
+    def inner(**sizes):
+        behavior = factory("actor_critics", "PolicyGradient")(**sizes)
         plain = behavior.losses
-        behavior.losses = lambda imagination, *given: rewards.append(imagination.reward) or plain(imagination, *given)
+        behavior.losses = lambda imagination, *arguments: rewards.append(imagination.reward) or plain(imagination, *arguments)
         return behavior
 
     make(of=inner).losses(rollout(), replayed(), replayed_noise())

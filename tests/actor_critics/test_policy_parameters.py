@@ -61,6 +61,6 @@ def test_its_losses_and_gradients_are_those_of_computing_again(name, kind):
 def test_an_update_evaluates_the_policy_once_at_each_step(name):
     agent: Agent = agent_factory(actor_critic=factory("actor_critics", name))(specs=specs_of("both"))
     calls: list[torch.Size] = []
-    agent.behavior.actor.net.register_forward_hook(lambda net, given, out: calls.append(given[0].shape))
+    agent.behavior.actor.net.register_forward_hook(lambda net, inputs, out: calls.append(inputs[0].shape))
     update(agent, batch(), seeded(1))
     assert len(calls) == agent.horizon

@@ -40,7 +40,7 @@ def naive_choices(logits: Tensor, action: Tensor, sizes: Sequence[int], unimix: 
     return log_probability, entropy
 
 
-def belief(features: Tensor) -> Latent:
+def latent_at(features: Tensor) -> Latent:
     """A latent without deterministic part."""
     return Latent(deterministic=features.new_zeros(features.shape[0], 0), stochastic=features, statistics={"mean": features})
 

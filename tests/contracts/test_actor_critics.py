@@ -33,12 +33,12 @@ class World:
         latent_noise = self.dynamics.draw_noise(*noise.shape[:2], generator=generator)
         return imagine(dynamics=self.dynamics, heads=self.heads, policy=choose, start=start, latent_noise=latent_noise, action_noise=noise)
 
-    def belief(self, size: int, scale: float = 1.0) -> Latent:
+    def random_latent(self, size: int, scale: float = 1.0) -> Latent:
         return latent(size, spec=self.dynamics.latent).map(lambda tensor: scale * tensor)
 
-    def act(self, belief: Latent, mode: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        plan = self.behavior.initial(belief.stochastic.shape[0])
-        return self.behavior.act(belief, plan, self.imagine, mode, generator)
+    def act(self, start: Latent, mode: Any, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        plan = self.behavior.initial(start.stochastic.shape[0])
+        return self.behavior.act(start, plan, self.imagine, mode, generator)
 
     @torch.no_grad()
     def imagine(self, start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
@@ -82,7 +82,7 @@ def is_action(action: Tensor, kind: ActionKind) -> bool:
 
 @pytest.mark.parametrize("mode", ["explore", "mode"])
 def test_it_acts_within_the_bounds_of_actions(world, mode):
-    action, plan = world.act(world.belief(50, scale=10.0), mode, seeded(3))
+    action, plan = world.act(world.random_latent(50, scale=10.0), mode, seeded(3))
     assert action.shape == (50, ACTIONS[world.kind].size)
     assert action.dtype == torch.float32
     assert not action.requires_grad
@@ -94,14 +94,14 @@ def test_it_acts_within_the_bounds_of_actions(world, mode):
 
 @pytest.mark.parametrize("mode", ["explore", "mode"])
 def test_the_generator_determines_the_action(world, mode):
-    belief = world.belief(20)
-    action, plan = world.act(belief, mode, seeded(3))
+    start = world.random_latent(20)
+    action, plan = world.act(start, mode, seeded(3))
     torch.manual_seed(99)
-    again, again_plan = world.act(belief, mode, seeded(3))
+    again, again_plan = world.act(start, mode, seeded(3))
     assert torch.equal(again, action)
     assert torch.equal(again_plan, plan)
     if mode == "explore":
-        assert not torch.equal(world.act(belief, mode, seeded(4))[0], action)
+        assert not torch.equal(world.act(start, mode, seeded(4))[0], action)
 
 
 @pytest.mark.parametrize("leading", [(3,), (2, 3)])

@@ -44,7 +44,7 @@ class Recording(Optimizer):
 
 
 class Keeping(DynamicsBackprop):
-    """Keeps the rollouts that it is given."""
+    """Keeps the rollouts of its losses."""
 
     def losses(self, imagination, inferred, noise):
         self.imagination = imagination

@@ -14,7 +14,7 @@ AT_LEAST = {
     "vector_environments": 2,
     "encoders": 7,
     "dynamics": 5,
-    "critics": 9,
+    "critics": 8,
     "negatives": 18,
     "bounds": 11,
     "objectives": 8,

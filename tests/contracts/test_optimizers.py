@@ -36,9 +36,9 @@ def test_it_moves_every_parameter_downhill(make):
 
 def test_it_returns_the_norm_of_the_gradient_before_clipping(make):
     for scale in (0.01, 1e4):
-        given = [scale * each for each in gradients(5)]
-        norm = torch.cat([each.flatten() for each in given]).norm()
-        assert torch.allclose(make(weights()).step(given)["gradient_norm"], norm)
+        scaled = [scale * each for each in gradients(5)]
+        norm = torch.cat([each.flatten() for each in scaled]).norm()
+        assert torch.allclose(make(weights()).step(scaled)["gradient_norm"], norm)
 
 
 def test_it_continues_exactly_from_its_state_dict(make):

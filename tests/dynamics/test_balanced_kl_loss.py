@@ -1,4 +1,4 @@
-"""What is charged, against the losses of the papers written out: PlaNet, Dreamer V1, V2 and both V3."""
+"""The KL loss, against the losses of PlaNet, Dreamer V1, V2 and both V3 written out."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ ROWS, TIMES = 4, 6
 
 
 def raw(seed: int, nearness: float) -> Tensor:
-    """What the networks put out; with a `nearness` of one both sides are alike."""
+    """Outputs of the networks; at a `nearness` of one both sides are equal."""
     return 2 * (nearness * normal(ROWS, TIMES, 6) + (1 - nearness) * normal(ROWS, TIMES, 6, seed=seed))
 
 
@@ -31,8 +31,8 @@ def gaussian(outputs: Tensor) -> Latent:
     return Latent(torch.zeros(ROWS, TIMES, 1), mean, {"mean": mean, "std": F.softplus(std) + 0.5})
 
 
-def divergence_of(one: Latent, other: Latent) -> Tensor:
-    """By torch's own, from probabilities."""
+def kl_of(one: Latent, other: Latent) -> Tensor:
+    """By torch, from probabilities."""
     if "mean" in one.statistics:
         sides = [td.Independent(td.Normal(each.statistics["mean"], each.statistics["std"]), 1) for each in (one, other)]
     else:
@@ -42,16 +42,16 @@ def divergence_of(one: Latent, other: Latent) -> Tensor:
 
 
 def planet(q: Latent, p: Latent) -> Tensor:
-    return torch.relu(divergence_of(q, p) - 3.0).mean()
+    return torch.relu(kl_of(q, p) - 3.0).mean()
 
 
 def dreamer_v1(q: Latent, p: Latent) -> Tensor:
-    return torch.maximum(divergence_of(q, p).mean(), torch.tensor(3.0))
+    return torch.maximum(kl_of(q, p).mean(), torch.tensor(3.0))
 
 
 def dreamer_v2(q: Latent, p: Latent) -> Tensor:
-    """The free nats on the mean of each side, as `free_avg` of its code has it."""
-    left, right = divergence_of(q.detach(), p).mean(), divergence_of(q, p.detach()).mean()
+    """Free nats on the mean of each side, as with `free_avg` of its code."""
+    left, right = kl_of(q.detach(), p).mean(), kl_of(q, p.detach()).mean()
     return 0.8 * left.clamp(min=1.0) + 0.2 * right.clamp(min=1.0)
 
 
@@ -59,7 +59,7 @@ def dreamer_v3(dynamics: float, representation: float):
     """Two losses, each clipped at one nat at each step, each with its own scale."""
 
     def loss(q: Latent, p: Latent) -> Tensor:
-        left, right = divergence_of(q.detach(), p), divergence_of(q, p.detach())
+        left, right = kl_of(q.detach(), p), kl_of(q, p.detach())
         return (dynamics * left.clamp(min=1.0) + representation * right.clamp(min=1.0)).mean()
 
     return loss
@@ -77,7 +77,7 @@ SETTINGS = {
 @pytest.mark.parametrize("paper", SETTINGS)
 @pytest.mark.parametrize("nearness", [0.0, 0.5, 0.9])
 @pytest.mark.parametrize("kind", [categorical, gaussian])
-def test_each_papers_loss_and_its_gradients_are_a_balance_and_a_scale(paper, nearness, kind):
+def test_the_loss_and_gradients_of_each_paper_are_a_balance_and_a_scale(paper, nearness, kind):
     reference, scale, settings = SETTINGS[paper]
     sizes = {"embedding_size": 5, "action_size": 2, "deterministic": 6, "hidden": 8}
     model = (CategoricalRSSM if kind is categorical else GaussianRSSM)(**sizes, **settings)
@@ -90,9 +90,9 @@ def test_each_papers_loss_and_its_gradients_are_a_balance_and_a_scale(paper, nea
         assert torch.allclose(one, other, atol=1e-5)
 
 
-def test_the_steps_that_are_compared_lie_on_both_sides_of_the_free_nats():
+def test_the_compared_steps_lie_on_both_sides_of_the_free_nats():
     for kind in (categorical, gaussian):
-        spread = torch.cat([divergence_of(kind(raw(1, share)), kind(raw(2, share))).flatten() for share in (0.0, 0.5, 0.9)])
+        spread = torch.cat([kl_of(kind(raw(1, share)), kind(raw(2, share))).flatten() for share in (0.0, 0.5, 0.9)])
         for nats in (1.0, 3.0):
             assert (spread < nats).sum() > 5, kind
             assert (spread > nats).sum() > 5, kind

@@ -1,4 +1,4 @@
-"""The block-diagonal GRU against its dense equal, and against its equations written out."""
+"""Dreamer V3's state-space model, against its equations."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from framework.nn.blocks import BlockLinear
 from tests.tiny import normal
 
 
-def test_a_block_linear_equals_a_dense_one_with_zeros_outside_its_blocks():
+def test_a_block_linear_map_equals_a_dense_one_with_zeros_outside_its_blocks():
     layer, values = BlockLinear(blocks=3, input_size=12, output_size=6), normal(5, 12)
     torch.nn.init.normal_(layer.bias)
     dense = torch.block_diag(*layer.weight)
@@ -38,7 +38,7 @@ def test_a_step_equals_its_equations():
 
 
 def test_its_logits_equal_their_equations():
-    """Two hidden layers before the prior's, one before the posterior's, which sees path and embedding joined."""
+    """Two hidden layers before the prior's, one before the posterior's."""
     dynamics = BlockRSSM(embedding_size=5, action_size=2, deterministic=8, hidden=4, groups=2, classes=3, blocks=2)
     hidden, embedding = normal(3, 8), normal(3, 5, seed=1)
 
@@ -52,11 +52,11 @@ def test_its_logits_equal_their_equations():
     assert torch.allclose(found, dynamics.posterior_out(activated(joined)), atol=1e-6)
 
 
-def test_its_weights_begin_as_in_dreamer_v3():
-    """Of variance one over the fan-in; that of a block is the whole input's, that of the posterior both of its inputs."""
+def test_its_initial_weights_are_those_of_dreamer_v3():
+    """Variance one over the fan-in: the whole input of a block, both inputs of the posterior."""
     dynamics = BlockRSSM(embedding_size=300, action_size=2, deterministic=400, hidden=50, groups=8, classes=8, blocks=8)
-    spread = {"mixing": 400 + 3 * 8 * 50, "gates": 400, "posterior_hidden": 700}
-    for name, fan_in in spread.items():
+    fan_ins = {"mixing": 400 + 3 * 8 * 50, "gates": 400, "posterior_hidden": 700}
+    for name, fan_in in fan_ins.items():
         weight = dynamics.get_submodule(name).weight
         assert weight.std().item() == pytest.approx(fan_in**-0.5, rel=0.03)
     assert dynamics.posterior_hidden.weight[:, 400:].std().item() == pytest.approx(700**-0.5, rel=0.03)

@@ -1,4 +1,4 @@
-"""The discrete state-space models: what is charged, what is mixed, and where gradient stops."""
+"""Dreamer V2's state-space model: equations, unimix, and KL balancing."""
 
 import pytest
 import torch
@@ -47,17 +47,17 @@ def test_unimix_keeps_every_class_possible():
 
 
 @pytest.mark.parametrize(("balance", "prior_share"), [(0.8, 0.8), (0.0, 0.0), (1.0, 1.0)])
-def test_the_balance_shares_the_gradient_out(balance, prior_share):
+def test_the_balance_divides_the_gradient(balance, prior_share):
     dynamics = CategoricalRSSM(balance=balance, free_nats=0.0, **SMALL)
     posterior, prior = observe(dynamics)
-    charged = dynamics.kl_loss(posterior, prior)[0]["kl"].sum()
+    balanced = dynamics.kl_loss(posterior, prior)[0]["kl"].sum()
     plain = CategoricalRSSM(balance=None, free_nats=0.0, **SMALL).kl_loss(posterior, prior)[0]["kl"].sum()
-    assert torch.allclose(charged, plain)
+    assert torch.allclose(balanced, plain)
     logits = prior.statistics["logits"], posterior.statistics["logits"]
-    shared, whole = torch.autograd.grad(charged, logits, retain_graph=True), torch.autograd.grad(plain, logits)
+    shared, whole = torch.autograd.grad(balanced, logits, retain_graph=True), torch.autograd.grad(plain, logits)
     assert torch.allclose(shared[0], prior_share * whole[0], atol=1e-6)
 
 
-def test_a_balance_that_is_no_share_is_refused():
+def test_a_balance_out_of_range_is_refused():
     with pytest.raises(UserError, match=r"CategoricalRSSM.balance = 2.0 must be a number from 0 to 1"):
         CategoricalRSSM(balance=2.0, **SMALL)

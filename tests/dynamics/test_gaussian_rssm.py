@@ -1,4 +1,4 @@
-"""The recurrent state-space model against its equations, written out."""
+"""Dreamer V1's state-space model, against its equations."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def split(raw, floor=0.1):
     return mean, F.softplus(std) + floor
 
 
-def test_a_step_is_the_papers_equations():
+def test_a_step_equals_the_equations_of_the_paper():
     model = make()
     embedding, action, noise = normal(3, 5), normal(3, 2, seed=1), normal(3, 4, seed=2)
     before = model.imagine_step(model.initial(3), action, noise)
@@ -59,7 +59,7 @@ def test_no_standard_deviation_is_below_the_floor():
     assert prior.statistics["std"].min() > 0.5
 
 
-def test_its_divergence_is_gaussian_and_left_free_by_its_convention():
+def test_its_kl_is_that_of_gaussians_with_its_convention_of_free_nats():
     model = make(free_nats=3.0, free_nats_on="step")
     posterior, prior = filtered(make())
     plain = gaussian_kl(*posterior.statistics.values(), *prior.statistics.values())
@@ -69,7 +69,7 @@ def test_its_divergence_is_gaussian_and_left_free_by_its_convention():
 
 
 @pytest.mark.parametrize("balance", [0.0, 0.3, 1.0])
-def test_a_balance_shares_the_gradient_between_the_sides_and_changes_no_value(balance):
+def test_a_balance_divides_the_gradient_and_changes_no_value(balance):
     posterior, prior = (requiring_gradient(latent) for latent in filtered(make()))
     leaves = [*posterior.statistics.values(), *prior.statistics.values()]
     losses = [make(balance=each).kl_loss(posterior, prior)[0]["kl"] for each in (None, balance)]
@@ -80,7 +80,7 @@ def test_a_balance_shares_the_gradient_between_the_sides_and_changes_no_value(ba
 
 
 @pytest.mark.parametrize("balance", [-0.1, 1.5])
-def test_a_balance_that_is_no_share_is_refused(balance):
+def test_a_balance_out_of_range_is_refused(balance):
     with pytest.raises(UserError, match=r"GaussianRSSM.balance"):
         make(balance=balance)
 

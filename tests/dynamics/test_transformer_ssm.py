@@ -1,11 +1,12 @@
-"""The transformer dynamics: one pass over a sequence, step by step with its past, and imagination are one function."""
+"""The transformer dynamics: one pass, single steps with the past, and imagination agree."""
 
 import pytest
 import torch
 
+from framework.contrastive.origin import Origin
+from framework.contrastive.pairs import predict
 from framework.dynamics.transformer_ssm import TransformerSSM
 from framework.errors import UserError
-from framework.objectives.base import predict
 from tests.members import agent_factory, factory
 from tests.tiny import batch, normal, seeded, specs_of, update
 
@@ -18,7 +19,7 @@ def make(**changes) -> TransformerSSM:
 
 
 def sequence(dynamics, *, start=None, seed=0):
-    """Two rows begin anew on the way; the first step is none of an episode, so that the start counts."""
+    """Two rows have starts of episodes; the first step is none, so that the initial latent matters."""
     is_first = torch.zeros(ROWS, TIMES, dtype=torch.bool)
     is_first[0, 4] = is_first[1, 2] = is_first[1, 3] = True
     return {
@@ -31,13 +32,13 @@ def sequence(dynamics, *, start=None, seed=0):
 
 
 def within_an_episode(dynamics):
-    """A belief that has seen more than a window."""
+    """A latent after more steps than a window."""
     posterior, _ = dynamics.observe(**sequence(dynamics, seed=10))
     return posterior.map(lambda tensor: tensor[:, -1])
 
 
-def part(given, begin, end):
-    return {name: value if name == "start" else value[:, begin:end] for name, value in given.items()}
+def part(inputs, begin, end):
+    return {name: value if name == "start" else value[:, begin:end] for name, value in inputs.items()}
 
 
 def same(one, other):
@@ -47,43 +48,43 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 30])
-@pytest.mark.parametrize("begun", [True, False])
-def test_all_at_once_equals_step_by_step(window, begun):
-    """From nothing and from amid an episode, over starts on the way, with windows below and above the length."""
+@pytest.mark.parametrize("within", [True, False])
+def test_one_pass_equals_single_steps(window, within):
+    """From the initial latent and from within an episode, over starts, with windows below and above the length."""
     dynamics = make(window=window)
-    given = sequence(dynamics, start=within_an_episode(dynamics) if begun else None)
-    posterior, _ = dynamics.observe(**given)
-    latent = given["start"]
+    inputs = sequence(dynamics, start=within_an_episode(dynamics) if within else None)
+    posterior, _ = dynamics.observe(**inputs)
+    latent = inputs["start"]
     for t in range(TIMES):
-        latent = dynamics.observe_step(latent, **{name: given[name][:, t] for name in ("embedding", "action", "is_first", "noise")})
+        latent = dynamics.observe_step(latent, **{name: inputs[name][:, t] for name in ("embedding", "action", "is_first", "noise")})
         assert same(latent, posterior.map(lambda tensor, t=t: tensor[:, t])), t
 
 
 def test_two_halves_equal_the_whole():
     dynamics = make()
-    given = sequence(dynamics, start=within_an_episode(dynamics))
-    whole, _ = dynamics.observe(**given)
-    one, _ = dynamics.observe(**part(given, 0, 5))
-    other, _ = dynamics.observe(**(part(given, 5, TIMES) | {"start": one.map(lambda tensor: tensor[:, -1])}))
+    inputs = sequence(dynamics, start=within_an_episode(dynamics))
+    whole, _ = dynamics.observe(**inputs)
+    one, _ = dynamics.observe(**part(inputs, 0, 5))
+    other, _ = dynamics.observe(**(part(inputs, 5, TIMES) | {"start": one.map(lambda tensor: tensor[:, -1])}))
     assert same(one, whole.before(5))
     assert same(other, whole.map(lambda tensor: tensor[:, 5:]))
 
 
-def test_a_start_on_the_way_equals_a_start_from_nothing():
+def test_a_start_of_an_episode_equals_the_initial_latent():
     dynamics = make(window=6)
-    given = sequence(dynamics)
-    given["is_first"][:, 4] = True
-    whole, _ = dynamics.observe(**given)
-    fresh, _ = dynamics.observe(**part(given, 4, TIMES))
+    inputs = sequence(dynamics)
+    inputs["is_first"][:, 4] = True
+    whole, _ = dynamics.observe(**inputs)
+    fresh, _ = dynamics.observe(**part(inputs, 4, TIMES))
     assert torch.allclose(whole.deterministic[:, 4:], fresh.deterministic, atol=1e-6)
 
 
 @pytest.mark.parametrize("window", [2, 3, 30])
-def test_imagination_equals_one_pass_over_what_it_imagined(window):
-    """Steps of the prior after each step of a batch, and a pass over a sequence whose samples are the imagined ones."""
+def test_imagination_equals_one_pass_over_the_imagined_samples(window):
+    """Against one pass over a sequence whose samples are the imagined ones, from each step of a batch."""
     dynamics, horizon = make(window=window), 5
-    given = sequence(dynamics)
-    posterior, _ = dynamics.observe(**given)
+    inputs = sequence(dynamics)
+    posterior, _ = dynamics.observe(**inputs)
     rows, times = torch.arange(ROWS).repeat_interleave(TIMES), torch.arange(TIMES).repeat(ROWS)
     start = posterior.map(lambda tensor: tensor[rows, times])
     action, noise = normal(ROWS * TIMES, horizon, 2, seed=7).tanh(), dynamics.draw_noise(ROWS * TIMES, horizon, generator=seeded(8))
@@ -100,13 +101,12 @@ def test_imagination_equals_one_pass_over_what_it_imagined(window):
         assert all(torch.allclose(value, passed.past[name][:, step], atol=1e-5) for name, value in each.past.items())
 
 
-def test_what_it_attends_to_is_the_step_before_and_those_of_the_window():
-    """`h_t` knows `z` and `a` of as many steps as the blocks reach; the posterior knows its own observation alone."""
+def test_the_path_depends_on_the_window_and_the_posterior_on_its_own_observation():
     dynamics = make(layers=2, window=3)
-    given = sequence(dynamics)
-    given["is_first"].zero_()
-    leaves = [given[name].requires_grad_() for name in ("embedding", "action")]
-    posterior, _ = dynamics.observe(**given)
+    inputs = sequence(dynamics)
+    inputs["is_first"].zero_()
+    leaves = [inputs[name].requires_grad_() for name in ("embedding", "action")]
+    posterior, _ = dynamics.observe(**inputs)
     logits, deterministic = posterior.statistics["logits"][:, 7], posterior.deterministic[:, 7]
     of_path = torch.autograd.grad((deterministic * normal(8)).sum(), leaves, retain_graph=True)
     (of_logits,) = torch.autograd.grad((logits * normal(12)).sum(), leaves[:1])
@@ -116,30 +116,30 @@ def test_what_it_attends_to_is_the_step_before_and_those_of_the_window():
 
 def test_gradient_flows_from_imagination_through_the_past():
     dynamics = make(window=4)
-    given = sequence(dynamics)
-    given["is_first"].zero_()
-    given["embedding"].requires_grad_()
-    posterior, _ = dynamics.observe(**given)
-    imagined = dynamics.imagine_step(posterior.map(lambda tensor: tensor[:, 5]), given["action"][:, 6], given["noise"][:, 6])
-    (gradient,) = torch.autograd.grad((imagined.deterministic * normal(8)).sum(), given["embedding"])
+    inputs = sequence(dynamics)
+    inputs["is_first"].zero_()
+    inputs["embedding"].requires_grad_()
+    posterior, _ = dynamics.observe(**inputs)
+    imagined = dynamics.imagine_step(posterior.map(lambda tensor: tensor[:, 5]), inputs["action"][:, 6], inputs["noise"][:, 6])
+    (gradient,) = torch.autograd.grad((imagined.deterministic * normal(8)).sum(), inputs["embedding"])
     assert (gradient[:, :6].abs().sum(dim=(0, 2)) > 0).all()
     assert (gradient[:, 6:] == 0).all()
-    detached = dynamics.imagine_step(posterior.detach().map(lambda tensor: tensor[:, 5]), given["action"][:, 6], given["noise"][:, 6])
-    assert torch.autograd.grad(detached.deterministic.sum(), given["embedding"], allow_unused=True) == (None,)
+    detached = dynamics.imagine_step(posterior.detach().map(lambda tensor: tensor[:, 5]), inputs["action"][:, 6], inputs["noise"][:, 6])
+    assert torch.autograd.grad(detached.deterministic.sum(), inputs["embedding"], allow_unused=True) == (None,)
 
 
 def test_its_gradient_does_not_blow_up_at_the_start_of_an_episode():
-    """Where all is zero, each norm would multiply it by the root of one over its epsilon."""
+    """At a zero input the gradient of each norm is 1 / sqrt(epsilon)."""
     dynamics = make(deterministic=64, hidden=64, layers=4)
-    given = sequence(dynamics)
-    given["is_first"][:, 0] = True
-    _, prior = dynamics.observe(**given)
+    inputs = sequence(dynamics)
+    inputs["is_first"][:, 0] = True
+    _, prior = dynamics.observe(**inputs)
     gradients = torch.autograd.grad((prior.statistics["logits"] * normal(12)).sum(dim=-1).mean(), dynamics.parameters(), allow_unused=True)
     assert torch.stack([gradient.norm() for gradient in gradients if gradient is not None]).max() < 1000
 
 
 @pytest.mark.parametrize("starts", [None, 4])
-def test_an_agent_learns_with_it(starts):
+def test_every_parameter_of_an_agent_with_it_moves(starts):
     kinds = {"deterministic": 8, "attention_heads": 2, "window": 3}
     agent = agent_factory(
         dynamics=factory("dynamics", "TransformerSSM", **kinds),
@@ -155,23 +155,24 @@ def test_an_agent_learns_with_it(starts):
 
 
 def test_the_prior_under_the_actions_that_were_taken_is_the_prior():
-    """As `ActionNegatives` asks: from the past of every step, and from nothing at a start."""
+    """As `ActionNegatives` computes it: from the past of every step, and from the initial latent at a start."""
     agent = agent_factory(dynamics=factory("dynamics", "TransformerSSM", window=3))(specs=specs_of("both"))
     noise = agent.world_model.dynamics.draw_noise(*batch().reward.shape, generator=seeded(3))
     inferred = agent.world_model.observe(batch(), noise)
-    predicted, prior = predict(inferred, agent.world_model.dynamics, batch().action), inferred.prior.flatten()
+    action, steps = batch().action.flatten(0, 1), Origin.of(batch().episode)
+    predicted, prior = predict(inferred, agent.world_model.dynamics, action, steps), inferred.prior.flatten()
     assert torch.allclose(predicted.deterministic, prior.deterministic, atol=1e-5)
     assert torch.allclose(predicted.statistics["logits"], prior.statistics["logits"], atol=1e-5)
 
 
 def test_it_stays_in_float32_under_bfloat16():
     dynamics = make()
-    given = sequence(dynamics)
-    exact, _ = dynamics.observe(**given)
+    inputs = sequence(dynamics)
+    exact, _ = dynamics.observe(**inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        posterior, prior = dynamics.observe(**given)
+        posterior, prior = dynamics.observe(**inputs)
         latent = posterior.map(lambda tensor: tensor[:, -1])
-        imagined = dynamics.imagine_step(latent, given["action"][:, 0], given["noise"][:, 0])
+        imagined = dynamics.imagine_step(latent, inputs["action"][:, 0], inputs["noise"][:, 0])
     for latent in (posterior, prior, imagined):
         assert latent.features.dtype == latent.statistics["logits"].dtype == torch.float32
     assert torch.allclose(posterior.deterministic, exact.deterministic, atol=0.1)

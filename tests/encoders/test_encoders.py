@@ -1,4 +1,4 @@
-"""What single encoders promise beyond their contract."""
+"""Single encoders, beyond their contract."""
 
 import numpy as np
 import pytest
@@ -18,15 +18,15 @@ def image(size: int) -> dict[str, specs.Array]:
     return {"pixels": specs.BoundedArray((size, size, 3), np.uint8, 0, 255, name="pixels")}
 
 
-def test_dreamers_encoder_makes_1024_numbers_of_64_by_64():
+def test_the_embedding_of_dreamer_v1_has_1024_numbers():
     assert ConvEncoder(observation=image(64)).embedding_size == 1024
 
 
 def test_pixels_are_scaled_to_half_units_around_zero():
     encoder = ConvEncoder(observation=image(8), channels=(4,))
-    seen = observe(image(8), 2)
-    expected = encoder.net(seen["pixels"].permute(0, 3, 1, 2).float() / 255 - 0.5).flatten(1)
-    assert torch.allclose(encoder(seen), expected, atol=1e-6)
+    observation = observe(image(8), 2)
+    expected = encoder.net(observation["pixels"].permute(0, 3, 1, 2).float() / 255 - 0.5).flatten(1)
+    assert torch.allclose(encoder(observation), expected, atol=1e-6)
 
 
 def test_an_image_too_small_is_refused_with_the_layer_that_fails():
@@ -45,18 +45,18 @@ def test_the_vector_encoder_refuses_images():
         MLPEncoder(observation=OBSERVATIONS["both"])
 
 
-def test_an_encoder_may_end_with_its_last_hidden_layer():
-    """Dreamer V3's: the embedding is what the norm and the activation leave."""
+def test_an_encoder_of_vectors_may_end_with_its_last_hidden_layer():
+    """As in Dreamer V3."""
     settings = {"layers": 2, "units": 6, "size": None, "activation": "silu", "norm": "rms", "squash": "symlog"}
     encoder = MLPEncoder(observation=OBSERVATIONS["vectors"], **settings)
-    seen = observe(OBSERVATIONS["vectors"], 3)
-    values = torch.cat([seen["position"], seen["speed"].unsqueeze(-1)], dim=-1)
+    observation = observe(OBSERVATIONS["vectors"], 3)
+    values = torch.cat([observation["position"], observation["speed"].unsqueeze(-1)], dim=-1)
     values = values.sign() * (1 + values.abs()).log()
     for layer in (encoder.net[0], encoder.net[3]):
         values = layer(values)
         values = nn.functional.silu(values / (values.square().mean(dim=-1, keepdim=True) + 1e-4).sqrt())
     assert encoder.embedding_size == 6
-    assert torch.allclose(encoder(seen), values, atol=1e-5)
+    assert torch.allclose(encoder(observation), values, atol=1e-5)
 
 
 def test_an_encoder_without_any_layer_needs_a_size():
@@ -64,22 +64,22 @@ def test_an_encoder_without_any_layer_needs_a_size():
         MLPEncoder(observation=OBSERVATIONS["vectors"], layers=0, size=None)
 
 
-def test_several_encoders_each_see_their_own():
+def test_a_multi_encoder_concatenates_the_embeddings_of_its_encoders():
     encoder = factory("encoders", "MultiEncoder")(observation=OBSERVATIONS["both"])
-    seen = observe(OBSERVATIONS["both"], 2)
-    parts = [part({name: seen[name] for name in names}) for part, names in zip(encoder.parts, encoder.names, strict=True)]
+    observation = observe(OBSERVATIONS["both"], 2)
+    parts = [part({name: observation[name] for name in names}) for part, names in zip(encoder.parts, encoder.names, strict=True)]
     assert encoder.names == [["pixels"], ["position", "speed"]]
-    assert torch.equal(encoder(seen), torch.cat(parts, dim=-1))
+    assert torch.equal(encoder(observation), torch.cat(parts, dim=-1))
 
 
-def test_the_first_pattern_that_fits_takes_the_name():
+def test_the_first_pattern_that_matches_takes_the_name():
     shares = {"pos*": factory("encoders", "MLPEncoder"), "*": factory("encoders", "MLPEncoder")}
     assert MultiEncoder(observation=OBSERVATIONS["vectors"], encoders=shares).names == [["position"], ["speed"]]
 
 
-def test_nothing_of_the_observation_and_no_pattern_is_lost():
+def test_an_observation_without_pattern_and_a_pattern_without_observation_are_refused():
     with pytest.raises(UserError, match="No encoder takes the observation 'speed'"):
         MultiEncoder(observation=OBSERVATIONS["vectors"], encoders={"pos*": factory("encoders", "MLPEncoder")})
-    idle = {"*": factory("encoders", "MLPEncoder"), "depth": factory("encoders", "ConvEncoder")}
+    unused = {"*": factory("encoders", "MLPEncoder"), "depth": factory("encoders", "ConvEncoder")}
     with pytest.raises(UserError, match=r"\['depth'\] of MultiEncoder.encoders take no observation"):
-        MultiEncoder(observation=OBSERVATIONS["vectors"], encoders=idle)
+        MultiEncoder(observation=OBSERVATIONS["vectors"], encoders=unused)

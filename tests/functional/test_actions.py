@@ -140,9 +140,9 @@ def test_the_score_of_a_bounded_normal_has_the_mean_of_the_unclipped_score_and_l
     weight = torch.exp(-0.5 * points.square())
     before = mean + std * points
     scores = {"mean": points / std, "std": (points.square() - 1) / std}[kind]
-    given = {name: torch.full((4001, 1), number).requires_grad_() for name, number in (("mean", mean), ("std", std))}
+    parameters = {name: torch.full((4001, 1), number).requires_grad_() for name, number in (("mean", mean), ("std", std))}
     action = before.clamp(-1, 1)
-    (found,) = torch.autograd.grad(BoundedNormal(**given).log_density(action[:, None]).sum(), given[kind])
+    (found,) = torch.autograd.grad(BoundedNormal(**parameters).log_density(action[:, None]).sum(), parameters[kind])
     reward, weight = torch.sin(3 * action) + action, weight / weight.sum()
     moments = [((weight * reward * each).sum(), (weight * (reward * each).square()).sum()) for each in (scores, found[:, 0])]
     assert moments[0][0].item() == pytest.approx(moments[1][0].item(), abs=2e-3)
@@ -184,12 +184,12 @@ def test_the_gradient_of_groups_is_that_of_their_probabilities():
 @pytest.mark.parametrize("noise", [0.0, 1 - 2**-24])
 @pytest.mark.parametrize("mean", [-0.9999, 0.9999])
 def test_densities_and_gradients_are_finite_at_the_edges(distribution, noise, mean):
-    given = [torch.tensor([mean]).requires_grad_(), torch.tensor([0.1]).requires_grad_()]
-    sample = distribution(*given).sample(torch.tensor([noise]))
+    parameters = [torch.tensor([mean]).requires_grad_(), torch.tensor([0.1]).requires_grad_()]
+    sample = distribution(*parameters).sample(torch.tensor([noise]))
     assert sample.abs() <= {BoundedNormal: 1.0, TruncatedNormal: 1 - 9e-7}[distribution]
     for action in (sample, torch.tensor([1.0]), torch.tensor([-1.0])):
-        total = distribution(*given).log_density(action.detach()) + distribution(*given).entropy + sample.sum()
-        gradients = torch.autograd.grad(total, given, retain_graph=True)
+        total = distribution(*parameters).log_density(action.detach()) + distribution(*parameters).entropy + sample.sum()
+        gradients = torch.autograd.grad(total, parameters, retain_graph=True)
         assert total.isfinite()
         assert all(gradient.isfinite() for gradient in gradients)
 

@@ -1,4 +1,4 @@
-"""Each head's loss is minus a log-density, by torch's own distributions."""
+"""The loss of each head is the negative log-density of torch's distributions."""
 
 import math
 
@@ -33,23 +33,22 @@ def test_a_continuation_is_what_is_not_terminal():
     assert torch.allclose(continuation.loss(FEATURES, data), expected, atol=1e-4)
 
 
-def test_a_discounted_continuation_is_learned_as_such():
-    """At the true probability the cross-entropy of a target of 0.9 has no slope."""
+def test_a_discounted_continuation_has_its_minimum_at_the_discount():
     continuation, data = ContinuationHead(latent=LATENT, layers=0, discount=0.9), batch()
     with torch.no_grad():
         continuation.net.net[0].weight.zero_()
         continuation.net.net[0].bias.fill_(math.log(0.9 / 0.1))
-    going_on = ~data.is_terminal
+    continuing = ~data.is_terminal
     loss = continuation.loss(FEATURES, data)
     expected = -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))
-    assert torch.allclose(loss[going_on], torch.full_like(loss[going_on], expected), atol=1e-6)
+    assert torch.allclose(loss[continuing], torch.full_like(loss[continuing], expected), atol=1e-6)
     assert torch.allclose(loss[data.is_terminal], torch.full_like(loss[data.is_terminal], -math.log(0.1)), atol=1e-5)
-    (slope,) = torch.autograd.grad(loss[going_on].sum(), [continuation.net.net[0].bias])
+    (slope,) = torch.autograd.grad(loss[continuing].sum(), [continuation.net.net[0].bias])
     assert slope.abs() < 1e-5
 
 
 @pytest.mark.parametrize("discount", [0.0, 1.5])
-def test_a_discount_that_is_none_is_refused(discount):
+def test_a_discount_out_of_range_is_refused(discount):
     with pytest.raises(UserError, match=f"ContinuationHead.discount = {discount} must lie above 0"):
         ContinuationHead(latent=LATENT, discount=discount)
 
@@ -75,37 +74,37 @@ def test_a_scalar_of_the_observation_is_a_vector_of_one():
     assert torch.allclose(decoder.loss(FEATURES, batch()), expected, atol=1e-5)
 
 
-def test_several_vectors_are_joined_in_the_order_of_their_names():
+def test_several_vectors_are_concatenated_in_the_order_of_their_names():
     decoder, data = head("VectorHead", "vectors"), batch()
-    joined = torch.cat([data.observation["position"], data.observation["speed"].unsqueeze(-1)], dim=-1)
-    expected = -td.Independent(td.Normal(decoder(FEATURES).mean, 1.0), 1).log_prob(joined)
+    concatenated = torch.cat([data.observation["position"], data.observation["speed"].unsqueeze(-1)], dim=-1)
+    expected = -td.Independent(td.Normal(decoder(FEATURES).mean, 1.0), 1).log_prob(concatenated)
     assert torch.allclose(decoder.loss(FEATURES, data), expected, atol=1e-5)
 
 
-def test_a_symlog_vector_costs_its_squared_error_there():
+def test_the_loss_of_a_symlog_vector_is_the_squared_error_of_its_symlog():
     decoder, data = build("heads", "VectorHead", latent=LATENT, target=TARGETS["position"], likelihood="symlog"), batch()
     value = data.observation["position"]
     error = decoder.net(FEATURES) - value.sign() * torch.log(1 + value.abs())
     assert torch.allclose(decoder.loss(FEATURES, data), (error * error).sum(dim=-1), atol=1e-5)
-    said = decoder(FEATURES)
-    assert torch.allclose(said.mean, decoder.net(FEATURES).sign() * (decoder.net(FEATURES).abs().exp() - 1), atol=1e-5)
-    assert (said.log_density(said.mean).abs() < 1e-9).all()
+    prediction = decoder(FEATURES)
+    assert torch.allclose(prediction.mean, decoder.net(FEATURES).sign() * (decoder.net(FEATURES).abs().exp() - 1), atol=1e-5)
+    assert (prediction.log_density(prediction.mean).abs() < 1e-9).all()
 
 
-def test_what_a_vector_head_cannot_decode_is_refused():
+def test_a_vector_head_refuses_images_and_nothing():
     for target in (TARGETS["pixels"], None):
         with pytest.raises(UserError, match="VectorHead decodes vectors"):
             VectorHead(latent=LATENT, target=target)
 
 
 @pytest.mark.parametrize(("kernels", "channels", "size"), [((5, 5, 6, 6), (8, 4, 2), 64), ((5, 6, 6), (4, 2), 32)])
-def test_the_papers_kernels_make_its_images(kernels, channels, size):
+def test_the_kernels_of_the_paper_give_images_of_its_size(kernels, channels, size):
     target = {"pixels": PIXELS.replace(shape=(size, size, 3), minimum=0, maximum=255)}
     decoder = ImageHead(latent=LATENT, target=target, kernels=kernels, channels=channels, base=16)
     assert decoder(normal(2, 10)).mean.shape == (2, size, size, 3)
 
 
-def test_what_an_image_head_cannot_make_is_refused():
+def test_an_image_head_refuses_other_targets_and_sizes():
     with pytest.raises(UserError, match="make an image of 64 x 64, and the observation has 8 x 8"):
         ImageHead(latent=LATENT, target=TARGETS["pixels"])
     with pytest.raises(UserError, match="one kernel more"):

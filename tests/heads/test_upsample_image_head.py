@@ -47,11 +47,11 @@ def test_it_decodes_as_its_equations_say():
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.add_(0.1 * normal(*parameter.shape, seed=parameter.numel()))
-    said = head(features).mean
-    assert said.shape == (2, 3, 8, 8, 3)
+    mean = head(features).mean
+    assert mean.shape == (2, 3, 8, 8, 3)
     for row in range(2):
         for time in range(3):
-            assert torch.allclose(said[row, time] + 0.5, by_hand(head, features[row, time]), atol=1e-5)
+            assert torch.allclose(mean[row, time] + 0.5, by_hand(head, features[row, time]), atol=1e-5)
 
 
 def test_its_loss_is_the_squared_error_summed_over_the_image():
@@ -66,9 +66,9 @@ def test_pixels_stay_inside_their_range():
     head = make()
     with torch.no_grad():
         head.net[-1].weight.mul_(100)
-    said = head(normal(4, 10)).mean
-    assert said.abs().max() <= 0.5
-    assert said.abs().max() > 0.49
+    mean = head(normal(4, 10)).mean
+    assert mean.abs().max() <= 0.5
+    assert mean.abs().max() > 0.49
 
 
 def test_each_block_of_the_path_gives_its_own_channels():

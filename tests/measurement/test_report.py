@@ -47,7 +47,17 @@ def test_a_note_that_rows_share_stands_once_for_each_name() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, ""), ("log", "log"), (7, "7"), (2.0, "2"), (1.99999, "2.000"), (1.23e-5, "1.23e-05"), (12345.6, "12,346"), (-math.inf, "-inf")],
+    [
+        (None, ""),
+        ("log", "log"),
+        (7, "7"),
+        (2.0, "2"),
+        (1.99999, "2.000"),
+        (1.23e-5, "1.23e-05"),
+        (7870.1, "7,870"),
+        (20480, "20,480"),
+        (-math.inf, "-inf"),
+    ],
 )
 def test_a_number_is_shown_as_people_read_it(value: float | str | None, text: str) -> None:
     assert shown(value) == text

@@ -1,4 +1,4 @@
-"""The causal transformer: who sees whom, and that parts give what the whole gives."""
+"""The causal transformer: its masks, its cache, and a block written out."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def make(layers: int = 2, window: int = 4) -> CausalTransformer:
 
 
 def starts() -> torch.Tensor:
-    """The first row begins anew twice, the second never, the third at once."""
+    """Two starts in the first row, none in the second, one at the first step of the third."""
     is_first = torch.zeros(ROWS, TIMES, dtype=torch.bool)
     is_first[0, 2] = is_first[0, 6] = is_first[2, 0] = True
     return is_first
@@ -31,52 +31,52 @@ def test_an_age_counts_the_tokens_of_an_episode():
 
 
 @pytest.mark.parametrize("window", [1, 2, 4, 20])
-def test_a_token_sees_the_last_of_its_own_episode_and_none_after(window):
+def test_a_token_attends_to_the_window_of_its_own_episode(window):
     before = torch.tensor([5.0, 2.0, 0.0])
     age = ages(before, starts())
     found = attention_mask(age, window)
     assert found.shape == (ROWS, TIMES, window - 1 + TIMES)
     for row in range(ROWS):
         for time in range(TIMES):
-            seen = {time - place for place in range(window) if place < age[row, time]}
-            assert {place - (window - 1) for place in found[row, time].nonzero().flatten().tolist()} == seen
+            attended = {time - position for position in range(window) if position < age[row, time]}
+            assert {position - (window - 1) for position in found[row, time].nonzero().flatten().tolist()} == attended
 
 
 @pytest.mark.parametrize("window", [1, 2, 4, 20])
 @pytest.mark.parametrize("parts", [(1,) * TIMES, (4, 5), (2, 1, 6)])
-def test_parts_give_what_the_whole_gives(window, parts):
+def test_chunks_of_tokens_give_the_outputs_of_the_whole(window, parts):
     model, tokens, is_first = make(window=window), normal(ROWS, TIMES, SIZE), starts()
     whole, after = model(tokens, is_first, model.empty_past(ROWS))
-    past, begin = model.empty_past(ROWS), 0
+    past, first = model.empty_past(ROWS), 0
     for length in parts:
-        here = slice(begin, begin + length)
+        here = slice(first, first + length)
         found, following = model(tokens[:, here], is_first[:, here], past)
-        past, begin = at(following, -1), begin + length
+        past, first = at(following, -1), first + length
         assert torch.allclose(found, whole[:, here], atol=1e-5)
         for name, value in past.items():
-            assert torch.allclose(value, after[name][:, begin - 1], atol=1e-5)
+            assert torch.allclose(value, after[name][:, first - 1], atol=1e-5)
 
 
-def test_a_block_is_attention_written_out():
+def test_a_block_equals_attention_written_out():
     block, tokens, past = CausalBlock(size=SIZE, hidden=12, attention_heads=2), normal(1, 3, SIZE), normal(1, 2, 2 * SIZE, seed=1)
-    age, turn = torch.tensor([[2.0, 3.0, 1.0]]), rotations(5, SIZE // 2, tokens.device)
-    found, known = block(tokens, past, attention_mask(age, 3), turn)
+    age, rotation = torch.tensor([[2.0, 3.0, 1.0]]), rotations(5, SIZE // 2, tokens.device)
+    found, keys_values = block(tokens, past, attention_mask(age, 3), rotation)
     normed = block.attention_norm(tokens)
-    assert torch.allclose(known, torch.cat([past, block.key_value(normed)], dim=1))
-    for time, places in enumerate([(1, 2), (1, 2, 3), (4,)]):
+    assert torch.allclose(keys_values, torch.cat([past, block.key_value(normed)], dim=1))
+    for time, positions in enumerate([(1, 2), (1, 2, 3), (4,)]):
         heads = []
         for head in (slice(0, 4), slice(4, 8)):
-            query = rotate(block.query(normed)[0, time, head].expand(5, 4), turn)[time + 2]
-            keys = rotate(known[0, :, :SIZE][:, head], turn)[list(places)]
+            query = rotate(block.query(normed)[0, time, head].expand(5, 4), rotation)[time + 2]
+            keys = rotate(keys_values[0, :, :SIZE][:, head], rotation)[list(positions)]
             weights = (keys @ query / 2.0).softmax(dim=0)
-            heads.append(weights @ known[0, :, SIZE:][list(places), head])
+            heads.append(weights @ keys_values[0, :, SIZE:][list(positions), head])
         after = tokens[0, time] + block.output(torch.cat(heads))
         expected = after + block.perceptron(block.perceptron_norm(after))
         assert torch.allclose(found[0, time], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("layers", "window"), [(1, 4), (2, 3), (3, 2)])
-def test_it_reaches_a_window_back_in_each_block_and_no_further(layers, window):
+def test_each_block_reaches_one_window_back(layers, window):
     model, tokens = make(layers, window), normal(1, TIMES, SIZE).requires_grad_()
     found, _ = model(tokens, torch.zeros(1, TIMES, dtype=torch.bool), model.empty_past(1))
     (gradient,) = torch.autograd.grad((found[0, -1] * normal(SIZE, seed=3)).sum(), tokens)
@@ -84,8 +84,7 @@ def test_it_reaches_a_window_back_in_each_block_and_no_further(layers, window):
     assert reached.tolist() == [time >= TIMES - 1 - layers * (window - 1) for time in range(TIMES)]
 
 
-def test_the_past_of_all_steps_is_one_buffer():
-    """A copy for each step would take `window - 1` times the memory."""
+def test_the_past_of_all_steps_shares_one_buffer():
     model = make(window=6)
     _, past = model(normal(ROWS, TIMES, SIZE), starts(), model.empty_past(ROWS))
     assert set(past) == {"age", "block_0", "block_1"}

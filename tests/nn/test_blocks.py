@@ -1,4 +1,4 @@
-"""The layers that components share."""
+"""Layers that components share."""
 
 import math
 
@@ -10,7 +10,7 @@ from framework.nn.blocks import MLP, BlockLinear, JoinedLinear, NormGRUCell, cop
 from tests.tiny import normal
 
 
-def test_a_perceptron_has_the_layers_that_it_is_told():
+def test_a_perceptron_has_the_layers_of_its_settings():
     net = MLP(input_size=3, output_size=2, layers=2, units=7, activation="elu").net
     assert [tuple(layer.weight.shape) for layer in net if isinstance(layer, nn.Linear)] == [(7, 3), (7, 7), (2, 7)]
     assert [type(layer) for layer in net if not isinstance(layer, nn.Linear)] == [nn.ELU, nn.ELU]
@@ -22,7 +22,7 @@ def test_a_perceptron_without_layers_is_linear():
     assert torch.allclose(linear(2 * values), 2 * linear(values), atol=1e-6)
 
 
-def test_layers_begin_as_in_keras():
+def test_glorot_initializes_as_keras_does():
     layer = glorot(nn.Linear(300, 100))
     limit = math.sqrt(6 / 400)
     assert layer.weight.abs().max() <= limit
@@ -37,10 +37,10 @@ def test_layers_begin_as_in_keras():
         (nn.Conv2d(16, 60, 5), 16 * 25),
         (BlockLinear(blocks=4, input_size=400, output_size=1200), 400),
     ],
-    ids=["linear", "convolution", "every block by the whole input"],
+    ids=["linear", "convolution", "block-linear"],
 )
-def test_layers_begin_as_in_dreamer_v3(layer, fan_in):
-    """Normal of variance one over the fan-in, cut at two deviations of what it was cut from (1.1369 of its own)."""
+def test_truncated_normal_initializes_as_dreamer_v3_does(layer, fan_in):
+    """Variance one over the fan-in, truncated at two standard deviations of the untruncated normal (1.1369 of its own)."""
     truncated_normal(layer)
     scaled = layer.weight.detach() * math.sqrt(fan_in)
     assert scaled.numel() >= 20_000
@@ -57,12 +57,12 @@ def test_a_joined_map_is_the_sum_of_its_parts():
     assert (layer.first(torch.zeros(3)) == layer.bias).all()
 
 
-def test_a_joined_map_begins_as_one():
+def test_a_joined_map_is_initialized_as_one():
     layer = truncated_normal(JoinedLinear(first_size=100, second_size=300, output_size=400))
     assert [part.std().item() for part in layer.weight.split((100, 300), dim=1)] == pytest.approx([1 / 20, 1 / 20], rel=0.03)
 
 
-def test_a_perceptrons_output_begins_at_the_scale_that_it_is_told():
+def test_the_output_scale_multiplies_the_initial_outputs():
     shapes = {"input_size": 3, "output_size": 2, "layers": 1, "units": 7, "activation": "silu", "norm": "rms"}
     assert (MLP(**shapes, output_scale=0.0)(normal(4, 3)) == 0).all()
     made = []
@@ -72,7 +72,7 @@ def test_a_perceptrons_output_begins_at_the_scale_that_it_is_told():
     assert torch.allclose(made[1](normal(4, 3)), 0.01 * made[0](normal(4, 3)), atol=1e-7)
 
 
-def test_a_perceptron_norms_before_its_activation():
+def test_a_perceptron_normalizes_before_its_activation():
     net = MLP(input_size=3, output_size=2, layers=1, units=7, activation="silu", norm="rms")
     values = net.net[0](normal(4, 3))
     root = (values.square().mean(dim=-1, keepdim=True) + 1e-4).sqrt()
@@ -91,7 +91,7 @@ def test_the_gates_of_dreamer_v2_have_a_bias_before_their_norm():
     assert torch.allclose(cell(values, hidden), expected, atol=1e-6)
 
 
-def test_a_recurrent_kernel_begins_orthogonal():
+def test_a_recurrent_kernel_is_initially_orthogonal():
     cell = gru_cell(5, 8)
     assert torch.allclose(cell.weight_hh.T @ cell.weight_hh, torch.eye(8), atol=1e-5)
     assert (cell.bias_ih == 0).all()

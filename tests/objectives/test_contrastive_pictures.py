@@ -1,5 +1,7 @@
 """The pictures of a contrast: rankings and frames, the score matrix, imagined images, and which pictures an agent has."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +16,7 @@ from framework.objectives.imagination_pictures import ImageBank, imagine, imagin
 from framework.visualization import imagined_images
 from framework.visualization.figures import BLANK, enlarged
 from framework.visualization.ranked_images import CAPTION, GAP, LEFT, MARGIN, TOP
-from tests.members import factory
+from tests.members import ROOT, factory
 from tests.objectives.contrasts import example, make
 from tests.tiny import DYNAMICS, OBSERVATIONS, ROWS, batch, contrast, latent, normal, observe, origin, seed_of
 
@@ -215,6 +217,19 @@ def test_pictures_have_the_images_of_the_smallest_offset_and_a_bank_of_all(monke
     assert calls["offset"] == offset
     assert torch.equal(calls["images"], sample.batch.observation["pixels"][:, offset:])
     assert len(calls["bank"].images) == len(calls["bank"].candidates) == ROWS * 8 + more
+
+
+def test_matplotlib_is_imported_only_to_draw_and_never_its_pyplot():
+    code = """
+import sys
+import numpy as np
+import framework.objectives.infonce
+from framework.visualization.estimates import draw_estimates
+assert "matplotlib" not in sys.modules
+assert draw_estimates({"contrastive/estimate": ([0, 10], [0.0, 1.0])}).dtype == np.uint8
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_pictures_are_invariant_to_constants_of_rows_on_the_row_axis():

@@ -27,7 +27,7 @@ def example(posterior=None, embedding=None):
 
 def context_of(objective, sample):
     """The output of the transformer at each step."""
-    start = objective.transformer.nothing(ROWS)
+    start = objective.transformer.empty_past(ROWS)
     return objective.transformer(objective.token(sample.posterior.features), sample.batch.is_first, start)[0]
 
 

@@ -15,18 +15,18 @@ def weights() -> list[nn.Parameter]:
 
 @pytest.mark.parametrize("clip", [0.5, 100.0, None])
 def test_it_is_torchs_adam_on_the_clipped_gradient(clip):
-    ours, theirs = weights(), weights()
-    optimizer = Adam(parameters=ours, learning_rate=1e-2, epsilon=1e-5, clip=clip)
-    reference = torch.optim.Adam(theirs, lr=1e-2, eps=1e-5)
+    parameters, expected = weights(), weights()
+    optimizer = Adam(parameters=parameters, learning_rate=1e-2, epsilon=1e-5, clip=clip)
+    reference = torch.optim.Adam(expected, lr=1e-2, eps=1e-5)
     for seed in range(5):
-        given = [normal(3, 2, seed=seed), normal(4, seed=seed + 50)]
-        for parameter, gradient in zip(theirs, given, strict=True):
+        gradients = [normal(3, 2, seed=seed), normal(4, seed=seed + 50)]
+        for parameter, gradient in zip(expected, gradients, strict=True):
             parameter.grad = gradient.clone()
         if clip is not None:
-            nn.utils.clip_grad_norm_(theirs, clip)
-        optimizer.step(given)
+            nn.utils.clip_grad_norm_(expected, clip)
+        optimizer.step(gradients)
         reference.step()
-    assert all(torch.allclose(one, other, atol=1e-7) for one, other in zip(ours, theirs, strict=True))
+    assert all(torch.allclose(one, other, atol=1e-7) for one, other in zip(parameters, expected, strict=True))
 
 
 @pytest.mark.parametrize("settings", [{"learning_rate": 0.0}, {"learning_rate": 1e-3, "clip": 0.0}])

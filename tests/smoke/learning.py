@@ -70,7 +70,8 @@ def environment_of(run: Run, task: Task) -> Callable[..., Environment]:
 
 
 def train(run: Run, learner: Learner) -> None:
-    run.trainer.check(learner)
+    length, vector = learner.replay.length, learner.vector
+    run.trainer.check(length=length, environments=vector.count, action_repeat=vector.action_repeat)
     learner.begin()
     while True:
         while run.trainer.due(learner):

@@ -64,7 +64,8 @@ def trained(arm: str, seed: int, bindings: list[str]) -> dict[str, Any]:
     ):
         learner, run_logger = run.learner(vector, None), logger_of(run, vector, Path(folder))
         run.runtime.prepare_process(learner.agent)
-        run.trainer.check(learner)
+        length, vector = learner.replay.length, learner.vector
+        run.trainer.check(length=length, environments=vector.count, action_repeat=vector.action_repeat)
         run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
         run_logger.checkpoints.wait()
         on_the_way = curve(Path(folder))

@@ -9,7 +9,7 @@ import torch
 
 import framework
 from framework.training import runtime
-from framework.training.malloc import keep_freed_memory
+XX
 from framework.training.run import Result, Run
 from framework.training.runtime import Runtime
 from tests.members import agent_factory

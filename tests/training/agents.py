@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 from functools import partial
 
+import pytest
+
 import framework
 from framework.agent import Agent
 from framework.data import Batch
 from framework.training.policy import build_agent
 from framework.training.runtime import Runtime
 from tests.members import ROOT
-from tests.test_recipes import batch_of, composed, specs_of
+from tests.test_recipes import NAMES, batch_of, composed, specs_of
+
+SAMPLE = ("dreamer_v3_infonce", "quickstart", "r2dreamer", "tdmpc2_like")
+SAMPLED = [pytest.param(name, marks=() if name in SAMPLE else pytest.mark.nightly) for name in NAMES]
+"""Every recipe; outside the sample only at night."""
 
 
 def agents(name: str, count: int, device: str = "cpu", bindings: Sequence[str] = ()) -> tuple[list[Agent], partial[Batch]]:

@@ -77,21 +77,25 @@ def test_a_run_is_in_mlflow_with_everything_that_it_recorded(folder: Path, clien
     assert kinds == ["params", "tags", "file", "metrics", "video", "close"]
 
 
-def test_the_difference_to_the_commit_is_recorded_if_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_store_the_mirror_records_a_run_and_the_difference_to_the_commit_if_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.chdir(tmp_path)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     (tmp_path / "mine.py").write_text("a = 1\n")
     (tmp_path / ".gitignore").write_text("runs\n")
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"]):
         subprocess.run([*git, *arguments], check=True)
-    (tmp_path / "runs" / "mlflow.db").mkdir(parents=True)  # no store: the mirror alone
+    (tmp_path / "runs" / "mlflow.db").mkdir(parents=True)  # which is no database
     for text, changed in (("a = 1\n", "false"), ("a = 2\n", "true")):
         (tmp_path / "mine.py").write_text(text)
-        with begin(tmp_path / "runs") as tracker:
-            pass
+        tracker = recorded(tmp_path / "runs", 1)
         records = list(read(tracker.run_folder))
+        assert (tracker.run_id, read_run(tracker.run_folder).run_id) == (None, None)
+        assert [record["step"] for record in records if record["kind"] == "metrics"] == [1]
         assert records[1]["values"]["git.changed"] == changed
         assert [each["name"] for each in records if each["kind"] == "text"] == (["git.diff"] if changed == "true" else [])
+    assert "MLflow cannot record this run" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -128,6 +132,7 @@ def test_a_resumed_run_that_was_deleted_from_the_store_is_sent_again_from_the_mi
     assert points(client, again.run_id) == [0, 100, 150]
 
 
+@pytest.mark.nightly
 def test_two_processes_may_start_on_a_fresh_store_and_ctrl_c_leaves_one_killed(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
@@ -159,14 +164,6 @@ def test_a_server_that_does_not_answer_is_replaced_by_the_local_store(
     assert points(client, recorded(folder, 1).run_id) == [1]
     messages = {record.message for record in caplog.records if record.levelno == logging.WARNING}
     assert messages == {f"The tracking server {uri} does not answer; this run goes to {store.local_uri(folder)} instead."}
-
-
-def test_without_any_store_the_mirror_records_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "runs" / "mlflow.db").mkdir(parents=True)
-    tracker = recorded(tmp_path / "runs", 1)
-    assert (tracker.run_id, read_run(tracker.run_folder).run_id) == (None, None)
-    assert [record["step"] for record in read(tracker.run_folder) if record["kind"] == "metrics"] == [1]
-    assert "MLflow cannot record this run" in caplog.text
 
 
 def test_a_server_records_a_run_its_resumption_and_its_policy(
@@ -219,14 +216,9 @@ def test_a_mirror_is_sent_to_a_server_later_and_only_once(server: Any, folder: P
     assert len([item for item in client.list_artifacts(run_id, "images") if item.path.endswith(".png")]) == 1
 
 
-def test_a_run_folder_is_new_even_for_two_runs_in_one_second(tmp_path: Path) -> None:
-    tracking = Tracking(folder=str(tmp_path), name="mine")
-    folders = {tracking.new_run_folder(recipe="quickstart", seed=3) for _ in range(3)}
-    assert len(folders) == 3
-    assert all(path.name.startswith("mine-") for path in folders)
-
-
-def test_a_run_is_found_by_id_prefix_name_folder_and_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_has_its_own_folder_and_is_found_by_id_prefix_name_folder_and_latest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number, name in enumerate(("cartpole-1", "cartpole-2", "walker-1")):
         (tmp_path / name).mkdir()
         values = {"name": name, "experiment": "dream", "tracking_uri": "x", "run_id": f"{number}" * 32}
@@ -240,5 +232,6 @@ def test_a_run_is_found_by_id_prefix_name_folder_and_latest(tmp_path: Path, monk
         open_run("cartpole", tmp_path)
     with pytest.raises(UserError, match=r"no run 'nothing'.*latest are: walker-1 \(22222222\), cartpole-2"):
         open_run("nothing", tmp_path)
+    assert len({Tracking(folder=str(tmp_path / "new"), name="mine").new_run_folder(recipe="quickstart", seed=3) for _ in range(3)}) == 3
     with pytest.raises(UserError, match="there are no runs at all"):
         open_run("latest", tmp_path / "empty")

@@ -49,20 +49,6 @@ def test_replayed_it_equals_the_plain_update_of_every_recipe(name, bindings):
     assert all(torch.equal(one, other) for one, other in zip(kept(agent), kept(plain), strict=True))
 
 
-def test_a_counter_in_python_makes_replays_differ():
-    """The comparison of a captured with a plain update would find such a counter."""
-    (agent,), data = agents("quickstart", 1)
-    count = 0
-
-    def update(batch: Batch, noise: UpdateNoise) -> Metrics:
-        nonlocal count
-        count += 1
-        return {"train/count": torch.full((), count)}
-
-    captured, noise = CapturedUpdate(update, Tape(partial(kept, agent))), noise_of(agent, data(0), 7)
-    assert [captured(data(0), noise)["train/count"].item() for _ in range(WARM_UP + 3)] == [1, 2, 3, 4, 4, 4]
-
-
 def test_metrics_outlast_the_next_update_and_batches_have_one_shape():
     (agent,), data = agents("quickstart", 1)
     captured, _ = capture(agent)

@@ -13,15 +13,11 @@ import framework
 from framework.errors import UserError
 from framework.training import checkpoints
 from framework.training.run import Result, Run
+from tests.training.agents import differing, saved
 
 
 def lines(result: Result) -> list[dict]:
     return [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def agent_of(folder: Path | None) -> dict[str, torch.Tensor]:
-    assert folder is not None
-    return checkpoints.read(folder)[1]["agent"]
 
 
 def test_it_trains_to_the_end_and_leaves_everything_in_its_folder(whole: Result) -> None:
@@ -45,18 +41,16 @@ def test_it_logs_the_groups_that_the_design_names(whole: Result) -> None:
 
 
 def test_two_runs_of_one_seed_are_equal_to_the_bit_and_of_two_seeds_are_not(tiny: Callable[..., Run], whole: Result) -> None:
-    first, again = agent_of(whole.latest), agent_of(tiny().train().latest)
-    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert differing(saved(whole.latest), saved(tiny().train().latest)) == []
     one, other = (tiny(f"Run.seed={seed}").agent().state_dict() for seed in (0, 4))
-    assert any(not torch.equal(one[name], other[name]) for name in one)
+    assert differing(one, other)
 
 
 def test_a_run_killed_after_a_checkpoint_continues_from_it_and_ends_as_one_that_never_stopped(whole: Result) -> None:
     other = whole.folder.with_name("killed")
     shutil.copytree(whole.folder, other)
     again = framework.resume(str(other), checkpoint="80")
-    first, second = agent_of(whole.latest), agent_of(again.latest)
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert differing(saved(whole.latest), saved(again.latest)) == []
 
 
 def test_a_policy_acts_from_a_checkpoint_alone_and_carries_its_latent_until_it_is_reset(whole: Result) -> None:
@@ -83,7 +77,7 @@ def test_a_loss_that_is_no_number_stops_it_and_keeps_the_batch_and_the_last_good
     content = torch.load(folder / "diverged.pt", weights_only=True)
     assert content["batch"]["reward"].shape == (4, 6)
     assert "checkpoints/step-" in str(caught.value)
-    assert all(value.isfinite().all() for value in agent_of(checkpoints.find(folder / "checkpoints", "latest")).values())
+    assert all(value.isfinite().all() for value in saved(checkpoints.find(folder / "checkpoints", "latest")).values())
 
 
 @pytest.mark.parametrize("device", ["cuda", "tpu", "cuda:x"])
@@ -98,7 +92,7 @@ def test_bfloat16_trains_too_and_the_minutes_bound_it(tiny: Callable[..., Run]) 
     result = tiny("Runtime.precision='bfloat16'", "Trainer.steps=10000000", "Trainer.minutes=0.01").train()
     assert result.status == "FINISHED"
     assert 0.6 <= result.progress.seconds < 20
-    assert all(value.dtype == torch.float32 for value in agent_of(result.latest).values())
+    assert all(value.dtype == torch.float32 for value in saved(result.latest).values())
 
 
 def test_a_run_that_turns_out_too_short_for_an_update_is_refused_and_leaves_no_folder(tiny: Callable[..., Run], runs: Path) -> None:

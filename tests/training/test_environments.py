@@ -23,8 +23,8 @@ ROOM += ["Gymnasium.arguments={'shows': 'vector', 'takes': 'several'}"]
 PLACES = np.array([[1.0], [-0.5]], np.float32)
 
 
-def test_a_run_with_choices_in_workers_resumes_exactly_and_its_policy_gives_one_hot_groups(tiny: Callable[..., Run]) -> None:
-    bindings = [*ROOM, "Trainer.steps=80", "Evaluation.every=80", "Run.environments=2"]
+def test_a_run_with_choices_resumes_exactly_and_its_policy_gives_one_hot_groups(tiny: Callable[..., Run]) -> None:
+    bindings = [*ROOM, "Trainer.steps=80", "Evaluation.every=80"]
     whole = tiny(*bindings).train()
     part = tiny(*bindings, "Trainer.steps=56").train()
     resumed = framework.resume(str(part.folder), ["Trainer.steps=80"])

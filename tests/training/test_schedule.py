@@ -146,9 +146,10 @@ def test_the_schedules_make_as_many_updates_with_a_step_in_flight_or_none_and_le
     assert differing(whole.agent, other.agent)
 
 
-def test_a_run_that_was_interrupted_in_flight_ends_as_one_that_was_not(whole: Trained, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["serial", pytest.param("process", marks=pytest.mark.nightly)])
+def test_a_run_that_was_interrupted_in_flight_ends_as_one_that_was_not(whole: Trained, tmp_path: Path, mode: Mode) -> None:
     run, kept = framework.compose(TINY, OVERLAPPED), Checkpoints(every=40, folder=tmp_path / "checkpoints")
-    with run.vector(2, mode="process") as vector:
+    with run.vector(2, mode=mode) as vector:
         learner, interrupt = run.learner(vector, None), Interrupt()
         run_logger = logger_of(run, learner, tmp_path)
         watched(learner, interrupt, 20)

@@ -70,6 +70,9 @@ def test_its_python_runs(tmp_path: Path) -> None:
     names = {"image": np.zeros((32, 32, 3), np.uint8)}
     exec(source.replace('"Trainer.minutes=12.0"', shorter), names)
     assert names["action"].shape == (1,)
+    (notebook,) = [block for block in blocks("python") if block.startswith("import torch")]
+    exec(notebook.replace('compose("quickstart"', f'compose("quickstart", [{shorter}]'), names)
+    assert "train/model_loss" in names["metrics"]
 
 
 def test_it_shows_every_kind_of_command_and_every_measurement_of_the_laboratory() -> None:

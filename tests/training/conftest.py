@@ -1,6 +1,5 @@
 """Whole runs, small enough for tests."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,8 +31,6 @@ def tiny(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
 
 
 @pytest.fixture(scope="session")
-def whole(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """One run to its end, with a real store, for every test that only looks at what it left."""
-    folder = tmp_path_factory.mktemp("whole")
-    shutil.copy(tables, folder)
-    return framework.compose(TINY, [f"Tracking.folder='{folder}'"]).train()
+def whole(runs: Path) -> Result:
+    """One run to its end, for every test that only looks at what it left."""
+    return framework.compose(TINY, [f"Tracking.folder='{runs}'"]).train()

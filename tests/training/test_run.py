@@ -31,6 +31,7 @@ def test_it_trains_to_the_end_and_leaves_everything_in_its_folder(whole: Result)
     assert {"resolved.gin", "operative.gin", "overrides.txt", "metrics.jsonl", "checkpoints", "policy", "run.json"} <= names
     assert result.latest is not None
     assert result.latest.name == "step-00000100"
+    assert {line["kind"] for line in lines(result)} >= {"params", "tags", "file", "metrics", "video", "picture", "model", "close"}
 
 
 def test_it_logs_the_groups_that_the_design_names(whole: Result) -> None:

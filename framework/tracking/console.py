@@ -5,7 +5,7 @@ import math
 import sys
 import time as clock
 from datetime import timedelta
-from typing import IO, Final, final
+from typing import Final, final
 
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -30,7 +30,7 @@ TERMINAL_SECONDS: Final = 1.0
 
 @final
 class Console(Tracker):
-    """Shows the latest numbers at most once an interval: every second on a terminal, else `seconds`, as logfmt.
+    """Shows the latest numbers on standard output, at most once an interval: every second on a terminal, else `seconds`, as logfmt.
 
         step=12000 steps_per_second=83.1 return=412.0 estimate=4.91 ceiling=5.95 accuracy=0.71 time_left=312s
 
@@ -39,13 +39,12 @@ class Console(Tracker):
     Args:
         total_steps: where the run ends, in environment steps; nothing is shown if it is 0.
         first_step: where the run begins; above 0 if it is resumed.
-        stream: where to write; standard output by default.
     """
 
-    def __init__(self, *, total_steps: int, first_step: int = 0, seconds: float = 10.0, stream: IO[str] | None = None) -> None:
+    def __init__(self, *, total_steps: int, first_step: int = 0, seconds: float = 10.0) -> None:
         self.total_steps = total_steps
         self.step = first_step
-        self.stream = stream or sys.stdout
+        self.stream = sys.stdout
         self.speed = 0.0
         self.latest: dict[str, float] = {}
         terminal = Terminal(file=self.stream)

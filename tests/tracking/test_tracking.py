@@ -216,9 +216,7 @@ def test_a_mirror_is_sent_to_a_server_later_and_only_once(server: Any, folder: P
     assert len([item for item in client.list_artifacts(run_id, "images") if item.path.endswith(".png")]) == 1
 
 
-def test_a_run_has_its_own_folder_and_is_found_by_id_prefix_name_folder_and_latest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_has_its_own_folder_and_is_found_by_id_prefix_name_folder_and_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, name in enumerate(("cartpole-1", "cartpole-2", "walker-1")):
         (tmp_path / name).mkdir()
         values = {"name": name, "experiment": "dream", "tracking_uri": "x", "run_id": f"{number}" * 32}

@@ -14,7 +14,7 @@ from tests.cli.calls import bound, without_store
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SHORT = ["Trainer.steps=300", "Trainer.prefill=100", "Trainer.pretrain=1", "Trainer.train_ratio=0.1", "Evaluation.episodes=1"]
-SHORT += ["Replay.batch=4", "Replay.length=8", "Agent.horizon=3"]
+SHORT += ["Replay.batch=4", "Replay.length=8", "Agent.horizon=3", "DMControl.action_repeat=10"]
 
 
 def blocks(language: str) -> list[str]:

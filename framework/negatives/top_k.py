@@ -29,11 +29,7 @@ class TopK(Negatives):
         self.count = count
 
     def check(self, *, candidates: int, extra: int) -> None:
-        if self.count > candidates - 1:
-            raise UserError(
-                f"TopK.count = {self.count}, and there are {candidates - 1} negatives; bind from 1 to {candidates - 1}, or a larger "
-                "Replay.batch or Replay.length."
-            )
+        self.check_count("count", self.count, least=1, available=candidates - 1)
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         return contrast.keep(rank_mask(contrast.scores, contrast.negative, last=self.count, most=self.count))

@@ -27,11 +27,7 @@ class UniformSubset(Negatives):
         self.candidates = candidates
 
     def check(self, *, candidates: int, extra: int) -> None:
-        if self.candidates > candidates:
-            raise UserError(
-                f"UniformSubset.candidates = {self.candidates}, and there are {candidates} candidates; bind from 2 to {candidates}, or a "
-                "larger Replay.batch or Replay.length."
-            )
+        self.check_count("candidates", self.candidates, least=2, available=candidates)
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         count = self.candidates - 1

@@ -32,11 +32,7 @@ class WithinCrossMixture(Negatives):
         self.share, self.count = share, count
 
     def check(self, *, candidates: int, extra: int) -> None:
-        if self.count > candidates - 1:
-            raise UserError(
-                f"WithinCrossMixture.count = {self.count}, and there are {candidates - 1} negatives; bind from 1 to {candidates - 1}, or "
-                "a larger Replay.batch or Replay.length."
-            )
+        self.check_count("count", self.count, least=1, available=candidates - 1)
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         negative, same = contrast.negative, contrast.anchors.row[:, None] == contrast.candidates.row[None, :]

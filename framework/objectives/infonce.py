@@ -26,7 +26,7 @@ from framework.errors import UserError
 from framework.functional.contrastive import mean_where
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
-from framework.objectives.base import Objective, check_length, same_episode
+from framework.objectives.base import Objective, same_episode
 from framework.objectives.contrastive_pictures import score_matrix, which
 from framework.objectives.imagination_pictures import ImageBank, imagine
 
@@ -74,6 +74,7 @@ class InfoNCE(Objective):
         super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
         _check_settings(offsets, chunk_above)
         self.offsets = tuple(sorted(offsets))
+        self.reach = ("offsets", self.offsets[-1])
         self.critics = nn.ModuleList([critic(latent=latent, embedding_size=embedding_size) for _ in self.offsets])
         self.negatives: Negatives = negatives()
         candidate_size = embedding_size if self.critic.candidate == "embedding" else latent.stochastic
@@ -115,7 +116,7 @@ class InfoNCE(Objective):
         return {"infonce": torch.stack(losses).mean(dim=0)}, contrastive_metrics(self.estimate_key, stats, valid)
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
-        check_length("InfoNCE.offsets", self.offsets, self.offsets[-1], times)
+        self.check_length(times)
         check_joins_nothing(self.bound, rows, times, self.chunk_above)
         check_batch("InfoNCE", self.negatives, rows=rows, times=times - self.offsets[-1], extra=extra)
 

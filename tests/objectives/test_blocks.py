@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from framework.contrastive.pairs import SHARE, blocks_of
 from framework.errors import UserError
 from tests.members import build, factory, members
-from tests.objectives.contrasts import EMBEDDING, example, gradients, leaves_of, make, with_equal_actions
+from tests.objectives.contrasts import example, gradients, leaves_of, make, with_equal_actions
 from tests.tiny import DYNAMICS, LATENT, latent_spec, seed_of
 from tests.training.tape import tensors
 
@@ -50,7 +50,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("settings", CASES, ids=lambda settings: "-".join(str(value) for value in settings.values())[:40])
-@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("autocast", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_losses_metrics_and_gradients_in_blocks_equal_those_of_one_matrix(settings, autocast):
     batch = example(settings.get("spec", LATENT), ROWS, TIMES)
     batch = with_equal_actions(batch) if settings.get("negatives") == "ActionNegatives" else batch
@@ -94,27 +94,23 @@ def test_blocks_draw_different_numbers_and_the_first_draws_those_of_the_whole(na
         assert not any(torch.equal(*pair) for pair in pairwise(shapes)) or not any(torch.equal(*pair) for pair in pairwise(scores))
 
 
-@pytest.mark.parametrize(("offsets", "shape"), [((0,), (5, 24)), ((1, 2), (6, 20))])
-def test_diagnostics_and_pictures_are_those_of_the_first_block(offsets, shape):
-    objective, batch = make(offsets=offsets, chunk_above=MOST), example(rows=ROWS, times=TIMES)
+def test_diagnostics_and_pictures_are_those_of_the_first_block():
+    objective, batch = make(offsets=(1, 2), chunk_above=MOST), example(rows=ROWS, times=TIMES)
     with torch.no_grad():
         contrast, valid = objective._first(batch, DYNAMICS, seed_of(0))
         diagnosed, shown = objective.diagnose(batch, DYNAMICS, seed_of(0)), objective.pictures(batch, DYNAMICS, seed_of(0))
-    assert contrast.scores.shape == shape
-    assert valid.shape == shape[:1]
+    assert (*contrast.scores.shape, *valid.shape) == (6, 20, 6)
     assert {*diagnosed} == {"contrastive/own_sequence_mass", "contrastive/effective_rank"}
     assert {*shown} == {"contrastive/which", "contrastive/imagine", "contrastive/scores"}
 
 
-@pytest.mark.parametrize("name", members("bounds"))
+@pytest.mark.parametrize("name", JOINING)
 def test_a_bound_that_joins_anchors_is_refused_in_blocks_alone(name):
-    assert build("bounds", name, latent=LATENT, embedding_size=EMBEDDING).joins_anchors == (name in JOINING)
-    if name in JOINING:
-        objective, batch = make(bound=name, chunk_above=STEPS), example(rows=ROWS, times=TIMES)
-        assert objective(batch, DYNAMICS, seed_of(0))[0]["infonce"].isfinite().all()
-        objective.chunk_above = STEPS - 1
-        with pytest.raises(UserError, match=rf"{name} joins all anchors.*4 x 6 steps.*chunk_above = 23.*bind InfoNCE.chunk_above = 24"):
-            objective(batch, DYNAMICS, seed_of(0))
+    objective, batch = make(bound=name, chunk_above=STEPS), example(rows=ROWS, times=TIMES)
+    assert objective(batch, DYNAMICS, seed_of(0))[0]["infonce"].isfinite().all()
+    objective.chunk_above = STEPS - 1
+    with pytest.raises(UserError, match=rf"{name} joins all anchors.*4 x 6 steps.*chunk_above = 23.*bind InfoNCE.chunk_above = 24"):
+        objective(batch, DYNAMICS, seed_of(0))
 
 
 class LargestTensor(TorchDispatchMode):
@@ -129,7 +125,7 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize(("negatives", "axis"), [("InBatch", "row"), ("TopK", "column"), ("UniformSubset", "row"), ("HardWeighted", "row")])
+@pytest.mark.parametrize(("negatives", "axis"), [("InBatch", "row"), ("HardWeighted", "column")])
 def test_no_tensor_has_more_numbers_than_a_block(negatives, axis):
     """Forward, backward, in diagnostics and after the update."""
     side, sizes = 16, []

@@ -13,15 +13,6 @@ def make(**decoders) -> Reconstruction:
     return Reconstruction(**objective_sizes(), decoders=decoders)
 
 
-def test_the_loss_is_the_sum_of_the_decoders():
-    objective = make(pixels=factory("heads", "ImageHead"), position=factory("heads", "VectorHead"))
-    posterior, data = latent(ROWS, TIMES), batch("both")
-    losses, metrics = objective(inferred(posterior, posterior, normal(ROWS, TIMES, 5), data), DYNAMICS, seed_of(0))
-    parts = [decoder.loss(posterior.features, data) for decoder in objective.decoders]
-    assert torch.allclose(losses["reconstruction"], parts[0] + parts[1])
-    assert torch.allclose(metrics["model/reconstruction_pixels"], parts[0].mean())
-
-
 def test_its_picture_has_observations_above_reconstructions():
     objective = make(pixels=factory("heads", "ImageHead"))
     posterior, data = latent(ROWS, TIMES), batch("both")

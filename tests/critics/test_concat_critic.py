@@ -12,7 +12,7 @@ def make(**settings) -> ConcatCritic:
     return ConcatCritic(**({"latent": LATENT, "embedding_size": 5, "units": 8} | settings))
 
 
-@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("layers", [1, 3])
 def test_it_is_one_network_on_the_joined_pair(layers):
     critic = make(layers=layers)
     latents, embeddings = latent(4), normal(6, 5, seed=2)
@@ -24,7 +24,7 @@ def test_it_is_one_network_on_the_joined_pair(layers):
     assert sum(isinstance(each, torch.nn.ReLU) for each in critic.modules()) == layers
 
 
-@pytest.mark.parametrize("pairs_at_once", [1, 7, 12, 1_000])
+@pytest.mark.parametrize("pairs_at_once", [1, 12])
 def test_the_size_of_its_blocks_changes_neither_scores_nor_gradients(pairs_at_once):
     weight, results = normal(5, 6, seed=7), []
     whole, pieces = make(), make(pairs_at_once=pairs_at_once)

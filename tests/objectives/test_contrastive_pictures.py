@@ -180,6 +180,7 @@ def test_an_agent_has_the_pictures_that_its_observations_allow(monkeypatch, sett
         assert len(calls["bank"].images) == len(calls["bank"].candidates) == ROWS * 8 + more
 
 
+@pytest.mark.nightly
 def test_matplotlib_is_imported_only_to_draw_and_never_its_pyplot():
     code = """
 import sys

@@ -169,6 +169,8 @@ def test_check_accepts_a_batch_that_suffices(negatives):
 
 OFF_AXIS = r"GaussianCritic, a density over the latent.*'row'.*'column_as_released'"
 REFUSED = [
+    ({"critic": "PriorCritic", "axis": "column"}, r"PriorCritic needs the prior, and InfoNCE.anchor = 'posterior'; bind InfoNCE.anchor"),
+    ({"critic": "PriorCritic", "anchor": "prior"}, r"InfoNCE.axis = 'row' does not fit PriorCritic.*bind InfoNCE.axis = 'column'"),
     *(({"critic": "GaussianCritic", "axis": axis}, OFF_AXIS) for axis in ("column", "symmetric")),
     *(({"critic": OverObservations, "axis": axis}, r"bind InfoNCE.axis = 'column'") for axis in ("row", "symmetric")),
     ({"critic": "GaussianCritic", "spec": latent_spec("categorical")}, r"GaussianCritic takes a latent that is gaussian"),

@@ -41,12 +41,6 @@ def test_scores_of_a_head_with_extreme_logits_are_bounded():
     assert gradient.isfinite().all()
 
 
-@pytest.mark.parametrize("unimix", [0.0, 1.0, -0.1])
-def test_an_impossible_mixture_is_refused(unimix):
-    with pytest.raises(UserError, match=r"CategoricalCritic.unimix = .*between 0 and 1"):
-        make(unimix=unimix)
-
-
 @pytest.mark.parametrize("classes", [None, 5])
 def test_groups_of_unequal_size_are_refused(classes):
     spec = LatentSpec(deterministic=6, stochastic=12, kind="categorical", classes=classes)

@@ -7,7 +7,6 @@ import torch
 
 from framework.critics.cosine_critic import CosineCritic
 from framework.critics.distance_critic import DistanceCritic
-from framework.errors import UserError
 from framework.functional.contrastive import infonce_loss
 from tests.tiny import LATENT, latent, normal
 
@@ -51,10 +50,3 @@ def test_a_learned_scale_stays_at_most_a_hundred_and_comes_down_again(critic):
         log_scale.fill_(limit - 1)
     (inside,) = torch.autograd.grad(-made.temperature.scale, log_scale)
     assert inside.item() == pytest.approx(-100 / math.e, rel=1e-5)
-
-
-@pytest.mark.parametrize("critic", [CosineCritic, DistanceCritic])
-@pytest.mark.parametrize(("kind", "value"), [("fixed", 0.0), ("learned", 0.009), ("fixed", math.nan)])
-def test_an_impossible_temperature_is_refused(critic, kind, value):
-    with pytest.raises(UserError, match=rf"{critic.__name__}.initial_temperature = {value} must be "):
-        make(critic, temperature=kind, initial_temperature=value)

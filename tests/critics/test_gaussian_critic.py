@@ -5,7 +5,6 @@ import torch
 from torch import distributions as td
 
 from framework.critics.gaussian_critic import GaussianCritic
-from framework.errors import UserError
 from framework.functional.densities import gaussian_scores
 from tests.tiny import LATENT, latent, normal
 
@@ -58,5 +57,3 @@ def test_sigma_has_a_floor_and_the_smallest_is_a_metric():
         critic.head.net[-1].bias[4:] = -100.0
         critic.head.net[-1].weight.zero_()
     assert critic.diagnose(normal(6, 5))["contrastive/sigma_smallest"].item() == pytest.approx(0.25)
-    with pytest.raises(UserError, match=r"GaussianCritic.minimum_std"):
-        GaussianCritic(latent=LATENT, embedding_size=5, minimum_std=0.0)

@@ -5,7 +5,6 @@ import torch
 from torch import distributions as td
 
 from framework.critics.prior_critic import PriorCritic
-from framework.errors import UserError
 from tests.tiny import LATENT, latent, latent_spec, normal
 
 
@@ -27,8 +26,6 @@ def test_its_sigma_has_a_floor():
     expected = critic(prior, samples)
     prior.statistics["std"] = torch.full_like(prior.stochastic, 1e-8)
     assert torch.equal(critic(prior, samples), expected)
-    with pytest.raises(UserError, match=r"PriorCritic.minimum_std = 0.0 must be positive"):
-        PriorCritic(latent=LATENT, embedding_size=5, minimum_std=0.0)
 
 
 def test_a_categorical_prior_scores_by_its_logits():

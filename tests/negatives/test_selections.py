@@ -6,7 +6,6 @@ from torch import Tensor
 
 from framework.contrastive.contrast import Contrast
 from framework.contrastive.origin import Origin
-from framework.errors import UserError
 from framework.negatives.cross_sequence import CrossSequence
 from framework.negatives.episode_excluded import EpisodeExcluded
 from framework.negatives.in_batch import InBatch
@@ -121,24 +120,3 @@ def test_the_hardest_and_the_ring_keep_a_band_of_the_ordered_scores(strategy, pl
     for i in range(12):
         ordered = sorted((j for j in range(12) if j != i), key=lambda j, i=i: scores[i, j].item())
         assert {*chosen.negative[i].nonzero().flatten().tolist()} == {ordered[place] for place in places}
-
-
-IMPOSSIBLE = {
-    "RollingWindow.rows = 0": lambda: RollingWindow(rows=0),
-    "WindowExcluded.steps = 0": lambda: WindowExcluded(steps=0),
-    "UniformSubset.candidates = 1": lambda: UniformSubset(candidates=1),
-    "UniformSubset.candidates = 13, and there are 12 candidates": lambda: select(UniformSubset(candidates=13), 3, 4),
-    "WithinCrossMixture.share = 1.5": lambda: WithinCrossMixture(share=1.5),
-    "WithinCrossMixture.count = 0": lambda: WithinCrossMixture(count=0),
-    "WithinCrossMixture.count = 12, and there are 11 negatives": lambda: select(WithinCrossMixture(count=12), 3, 4),
-    "TopK.count = 0": lambda: TopK(count=0),
-    "TopK.count = 12, and there are 11 negatives": lambda: select(TopK(count=12), 3, 4),
-    "Ring.lower = 0.9 and Ring.upper = 0.5": lambda: Ring(lower=0.9, upper=0.5),
-    "Ring.lower = 0.5 and Ring.upper = 1.5": lambda: Ring(upper=1.5),
-}
-
-
-@pytest.mark.parametrize("message", IMPOSSIBLE)
-def test_it_refuses(message):
-    with pytest.raises(UserError, match=message):
-        IMPOSSIBLE[message]()

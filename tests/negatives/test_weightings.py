@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from framework.contrastive.contrast import Contrast
-from framework.errors import UserError
 from framework.functional import contrastive
 from framework.negatives.cross_sequence import CrossSequence
 from framework.negatives.debiased import Debiased
@@ -150,17 +149,3 @@ def test_an_anchor_without_negatives_keeps_its_positive():
         actual = losses(strategy, contrast(scores, origin(1, 4)))
         assert torch.allclose(actual, torch.zeros(4))
         assert torch.autograd.grad(actual.sum(), scores)[0].isfinite().all()
-
-
-IMPOSSIBLE = {
-    "Debiased.positive_share = 1.0": lambda: Debiased(positive_share=1.0),
-    "Debiased.positive_share = -0.1": lambda: Debiased(positive_share=-0.1),
-    "HardWeighted.beta = -1.0": lambda: HardWeighted(beta=-1.0),
-    "HardWeighted.beta = nan": lambda: HardWeighted(beta=math.nan),
-}
-
-
-@pytest.mark.parametrize("message", IMPOSSIBLE)
-def test_it_refuses(message):
-    with pytest.raises(UserError, match=message):
-        IMPOSSIBLE[message]()

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from framework.data import SecondView
-from framework.errors import UserError
 from framework.objectives.action_conditioned_cpc import ActionConditionedCPC
 from tests.members import build, factory
 from tests.objectives.contrasts import example
@@ -87,20 +86,6 @@ def test_both_sides_have_gradients(positive):
     assert [gradient is not None for gradient in values[1:]] == [name == positive for name in leaves]
     reaching = next(gradient for gradient in values[1:] if gradient is not None)
     assert (reaching.abs().sum(dim=-1) > 0).all()
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"steps": 0}, r"ActionConditionedCPC.steps = 0 must be at least 1"),
-        ({"discount": 0.0}, r"ActionConditionedCPC.discount = 0.0 above 0"),
-        ({"critic": "PriorCritic"}, r"does not score the prior against embeddings"),
-        ({"negatives": "ActionNegatives"}, r"ActionNegatives does more than select"),
-    ],
-)
-def test_parts_that_do_not_fit_are_refused(settings, message):
-    with pytest.raises(UserError, match=message):
-        make(**settings)
 
 
 def test_outside_of_training_the_first_view_replaces_the_second():

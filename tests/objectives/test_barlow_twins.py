@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from framework.errors import UserError
 from framework.objectives.barlow_twins import BarlowTwins
 from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, requiring_gradient, seed_of
 
@@ -36,8 +35,3 @@ def test_the_embedding_has_no_gradient():
     of_latent, of_embedding = torch.autograd.grad(loss, [posterior.deterministic, embedding], allow_unused=True)
     assert (of_latent.abs().sum(dim=-1) > 0).all()
     assert of_embedding is None
-
-
-def test_a_negative_redundancy_is_refused():
-    with pytest.raises(UserError, match=r"BarlowTwins.redundancy = -1.0 must be 0 or more"):
-        make(redundancy=-1.0)

@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from framework.errors import UserError
 from framework.objectives.latent_consistency import LatentConsistency
 from tests.objectives.contrasts import example
 from tests.tiny import DYNAMICS, ROWS, TIMES, latent_spec, objective_sizes, requiring_gradient, seed_of
@@ -90,17 +89,3 @@ def test_the_latent_as_a_target_has_no_gradient():
     (gradient,) = torch.autograd.grad(loss, [posterior.stochastic])
     assert (gradient[:, -1] == 0).all()
     assert (gradient[0, :-1].abs().sum(dim=-1) > 0).all()
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"horizon": 0}, r"LatentConsistency.horizon = 0 must be at least 1"),
-        ({"discount": 0.0}, r"LatentConsistency.discount = 0.0 above 0"),
-        ({"slow_rate": 0.01}, r"only embeddings come from; bind LatentConsistency.target = 'embedding'"),
-        ({"target": "embedding", "slow_rate": 2.0}, r"LatentConsistency.slow_rate = 2.0"),
-    ],
-)
-def test_impossible_settings_are_refused(settings, message):
-    with pytest.raises(UserError, match=message):
-        make(**settings)

@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from framework.errors import UserError
 from framework.objectives.next_embedding import NextEmbedding
 from tests.members import build
 from tests.objectives.contrasts import example
@@ -65,17 +64,3 @@ def test_the_embedding_has_no_gradient(distance):
     of_embedding, of_latent = torch.autograd.grad(loss, [embedding, posterior.deterministic], allow_unused=True)
     assert of_embedding is None
     assert of_latent.abs().sum() > 0
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"horizon": 0}, r"NextEmbedding.horizon = 0 must be at least 1"),
-        ({"discount": 1.5}, r"NextEmbedding.discount = 1.5 above 0 and at most 1"),
-        ({"redundancy": -1.0}, r"NextEmbedding.redundancy = -1.0 0 or more"),
-        ({"units": 6, "attention_heads": 2}, r"NextEmbedding.units = 6 must be a multiple of 4"),
-    ],
-)
-def test_impossible_settings_are_refused(settings, message):
-    with pytest.raises(UserError, match=message):
-        make(**settings)

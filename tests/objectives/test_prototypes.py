@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from framework.data import SecondView
-from framework.errors import UserError
 from framework.functional.sinkhorn import sinkhorn
 from framework.objectives.prototypes import Prototypes
 from tests.members import build
@@ -96,18 +95,3 @@ def test_the_slow_projection_moves_by_its_rate():
         objective.from_embedding.weight.add_(1.0)
     objective.after_update(example(), DYNAMICS, seed_of(0))
     assert torch.allclose(objective.slow_from_embedding.weight, before + 0.25, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"prototypes": 1}, r"Prototypes.prototypes = 1 must be at least 2"),
-        ({"iterations": 0}, r"Prototypes.iterations = 0 at least 1"),
-        ({"epsilon": 0.0}, r"Prototypes.epsilon = 0.0 positive"),
-        ({"temperature": -1.0}, r"Prototypes.temperature = -1.0"),
-        ({"slow_rate": 0.0}, r"Prototypes.slow_rate = 0.0 above 0"),
-    ],
-)
-def test_impossible_settings_are_refused(settings, message):
-    with pytest.raises(UserError, match=message):
-        make(**settings)

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from framework.data import Latent
-from framework.errors import UserError
 from framework.objectives.temporal_predictive import TemporalPredictive
 from tests.members import build, factory
 from tests.objectives.contrasts import example
@@ -93,19 +92,6 @@ def test_each_loss_has_gradients_to_its_own_inputs():
     for name, reached in expected.items():
         reaching = torch.autograd.grad(losses[name].sum(), leaves, retain_graph=True, allow_unused=True)
         assert [gradient is not None and bool(gradient.abs().sum() > 0) for gradient in reaching] == reached, name
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"noise": -0.1}, r"TemporalPredictive.noise = -0.1"),
-        ({"critic": "PriorCritic"}, r"TemporalPredictive.critic = @critics.PriorCritic does not score the posterior"),
-        ({"negatives": "MemoryQueue"}, r"MemoryQueue does more than select.*TemporalPredictive.negatives"),
-    ],
-)
-def test_parts_that_do_not_fit_are_refused(settings, message):
-    with pytest.raises(UserError, match=message):
-        make(**settings)
 
 
 def test_diagnostics_have_the_mass_on_false_negatives_and_the_smallest_sigma():

@@ -16,8 +16,8 @@ from framework.negatives.base import Negatives
 class TopK(Negatives):
     """Keeps the `count` negatives of each anchor that score highest.
 
-    No other choice of as many has a larger sum, so that each estimate is at most that of `UniformSubset` with `count + 1` candidates on
-    the same batch: a lower bound wherever that is one, if a lower one, and at most `log(count + 1)`. False negatives are chosen first.
+    Each estimate is at most that of `UniformSubset` with `count + 1` candidates: a lower bound wherever that is one, and at most
+    `log(count + 1)`. False negatives are chosen first.
 
     Gradients: to the scores that are kept, none through their choice.
     """

@@ -16,8 +16,7 @@ from framework.negatives.base import Negatives
 class UniformSubset(Negatives):
     """Keeps the positive and `candidates - 1` others, drawn uniformly without replacement from those that are kept.
 
-    Unbiased for the bound of that many candidates, whose expectation grows with their number, and a lower bound wherever that of all
-    is one: for the cost of fewer candidates, and for comparing strategies at the same `K`. A row that keeps fewer takes them all.
+    Unbiased for the bound of that many candidates, for comparing strategies at the same `K`. A row that keeps fewer takes them all.
     """
 
     def __init__(self, *, candidates: int = 64, of: Factory[Negatives] | None = None) -> None:

@@ -43,9 +43,8 @@ class InfoNCE(Objective):
     logged. `offsets = (1, 2, 3)` is contrastive predictive coding (van den Oord et al., 2018): a critic of its own for each offset `k`
     scores `f_k(s_t, o_{t+k})`, and the loss is the mean over offsets, zero where an episode ends before `t + k`.
 
-    Scores, weights and gradients are matrices of all anchors and candidates, in a batch of up to `chunk_above` steps. A larger one is
-    evaluated in blocks of anchors, whose scores are computed again for the gradient; no matrix then has more than `chunk_above^2 / 4`
-    numbers, without the candidates that a strategy adds. Strategies draw for each block. Pictures and diagnostics show the first block.
+    A batch of more than `chunk_above` steps is evaluated in blocks of anchors, whose scores are computed again for the gradient: no matrix
+    has more than `chunk_above^2 / 4` numbers, without the candidates that a strategy adds. Pictures and diagnostics show the first block.
 
     Gradients: to the latents always, and so to the encoder through the posterior; `embedding_gradient = 'stop'` detaches the
     candidates, so that the encoder cannot make itself trivial to predict. Embeddings of a slow encoder never have any.

@@ -36,8 +36,7 @@ def test_it_gives_one_number_for_each_anchor_up_to_its_cap(bound, critic):
 def test_an_anchor_depends_on_the_others_only_where_it_joins_anchors(bound, critic):
     """Of blocks of 5 anchors and of all; an anchor without a negative is among them."""
     whole = example(critic)
-    source, valid = whole.source, torch.ones(12, dtype=torch.bool)
-    pairs = PositivePairs(critic, source, whole.anchors, valid)
+    pairs = PositivePairs(critic, whole.source, whole.anchors, torch.ones(12, dtype=torch.bool))
     blocks = [pairs.contrast("row", slice(first, min(first + 5, 12))) for first in (0, 5, 10)]
     lonely = [block.keep((block.anchors.time != 3)[:, None].expand_as(block.scores)) for block in (whole, *blocks)]
     for function in (bound.loss, bound.estimate):

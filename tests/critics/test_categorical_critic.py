@@ -7,7 +7,6 @@ import torch
 
 from framework.critics.categorical_critic import CategoricalCritic
 from framework.data import LatentSpec
-from framework.errors import UserError
 from tests.tiny import latent, normal
 
 GROUPS, CLASSES = 3, 4
@@ -39,10 +38,3 @@ def test_scores_of_a_head_with_extreme_logits_are_bounded():
     assert scores.min().item() == pytest.approx(GROUPS * math.log(0.01 / CLASSES), abs=1e-3)
     (gradient,) = torch.autograd.grad(scores.sum(), embeddings)
     assert gradient.isfinite().all()
-
-
-@pytest.mark.parametrize("classes", [None, 5])
-def test_groups_of_unequal_size_are_refused(classes):
-    spec = LatentSpec(deterministic=6, stochastic=12, kind="categorical", classes=classes)
-    with pytest.raises(UserError, match=rf"CategoricalCritic takes one-hot groups.*classes = {classes}"):
-        make(latent=spec)

@@ -1,6 +1,7 @@
 """Settings that a critic refuses, by name."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +21,12 @@ REFUSED = [
         for kind, value in (("fixed", 0.0), ("learned", 0.009), ("fixed", math.nan))
     ),
 ]
+
+
+@pytest.mark.parametrize("classes", [None, 3])
+def test_groups_of_unequal_size_are_refused(classes):
+    with pytest.raises(UserError, match=rf"CategoricalCritic takes one-hot groups.*classes = {classes}"):
+        build("critics", "CategoricalCritic", latent=replace(latent_spec("categorical"), classes=classes), embedding_size=5)
 
 
 @pytest.mark.parametrize(("name", "settings", "message"), REFUSED)

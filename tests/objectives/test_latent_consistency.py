@@ -48,24 +48,13 @@ def test_losses_equal_rolls_of_one_start_at_a_time(kind, distance, target, slow_
         "latent": sample.posterior.features,
         "embedding": sample.embedding if slow_rate is None else sample.slow_embedding,
     }[target]
-    losses, _ = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    assert metrics["model/consistency_next_step"] > 0
     expected = naive(objective, sample, target_of, distance)
     assert torch.allclose(losses["latent_consistency"], expected, atol=1e-5)
     assert (expected[:, -1] == 0).all()
     assert expected[1, 1] == 0
     assert (expected > 0).sum() == ROWS * (TIMES - 1) - 1
-
-
-def test_a_perfect_prediction_has_no_loss():
-    """The posterior is the prior at its mean, step by step."""
-    objective, sample = make(horizon=2), example()
-    steps = [DYNAMICS.initial(ROWS)]
-    for t in range(1, TIMES):
-        steps.append(DYNAMICS.imagine_step(steps[-1], sample.batch.action[:, t], torch.zeros(ROWS, 4)))
-    posterior = type(steps[0]).stack(steps, dim=1)
-    losses, metrics = objective(replace(sample, posterior=posterior), DYNAMICS, seed_of(0))
-    assert losses["latent_consistency"].abs().max() < 1e-9
-    assert metrics["model/consistency_next_step"] < 1e-9
 
 
 def test_the_dynamics_has_gradients_and_the_target_has_none():

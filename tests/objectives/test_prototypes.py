@@ -46,18 +46,6 @@ def test_its_metrics_are_the_prototypes_in_use_and_the_share_of_agreement():
     assert metrics["model/prototypes_agreement"].item() == pytest.approx(agreed.float().mean().item())
 
 
-def test_the_swapped_loss_is_symmetric_in_the_views():
-    objective, sample = make(), example()
-    turned = replace(
-        sample,
-        embedding=sample.second.embedding,
-        slow_embedding=sample.second.slow_embedding,
-        second=SecondView(embedding=sample.embedding, slow_embedding=sample.slow_embedding),
-    )
-    one, other = (objective(each, DYNAMICS, seed_of(0))[0]["swapped_prototypes"] for each in (sample, turned))
-    assert torch.allclose(one, other, atol=1e-6)
-
-
 def test_assignments_have_no_gradient():
     objective, sample = make(), example()
     leaves = [

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from framework.contrastive.contrast import Contrast
-from tests.gaussians import log_ratios, mean_and_error
+from tests.gaussians import log_ratios, mean_and_error, pairs
 from tests.members import build
 from tests.tiny import LATENT, normal, origin
 
@@ -153,6 +153,7 @@ def of_shifted(case: str, **settings: float):
 
 
 KNOWN = {
+    "InfoNCEBound": (function_of("InfoNCEBound"), 1.89, 4.22),
     "NWJ": (of_shifted("NWJ"), 2.00, 6.01),
     "DonskerVaradhan": (function_of("DonskerVaradhan"), 2.00, 6.12),
     "JensenShannon": (function_of("JensenShannon"), 2.00, 6.01),
@@ -170,6 +171,14 @@ def test_an_estimate_has_the_known_nats(name):
         mean, error = mean_and_error(estimate, ratios(information))
         assert error <= at_most
         assert mean == pytest.approx(expected, abs=4 * error + 0.01)
+
+
+def test_infonce_of_a_density_over_latents_is_wrong_by_nats_on_the_column_axis():
+    """`log p(x | y)` is the log ratio plus `log p(x)`, a constant of its row alone."""
+    density = ratios(2) - pairs(2, 150, 128)[0].square().sum(dim=-1)[:, :, None] / 2
+    on_rows, on_columns = (mean_and_error(function_of("InfoNCEBound"), scores)[0] for scores in (density, density.mT))
+    assert on_rows == pytest.approx(1.89, abs=0.05)
+    assert on_columns < 0
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.5])

@@ -1,16 +1,9 @@
-"""Balanced assignment: laws, an enumerated optimum, nested loops, literal numbers."""
+"""Balanced assignment beside its reference: an enumerated optimum, and large scores."""
 
 import torch
 
 from framework.functional.sinkhorn import sinkhorn
 from tests.tiny import normal
-
-
-def test_all_prototypes_have_the_same_mass_in_the_limit():
-    shares = sinkhorn(normal(12, 4), epsilon=0.5, iterations=300)
-    assert torch.allclose(shares.sum(dim=0), torch.full((4,), 3.0), atol=1e-4)
-    few = sinkhorn(normal(12, 4), epsilon=0.5, iterations=1).sum(dim=0)
-    assert (few - 3).abs().max() > 0.01
 
 
 def test_a_small_epsilon_finds_the_balanced_assignment_of_the_highest_score():

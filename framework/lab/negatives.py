@@ -38,7 +38,7 @@ def measure(settings: NegativesSettings, progress: Progress = silent) -> Report:
     """A row for each strategy, all on the same batches. A queue holds one batch unless its size is bound."""
     candidates = settings.batch * settings.length
     check_limits("--batch x --length", candidates, least=2)
-    caps = batch_caps(candidates) | {("MemoryQueue", "size"): candidates}
+    caps = {**batch_caps(candidates), ("MemoryQueue", "size"): candidates}
     sequences, structure = _source(settings)
     estimates = [_StrategyEstimates(each, sequences) for each in chosen("negatives", settings.only, settings.bindings, caps)]
     generator, keys = torch.Generator().manual_seed(settings.seed), torch.Generator().manual_seed(settings.seed + 1)

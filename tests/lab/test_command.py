@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.cli.lab import _spread
+from framework.cli.lab import repeat_options
 from framework.lab.plots.bounds import plot
 from framework.measurement.report import Report, Row
 from framework.registry import registry_of
@@ -56,7 +56,7 @@ def test_several_values_come_after_one_option(call: Call) -> None:
 def test_values_are_spread_over_repeated_options_alone() -> None:
     arguments = ["--many", "1", "-2", "--one", "x", "--many=3", "-m", "4", "5"]
     spread = ["--many", "1", "--many", "-2", "--one", "x", "--many=3", "-m", "4", "-m", "5"]
-    assert [*_spread(arguments, {"--many", "-m"})] == spread
+    assert repeat_options(arguments, {"--many", "-m"}) == spread
 
 
 def test_the_table_begins_with_the_truth(call: Call) -> None:

@@ -149,9 +149,9 @@ def collect_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "R
     dream bench collect quickstart -b Run.environments=2
     """
     import framework
-    from framework.bench import collect
+    from framework.bench import env
 
-    return collect.measure(framework.compose(**recipe), effort, progress)
+    return env.measure_collecting(framework.compose(**recipe), effort, progress)
 
 
 @_command("run", 60.0)

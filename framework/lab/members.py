@@ -60,13 +60,15 @@ class Member:
         return error.message
 
 
-def chosen(family: str, only: Sequence[str] = (), settings: Sequence[str] = (), caps: Caps | None = None) -> list[Member]:
+def chosen(
+    family: str, only: Sequence[str] = (), settings: Sequence[str] = (), caps: Caps | None = None, flag: str = "--only"
+) -> list[Member]:
     """The members named in `only`, or all of the family. `settings` are bindings; `caps` hold for defaults alone."""
     plugins()
     names = registry_of(family).list()
     for name in only:
         if name not in names:
-            raise UserError(f"--only {name}: there is no component of `{family}` with that name{advice(name, names)}.")
+            raise UserError(f"{flag} {name}: there is no component of `{family}` with that name{advice(name, names)}.")
     bindings = [_binding(text, number) for number, text in enumerate(settings, 1)]
     bound = {each.selector.rpartition(".")[2]: each.key for each in bindings}
     for name, key in bound.items():

@@ -6,7 +6,7 @@ import torch
 from framework.errors import UserError
 from framework.lab import negatives
 from framework.lab.settings import NegativesSettings
-from framework.lab.sources import Autoregressive, SlowFast
+from framework.lab.sources import Sequences
 from framework.registry import components
 
 NOT_MEASURED = {"MoCHi": "unit vectors"}
@@ -120,11 +120,11 @@ def test_an_impossible_setting_is_refused_by_name(settings, message):
 
 def test_the_sources_have_the_structure_of_their_descriptions():
     generator = torch.Generator().manual_seed(0)
-    latents, observations = SlowFast(slow_nats=1.0, fast_nats=1.0).draw(3, 5, generator)
+    latents, observations = Sequences.slow_fast(slow_nats=1.0, fast_nats=1.0).draw(3, 5, generator)
     assert torch.equal(latents[:, :1, :4].expand(-1, 5, -1), latents[:, :, :4])
     assert torch.equal(observations[:, :1, :4].expand(-1, 5, -1), observations[:, :, :4])
     assert (latents[:, 0, 4:] != latents[:, 1, 4:]).all()
-    source = Autoregressive(phi=0.9, nats=4.0)
+    source = Sequences.autoregressive(phi=0.9, nats=4.0)
     steps, _ = source.draw(4000, 3, generator)
     assert steps[:, 2].var().item() == pytest.approx(1.0, abs=0.06)
     assert (steps[:, 0] * steps[:, 2]).mean().item() == pytest.approx(0.81, abs=0.06)
@@ -132,7 +132,9 @@ def test_the_sources_have_the_structure_of_their_descriptions():
     assert source.pairs.truth == 4.0
 
 
-@pytest.mark.parametrize("source", [SlowFast(slow_nats=1.0, fast_nats=2.0), Autoregressive(phi=0.9, nats=4.0)], ids=["slow", "memory"])
+@pytest.mark.parametrize(
+    "source", [Sequences.slow_fast(slow_nats=1.0, fast_nats=2.0), Sequences.autoregressive(phi=0.9, nats=4.0)], ids=["slow", "memory"]
+)
 def test_a_drive_is_the_innovation_of_a_latent(source):
     latents, _ = source.draw(4000, 3, torch.Generator().manual_seed(0))
     drive = source.drive(latents)
@@ -144,7 +146,7 @@ def test_a_drive_is_the_innovation_of_a_latent(source):
 
 def test_the_information_of_a_drive_is_that_of_its_gaussians():
     """Against the determinants of samples: `I(o_t; drive_t | s_{t-1})`, in one of the four dimensions."""
-    source = Autoregressive(phi=0.9, nats=4.0)
+    source = Sequences.autoregressive(phi=0.9, nats=4.0)
     latents, observations = source.draw(60_000, 2, torch.Generator().manual_seed(0))
     first = torch.stack([latents[:, 0, 0], observations[:, 0, 0]]).cov()
     joint = torch.stack([observations[:, 1, 0], source.drive(latents)[:, 1, 0], latents[:, 0, 0]]).cov()

@@ -1,5 +1,5 @@
 # `make train` and `make test` are all that a fresh machine needs.
-.PHONY: train test smoke install opengl check clean
+.PHONY: train test test-all smoke install opengl check clean
 .DEFAULT_GOAL := train
 
 BIN := .venv/bin
@@ -17,6 +17,11 @@ train: opengl
 test: opengl check
 	$(BIN)/python -m pytest $(WORKERS) $(addprefix --ignore=,$(UNTYPED))
 	$(BIN)/python -m pytest $(WORKERS) $(UNTYPED) --jaxtyping-packages=
+
+# With the rest of the enumerations of which `make test` has a sample.
+test-all: opengl check
+	$(BIN)/python -m pytest $(WORKERS) -m 'not smoke' $(addprefix --ignore=,$(UNTYPED))
+	$(BIN)/python -m pytest $(WORKERS) -m 'not smoke' $(UNTYPED) --jaxtyping-packages=
 
 # Every recipe learns something small, in under a minute each; `make test` has the quickest of them.
 smoke: install

@@ -66,14 +66,14 @@ class Usage:
         reachable, waiting = set(starts), list(starts)
         while waiting:
             selector, scope = waiting.pop()
-            held = {
+            children = {
                 (target.component.selector, target.scope or scope)
                 for each in self.bindings.resolved
                 if each.component.selector == selector and each.binding.scope in ("", scope)
                 for target in each.targets
             }
-            waiting += held - reachable
-            reachable |= held
+            waiting += children - reachable
+            reachable |= children
         return reachable
 
     def _explain(self, unused: ResolvedBinding) -> str:

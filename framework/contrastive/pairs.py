@@ -68,12 +68,10 @@ def blocks_of(anchors: int, chunk_above: int) -> list[slice]:
     return [slice(first, min(first + size, anchors)) for first in range(0, anchors, size)]
 
 
-def evaluate(
+def evaluate_in_blocks(
     function: Callable[[Contrast, Key], Evaluation], pairs: PositivePairs, axis: Axis, blocks: Sequence[slice], key: Key
 ) -> Evaluation:
-    """The evaluations of all blocks, joined; each of several draws from a key of its own, the first from `key` itself."""
-    if len(blocks) == 1:
-        return function(pairs.contrast(axis, blocks[0]), key)
+    """The evaluations of all blocks, joined; each draws from a key of its own, the first from `key` itself."""
 
     def of_block(rows: slice, own_key: Key) -> Evaluation:
         return function(pairs.contrast(axis, rows), own_key)

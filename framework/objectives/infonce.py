@@ -18,7 +18,7 @@ from framework.contrastive.compatibility import check_axis, check_batch, check_b
 from framework.contrastive.contrast import Axis, Contrast, Source
 from framework.contrastive.metrics import ContrastiveStats, bound_suffix, contrastive_metrics, diagnostics
 from framework.contrastive.origin import Origin
-from framework.contrastive.pairs import Evaluation, PositivePairs, blocks_of, evaluate, predict
+from framework.contrastive.pairs import Evaluation, PositivePairs, blocks_of, evaluate_in_blocks, predict
 from framework.critics.base import Critic, UnitCritic
 from framework.data import ActionSpec, Factory, InferredBatch, LatentSpec, Losses, Metrics, Pictures, is_image
 from framework.dynamics.base import Dynamics
@@ -104,7 +104,10 @@ class InfoNCE(Objective):
         losses, stats, valid = [], list[ContrastiveStats](), []
         for offset, pairs, blocks in self._pairs(inferred, dynamics):
             for axis in self.axes:
-                anchor_losses, anchor_stats = evaluate(self._evaluate, pairs, axis, blocks, key)
+                if len(blocks) == 1:
+                    anchor_losses, anchor_stats = self._evaluate(pairs.contrast(axis, blocks[0]), key)
+                else:
+                    anchor_losses, anchor_stats = evaluate_in_blocks(self._evaluate, pairs, axis, blocks, key)
                 loss = rearrange(anchor_losses.where(pairs.valid, 0.0), "(b t) -> b t", b=inferred.batch.reward.shape[0])
                 losses.append(F.pad(loss, (0, offset)))
                 stats.append(anchor_stats)

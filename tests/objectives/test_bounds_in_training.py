@@ -32,10 +32,13 @@ def test_all_but_the_upper_bound_train():
 
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_a_bound_trains_a_critic(name):
-    """The estimate rises, except that of Sigmoid, which is meaningless before training."""
+    """From scores near zero the estimate rises, except that of Sigmoid, which is meaningless before training."""
     objective, sample, history = make(bound=name), informative(), []
-    optimizer = torch.optim.Adam(objective.parameters(), lr=0.02)
-    for number in range(30):
+    with torch.no_grad():
+        for parameter in objective.critic.parameters():
+            parameter.mul_(0.1)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=0.05)
+    for number in range(40):
         losses, metrics = objective(sample, DYNAMICS, seed_of(number))
         loss = losses["infonce"].mean()
         history.append((loss.item(), metrics["contrastive/accuracy"].item(), metrics[objective.estimate_key].item()))
@@ -45,7 +48,7 @@ def test_a_bound_trains_a_critic(name):
         objective.after_update(sample, DYNAMICS, seed_of(number))
     before, after = history[0], history[-1]
     assert after[0] < before[0]
-    assert max(accuracy for _, accuracy, _ in history) > before[1]
+    assert after[1] > before[1]
     if name != "Sigmoid":
         assert after[2] > before[2] + 0.1
     assert objective.estimate_key == "contrastive/estimate" + ("" if objective.bound.side == "lower" else "_no_bound")

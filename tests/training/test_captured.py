@@ -24,6 +24,8 @@ def kept(agent: Agent) -> list[Tensor]:
     return [*agent.parameters(), *agent.buffers(), *tensors(optimizers)]
 
 
+SAMPLE = ("dreamer_v1_infonce", "dreamer_v2", "dreamer_v3_infonce", "quickstart", "r2dreamer", "tdmpc2_like")
+RECIPES = [pytest.param(name, (), marks=() if name in SAMPLE else pytest.mark.nightly, id=name) for name in NAMES]
 IN_BLOCKS = [("quickstart", ("InfoNCE.chunk_above = 7", "InfoNCE.negatives = @UniformSubset", "UniformSubset.candidates = 3"))]
 """Batches here have 8 steps."""
 
@@ -37,7 +39,7 @@ def capture(agent: Agent) -> tuple[CapturedUpdate, Tape]:
     return CapturedUpdate(agent.update, tape), tape
 
 
-@pytest.mark.parametrize(("name", "bindings"), [*((name, ()) for name in NAMES), *IN_BLOCKS])
+@pytest.mark.parametrize(("name", "bindings"), [*RECIPES, *IN_BLOCKS])
 def test_replayed_it_equals_the_plain_update_of_every_recipe(name, bindings):
     (plain, agent), data = agents(name, 2, bindings=bindings)
     captured, tape = capture(agent)

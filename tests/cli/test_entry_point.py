@@ -1,0 +1,26 @@
+"""The entry point sets the environment up before torch is imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.calls import ROOT, environment
+
+PROGRAM = """
+import os, sys
+from framework.cli import main
+sys.argv = ["dream", "--version"]
+try:
+    main()
+except SystemExit:
+    print(os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("variables", "spin_count"), [({}, "0"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")])
+def test_openmp_threads_do_not_spin_unless_the_user_says_so(variables: dict[str, str], spin_count: str) -> None:
+    inherited = {name: value for name, value in environment().items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    command = [sys.executable, "-c", PROGRAM]
+    run = subprocess.run(command, cwd=ROOT, env=inherited | variables, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == f"{spin_count} False"

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from framework.measurement.report import Progress, Report
     from framework.measurement.timing import Effort
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Measure = Callable[..., "Report"]
+"""From an effort, progress and the remaining options to a report."""
 
 
 @click.group("bench")
@@ -41,16 +42,14 @@ _actions = click.option(
 )
 
 
-def _command(
-    name: str, seconds: float, *extra: Callable[[Command], Command]
-) -> Callable[[Callable[..., "Report"]], Callable[..., "Report"]]:
-    """A command that shows the report of its function, which takes the effort, the progress and the remaining options."""
+def _command(name: str, seconds: float, *extra: Callable[[Any], Any]) -> Callable[[Measure], Measure]:
+    """A command that shows the report of its function."""
     length = click.option(
         "--seconds", type=click.FloatRange(min=0), default=seconds, show_default=True, help="Measure at least for so long."
     )
     recipe = click.argument("recipe", default="quickstart")
 
-    def decorate(measure: Callable[..., "Report"]) -> Callable[..., "Report"]:
+    def decorate(measure: Measure) -> Measure:
         @bench_command.command(name, help=measure.__doc__)
         @with_options(recipe, options.bindings, options.imports, length, *extra, as_json_file)
         def command(*, seconds: float, json_to: str | None, imports: tuple[str, ...], repeats: int = 1, **arguments: Any) -> None:

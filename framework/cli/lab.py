@@ -25,20 +25,15 @@ class ListCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         repeated = {name for each in self.params if isinstance(each, click.Option) and each.multiple for name in each.opts}
-        return super().parse_args(ctx, repeat_options(args, repeated))
-
-
-def repeat_options(arguments: list[str], repeated: set[str]) -> list[str]:
-    """The arguments with the name of a `repeated` option before each of its values; a number such as -1 is a value."""
-    result: list[str] = []
-    option = ""
-    for argument in arguments:
-        if re.match("--?[a-zA-Z]", argument):
-            option = argument if argument in repeated else ""
-        elif option and result[-1] != option:
-            result.append(option)
-        result.append(argument)
-    return result
+        expanded: list[str] = []
+        option = ""
+        for argument in args:
+            if re.match("--?[a-zA-Z]", argument):  # and no negative number
+                option = argument if argument in repeated else ""
+            elif option and expanded[-1] != option:
+                expanded.append(option)
+            expanded.append(argument)
+        return super().parse_args(ctx, expanded)
 
 
 def _option(each: Field[Any]) -> Callable[[Command], Command]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from framework.cli.lab import repeat_options
 from framework.lab.plots.bounds import plot
 from framework.measurement.report import Report, Row
 from framework.registry import registry_of
@@ -48,12 +47,6 @@ def test_json_and_picture_are_written(call: Call, arguments: tuple[str, ...], ki
 def test_several_values_come_after_one_option(call: Call) -> None:
     report = json.loads(call(*BOUNDS, "--only", "NWJ", "InfoNCEBound", "--json", "-").stdout)
     assert [(row["bound"], row["truth"]) for row in report["rows"]] == [*itertools.product(("NWJ", "InfoNCEBound"), (2.0, 4.0))]
-
-
-def test_values_are_spread_over_repeated_options_alone() -> None:
-    arguments = ["--many", "1", "-2", "--one", "x", "--many=3", "-m", "4", "5"]
-    spread = ["--many", "1", "--many", "-2", "--one", "x", "--many=3", "-m", "4", "-m", "5"]
-    assert repeat_options(arguments, {"--many", "-m"}) == spread
 
 
 def test_a_diverged_estimate_is_written_below_its_panel_and_does_not_squeeze_it() -> None:

@@ -129,7 +129,7 @@ def test_a_failing_plugin_is_a_row_with_its_reason(monkeypatch: pytest.MonkeyPat
         EntryPoint("good", "json", "framework.components"),
         EntryPoint("bad", "no_such_module_anywhere", "framework.components"),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
     plugins.cache_clear()
     try:
         rows = [(row.name, row.module, row.error) for row in plugins()]

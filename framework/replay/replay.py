@@ -3,12 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Int
-from tensordict import TensorDict
 from torch import Tensor
 
 from framework.data import Batch, ExtraSteps, Specs
@@ -16,6 +15,11 @@ from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import Chunks
 from framework.replay.storage import Column, allocate, columns
+
+if TYPE_CHECKING:
+    from tensordict import TensorDict
+else:
+    TensorDict = Any
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -75,8 +79,9 @@ class Replay:
         self.batch, self.length, self.streams, self.extra = batch, length, streams, extra
         self._rows = capacity // streams
         self._device = device
-        self._ring = allocate(specs=specs, streams=streams, rows=self._rows, storage=storage, device=device, folder=folder)
-        self._flat = self._ring.flatten(0, 1)
+        if device.type != "meta":  # the check of a recipe stores nothing
+            self._ring = allocate(specs=specs, streams=streams, rows=self._rows, storage=storage, device=device, folder=folder)
+            self._flat = self._ring.flatten(0, 1)
         self._added = 0
         self._generator = torch.Generator().manual_seed(seed)
         self._chunks = Chunks()

@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -79,8 +78,9 @@ def _module(name: str) -> Module | None:
 
 
 def expand(expression: ast.expr, module: Module) -> ast.expr:
-    """Replace each name by the expression that this package assigns to it; `Generic[..]` keeps its own name."""
-    return expression if isinstance(expression, ast.Constant) else _Expansion(module).visit(deepcopy(expression))
+    """Replace each name, in place, by the expression that this package assigns to it; `Generic[..]` keeps its own name."""
+    expanded: ast.expr = _Expansion(module).visit(expression)
+    return expanded
 
 
 @final

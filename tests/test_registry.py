@@ -12,7 +12,7 @@ import pytest
 from framework import negatives, registry
 from framework.errors import UserError
 from framework.negatives.in_batch import InBatch
-from framework.registry import Registry, components, parts, plugins, registry_of
+from framework.registry import Registry, components, plugins, registry_of
 from framework.signatures import FAMILIES, builtin_components
 
 ROOT = Path(__file__).parents[1]
@@ -69,27 +69,19 @@ def test_a_class_of_another_base_is_refused() -> None:
         negatives.register(PlainPart)
 
 
-def test_a_positional_parameter_is_refused(family: Registry[object]) -> None:
-    class Positional:
-        def __init__(self, size: int) -> None: ...
-
-    with pytest.raises(UserError, match=r"keyword-only parameters, and `size: int` is not one"):
-        family.register(Positional)
-
-
-def test_a_catch_all_is_refused(family: Registry[object]) -> None:
-    class CatchAll:
-        def __init__(self, *, size: int, **others: int) -> None: ...
-
-    with pytest.raises(UserError, match=r"`\*\*others: int` is not one"):
-        family.register(CatchAll)
-
-
-def test_a_parameter_without_annotation_is_refused(family: Registry[object]) -> None:
+@pytest.mark.parametrize(
+    ("signature", "message"),
+    [
+        ("self, size: int", r"keyword-only parameters, and `size: int` is not one"),
+        ("self, *, size: int, **others: int", r"`\*\*others: int` is not one"),
+        ("self, *, size", "parameter `size` needs a type annotation"),
+    ],
+)
+def test_a_constructor_that_no_recipe_could_bind_is_refused(signature: str, message: str, family: Registry[object]) -> None:
     namespace: dict[str, type] = {}
-    exec("class Bare:\n    def __init__(self, *, size): ...", namespace)
-    with pytest.raises(UserError, match="parameter `size` needs a type annotation"):
-        family.register(namespace["Bare"])
+    exec(f"class Refused:\n    def __init__({signature}): ...", namespace)
+    with pytest.raises(UserError, match=message):
+        family.register(namespace["Refused"])
 
 
 def test_a_function_is_refused() -> None:
@@ -181,7 +173,3 @@ def test_a_missing_or_hidden_gin_is_one_sentence(prepare: str, message: str) -> 
     done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert message in done.stdout, done.stderr
     assert len(done.stdout.splitlines()) == 1
-
-
-def test_parts_are_found_before_their_module_is_imported() -> None:
-    assert {"Agent", "Run", "Trainer", "Replay", "Runtime", "Evaluation", "Checkpoints", "Tracking"} <= set(parts.list())

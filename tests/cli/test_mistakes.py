@@ -45,7 +45,7 @@ def test_without_opengl_it_says_what_to_install(call: Call, monkeypatch: pytest.
     monkeypatch.setattr(opengl, "_candidates", lambda: ("none_such",))
     result = call("train", TINY, *bound(*PIXELS))
     assert result.exit_code == 2
-    assert "(number 1): no OpenGL renders without a screen here (none_such: " in result.stderr
+    assert "Error: no OpenGL renders without a screen here (none_such: " in result.stderr
     assert "apt-get install -y" in result.stderr or opengl.VARIABLE in result.stderr
     assert not Path("runs").exists()
 

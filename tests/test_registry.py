@@ -4,7 +4,6 @@ import os
 import pickle
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,7 @@ import pytest
 from framework import negatives, registry
 from framework.errors import UserError
 from framework.negatives.in_batch import InBatch
-from framework.registry import Registry, components, plugins, registry_of
-from framework.signatures import FAMILIES, builtin_components
+from framework.registry import Registry
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,14 +38,6 @@ def test_the_class_comes_back_unchanged(family: Registry[object]) -> None:
     assert family.describe("PlainPart").parameters[0].annotation == "int"
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_every_built_in_can_be_got(name: str) -> None:
-    members = registry_of(name)
-    for component in builtin_components()[name]:
-        assert members.get(component).__name__ == component
-    assert set(members.list()) >= set(builtin_components()[name])
-
-
 def test_an_unknown_name_is_told_with_the_nearest_the_list_and_the_remedies() -> None:
     for ask in (negatives.registry.get, negatives.registry.describe):
         with pytest.raises(UserError) as error:
@@ -57,11 +47,6 @@ def test_an_unknown_name_is_told_with_the_nearest_the_list_and_the_remedies() ->
             "There is no component of `negatives` named 'InBach'; did you mean 'InBatch'? Valid are: ActionNegatives, CrossSequence" in text
         )
         assert "`import your_module` in the recipe, or `--import your_module`" in text
-
-
-def test_an_unknown_family_is_told() -> None:
-    with pytest.raises(UserError, match=r"There is no family named 'critic'; did you mean 'critics'\?"):
-        components("critic")
 
 
 def test_a_class_of_another_base_is_refused() -> None:
@@ -107,30 +92,6 @@ def test_the_name_of_a_built_in_is_taken_before_it_is_imported() -> None:
     with pytest.raises(UserError, match=r"negatives\.InBatch is registered twice: at framework/negatives/in_batch\.py:\d+ and at "):
         negatives.register(clone)
     assert negatives.registry.get("InBatch") is InBatch
-
-
-def test_a_cell_that_runs_again_takes_the_place_of_its_class(family: Registry[object]) -> None:
-    family.register(PlainPart)
-    again = type("PlainPart", (PlainPart,), {"__module__": PlainPart.__module__})
-    assert family.register(again) is again
-    assert family.get("PlainPart") is again
-
-
-def test_a_failing_plugin_is_a_row_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = [
-        EntryPoint("good", "json", "framework.components"),
-        EntryPoint("bad", "no_such_module_anywhere", "framework.components"),
-    ]
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
-    plugins.cache_clear()
-    try:
-        rows = [(row.name, row.module, row.error) for row in plugins()]
-    finally:
-        plugins.cache_clear()
-    assert rows == [
-        ("good", "json", ""),
-        ("bad", "no_such_module_anywhere", "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
-    ]
 
 
 def test_a_plugin_is_loaded_only_when_a_name_is_not_known_without_it(tmp_path: Path) -> None:

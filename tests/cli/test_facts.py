@@ -102,12 +102,6 @@ def test_a_deep_check_takes_an_update_on_pixels_and_writes_nothing(call: Call) -
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_a_plain_check_finds_what_a_constructor_refuses(call: Call) -> None:
-    plain = call("check", TINY, *bound("ConvEncoder.channels=(4, 4, 4)"))
-    assert plain.exit_code == 2
-    assert "ConvEncoder cannot take images of 8 x 8" in plain.stdout + plain.stderr
-
-
 def test_a_deep_check_finds_a_loss_that_is_no_number(call: Call) -> None:
     deep = call("check", TINY, "--deep", *bound("InfoNCE.scale=1e300"))
     assert deep.exit_code == 2

@@ -97,15 +97,6 @@ def test_a_pickled_factory_refuses_at_the_place_of_the_binding(write: Write) -> 
     assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
 
 
-def test_every_mistake_is_in_the_one_error(write: Write) -> None:
-    with pytest.raises(UserError) as error:
-        compose("agent.gin", "Agent.horizn = 1", "Agent.horizon = 1e6")
-    assert [line.partition(" (number")[0] for line in str(error.value).splitlines()] == [
-        "-b 'Agent.horizn = 1'",
-        "-b 'Agent.horizon = 1e6'",
-    ]
-
-
 def test_a_plugin_beside_the_recipe_is_imported_written_and_found_by_a_spawned_process(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:

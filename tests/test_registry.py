@@ -96,21 +96,21 @@ def test_the_name_of_a_built_in_is_taken_before_it_is_imported() -> None:
 
 def test_a_plugin_is_loaded_only_when_a_name_is_not_known_without_it(tmp_path: Path) -> None:
     """An installed distribution, real metadata and all."""
-    (tmp_path / "their_plugin.py").write_text(
-        "print('loaded')\nfrom framework.registry import parts\n\n\n@parts.register\nclass Theirs:\n    '''Their part.'''\n"
+    (tmp_path / "installed_plugin.py").write_text(
+        "print('loaded')\nfrom framework.registry import parts\n\n\n@parts.register\nclass InstalledPart:\n    '''An installed part.'''\n"
     )
-    metadata = tmp_path / "theirs-1.0.dist-info"
+    metadata = tmp_path / "installed-1.0.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[framework.components]\ntheirs = their_plugin\n")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: installed\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[framework.components]\ninstalled = installed_plugin\n")
     program = (
         "from framework.registry import components, parts, plugins\n"
         "components('parts'); print('not yet')\n"
-        "print(parts.get('Theirs').__name__, parts.describe('Theirs').doc, plugins()[0].distribution)\n"
+        "print(parts.get('InstalledPart').__name__, parts.describe('InstalledPart').doc, plugins()[0].distribution)\n"
     )
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": path}, cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["not yet", "loaded", "Theirs Their part. theirs"], done.stderr
+    assert done.stdout.splitlines() == ["not yet", "loaded", "InstalledPart An installed part. installed"], done.stderr
 
 
 @pytest.mark.parametrize(

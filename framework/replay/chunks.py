@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
+from typing import Any, NamedTuple, cast, final
 from uuid import uuid4
 
 import torch
@@ -10,12 +10,7 @@ from torch import Tensor
 
 from framework import files
 from framework.errors import UserError
-from framework.replay.storage import columns, describe
-
-if TYPE_CHECKING:
-    from tensordict import TensorDict
-else:
-    TensorDict = Any
+from framework.replay.storage import TensorDict, columns, describe
 
 INDEX = "index.pt"
 CHUNK_BYTES = 256 * 2**20

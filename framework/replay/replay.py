@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, final, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,12 +14,7 @@ from framework.data import Batch, ExtraSteps, Specs
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import Chunks
-from framework.replay.storage import Column, allocate, columns
-
-if TYPE_CHECKING:
-    from tensordict import TensorDict
-else:
-    TensorDict = Any
+from framework.replay.storage import Column, TensorDict, allocate, columns
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -371,9 +371,9 @@ def component(selector: str, settings: Mapping[str, Any], write: Write) -> Compo
     """The factory of one component, small as the tests have it, with some settings on the command line."""
     family, name = selector.split(".")
     names = {each.name for each in registry_of(family).describe(name).settings}
-    held = HELD | {"of": {"bounds": "@InfoNCEBound", "actor_critics": "@DynamicsBackprop"}.get(family, "None")}
+    parts = HELD | {"of": {"bounds": "@InfoNCEBound", "actor_critics": "@DynamicsBackprop"}.get(family, "None")}
     lines = [f"{name}.{each} = {value!r}" for each, value in SMALL.items() if each in names]
-    lines += [f"{name}.{each} = {value}" for each, value in held.items() if each in names]
+    lines += [f"{name}.{each} = {value}" for each, value in parts.items() if each in names]
     lines += ["DynamicsBackprop.value = @NormalValue"] if family == "actor_critics" and "of" in names else []
     write("component.gin", "\n".join(lines) + "\n")
     return load("component.gin", [f"{name}.{each} = {value!r}" for each, value in settings.items()], root=selector).root

@@ -9,11 +9,13 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final, Generic, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, final
 
 from framework.errors import UserError
-from framework.signatures import FAMILIES, Component, builtin_components, component_of, constructor, source_of
+from framework.signatures import FAMILIES, PACKAGE, Component, builtin_components, component_of, constructor, source_of
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Base = TypeVar("Base")
 Class = TypeVar("Class", bound=type)
@@ -71,15 +73,15 @@ class Registry(Generic[Base]):
 
     def _refuse_duplicate(self, cls: type) -> None:
         name = cls.__name__
-        builtin = builtin_components()[self.family].get(name)
-        earlier = self._classes.get(name)
-        if earlier is not None and (earlier.__module__, earlier.__qualname__) != (cls.__module__, cls.__qualname__):
-            first = _place(earlier)
-        elif builtin is not None and builtin.module != cls.__module__:
-            first = builtin.place
+        if earlier := self._classes.get(name):
+            first = "" if (earlier.__module__, earlier.__qualname__) == (cls.__module__, cls.__qualname__) else _place(earlier)
+        elif cls.__module__.split(".")[0] == PACKAGE.name:
+            first = ""  # to read the package would take a quarter of a second in each process
         else:
-            return
-        raise UserError(f"{self.family}.{name} is registered twice: at {first} and at {_place(cls)}; rename one of them.")
+            builtin = builtin_components()[self.family].get(name)
+            first = builtin.place if builtin else ""
+        if first:
+            raise UserError(f"{self.family}.{name} is registered twice: at {first} and at {_place(cls)}; rename one of them.")
 
 
 _registries: dict[str, Registry[Any]] = {}
@@ -141,10 +143,12 @@ class Plugin:
 @cache
 def plugins() -> Sequence[Plugin]:
     """Import the modules that installed packages announce; a failure is kept with its reason."""
+    from importlib.metadata import entry_points  # takes as long to import as all of this package
+
     return [_load(point) for point in entry_points(group=ENTRY_POINTS)]
 
 
-def _load(point: EntryPoint) -> Plugin:
+def _load(point: "EntryPoint") -> Plugin:
     error = ""
     try:
         point.load()
@@ -156,17 +160,20 @@ def _load(point: EntryPoint) -> Plugin:
 def _check_class(cls: type, base: type, family: str) -> None:
     if not inspect.isclass(cls):
         raise UserError(f"`{family}.register` takes a class, not {cls!r}.")
-    where = f"{family}.{cls.__name__} ({_place(cls)})"
     if not issubclass(cls, base):
-        raise UserError(f"{where} must be a subclass of {base.__name__}: write `class {cls.__name__}({base.__name__})`.")
+        raise UserError(f"{_named(cls, family)} must be a subclass of {base.__name__}: write `class {cls.__name__}({base.__name__})`.")
     for parameter in constructor(cls, base):
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             raise UserError(
-                f"{where}: the constructor must take keyword-only parameters, and `{parameter}` is not one: "
+                f"{_named(cls, family)}: the constructor must take keyword-only parameters, and `{parameter}` is not one: "
                 f"write `def __init__(self, *, ...)` and name every parameter."
             )
         if parameter.annotation is inspect.Parameter.empty:
-            raise UserError(f"{where}: the constructor's parameter `{parameter.name}` needs a type annotation.")
+            raise UserError(f"{_named(cls, family)}: the constructor's parameter `{parameter.name}` needs a type annotation.")
+
+
+def _named(cls: type, family: str) -> str:
+    return f"{family}.{cls.__name__} ({_place(cls)})"
 
 
 def _place(cls: type) -> str:

@@ -1,10 +1,9 @@
 """Every two components of different families meet in an agent, or are refused by name at the binding of one of them.
 
-Agents are built on the `meta` device. A sample of them is trained; all of them with `DREAM_TEST_ALL=1` in the environment.
+Agents are built on the `meta` device, and some are trained. `make test` has a quarter of them, `make test-all` all, and trains them all.
 """
 
 import itertools
-import os
 import random
 import re
 from collections.abc import Mapping
@@ -34,8 +33,8 @@ Choice = Mapping[str, str]
 
 SHARDS = 4
 """The agents are dealt to several tests, which workers share."""
-TRAINED = None if os.environ.get("DREAM_TEST_ALL") else 6
-"""Agents that each test trains; None: all."""
+SAMPLE = 6
+"""Agents that are trained of the one shard that always runs."""
 EXTRA = 5
 HEADS = {"reward": ("RewardHead", "TwoHotRewardHead"), "continuation": ("none", "ContinuationHead")}
 SHOWN = {"MLPEncoder": "vectors", "MultiEncoder": "both"}
@@ -250,15 +249,17 @@ def attempt(chosen: Choice, path: Path, *, trained: bool) -> set[Pair]:
     return set()
 
 
-@pytest.mark.parametrize("shard", range(SHARDS))
-def test_every_two_components_meet_in_an_agent_or_are_refused_by_name(shard: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shard", "trained"), [(0, SAMPLE), *(pytest.param(shard, None, marks=pytest.mark.nightly) for shard in range(SHARDS))]
+)
+def test_every_two_components_meet_in_an_agent_or_are_refused_by_name(shard: int, trained: int | None, tmp_path: Path) -> None:
     """Where a pair is refused, each of the two meets the other components of the agent without the other."""
     agents, refused, draw = list(cover()[shard::SHARDS]), set[Pair](), random.Random(shard)
     attempts = len(agents)
     wanted = set[Pair]().union(*map(pairs_of, agents))
     met = set[Pair]()
     for number, chosen in enumerate(agents):
-        pairs = attempt(chosen, tmp_path / "recipe.gin", trained=TRAINED is None or number < TRAINED)
+        pairs = attempt(chosen, tmp_path / "recipe.gin", trained=trained is None or number < trained)
         refused |= pairs
         met |= set() if pairs else pairs_of(chosen)
         agents += [without(chosen, part, refused, draw) for part in sorted(min(pairs, key=sorted))] if pairs else []

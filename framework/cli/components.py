@@ -81,16 +81,10 @@ def describe_command(component: str, imports: tuple[str, ...], as_json: bool) ->
 
 def import_modules(modules: Sequence[str]) -> None:
     """Import a user's modules, as a recipe in the working directory would."""
-    if not modules:
-        return
-    from framework.composition.modules import import_module
-    from framework.composition.parser import Import
-    from framework.composition.problems import Place
+    for module in modules:
+        from framework.composition.modules import import_module
 
-    here = Path.cwd() / "recipe.gin"
-    for number, module in enumerate(modules, 1):
-        if problem := import_module(Import(module, Place(f"--import {module}", number)), here).problem:
-            raise UserError(str(problem))
+        import_module(module, Path.cwd() / "recipe.gin")
 
 
 def _find(name: str) -> Component:

@@ -1,15 +1,14 @@
 """Annotations of parameters as syntax trees, and in words."""
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
 from framework.signatures import FAMILIES
 
 PLAIN: Final = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "a text in quotes"}
-SEQUENCES: Final = ("Sequence", "tuple", "list", "Tuple", "List", "Iterable")
-MAPPINGS: Final = ("Mapping", "dict", "Dict")
+SEQUENCES: Final = ("Sequence", "tuple", "list", "Iterable")
+MAPPINGS: Final = ("Mapping", "dict")
 FACTORIES: Final = ("Factory", "Callable")
 FAMILY_OF_BASE: Final = {family.base: family.name for family in FAMILIES.values() if family.base != "object"}
 
@@ -30,7 +29,7 @@ def describe(kind: ast.expr) -> str:
             return PLAIN[name]
         case ast.Constant(value=str() as text):
             return describe(parse_annotation(text))
-        case ast.BinOp(op=ast.BitOr()) | ast.Subscript(value=ast.Name(id="Optional" | "Union")):
+        case ast.BinOp(op=ast.BitOr()):
             return " or ".join(describe(each) for each in options(kind))
         case ast.Subscript(value=head, slice=inner):
             return _describe_generic(last_name(head), elements(inner))
@@ -65,19 +64,12 @@ def choices(inner: list[ast.expr]) -> list[object]:
     return [each.value for each in inner if isinstance(each, ast.Constant)]
 
 
-def options(kind: ast.expr) -> Iterator[ast.expr]:
+def options(kind: ast.expr) -> list[ast.expr]:
     """The members of a union."""
     match kind:
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            yield from options(left)
-            yield from options(right)
-        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
-            yield inner
-            yield ast.Constant(None)
-        case ast.Subscript(value=ast.Name(id="Union"), slice=ast.Tuple(elts=members)):
-            yield from members
-        case _:
-            yield kind
+            return [*options(left), *options(right)]
+    return [kind]
 
 
 def last_name(kind: ast.expr) -> str:

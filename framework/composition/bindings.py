@@ -53,13 +53,13 @@ class Bindings:
     def __init__(self, bindings: Iterable[Binding], catalog: Catalog, report: Report, report_absent: Report) -> None:
         self.catalog = catalog
         self.report, self.report_absent = report, report_absent
-        self.order = {binding: number for number, binding in enumerate(bindings)}
-        self.macros = {each.selector: each for each in self.order if not each.parameter}
+        self.all = tuple(bindings)
+        self.macros = {each.selector: each for each in self.all if not each.parameter}
         self.resolved: list[ResolvedBinding] = []
-        for binding in self.order:
+        for order, binding in enumerate(self.all):
             if not binding.parameter:
                 self._check_macro(binding)
-            elif resolved := self._resolve(binding):
+            elif resolved := self._resolve(binding, order):
                 self.resolved.append(resolved)
         self.in_effect = {each.slot: each for each in self.resolved}
         pairs = [(each, self.in_effect[each.slot]) for each in self.resolved]
@@ -79,7 +79,7 @@ class Bindings:
         if any(isinstance(each, Reference) for each in leaves(binding.value)):
             self._complain(binding, f"the macro {binding.key} holds a component: macros are for literals, bind the component itself")
 
-    def _resolve(self, binding: Binding) -> ResolvedBinding | None:
+    def _resolve(self, binding: Binding, order: int) -> ResolvedBinding | None:
         if "/" in binding.scope:
             self._complain(binding, f"'{binding.scope}' is a scope inside a scope: scopes are flat, as in model/Adam.learning_rate")
             return None
@@ -91,9 +91,9 @@ class Bindings:
         if parameter is None or parameter.derived:
             self._complain(binding, _no_setting(binding, components[0], derived=parameter is not None))
             return None
-        return self._fit(binding, components[0], parameter)
+        return self._fit(binding, order, components[0], parameter)
 
-    def _fit(self, binding: Binding, component: Component, parameter: Parameter) -> ResolvedBinding:
+    def _fit(self, binding: Binding, order: int, component: Component, parameter: Parameter) -> ResolvedBinding:
         macros: list[Binding] = []
         value = self._expand(binding.value, binding, macros, ())
         messages: list[str] = []
@@ -102,14 +102,12 @@ class Bindings:
             value, messages = fit(value, parameter.annotation, self.catalog)
         for message in messages:
             self._complain(binding, f"{binding.key} {message}" if message.startswith("takes") else f"{binding.key}: {message}")
-        return ResolvedBinding(
-            binding, self.order[binding], component, parameter, value, tuple(macros), is_valid=is_readable and not messages
-        )
+        return ResolvedBinding(binding, order, component, parameter, value, tuple(macros), is_valid=is_readable and not messages)
 
     def _used_names(self) -> set[str]:
         """The components that the program names, on either side of a binding."""
-        selectors = {each.selector for each in self.order if each.parameter}
-        selectors |= {leaf.selector for each in self.order for leaf in leaves(each.value) if isinstance(leaf, Reference)}
+        selectors = {each.selector for each in self.all if each.parameter}
+        selectors |= {leaf.selector for each in self.all for leaf in leaves(each.value) if isinstance(leaf, Reference)}
         return {component.name for selector in selectors for component in self.catalog.find(selector)}
 
     def _expand(self, value: Any, binding: Binding, macros: list[Binding], chain: tuple[str, ...]) -> Any:

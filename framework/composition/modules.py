@@ -5,41 +5,30 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import final
 
-from framework.composition.parser import Import
-from framework.composition.problems import Problem
 from framework.errors import UserError
 from framework.signatures import display
 
 
-@final
-@dataclass(frozen=True)
-class Imported:
-    """The result of one import: the source files that a copy of the run needs, or the problem."""
+def import_module(name: str, recipe: Path) -> list[Path]:
+    """Import a module, the one beside the recipe before that of the working directory, and both before an installed one.
 
-    files: tuple[Path, ...] = ()
-    problem: Problem | None = None
-
-
-def import_module(statement: Import, recipe: Path) -> Imported:
-    """Import a module, the one beside the recipe before that of the working directory, and both before an installed one."""
-    folder = next((each for each in (recipe.parent, Path.cwd()) if _lies_in(statement.module, each)), None)
-    if folder is not None and (other := _loaded_elsewhere(statement.module, folder)):
-        message = (
-            f"a module named '{statement.module}' was loaded from {display(other)} before, and hides the one in "
+    Returns the source files that a copy of the run needs. Raises `UserError` with the line at which the import failed.
+    """
+    folder = next((each for each in (recipe.parent, Path.cwd()) if _lies_in(name, each)), None)
+    if folder is not None and (other := _loaded_elsewhere(name, folder)):
+        raise UserError(
+            f"a module named '{name}' was loaded from {display(other)} before, and hides the one in "
             f"{display(folder)}; give one of them another name."
         )
-        return Imported(problem=Problem.at(statement.place, message))
     try:
         with _searched_first(folder):
-            module = importlib.import_module(statement.module)
+            module = importlib.import_module(name)
     except Exception as error:
-        return Imported(problem=Problem.at(statement.place, _reason(statement.module, error, recipe)))
+        raise UserError(_reason(name, error, recipe)) from error
     file = getattr(module, "__file__", None)
-    return Imported(tuple(_companions(Path(file)))) if folder is not None and file is not None else Imported()
+    return _companions(Path(file)) if folder is not None and file is not None else []
 
 
 def _lies_in(module: str, folder: Path) -> bool:

@@ -2,8 +2,9 @@
 
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, final
 
 from framework.composition.problems import Problem
@@ -67,8 +68,9 @@ class _Delegate(config_parser.ParserDelegate):
         return Macro(macro_name)
 
 
-def parse(text: str, file: str, *, number: int | None = None) -> tuple[list[Statement], list[Problem]]:
-    """Parse one file, or the one binding that is `number` on the command line.
+@lru_cache(maxsize=1024)
+def parse(text: str, file: str, *, number: int | None = None) -> tuple[Sequence[Statement], Sequence[Problem]]:
+    """Parse one file, or the one binding that is `number` on the command line; cached, since recipes include the same files.
 
     gin's parser stops at the first error. A statement with an error is blanked, and the text is parsed again, until none is left.
     """

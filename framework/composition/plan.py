@@ -12,7 +12,7 @@ from framework.composition.problems import Problem
 from framework.composition.resolve import Resolver
 from framework.composition.tree import Plan
 from framework.composition.usage import Usage
-from framework.errors import Place
+from framework.errors import Place, UserError
 from framework.signatures import display
 
 ROOT: Final = "parts.Run"
@@ -24,9 +24,10 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     problems = list(program.problems)
     plugins: dict[Path, None] = {}
     for statement, path in program.imports:
-        imported = import_module(statement, path)
-        plugins |= dict.fromkeys(imported.files)
-        problems += [imported.problem] if imported.problem else []
+        try:
+            plugins |= dict.fromkeys(import_module(statement.module, path))
+        except UserError as error:
+            problems.append(Problem.at(statement.place, error.message))
     catalog = Catalog()
     absent: list[Problem] = []
     resolved = Bindings(program.bindings, catalog, problems.append, absent.append)

@@ -92,5 +92,5 @@ class Resolver:
 def _default(text: str) -> Any:
     try:
         return literal(text)
-    except ValueError:
+    except (SyntaxError, ValueError):
         return PythonDefault(text)

@@ -81,8 +81,14 @@ class Plan:
 
     def nodes(self) -> Iterator[Node]:
         """Every component of the run, once, each before those that it holds."""
-        if self.root is not None:
-            yield from walk(self.root)
+        visited: set[Node] = set()
+        waiting = [self.root] if self.root else []
+        while waiting:
+            node = waiting.pop(0)
+            if node not in visited:
+                visited.add(node)
+                yield node
+                waiting[:0] = [link.node for setting in node.settings.values() for link in setting.links]
 
     def parameters(self) -> Mapping[str, Any]:
         """Every value by its key, `Agent.horizon`; lists, dicts and components as gin writes them."""
@@ -91,15 +97,3 @@ class Plan:
             for node in self.nodes()
             for name, setting in node.settings.items()
         }
-
-
-def walk(root: Node) -> Iterator[Node]:
-    """A node and all below it, each once."""
-    visited: set[Node] = set()
-    waiting = [root]
-    while waiting:
-        node = waiting.pop(0)
-        if node not in visited:
-            visited.add(node)
-            yield node
-            waiting[:0] = [link.node for setting in node.settings.values() for link in setting.links]

@@ -40,7 +40,7 @@ class _Fitting:
         match kind:
             case ast.Constant(value=str() as text):
                 return self.fit(value, parse_annotation(text))
-            case ast.BinOp(op=ast.BitOr()) | ast.Subscript(value=ast.Name(id="Optional" | "Union")):
+            case ast.BinOp(op=ast.BitOr()):
                 return self._union(value, kind)
             case ast.Subscript(value=head, slice=inner):
                 return self._generic(value, kind, last_name(head), elements(inner))
@@ -78,7 +78,7 @@ class _Fitting:
                 return self._refuse(value, kind)
             return tuple(self.fit(each, one) for each, one in zip(value, inner, strict=True))
         values = [self.fit(each, inner[0]) for each in value]
-        return tuple(values) if head in ("tuple", "Tuple") or (head == "Sequence" and isinstance(value, tuple)) else values
+        return tuple(values) if head == "tuple" or (head == "Sequence" and isinstance(value, tuple)) else values
 
     def _component(self, value: Any, base: str, kind: ast.expr) -> Any:
         family = FAMILY_OF_BASE.get(base, "")
@@ -106,7 +106,7 @@ class _Fitting:
         return reference
 
     def _union(self, value: Any, kind: ast.expr) -> Any:
-        members = list(options(kind))
+        members = options(kind)
         for member in members:
             fitted, messages = self._attempt(value, member)
             if not messages:

@@ -85,7 +85,7 @@ class Usage:
         return f"{key}: this run has no {component.name}{inside}{instead}; refer to @{component.selector}, or remove the binding."
 
     def _check_macros(self) -> None:
-        read = {leaf.name for binding in self.bindings.order for leaf in leaves(binding.value) if isinstance(leaf, Macro)}
+        read = {leaf.name for binding in self.bindings.all for leaf in leaves(binding.value) if isinstance(leaf, Macro)}
         read |= {binding.selector for binding in self.resolver.consumed if not binding.parameter}
         for name, binding in self.bindings.macros.items():
             is_literal = not any(isinstance(leaf, Reference | Unreadable) for leaf in leaves(binding.value))

@@ -1,6 +1,7 @@
 """Adam with gradient clipping."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import final
 
 import torch
@@ -26,5 +27,9 @@ class Adam(TorchOptimizer):
     ) -> None:
         if learning_rate <= 0 or (clip is not None and clip <= 0):
             raise UserError(f"Adam.learning_rate = {learning_rate} and Adam.clip = {clip} must be positive; Adam.clip may be None.")
-        inner = torch.optim.Adam(parameters, lr=learning_rate, eps=epsilon, fused=True, capturable=True)
-        super().__init__(parameters=parameters, inner=inner, clip=clip)
+        super().__init__(parameters=parameters, clip=clip)
+        self.learning_rate, self.epsilon = learning_rate, epsilon
+
+    @cached_property
+    def inner(self) -> torch.optim.Adam:
+        return torch.optim.Adam(self.parameters, lr=self.learning_rate, eps=self.epsilon, fused=True, capturable=True)

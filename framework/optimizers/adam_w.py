@@ -1,6 +1,7 @@
 """Adam with decoupled weight decay and warm-up."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, final
 
 import torch
@@ -35,13 +36,16 @@ class AdamW(TorchOptimizer):
                 f"AdamW.learning_rate = {learning_rate} and AdamW.clip = {clip} must be positive (clip may be None), "
                 f"AdamW.decay = {decay} and AdamW.warmup = {warmup} at least 0."
             )
-        matrices = [parameter for parameter in parameters if parameter.dim() > 1]
-        vectors = [parameter for parameter in parameters if parameter.dim() <= 1]
-        groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+        super().__init__(parameters=parameters, clip=clip)
+        self.learning_rate, self.decay, self.epsilon, self.warmup = learning_rate, decay, epsilon, warmup
+
+    @cached_property
+    def inner(self) -> torch.optim.AdamW:
+        matrices = [parameter for parameter in self.parameters if parameter.dim() > 1]
+        vectors = [parameter for parameter in self.parameters if parameter.dim() <= 1]
+        groups = [{"params": matrices, "weight_decay": self.decay}, {"params": vectors, "weight_decay": 0.0}]
         nonempty = [group for group in groups if group["params"]]
-        inner = torch.optim.AdamW(nonempty, lr=learning_rate, eps=epsilon, fused=True, capturable=True)
-        super().__init__(parameters=parameters, inner=inner, clip=clip)
-        self.learning_rate, self.warmup = learning_rate, warmup
+        return torch.optim.AdamW(nonempty, lr=self.learning_rate, eps=self.epsilon, fused=True, capturable=True)
 
     def step(self, gradients: Sequence[Tensor]) -> Metrics:
         self.steps.add_(1)

@@ -47,9 +47,14 @@ class Optimizer(ABC):
 class TorchOptimizer(Optimizer):
     """One of torch's optimizers, on the gradient clipped to a global norm."""
 
-    def __init__(self, *, parameters: Sequence[nn.Parameter], inner: torch.optim.Optimizer, clip: float | None) -> None:
+    def __init__(self, *, parameters: Sequence[nn.Parameter], clip: float | None) -> None:
         super().__init__(parameters=parameters)
-        self.inner, self.clip = inner, clip
+        self.clip = clip
+
+    @cached_property
+    @abstractmethod
+    def inner(self) -> torch.optim.Optimizer:
+        """Built at its first use: the constructor imports torch's compiler, which the check of a recipe has no use for."""
 
     def step(self, gradients: Sequence[Tensor]) -> Metrics:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple, cast, final
 from uuid import uuid4
 
 import torch
-from tensordict import TensorDict
 from torch import Tensor
 
 from framework import files
 from framework.errors import UserError
-from framework.replay.storage import columns, describe
+from framework.replay.storage import TensorDict, columns, describe
 
 INDEX = "index.pt"
 CHUNK_BYTES = 256 * 2**20
@@ -92,6 +91,8 @@ def _copy(ring: TensorDict, chunk: Chunk) -> dict[str, Any]:
 
 
 def _read(folder: Path, ring: TensorDict, chunk: Chunk, *, oldest: int) -> None:
+    from tensordict import TensorDict
+
     steps = TensorDict(files.load(folder / chunk.name), batch_size=[ring.shape[0], chunk.last - chunk.first])
     first = max(chunk.first, oldest)
     ring[:, _slots(ring, first, chunk.last)] = steps[:, first - chunk.first :].to(ring.device)

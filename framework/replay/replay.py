@@ -8,14 +8,13 @@ from typing import Any, ClassVar, Literal, Protocol, cast, final, runtime_checka
 import numpy as np
 import torch
 from jaxtyping import Int
-from tensordict import TensorDict
 from torch import Tensor
 
 from framework.data import Batch, ExtraSteps, Specs
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import Chunks
-from framework.replay.storage import Column, allocate, columns
+from framework.replay.storage import Column, TensorDict, allocate, columns
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -72,8 +71,9 @@ class Replay:
         _check_sizes(capacity=capacity, batch=batch, length=length, extra=extra, streams=streams)
         self.batch, self.length, self.streams, self.extra = batch, length, streams, extra
         self._rows, self._device = capacity // streams, device
-        self._ring = allocate(specs=specs, streams=streams, rows=self._rows, storage=storage, device=device, folder=folder)
-        self._flat = self._ring.flatten(0, 1)
+        if device.type != "meta":  # the check of a recipe stores nothing
+            self._ring = allocate(specs=specs, streams=streams, rows=self._rows, storage=storage, device=device, folder=folder)
+            self._flat = self._ring.flatten(0, 1)
         self._added = 0
         self._generator = torch.Generator().manual_seed(seed)
         self._chunks = Chunks()

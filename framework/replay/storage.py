@@ -5,17 +5,21 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote
 
 import numpy as np
 import torch
-from tensordict import MemoryMappedTensor, TensorDict
 from torch import Tensor
 
 from framework import files
 from framework.data import Specs
 from framework.errors import UserError
+
+if TYPE_CHECKING:
+    from tensordict import TensorDict
+else:
+    TensorDict = Any  # imported at the first allocation: it takes longer than torch, and the check of a recipe allocates nothing
 
 Storage = Literal["memory", "memmap", "device"]
 Column = str | tuple[str, str]
@@ -24,6 +28,8 @@ Column = str | tuple[str, str]
 
 def allocate(*, specs: Specs, streams: int, rows: int, storage: Storage, device: torch.device, folder: Path | None) -> TensorDict:
     """A ring of zeros in the host's memory, in files below `folder`, or on the accelerator."""
+    from tensordict import TensorDict
+
     step = TensorDict(_step(specs), batch_size=[1, 1])
     needed = streams * rows * step.bytes()
     ring = step.expand(streams, rows)
@@ -88,6 +94,8 @@ def _memmap(ring: TensorDict, *, folder: Path | None, needed: int) -> TensorDict
 
 def _map(file: Path, column: Tensor) -> Tensor:
     """A tensor in a file whose disk space is allocated now: a page fault on a full disk would kill the process silently."""
+    from tensordict import MemoryMappedTensor
+
     with file.open("xb") as stream:
         stream.truncate(column.nbytes)
         if sys.platform == "linux":

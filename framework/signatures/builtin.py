@@ -19,7 +19,7 @@ def builtin_components() -> Mapping[str, Mapping[str, Component]]:
     """Every class of this package under `@<family>.register`, by family and name, in the order of their names."""
     members: dict[str, dict[str, Component]] = {family: {} for family in FAMILIES}
     for path in sorted(PACKAGE.rglob("*.py")):
-        if ".register\n" in path.read_text(encoding="utf-8"):
+        if b".register\n" in path.read_bytes():
             for component in _components(Module.of_file(path)):
                 members[component.family][component.name] = component
     return {family: dict(sorted(components.items())) for family, components in members.items()}

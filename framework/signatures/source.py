@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,13 +9,7 @@ from typing import Any, Final, final
 
 from framework.signatures.component import PACKAGE
 
-OPERATORS: Final[Mapping[type[ast.operator], Any]] = {
-    ast.Add: lambda left, right: left + right,
-    ast.Sub: lambda left, right: left - right,
-    ast.Mult: lambda left, right: left * right,
-    ast.Div: lambda left, right: left / right,
-    ast.Pow: lambda left, right: left**right,
-}
+LITERAL: Final = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.expr_context)
 Definition = ast.ClassDef | ast.expr
 
 
@@ -79,8 +72,9 @@ def _module(name: str) -> Module | None:
 
 
 def expand(expression: ast.expr, module: Module) -> ast.expr:
-    """Replace each name by the expression that this package assigns to it; `Generic[..]` keeps its own name."""
-    return expression if isinstance(expression, ast.Constant) else _Expansion(module).visit(deepcopy(expression))
+    """Replace each name, in place, by the expression that this package assigns to it; `Generic[..]` keeps its own name."""
+    expanded: ast.expr = _Expansion(module).visit(expression)
+    return expanded
 
 
 @final
@@ -103,15 +97,7 @@ class _Expansion(ast.NodeTransformer):
 def literal(expression: ast.expr | str) -> Any:
     """The value of a literal, arithmetic of numbers included (`5 * 10**6`); else ValueError."""
     if isinstance(expression, str):
-        try:
-            expression = ast.parse(expression.strip(), mode="eval").body
-        except SyntaxError as error:
-            raise ValueError(f"not a literal: {expression}") from error
-    match expression:
-        case ast.BinOp(left=left, op=operator, right=right) if type(operator) in OPERATORS:
-            return OPERATORS[type(operator)](literal(left), literal(right))
-        case ast.Tuple(elts=elements):
-            return tuple(literal(each) for each in elements)
-        case ast.List(elts=elements):
-            return [literal(each) for each in elements]
-    return ast.literal_eval(expression)
+        expression = ast.parse(expression.strip(), mode="eval").body
+    if not all(isinstance(each, LITERAL) for each in ast.walk(expression)):
+        raise ValueError(f"no literal: {ast.unparse(expression)}")
+    return eval(compile(ast.Expression(expression), "<literal>", "eval"))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
-from PIL import Image
 
 from framework.tracking import events
 from framework.tracking.base import Status, Tracker, Unavailable
@@ -121,6 +120,8 @@ def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
         case "text":
             return events.TextEvent(record["name"], record["content"])
         case "picture" if path.is_file():
+            from PIL import Image
+
             return events.PictureEvent(record["name"], record["step"], np.asarray(Image.open(path).convert("RGB")))
         case "video" | "file" if path.is_file():
             return events.FileEvent(path, record.get("folder", "video"))

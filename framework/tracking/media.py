@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import av
 import numpy as np
 from einops import repeat
 from jaxtyping import UInt8
-from PIL import Image
 
 SMALLEST_SIDE = 256
 """Pixels to which small frames are enlarged: players would blur frames of 64 pixels."""
@@ -18,6 +16,8 @@ def file_name(name: str, step: int, ending: str) -> str:
 
 
 def write_picture(path: Path, image: UInt8[np.ndarray, "Y X 3"]) -> Path:
+    from PIL import Image
+
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path)
     return path
@@ -25,6 +25,8 @@ def write_picture(path: Path, image: UInt8[np.ndarray, "Y X 3"]) -> Path:
 
 def write_video(path: Path, frames: UInt8[np.ndarray, "T Y X 3"], fps: float) -> Path:
     """Write an MP4 (H.264), small frames enlarged by a whole factor."""
+    import av
+
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = _even(_enlarged(frames))
     with av.open(str(path), mode="w") as container:

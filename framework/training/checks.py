@@ -14,7 +14,6 @@ from framework.errors import UserError
 if TYPE_CHECKING:
     from framework.agent import Agent
     from framework.data import Specs
-    from framework.replay.replay import Replay
     from framework.training.run import Run
 
 META: Final = torch.device("meta")
@@ -51,8 +50,8 @@ def refusals(run: "Run") -> list[Problem]:
         return attempt.problems(run)
     specs, action_repeat = environment
     with META:
-        replay = attempt(lambda: _replay(run, specs))
-        agent = attempt(lambda: _agent(run, specs))
+        replay = attempt(lambda: run.replay(specs=specs, streams=run.environments, device=META, seed=0, storage="device"))
+        agent = attempt(lambda: run.agent_factory(specs=specs))
     if replay is not None:
         length, environments = replay.length, run.environments
         attempt(lambda: run.trainer.check(length=length, environments=environments, action_repeat=action_repeat))
@@ -84,16 +83,6 @@ def _describe_environment(run: "Run") -> tuple["Specs", int]:
     """The specs of the environment, and its control steps for each action."""
     with run.vector(1, mode="serial") as vector:
         return vector.specs, vector.action_repeat
-
-
-def _replay(run: "Run", specs: "Specs") -> "Replay":
-    replay: Replay = run.replay(specs=specs, streams=run.environments, device=META, seed=0, storage="device")
-    return replay
-
-
-def _agent(run: "Run", specs: "Specs") -> "Agent":
-    agent: Agent = run.agent_factory(specs=specs)
-    return agent
 
 
 def _batch_checks(agent: "Agent", *, rows: int, times: int, extra: int) -> Iterator[Callable[[], None]]:

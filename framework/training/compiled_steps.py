@@ -11,7 +11,6 @@ from typing import Any, Final, final
 
 import torch
 from torch import Tensor, nn
-from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 from torch.func import functional_call
 
 from framework.agent import Agent
@@ -35,6 +34,8 @@ class CompiledSteps:
     """
 
     def __init__(self, agent: Agent, *, falls_back: bool, backend: str = "inductor") -> None:
+        from torch._inductor.runtime.cache_dir_utils import default_cache_dir  # imports torch's whole compiler
+
         if os.environ.get(CACHE) in (None, default_cache_dir()):  # torch sets its own default when it is imported
             os.environ[CACHE] = str(CACHE_FOLDER)
         self._agent, self._falls_back = agent, falls_back

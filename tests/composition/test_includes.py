@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from framework.composition import check, list_recipes, load
-from framework.composition.includes import read
 from framework.composition.recipes import find_recipe, header
 from framework.errors import UserError
 from tests.programs import answer
@@ -42,11 +41,6 @@ def test_it_lists_every_shipped_recipe_with_its_header() -> None:
     assert all(recipe.header for recipe in list_recipes())
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_it_reads_a_shipped_recipe_without_a_problem(path: Path) -> None:
-    assert check(path) == []
-
-
 @pytest.mark.parametrize("name", ["dreamer_v1", "dreamer_v1.gin", "recipes/dreamer_v1.gin", "recipes/dreamer_v1"])
 def test_it_finds_a_shipped_recipe_from_any_folder_after_one_of_the_folder_itself(name: str, write: Write) -> None:
     assert find_recipe(name) == ROOT / "recipes" / "dreamer_v1.gin"
@@ -61,12 +55,6 @@ def test_it_names_the_recipe_nearest_to_an_unknown_name() -> None:
 
 def test_it_takes_the_comment_before_the_first_statement_as_the_header(write: Write) -> None:
     assert header(write("headed.gin", "# One.\n#\n#   Two.\nAgent.horizon = 3\n# not this\n")) == "One.\n\n  Two."
-
-
-def test_it_keeps_the_lines_of_statements_in_blocks_and_over_several_lines(write: Write) -> None:
-    write("block.gin", "\nAgent:\n    horizon = 3\n    # a comment\n    heads = {\n        'reward': 1.0,\n    }\nRATE = 2\n")
-    bindings = [(each.key, each.value, each.place.line) for each in read("block.gin").bindings]
-    assert bindings == [("Agent.horizon", 3, 3), ("Agent.heads", {"reward": 1.0}, 5), ("RATE", 2, 8)]
 
 
 def test_it_finds_recipes_and_includes_inside_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,16 +85,6 @@ def test_the_macro_in_effect_chooses_the_file(recipe: Path, bindings: tuple[str,
     assert hidden(recipe, *bindings) == value
 
 
-def test_a_recipe_chooses_the_files_of_its_includes(recipe: Path, write: Write) -> None:
-    assert hidden(write("outer.gin", "include 'recipe.gin'\nsize = 'large'\n")) == 1000
-
-
-def test_a_chosen_file_takes_the_position_of_its_include(recipe: Path) -> None:
-    order = [f"{each.place.file}:{each.key}" for each in read(recipe).bindings]
-    assert order.index("sizes/small.gin:hidden") == order.index("recipe.gin:size") - 1
-    assert order.index("sizes/small.gin:hidden") == order.index("agent.gin:RATE") + 1
-
-
 def test_a_chosen_file_may_choose_another(recipe: Path, write: Write) -> None:
     write("sizes/large.gin", "include '../kinds/%kind%size.gin'\nkind = 'very-'\n")
     write("kinds/very-large.gin", "hidden = 5000\n")
@@ -130,11 +108,8 @@ def test_a_resolved_recipe_names_the_chosen_files_and_loads_without_them(recipe:
     [
         ("size='lrge'", "-b 'size='lrge'' (number 1): size = 'lrge' chooses no file for include 'sizes/%size.gin' at recipe.gin:2; ", None),
         ("size='lrge'", None, "did you mean 'large'? Valid are: large, small, larger."),
-        ("size='qq'", None, "valid are: large, small, larger."),
         ("sice='large'", "-b 'sice='large'' (number 1): nothing reads the macro %sice; did you mean size?", None),
         ("size = 12", None, "chooses a file for the include at recipe.gin:2, so it must be text in quotes."),
-        ("size = %RATE", None, "chooses a file for the include at recipe.gin:2, so it must be text in quotes."),
-        ("size = ['small']", None, "chooses a file for the include at recipe.gin:2, so it must be text in quotes."),
         ("size=large", None, "write text in quotes ('large'), a component as @large, a macro as %large."),
     ],
 )
@@ -149,14 +124,6 @@ def test_a_choice_without_a_macro_names_the_nearest(recipe: Path, write: Write) 
     assert problem() == (
         "recipe.gin:2: the include reads the macro %size, which nothing defines; did you mean 'sizes'? Valid are: RATE, sizes."
     )
-
-
-def test_the_last_of_two_macros_is_blamed_with_the_values_that_the_first_allows(write: Write) -> None:
-    for name in ("a/one-small", "a/one-large", "a/two-small"):
-        write(f"{name}.gin", "hidden = 3\n")
-    write("recipe.gin", AGENT + "include 'a/%kind-%size'\nkind = 'one'\nsize = 'tiny'\nGaussianRSSM.hidden = %hidden\n")
-    assert problem().endswith("valid are: large, small.")
-    assert hidden("recipe.gin", "size='large'") == 3
 
 
 def test_a_chosen_file_cannot_change_the_choice(write: Write) -> None:

@@ -90,31 +90,11 @@ def test_two_compositions_stand_side_by_side_and_gin_holds_neither(write: Write)
     assert gin.config_str().strip() == ""
 
 
-def test_a_composition_pickles(write: Write) -> None:
-    composed = compose("agent.gin", "Agent.horizon = 9")
-    assert build_there(pickle.loads(pickle.dumps(composed)).root) == (9, "Agent")
-
-
 def test_a_pickled_factory_refuses_at_the_place_of_the_binding(write: Write) -> None:
     root = pickle.loads(pickle.dumps(compose("agent.gin", "RollingWindow.rows = 0").root))
     with pytest.raises(UserError, match=r"^-b 'RollingWindow.rows = 0' \(number 1\): RollingWindow.rows = 0 and ") as error:
         build_there(root)
     assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
-
-
-def test_values_are_of_the_type_that_is_annotated(write: Write) -> None:
-    parameters = compose("agent.gin", "GaussianRSSM.free_nats = 3", "ConvEncoder.channels = [8]").root.keywords
-    assert type(parameters["dynamics"].keywords["free_nats"]) is float
-    assert parameters["encoder"].keywords["channels"] == (8,)
-
-
-def test_every_mistake_is_in_the_one_error(write: Write) -> None:
-    with pytest.raises(UserError) as error:
-        compose("agent.gin", "Agent.horizn = 1", "Agent.horizon = 1e6")
-    assert [line.partition(" (number")[0] for line in str(error.value).splitlines()] == [
-        "-b 'Agent.horizn = 1'",
-        "-b 'Agent.horizon = 1e6'",
-    ]
 
 
 def test_a_plugin_beside_the_recipe_is_imported_written_and_found_by_a_spawned_process(

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from framework.actor_critics.cem_planner import CEMPlanner
 from framework.actor_critics.mppi_planner import MPPIPlanner
-from framework.data import ActionSpec, Imagination, LatentSpec
+from framework.data import ActionSpec, LatentSpec
 from framework.values.base import Value
-from tests.actor_critics.worlds import latent_at, rollout
+from tests.actor_critics.worlds import latent_at, moving
 from tests.tiny import normal, seeded
 
 A, B = torch.tensor([[1.0, 0.5], [0.0, 0.8]]), torch.tensor([0.1, 0.7])
@@ -31,17 +31,6 @@ def step(x: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
 
 def quadratic(matrix: Tensor, x: Tensor) -> Tensor:
     return ((x @ matrix) * x).sum(dim=-1)
-
-
-def imagine(start, choose, noise: Tensor, generator: torch.Generator) -> Imagination:
-    states, actions, rewards = [start.features], [], []
-    for each in noise:
-        actions.append(choose(states[-1], each))
-        following, reward = step(states[-1], actions[-1])
-        states.append(following)
-        rewards.append(reward)
-    reward = torch.stack(rewards, dim=1)
-    return rollout(torch.stack(actions, dim=1), torch.stack(states, dim=1), reward, torch.ones_like(reward))
 
 
 @cache
@@ -89,7 +78,7 @@ class CostToGo(Value):
 
 
 def first_actions(planner: CEMPlanner | MPPIPlanner) -> Tensor:
-    return planner.act(latent_at(STARTS), planner.initial(len(STARTS)), imagine, "mode", seeded(5))[0][:, 0]
+    return planner.act(latent_at(STARTS), planner.initial(len(STARTS)), moving(step), "mode", seeded(5))[0][:, 0]
 
 
 def mppi(horizon: int, discount: float = DISCOUNT) -> MPPIPlanner:
@@ -104,16 +93,15 @@ def test_the_optimal_action_differs_from_the_greedy_one():
     assert torch.allclose(grid_search(2, DISCOUNT, cost_to_go()), optimal, atol=0.02), "the grid agrees with the equation"
 
 
-@pytest.mark.parametrize("horizon", [1, 2, 3])
+@pytest.mark.parametrize("horizon", [1, 3])
 def test_cem_agrees_with_a_grid_search(horizon):
     planner = CEMPlanner(**SIZES, horizon=horizon, candidates=300, iterations=12, elites=30)
     assert torch.allclose(first_actions(planner), grid_search(horizon, 1.0, torch.zeros(2, 2)), atol=0.03)
 
 
-@pytest.mark.parametrize("horizon", [1, 2, 3])
+@pytest.mark.parametrize("horizon", [1, 3])
 def test_mppi_with_the_exact_value_is_optimal_at_any_horizon(horizon):
-    found = first_actions(mppi(horizon))
-    assert torch.allclose(found, -STARTS @ gain(), atol=0.03)
+    assert torch.allclose(first_actions(mppi(horizon)), -STARTS @ gain(), atol=0.03)
 
 
 def test_mppi_without_a_future_is_greedy():

@@ -13,13 +13,9 @@ from tests.tiny import ACTIONS, LATENT, batch, behavior_sizes, latent, normal, r
 KEEPING = ["DynamicsBackprop", "MixedGradient"]
 
 
-def behavior_of(name: str, kind: str):
-    return build("actor_critics", name, **behavior_sizes(LATENT, kind))
-
-
 @pytest.mark.parametrize("name", members("actor_critics"))
 def test_a_sample_with_parameters_is_the_sample(name):
-    behavior = behavior_of(name, "continuous")
+    behavior = build("actor_critics", name, **behavior_sizes(LATENT))
     features, noise = latent(5).features, behavior.draw_noise(5, generator=seeded(3))
     assert torch.equal(behavior.sample_with_parameters(features, noise)[0], behavior.sample(features, noise))
 
@@ -48,13 +44,13 @@ def imagined(behavior, kind: str, horizon: int = 4) -> Imagination:
 def test_its_losses_and_gradients_are_those_of_computing_again(name, kind):
     behavior = build("actor_critics", name, **behavior_sizes(LATENT, kind), entropy=0.3)
     kept = imagined(behavior, kind)
-    found = []
+    results = []
     for each in (kept, replace(kept, policy=None)):
         losses, metrics = behavior.losses(each, replayed(kind=kind), replayed_noise(kind=kind))
         gradients = torch.autograd.grad(losses["actor"].mean(), behavior.group("actor"), retain_graph=True)
-        found.append([*losses.values(), *metrics.values(), *gradients])
+        results.append([*losses.values(), *metrics.values(), *gradients])
     assert any(gradient.abs().max() > 1e-4 for gradient in gradients)
-    assert all(torch.allclose(one, other, rtol=1e-4, atol=1e-6) for one, other in zip(*found, strict=True))
+    assert all(torch.allclose(one, other, rtol=1e-4, atol=1e-6) for one, other in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize("name", KEEPING)

@@ -24,10 +24,3 @@ def test_its_density_and_gradient_are_exact_where_the_tanh_saturates():
     assert torch.allclose(log_density, expected, atol=1e-4)
     (gradient,) = torch.autograd.grad(log_density.sum(), mean)
     assert torch.allclose(gradient, torch.tensor(2.0), atol=1e-5)
-
-
-def test_its_gradients_go_through_action_and_density():
-    mean, std = normal(5, 2).requires_grad_(), (normal(5, 2, seed=1).abs() + 0.1).requires_grad_()
-    for part in squashed_sample(TanhNormal(mean=mean, std=std), normal(5, 2, seed=2)):
-        gradients = torch.autograd.grad(part.sum(), [mean, std], retain_graph=True)
-        assert all((gradient != 0).all() for gradient in gradients)

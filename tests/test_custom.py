@@ -12,7 +12,7 @@ from framework.errors import UserError
 from framework.registry import registry_of
 from tests.actor_critics.worlds import random_rollout
 from tests.members import build, factory
-from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, contrast, observe, origin, replayed, replayed_noise, seed_of
+from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, contrast, key_of, observe, origin, replayed, replayed_noise
 
 
 def policy_gradient(**settings):
@@ -66,7 +66,7 @@ def test_patches_are_concatenated_in_their_order():
 @pytest.mark.parametrize(("steps", "expected"), [(0, ["100100", "010010", "001001"]), (1, ["100110", "010111", "001011"])])
 def test_negatives_near_in_time_are_kept(steps, expected):
     batch_contrast = contrast(torch.zeros(6, 6), origin(2, 3))
-    chosen = registry_of("negatives").get("NearestInTime")(steps=steps)(batch_contrast, seed_of(0))
+    chosen = registry_of("negatives").get("NearestInTime")(steps=steps)(batch_contrast, key_of(0))
     assert ["".join(str(int(each)) for each in row == 0) for row in chosen.log_weights[:3]] == expected
 
 

@@ -60,7 +60,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def seed_of(number: int) -> Tensor:
+def key_of(number: int) -> Tensor:
     """A key for strategies and objectives."""
     return new_key(seeded(number))
 
@@ -69,7 +69,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=seeded(seed))
 
 
-def observe(shown: Mapping[str, specs.Array], *leading: int, seed: int = 0) -> dict[str, Tensor]:
+def observe(arrays: Mapping[str, specs.Array], *leading: int, seed: int = 0) -> dict[str, Tensor]:
     """Random observations of these specs."""
     generator = seeded(seed)
 
@@ -78,7 +78,7 @@ def observe(shown: Mapping[str, specs.Array], *leading: int, seed: int = 0) -> d
             return torch.randint(0, 256, (*leading, *spec.shape), generator=generator, dtype=torch.uint8)
         return torch.randn((*leading, *spec.shape), generator=generator)
 
-    return {name: draw(spec) for name, spec in shown.items()}
+    return {name: draw(spec) for name, spec in arrays.items()}
 
 
 def batch(kind: str = "both", rows: int = ROWS, times: int = TIMES, seed: int = 0) -> Batch:

@@ -18,11 +18,11 @@ from tests.tiny import (
     TIMES,
     batch,
     inferred,
+    key_of,
     latent,
     latent_spec,
     normal,
     requiring_gradient,
-    seed_of,
 )
 
 
@@ -72,7 +72,7 @@ def test_the_objective_contrasts_histories_and_trains_prior_and_posterior():
     """Temporal predictive coding: the target is fixed, and the denominator runs over the histories of the same step."""
     posterior, prior = requiring_gradient(latent(ROWS, TIMES)), requiring_gradient(latent(ROWS, TIMES, seed=5))
     made = objective(anchor="prior", axis="column")
-    losses, metrics = made(inferred(posterior, prior, normal(ROWS, TIMES, 5), batch()), DYNAMICS, seed_of(0))
+    losses, metrics = made(inferred(posterior, prior, normal(ROWS, TIMES, 5), batch()), DYNAMICS, key_of(0))
     for b in range(ROWS):
         for t in range(TIMES):
             densities = [

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from framework.functional.random import fold_in, new_key, normal, uniform
-from tests.tiny import seed_of, seeded
+from tests.tiny import key_of, seeded
 
 
 def splitmix(seed: int, steps: int) -> int:
@@ -25,7 +25,7 @@ def test_uniform_numbers_are_those_of_splitmix64(seed):
 
 
 def test_uniform_numbers_are_uniform():
-    drawn = uniform(seed_of(3), 100, 1000)
+    drawn = uniform(key_of(3), 100, 1000)
     assert drawn.shape == (100, 1000)
     assert 0 <= drawn.min() < 1e-4
     assert 1 - 1e-4 < drawn.max() < 1
@@ -34,7 +34,7 @@ def test_uniform_numbers_are_uniform():
 
 
 def test_normal_numbers_have_the_moments_and_the_tails_of_a_normal():
-    drawn = normal(seed_of(3), 100, 1000)
+    drawn = normal(key_of(3), 100, 1000)
     assert drawn.shape == (100, 1000)
     assert drawn.isfinite().all()
     assert abs(drawn.mean().item()) < 0.01
@@ -45,19 +45,19 @@ def test_normal_numbers_have_the_moments_and_the_tails_of_a_normal():
 
 
 def test_normal_numbers_are_those_of_two_uniform_ones():
-    pairs = zip(*uniform(seed_of(2), 2, 5).tolist(), strict=True)
+    pairs = zip(*uniform(key_of(2), 2, 5).tolist(), strict=True)
     expected = [math.sqrt(-2 * math.log(1 - length)) * math.cos(2 * math.pi * angle) for length, angle in pairs]
-    assert torch.allclose(normal(seed_of(2), 5), torch.tensor(expected), atol=1e-5)
+    assert torch.allclose(normal(key_of(2), 5), torch.tensor(expected), atol=1e-5)
 
 
 def test_neighbors_and_folded_keys_are_not_correlated():
-    key = seed_of(5)
+    key = key_of(5)
     one, other = uniform(fold_in(key, 1), 20_000), uniform(fold_in(key, 2), 20_000)
     for first, second in ((one, other), (one[1:], one[:-1]), (uniform(key, 20_000), one)):
         assert abs(torch.corrcoef(torch.stack([first, second]))[0, 1].item()) < 0.03
 
 
 def test_equal_keys_draw_equal_numbers():
-    assert torch.equal(uniform(seed_of(1), 5), uniform(seed_of(1), 5))
-    assert not torch.equal(uniform(seed_of(1), 5), uniform(seed_of(2), 5))
+    assert torch.equal(uniform(key_of(1), 5), uniform(key_of(1), 5))
+    assert not torch.equal(uniform(key_of(1), 5), uniform(key_of(2), 5))
     assert new_key(seeded(1)).dtype == torch.int64

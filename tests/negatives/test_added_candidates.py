@@ -24,7 +24,7 @@ from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.within_sequence import WithinSequence
 from framework.objectives.infonce import InfoNCE
 from tests.members import build, factory
-from tests.tiny import ACTIONS, DYNAMICS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, inferred, latent, normal, origin, seed_of
+from tests.tiny import ACTIONS, DYNAMICS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, inferred, key_of, latent, normal, origin
 
 EMBEDDING = 5
 
@@ -45,7 +45,7 @@ def queue(**settings) -> MemoryQueue:
 
 
 def estimate(strategy, contrasted: Contrast) -> torch.Tensor:
-    chosen = strategy(contrasted, seed_of(0))
+    chosen = strategy(contrasted, key_of(0))
     return contrastive.infonce_estimate(chosen.scores, chosen.log_weights)
 
 
@@ -53,13 +53,13 @@ def test_a_queue_of_the_batch_has_the_estimate_of_the_batch():
     """Every candidate is there twice: as itself, and from the queue, by the same encoder."""
     whole, made = example(), queue(size=12)
     made.after_update(whole.source.embeddings, origin(3, 4))
-    chosen = made(whole, seed_of(0))
+    chosen = made(whole, key_of(0))
     assert torch.allclose(chosen.scores[:, 12:], whole.scores, atol=1e-6)
     expected = contrastive.infonce_estimate(whole.scores, whole.log_weights)
     assert torch.allclose(estimate(made, whole), expected, atol=1e-5)
     alone = queue(size=12, batch="drop")
     alone.after_update(whole.source.embeddings, origin(3, 4))
-    in_place = alone(whole, seed_of(0))
+    in_place = alone(whole, key_of(0))
     among = torch.logsumexp((in_place.scores + in_place.log_weights)[:, 12:], dim=1)
     assert torch.allclose(among, torch.logsumexp(whole.scores, dim=1), atol=1e-5)
     assert torch.allclose(contrastive.log_candidates(in_place.log_weights), torch.tensor(13.0).log())
@@ -86,7 +86,7 @@ def test_the_episodes_of_a_queue_can_be_left_out():
     for each in made.each():
         each.allocate(EMBEDDING)
         each.after_update(normal(12, EMBEDDING), origin(3, 4))
-    kept = made(example(), seed_of(0)).log_weights[:, 12:] == 0
+    kept = made(example(), key_of(0)).log_weights[:, 12:] == 0
     assert torch.equal(kept, origin(3, 4).row[:, None] != origin(3, 4).row[None, :])
 
 
@@ -114,9 +114,9 @@ def test_the_objective_fills_the_queue_once_for_each_update(slow_rate, offset):
     """With the embeddings of the slow encoder where it has a rate, to which `tests.tiny` adds a tenth."""
     made = objective(partial(MemoryQueue, size=40, slow_rate=slow_rate))
     assert made.slow_rate == slow_rate
-    first, _ = made(inferred_example(), DYNAMICS, seed_of(0))
-    made.after_update(inferred_example(), DYNAMICS, seed_of(0))
-    second, _ = made(inferred_example(), DYNAMICS, seed_of(0))
+    first, _ = made(inferred_example(), DYNAMICS, key_of(0))
+    made.after_update(inferred_example(), DYNAMICS, key_of(0))
+    second, _ = made(inferred_example(), DYNAMICS, key_of(0))
     queued = made.negatives.embeddings
     assert made.negatives.added == ROWS * TIMES
     assert torch.allclose(queued[: ROWS * TIMES], inferred_example().embedding.reshape(-1, EMBEDDING) + offset)
@@ -134,7 +134,7 @@ def test_a_strategy_around_a_slow_queue_needs_its_encoder():
 def test_extra_steps_replace_the_batch_or_join_it():
     whole = example()
     drawn = whole.source.score(whole.source.latents, whole.source.extra.embedding)
-    dropped, kept = ReplayNegatives()(whole, seed_of(0)), ReplayNegatives(batch="keep")(whole, seed_of(0))
+    dropped, kept = ReplayNegatives()(whole, key_of(0)), ReplayNegatives(batch="keep")(whole, key_of(0))
     for chosen in (dropped, kept):
         assert torch.equal(chosen.scores, torch.cat([whole.scores, drawn], dim=1))
         assert chosen.candidates.episode[12:].tolist() == whole.source.extra.episode.tolist()
@@ -150,7 +150,7 @@ def test_extra_steps_replace_the_batch_or_join_it():
 def test_extra_steps_have_gradients_as_candidates_have(gradient, flows):
     embedding = normal(7, EMBEDDING).requires_grad_()
     extra = ExtraCandidates(embedding=embedding, episode=torch.arange(7))
-    loss = objective(ReplayNegatives, embedding_gradient=gradient)(inferred_example(extra=extra), DYNAMICS, seed_of(0))[0]["infonce"]
+    loss = objective(ReplayNegatives, embedding_gradient=gradient)(inferred_example(extra=extra), DYNAMICS, key_of(0))[0]["infonce"]
     (of_extra,) = torch.autograd.grad(loss.sum(), embedding, allow_unused=True)
     assert (of_extra is not None) == flows
 
@@ -174,12 +174,12 @@ def test_the_estimate_with_extra_steps_is_at_most_the_information():
 
 
 def test_a_selection_by_place_leaves_out_candidates_without_one():
-    chosen = WithinSequence(of=partial(ReplayNegatives, batch="keep"))(example(), seed_of(0))
+    chosen = WithinSequence(of=partial(ReplayNegatives, batch="keep"))(example(), key_of(0))
     assert chosen.log_weights[:, 12:].isneginf().all()
 
 
 def test_mixtures_are_unit_vectors_between_the_hardest_by_a_loop():
-    whole, seed, hardest, mixed, with_anchor = example("CosineCritic"), seed_of(4), 3, 4, 2
+    whole, seed, hardest, mixed, with_anchor = example("CosineCritic"), key_of(4), 3, 4, 2
     strategy = MoCHi(hardest=hardest, mixed=mixed, with_anchor=with_anchor)
     chosen = strategy(whole, seed)
     units = whole.source.units(whole.source.latents, whole.source.embeddings)
@@ -204,7 +204,7 @@ def test_mixtures_have_gradient_to_the_anchor_alone():
     whole = example("CosineCritic")
     embeddings = whole.source.embeddings.clone().requires_grad_()
     latents = whole.source.latents.map(lambda part: part.clone().requires_grad_())
-    chosen = MoCHi()(replace(whole, source=replace(whole.source, latents=latents, embeddings=embeddings)), seed_of(0))
+    chosen = MoCHi()(replace(whole, source=replace(whole.source, latents=latents, embeddings=embeddings)), key_of(0))
     gradients = torch.autograd.grad(chosen.scores[:, 12:].sum(), [latents.stochastic, embeddings], allow_unused=True)
     assert gradients[0].abs().sum() > 0
     assert gradients[1] is None
@@ -213,15 +213,15 @@ def test_mixtures_have_gradient_to_the_anchor_alone():
 def test_mixtures_are_made_of_the_candidates_of_the_wrapped_strategy():
     """The hardest mixed with itself is the hardest: here of the extra steps, since the batch is left out."""
     made = MoCHi(of=partial(ReplayNegatives, batch="drop"), hardest=1, with_anchor=0)
-    chosen = made(example("CosineCritic"), seed_of(0))
+    chosen = made(example("CosineCritic"), key_of(0))
     hardest = chosen.scores[:, 12:19].amax(dim=1, keepdim=True)
     assert torch.allclose(chosen.scores[:, 19:], hardest.expand(-1, 16), atol=1e-4)
-    alone = MoCHi(of=WithinSequence)(example("CosineCritic", rows=4, times=1), seed_of(0))
+    alone = MoCHi(of=WithinSequence)(example("CosineCritic", rows=4, times=1), key_of(0))
     assert alone.log_weights[:, 4:].isneginf().all()
 
 
 def test_other_actions_equal_a_loop():
-    whole, seed = example(), seed_of(2)
+    whole, seed = example(), key_of(2)
     chosen, source = ActionNegatives(count=3)(whole, seed), whole.source
     assert chosen.scores.shape == (12, 12 + 3)
     assert torch.equal(chosen.log_weights[:, :12] == 0, torch.eye(12, dtype=torch.bool))
@@ -239,7 +239,7 @@ def test_the_actions_of_first_steps_are_left_out():
     whole = example()
     first = torch.zeros(12, dtype=torch.bool)
     first[[0, 4, 8]] = True
-    chosen = ActionNegatives(count=30)(replace(whole, source=replace(whole.source, is_first=first)), seed_of(0))
+    chosen = ActionNegatives(count=30)(replace(whole, source=replace(whole.source, is_first=first)), key_of(0))
     weights = chosen.log_weights[:, 12:]
     assert weights[first].isneginf().all()
     assert 0.5 < (weights[~first] == 0).float().mean() < 0.95
@@ -257,7 +257,7 @@ def test_the_prior_under_the_own_action_is_the_prior_itself_at_any_steps():
 
 def test_other_actions_train_the_dynamics_through_the_objective():
     made, batch_of = objective(partial(ActionNegatives, count=3), anchor="prior"), inferred_example()
-    losses, metrics = made(batch_of, DYNAMICS, seed_of(0))
+    losses, metrics = made(batch_of, DYNAMICS, key_of(0))
     assert torch.allclose(losses["infonce"][batch_of.batch.is_first], torch.zeros(()))
     gradient = torch.autograd.grad(losses["infonce"].sum(), DYNAMICS.from_action.weight)[0]
     assert gradient.abs().sum() > 0
@@ -277,13 +277,13 @@ def test_it_refuses_a_contrast_without(message):
     strategy, changes = WITHOUT[message]
     whole = example("CosineCritic")
     with pytest.raises(UserError, match=message):
-        strategy()(replace(whole, source=replace(whole.source, **changes)), seed_of(0))
+        strategy()(replace(whole, source=replace(whole.source, **changes)), key_of(0))
 
 
 @pytest.mark.parametrize("strategy", [ActionNegatives, MemoryQueue, MoCHi])
 def test_it_refuses_scores_alone(strategy):
     with pytest.raises(UserError, match=f"{strategy.__name__} adds candidates"):
-        strategy()(BARE, seed_of(0))
+        strategy()(BARE, key_of(0))
 
 
 IMPOSSIBLE = {
@@ -295,7 +295,7 @@ IMPOSSIBLE = {
     "ActionNegatives.count = 0": partial(ActionNegatives, count=0),
     "ActionNegatives needs the prior, and InfoNCE.anchor = 'posterior'; bind InfoNCE.anchor = 'prior'": partial(objective, ActionNegatives),
     "MemoryQueue adds candidate observations": partial(objective, MemoryQueue, axis="column"),
-    "mixes candidates that all anchors share": lambda: MoCHi(of=ActionNegatives)(example("CosineCritic"), seed_of(0)),
+    "mixes candidates that all anchors share": lambda: MoCHi(of=ActionNegatives)(example("CosineCritic"), key_of(0)),
 }
 
 

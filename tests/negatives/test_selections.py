@@ -22,12 +22,12 @@ from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.window_excluded import WindowExcluded
 from framework.negatives.within_cross_mixture import WithinCrossMixture
 from framework.negatives.within_sequence import WithinSequence
-from tests.tiny import contrast, normal, origin, seed_of, seeded
+from tests.tiny import contrast, key_of, normal, origin, seeded
 
 
 def select(strategy, rows: int, times: int, seed: int = 0) -> Contrast:
     size = rows * times
-    return strategy(contrast(normal(size, size, seed=seed), origin(rows, times)), seed_of(seed))
+    return strategy(contrast(normal(size, size, seed=seed), origin(rows, times)), key_of(seed))
 
 
 def kept(strategy, rows: int, times: int, seed: int = 0) -> Tensor:
@@ -71,11 +71,11 @@ def test_the_excluded_window_equals_a_loop_over_pairs(rows, times, steps):
 
 def test_an_episode_is_left_out_across_rows_inside_one_and_of_what_is_added():
     steps = Origin.of(torch.tensor([[7, 7, 8], [8, 8, 9]]))
-    mask = EpisodeExcluded()(contrast(torch.zeros(6, 6), steps), seed_of(0)).log_weights == 0
+    mask = EpisodeExcluded()(contrast(torch.zeros(6, 6), steps), key_of(0)).log_weights == 0
     assert written(mask) == ["101111", "011111", "111001", "110101", "110011", "111111"]
     anchors = Origin.of(torch.tensor([[7], [8]]))
     added = Contrast(torch.zeros(2, 5), torch.zeros(2, 5), anchors, anchors.followed_by(torch.tensor([7, 8, -1])))
-    assert written(EpisodeExcluded()(added, seed_of(0)).log_weights == 0) == ["11011", "11101"]
+    assert written(EpisodeExcluded()(added, key_of(0)).log_weights == 0) == ["11011", "11101"]
 
 
 def test_the_default_window_of_the_paper_has_300_candidates():
@@ -99,7 +99,7 @@ def test_the_window_is_the_released_codes_stack_of_rolled_copies(rows, times):
             latent_time = torch.arange(length).roll(shift_time)[None].expand(batch, length)
             rolled.append(of_observation[b, t, latent_row, latent_time])
     expected = torch.logsumexp(torch.stack(rolled), dim=0) - of_observation[b, t, b, t]
-    chosen = RollingWindow(rows=rows, times=times)(contrast(scores.T, origin(batch, length)), seed_of(0))
+    chosen = RollingWindow(rows=rows, times=times)(contrast(scores.T, origin(batch, length)), key_of(0))
     assert torch.allclose(contrastive.infonce_loss(chosen.scores, chosen.log_weights).reshape(batch, length), expected, atol=1e-4)
     ceiling = contrastive.log_candidates(chosen.log_weights)
     assert torch.allclose(ceiling, torch.full_like(ceiling, math.log(len(rolled))))
@@ -108,7 +108,7 @@ def test_the_window_is_the_released_codes_stack_of_rolled_copies(rows, times):
 @pytest.mark.parametrize("window", [RollingWindow(rows=2, times=2), RollingWindow()])
 def test_the_window_of_the_released_code_leaves_out_candidates_without_a_place(window):
     extended = select(InBatch(), 3, 4).append(torch.zeros(12, 5), torch.zeros(12, 5))
-    assert window(extended, seed_of(0)).log_weights[:, 12:].isneginf().all()
+    assert window(extended, key_of(0)).log_weights[:, 12:].isneginf().all()
 
 
 @pytest.mark.parametrize("candidates", [2, 5, 12])
@@ -131,7 +131,7 @@ def test_the_estimate_grows_with_the_subset_towards_that_of_all():
         x, noise = torch.randn(2, 64, 4, generator=generator)
         scores = gaussian_scores(x, rho * (rho * x + math.sqrt(1 - rho**2) * noise), torch.full_like(x, math.sqrt(1 - rho**2)))
         for size, values in estimates.items():
-            chosen = UniformSubset(candidates=size)(contrast(scores, origin(8, 8)), seed_of(number))
+            chosen = UniformSubset(candidates=size)(contrast(scores, origin(8, 8)), key_of(number))
             values.append(contrastive.infonce_estimate(chosen.scores, chosen.log_weights).mean())
     means = [torch.stack(values).mean().item() for values in estimates.values()]
     assert means == sorted(means)
@@ -183,7 +183,7 @@ def test_no_choice_of_as_many_estimates_less_than_the_hardest():
     hardest = select(TopK(count=4), 3, 4)
     least = contrastive.infonce_estimate(hardest.scores, hardest.log_weights)
     for seed in range(20):
-        subset = UniformSubset(candidates=5)(contrast(normal(12, 12, seed=0), origin(3, 4)), seed_of(seed))
+        subset = UniformSubset(candidates=5)(contrast(normal(12, 12, seed=0), origin(3, 4)), key_of(seed))
         assert (least <= contrastive.infonce_estimate(subset.scores, subset.log_weights) + 1e-6).all()
 
 
@@ -192,7 +192,7 @@ def test_negatives_of_the_own_sequence_cannot_discriminate_what_is_constant_in_i
     label = torch.randn(rows, 1, size, generator=seeded(1)).expand(rows, times, size).reshape(rows * times, size)
     scores, estimates = 5 * label @ label.T - 2.5 * label.square().sum(dim=1), {}
     for strategy in (WithinSequence, CrossSequence):
-        chosen = strategy()(contrast(scores, origin(rows, times)), seed_of(0))
+        chosen = strategy()(contrast(scores, origin(rows, times)), key_of(0))
         estimates[strategy] = contrastive.infonce_estimate(chosen.scores, chosen.log_weights).mean().item()
     assert estimates[WithinSequence] == pytest.approx(0.0, abs=1e-4)
     assert estimates[CrossSequence] > 1.5

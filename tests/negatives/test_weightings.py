@@ -16,7 +16,7 @@ from framework.negatives.hard_weighted import HardWeighted
 from framework.negatives.in_batch import InBatch
 from framework.negatives.top_k import TopK
 from tests.members import factory
-from tests.tiny import contrast, normal, origin, seed_of, seeded
+from tests.tiny import contrast, key_of, normal, origin, seeded
 
 
 def example(scale: float = 1.0, seed: int = 0) -> Contrast:
@@ -24,7 +24,7 @@ def example(scale: float = 1.0, seed: int = 0) -> Contrast:
 
 
 def losses(strategy, contrasted: Contrast) -> torch.Tensor:
-    chosen = strategy(contrasted, seed_of(0))
+    chosen = strategy(contrasted, key_of(0))
     return contrastive.infonce_loss(chosen.scores, chosen.log_weights)
 
 
@@ -77,8 +77,8 @@ def test_the_floor_is_the_least_negative_wherever_the_scores_lie(of):
 
 def test_a_selection_around_a_weighting_keeps_the_weights_and_their_gradient():
     scores = normal(12, 12).requires_grad_()
-    weighed = HardWeighted(beta=0.7)(contrast(scores, origin(3, 4)), seed_of(0))
-    chosen = TopK(count=4, of=lambda: HardWeighted(beta=0.7))(contrast(scores, origin(3, 4)), seed_of(0))
+    weighed = HardWeighted(beta=0.7)(contrast(scores, origin(3, 4)), key_of(0))
+    chosen = TopK(count=4, of=lambda: HardWeighted(beta=0.7))(contrast(scores, origin(3, 4)), key_of(0))
     stays = ~chosen.log_weights.isneginf()
     assert stays.sum(dim=1).tolist() == [5] * 12
     assert torch.equal(chosen.log_weights[stays], weighed.log_weights[stays])
@@ -115,7 +115,7 @@ def test_the_debiased_sum_is_that_of_the_true_negatives():
     true = torch.logsumexp(scores.masked_fill(same, -torch.inf), dim=1) - (~same).sum(dim=1).log()
     actual = {}
     for share in (0.0, 1 / classes):
-        chosen = Debiased(positive_share=share)(contrast(scores, origin(1, size)), seed_of(0))
+        chosen = Debiased(positive_share=share)(contrast(scores, origin(1, size)), key_of(0))
         total = (chosen.scores + chosen.log_weights).masked_fill(chosen.positive, -torch.inf)
         actual[share] = (torch.logsumexp(total, dim=1) - math.log(size - 1) - true).mean().item()
     assert actual[0.0] > 0.2
@@ -126,7 +126,7 @@ def test_the_debiased_sum_is_that_of_the_true_negatives():
 @pytest.mark.parametrize("scale", [1e2, 1e4, 1e6])
 def test_enormous_scores_have_finite_weights_and_gradients(strategy, scale):
     scores = (scale * normal(12, 12)).requires_grad_()
-    chosen = strategy(contrast(scores, origin(3, 4)), seed_of(0))
+    chosen = strategy(contrast(scores, origin(3, 4)), key_of(0))
     assert chosen.log_weights.isfinite().all()
     loss = contrastive.infonce_loss(chosen.scores, chosen.log_weights)
     assert loss.isfinite().all()
@@ -144,7 +144,7 @@ def test_a_row_at_its_floor_gives_its_negatives_no_gradient():
 
 def test_hard_weighted_has_gradients_through_its_weights():
     scores = (2 * normal(12, 12)).requires_grad_()
-    chosen = HardWeighted()(contrast(scores, origin(3, 4)), seed_of(0))
+    chosen = HardWeighted()(contrast(scores, origin(3, 4)), key_of(0))
     flowing = contrastive.infonce_loss(chosen.scores, chosen.log_weights)
     fixed = contrastive.infonce_loss(chosen.scores, chosen.log_weights.detach())
     through, without = (torch.autograd.grad(each.sum(), scores, retain_graph=True)[0] for each in (flowing, fixed))
@@ -154,7 +154,7 @@ def test_hard_weighted_has_gradients_through_its_weights():
 
 @pytest.mark.parametrize("of", [InBatch, CrossSequence])
 def test_decoupled_adds_the_log_of_the_mass_of_the_negatives_to_infonce(of):
-    whole = of()(example(2.0), seed_of(0))
+    whole = of()(example(2.0), key_of(0))
     left = torch.softmax(whole.scores + whole.log_weights, dim=1).diagonal()
     expected = contrastive.infonce_loss(whole.scores, whole.log_weights) + torch.log1p(-left)
     assert torch.allclose(losses(Decoupled(of=of), example(2.0)), expected, atol=1e-5)

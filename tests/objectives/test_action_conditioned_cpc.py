@@ -9,7 +9,7 @@ from framework.data import SecondView
 from framework.errors import UserError
 from framework.objectives.action_conditioned_cpc import ActionConditionedCPC
 from tests.members import build, factory
-from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, latent_spec, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, key_of, latent, latent_spec, normal, objective_sizes, requiring_gradient
 
 STEPS = 3
 WEIGHTS = [weight / (1 + 0.75 + 0.75**2) for weight in (1, 0.75, 0.75**2)]
@@ -56,7 +56,7 @@ def test_losses_and_estimate_equal_loops_over_rows_times_and_steps_ahead(kind, a
         "embedding": sample.embedding,
         "stochastic": sample.posterior.stochastic,
     }[positive]
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     expected, estimate = naive(objective, sample, latents, targets)
     assert torch.allclose(losses["action_conditioned_cpc"], expected, atol=1e-5)
     assert metrics["contrastive/estimate"].item() == pytest.approx(estimate.item(), abs=1e-5)
@@ -79,18 +79,18 @@ def test_the_actions_that_follow_a_latent_are_its_inputs_and_earlier_ones_are_no
     action = sample.batch.action.clone()
     action[0, 3] += 1.0
     changed = replace(sample, batch=replace(sample.batch, action=action))
-    one, other = (objective(each, DYNAMICS, seed_of(0))[0]["action_conditioned_cpc"] for each in (sample, changed))
+    one, other = (objective(each, DYNAMICS, key_of(0))[0]["action_conditioned_cpc"] for each in (sample, changed))
     assert (one[0] != other[0]).tolist() == [False, True, True, False, False]
     assert torch.equal(one[1:], other[1:])
 
 
 def test_the_strategy_chooses_the_negatives():
     sample = example()
-    _, everything = make()(sample, DYNAMICS, seed_of(0))
-    _, within = make(negatives="WithinSequence", steps=1)(sample, DYNAMICS, seed_of(0))
+    _, everything = make()(sample, DYNAMICS, key_of(0))
+    _, within = make(negatives="WithinSequence", steps=1)(sample, DYNAMICS, key_of(0))
     assert within["contrastive/ceiling"].exp().item() == pytest.approx(TIMES)
     assert everything["contrastive/ceiling"] > within["contrastive/ceiling"]
-    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(sample, DYNAMICS, seed_of(0))[1]
+    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(sample, DYNAMICS, key_of(0))[1]
 
 
 @pytest.mark.parametrize("positive", ["second_view", "embedding", "stochastic"])
@@ -100,7 +100,7 @@ def test_both_sides_have_gradients(positive):
     embedding, again = sample.embedding.clone().requires_grad_(), sample.second.embedding.clone().requires_grad_()
     second = SecondView(embedding=again, slow_embedding=sample.second.slow_embedding)
     changed = replace(sample, posterior=posterior, prior=prior, embedding=embedding, second=second)
-    loss = objective(changed, DYNAMICS, seed_of(0))[0]["action_conditioned_cpc"].sum()
+    loss = objective(changed, DYNAMICS, key_of(0))[0]["action_conditioned_cpc"].sum()
     leaves = {"second_view": again, "embedding": embedding, "stochastic": posterior.stochastic}
     values = torch.autograd.grad(loss, [prior.deterministic, *leaves.values()], allow_unused=True)
     assert (values[0].abs().sum(dim=-1) > 0).all()
@@ -135,12 +135,12 @@ def test_metrics_are_means_over_anchors_with_a_positive():
         )
         anchors = replace(sample.prior.map(lambda part, at=places: torch.stack([part[place] for place in at])), deterministic=inputs)
         values.append(critic(anchors, torch.stack([sample.second.embedding[b, t + k] for b, t in places])).diagonal().mean())
-    _, metrics = objective(sample, DYNAMICS, seed_of(0))
+    _, metrics = objective(sample, DYNAMICS, key_of(0))
     assert metrics["contrastive/positive_score"].item() == pytest.approx(torch.stack(values).mean().item(), abs=1e-5)
 
 
 def test_outside_of_training_the_first_view_replaces_the_second():
     objective, sample = make(), replace(example(), second=None)
-    diagnosed = objective.diagnose(sample, DYNAMICS, seed_of(0))
+    diagnosed = objective.diagnose(sample, DYNAMICS, key_of(0))
     assert set(diagnosed) == {"contrastive/own_sequence_mass", "contrastive/effective_rank"}
-    assert diagnosed == objective.diagnose(replace(sample, second=SecondView(embedding=sample.embedding)), DYNAMICS, seed_of(0))
+    assert diagnosed == objective.diagnose(replace(sample, second=SecondView(embedding=sample.embedding)), DYNAMICS, key_of(0))

@@ -5,7 +5,7 @@ import torch
 
 from framework.errors import UserError
 from framework.objectives.barlow_twins import BarlowTwins
-from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, key_of, latent, normal, objective_sizes, requiring_gradient
 
 
 def make(**settings) -> BarlowTwins:
@@ -19,9 +19,9 @@ def example(scale=1.0, shift=0.0):
 
 def test_the_loss_is_equal_at_every_step_and_invariant_to_the_scale_of_the_embedding():
     objective = make()
-    loss = objective(example(), DYNAMICS, seed_of(0))[0]["barlow"]
+    loss = objective(example(), DYNAMICS, key_of(0))[0]["barlow"]
     assert (loss == loss[0, 0]).all()
-    other = objective(example(7.0, -2.0), DYNAMICS, seed_of(0))[0]["barlow"]
+    other = objective(example(7.0, -2.0), DYNAMICS, key_of(0))[0]["barlow"]
     assert torch.allclose(loss, other, rtol=1e-3)
 
 
@@ -36,7 +36,7 @@ def test_the_loss_is_zero_where_all_correlations_are_those_of_the_identity():
     with torch.no_grad():
         objective.map.weight.copy_(torch.eye(5, 10))
     sample = inferred(posterior, posterior, features, batch())
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     assert losses["barlow"][0, 0].item() == pytest.approx(0, abs=1e-3)
     assert metrics["model/barlow_agreement"].item() == pytest.approx(1, abs=1e-2)
     assert metrics["model/barlow_redundancy"].item() == pytest.approx(0, abs=1e-2)
@@ -52,14 +52,14 @@ def test_the_loss_equals_nested_loops_over_the_dimensions():
             correlation = torch.corrcoef(torch.stack([prediction[:, i], target[:, j]]))[0, 1].item()
             expected += (1 - correlation) ** 2 if i == j else 0.2 * correlation**2
             diagonal += [correlation] if i == j else []
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     assert losses["barlow"][1, 2].item() == pytest.approx(expected, abs=1e-3)
     assert metrics["model/barlow_agreement"].item() == pytest.approx(sum(diagonal) / 5, abs=1e-3)
 
 
 def test_the_embedding_has_no_gradient():
     posterior, embedding = requiring_gradient(latent(ROWS, TIMES)), normal(ROWS, TIMES, 5, seed=3).requires_grad_()
-    loss = make()(inferred(posterior, posterior, embedding, batch()), DYNAMICS, seed_of(0))[0]["barlow"].mean()
+    loss = make()(inferred(posterior, posterior, embedding, batch()), DYNAMICS, key_of(0))[0]["barlow"].mean()
     of_latent, of_embedding = torch.autograd.grad(loss, [posterior.deterministic, embedding], allow_unused=True)
     assert (of_latent.abs().sum(dim=-1) > 0).all()
     assert of_embedding is None

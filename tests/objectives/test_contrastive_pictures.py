@@ -18,7 +18,7 @@ from framework.visualization.figures import BLANK, enlarged
 from framework.visualization.ranked_images import CAPTION, GAP, LEFT, MARGIN, TOP
 from tests.members import ROOT, factory
 from tests.objectives.contrasts import example, make
-from tests.tiny import DYNAMICS, OBSERVATIONS, ROWS, batch, contrast, latent, normal, observe, origin, seed_of
+from tests.tiny import DYNAMICS, OBSERVATIONS, ROWS, batch, contrast, key_of, latent, normal, observe, origin
 
 TILE, ACROSS = 128, 128 + MARGIN
 WHITE, GREEN, RED = (255, 255, 255), (0, 150, 60), (205, 25, 25)
@@ -104,7 +104,7 @@ def test_the_matrix_is_brightest_on_its_diagonal_and_gray_where_a_candidate_is_l
 
 
 def test_the_true_one_is_shown_also_where_it_is_out_of_the_denominator():
-    decoupled = factory("negatives", "Decoupled")()(scored(), seed_of(0))
+    decoupled = factory("negatives", "Decoupled")()(scored(), key_of(0))
     assert decoupled.log_weights.diagonal().isneginf().all()
     assert torch.equal(score_matrix(decoupled, "row"), score_matrix(scored(), "row"))
     assert torch.equal(drawn(decoupled), drawn(scored()))
@@ -196,7 +196,7 @@ def test_without_a_future_or_an_image_of_another_episode_there_is_no_picture():
 )
 def test_the_pictures_of_an_agent(kind, settings, names):
     with torch.no_grad():
-        pictures = make(kind=kind, **settings).pictures(example(times=8, kind=kind), DYNAMICS, seed_of(0))
+        pictures = make(kind=kind, **settings).pictures(example(times=8, kind=kind), DYNAMICS, key_of(0))
     assert set(pictures) == {f"contrastive/{name}" for name in names}
     assert all(picture.dtype == torch.uint8 and picture.shape[2] == 3 for picture in pictures.values())
 
@@ -212,7 +212,7 @@ def test_pictures_have_the_images_of_the_smallest_offset_and_a_bank_of_all(monke
     sample = example(times=8, kind="pixels")
     with torch.no_grad():
         make(kind="pixels", offsets=(offset,), **settings).pictures(
-            replace(sample, batch=replace(sample.batch, extra=extra)), DYNAMICS, seed_of(0)
+            replace(sample, batch=replace(sample.batch, extra=extra)), DYNAMICS, key_of(0)
         )
     assert calls["offset"] == offset
     assert torch.equal(calls["images"], sample.batch.observation["pixels"][:, offset:])

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from framework.errors import UserError
 from framework.objectives.next_embedding import NextEmbedding
 from tests.members import build
-from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, key_of, latent, normal, objective_sizes, requiring_gradient
 
 
 def make(**settings) -> NextEmbedding:
@@ -39,14 +39,14 @@ def pairs(sample, step):
 def test_a_step_attends_to_no_later_one_and_to_no_other_episode():
     """The gradient of the cosine at one step shows its context."""
     objective, posterior = make(distance="cosine"), requiring_gradient(latent(ROWS, TIMES))
-    loss = objective(example(posterior), DYNAMICS, seed_of(0))[0]["next_embedding"]
+    loss = objective(example(posterior), DYNAMICS, key_of(0))[0]["next_embedding"]
     for (row, time), expected in {(0, 2): [(0, 0), (0, 1), (0, 2)], (1, 3): [(1, 2), (1, 3)], (1, 0): [(1, 0)]}.items():
         (gradient,) = torch.autograd.grad(loss[row, time], [posterior.stochastic], retain_graph=True)
         assert [tuple(place) for place in gradient.abs().sum(dim=-1).nonzero().tolist()] == expected
 
 
 def test_pairs_across_the_end_of_an_episode_and_the_last_steps_have_no_loss():
-    losses, _ = make(distance="cosine", horizon=2)(example(), DYNAMICS, seed_of(0))
+    losses, _ = make(distance="cosine", horizon=2)(example(), DYNAMICS, key_of(0))
     counted = {(b, t) for step in (1, 2) for b, t in pairs(example(), step)}
     assert {tuple(place) for place in losses["next_embedding"].nonzero().tolist()} == counted
     assert len(counted) == ROWS * (TIMES - 1) - 1
@@ -58,7 +58,7 @@ def test_embeddings_of_first_steps_are_no_targets():
     changed = embedding.clone()
     changed[:, 0], changed[1, 2] = 50.0, -50.0
     objective = make(horizon=1)
-    one, other = (objective(example(embedding=each), DYNAMICS, seed_of(0))[0]["next_embedding"] for each in (embedding, changed))
+    one, other = (objective(example(embedding=each), DYNAMICS, key_of(0))[0]["next_embedding"] for each in (embedding, changed))
     assert torch.allclose(one, other, atol=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_the_loss_equals_loops_over_the_pairs(distance):
         correlation = torch.corrcoef(torch.cat([prediction, goal], dim=1).T)[:5, 5:]
         apart = (1 - correlation.diagonal()).square().sum()
         expected += weight * (apart + 0.1 * (correlation.square().sum() - correlation.diagonal().square().sum()))
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     assert torch.allclose(losses["next_embedding"], expected, atol=2e-3)
     assert metrics["model/next_embedding_cosine"].item() == pytest.approx(torch.stack(cosines).mean().item(), abs=1e-5)
 
@@ -87,7 +87,7 @@ def test_the_loss_equals_loops_over_the_pairs(distance):
 @pytest.mark.parametrize("distance", ["barlow", "cosine"])
 def test_the_embedding_has_no_gradient(distance):
     embedding, posterior = normal(ROWS, TIMES, 5, seed=3).requires_grad_(), requiring_gradient(latent(ROWS, TIMES))
-    loss = make(distance=distance)(example(posterior, embedding), DYNAMICS, seed_of(0))[0]["next_embedding"].sum()
+    loss = make(distance=distance)(example(posterior, embedding), DYNAMICS, key_of(0))[0]["next_embedding"].sum()
     of_embedding, of_latent = torch.autograd.grad(loss, [embedding, posterior.deterministic], allow_unused=True)
     assert of_embedding is None
     assert of_latent.abs().sum() > 0

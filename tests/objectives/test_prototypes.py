@@ -11,7 +11,7 @@ from framework.errors import UserError
 from framework.functional.sinkhorn import sinkhorn
 from framework.objectives.prototypes import Prototypes
 from tests.members import build
-from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, key_of, latent, normal, objective_sizes, requiring_gradient
 
 
 def make(**settings) -> Prototypes:
@@ -39,7 +39,7 @@ def test_losses_equal_the_equations_step_by_step(warm_up):
     with torch.no_grad():
         objective.slow_from_embedding.weight.add_(0.3)
         targets = [assigned(objective, each[:, warm_up:]) for each in (sample.slow_embedding, sample.second.slow_embedding)]
-        losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+        losses, metrics = objective(sample, DYNAMICS, key_of(0))
         agreed, shared = 0, torch.zeros(7)
         for b in range(ROWS):
             for t in range(TIMES):
@@ -66,7 +66,7 @@ def test_the_warm_up_is_not_part_of_the_assignment():
     sample, objective = example(), make(warm_up=1)
     changed = sample.slow_embedding.clone()
     changed[:, 0] = 40.0
-    one, other = (objective(each, DYNAMICS, seed_of(0))[0] for each in (sample, replace(sample, slow_embedding=changed)))
+    one, other = (objective(each, DYNAMICS, key_of(0))[0] for each in (sample, replace(sample, slow_embedding=changed)))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -78,7 +78,7 @@ def test_the_swapped_loss_is_symmetric_in_the_views():
         slow_embedding=sample.second.slow_embedding,
         second=SecondView(embedding=sample.embedding, slow_embedding=sample.slow_embedding),
     )
-    one, other = (objective(each, DYNAMICS, seed_of(0))[0]["swapped_prototypes"] for each in (sample, turned))
+    one, other = (objective(each, DYNAMICS, key_of(0))[0]["swapped_prototypes"] for each in (sample, turned))
     assert torch.allclose(one, other, atol=1e-6)
 
 
@@ -97,7 +97,7 @@ def test_assignments_have_no_gradient():
         slow_embedding=slow,
         second=SecondView(embedding=second, slow_embedding=slow_second),
     )
-    losses, _ = objective(changed, DYNAMICS, seed_of(0))
+    losses, _ = objective(changed, DYNAMICS, key_of(0))
     swapped = torch.autograd.grad(
         losses["swapped_prototypes"].sum(), [slow, slow_second, posterior.stochastic, first, second], allow_unused=True
     )
@@ -113,10 +113,10 @@ def test_the_prototypes_are_fixed_at_first():
     objective, sample = make(frozen_updates=2), example()
     moving = []
     for _ in range(4):
-        losses, _ = objective(sample, DYNAMICS, seed_of(0))
+        losses, _ = objective(sample, DYNAMICS, key_of(0))
         (gradient,) = torch.autograd.grad(losses["swapped_prototypes"].sum(), [objective.prototypes])
         moving.append(bool(gradient.abs().sum() > 0))
-        objective.after_update(sample, DYNAMICS, seed_of(0))
+        objective.after_update(sample, DYNAMICS, key_of(0))
     assert moving == [False, False, True, True]
     assert objective.updates.item() == 4
 
@@ -128,7 +128,7 @@ def test_the_slow_projection_moves_by_its_rate():
     assert torch.equal(before, objective.from_embedding.weight)
     with torch.no_grad():
         objective.from_embedding.weight.add_(1.0)
-    objective.after_update(example(), DYNAMICS, seed_of(0))
+    objective.after_update(example(), DYNAMICS, key_of(0))
     assert torch.allclose(objective.slow_from_embedding.weight, before + 0.25, atol=1e-6)
 
 

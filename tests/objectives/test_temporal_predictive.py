@@ -12,7 +12,7 @@ from framework.functional.random import fold_in
 from framework.functional.random import normal as noise_of
 from framework.objectives.temporal_predictive import NOISE, TemporalPredictive
 from tests.members import build, factory
-from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, latent_spec, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, key_of, latent, latent_spec, normal, objective_sizes, requiring_gradient
 
 
 def make(kind="gaussian", critic="GaussianCritic", negatives="SameTimestep", **settings) -> TemporalPredictive:
@@ -46,8 +46,8 @@ def log_density(prior, place, value):
 def test_losses_equal_loops_over_the_same_step_of_the_other_sequences(kind, critic, warm_up):
     objective, sample = make(kind, critic, warm_up=warm_up), example(kind)
     mean = sample.posterior.stochastic if kind == "categorical" else sample.posterior.statistics["mean"]
-    noisy = mean if kind == "categorical" else mean + 0.2 * noise_of(fold_in(seed_of(0), NOISE), ROWS, TIMES, 4)
-    losses, _ = objective(sample, DYNAMICS, seed_of(0))
+    noisy = mean if kind == "categorical" else mean + 0.2 * noise_of(fold_in(key_of(0), NOISE), ROWS, TIMES, 4)
+    losses, _ = objective(sample, DYNAMICS, key_of(0))
 
     def static(b, t, c):
         one = replace(sample.posterior, stochastic=noisy).map(lambda part: part[b, t][None])
@@ -71,7 +71,7 @@ def test_the_histories_of_the_warm_up_are_no_candidates():
     sample, objective = example(), make(negatives="InBatch", warm_up=1)
     changed = sample.prior.map(torch.clone)
     changed.statistics["mean"][:, 0] += 3.0
-    one, other = (objective(replace(sample, prior=each), DYNAMICS, seed_of(0))[0] for each in (sample.prior, changed))
+    one, other = (objective(replace(sample, prior=each), DYNAMICS, key_of(0))[0] for each in (sample.prior, changed))
     assert torch.equal(one["temporal_predictive"], other["temporal_predictive"])
     assert torch.equal(one["consistency"], other["consistency"])
 
@@ -84,7 +84,7 @@ def test_the_temporal_term_is_invariant_to_a_shift_of_the_latents_and_the_center
             replace(each, stochastic=each.stochastic + by, statistics=each.statistics | {"mean": each.statistics["mean"] + by})
             for each in (sample.posterior, sample.prior)
         ]
-        losses[name] = objective(replace(sample, posterior=moved[0], prior=moved[1]), DYNAMICS, seed_of(0))[0]
+        losses[name] = objective(replace(sample, posterior=moved[0], prior=moved[1]), DYNAMICS, key_of(0))[0]
     assert torch.allclose(losses["before"]["temporal_predictive"], losses["after"]["temporal_predictive"], atol=1e-3)
     assert losses["after"]["centering"][0, 0] > losses["before"]["centering"][0, 0] + 1
 
@@ -95,7 +95,7 @@ def test_the_static_term_of_collapsed_latents_is_that_of_chance():
     point = Latent(deterministic=normal(ROWS, TIMES, 6), stochastic=fixed, statistics={"mean": fixed, "std": fixed + 0.1})
     objective = make("gaussian", "BilinearCritic", noise=0.0)
     sample = replace(example(posterior=point), prior=point, embedding=torch.zeros(ROWS, TIMES, 5))
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     chance = torch.tensor(float(ROWS)).log()
     assert torch.allclose(losses["temporal_predictive"], chance.expand(ROWS, TIMES))
     assert torch.allclose(losses["static_predictive"], chance.expand(ROWS, TIMES))
@@ -105,18 +105,18 @@ def test_the_static_term_of_collapsed_latents_is_that_of_chance():
 
 def test_metrics_are_of_the_temporal_contrast_and_of_the_static_one():
     objective, sample = make(), example()
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     ceiling = torch.tensor(float(ROWS)).log().item()
     assert metrics["contrastive/ceiling"].item() == pytest.approx(ceiling)
     assert metrics["contrastive/estimate"].item() == pytest.approx(ceiling - losses["temporal_predictive"].mean().item(), abs=1e-5)
     assert metrics["contrastive/static_estimate"].item() == pytest.approx(ceiling - losses["static_predictive"].mean().item(), abs=1e-5)
-    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(sample, DYNAMICS, seed_of(0))[1]
+    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(sample, DYNAMICS, key_of(0))[1]
 
 
 def test_each_key_draws_other_noise():
-    one, other = (make(noise=0.2)(example(), DYNAMICS, seed_of(number))[0]["consistency"] for number in (0, 1))
+    one, other = (make(noise=0.2)(example(), DYNAMICS, key_of(number))[0]["consistency"] for number in (0, 1))
     assert not torch.equal(one, other)
-    fixed = [make(noise=0.0)(example(), DYNAMICS, seed_of(number))[0]["consistency"] for number in (0, 1)]
+    fixed = [make(noise=0.0)(example(), DYNAMICS, key_of(number))[0]["consistency"] for number in (0, 1)]
     assert torch.equal(*fixed)
 
 
@@ -124,7 +124,7 @@ def test_each_loss_has_gradients_to_its_own_inputs():
     objective, sample = make(), example()
     posterior, prior = requiring_gradient(sample.posterior), requiring_gradient(sample.prior)
     embedding = sample.embedding.clone().requires_grad_()
-    losses, _ = objective(replace(sample, posterior=posterior, prior=prior, embedding=embedding), DYNAMICS, seed_of(0))
+    losses, _ = objective(replace(sample, posterior=posterior, prior=prior, embedding=embedding), DYNAMICS, key_of(0))
     leaves = [posterior.statistics["mean"], prior.statistics["mean"], prior.statistics["std"], embedding]
     expected = {
         "temporal_predictive": [True, True, True, False],
@@ -151,10 +151,10 @@ def test_parts_that_do_not_fit_are_refused(settings, message):
 
 
 def test_diagnostics_have_the_mass_on_false_negatives_and_the_smallest_sigma():
-    diagnosed = make(negatives="WithinSequence").diagnose(example(), DYNAMICS, seed_of(0))
+    diagnosed = make(negatives="WithinSequence").diagnose(example(), DYNAMICS, key_of(0))
     assert set(diagnosed) == {f"contrastive/{name}" for name in ("own_sequence_mass", "effective_rank", "sigma_smallest")}
     assert diagnosed["contrastive/own_sequence_mass"] > 0
-    assert make().diagnose(example(), DYNAMICS, seed_of(0))["contrastive/own_sequence_mass"] == 0
+    assert make().diagnose(example(), DYNAMICS, key_of(0))["contrastive/own_sequence_mass"] == 0
 
 
 def test_a_batch_without_negatives_is_refused_by_the_diagnostics():
@@ -162,4 +162,4 @@ def test_a_batch_without_negatives_is_refused_by_the_diagnostics():
     one, data = latent(1, TIMES), batch(rows=2)
     alone = replace(data, **{name: getattr(data, name)[1:] for name in ("action", "reward", "is_first", "is_terminal", "episode")})
     with pytest.raises(UserError, match=r"TemporalPredictive.negatives leaves no anchor a negative: SameTimestep"):
-        make().diagnose(inferred(one, one, normal(1, TIMES, 5), alone), DYNAMICS, seed_of(0))
+        make().diagnose(inferred(one, one, normal(1, TIMES, 5), alone), DYNAMICS, key_of(0))

@@ -196,23 +196,17 @@ def replayed_noise(kind: ActionKind = "continuous", seed: int = 0, rows: int = R
     return normal(rows, TIMES, ACTIONS[kind].size, seed=seed + 14)
 
 
-def with_batch(inferred: InferredBatch, **changes: Tensor) -> InferredBatch:
-    """The same latents with other actions, rewards or flags."""
-    return replace(inferred, batch=replace(inferred.batch, **changes))
-
-
 def update(agent: Agent, data: Batch, generator: torch.Generator) -> Metrics:
     """One update with noise from the generator."""
     return agent.update(data, agent.draw_noise(data, generator))
 
 
-def no_imagination(start: Latent, choose: object, noise: Tensor, generator: torch.Generator) -> Imagination:
-    """For policies, which do not imagine."""
-    raise AssertionError("a policy imagined")
-
-
 def acted(behavior: ActorCritic, features: Tensor, mode: Mode, generator: torch.Generator) -> Tensor:
-    """The actions of a policy at features without deterministic part."""
+    """The actions of a policy, which does not imagine, at features without deterministic part."""
     empty = features.new_zeros(features.shape[0], 0)
     start = Latent(deterministic=empty, stochastic=features, statistics={})
-    return behavior.act(start, behavior.initial(features.shape[0]), no_imagination, mode, generator)[0]
+
+    def imagine(*arguments: object) -> Imagination:
+        raise AssertionError("a policy imagined")
+
+    return behavior.act(start, behavior.initial(features.shape[0]), imagine, mode, generator)[0]

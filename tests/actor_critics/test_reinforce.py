@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from framework.actor_critics.reinforce import Reinforce
-from framework.actor_critics.return_scale import ReturnScale
+from framework.actor_critics.reinforce import Reinforce, ReturnScale
 from framework.data import ActionKind, Imagination, InferredBatch
 from framework.errors import UserError
 from tests.actor_critics.worlds import random_rollout

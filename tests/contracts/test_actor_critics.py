@@ -14,7 +14,7 @@ from framework.dynamics.base import Dynamics
 from framework.imagination import imagine
 from framework.registry import registry_of
 from tests.members import behaviors, build, factory
-from tests.tiny import ACTIONS, ROWS, TIMES, actions, behavior_sizes, latent, normal, replayed, seeded, with_batch
+from tests.tiny import ACTIONS, ROWS, TIMES, actions, behavior_sizes, latent, normal, replayed, seeded
 
 HORIZON, STARTS, MANY_STARTS = 4, ROWS * TIMES, 65
 pytestmark = pytest.mark.parametrize(("name", "kind"), behaviors())
@@ -210,7 +210,7 @@ def policy_means(world: World, features: Tensor) -> Tensor:
 def rewarded(inferred: InferredBatch, kind: ActionKind) -> InferredBatch:
     """The reward of a step is the first number of the action that led to it."""
     action = actions(kind, *inferred.batch.reward.shape, seed=9).masked_fill(inferred.batch.is_first[..., None], 0.0)
-    return with_batch(inferred, action=action, reward=action[..., 0])
+    return replace(inferred, batch=replace(inferred.batch, action=action, reward=action[..., 0]))
 
 
 def start_of(rollouts: Imagination) -> Imagination:

@@ -111,9 +111,9 @@ def test_the_score_of_a_bounded_normal_has_the_mean_of_the_unclipped_score_and_l
     scores = {"mean": points / std, "std": (points.square() - 1) / std}[kind]
     parameters = {name: torch.full((4001, 1), number).requires_grad_() for name, number in (("mean", mean), ("std", std))}
     action = before.clamp(-1, 1)
-    (found,) = torch.autograd.grad(BoundedNormal(**parameters).log_density(action[:, None]).sum(), parameters[kind])
+    (clipped_scores,) = torch.autograd.grad(BoundedNormal(**parameters).log_density(action[:, None]).sum(), parameters[kind])
     reward, weight = torch.sin(3 * action) + action, weight / weight.sum()
-    moments = [((weight * reward * each).sum(), (weight * (reward * each).square()).sum()) for each in (scores, found[:, 0])]
+    moments = [((weight * reward * each).sum(), (weight * (reward * each).square()).sum()) for each in (scores, clipped_scores[:, 0])]
     assert moments[0][0].item() == pytest.approx(moments[1][0].item(), abs=2e-3)
     assert moments[1][1] < 0.95 * moments[0][1]
 

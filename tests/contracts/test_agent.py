@@ -170,12 +170,12 @@ def test_rollouts_start_from_detached_latents_of_the_batch(starts, count):
     assert all(gradient is None for gradient in of_start)
 
 
-@pytest.mark.parametrize("mode", ["explore", "mode"])
-def test_acting_carries_the_latent_and_the_action(mode):
+def test_acting_carries_the_latent_and_the_action():
     agent, data = make(), batch()
     carry = agent.initial(ROWS)
-    action, after = agent.act(carry, {k: v[:, 0] for k, v in data.observation.items()}, data.is_first[:, 0], mode, seeded())
-    assert (carry.action == 0).all()
+    observation = {name: value[:, 0] for name, value in data.observation.items()}
+    action, after = agent.act(carry, observation, data.is_first[:, 0], "explore", seeded())
+    assert not carry.action.any()
     assert torch.equal(after.action, action)
     assert action.shape == (ROWS, 2)
     assert not torch.equal(after.latent.features, carry.latent.features)

@@ -92,8 +92,11 @@ def _reason(module: str, error: Exception, recipe: Path) -> str:
 
 
 def _companions(file: Path) -> list[Path]:
-    """The module's own file, and those that were loaded from the folder in which it lies."""
+    """The module's own file, and those that were loaded from the folder in which it lies.
+
+    A module may have a relative name for its file that is none of the working directory, as `torch.classes` has.
+    """
     folder = file.resolve().parent
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    paths = {Path(each).resolve() for each in files if each is not None}
+    paths = {Path(each).resolve() for each in files if each is not None and Path(each).is_absolute()}
     return sorted(path for path in paths if path.suffix == ".py" and path.parent == folder)

@@ -95,10 +95,10 @@ class Run:
         require_sound(self)
         try_out(self.environment)
         folder = self.tracking.new_run_folder(recipe=self.composed.recipe.stem, seed=self.seed)
-        self.composed.write(folder)
         try:
+            self.composed.write(folder)
             return self._run(folder)
-        except UserError:
+        except BaseException:
             self.tracking.discard_unbegun(folder)
             raise
 

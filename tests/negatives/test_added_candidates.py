@@ -291,7 +291,7 @@ IMPOSSIBLE = {
     "MemoryQueue.slow_rate = 0.0": partial(MemoryQueue, slow_rate=0.0),
     "MemoryQueue.slow_rate = 1.5": partial(MemoryQueue, slow_rate=1.5),
     "MoCHi.hardest = 0": partial(MoCHi, hardest=0),
-    "mixed = 0 and with_anchor = 0": partial(MoCHi, mixed=0, with_anchor=0),
+    "MoCHi.mixed = 0 and MoCHi.with_anchor = 0": partial(MoCHi, mixed=0, with_anchor=0),
     "ActionNegatives.count = 0": partial(ActionNegatives, count=0),
     "ActionNegatives needs the prior, and InfoNCE.anchor = 'posterior'; bind InfoNCE.anchor = 'prior'": partial(objective, ActionNegatives),
     "MemoryQueue adds candidate observations": partial(objective, MemoryQueue, axis="column"),

@@ -82,19 +82,6 @@ def test_the_ensemble_predicts_what_the_action_led_to(target):
     assert torch.allclose(losses["ensemble"].mean(), torch.stack(errors).mean(), rtol=1e-4)
 
 
-def test_disagreement_is_smaller_on_trained_steps():
-    behavior, inferred = make(units=32), replayed()
-    optimizer = torch.optim.Adam(behavior.group("ensemble"), lr=3e-2)
-    for _ in range(25):
-        loss = behavior.losses(random_rollout(STARTS, HORIZON), inferred, replayed_noise())[0]["ensemble"].mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    learned = behavior.disagreement(inferred.features[0, :-1], inferred.batch.action[0, 1:])
-    other = behavior.disagreement(3 * normal(50, FEATURES, seed=8), normal(50, ACTION, seed=9))
-    assert learned.mean() < 0.2 * other.mean()
-
-
 def test_a_planner_in_it_plans_for_disagreement():
     """The world's own reward is largest without action."""
     planner = factory("actor_critics", "CEMPlanner", horizon=1, candidates=64, elites=4, iterations=6)

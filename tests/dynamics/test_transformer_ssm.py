@@ -126,19 +126,6 @@ def test_the_prior_under_the_actions_that_were_taken_is_the_prior():
     assert torch.allclose(predicted.statistics["logits"], prior.statistics["logits"], atol=1e-5)
 
 
-def test_it_stays_in_float32_under_bfloat16():
-    dynamics = make()
-    inputs = sequence(dynamics)
-    exact, _ = dynamics.observe(**inputs)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        posterior, prior = dynamics.observe(**inputs)
-        latent = posterior.map(lambda tensor: tensor[:, -1])
-        imagined = dynamics.imagine_step(latent, inputs["action"][:, 0], inputs["noise"][:, 0])
-    for latent in (posterior, prior, imagined):
-        assert latent.features.dtype == latent.statistics["logits"].dtype == torch.float32
-    assert torch.allclose(posterior.deterministic, exact.deterministic, atol=0.1)
-
-
 def test_it_refuses_a_latent_without_its_past():
     dynamics = make()
     _, prior = dynamics.observe(**sequence(dynamics))

@@ -74,15 +74,6 @@ def test_a_block_equals_attention_written_out():
         assert torch.allclose(outputs[0, time], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("layers", "window"), [(1, 4), (2, 3), (3, 2)])
-def test_each_block_reaches_one_window_back(layers, window):
-    model, tokens = make(layers, window), normal(1, TIMES, SIZE).requires_grad_()
-    outputs, _ = model(tokens, torch.zeros(1, TIMES, dtype=torch.bool), model.empty_past(1))
-    (gradient,) = torch.autograd.grad((outputs[0, -1] * normal(SIZE, seed=3)).sum(), tokens)
-    reached = gradient.abs().sum(dim=-1)[0] > 0
-    assert reached.tolist() == [time >= TIMES - 1 - layers * (window - 1) for time in range(TIMES)]
-
-
 def test_the_past_of_all_steps_shares_one_buffer():
     model = make(window=6)
     _, past = model(normal(ROWS, TIMES, SIZE), starts(), model.empty_past(ROWS))

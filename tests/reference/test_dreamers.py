@@ -14,7 +14,7 @@ from framework.optimizers.la_prop import LaProp
 from tests.reference import dreamer_v1 as v1
 from tests.reference import dreamer_v2 as v2
 from tests.reference import dreamer_v3 as v3
-from tests.reference.agents import BEHAVIORS, DYNAMICS, build_agent, observe_by_reference, reference_of
+from tests.reference.agents import BEHAVIORS, DYNAMICS, build_agent, imagine_by_reference, observe_by_reference, reference_of
 from tests.reference.copies import (
     BOUNDARIES,
     CONTINUOUS,
@@ -89,7 +89,7 @@ def test_the_loss_of_an_image_equals_the_reference():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_an_update_of_dreamer_v1_has_the_losses_and_the_gradients_of_the_reference(seed):
-    """Gradients by differences, with the inputs of the policy and the targets of the value held."""
+    """Gradients by differences, with the inputs of the policy and the targets of the value constant."""
     agent, batch = build_agent(1, CONTINUOUS, seed, without="continuation"), sequences(seed, "a time limit inside")
     noise, model = agent.draw_noise(batch, seeded(seed)), reference_of(agent.world_model.dynamics)
     modules = agent.behavior.actor, agent.behavior.value, agent.world_model.heads["reward"]
@@ -101,14 +101,14 @@ def test_an_update_of_dreamer_v1_has_the_losses_and_the_gradients_of_the_referen
         rewards, values = (function(features)[..., 0] for function in (reward, value))
         return features, *v1.returns_and_weights(rewards, values, np.ones_like(rewards))
 
-    held, returns, weight = rollout(lambda step, features: v1.tanh_normal_sample(actor(features), action_noise[step]))
+    constant, returns, weight = rollout(lambda step, features: v1.tanh_normal_sample(actor(features), action_noise[step]))
 
     def actor_loss():
-        _, reached, _ = rollout(lambda step, _: v1.tanh_normal_sample(actor(held[:, step]), action_noise[step]))
+        _, reached, _ = rollout(lambda step, _: v1.tanh_normal_sample(actor(constant[:, step]), action_noise[step]))
         return v1.actor_loss(reached, weight).mean()
 
     def value_loss():
-        return v1.value_loss(value(held)[..., 0], returns, weight).mean()
+        return v1.value_loss(value(constant)[..., 0], returns, weight).mean()
 
     metrics = agent.update(batch, noise)
     assert_equal(metrics["train/actor_loss"], actor_loss())
@@ -150,13 +150,8 @@ def test_an_update_of_dreamer_v2_has_the_losses_of_the_reference(seed, action, p
     agent, batch = build_agent(2, action, seed, mix=rho), sequences(seed, "a terminal step inside", action)
     noise, behavior, heads = agent.draw_noise(batch, seeded(seed)), agent.behavior, agent.world_model.heads
     modules = behavior.actor, behavior.value.net, behavior.value.slow, heads["reward"], heads["continuation"]
-    (actor, value, *others), action_noise = map(perceptron, modules), array(noise.imagined_actions)
-    features, actions = imagine(
-        reference_of(agent.world_model.dynamics),
-        observe_by_reference(agent, batch, noise)[0].reshape(15, -1),
-        lambda step, features: policy_of(actor(features)).sample(action_noise[step]),
-        array(noise.imagined_latents),
-    )
+    actor, value, *others = map(perceptron, modules)
+    features, actions = imagine_by_reference(agent, batch, noise, lambda features: policy_of(actor(features)))
     slow_values, rewards, logits = (function(features)[..., 0] for function in others)
     returns, weight = v2.returns_and_weights(rewards, slow_values, sigmoid(logits))
 
@@ -176,16 +171,11 @@ def test_an_update_of_dreamer_v2_has_the_losses_of_the_reference(seed, action, p
 
 
 def metrics_of_dreamer_v3(agent, batch, noise, policy_of, previous_range):
-    heads, behavior, action_noise = agent.world_model.heads, agent.behavior, array(noise.imagined_actions)
+    heads, behavior = agent.world_model.heads, agent.behavior
     modules = behavior.actor, behavior.value.net, behavior.value.slow, heads["reward"], heads["continuation"]
     actor, value, slow, reward, continuation = map(perceptron, modules)
     replayed, *_ = observe_by_reference(agent, batch, noise)
-    features, actions = imagine(
-        reference_of(agent.world_model.dynamics),
-        replayed.reshape(15, -1),
-        lambda step, features: policy_of(actor(features)).sample(action_noise[step]),
-        array(noise.imagined_latents),
-    )
+    features, actions = imagine_by_reference(agent, batch, noise, lambda features: policy_of(actor(features)))
     values, rewards = v3.two_hot_mean(value(features)), v3.two_hot_mean(reward(features))
     returns, weight = v3.returns_and_weights(rewards, values, sigmoid(continuation(features)[..., 0]))
     scale = v3.return_range(returns, previous_range)

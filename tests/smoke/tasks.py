@@ -121,7 +121,7 @@ TASKS: Final[Mapping[str, Task]] = {
         "planet",
         CONTROL,
         [
-            *schedule(updates=120),
+            *schedule(updates=180),
             *CONV,
             *GAUSSIAN,
             *DECODED,
@@ -134,7 +134,7 @@ TASKS: Final[Mapping[str, Task]] = {
         LATENT_SAC,
         CONTROL,
         [
-            *schedule(updates=120),
+            *schedule(updates=160),
             *CONV,
             *GAUSSIAN,
             *MODEL,

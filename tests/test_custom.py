@@ -53,9 +53,9 @@ def test_no_gradient_of_the_policy_gradient_reaches_the_rollout():
 
 
 def test_patches_are_concatenated_in_their_order():
-    shown = {"pixels": specs.BoundedArray((8, 16, 3), np.uint8, 0, 255, name="pixels")}
-    encoder = build("encoders", "PatchEncoder", observation=shown)
-    observed = observe(shown, 1)
+    image = {"pixels": specs.BoundedArray((8, 16, 3), np.uint8, 0, 255, name="pixels")}
+    encoder = build("encoders", "PatchEncoder", observation=image)
+    observed = observe(image, 1)
     pixels, patches = observed["pixels"][0] / 255 - 0.5, []
     for y in range(0, 8, 4):
         for x in range(0, 16, 4):

@@ -85,12 +85,12 @@ def test_every_observation_reaches_its_posterior_the_first_too(name):
         agent_factory(encoder=factory("encoders", "MLPEncoder"), dynamics=factory("dynamics", name))(specs=specs_of("vectors")),
         batch(),
     )
-    shown = {key: data.observation[key].clone().requires_grad_() for key in ("position", "speed")}
+    vectors = {key: data.observation[key].clone().requires_grad_() for key in ("position", "speed")}
     noise = agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(1))
-    posterior = agent.world_model.observe(replace(data, observation=shown), noise).posterior
+    posterior = agent.world_model.observe(replace(data, observation=vectors), noise).posterior
     for time in range(TIMES):
         statistics = torch.cat([value[:, time] for value in posterior.statistics.values()], dim=-1)
-        (reached,) = torch.autograd.grad((statistics * normal(*statistics.shape)).sum(), [shown["position"]], retain_graph=True)
+        (reached,) = torch.autograd.grad((statistics * normal(*statistics.shape)).sum(), [vectors["position"]], retain_graph=True)
         assert (reached[:, time].abs().sum(dim=-1) > 0).all(), time
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: one thread, so that times and numbers are the same on every machine, and nobody's global generator."""
+"""Fixtures of all tests. One thread, so that times and numbers are the same on every machine."""
 
 import os
 from pathlib import Path
@@ -12,18 +12,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests st
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What a test has to say, from whichever worker."""
+    """Print the summaries that tests recorded, from every worker."""
     for report in terminalreporter.stats.get("passed", []):
         for name, value in report.user_properties:
-            if name == "said":
+            if name == "summary":
                 terminalreporter.write_line(str(value))
 
 
 @pytest.fixture(autouse=True)
 def global_generator_is_left_alone():
-    """A component that draws from torch's global generator could not be resumed exactly: drawing is the caller's.
-
-    Initialization is the one exception, and tests that build something begin from the same numbers."""
+    """Each test starts from one state of torch's global generator, which initializations alone draw from, and leaves it as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
@@ -36,7 +34,7 @@ def generator() -> torch.Generator:
 
 @pytest.fixture(scope="session")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with MLflow's tables and nothing in them but the experiment of a run: making them takes seconds, a copy none."""
+    """A database file with MLflow's tables and one experiment, which tests copy, since making the tables takes seconds."""
     from framework.tracking.mlflow import MLflow
     from framework.tracking.store import local_uri
 

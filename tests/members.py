@@ -109,7 +109,7 @@ def behaviors() -> list[tuple[str, ActionKind]]:
 
 def accepted_observations(name: str) -> list[str]:
     """The kinds of observation that an encoder takes; it refuses the others with a `UserError`."""
-    return [kind for kind, shown in OBSERVATIONS.items() if _builds("encoders", name, observation=shown)]
+    return [kind for kind, arrays in OBSERVATIONS.items() if _builds("encoders", name, observation=arrays)]
 
 
 def accepted_targets(name: str) -> list[str]:

@@ -8,11 +8,11 @@ import torch
 from dm_env import specs
 from torch import distributions as td
 
-from framework.data import Imagination
 from framework.errors import UserError
 from framework.registry import registry_of
+from tests.actor_critics.worlds import random_rollout
 from tests.members import build, factory
-from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, contrast, normal, observe, origin, replayed, replayed_noise, seed_of, seeded
+from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, contrast, key_of, observe, origin, replayed, replayed_noise
 
 
 def policy_gradient(**settings):
@@ -20,17 +20,8 @@ def policy_gradient(**settings):
     return registry_of("actor_critics").get("PolicyGradient")(**behavior_sizes(LATENT), **(sizes | settings))
 
 
-def rollout() -> Imagination:
-    return Imagination(
-        action=normal(3, 5, 2, seed=1).tanh(),
-        features=normal(3, 6, 10, seed=2),
-        reward=normal(3, 6, seed=3),
-        continuation=torch.rand(3, 6, generator=seeded(4)),
-    )
-
-
 def test_the_losses_of_the_policy_gradient_are_those_of_loops():
-    behavior, rolled = policy_gradient(entropy=0.1), rollout()
+    behavior, rolled = policy_gradient(entropy=0.1), random_rollout(3, 5)
     losses, _ = behavior.losses(rolled, replayed(), replayed_noise())
     assert losses["actor"].shape == losses["value"].shape == (3, 5)
     for n in range(3):
@@ -53,7 +44,7 @@ def test_the_losses_of_the_policy_gradient_are_those_of_loops():
 
 
 def test_no_gradient_of_the_policy_gradient_reaches_the_rollout():
-    rolled = rollout()
+    rolled = random_rollout(3, 5)
     leaves = [getattr(rolled, name).requires_grad_() for name in ("action", "features", "reward", "continuation")]
     losses, _ = policy_gradient().losses(rolled, replayed(), replayed_noise())
     for loss in losses.values():
@@ -62,9 +53,9 @@ def test_no_gradient_of_the_policy_gradient_reaches_the_rollout():
 
 
 def test_patches_are_concatenated_in_their_order():
-    shown = {"pixels": specs.BoundedArray((8, 16, 3), np.uint8, 0, 255, name="pixels")}
-    encoder = build("encoders", "PatchEncoder", observation=shown)
-    observed = observe(shown, 1)
+    image = {"pixels": specs.BoundedArray((8, 16, 3), np.uint8, 0, 255, name="pixels")}
+    encoder = build("encoders", "PatchEncoder", observation=image)
+    observed = observe(image, 1)
     pixels, patches = observed["pixels"][0] / 255 - 0.5, []
     for y in range(0, 8, 4):
         for x in range(0, 16, 4):
@@ -72,21 +63,26 @@ def test_patches_are_concatenated_in_their_order():
     assert torch.allclose(encoder(observed)[0], encoder.join(torch.cat(patches)), atol=1e-5)
 
 
-def test_an_image_that_patches_do_not_tile_is_refused():
-    cls = registry_of("encoders").get("PatchEncoder")
-    with pytest.raises(UserError, match=r"PatchEncoder.patch = 3 does not divide an image of 8 x 8"):
-        cls(observation=OBSERVATIONS["pixels"], patch=3)
-    with pytest.raises(UserError, match="exactly one image"):
-        cls(observation=OBSERVATIONS["vectors"])
-
-
 @pytest.mark.parametrize(("steps", "expected"), [(0, ["100100", "010010", "001001"]), (1, ["100110", "010111", "001011"])])
 def test_negatives_near_in_time_are_kept(steps, expected):
     batch_contrast = contrast(torch.zeros(6, 6), origin(2, 3))
-    chosen = registry_of("negatives").get("NearestInTime")(steps=steps)(batch_contrast, seed_of(0))
+    chosen = registry_of("negatives").get("NearestInTime")(steps=steps)(batch_contrast, key_of(0))
     assert ["".join(str(int(each)) for each in row == 0) for row in chosen.log_weights[:3]] == expected
 
 
-def test_a_negative_distance_in_time_is_refused():
-    with pytest.raises(UserError, match=r"NearestInTime.steps = -1"):
-        registry_of("negatives").get("NearestInTime")(steps=-1)
+@pytest.mark.parametrize(
+    ("family", "name", "settings", "message"),
+    [
+        (
+            "encoders",
+            "PatchEncoder",
+            {"patch": 3, "observation": OBSERVATIONS["pixels"]},
+            r"PatchEncoder.patch = 3 does not divide .* 8 x 8",
+        ),
+        ("encoders", "PatchEncoder", {"observation": OBSERVATIONS["vectors"]}, "exactly one image"),
+        ("negatives", "NearestInTime", {"steps": -1}, r"NearestInTime.steps = -1"),
+    ],
+)
+def test_it_refuses_observations_and_settings_that_do_not_fit(family, name, settings, message):
+    with pytest.raises(UserError, match=message):
+        registry_of(family).get(name)(**settings)

@@ -19,13 +19,6 @@ def test_the_origin_of_an_anchor_is_its_step_of_the_flattened_latent():
     assert (steps.rows, steps.times) == (2, 3)
 
 
-def test_stacking_is_the_inverse_of_unbinding():
-    whole = latent(2, 3)
-    again = Latent.stack([whole.map(lambda tensor, t=t: tensor[:, t]) for t in range(3)], dim=1)
-    assert torch.equal(again.features, whole.features)
-    assert torch.equal(again.statistics["std"], whole.statistics["std"])
-
-
 def with_past() -> Latent:
     """A latent `[2, 3]` whose past is a window `[4, 5]` and an age."""
     past = {"window": normal(2, 3, 4, 5), "age": normal(2, 3)}
@@ -46,8 +39,8 @@ def test_the_past_is_mapped_with_the_latent():
 def test_where_takes_the_chosen_rows_of_one_latent_and_the_others_of_another():
     one = with_past().flatten()
     other = one.map(lambda tensor: tensor + 1)
-    found = one.where(torch.tensor([1, 0, 0, 1, 1, 0], dtype=torch.bool)[:, None], other)
-    tensors = [[each.features, *each.statistics.values(), *each.past.values()] for each in (found, one, other)]
+    merged = one.where(torch.tensor([1, 0, 0, 1, 1, 0], dtype=torch.bool)[:, None], other)
+    tensors = [[each.features, *each.statistics.values(), *each.past.values()] for each in (merged, one, other)]
     for mixed, left, right in zip(*tensors, strict=True):
         assert torch.equal(mixed[[0, 3, 4]], left[[0, 3, 4]])
         assert torch.equal(mixed[[1, 2, 5]], right[[1, 2, 5]])

@@ -3,14 +3,14 @@
 | mistake | where | excluded by |
 |---|---|---|
 | lambda-return off by one | several ports | functional/test_returns.py::test_it_is_the_weighted_mean_of_the_returns_of_every_length |
-| the value cut short before the bootstrap is read | a port of V1 and V2 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
-| the last value bootstrapped twice, its reward counted | a port of V1 | actor_critics/test_mixed_gradient.py::test_its_losses_are_those_of_the_papers_code |
-| no weights of the discount | two ports of V1 | actor_critics/test_dynamics_backprop.py::test_its_losses_are_those_of_the_papers_code |
+| the value cut short before the bootstrap is read | a port of V1 and V2 | reference/test_dreamers.py::test_an_update_of_dreamer_v1_has_the_losses_and_the_gradients_of_the_reference |
+| the last value bootstrapped twice, its reward counted | a port of V1 | reference/test_dreamers.py::test_an_update_of_dreamer_v2_has_the_losses_of_the_reference |
+| no weights of the discount | two ports of V1 | reference/test_dreamers.py::test_dreamer_v1_weighs_each_step_by_the_probability_of_reaching_it |
 | o_t paired with the action after it | a port in JAX | test_alignment.py::test_each_action_led_to_its_observation |
 | learned on the action before, acted on the one after | a port in JAX | test_alignment.py::test_the_actor_filters_the_posterior_that_the_model_observes |
 | the reward of the step before | a library | test_alignment.py::test_each_reward_belongs_to_its_observation |
 | a rollout that does not move on | a library | test_imagination.py::test_each_action_was_taken_at_its_features_and_led_to_the_next |
-| the first observation never embedded | a teaching port | test_traps.py::test_every_observation_is_seen_the_first_too |
+| the first observation never embedded | a teaching port | test_traps.py::test_every_observation_reaches_its_posterior_the_first_too |
 | an overlapping view written | a method's own code | replay/test_replay.py::test_a_batch_shares_memory_with_no_other_row_and_not_with_the_replay |
 | the last step of an episode never sampled | the first code of V1 | replay/test_replay.py::test_every_stored_step_lies_in_exactly_as_many_windows_as_any_other |
 | a terminal step sampled less | the first code of V1 | replay/test_replay.py::test_every_stored_step_lies_in_exactly_as_many_windows_as_any_other |
@@ -18,25 +18,25 @@
 | an action remembered over a reset | a library | contracts/test_dynamics.py::test_the_first_latent_does_not_depend_on_the_action |
 | a time limit taken for a termination | several ports | test_alignment.py::test_only_terminations_are_terminal |
 | no bootstrap at a time limit | several ports | functional/test_returns.py::test_a_time_limit_bootstraps |
-| ... among replayed steps | several ports | actor_critics/test_reinforce.py::test_its_values_loss_is_that_of_the_papers_code |
+| ... among replayed steps | several ports | reference/test_dreamers.py::test_two_updates_of_dreamer_v3_have_the_losses_of_the_reference |
 | ... in a value of actions | several ports | test_traps.py::test_a_value_of_actions_bootstraps_at_a_time_limit_and_not_at_an_end |
-| the continuation of the start forgotten | a library | actor_critics/test_reinforce.py::test_it_learns_nothing_after_an_episode_ended |
-| the wrong sign of the continuation loss | a library's V1 | heads/test_densities.py::test_a_continuation_is_what_is_not_terminal |
+| the continuation of the start forgotten | a library | actor_critics/test_reinforce.py::test_it_has_no_loss_after_the_end_of_an_episode |
+| the wrong sign of the continuation loss | a library's V1 | reference/test_dreamers.py::test_the_losses_of_the_world_model_equal_the_reference |
 | ... of any head | a library's V1 | contracts/test_heads.py::test_it_learns_its_target |
-| squared errors without their half | a library | heads/test_densities.py::test_the_reward_is_normal |
+| squared errors without their half | a library | reference/test_dreamers.py::test_the_losses_of_the_world_model_equal_the_reference |
 | losses summed over time | a library | test_traps.py::test_a_loss_does_not_grow_with_the_batch |
 | KL without unimix | a method's own code | test_traps.py::test_a_kl_is_one_of_mixed_distributions |
 | unimix of the policy left out | a library | actor_critics/test_reinforce.py::test_a_discrete_policy_keeps_one_percent_of_the_uniform_distribution |
-| KL clipped per step, on the mean or after subtraction | several ports | dynamics/test_balanced_kl_loss.py::test_the_loss_and_gradients_of_each_paper_are_a_balance_and_a_scale |
+| KL clipped per step, on the mean or after subtraction | several ports | dynamics/test_recurrent.py::test_its_kl_is_that_of_its_distributions_with_its_convention_of_free_nats |
 | straight through a Gumbel-softmax | a method's own code | functional/test_categorical.py::test_the_gradient_is_that_of_the_probabilities |
 | a discrete actor without gradient under the dynamics | several ports | actor_critics/test_mixed_gradient.py::test_the_gradient_of_the_dynamics_reaches_choices_straight_through |
 | ... which a flag hides | several ports | contracts/test_actor_critics.py::test_the_gradient_of_the_dynamics_changes_its_actors_gradient_exactly_where_it_declares_so |
-| the normalized advantage computed and not used | a port of V3 | actor_critics/test_reinforce.py::test_its_actors_loss_is_that_of_the_paper |
-| the actor's gradient in its features | a teaching port | actor_critics/test_dynamics_backprop.py::test_the_actor_sees_detached_features |
+| the normalized advantage computed and not used | a port of V3 | reference/test_dreamers.py::test_two_updates_of_dreamer_v3_have_the_losses_of_the_reference |
+| the actor's gradient in its features | a teaching port | actor_critics/test_dynamics_backprop.py::test_the_features_of_the_actor_are_detached |
 | the model taught by the actor | a teaching port | contracts/test_agent.py::test_the_gradient_of_the_model_does_not_depend_on_the_behavior |
 | no exploration | a teaching port | actor_critics/test_dynamics_backprop.py::test_exploring_adds_noise_to_the_action |
 | evaluation by samples | a teaching port | actor_critics/test_dynamics_backprop.py::test_its_best_action_is_the_likeliest_of_a_hundred |
-| block-linear weights that begin too large | a library | dynamics/test_block_rssm.py::test_its_initial_weights_are_those_of_dreamer_v3 |
+| block-linear weights that begin too large | a library | dynamics/test_recurrent.py::test_the_blocks_of_dreamer_v3_have_the_fan_in_of_their_whole_input |
 | images left in 0 to 255 | a port in JAX | encoders/test_encoders.py::test_pixels_are_scaled_to_half_units_around_zero |
 | dead compile: wrapped, and another method called | a port of V3 | test_traps.py::test_a_learner_updates_by_what_was_compiled |
 | ... compiled, and something else computed | a port of V3 | compile/test_update.py::test_it_agrees_with_the_plain_update_and_leaves_the_same_checkpoint |
@@ -60,7 +60,7 @@ from framework.actor_critics.action_values import joined
 from framework.agent import Agent
 from framework.data import Batch, UpdateNoise
 from framework.registry import registry_of
-from framework.training.compiled_steps import CompiledSteps
+from framework.training.runtime import Runtime
 from tests.members import agent_factory, build, factory, members
 from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, seeded, specs_of
 
@@ -80,17 +80,17 @@ def functions(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("name", members("dynamics"))
-def test_every_observation_is_seen_the_first_too(name):
+def test_every_observation_reaches_its_posterior_the_first_too(name):
     agent, data = (
         agent_factory(encoder=factory("encoders", "MLPEncoder"), dynamics=factory("dynamics", name))(specs=specs_of("vectors")),
         batch(),
     )
-    shown = {key: data.observation[key].clone().requires_grad_() for key in ("position", "speed")}
+    vectors = {key: data.observation[key].clone().requires_grad_() for key in ("position", "speed")}
     noise = agent.world_model.dynamics.draw_noise(ROWS, TIMES, generator=seeded(1))
-    posterior = agent.world_model.observe(replace(data, observation=shown), noise).posterior
+    posterior = agent.world_model.observe(replace(data, observation=vectors), noise).posterior
     for time in range(TIMES):
         statistics = torch.cat([value[:, time] for value in posterior.statistics.values()], dim=-1)
-        (reached,) = torch.autograd.grad((statistics * normal(*statistics.shape)).sum(), [shown["position"]], retain_graph=True)
+        (reached,) = torch.autograd.grad((statistics * normal(*statistics.shape)).sum(), [vectors["position"]], retain_graph=True)
         assert (reached[:, time].abs().sum(dim=-1) > 0).all(), time
 
 
@@ -161,23 +161,17 @@ def build_dynamics(name: str, unimix: float):
     return dynamics
 
 
-def test_every_dynamics_with_mixed_distributions_is_here():
-    assert set(UNIMIXED) >= {"BlockRSSM", "CategoricalRSSM", "TransformerSSM"}
-
-
-def test_a_learner_updates_by_what_was_compiled():
+def test_a_learner_updates_by_what_was_compiled(monkeypatch):
     """`tests/compile` compiles; here a counter replaces the compiled update."""
+    calls: list[Batch] = []
+
+    def counting(self: Runtime, agent: Agent):
+        return lambda data, noise: calls.append(data) or agent.update(data, noise)
+
+    monkeypatch.setattr(Runtime, "update", counting)
     run = framework.compose(TESTS / "training" / "tiny.gin", ["Runtime.compile='steps'"])
     with run.vector(1, mode="serial") as vector:
         learner = run.learner(vector, None)
-        assert isinstance(learner.update_agent, CompiledSteps)
-        calls: list[Batch] = []
-
-        def counting(data: Batch, noise: UpdateNoise):
-            calls.append(data)
-            return learner.agent.update(data, noise)
-
-        learner.update_agent._update = counting
         learner.begin()
         for _ in range(learner.replay.length):
             learner.collect(randomly=True)

@@ -10,7 +10,7 @@ from framework.errors import UserError
 from framework.functional.random import fold_in, new_key
 from framework.world_model import FIRST_VIEW, SECOND_VIEW
 from tests.members import agent_factory, factory
-from tests.tiny import OBSERVATIONS, ROWS, TIMES, batch, observe, seed_of, seeded, specs_of, update
+from tests.tiny import OBSERVATIONS, ROWS, TIMES, batch, key_of, observe, seeded, specs_of, update
 
 
 def make(negatives: str = "InBatch", **settings):
@@ -56,7 +56,7 @@ def test_the_state_of_a_queue_is_in_the_checkpoint():
     agent, other = make("MemoryQueue", size=40), make("MemoryQueue", size=40)
     update(agent, batch(), seeded(1))
     other.load_state_dict(agent.state_dict())
-    one, two = (each.world_model(batch(), noise(agent), seed_of(0)).losses["infonce"] for each in (agent, other))
+    one, two = (each.world_model(batch(), noise(agent), key_of(0)).losses["infonce"] for each in (agent, other))
     assert torch.equal(one, two)
 
 
@@ -107,7 +107,7 @@ def test_two_views_are_augmented_differently_and_latents_are_of_the_first():
 
 def test_both_views_have_gradients_to_the_encoder():
     agent = with_two_views()
-    output = agent.world_model(batch("pixels"), noise(agent), seed_of(0))
+    output = agent.world_model(batch("pixels"), noise(agent), key_of(0))
     loss = output.losses["swapped_prototypes"].sum()
     for view in (output.inferred.embedding, output.inferred.second.embedding):
         (gradient,) = torch.autograd.grad(loss, [view], retain_graph=True)
@@ -126,10 +126,10 @@ def test_metrics_of_two_objectives_under_one_name_get_the_class_in_it():
     objectives = [factory("objectives", name) for name in ("InfoNCE", "TemporalPredictive")]
     agent = agent_factory(objectives=objectives)(specs=specs_of("both"))
     inferred = agent.world_model.observe(batch(), noise(agent))
-    (_, first), (_, second) = (objective(inferred, agent.world_model.dynamics, seed_of(0)) for objective in agent.world_model.objectives)
+    (_, first), (_, second) = (objective(inferred, agent.world_model.dynamics, key_of(0)) for objective in agent.world_model.objectives)
     shared = first.keys() & second.keys()
     assert "contrastive/estimate" in shared
-    metrics = agent.world_model(batch(), noise(agent), seed_of(0)).metrics
+    metrics = agent.world_model(batch(), noise(agent), key_of(0)).metrics
     for name in shared:
         assert torch.equal(metrics[name], first[name])
         assert torch.equal(metrics[name.replace("/", "/TemporalPredictive/")], second[name])

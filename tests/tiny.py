@@ -60,7 +60,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def seed_of(number: int) -> Tensor:
+def key_of(number: int) -> Tensor:
     """A key for strategies and objectives."""
     return new_key(seeded(number))
 
@@ -69,7 +69,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=seeded(seed))
 
 
-def observe(shown: Mapping[str, specs.Array], *leading: int, seed: int = 0) -> dict[str, Tensor]:
+def observe(arrays: Mapping[str, specs.Array], *leading: int, seed: int = 0) -> dict[str, Tensor]:
     """Random observations of these specs."""
     generator = seeded(seed)
 
@@ -78,7 +78,7 @@ def observe(shown: Mapping[str, specs.Array], *leading: int, seed: int = 0) -> d
             return torch.randint(0, 256, (*leading, *spec.shape), generator=generator, dtype=torch.uint8)
         return torch.randn((*leading, *spec.shape), generator=generator)
 
-    return {name: draw(spec) for name, spec in shown.items()}
+    return {name: draw(spec) for name, spec in arrays.items()}
 
 
 def batch(kind: str = "both", rows: int = ROWS, times: int = TIMES, seed: int = 0) -> Batch:
@@ -196,23 +196,17 @@ def replayed_noise(kind: ActionKind = "continuous", seed: int = 0, rows: int = R
     return normal(rows, TIMES, ACTIONS[kind].size, seed=seed + 14)
 
 
-def with_batch(inferred: InferredBatch, **changes: Tensor) -> InferredBatch:
-    """The same latents with other actions, rewards or flags."""
-    return replace(inferred, batch=replace(inferred.batch, **changes))
-
-
 def update(agent: Agent, data: Batch, generator: torch.Generator) -> Metrics:
     """One update with noise from the generator."""
     return agent.update(data, agent.draw_noise(data, generator))
 
 
-def no_imagination(start: Latent, choose: object, noise: Tensor, generator: torch.Generator) -> Imagination:
-    """For policies, which do not imagine."""
-    raise AssertionError("a policy imagined")
-
-
 def acted(behavior: ActorCritic, features: Tensor, mode: Mode, generator: torch.Generator) -> Tensor:
-    """The actions of a policy at features without deterministic part."""
+    """The actions of a policy, which does not imagine, at features without deterministic part."""
     empty = features.new_zeros(features.shape[0], 0)
     start = Latent(deterministic=empty, stochastic=features, statistics={})
-    return behavior.act(start, behavior.initial(features.shape[0]), no_imagination, mode, generator)[0]
+
+    def imagine(*arguments: object) -> Imagination:
+        raise AssertionError("a policy imagined")
+
+    return behavior.act(start, behavior.initial(features.shape[0]), imagine, mode, generator)[0]

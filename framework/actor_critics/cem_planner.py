@@ -77,7 +77,9 @@ class CEMPlanner(ActorCritic):
         for _ in range(self.iterations):
             noise = self.draw_noise(self.horizon, size, self.candidates, generator=generator)
             plans = (mean[:, :, None] + std[:, :, None] * noise).clamp(-1, 1)
-            scores = _scores(roll_out(latent, open_loop, plans, imagine, generator))
+            rollouts = roll_out(latent, open_loop, plans, imagine, generator)
+            reward, continuation = rollouts.reward[:, 1:].float(), rollouts.continuation[:, 1:].float()
+            scores = plan_return(reward, continuation, torch.zeros_like(reward[:, 0]))
             best, _ = best_plans(plans, rearrange(scores, "(n m) -> n m", n=size), self.elites)
             mean, std = refit(best, scores.new_full((size, self.elites), 1 / self.elites))
             std = std.clamp(min=MINIMUM_STD)
@@ -85,8 +87,3 @@ class CEMPlanner(ActorCritic):
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         return {}, {}
-
-
-def _scores(imagination: Imagination) -> Float[Tensor, " N"]:
-    reward = imagination.reward[:, 1:].float()
-    return plan_return(reward, imagination.continuation[:, 1:].float(), reward.new_zeros(reward.shape[0]))

@@ -12,7 +12,7 @@ from framework.actor_critics.exploration import exploration_noise
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import PolicyNetwork, TanhNormalParametrization
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
-from framework.functional.distributions import ActionDistribution, TanhNormal
+from framework.functional.distributions import TanhNormal
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation
 from framework.values.base import Value
@@ -91,9 +91,11 @@ class DynamicsBackprop(PolicyAndValue):
         returns = lambda_return(imagination.reward[:, 1:-1], discount[:, :-1], bootstrap[:, 1:], self.return_lambda)
         weight = discount_weights(discount[:, :-1]).detach()
         policy = self.policy_of(imagination, 1, imagination.action.shape[1])
-        entropy = self._entropy(policy, imagination.action[:, 1:])
+        # Estimated from the one sampled action of a tanh-normal, exact for choices.
+        entropy = -policy.log_density(imagination.action[:, 1:]) if self.action.kind == "continuous" else policy.entropy
+        scale = 1.0 if self.return_scale == "none" else percentile_range(returns.detach()).clamp(min=1.0)
         losses = {
-            "actor": -weight * returns / self._scale(returns) - self.entropy * entropy,
+            "actor": -weight * returns / scale - self.entropy * entropy,
             "value": weight * self.value.loss(features[:, :-1].detach(), returns.detach()),
         }
         metrics = {
@@ -105,10 +107,3 @@ class DynamicsBackprop(PolicyAndValue):
         if isinstance(policy, TanhNormal):
             metrics |= {"behavior/policy_std": policy.std.mean(), "behavior/action_magnitude": imagination.action.abs().mean()}
         return losses, metrics
-
-    def _entropy(self, policy: ActionDistribution, action: Float[Tensor, "N H A"]) -> Float[Tensor, "N H"]:
-        """The entropy: estimated from the one sampled action of a tanh-normal, exact for choices."""
-        return -policy.log_density(action) if self.action.kind == "continuous" else policy.entropy
-
-    def _scale(self, returns: Float[Tensor, "N H"]) -> Float[Tensor, ""] | float:
-        return 1.0 if self.return_scale == "none" else percentile_range(returns.detach()).clamp(min=1.0)

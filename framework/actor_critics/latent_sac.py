@@ -12,8 +12,8 @@ from framework.actor_critics.action_values import ActionValueBehavior, joined
 from framework.actor_critics.policy_network import ClampedLogStdParametrization, PolicyNetwork
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
 from framework.errors import UserError
+from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
-from framework.functional.squashing import squashed_sample
 from framework.nn.blocks import Activation
 from framework.values.base import Value
 

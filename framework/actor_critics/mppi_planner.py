@@ -14,10 +14,10 @@ from framework.actor_critics.planning import chunks, open_loop, roll_out
 from framework.actor_critics.policy_network import PolicyNetwork, SquashedLogStdParametrization
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError
+from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
 from framework.functional.planning import best_plans, plan_return, refit
 from framework.functional.returns import percentile_range
-from framework.functional.squashing import squashed_sample
 from framework.nn.blocks import Activation
 from framework.values.base import Value
 

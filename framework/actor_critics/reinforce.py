@@ -1,21 +1,51 @@
 """Dreamer V3's behavior."""
 
-from typing import final
+from typing import Final, final
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import PARAMETRIZATIONS, Distribution, PolicyNetwork
-from framework.actor_critics.return_scale import ReturnScale
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
 from framework.errors import UserError
-from framework.functional.returns import discount_weights, lambda_return
+from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation, Norm
 from framework.values.base import Value
+
+RATE: Final = 0.01
+
+
+@final
+class ReturnScale(nn.Module):
+    """A moving average of the range from the 5th to the 95th percentile of the returns, at least 1, by which advantages are divided.
+
+        range <- 0.99 range + 0.01 (P95 - P5),    scale  max(1, range),    from a range of 0, the present batch included
+
+    `forward` has no lasting effect; `after_update` takes the range of the latest batch over.
+    """
+
+    range: Tensor
+    next_range: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("range", torch.zeros(()))
+        self.register_buffer("next_range", torch.zeros(()))
+
+    @torch.no_grad()
+    def forward(self, returns: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+        """The scale on a batch with these returns."""
+        updated = self.range.lerp(percentile_range(returns), RATE)
+        self.next_range.copy_(updated)
+        return updated.clamp(min=1.0)
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        self.range.copy_(self.next_range)
 
 
 @final

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.actor_critics.base import ActorCritic, Imagine, Mode
-from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.actor_critics.base import ActorCritic
+from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 
 
@@ -47,11 +47,6 @@ class Wrapper(ActorCritic, ABC):
 
     def initial(self, size: int) -> Float[Tensor, "N I"]:
         return self.of.initial(size)
-
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        return self.of.act(latent, plan, imagine, mode, generator)
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         return self.of.losses(imagination, inferred, noise)

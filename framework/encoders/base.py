@@ -38,16 +38,26 @@ class Encoder(nn.Module, ABC):
         return observation
 
 
-def only_image(observation: Mapping[str, specs.Array], name: str) -> tuple[str, specs.Array]:
-    """Name and spec of the one image of an observation, for an encoder that takes nothing else."""
-    images = [each for each, spec in observation.items() if is_image(spec)]
-    if len(images) == 1 and len(observation) == 1:
-        return images[0], observation[images[0]]
-    shapes = ", ".join(f"{each} {spec.shape}" for each, spec in observation.items())
-    raise UserError(
-        f"{name} takes exactly one image [height, width, channel] and was given {shapes}; "
-        f"give each array its own encoder with MultiEncoder.encoders, or change what the environment observes."
-    )
+class ImageEncoder(Encoder):
+    """An encoder of one image and nothing else, whose `shape` is `(height, width, channel)`, by a network `net` of scaled images."""
+
+    net: nn.Module
+
+    @abstractmethod
+    def __init__(self, *, observation: Mapping[str, specs.Array]) -> None:
+        super().__init__(observation=observation)
+        if len(observation) != 1 or not all(map(is_image, observation.values())):
+            shapes = ", ".join(f"{name} {spec.shape}" for name, spec in observation.items())
+            raise UserError(
+                f"{type(self).__name__} takes exactly one image [height, width, channel] and was given {shapes}; "
+                f"give each array its own encoder with MultiEncoder.encoders, or change what the environment observes."
+            )
+        ((self.name, spec),) = observation.items()
+        self.shape = spec.shape
+
+    def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
+        image = observation[self.name]
+        return self.net(scaled(image)).reshape(*image.shape[:-3], self.embedding_size)
 
 
 def scaled(image: UInt8[Tensor, "*B Y X C"]) -> Float[Tensor, "N C Y X"]:

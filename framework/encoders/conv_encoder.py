@@ -4,19 +4,17 @@ from collections.abc import Mapping
 from typing import Literal, final
 
 from dm_env import specs
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from framework import encoders
-from framework.data import Observation
-from framework.encoders.base import Encoder, only_image, scaled
+from framework.encoders.base import ImageEncoder
 from framework.errors import UserError
 from framework.nn.blocks import ACTIVATIONS, Activation, glorot
 
 
 @final
 @encoders.register
-class ConvEncoder(Encoder):
+class ConvEncoder(ImageEncoder):
     """Dreamer V1's image encoder: strided convolutions without padding; `uint8` images are scaled to [-0.5, 0.5].
 
     *World Models* (Ha and Schmidhuber, 2018) and *Dream to Control*, Appendix A: kernel 4, stride 2, 32-64-128-256 channels,
@@ -35,22 +33,17 @@ class ConvEncoder(Encoder):
         normalize: Literal["none", "layer"] = "none",
     ) -> None:
         super().__init__(observation=observation)
-        self.name, spec = only_image(observation, "ConvEncoder")
-        height, width, depth = spec.shape
+        height, width, depth = self.shape
         layers: list[nn.Module] = []
         for size in channels:
             if min(height, width) < kernel:
                 raise UserError(
-                    f"ConvEncoder cannot take images of {spec.shape[0]} x {spec.shape[1]}: after {len(layers) // 2} of its "
+                    f"ConvEncoder cannot take images of {self.shape[0]} x {self.shape[1]}: after {len(layers) // 2} of its "
                     f"{len(channels)} layers {height} x {width} is left, less than the kernel of {kernel}; "
                     f"bind fewer ConvEncoder.channels, a smaller ConvEncoder.kernel or larger images."
                 )
             layers += [nn.Conv2d(depth, size, kernel, stride=2), ACTIVATIONS[activation]()]
             height, width, depth = (height - kernel) // 2 + 1, (width - kernel) // 2 + 1, size
-        self.net = glorot(nn.Sequential(*layers))
         self.embedding_size = height * width * depth
-        self.norm = nn.Identity() if normalize == "none" else nn.LayerNorm(self.embedding_size, elementwise_affine=False)
-
-    def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
-        image = observation[self.name]
-        return self.norm(self.net(scaled(image)).reshape(*image.shape[:-3], self.embedding_size))
+        norm = [] if normalize == "none" else [nn.LayerNorm(self.embedding_size, elementwise_affine=False)]
+        self.net = glorot(nn.Sequential(*layers, nn.Flatten(), *norm))

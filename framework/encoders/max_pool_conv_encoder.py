@@ -4,19 +4,17 @@ from collections.abc import Mapping
 from typing import final
 
 from dm_env import specs
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from framework import encoders
-from framework.data import Observation
-from framework.encoders.base import Encoder, only_image, scaled
+from framework.encoders.base import ImageEncoder
 from framework.errors import UserError
 from framework.nn.blocks import ACTIVATIONS, Activation, ChannelRMSNorm, truncated_normal
 
 
 @final
 @encoders.register
-class MaxPoolConvEncoder(Encoder):
+class MaxPoolConvEncoder(ImageEncoder):
     """Dreamer V3's image encoder: convolutions of stride 1, each with max pooling over 2 x 2, a root-mean-square norm and the activation.
 
     Hafner et al. (2023), as its code has been since 2024: kernel 5, `depth` times 2, 3, 4 and 4 channels, SiLU, so that
@@ -34,8 +32,7 @@ class MaxPoolConvEncoder(Encoder):
         activation: Activation = "silu",
     ) -> None:
         super().__init__(observation=observation)
-        self.name, spec = only_image(observation, "MaxPoolConvEncoder")
-        height, width, channels = spec.shape
+        height, width, channels = self.shape
         factor = 2 ** len(multipliers)
         if height % factor or width % factor:
             raise UserError(
@@ -52,7 +49,3 @@ class MaxPoolConvEncoder(Encoder):
             channels = following
         self.net = truncated_normal(nn.Sequential(*layers))
         self.embedding_size = (height // factor) * (width // factor) * channels
-
-    def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
-        image = observation[self.name]
-        return self.net(scaled(image)).reshape(*image.shape[:-3], self.embedding_size)

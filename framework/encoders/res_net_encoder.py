@@ -8,14 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import encoders
-from framework.data import Observation
-from framework.encoders.base import Encoder, only_image, scaled
+from framework.encoders.base import ImageEncoder
 from framework.nn.blocks import ACTIVATIONS, Activation, glorot
 
 
 @final
 @encoders.register
-class ResNetEncoder(Encoder):
+class ResNetEncoder(ImageEncoder):
     """IMPALA's image encoder: stages of a convolution, max pooling over 3 x 3 with stride 2, and residual blocks; Espeholt et al. (2018).
 
     16, 32 and 32 channels, two blocks in each stage, and a linear map to 256 numbers. A stage halves the image, rounding up, so that
@@ -32,8 +31,7 @@ class ResNetEncoder(Encoder):
         activation: Activation = "relu",
     ) -> None:
         super().__init__(observation=observation)
-        self.name, spec = only_image(observation, "ResNetEncoder")
-        height, width, depth = spec.shape
+        height, width, depth = self.shape
         stages: list[nn.Module] = []
         for following in channels:
             stages += [nn.Conv2d(depth, following, 3, padding=1), nn.MaxPool2d(3, stride=2, padding=1)]
@@ -42,10 +40,6 @@ class ResNetEncoder(Encoder):
         head = [ACTIVATIONS[activation](), nn.Flatten(), nn.Linear(height * width * depth, size), ACTIVATIONS[activation]()]
         self.net = glorot(nn.Sequential(*stages, *head))
         self.embedding_size = size
-
-    def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
-        image = observation[self.name]
-        return self.net(scaled(image)).reshape(*image.shape[:-3], self.embedding_size)
 
 
 @final

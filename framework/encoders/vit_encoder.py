@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from framework import encoders
 from framework.data import Observation
-from framework.encoders.base import Encoder, only_image
+from framework.encoders.base import ImageEncoder
 from framework.errors import UserError
 from framework.nn.blocks import glorot
 
 
 @final
 @encoders.register
-class ViTEncoder(Encoder):
+class ViTEncoder(ImageEncoder):
     """The Vision Transformer: square patches as tokens, learned positions, pre-norm blocks, and the mean of the tokens.
 
     *An Image is Worth 16x16 Words* (Dosovitskiy et al., 2021), with the mean in place of its class token, as in later work; `uint8`
@@ -36,8 +36,7 @@ class ViTEncoder(Encoder):
         attention_heads: int = 4,
     ) -> None:
         super().__init__(observation=observation)
-        self.name, spec = only_image(observation, "ViTEncoder")
-        height, width, depth = spec.shape
+        height, width, depth = self.shape
         if height % patch or width % patch:
             raise UserError(f"ViTEncoder.patch = {patch} does not divide an image of {height} x {width}; bind a divisor of both.")
         if size % attention_heads:

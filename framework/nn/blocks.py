@@ -137,11 +137,6 @@ def gru_cell(input_size: int, hidden_size: int) -> nn.GRUCell:
     return cell
 
 
-def normed(norm: Norm, size: int) -> list[nn.Module]:
-    """The norm as a list of modules, empty for `none`."""
-    return [] if norm == "none" else [NORMS[norm](size)]
-
-
 @final
 class ChannelRMSNorm(nn.Module):
     """A root-mean-square norm over the channels of each pixel of images `[N, C, Y, X]`."""
@@ -158,7 +153,8 @@ def hidden_layers(*, input_size: int, layers: int, units: int, activation: Activ
     """`layers` linear maps to `units`, each followed by its norm and the activation."""
     stack: list[nn.Module] = []
     for size, following in pairwise([input_size] + [units] * layers):
-        stack += [nn.Linear(size, following), *normed(norm, following), ACTIVATIONS[activation]()]
+        norms = [] if norm == "none" else [NORMS[norm](following)]
+        stack += [nn.Linear(size, following), *norms, ACTIVATIONS[activation]()]
     return stack
 
 

@@ -25,27 +25,20 @@ def both(behavior: ActionNoise, mode: str = "explore") -> tuple[Tensor, Tensor]:
     return acted(behavior, FEATURES, mode, seeded(3)), acted(behavior.of, FEATURES, mode, seeded(3))
 
 
-def test_its_amount_falls_linearly_and_then_stays():
-    behavior = make(initial=0.4, final=0.1, decay_steps=4)
-    amounts = []
+def test_its_amount_falls_linearly_with_exploring_calls_which_a_checkpoint_counts():
+    behavior, amounts = make(initial=0.4, final=0.1, decay_steps=4), []
     for _ in range(6):
         amounts.append(behavior.amount.item())
+        acted(behavior, FEATURES[:3], "mode", seeded())
         acted(behavior, FEATURES[:3], "explore", seeded())
+        again = make(initial=0.4, final=0.1, decay_steps=4)
+        again.load_state_dict(behavior.state_dict())
+        behavior = again
     assert amounts == pytest.approx([0.4, 0.325, 0.25, 0.175, 0.1, 0.1])
 
 
-def test_only_exploring_counts_and_the_count_is_saved():
-    behavior, again = (make(initial=0.4, final=0.1, decay_steps=4) for _ in range(2))
-    acted(behavior, FEATURES[:3], "mode", seeded())
-    assert behavior.amount.item() == pytest.approx(0.4)
-    acted(behavior, FEATURES[:3], "explore", seeded())
-    again.load_state_dict(behavior.state_dict())
-    assert again.amount.item() == pytest.approx(0.325)
-
-
 def test_its_greedy_action_is_that_of_the_inner_behavior():
-    noisy, calm = both(make(initial=1.0, final=1.0), "mode")
-    assert torch.equal(noisy, calm)
+    assert torch.equal(*both(make(initial=1.0, final=1.0), "mode"))
 
 
 @pytest.mark.parametrize("amount", [0.0, 0.1, 5.0])
@@ -58,34 +51,22 @@ def test_it_adds_normal_noise_and_stays_in_bounds(amount):
         assert (noisy - calm)[inside].std().item() == pytest.approx(amount, rel=0.1)
 
 
+@pytest.mark.parametrize("amount", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("kind", ["discrete", "multi_discrete"])
-def test_it_replaces_choices_with_its_probability(kind):
+def test_it_replaces_choices_with_its_probability_by_uniform_ones(kind, amount):
     """A uniform choice of `n` equals another in one of `n` cases."""
-    noisy, calm = both(make(kind, initial=0.4, final=0.4))
-    start = 0
-    for size in ACTIONS[kind].sizes:
-        one, other = noisy[:, start : start + size], calm[:, start : start + size]
+    noisy, calm = (each.split(ACTIONS[kind].sizes, dim=-1) for each in both(make(kind, initial=amount, final=amount)))
+    for size, one, other in zip(ACTIONS[kind].sizes, noisy, calm, strict=True):
         assert (one.sum(dim=-1) == 1).all()
-        differing = (one != other).any(dim=-1).float().mean().item()
-        assert differing == pytest.approx(0.4 * (1 - 1 / size), abs=0.03)
-        start += size
-    assert start == noisy.shape[-1]
+        assert (one != other).any(dim=-1).float().mean().item() == pytest.approx(amount * (1 - 1 / size), abs=0.03)
+        expected = (1 - amount) * other.mean(dim=0) + amount / size
+        assert torch.allclose(one.mean(dim=0), expected, atol=0.04)
 
 
-@pytest.mark.parametrize("kind", ["discrete", "multi_discrete"])
-def test_choices_are_uniform_at_probability_one_and_unchanged_at_zero(kind):
-    noisy, _ = both(make(kind, initial=1.0, final=1.0))
-    uniform = torch.cat([torch.full((size,), 1 / size) for size in ACTIONS[kind].sizes])
-    assert torch.allclose(noisy.mean(dim=0), uniform, atol=0.04)
-    assert torch.equal(*both(make(kind, initial=0.0, final=0.0)))
-
-
-def test_its_declarations_are_those_of_the_inner_behavior():
-    behavior = make()
+def test_it_declares_what_the_inner_behavior_declares():
+    behavior, planner = make(), ActionNoise(**behavior_sizes(LATENT), of=factory("actor_critics", "CEMPlanner"))
     assert (behavior.groups, ActionNoise.groups) == (("actor", "value"), ())
-    assert behavior.needs_dynamics_gradient
-    assert not make("discrete").needs_dynamics_gradient
-    assert not ActionNoise(**behavior_sizes(LATENT), of=factory("actor_critics", "CEMPlanner")).imagines
+    assert (behavior.needs_dynamics_gradient, make("discrete").needs_dynamics_gradient, planner.imagines) == (True, False, False)
 
 
 def test_the_slow_copies_of_the_inner_behavior_move_after_an_update():
@@ -107,6 +88,6 @@ def test_the_slow_copies_of_the_inner_behavior_move_after_an_update():
         ("continuous", {"decay_steps": 0}, r"ActionNoise.decay_steps = 0 at least 1"),
     ],
 )
-def test_a_setting_out_of_range_is_refused(kind, settings, message):
+def test_it_refuses_a_setting_out_of_range(kind, settings, message):
     with pytest.raises(UserError, match=message):
         make(kind, **settings)

@@ -1,6 +1,4 @@
-"""Dreamer V2's behavior, against loops written from the paper's equations and its code."""
-
-import math
+"""Dreamer V2's behavior, beyond its losses, which `tests/reference` compares with the paper's."""
 
 import pytest
 import torch
@@ -9,21 +7,17 @@ from torch import Tensor
 from framework.actor_critics.mixed_gradient import MixedGradient
 from framework.data import ActionKind, Imagination
 from framework.errors import UserError
-from tests.actor_critics.worlds import half_square, naive_choices, random_rollout
+from tests.actor_critics.worlds import random_rollout
 from tests.members import factory
 from tests.tiny import LATENT, behavior_sizes, normal, replayed, replayed_noise, seeded
 
-FEATURES, STARTS, HORIZON = LATENT.feature_size, 3, 6
-GAMMA, LAMBDA, ENTROPY = 0.9, 0.8, 0.01
 every_kind = pytest.mark.parametrize("kind", ["continuous", "discrete", "multi_discrete"])
-every_mix = pytest.mark.parametrize("mix", [0.0, 0.25, 1.0])
 
 
 def make(kind: ActionKind = "continuous", **settings) -> MixedGradient:
     """With a slow copy that differs from the value."""
     torch.manual_seed(0)
-    value = factory("values", "NormalValue", slow_rate=1.0, slow_every=3)
-    small = {"layers": 1, "units": 8, "value": value, "discount": GAMMA, "return_lambda": LAMBDA, "entropy": ENTROPY}
+    small = {"layers": 1, "units": 8, "value": factory("values", "NormalValue", slow_rate=1.0, slow_every=3), "entropy": 0.01}
     behavior = MixedGradient(**behavior_sizes(LATENT, kind), **(small | settings))
     with torch.no_grad():
         for parameter in behavior.value.slow.parameters():
@@ -31,88 +25,41 @@ def make(kind: ActionKind = "continuous", **settings) -> MixedGradient:
     return behavior
 
 
-def losses_of(behavior: MixedGradient, imagination: Imagination, kind: ActionKind = "continuous") -> dict[str, Tensor]:
+def losses_of(behavior: MixedGradient, imagination: Imagination) -> dict[str, Tensor]:
+    kind = behavior.action.kind
     return behavior.losses(imagination, replayed(kind=kind), replayed_noise(kind=kind))[0]
 
 
-def naive_policy(behavior: MixedGradient, features: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-    """The log-density of an action, and the entropy."""
-    outputs = behavior.actor(features)
-    if behavior.action.kind != "continuous":
-        return naive_choices(outputs, action, behavior.action.sizes, unimix=0.0)
-    density = entropy = torch.zeros(())
-    for k in range(len(action)):
-        mean, std = torch.tanh(outputs[k]), 2 * torch.sigmoid(outputs[len(action) + k] / 2) + 0.1
-        low, high = ((edge - mean) / std for edge in (-1, 1))
-        mass = 0.5 * (torch.erf(high / math.sqrt(2)) - torch.erf(low / math.sqrt(2)))
-        norm = std * mass * math.sqrt(2 * math.pi)
-        density = density - 0.5 * ((action[k] - mean) / std) ** 2 - torch.log(norm)
-        slope = (low * torch.exp(-0.5 * low**2) - high * torch.exp(-0.5 * high**2)) / (2 * mass * math.sqrt(2 * math.pi))
-        entropy = entropy + torch.log(norm) + 0.5 + slope
-    return density, entropy
-
-
-def naive(behavior: MixedGradient, imagination: Imagination, mix: float) -> tuple[Tensor, Tensor]:
-    """Latents `0 .. H` and targets `0 .. H-1`; the actor at `0 .. H-2` has the targets `1 .. H-1`."""
-    actor, value = torch.zeros(STARTS, HORIZON - 1), torch.zeros(STARTS, HORIZON)
-    for n in range(STARTS):
-        features = imagination.features[n]
-        slow = [behavior.value.slow(each)[0] for each in features]
-        discount = [GAMMA * each for each in imagination.continuation[n]]
-        following, targets = slow[HORIZON], {}
-        for t in reversed(range(HORIZON)):
-            following = imagination.reward[n, t] + discount[t] * ((1 - LAMBDA) * slow[t + 1] + LAMBDA * following)
-            targets[t] = following
-        weight = 1.0
-        for t in range(HORIZON):
-            value[n, t] = weight * half_square(behavior.value(features[t].detach()), targets[t].detach())
-            if t < HORIZON - 1:
-                density, entropy = naive_policy(behavior, features[t].detach(), imagination.action[n, t].detach())
-                score = density * (targets[t + 1] - slow[t]).detach()
-                actor[n, t] = -weight * ((1 - mix) * targets[t + 1] + mix * score + ENTROPY * entropy)
-            weight = weight * discount[t].item()
-    return actor, value
+def gradients(kind: ActionKind, mix: float | None) -> list[Tensor]:
+    """Of the actor's loss, with respect to features, rewards, continuation, actions and the actor."""
+    behavior, imagination = make(kind, mix=mix), random_rollout(3, 6, kind)
+    leaves = [getattr(imagination, name).requires_grad_() for name in ("features", "reward", "continuation", "action")]
+    losses = losses_of(behavior, imagination)
+    of_value = torch.autograd.grad(losses["value"].sum(), leaves, allow_unused=True, materialize_grads=True, retain_graph=True)
+    assert not any(gradient.any() for gradient in of_value)
+    leaves += behavior.group("actor")
+    return list(torch.autograd.grad(losses["actor"].sum(), leaves, allow_unused=True, materialize_grads=True))
 
 
 @every_kind
-@every_mix
-def test_its_losses_are_those_of_the_papers_code(kind, mix):
-    behavior, imagination = make(kind, mix=mix), random_rollout(STARTS, HORIZON, kind)
-    losses = losses_of(behavior, imagination, kind)
-    for found, expected in zip((losses["actor"], losses["value"]), naive(behavior, imagination, mix), strict=True):
-        assert found.shape == expected.shape
-        assert torch.allclose(found, expected, atol=1e-4)
+def test_its_gradient_is_the_mixture_of_that_through_the_dynamics_and_that_of_the_score(kind):
+    through, score, mixed = (gradients(kind, mix) for mix in (0.0, 1.0, 0.25))
+    for one, other, both in zip(through, score, mixed, strict=True):
+        assert torch.allclose(both, 0.75 * one + 0.25 * other, atol=1e-4)
+    assert [gradient.any().item() for gradient in through[:4]] == [True, True, True, False]
+    assert not any(gradient.any() for gradient in score[:4]), "everything but the policy is constant"
+    assert all(gradient.any() for gradient in score[4:])
 
 
 @every_kind
-@every_mix
-def test_its_gradients_are_those_of_the_paper(kind, mix):
-    """Returns are differentiated in the actor's loss by their share; everything else but the policy is constant."""
-    behavior, imagination = make(kind, mix=mix), random_rollout(STARTS, HORIZON, kind)
-    leaves = [imagination.features.requires_grad_(), imagination.reward.requires_grad_(), imagination.continuation.requires_grad_()]
-    leaves += [*behavior.group("actor"), imagination.action.requires_grad_()]
-    losses = losses_of(behavior, imagination, kind)
-    found, expected = (
-        torch.autograd.grad(loss.sum(), leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
-        for loss in (losses["actor"], naive(behavior, imagination, mix)[0])
-    )
-    assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(found, expected, strict=True))
-    assert bool(found[1].any()) == (mix < 1)
-    assert not found[-1].any(), "the actions are constant"
-    of_value = torch.autograd.grad(losses["value"].sum(), leaves, allow_unused=True)
-    assert all(gradient is None or not gradient.any() for gradient in of_value)
-
-
-@pytest.mark.parametrize(("kind", "mix"), [("continuous", 0.0), ("discrete", 1.0), ("multi_discrete", 1.0)])
-def test_its_default_gradient_is_the_released_one_for_its_kind_of_action(kind, mix):
-    behavior, imagination = make(kind), random_rollout(STARTS, HORIZON, kind)
-    assert behavior.mix == mix
-    assert behavior.needs_dynamics_gradient == (mix < 1)
-    assert torch.allclose(losses_of(behavior, imagination, kind)["actor"], naive(behavior, imagination, mix)[0], atol=1e-4)
+def test_its_default_gradient_is_the_released_one_for_its_kind_of_action(kind):
+    mix = 0.0 if kind == "continuous" else 1.0
+    assert make(kind).needs_dynamics_gradient == (mix < 1)
+    assert all(torch.equal(one, other) for one, other in zip(gradients(kind, None), gradients(kind, mix), strict=True))
 
 
 def test_returns_bootstrap_from_the_slow_copy():
-    behavior, imagination = make(), random_rollout(STARTS, HORIZON)
+    behavior, imagination = make(), random_rollout(3, 6)
     before = losses_of(behavior, imagination)
     with torch.no_grad():
         for parameter in behavior.value.net.parameters():
@@ -126,18 +73,17 @@ def test_returns_bootstrap_from_the_slow_copy():
 
 @pytest.mark.parametrize("kind", ["discrete", "multi_discrete"])
 def test_the_gradient_of_the_dynamics_reaches_choices_straight_through(kind):
-    behavior, features = make(kind, mix=0.0, entropy=0.0), normal(40, FEATURES)
+    behavior, features = make(kind, mix=0.0, entropy=0.0), normal(40, LATENT.feature_size)
     action = behavior.sample(features, behavior.draw_noise(40, generator=seeded()))
-    gradients = torch.autograd.grad(action[:, 0].sum(), behavior.group("actor"))
-    assert all(gradient.any() for gradient in gradients)
+    of_actor = torch.autograd.grad(action[:, 0].sum(), behavior.group("actor"))
     with torch.no_grad():
-        for parameter, gradient in zip(behavior.group("actor"), gradients, strict=True):
+        for parameter, gradient in zip(behavior.group("actor"), of_actor, strict=True):
             parameter += 0.1 * gradient
         again = behavior.sample(features, behavior.draw_noise(40, generator=seeded()))
     assert again[:, 0].sum() > action[:, 0].sum()
 
 
 @pytest.mark.parametrize("mix", [-0.1, 1.5])
-def test_a_mix_out_of_range_is_refused(mix):
+def test_it_refuses_a_mix_out_of_range(mix):
     with pytest.raises(UserError, match=rf"MixedGradient.mix = {mix}"):
         make(mix=mix)

@@ -11,7 +11,7 @@ from framework.actor_critics.mppi_planner import MPPIPlanner
 from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.values.base import Value
-from tests.actor_critics.worlds import adding, half_square, latent_at, nothing_imagined, still
+from tests.actor_critics.worlds import half_square, latent_at, moving, nothing_imagined, still
 from tests.members import agent_factory, factory
 from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, replayed_noise, seeded, specs_of
 
@@ -39,49 +39,52 @@ def make(spec: LatentSpec = PLANE, **settings) -> MPPIPlanner:
     return MPPIPlanner(**behavior_sizes(spec), **(SMALL | {"value": factory("values", "NormalValue")} | settings))
 
 
+def acted(planner: MPPIPlanner, goals: Tensor, imagine, plan: Tensor | None = None, mode: str = "mode") -> tuple[Tensor, Tensor]:
+    return planner.act(latent_at(goals), planner.initial(len(goals)) if plan is None else plan, imagine, mode, seeded(5))
+
+
+def adding(features: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    """A world in which actions add up in the features, and rewards are zero."""
+    return features + action, features.new_zeros(len(features))
+
+
 def toward(features: Tensor, action: Tensor) -> Tensor:
     return -10 * (action - features).square().sum(dim=-1)
 
 
 def test_it_finds_the_best_action_of_every_environment():
-    planner = make(candidates=500, elites=50)
-    action, _ = planner.act(latent_at(GOALS), planner.initial(SIZE), still(toward), "mode", seeded(5))
-    assert torch.allclose(action, GOALS, atol=0.1)
+    assert torch.allclose(acted(make(candidates=500, elites=50), GOALS, still(toward))[0], GOALS, atol=0.1)
 
 
 @pytest.mark.parametrize("goal", [-1.2, 1.2])
 def test_it_plans_toward_the_largest_value_beyond_the_horizon(goal):
     """Rewards are zero, and three actions add up to the goal."""
     planner = make(value=partial(Distance, goal=goal), temperature=20.0)
-    action, plan = planner.act(latent_at(torch.zeros(SIZE, ACTION)), planner.initial(SIZE), adding, "mode", seeded(5))
+    action, plan = acted(planner, torch.zeros(SIZE, ACTION), moving(adding))
     assert plan.shape == (SIZE, 3 * ACTION)
-    ahead = action + plan.reshape(SIZE, 3, ACTION).sum(dim=1)
-    assert torch.allclose(ahead, torch.full_like(ahead, goal), atol=0.3)
+    total = action + plan.reshape(SIZE, 3, ACTION).sum(dim=1)
+    assert torch.allclose(total, torch.full_like(total, goal), atol=0.3)
 
 
-def test_the_next_plan_starts_from_this_one_shifted_by_a_step():
+def test_the_next_plan_starts_from_the_last_one_shifted_by_a_step():
     """Without spread a plan stays as it was."""
-    planner = make(minimum_std=1e-4, maximum_std=1e-4, policy_plans=0)
     plan = normal(SIZE, 3 * ACTION, seed=4).tanh()
-    action, after = planner.act(latent_at(GOALS), plan, still(toward), "mode", seeded(5))
+    action, after = acted(make(minimum_std=1e-4, maximum_std=1e-4, policy_plans=0), GOALS, still(toward), plan)
     assert torch.allclose(action, plan[:, :ACTION], atol=1e-2)
     assert torch.allclose(after, torch.cat([plan[:, ACTION:], torch.zeros(SIZE, ACTION)], dim=1), atol=1e-2)
 
 
 def test_the_best_of_the_policys_plans_is_taken_where_there_are_no_others():
     planner = make(value=partial(Distance, goal=0.0), horizon=1, candidates=6, policy_plans=6, elites=2, temperature=1e6)
-    action, _ = planner.act(latent_at(GOALS), planner.initial(SIZE), still(toward), "mode", seeded(5))
-    noise = torch.randn(1, SIZE, 6, ACTION, generator=seeded(5))[0]
-    samples = planner.sample(GOALS[:, None].expand(-1, 6, -1), noise)
+    samples = planner.sample(GOALS[:, None].expand(-1, 6, -1), torch.randn(1, SIZE, 6, ACTION, generator=seeded(5))[0])
     best = toward(GOALS[:, None], samples).argmax(dim=1)
-    assert torch.allclose(action, samples[torch.arange(SIZE), best], atol=1e-6)
+    assert torch.allclose(acted(planner, GOALS, still(toward))[0], samples[torch.arange(SIZE), best], atol=1e-6)
 
 
 def test_exploring_adds_the_last_spread():
-    planner, size = make(candidates=6, policy_plans=0, elites=3, minimum_std=0.2, maximum_std=0.2), 1000
-    arguments = latent_at(torch.zeros(size, ACTION)), planner.initial(size), still(toward)
-    loud, quiet = (planner.act(*arguments, mode, seeded(5))[0] for mode in ("explore", "mode"))
-    assert (loud - quiet).std().item() == pytest.approx(0.2, abs=0.02)
+    planner = make(candidates=6, policy_plans=0, elites=3, minimum_std=0.2, maximum_std=0.2)
+    noisy, calm = (acted(planner, torch.zeros(1000, ACTION), still(toward), mode=mode)[0] for mode in ("explore", "mode"))
+    assert (noisy - calm).std().item() == pytest.approx(0.2, abs=0.02)
 
 
 def test_an_agent_carries_the_plan_within_an_episode():
@@ -114,8 +117,7 @@ def test_its_losses_are_those_of_loops():
             if t and not steps.is_first[b, t]:
                 target = steps.reward[b, t] + (0.0 if steps.is_terminal[b, t] else 0.9) * values[b, t]
                 value.append(half_square(planner.value(torch.cat([features[b, t - 1], steps.action[b, t]])), target))
-    assert steps.is_terminal.any()
-    assert steps.is_first[:, 1:].any()
+    assert (len(actor), len(value)) == (ROWS * TIMES - 1, ROWS * (TIMES - 1) - 1)
     assert torch.allclose(losses["actor"].mean(), torch.stack(actor).mean(), atol=1e-3)
     assert torch.allclose(losses["value"].mean(), torch.stack(value).mean(), atol=1e-5)
 
@@ -128,6 +130,6 @@ def test_its_losses_are_those_of_loops():
         ({"minimum_std": 3.0}, r"MPPIPlanner.minimum_std = 3.0"),
     ],
 )
-def test_a_setting_out_of_range_is_refused(settings, message):
+def test_it_refuses_a_setting_out_of_range(settings, message):
     with pytest.raises(UserError, match=message):
         make(**settings)

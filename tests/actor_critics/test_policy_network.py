@@ -25,61 +25,39 @@ def make(kind="continuous", name="bounded_normal", **settings) -> PolicyNetwork:
     return PolicyNetwork(latent=LATENT, action=ACTIONS[kind], parametrization=PARAMETRIZATIONS[name], **(sizes | settings))
 
 
-def distribution(policy: PolicyNetwork, *leading: int):
-    return policy.distribution(policy(normal(*leading, LATENT.feature_size)))
-
-
 @pytest.mark.parametrize("name", PARAMETRIZATIONS)
-def test_continuous_actions_have_the_distribution_of_its_parametrization(name):
-    policy = make(name=name)
-    actions = distribution(policy, 3, 4)
-    assert isinstance(actions, DISTRIBUTIONS[name])
-    action = actions.sample(policy.draw_noise(3, 4, generator=seeded()))
-    assert action.shape == actions.mode.shape == (3, 4, 2)
-    assert actions.log_density(action).shape == actions.entropy.shape == (3, 4)
-
-
-@pytest.mark.parametrize("kind", ["discrete", "multi_discrete"])
-def test_choices_have_one_hot_groups_with_any_parametrization(kind):
-    choices = distribution(make(kind, name="truncated_normal"), 5)
-    assert isinstance(choices, OneHotGroups)
-    assert choices.sizes == ACTIONS[kind].sizes
-    assert choices.log_probabilities.shape == (5, ACTIONS[kind].size)
-
-
-@pytest.mark.parametrize(
-    ("name", "outputs", "mean", "std"),
-    [
-        ("tanh_normal", (0.0, 0.0), 0.0, 5.0001),
-        ("tanh_normal", (5.0, -100.0), 5 * math.tanh(1), 1e-4),
-        ("bounded_normal", (0.0, 0.0), 0.0, 0.8927173),
-        ("bounded_normal", (2.0, 100.0), math.tanh(2), 1.0),
-        ("bounded_normal", (2.0, -100.0), math.tanh(2), 0.1),
-        ("truncated_normal", (0.0, 0.0), 0.0, 1.1),
-        ("truncated_normal", (-2.0, 200.0), -math.tanh(2), 2.1),
-        ("truncated_normal", (-2.0, -200.0), -math.tanh(2), 0.1),
-    ],
-)
-def test_a_parametrization_has_the_released_constants(name, outputs, mean, std):
-    found = PARAMETRIZATIONS[name](*(torch.tensor([each]) for each in outputs))
-    assert found.mean.item() == pytest.approx(mean, abs=1e-5)
-    assert found.std.item() == pytest.approx(std, abs=1e-5)
+@pytest.mark.parametrize("kind", ACTIONS)
+def test_it_has_the_distribution_of_its_parametrization_and_one_hot_groups_for_choices(name, kind):
+    policy = make(kind, name)
+    distribution = policy.distribution(policy(normal(3, 4, LATENT.feature_size)))
+    assert isinstance(distribution, DISTRIBUTIONS[name] if kind == "continuous" else OneHotGroups)
+    action = distribution.sample(policy.draw_noise(3, 4, generator=seeded()))
+    assert action.shape == distribution.mode.shape == (3, 4, ACTIONS[kind].size)
+    assert distribution.log_density(action).shape == distribution.entropy.shape == (3, 4)
 
 
 @pytest.mark.parametrize(
     ("parametrization", "outputs", "mean", "std"),
     [
+        (PARAMETRIZATIONS["tanh_normal"], (0.0, 0.0), 0.0, 5.0001),
+        (PARAMETRIZATIONS["tanh_normal"], (5.0, -100.0), 5 * math.tanh(1), 1e-4),
         (TanhNormalParametrization(mean_scale=0.5, initial_std=2.0, minimum_std=0.1), (100.0, 0.0), 0.5, 2.1),
+        (PARAMETRIZATIONS["bounded_normal"], (0.0, 0.0), 0.0, 0.8927173),
+        (PARAMETRIZATIONS["bounded_normal"], (2.0, 100.0), math.tanh(2), 1.0),
+        (PARAMETRIZATIONS["bounded_normal"], (2.0, -100.0), math.tanh(2), 0.1),
+        (PARAMETRIZATIONS["truncated_normal"], (0.0, 0.0), 0.0, 1.1),
+        (PARAMETRIZATIONS["truncated_normal"], (-2.0, 200.0), -math.tanh(2), 2.1),
+        (PARAMETRIZATIONS["truncated_normal"], (-2.0, -200.0), -math.tanh(2), 0.1),
         (ClampedLogStdParametrization(-20.0, 2.0), (3.0, 1.0), 3.0, math.e),
         (ClampedLogStdParametrization(-20.0, 2.0), (3.0, 5.0), 3.0, math.exp(2)),
         (SquashedLogStdParametrization(-10.0, 2.0), (3.0, 0.0), 3.0, math.exp(-4)),
         (SquashedLogStdParametrization(-10.0, 2.0), (3.0, 50.0), 3.0, math.exp(2)),
     ],
 )
-def test_a_parametrization_follows_its_settings(parametrization, outputs, mean, std):
-    found = parametrization(*(torch.tensor([each]) for each in outputs))
-    assert found.mean.item() == pytest.approx(mean)
-    assert found.std.item() == pytest.approx(std)
+def test_a_parametrization_has_the_released_constants_and_follows_its_settings(parametrization, outputs, mean, std):
+    distribution = parametrization(*(torch.tensor([each]) for each in outputs))
+    assert distribution.mean.item() == pytest.approx(mean, abs=1e-5)
+    assert distribution.std.item() == pytest.approx(std, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -95,15 +73,6 @@ def test_its_noise_is_that_of_its_distribution(kind, name, mean, std):
     noise = make(kind, name).draw_noise(20_000, generator=seeded())
     assert noise.mean().item() == pytest.approx(mean, abs=0.02)
     assert noise.std().item() == pytest.approx(std, abs=0.02)
-
-
-def test_its_initial_outputs_are_scaled():
-    torch.manual_seed(0)
-    plain = make()
-    torch.manual_seed(0)
-    small = make(output_scale=0.01)
-    features = normal(4, LATENT.feature_size)
-    assert torch.allclose(100 * small(features), plain(features), atol=1e-6)
 
 
 def test_it_pickles():

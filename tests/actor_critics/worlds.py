@@ -1,7 +1,7 @@
-"""Random rollouts, terms of losses written as loops, and worlds of closed form for planners."""
+"""Random rollouts, and worlds of closed form for planners."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -28,18 +28,6 @@ def half_square(value: Tensor, target: Tensor | float) -> Tensor:
     return 0.5 * (value - target) ** 2 + 0.5 * math.log(2 * math.pi)
 
 
-def naive_choices(logits: Tensor, action: Tensor, sizes: Sequence[int], unimix: float) -> tuple[Tensor, Tensor]:
-    """The log-probability of a one-hot action, and the entropy, choice by choice."""
-    log_probability = entropy = torch.zeros(())
-    start = 0
-    for size in sizes:
-        probabilities = (1 - unimix) * torch.softmax(logits[start : start + size], dim=0) + unimix / size
-        log_probability = log_probability + torch.log(probabilities[int(action[start : start + size].argmax())])
-        entropy = entropy - sum(each * torch.log(each) for each in probabilities)
-        start += size
-    return log_probability, entropy
-
-
 def latent_at(features: Tensor) -> Latent:
     """A latent without deterministic part."""
     return Latent(deterministic=features.new_zeros(features.shape[0], 0), stochastic=features, statistics={"mean": features})
@@ -57,14 +45,20 @@ def still(reward: Reward) -> Callable[..., Imagination]:
     return imagine
 
 
-def adding(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
-    """A world in which actions add up in the features, and rewards are zero."""
-    features, actions = [start.features], []
-    for each in noise:
-        actions.append(choose(features[-1], each))
-        features.append(features[-1] + actions[-1])
-    zeros = noise.new_zeros(noise.shape[1], len(noise))
-    return rollout(torch.stack(actions, dim=1), torch.stack(features, dim=1), zeros, zeros + 1)
+def moving(step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Callable[..., Imagination]:
+    """A world in which `step` gives the next features and their reward."""
+
+    def imagine(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
+        features, actions, rewards = [start.features], [], []
+        for each in noise:
+            actions.append(choose(features[-1], each))
+            following, reward = step(features[-1], actions[-1])
+            features.append(following)
+            rewards.append(reward)
+        reward = torch.stack(rewards, dim=1)
+        return rollout(torch.stack(actions, dim=1), torch.stack(features, dim=1), reward, torch.ones_like(reward))
+
+    return imagine
 
 
 def rollout(actions: Tensor, features: Tensor, rewards: Tensor, continuation: Tensor) -> Imagination:
@@ -81,5 +75,4 @@ def nothing_imagined(inferred: InferredBatch) -> Imagination:
     """Rollouts of zero steps, from every step of a batch."""
     features = inferred.features.flatten(end_dim=1)[:, None]
     ones = features.new_ones(len(features), 1)
-    action = inferred.batch.action.flatten(end_dim=1)[:, None][:, :0]
-    return Imagination(action=action, features=features, reward=ones, continuation=ones)
+    return Imagination(action=inferred.batch.action.flatten(end_dim=1)[:, None][:, :0], features=features, reward=ones, continuation=ones)

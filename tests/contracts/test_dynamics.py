@@ -48,14 +48,9 @@ def test_it_has_the_sizes_that_it_declares(dynamics, sequence):
         assert latent.features.shape == (ROWS, TIMES, dynamics.latent.feature_size)
     initial = dynamics.initial(7)
     assert initial.features.shape == (7, dynamics.latent.feature_size)
+    assert all(torch.equal(each, each[:1].expand_as(each)) for each in tensors(initial))
     assert set(initial.statistics) == set(latent.statistics)
     assert dynamics.latent.kind == dynamics.latent_kind
-
-
-def test_the_initial_latent_is_the_same_for_every_row(dynamics):
-    initial = dynamics.initial(3)
-    assert same(at(initial, 0), at(initial, 1))
-    assert all(torch.equal(one, other) for one, other in zip(tensors(initial), tensors(dynamics.initial(3)), strict=True))
 
 
 def test_step_by_step_equals_the_sequence(dynamics, sequence):
@@ -68,17 +63,6 @@ def test_step_by_step_equals_the_sequence(dynamics, sequence):
         assert same(latent, at(posterior, slice(None), t)), t
         assert all(torch.allclose(latent.past[name], value[:, t], atol=1e-5) for name, value in posterior.past.items())
     assert set(latent.past) == set(sequence["start"].past)
-
-
-def test_imagination_starts_from_any_step_of_a_sequence(dynamics, sequence):
-    posterior, prior = dynamics.observe(**sequence)
-    rows, times = torch.tensor([2, 0, 1]), torch.tensor([1, 3, 0])
-    imagined = dynamics.imagine_step(at(posterior, rows, times), sequence["action"][rows, times + 1], sequence["noise"][rows, times + 1])
-    assert torch.allclose(imagined.deterministic, prior.deterministic[rows, times + 1], atol=1e-5)
-    flat = posterior.flatten()
-    places = rows * TIMES + times
-    again = dynamics.imagine_step(at(flat, places), sequence["action"][rows, times + 1], sequence["noise"][rows, times + 1])
-    assert same(imagined, again)
 
 
 def test_a_reset_erases_history(dynamics, sequence):
@@ -100,7 +84,7 @@ def test_without_a_reset_history_matters(dynamics, sequence):
     before, _ = dynamics.observe(**sequence)
     for name in ("embedding", "action", "noise"):
         unchanged = []
-        for seed in range(8, 16):
+        for seed in range(8, 11):
             changed = sequence[name].clone()
             changed[:, 1] += (1.0 if name == "action" else 20.0) * normal(*changed[:, 1].shape, seed=seed)
             after, _ = dynamics.observe(**(sequence | {name: changed}))
@@ -119,8 +103,7 @@ def test_the_future_does_not_reach_the_past(dynamics, sequence):
     before = dynamics.observe(**sequence)
     for name in ("embedding", "action", "noise"):
         sequence[name][:, 3:] += 1.0
-    after = dynamics.observe(**sequence)
-    for one, other in zip(before, after, strict=True):
+    for one, other in zip(before, dynamics.observe(**sequence), strict=True):
         assert same(at(one, slice(None), slice(3)), at(other, slice(None), slice(3)))
 
 
@@ -135,21 +118,15 @@ def test_each_row_is_independent_of_the_others(dynamics, sequence):
         assert not same(at(one, 0), at(other, 0))
 
 
-def test_noise_is_drawn_from_its_generator(dynamics):
-    noise = dynamics.draw_noise(2, 3, generator=seeded(4))
-    assert noise.shape[:2] == (2, 3)
-    assert torch.equal(noise, dynamics.draw_noise(2, 3, generator=seeded(4)))
-    assert not torch.equal(noise, dynamics.draw_noise(2, 3, generator=seeded(5)))
-
-
-def test_the_prior_is_what_imagination_predicts(dynamics, sequence):
+def test_the_prior_is_what_imagination_predicts_from_any_step(dynamics, sequence):
     posterior, prior = dynamics.observe(**sequence)
-    for t in range(1, TIMES):
-        imagined = dynamics.imagine_step(at(posterior, slice(None), t - 1), sequence["action"][:, t], sequence["noise"][:, t])
-        expected = at(prior, slice(None), t)
-        assert torch.allclose(imagined.deterministic, expected.deterministic, atol=1e-5)
-        for name, statistic in imagined.statistics.items():
-            assert torch.allclose(statistic, expected.statistics[name], atol=1e-5)
+    rows, times = torch.arange(ROWS).repeat_interleave(TIMES - 1), torch.arange(TIMES - 1).repeat(ROWS)
+    action, noise, expected = sequence["action"][rows, times + 1], sequence["noise"][rows, times + 1], at(prior, rows, times + 1)
+    imagined = dynamics.imagine_step(at(posterior, rows, times), action, noise)
+    assert torch.allclose(imagined.deterministic, expected.deterministic, atol=1e-5)
+    for name, statistic in imagined.statistics.items():
+        assert torch.allclose(statistic, expected.statistics[name], atol=1e-5)
+    assert same(imagined, dynamics.imagine_step(at(posterior.flatten(), rows * TIMES + times), action, noise))
 
 
 def test_imagination_depends_on_the_action_and_the_noise(dynamics):
@@ -191,6 +168,6 @@ def test_the_gradient_reaches_every_embedding_and_action(dynamics, sequence):
     assert (of_action[:, 1:].abs().sum(dim=-1) > 0).all()
     assert (of_action[:, 0] == 0).all()
     leaves = [start.stochastic, *(start.past.values() or [start.deterministic])]
-    found = torch.autograd.grad(imagined.features.square().sum(), leaves, allow_unused=True)
-    assert found[0].abs().sum() > 0
-    assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in found[1:])
+    of_sample, *of_past = torch.autograd.grad(imagined.features.square().sum(), leaves, allow_unused=True)
+    assert of_sample.any()
+    assert any(gradient is not None and gradient.any() for gradient in of_past)

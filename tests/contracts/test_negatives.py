@@ -14,7 +14,7 @@ from framework.errors import UserError
 from framework.functional import contrastive
 from framework.functional.densities import gaussian_scores
 from tests.members import build, factory
-from tests.tiny import LATENT, contrast, normal, origin, seed_of, seeded
+from tests.tiny import LATENT, contrast, key_of, normal, origin, seeded
 
 SIZES = [(2, 2), (3, 5)]
 CRITIC, EMBEDDING = "CosineCritic", 5
@@ -40,13 +40,13 @@ def critic():
 
 def apply(strategy, critic, steps: Origin, seed: int = 0):
     size = steps.row.shape[0]
-    return strategy(contrast(torch.zeros(size, size), steps, critic, seed=seed), seed_of(seed))
+    return strategy(contrast(torch.zeros(size, size), steps, critic, seed=seed), key_of(seed))
 
 
 @pytest.mark.parametrize(("rows", "times"), SIZES)
 def test_its_contrast_keeps_the_positive_and_a_negative_of_every_anchor(strategy, critic, rows, times):
     original = contrast(torch.zeros(rows * times, rows * times), origin(rows, times), critic)
-    chosen = strategy(original, seed_of(0))
+    chosen = strategy(original, key_of(0))
     weights = chosen.log_weights
     assert chosen.scores.shape == weights.shape == (rows * times, chosen.candidates.row.shape[0])
     assert torch.equal(chosen.scores[:, : rows * times].diagonal(), original.scores.diagonal())
@@ -140,7 +140,7 @@ def test_a_lower_bound_stays_below_the_information(strategy):
         x, noise = torch.randn(2, rows * times, size, generator=generator)
         y = rho * x + math.sqrt(1 - rho**2) * noise
         scores = gaussian_scores(x, rho * y, torch.full_like(x, math.sqrt(1 - rho**2)))
-        chosen = strategy(contrast(scores, steps), seed_of(number))
+        chosen = strategy(contrast(scores, steps), key_of(number))
         estimates.append(contrastive.infonce_estimate(chosen.scores, chosen.log_weights).mean())
     if strategy.is_lower_bound:
         assert torch.stack(estimates).mean() <= information
@@ -151,7 +151,7 @@ def test_the_gradient_reaches_every_score_that_is_kept(strategy):
     scores = normal(12, 12, seed=4).requires_grad_()
     if strategy.adds_candidates:
         return
-    chosen = strategy(contrast(scores, origin(3, 4)), seed_of(0))
+    chosen = strategy(contrast(scores, origin(3, 4)), key_of(0))
     (gradient,) = torch.autograd.grad(contrastive.infonce_loss(chosen.scores, chosen.log_weights).sum(), scores)
     assert (gradient[chosen.negative] != 0).all()
     assert (gradient[chosen.log_weights.isneginf() & ~chosen.positive] == 0).all()

@@ -8,7 +8,7 @@ import torch
 from framework.errors import UserError
 from tests.members import build
 from tests.objectives.contrasts import example, parts_of
-from tests.tiny import DYNAMICS, ROWS, TIMES, latent_spec, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent_spec, objective_sizes, requiring_gradient
 
 LOOKING_AHEAD = {"LatentConsistency", "NextEmbedding"}
 """Objectives in which a last step of an episode has no loss."""
@@ -35,7 +35,7 @@ def total(losses):
 
 
 def test_its_losses_have_the_names_that_it_declares(objective, sample):
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     assert tuple(losses) == objective.losses
     for loss in losses.values():
         assert loss.shape == (ROWS, TIMES)
@@ -50,7 +50,7 @@ def test_its_losses_have_the_names_that_it_declares(objective, sample):
 def test_every_loss_learns(objective, sample):
     """Each has gradient for the latents or for a parameter."""
     changed = replace(sample, posterior=requiring_gradient(sample.posterior))
-    for loss in objective(changed, DYNAMICS, seed_of(0))[0].values():
+    for loss in objective(changed, DYNAMICS, key_of(0))[0].values():
         leaves = [*parts_of(changed.posterior), *objective.parameters()]
         gradients = torch.autograd.grad(loss.sum(), [leaf for leaf in leaves if leaf.requires_grad], retain_graph=True, allow_unused=True)
         assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
@@ -60,7 +60,7 @@ def test_the_latents_get_gradient_at_every_step(objective, objective_name, sampl
     """Posterior or prior: the sample, its statistics or the deterministic part."""
     changed = replace(sample, posterior=requiring_gradient(sample.posterior), prior=requiring_gradient(sample.prior))
     parts = [*parts_of(changed.posterior), *parts_of(changed.prior)]
-    gradients = torch.autograd.grad(total(objective(changed, DYNAMICS, seed_of(0))[0]), parts, allow_unused=True)
+    gradients = torch.autograd.grad(total(objective(changed, DYNAMICS, key_of(0))[0]), parts, allow_unused=True)
     reached = torch.stack([gradient.abs().sum(dim=-1) for gradient in gradients if gradient is not None]).sum(dim=0) > 0
     expected = torch.ones(ROWS, TIMES, dtype=torch.bool)
     if objective_name in LOOKING_AHEAD:
@@ -71,7 +71,7 @@ def test_the_latents_get_gradient_at_every_step(objective, objective_name, sampl
 
 
 def test_every_parameter_learns(objective, objective_name, sample):
-    losses, _ = objective(sample, DYNAMICS, seed_of(0))
+    losses, _ = objective(sample, DYNAMICS, key_of(0))
     parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     assert bool(parameters) == (objective_name not in WITHOUT_PARAMETERS)
     if parameters:
@@ -80,9 +80,9 @@ def test_every_parameter_learns(objective, objective_name, sample):
 
 
 def test_it_draws_from_its_key_alone(objective, sample):
-    before, _ = objective(sample, DYNAMICS, seed_of(0))
+    before, _ = objective(sample, DYNAMICS, key_of(0))
     torch.manual_seed(99)
-    after, _ = objective(sample, DYNAMICS, seed_of(0))
+    after, _ = objective(sample, DYNAMICS, key_of(0))
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
@@ -101,22 +101,22 @@ def test_check_refuses_sequences_that_are_too_short_and_accepts_others(objective
 
 def test_a_loss_has_no_side_effect(objective, sample):
     before = {name: value.clone() for name, value in objective.state_dict().items()}
-    objective(sample, DYNAMICS, seed_of(0))
+    objective(sample, DYNAMICS, key_of(0))
     assert all(torch.equal(before[name], value) for name, value in objective.state_dict().items())
 
 
 def test_its_diagnostics_are_numbers_and_its_pictures_images(objective, sample, spec):
     with torch.no_grad():
-        metrics = objective.diagnose(sample, DYNAMICS, seed_of(0))
-        pictures = objective.pictures(sample, DYNAMICS, seed_of(0)) if spec.kind == "gaussian" else {}
+        metrics = objective.diagnose(sample, DYNAMICS, key_of(0))
+        pictures = objective.pictures(sample, DYNAMICS, key_of(0)) if spec.kind == "gaussian" else {}
     assert all(value.dim() == 0 and value.isfinite() for value in metrics.values())
     assert all(picture.dtype == torch.uint8 and picture.dim() == 3 for picture in pictures.values())
 
 
 def test_its_losses_are_float32_under_bfloat16(objective, sample):
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        losses, _ = objective(sample, DYNAMICS, seed_of(0))
-    exact, _ = objective(sample, DYNAMICS, seed_of(0))
+        losses, _ = objective(sample, DYNAMICS, key_of(0))
+    exact, _ = objective(sample, DYNAMICS, key_of(0))
     for name, loss in losses.items():
         assert loss.dtype == torch.float32
         assert torch.allclose(loss, exact[name], rtol=0.05, atol=0.05)

@@ -41,24 +41,10 @@ def test_it_returns_the_norm_of_the_gradient_before_clipping(make):
         assert torch.allclose(make(weights()).step(scaled)["gradient_norm"], norm)
 
 
-def test_it_continues_exactly_from_its_state_dict(make):
-    parameters = weights()
-    optimizer = make(parameters)
-    for seed in range(3):
-        optimizer.step(gradients(seed))
-    copies = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
-    other = make(copies)
-    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    for seed in range(3, 6):
-        optimizer.step(gradients(seed))
-        other.step(gradients(seed))
-    assert all(torch.equal(one, two) for one, two in zip(parameters, copies, strict=True))
-
-
 def test_it_converges_to_a_minimum(make):
     parameters = [nn.Parameter(0.3 * parameter.detach()) for parameter in weights()]
     optimizer = make(parameters)
-    for _ in range(200):
+    for _ in range(100):
         optimizer.step([parameter.detach().clone() for parameter in parameters])
     assert all(parameter.abs().max() < 0.05 for parameter in parameters)
 
@@ -71,7 +57,7 @@ def test_it_takes_a_gradient_in_any_memory_layout(make):
     assert torch.equal(one, two)
 
 
-def test_it_loads_in_place_and_keeps_its_settings(make, optimizer_name):
+def test_it_continues_exactly_from_a_state_that_it_loads_in_place_and_keeps_its_settings(make, optimizer_name):
     """A captured update holds addresses; a resumed run may have another learning rate."""
     parameters, others = weights(), weights()
     optimizer, other = make(parameters), build("optimizers", optimizer_name, parameters=others, learning_rate=3e-3)
@@ -81,14 +67,13 @@ def test_it_loads_in_place_and_keeps_its_settings(make, optimizer_name):
     before = [each.data_ptr() for each in tensors(optimizer.state_dict())]
     optimizer.load_state_dict(copy.deepcopy(other.state_dict()))
     assert before == [each.data_ptr() for each in tensors(optimizer.state_dict())]
-    fresh = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
-    reference = make(fresh)
-    reference.load_state_dict(copy.deepcopy(other.state_dict()))
-    optimizer.step(gradients(5))
-    reference.step(gradients(5))
-    assert all(torch.equal(one, two) for one, two in zip(parameters, fresh, strict=True))
-    moved = [(one - two).abs().max() for one, two in zip(parameters, others, strict=True)]
-    assert min(moved) > 0
+    copies = [nn.Parameter(parameter.detach().clone()) for parameter in parameters]
+    again = make(copies)
+    again.load_state_dict(copy.deepcopy(other.state_dict()))
+    for seed in range(3):
+        optimizer.step(gradients(seed))
+        again.step(gradients(seed))
+    assert all(torch.equal(one, two) for one, two in zip(parameters, copies, strict=True))
 
 
 def test_its_state_is_where_the_parameters_are_at_the_first_step(make):

@@ -13,6 +13,8 @@ from framework.errors import UserError
 from tests.members import factory
 from tests.tiny import OBSERVATIONS, observe
 
+VECTORS = factory("encoders", "MLPEncoder")
+
 
 def image(size: int) -> dict[str, specs.Array]:
     return {"pixels": specs.BoundedArray((size, size, 3), np.uint8, 0, 255, name="pixels")}
@@ -29,22 +31,6 @@ def test_pixels_are_scaled_to_half_units_around_zero():
     assert torch.allclose(encoder(observation), expected, atol=1e-6)
 
 
-def test_an_image_too_small_is_refused_with_the_layer_that_fails():
-    with pytest.raises(UserError, match=r"after 3 of its 4 layers 2 x 2 is left.*ConvEncoder.channels"):
-        ConvEncoder(observation=image(32))
-
-
-@pytest.mark.parametrize("kind", ["vectors", "both"])
-def test_the_image_encoder_refuses_anything_else(kind):
-    with pytest.raises(UserError, match=r"exactly one image.*MultiEncoder"):
-        ConvEncoder(observation=OBSERVATIONS[kind])
-
-
-def test_the_vector_encoder_refuses_images():
-    with pytest.raises(UserError, match=r"was given pixels.*ConvEncoder"):
-        MLPEncoder(observation=OBSERVATIONS["both"])
-
-
 def test_an_encoder_of_vectors_may_end_with_its_last_hidden_layer():
     """As in Dreamer V3."""
     settings = {"layers": 2, "units": 6, "size": None, "activation": "silu", "norm": "rms", "squash": "symlog"}
@@ -59,11 +45,6 @@ def test_an_encoder_of_vectors_may_end_with_its_last_hidden_layer():
     assert torch.allclose(encoder(observation), values, atol=1e-5)
 
 
-def test_an_encoder_without_any_layer_needs_a_size():
-    with pytest.raises(UserError, match=r"MLPEncoder.size = None ends with the last hidden layer, and MLPEncoder.layers is 0"):
-        MLPEncoder(observation=OBSERVATIONS["vectors"], layers=0, size=None)
-
-
 def test_a_multi_encoder_concatenates_the_embeddings_of_its_encoders():
     encoder = factory("encoders", "MultiEncoder")(observation=OBSERVATIONS["both"])
     observation = observe(OBSERVATIONS["both"], 2)
@@ -73,13 +54,27 @@ def test_a_multi_encoder_concatenates_the_embeddings_of_its_encoders():
 
 
 def test_the_first_pattern_that_matches_takes_the_name():
-    shares = {"pos*": factory("encoders", "MLPEncoder"), "*": factory("encoders", "MLPEncoder")}
-    assert MultiEncoder(observation=OBSERVATIONS["vectors"], encoders=shares).names == [["position"], ["speed"]]
+    encoder = MultiEncoder(observation=OBSERVATIONS["vectors"], encoders={"pos*": VECTORS, "*": VECTORS})
+    assert encoder.names == [["position"], ["speed"]]
 
 
-def test_an_observation_without_pattern_and_a_pattern_without_observation_are_refused():
-    with pytest.raises(UserError, match="No encoder takes the observation 'speed'"):
-        MultiEncoder(observation=OBSERVATIONS["vectors"], encoders={"pos*": factory("encoders", "MLPEncoder")})
-    unused = {"*": factory("encoders", "MLPEncoder"), "depth": factory("encoders", "ConvEncoder")}
-    with pytest.raises(UserError, match=r"\['depth'\] of MultiEncoder.encoders take no observation"):
-        MultiEncoder(observation=OBSERVATIONS["vectors"], encoders=unused)
+@pytest.mark.parametrize(
+    ("encoder", "observation", "settings", "message"),
+    [
+        (ConvEncoder, image(32), {}, r"after 3 of its 4 layers 2 x 2 is left.*ConvEncoder.channels"),
+        (ConvEncoder, OBSERVATIONS["vectors"], {}, r"exactly one image.*MultiEncoder"),
+        (ConvEncoder, OBSERVATIONS["both"], {}, r"exactly one image.*MultiEncoder"),
+        (MLPEncoder, OBSERVATIONS["both"], {}, r"was given pixels.*ConvEncoder"),
+        (MLPEncoder, OBSERVATIONS["vectors"], {"layers": 0, "size": None}, r"MLPEncoder.size = None .*, and MLPEncoder.layers is 0"),
+        (MultiEncoder, OBSERVATIONS["vectors"], {"encoders": {"pos*": VECTORS}}, "No encoder takes the observation 'speed'"),
+        (
+            MultiEncoder,
+            OBSERVATIONS["vectors"],
+            {"encoders": {"*": VECTORS, "depth": VECTORS}},
+            r"\['depth'\] of MultiEncoder.encoders take no observation",
+        ),
+    ],
+)
+def test_it_refuses_observations_and_settings_that_do_not_fit(encoder, observation, settings, message):
+    with pytest.raises(UserError, match=message):
+        encoder(observation=observation, **settings)

@@ -30,29 +30,30 @@ def mass(distribution) -> float:
     return distribution.log_density(cells).double().exp().sum().item() * width
 
 
-def groups(*leading: int, unimix: float = 0.0) -> OneHotGroups:
-    return OneHotGroups.of(2 * normal(*leading, sum(SIZES)), SIZES, unimix)
-
-
 def every_action() -> torch.Tensor:
     chosen = [torch.cat([torch.eye(size)[pick] for size, pick in zip(SIZES, picks, strict=True)]) for picks in product(*map(range, SIZES))]
     return torch.stack(chosen)
 
 
 @MEANS_AND_STDS
-def test_a_bounded_normal_and_its_edges_have_probability_one(mean, std):
-    distribution = one(BoundedNormal, mean, std)
-    edges = distribution.log_density(torch.tensor([[1.0], [-1.0]])).exp()
-    assert mass(distribution) + edges.sum().item() == pytest.approx(1.0, abs=1e-4)
-    assert edges[0].item() == pytest.approx(0.5 * math.erfc((1 - mean) / std / math.sqrt(2)), rel=1e-4)
+def test_a_bounded_normal_and_its_edges_have_probability_one_and_samples_follow_it(mean, std):
+    distribution, sample = one(BoundedNormal, mean, std), one(BoundedNormal, mean, std).sample(normal(100_000, 1))
+    edges = distribution.log_density(torch.tensor([[1.0], [-1.0]])).exp().tolist()
+    assert mass(distribution) + sum(edges) == pytest.approx(1.0, abs=1e-4)
+    assert edges[0] == pytest.approx(0.5 * math.erfc((1 - mean) / std / math.sqrt(2)), rel=1e-4)
+    assert sample.abs().max() <= 1
+    assert [(sample == edge).float().mean().item() for edge in (1, -1)] == pytest.approx(edges, abs=5e-3)
 
 
 @MEANS_AND_STDS
-def test_a_truncated_normal_integrates_to_one_and_to_its_entropy(mean, std):
+def test_a_truncated_normal_integrates_to_one_and_to_its_entropy_and_a_sample_is_the_quantile_of_its_noise(mean, std):
     truncated, (cells, width) = one(TruncatedNormal, mean, std), inside()
     log_density = truncated.log_density(cells).double()
     assert mass(truncated) == pytest.approx(1.0, abs=1e-4)
     assert truncated.entropy.item() == pytest.approx(-(log_density.exp() * log_density).sum().item() * width, abs=1e-3)
+    below, noise = log_density.exp().cumsum(dim=0) * width, torch.tensor([[0.01], [0.3], [0.5], [0.9], [0.999]])
+    for sample, chance in zip(truncated.sample(noise), noise, strict=True):
+        assert below[int((cells[:, 0] < sample).sum()) - 1].item() == pytest.approx(chance.item(), abs=1e-3)
 
 
 @pytest.mark.parametrize(("mean", "std", "within"), [(0.0, 0.5, 1e-4), (0.7, 0.3, 1e-4), (-1.0, 1.0, 1e-3), (2.0, 3.0, 0.03)])
@@ -65,18 +66,6 @@ def test_the_entropy_of_a_tanh_normal_is_that_of_quadrature(mean, std, within):
     assert one(TanhNormal, mean, std).mode.item() == pytest.approx(math.tanh(mean))
 
 
-def test_densities_have_the_values_of_literal_examples():
-    bounded, truncated = one(BoundedNormal, 0.5, 0.25), one(TruncatedNormal, 0.0, 1.0)
-    assert bounded.entropy.item() == pytest.approx(0.5 * math.log(2 * math.pi * math.e * 0.0625), abs=1e-6)
-    assert bounded.log_density(torch.tensor([0.5])).item() == pytest.approx(-math.log(0.25 * math.sqrt(2 * math.pi)), abs=1e-6)
-    assert bounded.sample(torch.tensor([[0.0], [4.0], [-8.0]])).flatten().tolist() == [0.5, 1.0, -1.0]
-    assert truncated.log_density(torch.tensor([0.0])).item() == pytest.approx(-math.log(0.6826895 * math.sqrt(2 * math.pi)), abs=1e-6)
-    assert truncated.sample(torch.tensor([[0.5]])).item() == pytest.approx(0.0, abs=1e-6)
-    assert truncated.entropy.item() == pytest.approx(0.683, abs=5e-4)
-    assert bounded.mode.item() == 0.5
-    assert truncated.mode.item() == 0.0
-
-
 def test_densities_and_entropies_are_sums_over_numbers():
     mean, std, action = normal(4, 3).tanh(), normal(4, 3, seed=1).sigmoid() + 0.1, normal(4, 3, seed=2).tanh()
     for distribution in (BoundedNormal, TruncatedNormal, TanhNormal):
@@ -87,50 +76,18 @@ def test_densities_and_entropies_are_sums_over_numbers():
         assert torch.allclose(together.log_density(action), density, atol=1e-4)
 
 
-@MEANS_AND_STDS
-def test_samples_of_a_bounded_normal_lie_on_the_edges_with_their_probability(mean, std):
-    distribution = one(BoundedNormal, mean, std)
-    sample = distribution.sample(normal(100_000, 1))
-    assert sample.abs().max() <= 1
-    for edge in (-1.0, 1.0):
-        share, expected = (sample == edge).float().mean().item(), distribution.log_density(torch.tensor([edge])).exp().item()
-        assert share == pytest.approx(expected, abs=5e-3)
-
-
-@MEANS_AND_STDS
-def test_a_sample_of_a_truncated_normal_is_the_quantile_of_its_noise(mean, std):
-    distribution, (cells, width) = one(TruncatedNormal, mean, std), inside()
-    noise = torch.tensor([[0.01], [0.3], [0.5], [0.9], [0.999]])
-    below = distribution.log_density(cells).double().exp().cumsum(dim=0) * width
-    for sample, chance in zip(distribution.sample(noise), noise, strict=True):
-        index = int((cells[:, 0] < sample).sum()) - 1
-        assert below[index].item() == pytest.approx(chance.item(), abs=1e-3)
-
-
-def test_samples_of_groups_are_one_hot_and_follow_the_probabilities():
-    distribution = groups()
-    sample = distribution.sample(gumbel(50_000, sum(SIZES), generator=seeded(3)))
-    assert all(torch.equal(group.sum(dim=-1), torch.ones(50_000)) for group in sample.split(SIZES, dim=-1))
-    assert torch.allclose(sample.mean(dim=0), distribution.log_probabilities.exp(), atol=0.01)
-
-
-def test_the_probabilities_of_all_choices_sum_to_one_and_to_the_entropy():
-    for unimix in (0.0, 0.1):
-        found = groups(unimix=unimix).log_density(every_action())
-        assert found.shape == (24,)
-        assert found.exp().sum().item() == pytest.approx(1.0, abs=1e-5)
-        assert groups(unimix=unimix).entropy.item() == pytest.approx(-(found.exp() * found).sum().item(), abs=1e-5)
-
-
-def test_unimix_is_the_uniform_share_of_each_group():
-    distribution = OneHotGroups.of(torch.tensor([100.0, 0.0, 0.0, 100.0, 0.0]), (2, 3), 0.01)
-    assert torch.allclose(distribution.log_probabilities.exp(), torch.tensor([0.995, 0.005, 0.01 / 3, 0.99 + 0.01 / 3, 0.01 / 3]))
-
-
-def test_the_mode_of_groups_is_the_likeliest_action():
-    distribution, actions = groups(5), every_action()
-    density = torch.stack([distribution.log_density(action.expand(5, -1)) for action in actions])
-    assert torch.equal(distribution.mode, actions[density.argmax(dim=0)])
+def test_groups_are_independent_choices_of_mixed_probabilities():
+    logits, actions = 2 * normal(5, sum(SIZES)), every_action()
+    distribution = OneHotGroups.of(logits, SIZES, 0.1)
+    expected = [0.9 * group.softmax(dim=-1) + 0.1 / size for group, size in zip(logits.split(SIZES, dim=-1), SIZES, strict=True)]
+    assert torch.allclose(distribution.log_probabilities.exp(), torch.cat(expected, dim=-1), atol=1e-6)
+    log_density = torch.stack([distribution.log_density(action.expand(5, -1)) for action in actions])
+    assert torch.allclose(log_density.exp().sum(dim=0), torch.ones(5), atol=1e-5)
+    assert torch.allclose(distribution.entropy, -(log_density.exp() * log_density).sum(dim=0), atol=1e-5)
+    assert torch.equal(distribution.mode, actions[log_density.argmax(dim=0)])
+    sample = distribution.sample(gumbel(20_000, 5, sum(SIZES), generator=seeded(3)))
+    assert all(torch.equal(group.sum(dim=-1), torch.ones(20_000, 5)) for group in sample.split(SIZES, dim=-1))
+    assert torch.allclose(sample.mean(dim=0), distribution.log_probabilities.exp(), atol=0.02)
 
 
 @pytest.mark.parametrize("kind", ["mean", "std"])
@@ -142,9 +99,9 @@ def test_the_score_of_a_bounded_normal_has_the_mean_of_the_unclipped_score_and_l
     scores = {"mean": points / std, "std": (points.square() - 1) / std}[kind]
     parameters = {name: torch.full((4001, 1), number).requires_grad_() for name, number in (("mean", mean), ("std", std))}
     action = before.clamp(-1, 1)
-    (found,) = torch.autograd.grad(BoundedNormal(**parameters).log_density(action[:, None]).sum(), parameters[kind])
+    (clipped_scores,) = torch.autograd.grad(BoundedNormal(**parameters).log_density(action[:, None]).sum(), parameters[kind])
     reward, weight = torch.sin(3 * action) + action, weight / weight.sum()
-    moments = [((weight * reward * each).sum(), (weight * (reward * each).square()).sum()) for each in (scores, found[:, 0])]
+    moments = [((weight * reward * each).sum(), (weight * (reward * each).square()).sum()) for each in (scores, clipped_scores[:, 0])]
     assert moments[0][0].item() == pytest.approx(moments[1][0].item(), abs=2e-3)
     assert moments[1][1] < 0.95 * moments[0][1]
 
@@ -168,16 +125,6 @@ def test_the_gradient_of_a_truncated_sample_is_that_of_its_quantile():
     assert torch.allclose(to_mean, (quantile(step, 0) - quantile(-step, 0)) / (2 * step), atol=1e-3)
     assert torch.allclose(to_std, (quantile(0, step) - quantile(0, -step)) / (2 * step), atol=1e-3)
     assert (to_mean < 1).all()
-
-
-def test_the_gradient_of_groups_is_that_of_their_probabilities():
-    logits, reward = normal(4, sum(SIZES)).requires_grad_(), normal(4, sum(SIZES), seed=1)
-    distribution = OneHotGroups.of(logits, SIZES, 0.1)
-    sample = distribution.sample(gumbel(4, sum(SIZES), generator=seeded(2)))
-    (found,) = torch.autograd.grad((sample * reward).sum(), logits, retain_graph=True)
-    (expected,) = torch.autograd.grad((distribution.log_probabilities.exp() * reward).sum(), logits)
-    assert torch.allclose(found, expected)
-    assert found.any()
 
 
 @pytest.mark.parametrize("distribution", [BoundedNormal, TruncatedNormal])

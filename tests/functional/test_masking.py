@@ -5,7 +5,7 @@ import torch
 
 from framework.functional.masking import masked, rank_mask
 from framework.functional.random import uniform
-from tests.tiny import normal, seed_of, seeded
+from tests.tiny import key_of, normal, seeded
 
 
 def test_the_mean_of_masked_values_is_that_of_the_kept_ones():
@@ -40,7 +40,7 @@ def test_the_places_may_differ_between_rows():
 
 def test_the_highest_of_random_numbers_are_a_uniform_draw_without_replacement():
     rows, among = 6000, torch.tensor([True, True, False, True, True, True])
-    chosen = rank_mask(uniform(seed_of(3), rows, 6), among.expand(rows, 6), last=2, most=2)
+    chosen = rank_mask(uniform(key_of(3), rows, 6), among.expand(rows, 6), last=2, most=2)
     assert (chosen.sum(dim=1) == 2).all()
     pairs = (chosen.float().T @ chosen.float() / rows).fill_diagonal_(0.1)
     expected = torch.full((6, 6), 0.1).where(among[:, None] & among, 0.0)

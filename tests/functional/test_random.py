@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.functional.random import fold_in, new_key, normal, uniform
-from tests.tiny import seed_of, seeded
+from tests.tiny import key_of, seeded
 
 
 def splitmix(seed: int, steps: int) -> int:
@@ -23,7 +23,7 @@ def test_uniform_numbers_are_those_of_splitmix64(seed):
 
 
 def test_uniform_numbers_are_uniform():
-    drawn = uniform(seed_of(3), 100, 1000)
+    drawn = uniform(key_of(3), 100, 1000)
     assert drawn.shape == (100, 1000)
     assert 0 <= drawn.min() < 1e-4
     assert 1 - 1e-4 < drawn.max() < 1
@@ -32,7 +32,7 @@ def test_uniform_numbers_are_uniform():
 
 
 def test_normal_numbers_have_the_moments_and_the_tails_of_a_normal():
-    drawn = normal(seed_of(3), 100, 1000)
+    drawn = normal(key_of(3), 100, 1000)
     assert drawn.shape == (100, 1000)
     assert drawn.isfinite().all()
     assert abs(drawn.mean().item()) < 0.01
@@ -43,13 +43,13 @@ def test_normal_numbers_have_the_moments_and_the_tails_of_a_normal():
 
 
 def test_neighbors_and_folded_keys_are_not_correlated():
-    key = seed_of(5)
+    key = key_of(5)
     one, other = uniform(fold_in(key, 1), 20_000), uniform(fold_in(key, 2), 20_000)
     for first, second in ((one, other), (one[1:], one[:-1]), (uniform(key, 20_000), one)):
         assert abs(torch.corrcoef(torch.stack([first, second]))[0, 1].item()) < 0.03
 
 
 def test_equal_keys_draw_equal_numbers():
-    assert torch.equal(uniform(seed_of(1), 5), uniform(seed_of(1), 5))
-    assert not torch.equal(uniform(seed_of(1), 5), uniform(seed_of(2), 5))
+    assert torch.equal(uniform(key_of(1), 5), uniform(key_of(1), 5))
+    assert not torch.equal(uniform(key_of(1), 5), uniform(key_of(2), 5))
     assert new_key(seeded(1)).dtype == torch.int64

@@ -48,13 +48,3 @@ def test_the_mean_of_uniform_probabilities_is_exactly_zero():
         prediction = TwoHot(torch.full((4, count), 0.7), symexp_bins(count, 20.0))
         assert torch.equal(prediction.mean, torch.zeros(4))
         assert prediction.log_density(torch.tensor([0.0, 1.0, -7.0, 1e5])).tolist() == pytest.approx([-math.log(count)] * 4)
-
-
-def test_the_best_logits_are_the_logs_of_the_weights():
-    bins, target = torch.tensor([-2.0, 0.0, 1.0, 5.0]), torch.tensor([3.0])
-    best = TwoHot(two_hot(target, bins).clamp(min=1e-9).log(), bins)
-    assert best.mean.item() == pytest.approx(3.0, abs=1e-5)
-    entropy = -(0.5 * math.log(0.5)) * 2
-    assert -best.log_density(target).item() == pytest.approx(entropy, abs=1e-5)
-    for seed in range(5):
-        assert TwoHot(normal(1, 4, seed=seed), bins).log_density(target) < best.log_density(target)

@@ -1,4 +1,4 @@
-"""The loss of each head is the negative log-density of torch's distributions."""
+"""The likelihoods of heads, beyond those that `tests/reference` compares with the papers', and what heads refuse."""
 
 import math
 
@@ -16,23 +16,6 @@ from tests.tiny import LATENT, PIXELS, ROWS, SPEED, TIMES, batch, normal
 FEATURES = normal(ROWS, TIMES, 10)
 
 
-def head(name: str, target: str = "nothing"):
-    return build("heads", name, latent=LATENT, target=TARGETS[target])
-
-
-def test_the_reward_is_normal():
-    reward = head("RewardHead")
-    expected = -td.Normal(reward(FEATURES).mean, 1.0).log_prob(batch().reward)
-    assert torch.allclose(reward.loss(FEATURES, batch()), expected, atol=1e-5)
-
-
-def test_a_continuation_is_what_is_not_terminal():
-    continuation, data = head("ContinuationHead"), batch()
-    expected = -td.Bernoulli(probs=continuation(FEATURES).mean).log_prob((~data.is_terminal).float())
-    assert data.is_terminal.any()
-    assert torch.allclose(continuation.loss(FEATURES, data), expected, atol=1e-4)
-
-
 def test_a_discounted_continuation_has_its_minimum_at_the_discount():
     continuation, data = ContinuationHead(latent=LATENT, layers=0, discount=0.9), batch()
     with torch.no_grad():
@@ -47,37 +30,11 @@ def test_a_discounted_continuation_has_its_minimum_at_the_discount():
     assert slope.abs() < 1e-5
 
 
-@pytest.mark.parametrize("discount", [0.0, 1.5])
-def test_a_discount_out_of_range_is_refused(discount):
-    with pytest.raises(UserError, match=f"ContinuationHead.discount = {discount} must lie above 0"):
-        ContinuationHead(latent=LATENT, discount=discount)
-
-
-def test_pixels_are_normal_in_half_units_around_zero():
-    decoder, data = head("ImageHead", "pixels"), batch()
-    pixels = data.observation["pixels"].float() / 255 - 0.5
-    mean = decoder(FEATURES).mean
-    assert mean.shape == pixels.shape
-    expected = -td.Independent(td.Normal(mean, 1.0), 3).log_prob(pixels)
-    assert torch.allclose(decoder.loss(FEATURES, data), expected, atol=1e-3)
-
-
-def test_a_vector_is_normal():
-    decoder, data = head("VectorHead", "position"), batch()
-    expected = -td.Independent(td.Normal(decoder(FEATURES).mean, 1.0), 1).log_prob(data.observation["position"])
-    assert torch.allclose(decoder.loss(FEATURES, data), expected, atol=1e-5)
-
-
-def test_a_scalar_of_the_observation_is_a_vector_of_one():
-    decoder = build("heads", "VectorHead", latent=LATENT, target={"speed": SPEED})
-    expected = -td.Normal(decoder(FEATURES).mean[..., 0], 1.0).log_prob(batch().observation["speed"])
-    assert torch.allclose(decoder.loss(FEATURES, batch()), expected, atol=1e-5)
-
-
-def test_several_vectors_are_concatenated_in_the_order_of_their_names():
-    decoder, data = head("VectorHead", "vectors"), batch()
-    concatenated = torch.cat([data.observation["position"], data.observation["speed"].unsqueeze(-1)], dim=-1)
-    expected = -td.Independent(td.Normal(decoder(FEATURES).mean, 1.0), 1).log_prob(concatenated)
+@pytest.mark.parametrize("target", [TARGETS["position"], {"speed": SPEED}, TARGETS["vectors"]], ids=["vector", "scalar", "both"])
+def test_vectors_are_normal_and_concatenated_in_the_order_of_their_names(target):
+    decoder, data = build("heads", "VectorHead", latent=LATENT, target=target), batch()
+    values = torch.cat([data.observation[name].reshape(ROWS, TIMES, -1) for name in sorted(target)], dim=-1)
+    expected = -td.Independent(td.Normal(decoder(FEATURES).mean, 1.0), 1).log_prob(values)
     assert torch.allclose(decoder.loss(FEATURES, data), expected, atol=1e-5)
 
 
@@ -91,12 +48,6 @@ def test_the_loss_of_a_symlog_vector_is_the_squared_error_of_its_symlog():
     assert (prediction.log_density(prediction.mean).abs() < 1e-9).all()
 
 
-def test_a_vector_head_refuses_images_and_nothing():
-    for target in (TARGETS["pixels"], None):
-        with pytest.raises(UserError, match="VectorHead decodes vectors"):
-            VectorHead(latent=LATENT, target=target)
-
-
 @pytest.mark.parametrize(("kernels", "channels", "size"), [((5, 5, 6, 6), (8, 4, 2), 64), ((5, 6, 6), (4, 2), 32)])
 def test_the_kernels_of_the_paper_give_images_of_its_size(kernels, channels, size):
     target = {"pixels": PIXELS.replace(shape=(size, size, 3), minimum=0, maximum=255)}
@@ -104,10 +55,18 @@ def test_the_kernels_of_the_paper_give_images_of_its_size(kernels, channels, siz
     assert decoder(normal(2, 10)).mean.shape == (2, size, size, 3)
 
 
-def test_an_image_head_refuses_other_targets_and_sizes():
-    with pytest.raises(UserError, match="make an image of 64 x 64, and the observation has 8 x 8"):
-        ImageHead(latent=LATENT, target=TARGETS["pixels"])
-    with pytest.raises(UserError, match="one kernel more"):
-        ImageHead(latent=LATENT, target=TARGETS["pixels"], kernels=(2, 6), channels=())
-    with pytest.raises(UserError, match=r"decodes one image .* not position \(3,\)"):
-        ImageHead(latent=LATENT, target=TARGETS["position"])
+@pytest.mark.parametrize(
+    ("head", "target", "settings", "message"),
+    [
+        (ContinuationHead, "nothing", {"discount": 0.0}, "ContinuationHead.discount = 0.0 must lie above 0"),
+        (ContinuationHead, "nothing", {"discount": 1.5}, "ContinuationHead.discount = 1.5 must lie above 0"),
+        (VectorHead, "pixels", {}, "VectorHead decodes vectors"),
+        (VectorHead, "nothing", {}, "VectorHead decodes vectors"),
+        (ImageHead, "pixels", {}, "make an image of 64 x 64, and the observation has 8 x 8"),
+        (ImageHead, "pixels", {"kernels": (2, 6), "channels": ()}, "one kernel more"),
+        (ImageHead, "position", {}, r"decodes one image .* not position \(3,\)"),
+    ],
+)
+def test_it_refuses_targets_and_settings_that_do_not_fit(head, target, settings, message):
+    with pytest.raises(UserError, match=message):
+        head(latent=LATENT, target=TARGETS[target], **settings)

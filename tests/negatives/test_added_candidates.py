@@ -23,7 +23,7 @@ from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.within_sequence import WithinSequence
 from tests.members import build
 from tests.objectives import contrasts
-from tests.tiny import DYNAMICS, LATENT, ROWS, TIMES, batch, contrast, inferred, normal, origin, seed_of
+from tests.tiny import DYNAMICS, LATENT, ROWS, TIMES, batch, contrast, inferred, key_of, normal, origin
 
 EMBEDDING = 5
 
@@ -44,7 +44,7 @@ def queue(**settings) -> MemoryQueue:
 
 
 def estimate(strategy, contrasted: Contrast) -> torch.Tensor:
-    chosen = strategy(contrasted, seed_of(0))
+    chosen = strategy(contrasted, key_of(0))
     return contrastive.infonce_estimate(chosen.scores, chosen.log_weights)
 
 
@@ -52,13 +52,13 @@ def test_a_queue_of_the_batch_has_the_estimate_of_the_batch():
     """Every candidate is there twice: as itself, and from the queue, by the same encoder."""
     whole, made = example(), queue(size=12)
     made.after_update(whole.source.embeddings, origin(3, 4))
-    chosen = made(whole, seed_of(0))
+    chosen = made(whole, key_of(0))
     assert torch.allclose(chosen.scores[:, 12:], whole.scores, atol=1e-6)
     expected = contrastive.infonce_estimate(whole.scores, whole.log_weights)
     assert torch.allclose(estimate(made, whole), expected, atol=1e-5)
     alone = queue(size=12, batch="drop")
     alone.after_update(whole.source.embeddings, origin(3, 4))
-    in_place = alone(whole, seed_of(0))
+    in_place = alone(whole, key_of(0))
     among = torch.logsumexp((in_place.scores + in_place.log_weights)[:, 12:], dim=1)
     assert torch.allclose(among, torch.logsumexp(whole.scores, dim=1), atol=1e-5)
     assert torch.allclose(contrastive.log_candidates(in_place.log_weights), torch.tensor(13.0).log())
@@ -85,7 +85,7 @@ def test_the_episodes_of_a_queue_can_be_left_out():
     for each in made.each():
         each.allocate(EMBEDDING)
         each.after_update(normal(12, EMBEDDING), origin(3, 4))
-    kept = made(example(), seed_of(0)).log_weights[:, 12:] == 0
+    kept = made(example(), key_of(0)).log_weights[:, 12:] == 0
     assert torch.equal(kept, origin(3, 4).row[:, None] != origin(3, 4).row[None, :])
 
 
@@ -95,9 +95,9 @@ def test_the_objective_fills_the_queue_once_for_each_update(slow_rate, offset):
     made, sample = contrasts.make(negatives="MemoryQueue", settings={"size": 40, "slow_rate": slow_rate}), contrasts.example()
     assert made.slow_rate == slow_rate
     made.negatives.added.zero_()
-    first, _ = made(sample, DYNAMICS, seed_of(0))
-    made.after_update(sample, DYNAMICS, seed_of(0))
-    second, _ = made(sample, DYNAMICS, seed_of(0))
+    first, _ = made(sample, DYNAMICS, key_of(0))
+    made.after_update(sample, DYNAMICS, key_of(0))
+    second, _ = made(sample, DYNAMICS, key_of(0))
     queued = made.negatives.embeddings
     assert made.negatives.added == ROWS * TIMES
     assert torch.allclose(queued[: ROWS * TIMES], sample.embedding.reshape(-1, EMBEDDING) + offset)
@@ -112,7 +112,7 @@ def test_a_strategy_around_a_slow_queue_needs_its_encoder():
 def test_extra_steps_replace_the_batch_or_join_it():
     whole = example()
     drawn = whole.source.score(whole.source.latents, whole.source.extra.embedding)
-    dropped, kept = ReplayNegatives()(whole, seed_of(0)), ReplayNegatives(batch="keep")(whole, seed_of(0))
+    dropped, kept = ReplayNegatives()(whole, key_of(0)), ReplayNegatives(batch="keep")(whole, key_of(0))
     for chosen in (dropped, kept):
         assert torch.equal(chosen.scores, torch.cat([whole.scores, drawn], dim=1))
         assert chosen.candidates.episode[12:].tolist() == whole.source.extra.episode.tolist()
@@ -128,13 +128,13 @@ def test_extra_steps_replace_the_batch_or_join_it():
 def test_extra_steps_have_gradients_as_candidates_have(gradient, flows):
     embedding = normal(7, EMBEDDING).requires_grad_()
     sample = replace(contrasts.example(), extra=ExtraCandidates(embedding=embedding, episode=torch.arange(7)))
-    losses, _ = contrasts.make(negatives="ReplayNegatives", embedding_gradient=gradient)(sample, DYNAMICS, seed_of(0))
+    losses, _ = contrasts.make(negatives="ReplayNegatives", embedding_gradient=gradient)(sample, DYNAMICS, key_of(0))
     (of_extra,) = torch.autograd.grad(losses["infonce"].sum(), embedding, allow_unused=True)
     assert (of_extra is not None) == flows
 
 
 def test_mixtures_are_unit_vectors_between_the_hardest_by_a_loop():
-    whole, seed, hardest, mixed, with_anchor = example("CosineCritic"), seed_of(4), 3, 4, 2
+    whole, seed, hardest, mixed, with_anchor = example("CosineCritic"), key_of(4), 3, 4, 2
     strategy = MoCHi(hardest=hardest, mixed=mixed, with_anchor=with_anchor)
     chosen = strategy(whole, seed)
     units = whole.source.units(whole.source.latents, whole.source.embeddings)
@@ -159,7 +159,7 @@ def test_mixtures_have_gradient_to_the_anchor_alone():
     whole = example("CosineCritic")
     embeddings = whole.source.embeddings.clone().requires_grad_()
     latents = whole.source.latents.map(lambda part: part.clone().requires_grad_())
-    chosen = MoCHi()(replace(whole, source=replace(whole.source, latents=latents, embeddings=embeddings)), seed_of(0))
+    chosen = MoCHi()(replace(whole, source=replace(whole.source, latents=latents, embeddings=embeddings)), key_of(0))
     gradients = torch.autograd.grad(chosen.scores[:, 12:].sum(), [latents.stochastic, embeddings], allow_unused=True)
     assert gradients[0].abs().sum() > 0
     assert gradients[1] is None
@@ -168,15 +168,15 @@ def test_mixtures_have_gradient_to_the_anchor_alone():
 def test_mixtures_are_made_of_the_candidates_of_the_wrapped_strategy():
     """The hardest mixed with itself is the hardest: here of the extra steps, since the batch is left out."""
     made = MoCHi(of=partial(ReplayNegatives, batch="drop"), hardest=1, with_anchor=0)
-    chosen = made(example("CosineCritic"), seed_of(0))
+    chosen = made(example("CosineCritic"), key_of(0))
     hardest = chosen.scores[:, 12:19].amax(dim=1, keepdim=True)
     assert torch.allclose(chosen.scores[:, 19:], hardest.expand(-1, 16), atol=1e-4)
-    alone = MoCHi(of=WithinSequence)(example("CosineCritic", rows=4, times=1), seed_of(0))
+    alone = MoCHi(of=WithinSequence)(example("CosineCritic", rows=4, times=1), key_of(0))
     assert alone.log_weights[:, 4:].isneginf().all()
 
 
 def test_other_actions_equal_a_loop():
-    whole, seed = example(), seed_of(2)
+    whole, seed = example(), key_of(2)
     chosen, source = ActionNegatives(count=3)(whole, seed), whole.source
     assert chosen.scores.shape == (12, 12 + 3)
     assert torch.equal(chosen.log_weights[:, :12] == 0, torch.eye(12, dtype=torch.bool))
@@ -194,7 +194,7 @@ def test_the_actions_of_first_steps_are_left_out():
     whole = example()
     first = torch.zeros(12, dtype=torch.bool)
     first[[0, 4, 8]] = True
-    chosen = ActionNegatives(count=30)(replace(whole, source=replace(whole.source, is_first=first)), seed_of(0))
+    chosen = ActionNegatives(count=30)(replace(whole, source=replace(whole.source, is_first=first)), key_of(0))
     weights = chosen.log_weights[:, 12:]
     assert weights[first].isneginf().all()
     assert 0.5 < (weights[~first] == 0).float().mean() < 0.95
@@ -212,7 +212,7 @@ def test_the_prior_under_the_own_action_is_the_prior_itself_at_any_steps():
 
 def test_other_actions_train_the_dynamics_through_the_objective():
     sample = contrasts.example()
-    losses, metrics = contrasts.make(negatives="ActionNegatives")(sample, DYNAMICS, seed_of(0))
+    losses, metrics = contrasts.make(negatives="ActionNegatives")(sample, DYNAMICS, key_of(0))
     assert torch.allclose(losses["infonce"][sample.batch.is_first], torch.zeros(()))
     gradient = torch.autograd.grad(losses["infonce"].sum(), DYNAMICS.from_action.weight)[0]
     assert gradient.abs().sum() > 0

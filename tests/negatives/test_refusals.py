@@ -14,7 +14,7 @@ from framework.negatives.memory_queue import MemoryQueue
 from framework.negatives.mochi import MoCHi
 from tests.members import build
 from tests.objectives.contrasts import make
-from tests.tiny import LATENT, contrast, origin, seed_of
+from tests.tiny import LATENT, contrast, key_of, origin
 
 SETTINGS = {
     "ActionNegatives.count = 0": {"count": 0},
@@ -44,17 +44,17 @@ SETTINGS = {
 @pytest.mark.parametrize("message", SETTINGS)
 def test_an_impossible_setting_is_refused(message):
     with pytest.raises(UserError, match=message):
-        build("negatives", message.partition(".")[0], **SETTINGS[message])(contrast(torch.zeros(12, 12), origin(3, 4)), seed_of(0))
+        build("negatives", message.partition(".")[0], **SETTINGS[message])(contrast(torch.zeros(12, 12), origin(3, 4)), key_of(0))
 
 
 def without(strategy, **changes):
     """A strategy on a contrast whose source lacks something."""
     whole = contrast(torch.zeros(12, 12), origin(3, 4), build("critics", "CosineCritic", latent=LATENT, embedding_size=5))
-    return strategy()(replace(whole, source=replace(whole.source, **changes)), seed_of(0))
+    return strategy()(replace(whole, source=replace(whole.source, **changes)), key_of(0))
 
 
 def on_scores_alone(strategy):
-    return strategy()(Contrast.of(torch.zeros(4, 4), origin(2, 2)), seed_of(0))
+    return strategy()(Contrast.of(torch.zeros(4, 4), origin(2, 2)), key_of(0))
 
 
 UNFIT = {

@@ -17,12 +17,12 @@ from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.window_excluded import WindowExcluded
 from framework.negatives.within_cross_mixture import WithinCrossMixture
 from framework.negatives.within_sequence import WithinSequence
-from tests.tiny import contrast, normal, origin, seed_of
+from tests.tiny import contrast, key_of, normal, origin
 
 
 def select(strategy, rows: int, times: int, seed: int = 0) -> Contrast:
     size = rows * times
-    return strategy(contrast(normal(size, size, seed=seed), origin(rows, times)), seed_of(seed))
+    return strategy(contrast(normal(size, size, seed=seed), origin(rows, times)), key_of(seed))
 
 
 def kept(strategy, rows: int, times: int, seed: int = 0) -> Tensor:
@@ -54,11 +54,11 @@ def test_the_mask_of_two_sequences_of_three_steps_whatever_the_scores(strategy, 
 
 def test_an_episode_is_left_out_across_rows_inside_one_and_of_what_is_added():
     steps = Origin.of(torch.tensor([[7, 7, 8], [8, 8, 9]]))
-    mask = EpisodeExcluded()(contrast(torch.zeros(6, 6), steps), seed_of(0)).log_weights == 0
+    mask = EpisodeExcluded()(contrast(torch.zeros(6, 6), steps), key_of(0)).log_weights == 0
     assert written(mask) == ["101111", "011111", "111001", "110101", "110011", "111111"]
     anchors = Origin.of(torch.tensor([[7], [8]]))
     added = Contrast(torch.zeros(2, 5), torch.zeros(2, 5), anchors, anchors.followed_by(torch.tensor([7, 8, -1])))
-    assert written(EpisodeExcluded()(added, seed_of(0)).log_weights == 0) == ["11011", "11101"]
+    assert written(EpisodeExcluded()(added, key_of(0)).log_weights == 0) == ["11011", "11101"]
 
 
 def test_the_default_window_of_the_paper_has_300_candidates():
@@ -71,7 +71,7 @@ def test_the_default_window_of_the_paper_has_300_candidates():
 @pytest.mark.parametrize("window", [RollingWindow(rows=2, times=2), RollingWindow()])
 def test_the_window_of_the_released_code_leaves_out_candidates_without_a_place(window):
     extended = select(InBatch(), 3, 4).append(torch.zeros(12, 5), torch.zeros(12, 5))
-    assert window(extended, seed_of(0)).log_weights[:, 12:].isneginf().all()
+    assert window(extended, key_of(0)).log_weights[:, 12:].isneginf().all()
 
 
 def test_a_subset_of_a_selection_stays_inside_and_takes_all_where_there_are_fewer():

@@ -14,7 +14,7 @@ from framework.negatives.hard_weighted import HardWeighted
 from framework.negatives.in_batch import InBatch
 from framework.negatives.top_k import TopK
 from tests.members import factory
-from tests.tiny import contrast, normal, origin, seed_of
+from tests.tiny import contrast, key_of, normal, origin
 
 
 def example(scale: float = 1.0, seed: int = 0) -> Contrast:
@@ -22,7 +22,7 @@ def example(scale: float = 1.0, seed: int = 0) -> Contrast:
 
 
 def losses(strategy, contrasted: Contrast) -> torch.Tensor:
-    chosen = strategy(contrasted, seed_of(0))
+    chosen = strategy(contrasted, key_of(0))
     return contrastive.infonce_loss(chosen.scores, chosen.log_weights)
 
 
@@ -65,8 +65,8 @@ def test_the_debiased_sum_equals_a_loop(of, share):
 
 def test_a_selection_around_a_weighting_keeps_the_weights_and_their_gradient():
     scores = normal(12, 12).requires_grad_()
-    weighed = HardWeighted(beta=0.7)(contrast(scores, origin(3, 4)), seed_of(0))
-    chosen = TopK(count=4, of=lambda: HardWeighted(beta=0.7))(contrast(scores, origin(3, 4)), seed_of(0))
+    weighed = HardWeighted(beta=0.7)(contrast(scores, origin(3, 4)), key_of(0))
+    chosen = TopK(count=4, of=lambda: HardWeighted(beta=0.7))(contrast(scores, origin(3, 4)), key_of(0))
     stays = ~chosen.log_weights.isneginf()
     assert stays.sum(dim=1).tolist() == [5] * 12
     assert torch.equal(chosen.log_weights[stays], weighed.log_weights[stays])
@@ -91,7 +91,7 @@ def test_debiased_around_hard_weighted_is_the_hard_and_debiased_loss():
 @pytest.mark.parametrize("scale", [1e2, 1e6])
 def test_enormous_scores_have_finite_weights_and_gradients(strategy, scale):
     scores = (scale * normal(12, 12)).requires_grad_()
-    chosen = strategy(contrast(scores, origin(3, 4)), seed_of(0))
+    chosen = strategy(contrast(scores, origin(3, 4)), key_of(0))
     assert chosen.log_weights.isfinite().all()
     loss = contrastive.infonce_loss(chosen.scores, chosen.log_weights)
     assert loss.isfinite().all()
@@ -109,7 +109,7 @@ def test_a_row_at_its_floor_gives_its_negatives_no_gradient():
 
 def test_hard_weighted_has_gradients_through_its_weights():
     scores = (2 * normal(12, 12)).requires_grad_()
-    chosen = HardWeighted()(contrast(scores, origin(3, 4)), seed_of(0))
+    chosen = HardWeighted()(contrast(scores, origin(3, 4)), key_of(0))
     flowing = contrastive.infonce_loss(chosen.scores, chosen.log_weights)
     fixed = contrastive.infonce_loss(chosen.scores, chosen.log_weights.detach())
     through, without = (torch.autograd.grad(each.sum(), scores, retain_graph=True)[0] for each in (flowing, fixed))
@@ -119,7 +119,7 @@ def test_hard_weighted_has_gradients_through_its_weights():
 
 @pytest.mark.parametrize("of", [InBatch, CrossSequence])
 def test_decoupled_adds_the_log_of_the_mass_of_the_negatives_to_infonce(of):
-    whole = of()(example(2.0), seed_of(0))
+    whole = of()(example(2.0), key_of(0))
     left = torch.softmax(whole.scores + whole.log_weights, dim=1).diagonal()
     expected = contrastive.infonce_loss(whole.scores, whole.log_weights) + torch.log1p(-left)
     assert torch.allclose(losses(Decoupled(of=of), example(2.0)), expected, atol=1e-5)

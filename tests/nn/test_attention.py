@@ -26,33 +26,32 @@ def at(past, time):
 
 
 def test_an_age_counts_the_tokens_of_an_episode():
-    found = ages(torch.tensor([5.0, 2.0, 7.0]), starts())
-    assert found.tolist() == [[6, 7, 1, 2, 3, 4, 1, 2, 3], [3, 4, 5, 6, 7, 8, 9, 10, 11], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
+    counted = ages(torch.tensor([5.0, 2.0, 7.0]), starts())
+    assert counted.tolist() == [[6, 7, 1, 2, 3, 4, 1, 2, 3], [3, 4, 5, 6, 7, 8, 9, 10, 11], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
 
 
-@pytest.mark.parametrize("window", [1, 2, 4, 20])
+@pytest.mark.parametrize("window", [1, 4, 20])
 def test_a_token_attends_to_the_window_of_its_own_episode(window):
-    before = torch.tensor([5.0, 2.0, 0.0])
-    age = ages(before, starts())
-    found = attention_mask(age, window)
-    assert found.shape == (ROWS, TIMES, window - 1 + TIMES)
+    age = ages(torch.tensor([5.0, 2.0, 0.0]), starts())
+    mask = attention_mask(age, window)
+    assert mask.shape == (ROWS, TIMES, window - 1 + TIMES)
     for row in range(ROWS):
         for time in range(TIMES):
             attended = {time - position for position in range(window) if position < age[row, time]}
-            assert {position - (window - 1) for position in found[row, time].nonzero().flatten().tolist()} == attended
+            assert {position - (window - 1) for position in mask[row, time].nonzero().flatten().tolist()} == attended
 
 
-@pytest.mark.parametrize("window", [1, 2, 4, 20])
-@pytest.mark.parametrize("parts", [(1,) * TIMES, (4, 5), (2, 1, 6)])
+@pytest.mark.parametrize("window", [1, 4, 20])
+@pytest.mark.parametrize("parts", [(1,) * TIMES, (2, 1, 6)])
 def test_chunks_of_tokens_give_the_outputs_of_the_whole(window, parts):
     model, tokens, is_first = make(window=window), normal(ROWS, TIMES, SIZE), starts()
     whole, after = model(tokens, is_first, model.empty_past(ROWS))
     past, first = model.empty_past(ROWS), 0
     for length in parts:
         here = slice(first, first + length)
-        found, following = model(tokens[:, here], is_first[:, here], past)
+        outputs, following = model(tokens[:, here], is_first[:, here], past)
         past, first = at(following, -1), first + length
-        assert torch.allclose(found, whole[:, here], atol=1e-5)
+        assert torch.allclose(outputs, whole[:, here], atol=1e-5)
         for name, value in past.items():
             assert torch.allclose(value, after[name][:, first - 1], atol=1e-5)
 
@@ -60,7 +59,7 @@ def test_chunks_of_tokens_give_the_outputs_of_the_whole(window, parts):
 def test_a_block_equals_attention_written_out():
     block, tokens, past = CausalBlock(size=SIZE, hidden=12, attention_heads=2), normal(1, 3, SIZE), normal(1, 2, 2 * SIZE, seed=1)
     age, rotation = torch.tensor([[2.0, 3.0, 1.0]]), rotations(5, SIZE // 2, tokens.device)
-    found, keys_values = block(tokens, past, attention_mask(age, 3), rotation)
+    outputs, keys_values = block(tokens, past, attention_mask(age, 3), rotation)
     normed = block.attention_norm(tokens)
     assert torch.allclose(keys_values, torch.cat([past, block.key_value(normed)], dim=1))
     for time, positions in enumerate([(1, 2), (1, 2, 3), (4,)]):
@@ -72,16 +71,7 @@ def test_a_block_equals_attention_written_out():
             heads.append(weights @ keys_values[0, :, SIZE:][list(positions), head])
         after = tokens[0, time] + block.output(torch.cat(heads))
         expected = after + block.perceptron(block.perceptron_norm(after))
-        assert torch.allclose(found[0, time], expected, atol=1e-5)
-
-
-@pytest.mark.parametrize(("layers", "window"), [(1, 4), (2, 3), (3, 2)])
-def test_each_block_reaches_one_window_back(layers, window):
-    model, tokens = make(layers, window), normal(1, TIMES, SIZE).requires_grad_()
-    found, _ = model(tokens, torch.zeros(1, TIMES, dtype=torch.bool), model.empty_past(1))
-    (gradient,) = torch.autograd.grad((found[0, -1] * normal(SIZE, seed=3)).sum(), tokens)
-    reached = gradient.abs().sum(dim=-1)[0] > 0
-    assert reached.tolist() == [time >= TIMES - 1 - layers * (window - 1) for time in range(TIMES)]
+        assert torch.allclose(outputs[0, time], expected, atol=1e-5)
 
 
 def test_the_past_of_all_steps_shares_one_buffer():

@@ -9,7 +9,7 @@ from framework.data import SecondView
 from framework.objectives.action_conditioned_cpc import ActionConditionedCPC
 from tests.members import build, factory
 from tests.objectives.contrasts import example
-from tests.tiny import DYNAMICS, ROWS, TIMES, latent_spec, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent_spec, objective_sizes, requiring_gradient
 
 STEPS = 3
 
@@ -51,7 +51,7 @@ def test_losses_and_estimate_equal_loops_over_rows_times_and_steps_ahead(kind, a
         "embedding": sample.embedding,
         "stochastic": sample.posterior.stochastic,
     }[positive]
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     expected, estimate = naive(objective, sample, latents, targets)
     assert torch.allclose(losses["action_conditioned_cpc"], expected, atol=1e-5)
     assert metrics["contrastive/estimate"].item() == pytest.approx(estimate.item(), abs=1e-5)
@@ -65,11 +65,11 @@ def test_the_weights_of_the_steps_are_discounted_and_sum_to_one():
 
 def test_the_strategy_chooses_the_negatives():
     sample = example()
-    _, everything = make()(sample, DYNAMICS, seed_of(0))
-    _, within = make(negatives="WithinSequence", steps=1)(sample, DYNAMICS, seed_of(0))
+    _, everything = make()(sample, DYNAMICS, key_of(0))
+    _, within = make(negatives="WithinSequence", steps=1)(sample, DYNAMICS, key_of(0))
     assert within["contrastive/ceiling"].exp().item() == pytest.approx(TIMES)
     assert everything["contrastive/ceiling"] > within["contrastive/ceiling"]
-    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(sample, DYNAMICS, seed_of(0))[1]
+    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(sample, DYNAMICS, key_of(0))[1]
 
 
 @pytest.mark.parametrize("positive", ["second_view", "embedding", "stochastic"])
@@ -79,7 +79,7 @@ def test_both_sides_have_gradients(positive):
     embedding, again = sample.embedding.clone().requires_grad_(), sample.second.embedding.clone().requires_grad_()
     second = SecondView(embedding=again, slow_embedding=sample.second.slow_embedding)
     changed = replace(sample, posterior=posterior, prior=prior, embedding=embedding, second=second)
-    loss = objective(changed, DYNAMICS, seed_of(0))[0]["action_conditioned_cpc"].sum()
+    loss = objective(changed, DYNAMICS, key_of(0))[0]["action_conditioned_cpc"].sum()
     leaves = {"second_view": again, "embedding": embedding, "stochastic": posterior.stochastic}
     values = torch.autograd.grad(loss, [prior.deterministic, *leaves.values()], allow_unused=True)
     assert (values[0].abs().sum(dim=-1) > 0).all()
@@ -90,6 +90,6 @@ def test_both_sides_have_gradients(positive):
 
 def test_outside_of_training_the_first_view_replaces_the_second():
     objective, sample = make(), replace(example(), second=None)
-    diagnosed = objective.diagnose(sample, DYNAMICS, seed_of(0))
+    diagnosed = objective.diagnose(sample, DYNAMICS, key_of(0))
     assert set(diagnosed) == {"contrastive/own_sequence_mass", "contrastive/effective_rank"}
-    assert diagnosed == objective.diagnose(replace(sample, second=SecondView(embedding=sample.embedding)), DYNAMICS, seed_of(0))
+    assert diagnosed == objective.diagnose(replace(sample, second=SecondView(embedding=sample.embedding)), DYNAMICS, key_of(0))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.objectives.barlow_twins import BarlowTwins
-from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, key_of, latent, normal, objective_sizes, requiring_gradient
 
 
 def make(**settings) -> BarlowTwins:
@@ -23,7 +23,7 @@ def test_the_loss_is_zero_where_all_correlations_are_those_of_the_identity():
     with torch.no_grad():
         objective.map.weight.copy_(torch.eye(5, 10))
     sample = inferred(posterior, posterior, features, batch())
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     assert losses["barlow"].flatten().tolist() == pytest.approx([0] * ROWS * TIMES, abs=1e-3)
     assert metrics["model/barlow_agreement"].item() == pytest.approx(1, abs=1e-2)
     assert metrics["model/barlow_redundancy"].item() == pytest.approx(0, abs=1e-2)
@@ -31,7 +31,7 @@ def test_the_loss_is_zero_where_all_correlations_are_those_of_the_identity():
 
 def test_the_embedding_has_no_gradient():
     posterior, embedding = requiring_gradient(latent(ROWS, TIMES)), normal(ROWS, TIMES, 5, seed=3).requires_grad_()
-    loss = make()(inferred(posterior, posterior, embedding, batch()), DYNAMICS, seed_of(0))[0]["barlow"].mean()
+    loss = make()(inferred(posterior, posterior, embedding, batch()), DYNAMICS, key_of(0))[0]["barlow"].mean()
     of_latent, of_embedding = torch.autograd.grad(loss, [posterior.deterministic, embedding], allow_unused=True)
     assert (of_latent.abs().sum(dim=-1) > 0).all()
     assert of_embedding is None

@@ -10,7 +10,7 @@ from framework.contrastive.pairs import SHARE, blocks_of
 from framework.errors import UserError
 from tests.members import build, factory, members
 from tests.objectives.contrasts import example, gradients, leaves_of, make, with_equal_actions
-from tests.tiny import DYNAMICS, LATENT, latent_spec, seed_of
+from tests.tiny import DYNAMICS, LATENT, key_of, latent_spec
 from tests.training.tape import tensors
 
 ROWS, TIMES, MOST = 4, 6, 22
@@ -30,7 +30,7 @@ def evaluations(objective, batch, autocast: bool = False):
     leaves, results = leaves_of(batch), []
     for objective.chunk_above in (STEPS, MOST):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-            losses, metrics = objective(batch, DYNAMICS, seed_of(0))
+            losses, metrics = objective(batch, DYNAMICS, key_of(0))
         results.append((losses["infonce"], metrics, gradients(objective, leaves, losses)))
     return results
 
@@ -77,7 +77,7 @@ def test_blocks_draw_different_numbers_and_the_first_draws_those_of_the_whole(na
     strategy.register_forward_hook(lambda module, arguments, chosen: calls.append((int(arguments[1]), chosen)))
     with torch.no_grad():
         for objective.chunk_above in (MOST, STEPS):
-            objective(batch, DYNAMICS, seed_of(0))
+            objective(batch, DYNAMICS, key_of(0))
     *blocks, (_, whole) = calls
     first = blocks[0][1]
     assert len({key for key, _ in blocks}) == len(blocks) == 5
@@ -88,8 +88,8 @@ def test_blocks_draw_different_numbers_and_the_first_draws_those_of_the_whole(na
 def test_diagnostics_are_those_of_the_first_block():
     objective, batch = make(offsets=(1, 2), chunk_above=MOST), example(rows=ROWS, times=TIMES)
     with torch.no_grad():
-        contrast, valid = objective._first(batch, DYNAMICS, seed_of(0))
-        diagnosed = objective.diagnose(batch, DYNAMICS, seed_of(0))
+        contrast, valid = objective._first(batch, DYNAMICS, key_of(0))
+        diagnosed = objective.diagnose(batch, DYNAMICS, key_of(0))
     assert (*contrast.scores.shape, *valid.shape) == (6, 20, 6)
     assert {*diagnosed} == {"contrastive/own_sequence_mass", "contrastive/effective_rank"}
 
@@ -97,10 +97,10 @@ def test_diagnostics_are_those_of_the_first_block():
 @pytest.mark.parametrize("name", JOINING)
 def test_a_bound_that_joins_anchors_is_refused_in_blocks_alone(name):
     objective, batch = make(bound=name, chunk_above=STEPS), example(rows=ROWS, times=TIMES)
-    assert objective(batch, DYNAMICS, seed_of(0))[0]["infonce"].isfinite().all()
+    assert objective(batch, DYNAMICS, key_of(0))[0]["infonce"].isfinite().all()
     objective.chunk_above = STEPS - 1
     with pytest.raises(UserError, match=rf"{name} joins all anchors.*4 x 6 steps.*chunk_above = 23.*bind InfoNCE.chunk_above = 24"):
-        objective(batch, DYNAMICS, seed_of(0))
+        objective(batch, DYNAMICS, key_of(0))
 
 
 class LargestTensor(TorchDispatchMode):
@@ -124,10 +124,10 @@ def test_no_tensor_has_more_numbers_than_a_block(negatives, axis):
         objective, batch = make(negatives=negatives, axis=axis, chunk_above=most), example(rows=side, times=side)
         leaves = leaves_of(batch)
         with LargestTensor() as largest:
-            gradients(objective, leaves, objective(batch, DYNAMICS, seed_of(0))[0])
+            gradients(objective, leaves, objective(batch, DYNAMICS, key_of(0))[0])
             with torch.no_grad():
-                objective.diagnose(batch, DYNAMICS, seed_of(0))
-                objective.after_update(batch, DYNAMICS, seed_of(0))
+                objective.diagnose(batch, DYNAMICS, key_of(0))
+                objective.after_update(batch, DYNAMICS, key_of(0))
         sizes.append(largest.size)
     assert sizes[0] >= large**2
     assert sizes[1] <= (large // 2) ** 2 / SHARE

@@ -7,7 +7,7 @@ from framework.data import InferredBatch, Latent
 from framework.errors import UserError
 from tests.members import build, factory, members
 from tests.objectives.contrasts import EMBEDDING, make
-from tests.tiny import DYNAMICS, LATENT, batch, inferred, latent, normal, seed_of
+from tests.tiny import DYNAMICS, LATENT, batch, inferred, key_of, latent, normal
 
 ROWS, TIMES = 6, 8
 TRAINABLE = [name for name in members("bounds") if build("bounds", name, latent=LATENT, embedding_size=EMBEDDING).side != "upper"]
@@ -35,13 +35,13 @@ def test_a_bound_trains_a_critic(name):
             parameter.mul_(0.1)
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.05)
     for number in range(20):
-        losses, metrics = objective(sample, DYNAMICS, seed_of(number))
+        losses, metrics = objective(sample, DYNAMICS, key_of(number))
         loss = losses["infonce"].mean()
         history.append((loss.item(), metrics["contrastive/accuracy"].item(), metrics[objective.estimate_key].item()))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        objective.after_update(sample, DYNAMICS, seed_of(number))
+        objective.after_update(sample, DYNAMICS, key_of(number))
     before, after = history[0], history[-1]
     assert after[0] < before[0]
     assert after[1] > before[1]
@@ -52,17 +52,17 @@ def test_a_bound_trains_a_critic(name):
 
 def test_a_stateful_bound_changes_after_the_update():
     objective, sample = make(bound="MINE"), informative()
-    objective(sample, DYNAMICS, seed_of(0))
+    objective(sample, DYNAMICS, key_of(0))
     assert objective.bound.log_share.isneginf()
-    objective.after_update(sample, DYNAMICS, seed_of(0))
+    objective.after_update(sample, DYNAMICS, key_of(0))
     assert objective.bound.log_share.isfinite()
 
 
 def test_diagnostics_are_logged_by_name():
     objective, sample = make(diagnostics=[factory("bounds", name) for name in PARAMETERLESS]), informative()
     with torch.no_grad():
-        diagnosed = objective.diagnose(sample, DYNAMICS, seed_of(0))
-        _, metrics = objective(sample, DYNAMICS, seed_of(0))
+        diagnosed = objective.diagnose(sample, DYNAMICS, key_of(0))
+        _, metrics = objective(sample, DYNAMICS, key_of(0))
     assert len(PARAMETERLESS) == len(members("bounds")) - 2
     endings = {"lower": "", "upper": "_upper_bound", None: "_no_bound"}
     keys = {name: f"contrastive/{name}{endings[build('bounds', name, latent=LATENT, embedding_size=5).side]}" for name in PARAMETERLESS}

@@ -17,7 +17,7 @@ from framework.visualization.figures import BLANK
 from framework.visualization.ranked_images import CAPTION, GAP, LEFT, MARGIN, TOP
 from tests.members import ROOT, factory
 from tests.objectives.contrasts import example, make
-from tests.tiny import DYNAMICS, OBSERVATIONS, ROWS, batch, contrast, latent, observe, origin, seed_of
+from tests.tiny import DYNAMICS, OBSERVATIONS, ROWS, batch, contrast, key_of, latent, observe, origin
 
 TILE, ACROSS = 128, 128 + MARGIN
 WHITE, GREEN, RED = (255, 255, 255), (0, 150, 60), (205, 25, 25)
@@ -77,7 +77,7 @@ def test_the_matrix_is_brightest_on_its_diagonal_and_gray_where_a_candidate_is_l
     """Also where the strategy takes the diagonal out of the denominator."""
     kept = torch.ones(4, 4, dtype=torch.bool)
     kept[0, 3] = False
-    picture = score_matrix(factory("negatives", "Decoupled")()(scored().keep(kept), seed_of(0)), "row")
+    picture = score_matrix(factory("negatives", "Decoupled")()(scored().keep(kept), key_of(0)), "row")
 
     def color(row: int, column: int) -> tuple[int, ...]:
         return tuple(picture[116 + row * 140 + 70, 78 + column * 140 + 70].tolist())
@@ -172,7 +172,7 @@ def test_an_agent_has_the_pictures_that_its_observations_allow(monkeypatch, sett
     extra = ExtraSteps(observation=observe(OBSERVATIONS["pixels"], 7), episode=torch.arange(7) + 1000)
     sample = example(times=8, kind=settings["kind"])
     with torch.no_grad():
-        pictures = make(**settings).pictures(replace(sample, batch=replace(sample.batch, extra=extra)), DYNAMICS, seed_of(0))
+        pictures = make(**settings).pictures(replace(sample, batch=replace(sample.batch, extra=extra)), DYNAMICS, key_of(0))
     assert set(pictures) == {f"contrastive/{name}" for name in names}
     assert calls.get("offset") == offset
     if offset is not None:

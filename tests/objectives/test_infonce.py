@@ -11,7 +11,7 @@ from framework.contrastive.compatibility import check_some_have_negatives
 from framework.errors import UserError
 from tests.members import factory
 from tests.objectives.contrasts import example, make
-from tests.tiny import DYNAMICS, ROWS, TIMES, contrast, latent_spec, origin, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, contrast, key_of, latent_spec, origin, requiring_gradient
 
 
 class OverObservations(critics.Critic):
@@ -29,7 +29,7 @@ class OverObservations(critics.Critic):
 
 def run(objective, batch=None):
     """Losses and metrics of an example."""
-    return objective(example() if batch is None else batch, DYNAMICS, seed_of(0))
+    return objective(example() if batch is None else batch, DYNAMICS, key_of(0))
 
 
 def naive(objective, batch):
@@ -92,7 +92,7 @@ def test_metrics_and_diagnostics_have_their_names():
     names = ("estimate", "ceiling", "alone", "accuracy", "positive_score", "negative_score", "largest_score")
     assert set(metrics) == {f"contrastive/{name}" for name in names}
     assert metrics["contrastive/ceiling"].item() == pytest.approx(math.log(ROWS * TIMES))
-    diagnosed = objective.diagnose(example(), DYNAMICS, seed_of(0))
+    diagnosed = objective.diagnose(example(), DYNAMICS, key_of(0))
     names = ("own_sequence_mass", "effective_rank", "sigma_smallest", "Interpolated", "Interpolated_2")
     assert set(diagnosed) == {f"contrastive/{name}" for name in names}
     assert diagnosed["contrastive/Interpolated"] != diagnosed["contrastive/Interpolated_2"]
@@ -107,7 +107,7 @@ def test_strategies_that_leave_no_negative_are_refused_by_check_and_by_diagnose(
     assert (losses["infonce"] == 0).all()
     message = r"InfoNCE.negatives leaves no anchor a negative: WithinSequence of CrossSequence keeps nothing"
     with pytest.raises(UserError, match=message):
-        objective.diagnose(example(), DYNAMICS, seed_of(0))
+        objective.diagnose(example(), DYNAMICS, key_of(0))
     with pytest.raises(UserError, match=message):
         objective.check(rows=ROWS, times=TIMES, extra=0)
 
@@ -117,10 +117,10 @@ def test_a_single_episode_may_leave_all_anchors_alone_and_a_single_sequence_not(
     batch = replace(batch, batch=replace(batch.batch, episode=torch.zeros_like(batch.batch.episode)))
     objective = make(negatives="EpisodeExcluded")
     assert run(objective, batch)[1]["contrastive/alone"] == 1
-    assert "contrastive/effective_rank" in objective.diagnose(batch, DYNAMICS, seed_of(0))
+    assert "contrastive/effective_rank" in objective.diagnose(batch, DYNAMICS, key_of(0))
     strategy = factory("negatives", "CrossSequence")()
     with pytest.raises(UserError, match=r"the positives of 1 x 4 steps.*Replay.batch"):
-        check_some_have_negatives("InfoNCE", strategy, strategy(contrast(torch.zeros(4, 4), origin(1, 4)), seed_of(0)))
+        check_some_have_negatives("InfoNCE", strategy, strategy(contrast(torch.zeros(4, 4), origin(1, 4)), key_of(0)))
 
 
 CHECKS = [

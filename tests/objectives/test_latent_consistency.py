@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from framework.objectives.latent_consistency import LatentConsistency
 from tests.objectives.contrasts import example
-from tests.tiny import DYNAMICS, ROWS, TIMES, latent_spec, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent_spec, objective_sizes, requiring_gradient
 
 
 def make(kind="gaussian", **settings) -> LatentConsistency:
@@ -48,7 +48,7 @@ def test_losses_equal_rolls_of_one_start_at_a_time(kind, distance, target, slow_
         "latent": sample.posterior.features,
         "embedding": sample.embedding if slow_rate is None else sample.slow_embedding,
     }[target]
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     assert metrics["model/consistency_next_step"] > 0
     expected = naive(objective, sample, target_of, distance)
     assert torch.allclose(losses["latent_consistency"], expected, atol=1e-5)
@@ -60,7 +60,7 @@ def test_losses_equal_rolls_of_one_start_at_a_time(kind, distance, target, slow_
 def test_the_dynamics_has_gradients_and_the_target_has_none():
     objective, sample = make(horizon=1, target="embedding"), example()
     posterior, embedding = requiring_gradient(sample.posterior), sample.embedding.clone().requires_grad_()
-    loss = objective(replace(sample, posterior=posterior, embedding=embedding), DYNAMICS, seed_of(0))[0]["latent_consistency"].sum()
+    loss = objective(replace(sample, posterior=posterior, embedding=embedding), DYNAMICS, key_of(0))[0]["latent_consistency"].sum()
     parameters = [parameter for name, parameter in DYNAMICS.named_parameters() if "prior" in name or "cell" in name]
     gradients = torch.autograd.grad(loss, [embedding, posterior.stochastic, *parameters], allow_unused=True)
     assert gradients[0] is None
@@ -74,7 +74,7 @@ def test_the_latent_as_a_target_has_no_gradient():
     """The last step of a sequence is a target only."""
     sample = example()
     posterior = requiring_gradient(sample.posterior)
-    loss = make()(replace(sample, posterior=posterior), DYNAMICS, seed_of(0))[0]["latent_consistency"].sum()
+    loss = make()(replace(sample, posterior=posterior), DYNAMICS, key_of(0))[0]["latent_consistency"].sum()
     (gradient,) = torch.autograd.grad(loss, [posterior.stochastic])
     assert (gradient[:, -1] == 0).all()
     assert (gradient[0, :-1].abs().sum(dim=-1) > 0).all()

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from framework.objectives.next_embedding import NextEmbedding
 from tests.members import build
 from tests.objectives.contrasts import example
-from tests.tiny import DYNAMICS, ROWS, TIMES, latent, normal, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent, normal, objective_sizes, requiring_gradient
 
 
 def make(**settings) -> NextEmbedding:
@@ -25,7 +25,7 @@ def pairs(sample, step):
 def test_a_step_attends_to_no_later_one_and_to_no_other_episode():
     """The gradient of the cosine at one step shows its context."""
     objective, posterior = make(distance="cosine"), requiring_gradient(latent(ROWS, TIMES))
-    loss = objective(replace(example(), posterior=posterior), DYNAMICS, seed_of(0))[0]["next_embedding"]
+    loss = objective(replace(example(), posterior=posterior), DYNAMICS, key_of(0))[0]["next_embedding"]
     for (row, time), expected in {(0, 2): [(0, 0), (0, 1), (0, 2)], (1, 3): [(1, 2), (1, 3)], (1, 0): [(1, 0)]}.items():
         (gradient,) = torch.autograd.grad(loss[row, time], [posterior.stochastic], retain_graph=True)
         assert [tuple(place) for place in gradient.abs().sum(dim=-1).nonzero().tolist()] == expected
@@ -50,7 +50,7 @@ def test_the_loss_equals_loops_over_the_pairs(distance):
         correlation = torch.corrcoef(torch.cat([prediction, goal], dim=1).T)[:5, 5:]
         apart = (1 - correlation.diagonal()).square().sum()
         expected += weight * (apart + 0.1 * (correlation.square().sum() - correlation.diagonal().square().sum()))
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     assert torch.allclose(losses["next_embedding"], expected, atol=2e-3)
     assert metrics["model/next_embedding_cosine"].item() == pytest.approx(torch.stack(cosines).mean().item(), abs=1e-5)
 
@@ -58,7 +58,7 @@ def test_the_loss_equals_loops_over_the_pairs(distance):
 @pytest.mark.parametrize("distance", ["barlow", "cosine"])
 def test_the_embedding_has_no_gradient(distance):
     embedding, posterior = normal(ROWS, TIMES, 5, seed=3).requires_grad_(), requiring_gradient(latent(ROWS, TIMES))
-    loss = make(distance=distance)(replace(example(), posterior=posterior, embedding=embedding), DYNAMICS, seed_of(0))[0][
+    loss = make(distance=distance)(replace(example(), posterior=posterior, embedding=embedding), DYNAMICS, key_of(0))[0][
         "next_embedding"
     ].sum()
     of_embedding, of_latent = torch.autograd.grad(loss, [embedding, posterior.deterministic], allow_unused=True)

@@ -11,7 +11,7 @@ from framework.functional.sinkhorn import sinkhorn
 from framework.objectives.prototypes import Prototypes
 from tests.members import build
 from tests.objectives.contrasts import example
-from tests.tiny import DYNAMICS, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, key_of, objective_sizes, requiring_gradient
 
 
 def make(**settings) -> Prototypes:
@@ -23,7 +23,7 @@ def test_the_warm_up_has_no_loss_and_is_not_part_of_the_assignment():
     sample, objective = example(), make(warm_up=1)
     changed = sample.slow_embedding.clone()
     changed[:, 0] = 40.0
-    one, other = (objective(each, DYNAMICS, seed_of(0))[0] for each in (sample, replace(sample, slow_embedding=changed)))
+    one, other = (objective(each, DYNAMICS, key_of(0))[0] for each in (sample, replace(sample, slow_embedding=changed)))
     assert all((loss[:, 0] == 0).all() for loss in one.values())
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -31,7 +31,7 @@ def test_the_warm_up_has_no_loss_and_is_not_part_of_the_assignment():
 def test_its_metrics_are_the_prototypes_in_use_and_the_share_of_agreement():
     objective, sample = make(), example()
     with torch.no_grad():
-        _, metrics = objective(sample, DYNAMICS, seed_of(0))
+        _, metrics = objective(sample, DYNAMICS, key_of(0))
         first, slow, of_latent = (
             F.cosine_similarity(projected.flatten(0, 1)[:, None], objective.prototypes, dim=-1)
             for projected in (
@@ -55,7 +55,7 @@ def test_assignments_have_no_gradient():
     posterior = requiring_gradient(sample.posterior)
     second = SecondView(embedding=leaves[3], slow_embedding=leaves[1])
     changed = replace(sample, posterior=posterior, embedding=leaves[2], slow_embedding=leaves[0], second=second)
-    losses, _ = objective(changed, DYNAMICS, seed_of(0))
+    losses, _ = objective(changed, DYNAMICS, key_of(0))
     for name, reached in {"swapped_prototypes": [0, 0, 1, 1, 0], "temporal_prototypes": [0, 0, 0, 0, 1]}.items():
         gradients = torch.autograd.grad(losses[name].sum(), [*leaves, posterior.stochastic], allow_unused=True)
         assert [gradient is not None for gradient in gradients] == reached, name
@@ -66,10 +66,10 @@ def test_the_prototypes_are_fixed_at_first():
     objective, sample = make(frozen_updates=2), example()
     moving = []
     for _ in range(4):
-        losses, _ = objective(sample, DYNAMICS, seed_of(0))
+        losses, _ = objective(sample, DYNAMICS, key_of(0))
         (gradient,) = torch.autograd.grad(losses["swapped_prototypes"].sum(), [objective.prototypes])
         moving.append(bool(gradient.abs().sum() > 0))
-        objective.after_update(sample, DYNAMICS, seed_of(0))
+        objective.after_update(sample, DYNAMICS, key_of(0))
     assert moving == [False, False, True, True]
     assert objective.updates.item() == 4
 
@@ -81,5 +81,5 @@ def test_the_slow_projection_moves_by_its_rate():
     assert torch.equal(before, objective.from_embedding.weight)
     with torch.no_grad():
         objective.from_embedding.weight.add_(1.0)
-    objective.after_update(example(), DYNAMICS, seed_of(0))
+    objective.after_update(example(), DYNAMICS, key_of(0))
     assert torch.allclose(objective.slow_from_embedding.weight, before + 0.25, atol=1e-6)

@@ -4,7 +4,7 @@ import torch
 
 from framework.objectives.reconstruction import Reconstruction
 from tests.members import factory
-from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, seed_of
+from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, key_of, latent, normal, objective_sizes
 
 
 def make(**decoders) -> Reconstruction:
@@ -14,9 +14,7 @@ def make(**decoders) -> Reconstruction:
 def test_its_picture_has_observations_above_reconstructions():
     objective = make(pixels=factory("heads", "ImageHead"))
     posterior, data = latent(ROWS, TIMES), batch("both")
-    picture = objective.pictures(inferred(posterior, posterior, normal(ROWS, TIMES, 5), data), DYNAMICS, seed_of(0))[
-        "reconstruction_pixels"
-    ]
+    picture = objective.pictures(inferred(posterior, posterior, normal(ROWS, TIMES, 5), data), DYNAMICS, key_of(0))["reconstruction_pixels"]
     assert picture.shape == (ROWS * 2 * 8, TIMES * 8, 3)
     assert torch.equal(picture[16:24, 8:16], data.observation["pixels"][1, 1])
     decoded = ((objective.decoders[0](posterior.features).mean[1, 1] + 0.5).clamp(0, 1) * 255).round()
@@ -33,7 +31,7 @@ def test_an_observation_belongs_to_the_first_pattern_that_matches():
 def test_one_head_decodes_all_the_vectors_of_its_pattern():
     objective = make(**{"pixels": factory("heads", "ImageHead"), "*": factory("heads", "VectorHead")})
     posterior, data = latent(ROWS, TIMES), batch("both")
-    losses, metrics = objective(inferred(posterior, posterior, normal(ROWS, TIMES, 5), data), DYNAMICS, seed_of(0))
+    losses, metrics = objective(inferred(posterior, posterior, normal(ROWS, TIMES, 5), data), DYNAMICS, key_of(0))
     assert objective.names == [["pixels"], ["position", "speed"]]
     vectors = torch.cat([data.observation["position"], data.observation["speed"].unsqueeze(-1)], dim=-1)
     expected = -objective.decoders[1](posterior.features).log_density(vectors)

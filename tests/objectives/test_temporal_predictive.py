@@ -8,7 +8,7 @@ import torch
 from framework.objectives.temporal_predictive import TemporalPredictive
 from tests.members import build, factory
 from tests.objectives.contrasts import example
-from tests.tiny import DYNAMICS, ROWS, latent_spec, objective_sizes, requiring_gradient, seed_of
+from tests.tiny import DYNAMICS, ROWS, key_of, latent_spec, objective_sizes, requiring_gradient
 
 
 def make(kind="gaussian", critic="GaussianCritic", negatives="SameTimestep", **settings) -> TemporalPredictive:
@@ -20,7 +20,7 @@ def make(kind="gaussian", critic="GaussianCritic", negatives="SameTimestep", **s
 def test_a_categorical_latent_has_no_noise_and_the_cross_entropy_of_its_prior():
     spec = latent_spec("categorical")
     objective, sample = make("categorical", "CategoricalCritic", warm_up=2), example(spec)
-    losses, _ = objective(sample, DYNAMICS, seed_of(0))
+    losses, _ = objective(sample, DYNAMICS, key_of(0))
     logits = sample.prior.statistics["logits"].unflatten(-1, (2, 2)).log_softmax(dim=-1).flatten(-2)
     densities = torch.einsum("btz,ctz->tbc", sample.posterior.stochastic, logits)
     own = densities.diagonal(dim1=1, dim2=2).T
@@ -34,26 +34,26 @@ def test_the_histories_of_the_warm_up_are_no_candidates():
     sample, objective = example(), make(negatives="InBatch", warm_up=1)
     changed = sample.prior.map(torch.clone)
     changed.statistics["mean"][:, 0] += 3.0
-    one, other = (objective(replace(sample, prior=each), DYNAMICS, seed_of(0))[0] for each in (sample.prior, changed))
+    one, other = (objective(replace(sample, prior=each), DYNAMICS, key_of(0))[0] for each in (sample.prior, changed))
     assert torch.equal(one["temporal_predictive"], other["temporal_predictive"])
     assert torch.equal(one["consistency"], other["consistency"])
 
 
 def test_metrics_are_of_the_temporal_contrast_and_of_the_static_one():
     objective, sample = make(), example()
-    losses, metrics = objective(sample, DYNAMICS, seed_of(0))
+    losses, metrics = objective(sample, DYNAMICS, key_of(0))
     ceiling = torch.tensor(float(ROWS)).log().item()
     assert metrics["contrastive/ceiling"].item() == pytest.approx(ceiling)
     assert metrics["contrastive/estimate"].item() == pytest.approx(ceiling - losses["temporal_predictive"].mean().item(), abs=1e-5)
     assert metrics["contrastive/static_estimate"].item() == pytest.approx(ceiling - losses["static_predictive"].mean().item(), abs=1e-5)
-    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(sample, DYNAMICS, seed_of(0))[1]
+    assert "contrastive/estimate_no_bound" in make(negatives="CrossSequence")(sample, DYNAMICS, key_of(0))[1]
 
 
 def test_each_loss_has_gradients_to_its_own_inputs():
     objective, sample = make(), example()
     posterior, prior = requiring_gradient(sample.posterior), requiring_gradient(sample.prior)
     embedding = sample.embedding.clone().requires_grad_()
-    losses, _ = objective(replace(sample, posterior=posterior, prior=prior, embedding=embedding), DYNAMICS, seed_of(0))
+    losses, _ = objective(replace(sample, posterior=posterior, prior=prior, embedding=embedding), DYNAMICS, key_of(0))
     leaves = [posterior.statistics["mean"], prior.statistics["mean"], prior.statistics["std"], embedding]
     expected = {
         "temporal_predictive": [True, True, True, False],
@@ -67,7 +67,7 @@ def test_each_loss_has_gradients_to_its_own_inputs():
 
 
 def test_diagnostics_have_the_mass_on_false_negatives_and_the_smallest_sigma():
-    diagnosed = make(negatives="WithinSequence").diagnose(example(), DYNAMICS, seed_of(0))
+    diagnosed = make(negatives="WithinSequence").diagnose(example(), DYNAMICS, key_of(0))
     assert set(diagnosed) == {f"contrastive/{name}" for name in ("own_sequence_mass", "effective_rank", "sigma_smallest")}
     assert diagnosed["contrastive/own_sequence_mass"] > 0
-    assert make().diagnose(example(), DYNAMICS, seed_of(0))["contrastive/own_sequence_mass"] == 0
+    assert make().diagnose(example(), DYNAMICS, key_of(0))["contrastive/own_sequence_mass"] == 0

@@ -1,4 +1,6 @@
-"""Adam against torch's own, with its clipped gradient."""
+"""Adam and AdamW against torch's Adam: clipped gradients, decay and warm-up."""
+
+from functools import partial
 
 import pytest
 import torch
@@ -6,6 +8,7 @@ from torch import nn
 
 from framework.errors import UserError
 from framework.optimizers.adam import Adam
+from framework.optimizers.adam_w import AdamW
 from tests.tiny import normal
 
 
@@ -14,22 +17,37 @@ def weights() -> list[nn.Parameter]:
 
 
 @pytest.mark.parametrize("clip", [0.5, 100.0, None])
-def test_it_is_torchs_adam_on_the_clipped_gradient(clip):
+@pytest.mark.parametrize("optimizer", [partial(Adam, epsilon=1e-5), partial(AdamW, decay=0.0)])
+def test_it_is_torchs_adam_on_the_clipped_gradient(optimizer, clip):
     parameters, expected = weights(), weights()
-    optimizer = Adam(parameters=parameters, learning_rate=1e-2, epsilon=1e-5, clip=clip)
-    reference = torch.optim.Adam(expected, lr=1e-2, eps=1e-5)
+    tested, reference = optimizer(parameters=parameters, learning_rate=1e-2, clip=clip), torch.optim.Adam(expected, lr=1e-2, eps=1e-5)
     for seed in range(5):
         gradients = [normal(3, 2, seed=seed), normal(4, seed=seed + 50)]
         for parameter, gradient in zip(expected, gradients, strict=True):
             parameter.grad = gradient.clone()
         if clip is not None:
             nn.utils.clip_grad_norm_(expected, clip)
-        optimizer.step(gradients)
+        tested.step(gradients)
         reference.step()
     assert all(torch.allclose(one, other, atol=1e-7) for one, other in zip(parameters, expected, strict=True))
 
 
+def test_matrices_decay_and_vectors_do_not():
+    matrix, vector = weights()
+    before = matrix.detach().clone(), vector.detach().clone()
+    AdamW(parameters=[matrix, vector], learning_rate=0.1, decay=0.5).step([torch.zeros(3, 2), torch.zeros(4)])
+    assert torch.allclose(matrix, 0.95 * before[0])
+    assert torch.equal(vector, before[1])
+
+
+def test_the_learning_rate_of_adam_w_warms_up():
+    parameter = nn.Parameter(torch.ones(3))
+    AdamW(parameters=[parameter], learning_rate=0.1, decay=0.0, warmup=10).step([torch.ones(3)])
+    assert torch.allclose(parameter, torch.full((3,), 0.99), atol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", [Adam, AdamW])
 @pytest.mark.parametrize("settings", [{"learning_rate": 0.0}, {"learning_rate": 1e-3, "clip": 0.0}])
-def test_what_cannot_learn_is_refused(settings):
-    with pytest.raises(UserError, match="must be positive"):
-        Adam(parameters=weights(), **settings)
+def test_it_refuses_settings_that_are_not_positive(optimizer, settings):
+    with pytest.raises(UserError, match=rf"{optimizer.__name__}.{list(settings)[-1]} = 0.0"):
+        optimizer(parameters=weights(), **settings)

@@ -1,5 +1,6 @@
 """Small agents of the three Dreamers, and the reference with the weights of each one's dynamics."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,7 @@ from tests.reference import dreamer_v1 as v1
 from tests.reference import dreamer_v2 as v2
 from tests.reference import dreamer_v3 as v3
 from tests.reference.copies import VECTOR, array, linears, perceptron, perturb
-from tests.reference.layers import observe
+from tests.reference.layers import imagine, observe
 
 SMALL: dict[str, Any] = {"layers": 2, "units": 5}
 DYNAMICS = {
@@ -84,6 +85,17 @@ def observe_by_reference(agent: Agent, batch: Batch, noise: UpdateNoise) -> tupl
     embedding = perceptron(agent.world_model.encoder)(array(batch.observation["vector"]))
     model = reference_of(agent.world_model.dynamics)
     return observe(model, embedding, array(batch.action), array(batch.is_first), array(noise.posterior))
+
+
+def imagine_by_reference(agent: Agent, batch: Batch, noise: UpdateNoise, policy: Callable[..., Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The features and actions that the reference imagines from every step of a batch, under `policy(features)` with its noise."""
+    start, action_noise = observe_by_reference(agent, batch, noise)[0], array(noise.imagined_actions)
+    return imagine(
+        reference_of(agent.world_model.dynamics),
+        start.reshape(-1, start.shape[-1]),
+        lambda step, features: policy(features).sample(action_noise[step]),
+        array(noise.imagined_latents),
+    )
 
 
 def _layer(module: nn.Module, *norms: nn.Module) -> tuple[np.ndarray, ...]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from framework.data import Batch, InferredBatch, Latent, SecondView
 from tests.reference.layers import Perceptron
+from tests.tiny import normal, seeded
 
 ROWS, TIMES = 3, 5
 VECTOR = {"vector": specs.Array((3,), np.float32, name="vector")}
@@ -43,18 +44,10 @@ def known_difference(item: int, reason: str) -> pytest.MarkDecorator:
     return pytest.mark.xfail(strict=True, raises=AssertionError, reason=f"issue 14, item {item}: {reason}")
 
 
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(seed: int, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator(seed))
-
-
 @torch.no_grad()
 def perturb(module: nn.Module, seed: int) -> None:
-    """Move every parameter, so that zeros, ones and equal copies are told apart."""
-    noise = generator(seed)
+    """Move every parameter, so that zeros, ones and equal copies are distinguished."""
+    noise = seeded(seed)
     for parameter in module.parameters():
         parameter.add_(0.2 * torch.randn(parameter.shape, generator=noise))
 
@@ -66,13 +59,13 @@ def sequences(seed: int, boundary: str, action: specs.Array = CONTINUOUS) -> Bat
     is_first[1, 2] = boundary in ("a time limit inside", "a terminal step inside")
     is_terminal[1, 1] = boundary == "a terminal step inside"
     is_terminal[1, -1] = boundary == "a terminal step at the end"
-    drawn = normal(seed, ROWS, TIMES, 3)
+    drawn = normal(ROWS, TIMES, 3, seed=seed)
     options = nn.functional.one_hot(drawn.argmax(dim=-1), 3).float()
     actions = options if isinstance(action, specs.DiscreteArray) else drawn[..., :2]
     return Batch(
-        observation={"vector": normal(seed + 1, ROWS, TIMES, 3)},
+        observation={"vector": normal(ROWS, TIMES, 3, seed=seed + 1)},
         action=actions.masked_fill(is_first[..., None], 0.0),
-        reward=normal(seed + 2, ROWS, TIMES),
+        reward=normal(ROWS, TIMES, seed=seed + 2),
         is_first=is_first,
         is_terminal=is_terminal,
         episode=10 * torch.arange(ROWS)[:, None] + is_first.cumsum(dim=1),
@@ -80,20 +73,20 @@ def sequences(seed: int, boundary: str, action: specs.Array = CONTINUOUS) -> Bat
 
 
 def gaussian_latent(seed: int) -> Latent:
-    mean, std = normal(seed, ROWS, TIMES, 4), 0.3 + normal(seed + 1, ROWS, TIMES, 4).square()
-    sample = mean + std * normal(seed + 2, ROWS, TIMES, 4)
-    return Latent(deterministic=normal(seed + 3, ROWS, TIMES, 6), stochastic=sample, statistics={"mean": mean, "std": std})
+    mean, std = normal(ROWS, TIMES, 4, seed=seed), 0.3 + normal(ROWS, TIMES, 4, seed=seed + 1).square()
+    sample = mean + std * normal(ROWS, TIMES, 4, seed=seed + 2)
+    return Latent(deterministic=normal(ROWS, TIMES, 6, seed=seed + 3), stochastic=sample, statistics={"mean": mean, "std": std})
 
 
 def categorical_latent(seed: int) -> Latent:
     """Three groups of four classes, whose log-probabilities are a leaf of the gradient."""
-    logits = normal(seed, ROWS, TIMES, 3, 4).log_softmax(dim=-1).flatten(-2)
+    logits = normal(ROWS, TIMES, 3, 4, seed=seed).log_softmax(dim=-1).flatten(-2)
     return Latent(deterministic=logits[..., :6], stochastic=logits, statistics={"logits": logits.requires_grad_()})
 
 
 def inferred_batch(seed: int, boundary: str = "one episode") -> InferredBatch:
     """A batch with Gaussian latents, and embeddings of two views by the encoder and by its slow copy."""
-    first, second, slow, slow_second = (normal(seed + number, ROWS, TIMES, 5) for number in range(20, 24))
+    first, second, slow, slow_second = (normal(ROWS, TIMES, 5, seed=seed + number) for number in range(20, 24))
     return InferredBatch(
         batch=sequences(seed, boundary),
         embedding=first,

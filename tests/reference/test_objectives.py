@@ -13,7 +13,7 @@ from framework.critics.gaussian_critic import GaussianCritic
 from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.dynamics.memoryless_ssm import MemorylessSSM
-from framework.functional.random import Key, fold_in, new_key
+from framework.functional.random import fold_in
 from framework.functional.random import normal as unit_noise
 from framework.negatives.in_batch import InBatch
 from framework.negatives.rolling_window import RollingWindow
@@ -32,7 +32,6 @@ from tests.reference.copies import (
     VECTOR,
     array,
     assert_equal,
-    generator,
     inferred_batch,
     known_difference,
     linears,
@@ -40,6 +39,7 @@ from tests.reference.copies import (
     perturb,
 )
 from tests.reference.layers import softplus
+from tests.tiny import key_of
 
 SIZES = {
     "latent": LatentSpec(deterministic=6, stochastic=4, kind="gaussian"),
@@ -50,10 +50,6 @@ SIZES = {
 DYNAMICS = GaussianRSSM(embedding_size=5, action_size=2, deterministic=6, stochastic=4, hidden=7)
 NOT_CLEAN = known_difference(17, "the blurred latent stands in place of the clean mean")
 WARM_UP_COUNTS = known_difference(21, "the steps of the warm-up are averaged in as zeros")
-
-
-def key_of(seed: int) -> Key:
-    return new_key(generator(seed))
 
 
 def losses_of(objective: Objective, inferred: InferredBatch, seed: int = 0) -> Losses:

@@ -15,12 +15,12 @@ def same_step_loss(blurred, mean, std):
 
 
 def temporal_loss(blurred, prior_mean, prior_std, warm_up):
-    """Histories are told apart, after the first steps of a sequence, and averaged over the steps that count."""
+    """Histories are distinguished, after the first steps of a sequence, and averaged over the steps that count."""
     return same_step_loss(blurred, prior_mean, prior_std)[:, warm_up:].mean()
 
 
 def static_loss(blurred, predicted):
-    """Observations are told apart by `N(predicted, 0.2^2)`; the released `predicted` is the mean of the posterior itself."""
+    """Observations are distinguished by `N(predicted, 0.2^2)`; the released `predicted` is the mean of the posterior itself."""
     return same_step_loss(blurred, predicted, np.full_like(predicted, 0.2)).mean()
 
 

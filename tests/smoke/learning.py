@@ -35,7 +35,7 @@ def margin(world: Mapping[str, Any]) -> float:
 
 
 @cache
-def returns(player: Player, episodes: int = 400, **world: Any) -> float:
+def returns(player: Player, episodes: int = 150, **world: Any) -> float:
     """The mean return of a player that does not learn."""
     environment, random, total = Reach(seed=7, **world), np.random.default_rng(0), 0.0
     for _ in range(episodes):

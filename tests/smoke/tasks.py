@@ -95,7 +95,7 @@ LONG = [*schedule(updates=1000, length=12), "Agent.horizon=4", "LaProp.learning_
 """A task of memory takes longer: a target that is remembered in part earns nothing."""
 TASKS: Final[Mapping[str, Task]] = {
     "dreamer_v1": Task("dreamer_v1", MEMORY, [*V1, *DECODED, *schedule(updates=600, length=12)]),
-    "dreamer_v1_infonce": Task("dreamer_v1_infonce", CONTROL, [*V1, *schedule(updates=220)], fast=True),
+    "dreamer_v1_infonce": Task("dreamer_v1_infonce", CONTROL, [*V1, *schedule(updates=140)], fast=True),
     # Only the first observation shows the target, so that the reward alone trains the memory, and needs more weight than InfoNCE.
     "dreamer_v1_infonce, memory": Task(
         "dreamer_v1_infonce", MEMORY, [*V1, *schedule(updates=600, length=12), *bind("RewardHead", scale=10.0)]
@@ -121,7 +121,7 @@ TASKS: Final[Mapping[str, Task]] = {
         "planet",
         CONTROL,
         [
-            *schedule(updates=220),
+            *schedule(updates=180),
             *CONV,
             *GAUSSIAN,
             *DECODED,
@@ -134,7 +134,7 @@ TASKS: Final[Mapping[str, Task]] = {
         LATENT_SAC,
         CONTROL,
         [
-            *schedule(updates=220),
+            *schedule(updates=160),
             *CONV,
             *GAUSSIAN,
             *MODEL,

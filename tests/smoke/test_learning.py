@@ -22,7 +22,7 @@ def test_it_learns_half_of_the_difference_between_random_and_optimal_returns(tas
     learned, name, random = learn(task), request.node.callspec.id, returns("random", **task.world)
     cost = f"{learned.updates} updates, {learned.seconds:.0f} s of one core"
     summary = f"{name}: random {random:.2f}, margin {margin(task.world):.2f}, learned {learned.mean_return:.2f} in {cost}"
-    record_property("said", summary)
+    record_property("summary", summary)
     assert learned.mean_return > margin(task.world)
 
 
@@ -53,10 +53,10 @@ def test_a_distracted_recipe_keeps_its_background_around_the_world():
     step, clear = environment.reset(), plain.reset()
     for _ in range(5):
         assert step.reward == clear.reward
-        shown, bars = step.observation["pixels"], clear.observation["pixels"]
+        pixels, bars = step.observation["pixels"], clear.observation["pixels"]
         covered = bars.max(axis=-1) >= SOFTNESS
-        np.testing.assert_array_equal(shown[covered], bars[covered])
-        assert shown[~covered].std() > 20
+        np.testing.assert_array_equal(pixels[covered], bars[covered])
+        assert pixels[~covered].std() > 20
         step, clear = environment.step(np.ones(1)), plain.step(np.ones(1))
 
 

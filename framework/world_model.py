@@ -90,6 +90,8 @@ class WorldModel(nn.Module):
 
     def forward(self, batch: Batch, noise: Float[Tensor, "B T Z"], key: Key) -> WorldModelOutput:
         """Infer the latents of a batch and compute all losses; augmentations and objectives draw from `key`."""
+        for objective in self.each_objective:
+            objective.check_length(batch.reward.shape[1])
         observation = self.encoder.augment(batch.observation, fold_in(key, FIRST_VIEW))
         inferred = self.observe(replace(batch, observation=observation), noise)
         if self.has_second_view:

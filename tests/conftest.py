@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
@@ -39,6 +40,10 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from framework.tracking.mlflow import MLflow
     from framework.tracking.store import local_uri
 
-    folder = tmp_path_factory.mktemp("tables")
-    MLflow(uri=local_uri(folder), folder=folder, experiment="tables", name="tables").close("FINISHED")
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "tables"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "made.lock"):  # one worker makes them for all
+        if not (folder / "mlflow.db").exists():
+            MLflow(uri=local_uri(folder), folder=folder, experiment="tables", name="tables").close("FINISHED")
     return folder / "mlflow.db"

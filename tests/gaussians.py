@@ -36,5 +36,5 @@ def log_ratios(information: float, batches: int, candidates: int, seed: int = 0)
 def mean_and_error(estimate: Callable[[Tensor, Tensor], Tensor], scores: Tensor) -> tuple[float, float]:
     """Of the estimates of many batches, each of its own scores with every candidate kept."""
     weights = torch.zeros(scores.shape[1:])
-    found = torch.vmap(lambda each: estimate(each, weights).mean())(scores)
-    return found.mean().item(), (found.std() / math.sqrt(len(found))).item()
+    estimates = torch.vmap(lambda each: estimate(each, weights).mean())(scores)
+    return estimates.mean().item(), (estimates.std() / math.sqrt(len(estimates))).item()

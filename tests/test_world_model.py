@@ -68,9 +68,12 @@ def test_extra_steps_become_candidates():
     assert metrics["contrastive/ceiling"].exp().item() == pytest.approx(5, abs=1e-4)
 
 
-def test_a_strategy_without_the_extra_steps_that_it_needs_is_refused():
+def test_an_update_refuses_a_batch_that_an_objective_cannot_use():
     with pytest.raises(UserError, match=r"ReplayNegatives needs steps of their own.*Replay.extra"):
         update(make("ReplayNegatives"), batch(), seeded(1))
+    agent = agent_factory(objectives=[factory("objectives", "LatentConsistency", horizon=TIMES)])(specs=specs_of("both"))
+    with pytest.raises(UserError, match=rf"LatentConsistency.horizon = {TIMES}, and sequences are {TIMES} steps long"):
+        update(agent, batch(), seeded(1))
 
 
 def test_images_are_augmented_in_training_and_not_in_acting():
@@ -99,12 +102,7 @@ def test_two_views_are_augmented_differently_and_latents_are_of_the_first():
         assert torch.equal(view.embedding, model.encoder(observation))
         assert torch.equal(view.slow_embedding, model.slow_encoder(observation))
     assert torch.equal(inferred.batch.observation["pixels"], observations[0]["pixels"])
-
-
-def test_there_is_no_second_view_where_no_objective_needs_one_nor_outside_of_training():
-    agent = with_two_views()
-    assert agent.world_model.observe(batch("pixels"), noise(agent)).second is None
-    assert make().world_model(batch(), noise(make()), seed_of(0)).inferred.second is None
+    assert model.observe(data, noise(agent)).second is None
 
 
 def test_both_views_have_gradients_to_the_encoder():
@@ -116,17 +114,12 @@ def test_both_views_have_gradients_to_the_encoder():
         assert gradient.abs().sum() > 0
 
 
-@pytest.mark.parametrize("wrapped", [True, False])
-def test_two_views_need_an_encoder_that_augments(wrapped):
+def test_two_views_need_an_encoder_that_augments():
     plain = factory("encoders", "ConvEncoder")
-    encoder = factory(
-        "encoders", "MultiEncoder", encoders={"pixels": factory("encoders", "RandomShift", encoder=plain) if wrapped else plain}
-    )
-    if wrapped:
-        assert with_two_views(encoder).world_model.has_second_view
-        return
+    shifted = factory("encoders", "RandomShift", encoder=plain)
+    assert with_two_views(factory("encoders", "MultiEncoder", encoders={"pixels": shifted})).world_model.has_second_view
     with pytest.raises(UserError, match=r"Prototypes compares two augmented views.*MultiEncoder augments nothing.*RandomShift"):
-        with_two_views(encoder)
+        with_two_views(factory("encoders", "MultiEncoder", encoders={"pixels": plain}))
 
 
 def test_metrics_of_two_objectives_under_one_name_get_the_class_in_it():

@@ -1,6 +1,5 @@
 """`dream bench update`: one gradient update on a batch from the replay, with its counts and the limits of the machine."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -12,7 +11,7 @@ from framework.bench.subject import SEED, Subject
 from framework.data import Metrics
 from framework.measurement.memory import peak_bytes
 from framework.measurement.report import Progress, Report, Row, Value, silent
-from framework.measurement.timing import USUAL, Effort, Times, timed
+from framework.measurement.timing import USUAL, Effort, timed
 from framework.training.learner import LEARNING
 
 GIGA: Final = 1e9
@@ -44,44 +43,33 @@ class SampledUpdate:
             return self.agent.update(batch, self.agent.draw_noise(batch, self.generator))
 
 
-@final
-@dataclass(frozen=True)
-class UpdateMeasurement:
-    """Times, counts of the uncompiled update, speeds of the machine, and peak memory in bytes."""
-
-    times: Times
-    counts: OperatorCounts
-    limits: MachineLimits
-    peak: int
-
-
 def measure(
     subject: Subject, effort: Effort = USUAL, progress: Progress = silent, *, roofline: bool = False, profile: Path | None = None
 ) -> Report:
-    """One row. `roofline` adds the least times that arithmetic and memory allow; `profile` writes a trace, and adds shares of the time."""
+    """One row. `roofline` adds the least times that arithmetic and memory allow; `profile` writes a trace, and adds shares of the time.
+
+    The limits of the machine are the better ones of two measurements, before and after the updates.
+    """
     update, device = SampledUpdate(subject), subject.runtime.device
-    measurement = _measured(update, effort, progress)
-    values = _values(update, measurement) | (_roofline(measurement) if roofline else {})
+    progress(0, 3, "limits of the machine")
+    before = limits.measured(device, subject.dtype)
+    progress(1, 3, "update")
+    times = timed(update, effort)
+    progress(2, 3, "limits of the machine, counts")
+    after = limits.measured(device, subject.dtype)
+    best = MachineLimits(flops=max(before.flops, after.flops), bytes=max(before.bytes, after.bytes))
+    counts = count(update.uncompiled)
+    values = _speeds(update, times.median) | {"peak_MiB": peak_bytes(update, device) / MEBIBYTE} | _counts(counts, times.median, best)
+    if roofline:
+        values |= _roofline(counts, times.median, best)
     if device.type == "cuda":
         values |= {"kernels": kernels(update), "waits": cuda_waits(update)}
     if profile is not None:
         inside = subject.runtime.compile == subject.runtime.capture == "off"
         shares = traced(update, update.agent, update.replay, device, profile, inside=inside)
         values |= {f"share_{name}": share for name, share in shares.items()}
-    return Report(command="update", kind="update", title=_title(update), rows=[Row("update", values)], setting=_setting(update))
-
-
-def _measured(update: SampledUpdate, effort: Effort, progress: Progress) -> UpdateMeasurement:
-    """The limits are the better ones of two measurements, before and after the updates."""
-    device, dtype = update.subject.runtime.device, update.subject.dtype
-    progress(0, 3, "limits of the machine")
-    before = limits.measured(device, dtype)
-    progress(1, 3, "update")
-    times = timed(update, effort)
-    progress(2, 3, "limits of the machine, counts")
-    after = limits.measured(device, dtype)
-    best = MachineLimits(flops=max(before.flops, after.flops), bytes=max(before.bytes, after.bytes))
-    return UpdateMeasurement(times=times, counts=count(update.uncompiled), limits=best, peak=peak_bytes(update, device))
+    row = Row("update", times.milliseconds() | values)
+    return Report(command="update", kind="update", title=_title(update), rows=[row], setting=_setting(update))
 
 
 def _setting(update: SampledUpdate) -> dict[str, Any]:
@@ -95,28 +83,29 @@ def _title(update: SampledUpdate) -> str:
     return f"One update of {update.subject.plan.recipe.stem}, {update.batch} x {update.length}, {runtime.precision}, {how}."
 
 
-def _values(update: SampledUpdate, measurement: UpdateMeasurement) -> dict[str, Value]:
-    seconds, counts, replayed = measurement.times.median, measurement.counts, update.batch * update.length
-    ratio = float(update.subject.settings["Trainer.train_ratio"])
+def _speeds(update: SampledUpdate, seconds: float) -> dict[str, Value]:
+    steps, ratio = update.batch * update.length, float(update.subject.settings["Trainer.train_ratio"])
     return {
-        **measurement.times.milliseconds(),
         "updates_per_second": 1 / seconds,
-        "replayed_steps_per_second": replayed / seconds,
-        "environment_steps_per_second": replayed / seconds / ratio if ratio else None,
-        "peak_MiB": measurement.peak / MEBIBYTE,
+        "replayed_steps_per_second": steps / seconds,
+        "environment_steps_per_second": steps / seconds / ratio if ratio else None,
+    }
+
+
+def _counts(counts: OperatorCounts, seconds: float, most: MachineLimits) -> dict[str, Value]:
+    return {
         "GFLOP": counts.flops / GIGA,
         "GFLOP_per_second": counts.flops / seconds / GIGA,
-        "product_GFLOP_per_second": measurement.limits.flops / GIGA,
-        "share_of_product": counts.flops / seconds / measurement.limits.flops,
+        "product_GFLOP_per_second": most.flops / GIGA,
+        "share_of_product": counts.flops / seconds / most.flops,
         "operators": counts.operators,
         "operators_computing": counts.computing,
         "waits": counts.waits,
     }
 
 
-def _roofline(measurement: UpdateMeasurement) -> dict[str, Value]:
+def _roofline(counts: OperatorCounts, seconds: float, most: MachineLimits) -> dict[str, Value]:
     """Least times: of the arithmetic, of the bytes of products if all else is fused, and of all bytes as operators stand."""
-    counts, most = measurement.counts, measurement.limits
     arithmetic, moving = counts.flops / most.flops, counts.heavy_bytes / most.bytes
     return {
         "copy_GB_per_second": most.bytes / GIGA,
@@ -125,6 +114,6 @@ def _roofline(measurement: UpdateMeasurement) -> dict[str, Value]:
         "product_bytes_ms": 1e3 * moving,
         "all_GB": counts.bytes / GIGA,
         "all_bytes_ms": 1e3 * counts.bytes / most.bytes,
-        "GB_per_second": counts.bytes / measurement.times.median / GIGA,
-        "times_the_floor": measurement.times.median / max(arithmetic, moving),
+        "GB_per_second": counts.bytes / seconds / GIGA,
+        "times_the_floor": seconds / max(arithmetic, moving),
     }

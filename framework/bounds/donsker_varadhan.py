@@ -8,7 +8,7 @@ from torch import Tensor
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.functional import bounds as formulas
+from framework.functional.bounds import donsker_varadhan_estimate
 
 
 @final
@@ -24,4 +24,4 @@ class DonskerVaradhan(Bound):
     joins_anchors = True
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return formulas.donsker_varadhan_estimate(contrast.scores, contrast.log_weights)
+        return donsker_varadhan_estimate(contrast.scores, contrast.log_weights)

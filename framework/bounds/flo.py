@@ -11,7 +11,7 @@ from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
 from framework.data import LatentSpec
 from framework.errors import UserError
-from framework.functional import bounds as formulas
+from framework.functional.bounds import log_mean_negative
 from framework.functional.precision import full_precision
 from framework.nn.blocks import MLP, Activation
 
@@ -42,7 +42,8 @@ class FLO(Bound):
         self.network: nn.Module = MLP(input_size=size, output_size=1, layers=layers, units=units, activation=activation, output_scale=0.01)
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return formulas.flo_estimate(contrast.scores, contrast.log_weights, self._u(contrast))
+        u, scores = self._u(contrast), contrast.scores
+        return 1 - u - (log_mean_negative(scores, contrast.log_weights) - scores.diagonal() - u).exp()
 
     def _u(self, contrast: Contrast) -> Float[Tensor, " N"]:
         source = contrast.source

@@ -1,7 +1,9 @@
 """Between NWJ and InfoNCE."""
 
+import math
 from typing import final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -10,7 +12,8 @@ from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
 from framework.data import LatentSpec
 from framework.errors import UserError
-from framework.functional import bounds as formulas
+from framework.functional.bounds import log_mean_negative
+from framework.functional.contrastive import infonce_estimate
 
 
 @final
@@ -32,4 +35,13 @@ class Interpolated(Bound):
         self.alpha = alpha
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return formulas.interpolated_estimate(contrast.scores, contrast.log_weights, self.alpha)
+        positive = contrast.scores.diagonal()
+        with_positive = positive - infonce_estimate(contrast.scores, contrast.log_weights)
+        independent = log_mean_negative(contrast.scores, contrast.log_weights)
+        ratio = (independent - self._log_baseline(independent)).exp()
+        return 1 + positive - self._log_baseline(with_positive) - ratio
+
+    def _log_baseline(self, log_mean: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+        """`log(alpha exp(log_mean) + (1 - alpha) e)`."""
+        share, rest = (math.log(part) if part > 0 else -math.inf for part in (self.alpha, 1 - self.alpha))
+        return torch.logaddexp(log_mean + share, torch.full_like(log_mean, 1 + rest))

@@ -8,7 +8,7 @@ from torch import Tensor
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.functional import bounds as formulas
+from framework.functional.bounds import jensen_shannon_loss, nwj_estimate
 
 
 @final
@@ -21,7 +21,7 @@ class JensenShannon(Bound):
     """
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return formulas.jensen_shannon_estimate(contrast.scores, contrast.log_weights)
+        return nwj_estimate(contrast.scores + 1, contrast.log_weights)
 
     def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return formulas.jensen_shannon_loss(contrast.scores, contrast.log_weights)
+        return jensen_shannon_loss(contrast.scores, contrast.log_weights)

@@ -8,7 +8,7 @@ from torch import Tensor
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.functional import bounds as formulas
+from framework.functional.bounds import log_mean_negative
 
 
 @final
@@ -23,4 +23,4 @@ class LeaveOneOut(Bound):
     side = "upper"
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return formulas.leave_one_out_estimate(contrast.scores, contrast.log_weights)
+        return contrast.scores.diagonal() - log_mean_negative(contrast.scores, contrast.log_weights)

@@ -12,7 +12,7 @@ from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
 from framework.data import LatentSpec
 from framework.errors import UserError
-from framework.functional import bounds as formulas
+from framework.functional.bounds import donsker_varadhan_estimate, log_mean_all, log_mean_negative
 
 
 @final
@@ -43,11 +43,13 @@ class MINE(Bound):
         self.register_buffer("log_share", torch.tensor(-torch.inf))
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return formulas.donsker_varadhan_estimate(contrast.scores, contrast.log_weights)
+        return donsker_varadhan_estimate(contrast.scores, contrast.log_weights)
 
     def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
         mean, share = self._running(contrast)
-        return formulas.mine_loss(contrast.scores, contrast.log_weights, mean - share)
+        log_means = log_mean_negative(contrast.scores, contrast.log_weights)
+        ratio = (log_means - (mean - share)).exp()
+        return log_mean_all(log_means).detach() + (ratio - ratio.detach()) - contrast.scores.diagonal()
 
     @torch.no_grad()
     def after_update(self, contrast: Contrast) -> None:
@@ -57,6 +59,6 @@ class MINE(Bound):
 
     def _running(self, contrast: Contrast) -> tuple[Tensor, Tensor]:
         """The logarithms of the running sum with this batch in it, and of the total weight of all batches."""
-        newest = formulas.log_mean_all(formulas.log_mean_negative(contrast.scores.detach(), contrast.log_weights.detach()))
+        newest = log_mean_all(log_mean_negative(contrast.scores.detach(), contrast.log_weights.detach()))
         mean = torch.logaddexp(self.log_mean + self.log_rest, newest + self.log_rate)
         return mean, torch.logaddexp(self.log_share + self.log_rest, torch.full_like(newest, self.log_rate))

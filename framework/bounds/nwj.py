@@ -8,7 +8,7 @@ from torch import Tensor
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.functional import bounds as formulas
+from framework.functional.bounds import nwj_estimate
 
 
 @final
@@ -23,4 +23,4 @@ class NWJ(Bound):
     baseline = 1.0
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return formulas.nwj_estimate(contrast.scores, contrast.log_weights)
+        return nwj_estimate(contrast.scores, contrast.log_weights)

@@ -10,7 +10,7 @@ from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
 from framework.data import Factory, LatentSpec
 from framework.errors import UserError
-from framework.functional import bounds as formulas
+from framework.functional.contrastive import log_partition
 
 
 @final
@@ -35,7 +35,7 @@ class Penalized(Bound):
         return self.of.estimate(contrast)
 
     def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return self.of.loss(contrast) + self.weight * formulas.squared_partition(contrast.scores, contrast.log_weights)
+        return self.of.loss(contrast) + self.weight * log_partition(contrast.scores, contrast.log_weights).square()
 
     def after_update(self, contrast: Contrast) -> None:
         self.of.after_update(contrast)

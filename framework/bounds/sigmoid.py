@@ -3,6 +3,7 @@
 from typing import final
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -10,7 +11,7 @@ from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
 from framework.data import LatentSpec
-from framework.functional import bounds as formulas
+from framework.functional.bounds import log_odds, sum_softplus
 
 
 @final
@@ -33,4 +34,5 @@ class Sigmoid(Bound):
         return contrast.scores.diagonal() + self.bias
 
     def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return formulas.sigmoid_loss(contrast.scores, contrast.log_weights, self.bias)
+        logits = contrast.scores + self.bias - log_odds(contrast.log_weights)[:, None]
+        return F.softplus(-logits.diagonal()) + sum_softplus(logits, contrast.log_weights)

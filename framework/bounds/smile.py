@@ -10,7 +10,7 @@ from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
 from framework.data import LatentSpec
 from framework.errors import UserError
-from framework.functional import bounds as formulas
+from framework.functional.bounds import jensen_shannon_loss, log_mean_all, log_mean_negative
 
 
 @final
@@ -32,7 +32,8 @@ class SMILE(Bound):
         self.clip = clip
 
     def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return formulas.smile_estimate(contrast.scores, contrast.log_weights, self.clip)
+        clipped = contrast.scores.clamp(-self.clip, self.clip)
+        return contrast.scores.diagonal() - log_mean_all(log_mean_negative(clipped, contrast.log_weights))
 
     def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
-        return formulas.jensen_shannon_loss(contrast.scores, contrast.log_weights)
+        return jensen_shannon_loss(contrast.scores, contrast.log_weights)

@@ -5,7 +5,7 @@ import gc
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Final, NoReturn, final
+from typing import Any, Final, final
 
 import click
 
@@ -71,16 +71,12 @@ class Dream(click.Group):
         except UserError as error:
             raise Mistake(str(error)) from error
         except KeyboardInterrupt:
-            _interrupted(ctx)
+            click.echo("Stopped by Ctrl-C.", err=True)
+            ctx.exit(INTERRUPTED)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise Mistake(f"The disk is full ({error.filename or error.strerror}): free some space, and run this again.") from error
-
-
-def _interrupted(ctx: click.Context) -> NoReturn:
-    click.echo("Stopped by Ctrl-C.", err=True)
-    ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=Dream, context_settings={"help_option_names": ["-h", "--help"]})

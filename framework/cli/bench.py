@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,11 +13,11 @@ from framework.cli.components import import_modules
 from framework.cli.measuring import as_json_file, progress_bar, show, with_options
 
 if TYPE_CHECKING:
-    from framework.bench.subject import Subject
+    from framework.measurement.report import Progress, Report
     from framework.measurement.timing import Effort
-    from framework.training.run import Run
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Measure = Callable[..., "Report"]
+"""From an effort, progress and the remaining options to a report."""
 
 
 @click.group("bench")
@@ -36,28 +36,46 @@ def bench_command() -> None:
     """
 
 
-_recipe = with_options(click.argument("recipe", default="quickstart"), options.bindings, options.imports)
 _repeats = click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="And at least so often.")
 _actions = click.option(
     "--actions", type=click.IntRange(min=1), help="How many numbers an action has, where the environment is not built; 6 if not given."
 )
 
 
-def _seconds(default: float) -> Callable[[Command], Command]:
-    text = "Measure at least for so long."
-    return click.option("--seconds", type=click.FloatRange(min=0), default=default, show_default=True, help=text)
+def _command(name: str, seconds: float, *extra: Callable[[Any], Any]) -> Callable[[Measure], Measure]:
+    """A command that shows the report of its function."""
+    length = click.option(
+        "--seconds", type=click.FloatRange(min=0), default=seconds, show_default=True, help="Measure at least for so long."
+    )
+    recipe = click.argument("recipe", default="quickstart")
+
+    def decorate(measure: Measure) -> Measure:
+        @bench_command.command(name, help=measure.__doc__)
+        @with_options(recipe, options.bindings, options.imports, length, *extra, as_json_file)
+        def command(*, seconds: float, json_to: str | None, imports: tuple[str, ...], repeats: int = 1, **arguments: Any) -> None:
+            import_modules(imports)
+            from framework.measurement.timing import Effort
+
+            with progress_bar() as progress:
+                report = measure(Effort(seconds=seconds, repeats=repeats), progress, imports=imports, **arguments)
+            show(report, json_to)
+
+        return measure
+
+    return decorate
 
 
-def _options(seconds: float) -> Callable[[Command], Command]:
-    return with_options(_recipe, _seconds(seconds), _repeats, as_json_file)
-
-
-@bench_command.command("update")
-@_options(5.0)
-@_actions
-@click.option("--roofline", is_flag=True, help="Also the least times that arithmetic and memory allow, counted from the model itself.")
-@click.option("--profile", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a trace, and shares of time.")
-def update_command(json_to: str | None, roofline: bool, profile: Path | None, **common: Any) -> None:
+@_command(
+    "update",
+    5.0,
+    _repeats,
+    _actions,
+    click.option("--roofline", is_flag=True, help="Also the least times that arithmetic and memory allow, counted from the model itself."),
+    click.option(
+        "--profile", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a trace, and shares of time."
+    ),
+)
+def update_command(effort: "Effort", progress: "Progress", *, roofline: bool, profile: Path | None, **recipe: Any) -> "Report":
     """Measure one gradient update, from sampling to slow copies.
 
     Random steps fill the replay: no environment is built where its images follow from the recipe. Operators, waits of the host for the
@@ -70,18 +88,13 @@ def update_command(json_to: str | None, roofline: bool, profile: Path | None, **
     """
     if profile is not None and profile.suffix != ".json":
         raise click.BadParameter(f"'{profile}' must end with .json, the only format that is written.", param_hint="--profile")
-    subject, effort = _subject(**common)
-    from framework.bench.update import measure
+    from framework.bench import subject, update
 
-    with progress_bar() as progress:
-        report = measure(subject, effort, progress, roofline=roofline, profile=profile)
-    show(report, json_to)
+    return update.measure(subject.read(**recipe), effort, progress, roofline=roofline, profile=profile)
 
 
-@bench_command.command("act")
-@_options(2.0)
-@_actions
-def act_command(json_to: str | None, **common: Any) -> None:
+@_command("act", 2.0, _repeats, _actions)
+def act_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Report":
     """Measure the latency of an action.
 
     From an observation in an array to an action in one, for one environment and for as many as `Run.environments`.
@@ -89,35 +102,31 @@ def act_command(json_to: str | None, **common: Any) -> None:
     \b
     dream bench act quickstart -b Run.environments=8
     """
-    subject, effort = _subject(**common)
-    from framework.bench.act import measure
+    from framework.bench import act, subject
 
-    with progress_bar() as progress:
-        report = measure(subject, effort, progress)
-    show(report, json_to)
+    return act.measure(subject.read(**recipe), effort, progress)
 
 
-@bench_command.command("replay")
-@_options(2.0)
-@_actions
-@click.option("--steps", "sizes", type=click.IntRange(min=1), multiple=True, help="How many steps are stored; may be repeated.")
-def replay_command(json_to: str | None, sizes: tuple[int, ...], **common: Any) -> None:
+@_command(
+    "replay",
+    2.0,
+    _repeats,
+    _actions,
+    click.option("--steps", "sizes", type=click.IntRange(min=1), multiple=True, help="How many steps are stored; may be repeated."),
+)
+def replay_command(effort: "Effort", progress: "Progress", *, sizes: tuple[int, ...], **recipe: Any) -> "Report":
     """Measure drawing batches and storing steps.
 
     \b
     dream bench replay dreamer_v1 --steps 10000 --steps 1000000 -b "Replay.storage='memmap'"
     """
-    subject, effort = _subject(**common)
-    from framework.bench.replay import SIZES, measure
+    from framework.bench import replay, subject
 
-    with progress_bar() as progress:
-        report = measure(subject, effort, progress, sizes=sizes or SIZES)
-    show(report, json_to)
+    return replay.measure(subject.read(**recipe), effort, progress, sizes=sizes or replay.SIZES)
 
 
-@bench_command.command("env")
-@_options(5.0)
-def env_command(json_to: str | None, **common: Any) -> None:
+@_command("env", 5.0, _repeats)
+def env_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Report":
     """Measure steps of the environment with random actions.
 
     One environment in this process, and `Run.environments` in worker processes where there are more.
@@ -125,33 +134,27 @@ def env_command(json_to: str | None, **common: Any) -> None:
     \b
     dream bench env quickstart -b Run.environments=2 -b "DMControl.quality='near'"
     """
-    run, effort = _run(**common)
-    from framework.bench.env import measure
+    import framework
+    from framework.bench import env
 
-    with progress_bar() as progress:
-        report = measure(run, effort, progress)
-    show(report, json_to)
+    return env.measure(framework.compose(**recipe), effort, progress)
 
 
-@bench_command.command("collect")
-@_options(5.0)
-def collect_command(json_to: str | None, **common: Any) -> None:
+@_command("collect", 5.0, _repeats)
+def collect_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Report":
     """Measure acting, stepping and storing together.
 
     \b
     dream bench collect quickstart -b Run.environments=2
     """
-    run, effort = _run(**common)
-    from framework.bench.collect import measure
+    import framework
+    from framework.bench import env
 
-    with progress_bar() as progress:
-        report = measure(run, effort, progress)
-    show(report, json_to)
+    return env.measure_collecting(framework.compose(**recipe), effort, progress)
 
 
-@bench_command.command("run")
-@with_options(_recipe, _seconds(60.0), as_json_file)
-def run_command(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seconds: float, json_to: str | None) -> None:
+@_command("run", 60.0)
+def run_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Report":
     """Measure a whole run, everything recorded, and where its time goes.
 
     It trains for `--seconds` in a temporary folder, without updates before the first episode and with one episode in the evaluation.
@@ -159,27 +162,7 @@ def run_command(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...]
     \b
     dream bench run quickstart --seconds 120
     """
-    from framework.bench.run import measure
+    from framework.bench import run
 
     with redirect_stdout(sys.stderr):
-        report = measure(recipe, bindings, imports, seconds)
-    show(report, json_to)
-
-
-def _subject(
-    recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seconds: float, repeats: int, actions: int | None
-) -> tuple["Subject", "Effort"]:
-    """What is measured without an environment, and for how long."""
-    import_modules(imports)
-    from framework.bench.subject import read
-    from framework.measurement.timing import Effort
-
-    return read(recipe, bindings, imports, actions), Effort(seconds=seconds, repeats=repeats)
-
-
-def _run(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seconds: float, repeats: int) -> tuple["Run", "Effort"]:
-    """What is measured with its environment, and for how long."""
-    import framework
-    from framework.measurement.timing import Effort
-
-    return framework.compose(recipe, bindings, imports=imports), Effort(seconds=seconds, repeats=repeats)
+        return run.measure(**recipe, seconds=effort.seconds)

@@ -1,9 +1,11 @@
 """`lab`: its five commands. Each imports what it measures with only when it is called."""
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable
 from dataclasses import Field, fields
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, final, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, final, get_args, get_origin
 
 import click
 
@@ -13,46 +15,25 @@ from framework.cli.measuring import as_json_file, progress_bar, show, with_optio
 from framework.errors import UserError
 from framework.lab.settings import BoundsSettings, CostSettings, CriticsSettings, DerivationSettings, LabSettings, NegativesSettings
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from framework.measurement.report import Progress, Report
-
-    Measured = tuple[Report, Callable[[Report], Figure]]
-
 Command = TypeVar("Command", bound=Callable[..., Any])
-Measure = Callable[[Any, "Progress"], "Measured"]
-"""From settings and progress to the report and the function that draws it."""
 PICTURES: Final = (".png", ".pdf", ".svg")
 
 
 @final
-class Spaced(click.Command):
+class ListCommand(click.Command):
     """A command whose repeated options also take their values at once: `--candidates 64 128` for `--candidates 64 --candidates 128`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         repeated = {name for each in self.params if isinstance(each, click.Option) and each.multiple for name in each.opts}
-        return super().parse_args(ctx, [*_spread(args, repeated)])
-
-
-def _spread(args: Sequence[str], repeated: set[str]) -> Iterator[str]:
-    option, taken = "", 0
-    for arg in args:
-        if arg.startswith("-") and not _is_number(arg):
-            option, taken = (arg if arg in repeated else ""), 0
-        elif option:
-            if taken:
-                yield option
-            taken += 1
-        yield arg
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        expanded: list[str] = []
+        option = ""
+        for argument in args:
+            if re.match("--?[a-zA-Z]", argument):  # and no negative number
+                option = argument if argument in repeated else ""
+            elif option and expanded[-1] != option:
+                expanded.append(option)
+            expanded.append(argument)
+        return super().parse_args(ctx, expanded)
 
 
 def _option(each: Field[Any]) -> Callable[[Command], Command]:
@@ -102,106 +83,31 @@ def lab_command() -> None:
     """
 
 
-def _command(name: str, settings_type: type[LabSettings]) -> Callable[[Measure], click.Command]:
-    """A command of the group with the options of its settings; it shows, writes, draws and records the report."""
+def _add_command(name: str, settings_type: type[LabSettings]) -> None:
+    """Add the command that calls `measure` of the laboratory's module of that name."""
 
-    def decorate(measure: Measure) -> click.Command:
-        @lab_command.command(name, cls=Spaced, help=measure.__doc__)
-        @with_options(*map(_option, fields(settings_type)))
-        @with_options(as_json_file, _plot, options.imports, _track, options.folder)
-        def command(
-            *, imports: tuple[str, ...], json_to: str | None, plot: Path | None, track: bool, folder: Path, **settings: Any
-        ) -> None:
-            import_modules(imports)
-            with progress_bar() as progress:
-                report, draw = measure(settings_type(**settings), progress)
-            show(report, json_to)
-            if plot is not None:
-                plot.parent.mkdir(parents=True, exist_ok=True)
-                draw(report).savefig(plot)
-                click.echo(f"Drawn: {plot}", err=True)
-            if track:
-                from framework.lab.record import record
+    @lab_command.command(name, cls=ListCommand, help=settings_type.__doc__)
+    @with_options(*map(_option, fields(settings_type)))
+    @with_options(as_json_file, _plot, options.imports, _track, options.folder)
+    def command(*, imports: tuple[str, ...], json_to: str | None, plot: Path | None, track: bool, folder: Path, **settings: Any) -> None:
+        import_modules(imports)
+        with progress_bar() as progress:
+            report = import_module(f"framework.lab.{name}").measure(settings_type(**settings), progress)
+        show(report, json_to)
+        if plot is not None:
+            from framework.lab.plots import draw
 
-                click.echo(f"Recorded: {record(report, draw(report), folder)}", err=True)
+            plot.parent.mkdir(parents=True, exist_ok=True)
+            draw(report).savefig(plot)
+            click.echo(f"Drawn: {plot}", err=True)
+        if track:
+            from framework.lab.record import record
 
-        return command
-
-    return decorate
+            click.echo(f"Recorded: {record(report, folder)}", err=True)
 
 
-@_command("bounds", BoundsSettings)
-def bounds_command(settings: BoundsSettings, progress: "Progress") -> "Measured":
-    """Measure every bound on correlated Gaussians.
-
-    The exact critic is the score at which each bound is best. On the column axis the literal density `log p(x|y)` is shown beside it, and
-    is wrong there by nats. `trained` climbs the staircase of Poole et al. (2019) with their critic, and takes minutes.
-
-    \b
-    dream lab bounds --mutual-information 2 6 10 --candidates 64 1024
-    dream lab bounds --axis column --only InfoNCEBound
-    """
-    from framework.lab import bounds
-    from framework.lab.plots.bounds import plot
-
-    return bounds.measure(settings, progress), plot
-
-
-@_command("negatives", NegativesSettings)
-def negatives_command(settings: NegativesSettings, progress: "Progress") -> "Measured":
-    """Measure every negative-sampling strategy with the exact critic.
-
-    In `slow-fast` half of each latent stays the same through its sequence; in `autoregressive` neighbors in time are alike. Both make
-    steps of the own sequence false negatives.
-
-    \b
-    dream lab negatives
-    dream lab negatives --source autoregressive --phi 0.9 --set WindowExcluded.steps=8
-    """
-    from framework.lab import negatives
-    from framework.lab.plots.rows import plot_negatives
-
-    return negatives.measure(settings, progress), plot_negatives
-
-
-@_command("critics", CriticsSettings)
-def critics_command(settings: CriticsSettings, progress: "Progress") -> "Measured":
-    """Measure exact densities and learned critics on a Kalman filter's latents.
-
-    `h` is the predicted mean, `z` a sample of the filtering posterior. The first four rows show which `q(s|o)` is right; below them every
-    registered critic is trained for some seconds.
-
-    \b
-    dream lab critics
-    dream lab critics --steps 1000 --only BilinearCritic GaussianCritic
-    """
-    from framework.lab import critics
-    from framework.lab.plots.rows import plot_critics
-
-    return critics.measure(settings, progress), plot_critics
-
-
-@_command("derivation", DerivationSettings)
-def derivation_command(settings: DerivationSettings, progress: "Progress") -> "Measured":
-    """Compute each line of the derivation, from Eq. 14 to Eq. 15, in a world small enough to enumerate.
-
-    \b
-    dream lab derivation --observations 8
-    """
-    from framework.lab import derivation
-    from framework.lab.plots.derivation import plot
-
-    return derivation.measure(settings, progress), plot
-
-
-@_command("cost", CostSettings)
-def cost_command(settings: CostSettings, progress: "Progress") -> "Measured":
-    """Measure time and peak memory of critics and strategies, forward and backward.
-
-    \b
-    dream lab cost --candidates 2048 --critic ConcatCritic
-    """
-    from framework.lab import cost
-    from framework.lab.plots.cost import plot
-
-    return cost.measure(settings, progress), plot
+_add_command("bounds", BoundsSettings)
+_add_command("negatives", NegativesSettings)
+_add_command("critics", CriticsSettings)
+_add_command("derivation", DerivationSettings)
+_add_command("cost", CostSettings)

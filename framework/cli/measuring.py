@@ -33,7 +33,7 @@ def with_options(*decorators: Callable[[Command], Command]) -> Callable[[Command
 
 @contextmanager
 def progress_bar() -> Iterator["Progress"]:
-    """A bar on standard error where that is a terminal, and nothing elsewhere."""
+    """A bar on standard error where that is a terminal, from the first report on, and nothing elsewhere."""
     from framework.measurement.report import silent
 
     if not sys.stderr.isatty():
@@ -43,9 +43,17 @@ def progress_bar() -> Iterator["Progress"]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total, part: bar.update(task, completed=done, total=total, description=part)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("", total=None)
+
+    def report(done: int, total: int, part: str) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total, description=part)
+
+    try:
+        yield report
+    finally:
+        bar.stop()
 
 
 def show(report: "Report", json_to: str | None) -> None:

@@ -35,15 +35,13 @@ class RecordedEvaluation:
 
 def evaluations(folder: Path) -> list[RecordedEvaluation]:
     """Every evaluation of a run, over all its resumes, from the records in its folder."""
-    if not (folder / jsonl.MIRROR).is_file():
-        return []
     recorded = [each for each in jsonl.read(folder) if each["kind"] == "metrics" and "eval/return" in each["values"]]
     return [
         RecordedEvaluation(
             step=each["step"],
             mean=float(each["values"]["eval/return"]),
             std=float(each["values"]["eval/return_std"]),
-            episodes=int(float(each["values"]["eval/episodes"])),
+            episodes=int(each["values"]["eval/episodes"]),
         )
         for each in recorded
     ]
@@ -70,20 +68,21 @@ def facts(result: "Result", evaluated: Sequence[RecordedEvaluation]) -> dict[str
 
 def show(result: "Result", evaluated: Sequence[RecordedEvaluation]) -> None:
     """Print the result of a training."""
-    progress, name = result.progress, result.folder.name
-    click.echo()
-    click.echo(learned(evaluated))
-    click.echo()
+    progress, name, folder = result.progress, result.folder.name, display(result.folder.parent)
+    elsewhere = result.folder.parent != RUNS.absolute()
+    option, argument = (f" --folder {folder}", f", folder={folder!r}") if elsewhere else ("", "")
+    click.echo(f"\n{learned(evaluated)}\n")
     done = f"{progress.step:,} environment steps, {progress.updates:,} updates, {progress.episodes:,} episodes"
+    duration = f"{progress.seconds / 60:.1f} minutes" if progress.seconds >= 60 else f"{progress.seconds:.0f} seconds"
     output.pairs(
         [
-            ("Trained", f"{done}, {_duration(progress.seconds)}"),
+            ("Trained", f"{done}, {duration}"),
             ("Run", display(result.folder)),
             ("Checkpoint", _checkpoints(result)),
-            ("Resume", f"dream resume {name}{_folder_option(result)}"),
-            ("Train on", f"dream resume {name}{_folder_option(result)} {_longer(result)}" if result.status == "FINISHED" else ""),
-            ("MLflow", _mlflow(result)),
-            ("Act", f"policy = framework.load_policy({name!r}{_folder_argument(result)}); policy.reset(); policy.act(observation)"),
+            ("Resume", f"dream resume {name}{option}"),
+            ("Train on", f"dream resume {name}{option} {_longer(result)}" if result.status == "FINISHED" else ""),
+            ("MLflow", _mlflow(result, option)),
+            ("Act", f"policy = framework.load_policy({name!r}{argument}); policy.reset(); policy.act(observation)"),
         ]
     )
 
@@ -103,10 +102,6 @@ def learned(evaluated: Sequence[RecordedEvaluation]) -> str:
     return text if best.mean == last.mean else f"{text} The best was {best.mean:.1f} ± {best.std:.1f}, after {best.step:,} steps."
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{seconds:.0f} seconds"
-
-
 def _checkpoints(result: "Result") -> str:
     if result.latest is None:
         return "none was written"
@@ -123,17 +118,7 @@ def _longer(result: "Result") -> str:
     return f"{steps} {minutes}".strip()
 
 
-def _mlflow(result: "Result") -> str:
+def _mlflow(result: "Result", option: str) -> str:
     if result.url is None:
         return f"not recorded there; {display(result.folder / jsonl.MIRROR)} has everything"
-    if store.is_server(read_run(result.folder).tracking_uri):
-        return result.url
-    return f"dream ui{_folder_option(result)}, then {result.url}"
-
-
-def _folder_option(result: "Result") -> str:
-    return "" if result.folder.parent == RUNS.absolute() else f" --folder {display(result.folder.parent)}"
-
-
-def _folder_argument(result: "Result") -> str:
-    return "" if result.folder.parent == RUNS.absolute() else f", folder={display(result.folder.parent)!r}"
+    return result.url if store.is_server(read_run(result.folder).tracking_uri) else f"dream ui{option}, then {result.url}"

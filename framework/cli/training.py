@@ -1,8 +1,7 @@
 """`train` and `resume`."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +38,7 @@ def train_command(
         raise click.BadParameter(f"'{name}' is the name of a folder: give one word without '/'.", param_hint="--name")
     seeded = [f"Run.seed={seed}"] if seed is not None else []
     named = [f"Tracking.name={name!r}"] if name is not None else []
-    with _pure_output(as_json):
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
         result = framework.compose(recipe, [*bindings, *seeded, *named], imports=imports).train()
     _end(ctx, result, as_json)
 
@@ -61,19 +60,9 @@ def resume_command(ctx: click.Context, run: str, bindings: tuple[str, ...], chec
     dream resume latest
     dream resume quickstart-20260101-120000-0 -b 'Trainer.steps=200000'
     """
-    with _pure_output(as_json):
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
         result = framework.resume(run, bindings, checkpoint=checkpoint, folder=folder)
     _end(ctx, result, as_json)
-
-
-@contextmanager
-def _pure_output(as_json: bool) -> Iterator[None]:
-    """With JSON on standard output, progress goes to standard error."""
-    if not as_json:
-        yield
-        return
-    with redirect_stdout(sys.stderr):
-        yield
 
 
 def _end(ctx: click.Context, result: "Result", as_json: bool) -> None:

@@ -4,6 +4,7 @@ import os
 import shlex
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -34,13 +35,13 @@ def ui_command(ctx: click.Context, folder: Path, port: int, only_print: bool) ->
     dream ui --port 5001
     """
     uri = store.chosen_uri(folder)
-    command = store.ui(folder, port)
-    if command is None:
+    if store.is_server(uri):
         click.echo(f"The runs are on a server that has pages of its own: {uri}")
         return
     database = store.database(uri)
     if database is not None and not database.is_file():
         raise UserError(f"There is no store {database}: start a run with `dream train`, or name another --folder.")
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", HOST, "--port", str(port), "--workers", "1"]
     if only_print:
         click.echo(shlex.join(command))
         return

@@ -112,10 +112,9 @@ def check_batch(owner: str, negatives: Negatives, *, rows: int, times: int, extr
 
 
 def check_some_have_negatives(owner: str, negatives: Negatives, contrast: Contrast) -> None:
-    """Refuse a batch of which no anchor has a negative, so that its loss is constant.
+    """Refuse a batch of several episodes of which no anchor has a negative, so that its loss is constant.
 
-    Single anchors may be alone, and all of them as long as the replay has one episode, which some strategies leave out. This reads the
-    weights, and so waits for the device: once per logging interval, not in every update.
+    This reads the weights, and so waits for the device: once per logging interval, not in every update.
     """
     steps = contrast.anchors.rows * contrast.anchors.times
     episode = contrast.candidates.episode[:steps]

@@ -52,16 +52,12 @@ class Source:
 
     def block(self, rows: slice) -> "Source":
         """A block of the anchors, with all candidates rolled so that they begin with those of the block."""
-
-        def rolled(steps: Tensor) -> Tensor:
-            return steps.roll(-rows.start, dims=0)
-
         return replace(
             self,
             latents=self.latents.map(lambda part: part[rows]),
-            embeddings=rolled(self.embeddings),
-            action=None if self.action is None else rolled(self.action),
-            is_first=None if self.is_first is None else rolled(self.is_first),
+            embeddings=self.embeddings.roll(-rows.start, dims=0),
+            action=None if self.action is None else self.action.roll(-rows.start, dims=0),
+            is_first=None if self.is_first is None else self.is_first.roll(-rows.start, dims=0),
         )
 
 

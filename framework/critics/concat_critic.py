@@ -21,9 +21,9 @@ from framework.nn.blocks import ACTIVATIONS, MLP, Activation, glorot
 class ConcatCritic(Critic):
     """`f(s, o) = MLP([z, h, e])`, a network on every pair: the most expressive score, and the most expensive.
 
-    The critic of MINE (Belghazi et al., 2018), with the two layers of 256 of Poole et al. (2019). The first layer is linear in the pair,
-    `W_s s + W_o e`, and so costs one addition for each; the others run over `pairs_at_once` pairs at a time, and their activations are
-    computed again in the backward pass: memory grows with the scores alone, and the time by a third.
+    The critic of MINE (Belghazi et al., 2018), with the two layers of 256 of Poole et al. (2019). The first layer is `W_s s + W_o e`; the
+    others run over `pairs_at_once` pairs at a time, and their activations are computed again in the backward pass, so that memory grows
+    with the scores alone.
     """
 
     cost: ClassVar[str] = "N M units^2 (layers - 1) + N M units: a perceptron on every pair"

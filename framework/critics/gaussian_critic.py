@@ -23,8 +23,7 @@ class GaussianCritic(Critic):
     `density = 'stochastic'` takes `x = z`, a head on the embedding alone: `log q(z | o)`. `density = 'feature'` takes `x = [z, h]`
     with a diagonal covariance, as the released code does: what `z` and `h` share counts twice, and so it is loose.
     `deviation = 'learned'` has `sigma(o) = softplus(.) + minimum_std`; `'fixed'` has `sigma = minimum_std` everywhere, as PI-SAC (1.0)
-    and TPC's static term (0.2) do. The expanded square loses nats to cancellation where sigma is small, so latents and means are
-    centered first and the floor is 0.1; the released head has 1e-2.
+    and TPC's static term (0.2) do. A floor below 0.1 loses nats to cancellation; the released head has 1e-2.
     """
 
     normalized_over: ClassVar[Literal["latent", "observation"] | None] = "latent"

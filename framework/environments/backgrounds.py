@@ -1,9 +1,8 @@
 """Moving backgrounds: procedural noise, or the user's own videos and images.
 
-A film has a uint8 frame `[Y, X, 3]` for each time. The film of an episode and its first frame follow from (seed, episode).
+The film of an episode has a uint8 frame `[Y, X, 3]` for each time from 0 on, without end; it is a function of (seed, episode).
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -31,23 +30,8 @@ BRIGHTNESS, COLOR = 45.0, 25.0
 """Standard deviations of the noise, in 255ths: of the part shared by its channels, and of each channel's own part."""
 
 
-class Film(ABC):
-    """An endless sequence of frames."""
-
-    @abstractmethod
-    def frame(self, time: int) -> np.ndarray:
-        """The frame of a time, counted from 0."""
-
-
-class Backgrounds(ABC):
-    """The films of all episodes."""
-
-    @abstractmethod
-    def film(self, seed: int, episode: int) -> Film: ...
-
-
 @final
-class Noise(Film):
+class Noise:
     """Band-limited noise that moves smoothly: plane waves in random directions, each with its own color and speed.
 
     frame(x, y, t) = 1/2 + sum_k c_k cos(k_x x + k_y y + phase_k - speed_k t),    c_k normal for each channel, and correlated
@@ -74,7 +58,7 @@ class Noise(Film):
 
 
 @final
-class Footage(Film):
+class Footage:
     """Recorded frames, played forward and backward by turns from a random frame."""
 
     def __init__(self, frames: np.ndarray, random: np.random.Generator) -> None:
@@ -88,18 +72,18 @@ class Footage(Film):
 
 
 @final
-class Procedural(Backgrounds):
+class Procedural:
     """New noise for each episode."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self._size = size
 
-    def film(self, seed: int, episode: int) -> Film:
+    def film(self, seed: int, episode: int) -> Noise:
         return Noise(self._size, np.random.default_rng([seed, episode]))
 
 
 @final
-class Folder(Backgrounds):
+class Folder:
     """Films of a folder, in an order drawn from the seed: each comes once before any comes again.
 
     A film is a video at any depth, the images of one subfolder in the order of their names, or one still image of the folder itself.
@@ -109,10 +93,12 @@ class Folder(Backgrounds):
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
         self._size = size
-        self._films = readable(path)
+        self._films = _films(path)
         self._cache: dict[int, np.ndarray] = {}
+        for film in self._films:
+            next(_read(film))
 
-    def film(self, seed: int, episode: int) -> Film:
+    def film(self, seed: int, episode: int) -> Footage:
         turn, place = divmod(episode, len(self._films))
         order = np.random.default_rng([seed, turn]).permutation(len(self._films))
         return Footage(self._frames(int(order[place])), np.random.default_rng([seed, episode, 1]))
@@ -127,14 +113,6 @@ class Folder(Backgrounds):
         if frames.nbytes + sum(each.nbytes for each in self._cache.values()) <= CACHE_BYTES:
             self._cache[number] = frames
         return frames
-
-
-def readable(path: Path) -> Sequence[Sequence[Path]]:
-    """The films of a folder, as their files. Raises `UserError` for a film whose first frame cannot be read."""
-    films = _films(path)
-    for film in films:
-        next(_read(film))
-    return films
 
 
 def _films(path: Path) -> list[Sequence[Path]]:

@@ -24,7 +24,7 @@ class Seekable(dm_env.Environment):
     def seek(self, episode: int) -> None:
         """Start this episode at the next `reset()`."""
 
-    def replay(self, episode: int, actions: Iterable[np.ndarray]) -> dm_env.TimeStep:
+    def replay(self, episode: int, actions: Iterable[Any]) -> dm_env.TimeStep:
         """Take the actions of an episode again and return the last step."""
         self.seek(episode)
         time_step = self.reset()
@@ -34,16 +34,16 @@ class Seekable(dm_env.Environment):
 
 
 class SeededEpisodes(Seekable):
-    """A simulator whose episodes begin from a seed each. Its observations are made after the simulation: `replay` renders one."""
+    """An environment that restarts from the index of an episode. Observations are made after the simulation: `replay` makes one."""
 
     def __init__(self, *, seed: int) -> None:
         self._seed = seed
-        self._next_episode = 0
+        self._episode = -1
         self._over = True
 
     @final
     def seek(self, episode: int) -> None:
-        self._next_episode = episode
+        self._episode = episode - 1
         self._over = True
 
     @final
@@ -54,7 +54,6 @@ class SeededEpisodes(Seekable):
     def step(self, action: Any) -> dm_env.TimeStep:
         return self.reset() if self._over else self._observed(self._advance(action))
 
-    @final
     def replay(self, episode: int, actions: Iterable[Any]) -> dm_env.TimeStep:
         self.seek(episode)
         time_step = self._begin()
@@ -64,7 +63,7 @@ class SeededEpisodes(Seekable):
 
     @abstractmethod
     def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
-        """The first step of an episode, with the simulator's own observation."""
+        """The first step of the episode `_episode`, with the simulator's own observation; `entropy` is of the seed and the episode."""
 
     @abstractmethod
     def _simulate(self, action: Any) -> dm_env.TimeStep:
@@ -72,13 +71,12 @@ class SeededEpisodes(Seekable):
 
     @abstractmethod
     def _observe(self, observation: Any) -> dict[str, np.ndarray]:
-        """The named observation of the simulator's present state, given the simulator's own."""
+        """The named observation of the simulator's present state; `observation` is the simulator's own."""
 
     def _begin(self) -> dm_env.TimeStep:
-        entropy = np.random.SeedSequence([self._seed, self._next_episode])
-        self._next_episode += 1
+        self._episode += 1
         self._over = False
-        return self._restart(entropy)
+        return self._restart(np.random.SeedSequence([self._seed, self._episode]))
 
     def _advance(self, action: Any) -> dm_env.TimeStep:
         time_step = self._simulate(action)

@@ -1,25 +1,23 @@
 """An environment in closed form, for tests of alignment."""
 
-from typing import ClassVar, Literal, final
+from typing import Any, Literal, final
 
 import dm_env
 import numpy as np
 from dm_env import specs
 
 from framework import environments
-from framework.environments.base import Seekable
+from framework.environments.base import SeededEpisodes
 
 
 @environments.register
 @final
-class Counting(Seekable):
+class Counting(SeededEpisodes):
     """Counts its own steps: the observation and the reward at step t of an episode are functions of t, whatever the actions were.
 
     `count` is [t]. Every pixel is (t mod 256, t div 256, (seed + episode) mod 256). The reward at step t is t.
     An episode has `length` steps after the first and ends by a time limit or a termination.
     """
-
-    derived: ClassVar[tuple[str, ...]] = ("seed",)
 
     def __init__(
         self,
@@ -30,30 +28,9 @@ class Counting(Seekable):
         action_size: int = 2,
         size: int = 8,
     ) -> None:
-        self._seed = seed
-        self._length = length
+        super().__init__(seed=seed)
+        self._length, self._action_size, self._size = length, action_size, size
         self._last_discount = 1.0 if ending == "time_limit" else 0.0
-        self._action_size = action_size
-        self._size = size
-        self._episode = -1
-        self._count = length
-
-    def seek(self, episode: int) -> None:
-        self._episode = episode - 1
-        self._count = self._length
-
-    def reset(self) -> dm_env.TimeStep:
-        self._episode += 1
-        self._count = 0
-        return dm_env.restart(self._observe())
-
-    def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        if self._count >= self._length:
-            return self.reset()
-        self._count += 1
-        if self._count < self._length:
-            return dm_env.transition(float(self._count), self._observe())
-        return dm_env.TimeStep(dm_env.StepType.LAST, float(self._count), self._last_discount, self._observe())
 
     def observation_spec(self) -> dict[str, specs.Array]:
         return {
@@ -64,8 +41,17 @@ class Counting(Seekable):
     def action_spec(self) -> specs.BoundedArray:
         return specs.BoundedArray((self._action_size,), np.float32, -1.0, 1.0, name="action")
 
-    def _observe(self) -> dict[str, np.ndarray]:
-        color = (self._count % 256, self._count // 256, (self._seed + self._episode) % 256)
+    def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
+        self._count = 0
+        return dm_env.restart(None)
+
+    def _simulate(self, action: np.ndarray) -> dm_env.TimeStep:
+        self._count += 1
+        if self._count < self._length:
+            return dm_env.transition(float(self._count), None)
+        return dm_env.TimeStep(dm_env.StepType.LAST, float(self._count), self._last_discount, None)
+
+    def _observe(self, observation: Any) -> dict[str, np.ndarray]:
         pixels = np.empty((self._size, self._size, 3), np.uint8)
-        pixels[:] = color
+        pixels[:] = (self._count % 256, self._count // 256, (self._seed + self._episode) % 256)
         return {"count": np.array([self._count], np.float32), "pixels": pixels}

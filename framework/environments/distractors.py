@@ -1,9 +1,8 @@
 """Images with distractors: backgrounds, colors and cameras that change and do not matter for the task."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, final
+from typing import Any, Literal, final
 
 import dm_env
 import numpy as np
@@ -11,8 +10,8 @@ from dm_env import specs
 
 from framework import environments
 from framework.environments import normalization
-from framework.environments.backgrounds import Backgrounds, Film, Folder, Procedural
-from framework.environments.base import Environment, Seekable
+from framework.environments.backgrounds import Folder, Procedural
+from framework.environments.base import Environment, SeededEpisodes, Seekable
 from framework.environments.staging import Scenery, Scenic, Staging, replace_color
 from framework.environments.walks import CameraWalk, ColorWalk
 from framework.errors import UserError
@@ -23,7 +22,7 @@ COLOR, CAMERA = 2, 3
 
 @environments.register
 @final
-class Distractors(Seekable):
+class Distractors(SeededEpisodes):
     """Another environment whose images have distractors; its rewards, vectors and episodes are unchanged.
 
     `background` replaces what is `behind`: the `sky`, the `ground` with the sky, or one color (red, green, blue) of an environment that
@@ -37,8 +36,6 @@ class Distractors(Seekable):
     action may be repeated.
     """
 
-    derived: ClassVar[tuple[str, ...]] = ("seed",)
-
     def __init__(
         self,
         *,
@@ -50,39 +47,26 @@ class Distractors(Seekable):
         camera: float = 0.0,
         change: Literal["dynamic", "static"] = "dynamic",
     ) -> None:
+        super().__init__(seed=seed)
         self._inner = _seekable(of(seed=seed))
         self._image = _image_of(self._inner)
         _check(self._inner, color=color, camera=camera, behind=behind if background else ())
-        self._backgrounds = _backgrounds(background, self._image)
-        self._seed, self._behind, self._color, self._camera = seed, behind, color, camera
-        self._dynamic = change == "dynamic"
+        size = self._image.shape[0], self._image.shape[1]
+        self._backgrounds = Procedural(size) if background == "procedural" else Folder(Path(background), size) if background else None
+        self._behind, self._color, self._camera, self._dynamic = behind, color, camera, change == "dynamic"
         self.action_repeat = self._inner.action_repeat
-        self._next_episode = 0
-        self._over = True
-
-    def seek(self, episode: int) -> None:
-        self._next_episode = episode
-        self._over = True
-        self._inner.seek(episode)
-
-    def reset(self) -> dm_env.TimeStep:
-        self._begin()
-        return self._show(self._inner.reset)
-
-    def step(self, action: Any) -> dm_env.TimeStep:
-        if self._over:
-            return self.reset()
-        self._distraction.step()
-        return self._show(lambda: self._inner.step(action))
 
     def replay(self, episode: int, actions: Iterable[Any]) -> dm_env.TimeStep:
         """Take an episode's actions again; only the last step is rendered, with the distractors of its time."""
         actions = list(actions)
-        self.seek(episode)
-        self._begin()
+        self._episode = episode
+        self._begin_distractors()
         for _ in actions:
-            self._distraction.step()
-        return self._show(lambda: self._inner.replay(episode, actions))
+            self._move_distractors()
+        self._stage()
+        time_step = self._inner.replay(episode, actions)
+        self._over = time_step.last()
+        return self._observed(time_step)
 
     def observation_spec(self) -> dict[str, specs.Array]:
         return normalization.observation_spec(self._inner.observation_spec())
@@ -91,50 +75,48 @@ class Distractors(Seekable):
         return self._inner.action_spec()
 
     def close(self) -> None:
-        self._over = True
         self._inner.close()
 
-    def _begin(self) -> None:
-        episode, self._next_episode = self._next_episode, self._next_episode + 1
+    def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
+        self._begin_distractors()
+        self._stage()
+        self._inner.seek(self._episode)
+        return self._inner.reset()
+
+    def _simulate(self, action: Any) -> dm_env.TimeStep:
+        self._move_distractors()
+        self._stage()
+        return self._inner.step(action)
+
+    def _observe(self, observation: Any) -> dict[str, np.ndarray]:
+        named, name = normalization.observation(observation), self._image.name
+        if self._frame is None or isinstance(self._behind, str):
+            return named
+        return named | {name: replace_color(named[name], self._behind, self._frame)}
+
+    def _begin_distractors(self) -> None:
         colors = self._inner.colors if isinstance(self._inner, Scenic) else np.zeros((0, 3))
-        self._distraction = _Distraction(
-            film=self._backgrounds.film(self._seed, episode) if self._backgrounds else None,
-            colors=ColorWalk(colors=colors, reach=self._color, random=np.random.default_rng([self._seed, episode, COLOR])),
-            camera=CameraWalk(reach=self._camera, random=np.random.default_rng([self._seed, episode, CAMERA])),
-            dynamic=self._dynamic,
-        )
+        of_colors, of_camera = (np.random.default_rng([self._seed, self._episode, stream]) for stream in (COLOR, CAMERA))
+        self._film = self._backgrounds.film(self._seed, self._episode) if self._backgrounds else None
+        self._color_walk = ColorWalk(colors=colors, reach=self._color, random=of_colors)
+        self._camera_walk = CameraWalk(reach=self._camera, random=of_camera)
+        self._time = 0
 
-    def _show(self, take: Callable[[], dm_env.TimeStep]) -> dm_env.TimeStep:
-        """Take a step of the inner environment with its images staged."""
-        now, behind = self._distraction, self._behind
-        frame = now.film.frame(now.time) if now.film else None
+    def _move_distractors(self) -> None:
+        if self._dynamic:
+            self._time += 1
+            self._color_walk.step()
+            self._camera_walk.step()
+
+    def _stage(self) -> None:
+        """Show the distractors in the images of the inner environment from the next one on."""
+        self._frame = self._film.frame(self._time) if self._film else None
         if isinstance(self._inner, Scenic):
-            staging = Staging(tint=now.colors.tint if self._color else None, view=now.camera.view)
-            self._inner.stage(replace(staging, background=frame, behind=behind) if isinstance(behind, str) else staging)
-        time_step = take()
-        self._over = time_step.last()
-        observation = normalization.observation(time_step.observation)
-        if frame is not None and not isinstance(behind, str):
-            observation[self._image.name] = replace_color(observation[self._image.name], behind, frame)
-        return time_step._replace(observation=observation)
-
-
-@final
-@dataclass
-class _Distraction:
-    """The distractors of one episode, from step to step."""
-
-    film: Film | None
-    colors: ColorWalk
-    camera: CameraWalk
-    dynamic: bool
-    time: int = 0
-
-    def step(self) -> None:
-        if self.dynamic:
-            self.time += 1
-            self.colors.step()
-            self.camera.step()
+            tint, view = self._color_walk.tint if self._color else None, self._camera_walk.view
+            if isinstance(self._behind, str):
+                self._inner.stage(Staging(background=self._frame, behind=self._behind, tint=tint, view=view))
+            else:
+                self._inner.stage(Staging(tint=tint, view=view))
 
 
 def _seekable(inner: Environment) -> Seekable:
@@ -145,7 +127,7 @@ def _seekable(inner: Environment) -> Seekable:
 
 def _image_of(inner: Environment) -> specs.Array:
     spec = normalization.observation_spec(inner.observation_spec())
-    images = [each for each in spec.values() if len(each.shape) == 3 and each.shape[2] == 3]
+    images = [array for array in spec.values() if len(array.shape) == 3 and array.shape[2] == 3]
     if len(images) != 1:
         raise UserError(
             f"Distractors.of = {_name(inner)} shows {len(images)} color images, and must show one: "
@@ -168,13 +150,6 @@ def _check(inner: Environment, *, color: float, camera: float, behind: Scenery |
             f"Distractors.behind = '{behind}' needs a scene, as DMControl has one, and {_name(inner)} has none; bind the color to "
             "replace, as in Distractors.behind = (255, 255, 255)."
         )
-
-
-def _backgrounds(background: str | None, image: specs.Array) -> Backgrounds | None:
-    if background is None:
-        return None
-    size = image.shape[0], image.shape[1]
-    return Procedural(size) if background == "procedural" else Folder(Path(background), size)
 
 
 def _name(inner: Environment) -> str:

@@ -1,6 +1,6 @@
 """The DeepMind control suite."""
 
-from typing import Any, ClassVar, Literal, final
+from typing import Any, Literal, final
 
 import dm_env
 import numpy as np
@@ -27,8 +27,6 @@ class DMControl(SeededEpisodes, Scenic):
     Source: Tassa et al. 2018, arXiv 1801.00690; pixels and repeats as in Hafner et al. 2020, arXiv 1912.01603.
     """
 
-    derived: ClassVar[tuple[str, ...]] = ("seed",)
-
     def __init__(
         self,
         *,
@@ -47,18 +45,14 @@ class DMControl(SeededEpisodes, Scenic):
         self.action_repeat = action_repeat
         self._suite = _load(task, seed)
         self._vectors = observe != "pixels"
-        self._scale = normalization.ActionScale.of(self._suite.action_spec())
+        self._scale = normalization.ActionScale(self._suite.action_spec())
         self._size = (size, size) if isinstance(size, int) else size
         self._renderer: Renderer | None = None
         if observe != "proprioception":
-            dreamers = 2 if task.startswith("quadruped") else 0
-            self._renderer = Renderer(
-                physics=self._suite.physics,
-                size=self._size,
-                camera=dreamers if camera is None else camera,
-                quality=quality,
-                supersampling=supersampling,
-            )
+            physics = self._suite.physics
+            if camera is None:
+                camera = 2 if task.startswith("quadruped") else 0
+            self._renderer = Renderer(physics=physics, size=self._size, camera=camera, quality=quality, supersampling=supersampling)
 
     def observation_spec(self) -> dict[str, specs.Array]:
         spec = normalization.observation_spec(self._suite.observation_spec()) if self._vectors else {}
@@ -78,7 +72,6 @@ class DMControl(SeededEpisodes, Scenic):
             self._renderer.stage(staging)
 
     def close(self) -> None:
-        self._over = True
         self._suite.physics.free()
 
     def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
@@ -100,17 +93,12 @@ class DMControl(SeededEpisodes, Scenic):
         return named if self._renderer is None else named | {"pixels": self._renderer.image()}
 
 
-def tasks() -> dict[str, tuple[str, str]]:
-    """Every task of the suite by its name here, such as `cartpole_swingup`: its domain and its name there. `cup_catch` is an alias."""
-    named = {f"{domain}_{name}": (domain, name) for domain, name in opengl.import_suite().ALL_TASKS}
-    return named | {"cup_catch": ("ball_in_cup", "catch")}
-
-
 def _load(task: str, seed: int) -> Any:
-    names = tasks()
-    if task not in names:
-        raise UserError(f"There is no task named '{task}'{advice(task, names)}.")
-    domain, name = names[task]
+    """A task of the suite by domain and name, such as `cartpole_swingup`; `cup_catch` is an alias."""
+    suite = opengl.import_suite()
+    tasks = {f"{domain}_{name}": (domain, name) for domain, name in suite.ALL_TASKS} | {"cup_catch": ("ball_in_cup", "catch")}
+    if task not in tasks:
+        raise UserError(f"There is no task named '{task}'{advice(task, tasks)}.")
     # Random parts of a task's model, such as the springs of `lqr`, follow the seed too.
     first = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    return opengl.import_suite().load(domain, name, task_kwargs={"random": first})
+    return suite.load(*tasks[task], task_kwargs={"random": first})

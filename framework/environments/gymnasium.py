@@ -1,7 +1,7 @@
 """Any environment of Gymnasium."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, final
+from typing import Any, Literal, final
 
 import dm_env
 import numpy as np
@@ -11,7 +11,6 @@ from framework import environments
 from framework.environments import gymnasium_spaces, opengl
 from framework.environments.base import SeededEpisodes
 from framework.errors import UserError
-from framework.registry import advice
 
 
 @environments.register
@@ -28,8 +27,6 @@ class Gymnasium(SeededEpisodes):
     Raises `UserError` for an unknown id, an unsupported space, and where gymnasium or its renderer is not installed.
     """
 
-    derived: ClassVar[tuple[str, ...]] = ("seed",)
-
     def __init__(
         self,
         *,
@@ -45,8 +42,9 @@ class Gymnasium(SeededEpisodes):
         super().__init__(seed=seed)
         self.action_repeat, self._task = action_repeat, task
         self._rendered = observe != "observation"
-        self._size = gymnasium_spaces.image_size(size)
-        self._environment = _make(task, dict(arguments or {}) | ({"render_mode": "rgb_array"} if self._rendered else {}))
+        self._size = (size, size) if isinstance(size, int) else size
+        added = {"disable_env_checker": True} | ({"render_mode": "rgb_array"} if self._rendered else {})
+        self._environment = gymnasium_spaces.make("Gymnasium.task", task, gymnasium_spaces.library().make, dict(arguments or {}) | added)
         self._action = gymnasium_spaces.action_spec(task, self._environment.action_space)
         self._entries = gymnasium_spaces.entries(task, self._environment.observation_space) if observe != "pixels" else {}
         if self._rendered and "pixels" in self._entries:
@@ -62,7 +60,6 @@ class Gymnasium(SeededEpisodes):
         return self._action
 
     def close(self) -> None:
-        self._over = True
         self._environment.close()
 
     def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
@@ -102,13 +99,3 @@ class Gymnasium(SeededEpisodes):
             modes = self._environment.metadata.get("render_modes", [])
             raise UserError(f"'{self._task}' renders no images, but {modes or 'nothing'}; bind Gymnasium.observe = 'observation'.")
         return gymnasium_spaces.resized(image, self._size)
-
-
-def _make(task: str, arguments: Mapping[str, Any]) -> Any:
-    gymnasium = gymnasium_spaces.library()
-    try:
-        return gymnasium.make(task, disable_env_checker=True, **arguments)
-    except gymnasium.error.UnregisteredEnv as error:
-        raise UserError(f"Gymnasium has no task '{task}'{advice(task, gymnasium.registry)}.") from error
-    except Exception as error:
-        raise UserError(f"Gymnasium cannot make '{task}' ({type(error).__name__}: {error}).") from error

@@ -1,5 +1,6 @@
 """Gymnasium's spaces as dm_env specs, and values of those spaces as named float32 vectors and uint8 images."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from dm_env import specs
 from PIL import Image
 
 from framework.errors import UserError
+from framework.registry import advice
 
 Size = tuple[int, int] | None
 """The height and width of images; None keeps their own."""
@@ -21,13 +23,18 @@ def library() -> Any:
     return gymnasium
 
 
-def image_size(size: int | tuple[int, int] | None) -> Size:
-    """One side, or height and width."""
-    return (size, size) if isinstance(size, int) else size
+def make(setting: str, task: str, construct: Callable[..., Any], arguments: Mapping[str, Any], remedy: str = "") -> Any:
+    """`construct(task, **arguments)`. Raises `UserError` for an unknown id, and for whatever else Gymnasium refuses."""
+    try:
+        return construct(task, **arguments)
+    except library().error.UnregisteredEnv as error:
+        raise UserError(f"{setting}: Gymnasium has no task '{task}'{advice(task, library().registry)}.") from error
+    except Exception as error:
+        raise UserError(f"{setting}: Gymnasium cannot make '{task}' ({type(error).__name__}: {error}){remedy}.") from error
 
 
 def action_spec(task: str, space: Any) -> specs.Array:
-    """The action of a task. Raises `UserError` for a space that no agent can give."""
+    """The spec of a task's action. Raises `UserError` for a space of another kind than the four."""
     spaces = library().spaces
     match space:
         case spaces.Box():
@@ -39,7 +46,7 @@ def action_spec(task: str, space: Any) -> specs.Array:
         case spaces.MultiBinary():
             return specs.BoundedArray(space.shape, space.dtype, 0, 1, name="action")
     raise UserError(
-        f"'{task}' takes actions of {space}, and an agent gives those of a Box, Discrete, MultiDiscrete or MultiBinary: "
+        f"'{task}' takes actions of {space}, and an agent those of a Box, Discrete, MultiDiscrete or MultiBinary: "
         "register an id that wraps it."
     )
 
@@ -73,7 +80,7 @@ def entry_spec(name: str, space: Any, size: Size) -> specs.Array:
 
 
 def entry_array(space: Any, value: Any, size: Size) -> np.ndarray:
-    """A value of one entry, in memory of its own."""
+    """A copy of a value of one entry, as its spec has it."""
     if is_image(space):
         return resized(np.atleast_3d(value), size)
     return np.array(library().spaces.flatten(space, value), np.float32)

@@ -4,7 +4,6 @@ A continuous action has numbers in [-1, 1]; each choice of a discrete one is a o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
@@ -17,78 +16,60 @@ UNLIMITED: Final = 1e9
 
 
 @final
-@dataclass(frozen=True)
 class ActionScale:
-    """Maps [-1, 1] onto an environment's own range and clips to it. An actuator without limits gets the value unscaled."""
+    """Maps [-1, 1] onto an environment's own range and clips to it. An actuator without limits gets the value unscaled.
 
-    middle: np.ndarray
-    half: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    `spec` is the spec of the agent's action.
+    """
 
-    @staticmethod
-    def of(spec: specs.Array) -> "ActionScale":
-        low = np.broadcast_to(np.asarray(getattr(spec, "minimum", -np.inf), np.float64), spec.shape)
-        high = np.broadcast_to(np.asarray(getattr(spec, "maximum", np.inf), np.float64), spec.shape)
-        limited = (np.abs(low) < UNLIMITED) & (np.abs(high) < UNLIMITED)
-        middle, half = np.zeros(spec.shape), np.ones(spec.shape)
-        middle[limited] = (high[limited] + low[limited]) / 2
-        half[limited] = (high[limited] - low[limited]) / 2
-        return ActionScale(middle=middle, half=half, low=low, high=high)
-
-    @property
-    def spec(self) -> specs.BoundedArray:
-        """The spec of the agent's action."""
-        return specs.BoundedArray((self.middle.size,), np.float32, -1.0, 1.0, name="action")
+    def __init__(self, native: specs.Array) -> None:
+        self._low = np.broadcast_to(np.asarray(getattr(native, "minimum", -np.inf), np.float64), native.shape)
+        self._high = np.broadcast_to(np.asarray(getattr(native, "maximum", np.inf), np.float64), native.shape)
+        limited = (np.abs(self._low) < UNLIMITED) & (np.abs(self._high) < UNLIMITED)
+        self._middle, self._half = np.zeros(native.shape), np.ones(native.shape)
+        self._middle[limited] = (self._high[limited] + self._low[limited]) / 2
+        self._half[limited] = (self._high[limited] - self._low[limited]) / 2
+        self.spec = specs.BoundedArray((self._middle.size,), np.float32, -1.0, 1.0, name="action")
 
     def native(self, action: np.ndarray) -> np.ndarray:
         """The environment's actions `[.., *shape]` for `[.., A]`. Raises `ValueError` for a wrong size or numbers that are not finite."""
-        action = _finite(action, self.middle.size, "in [-1, 1]")
-        scaled = self.middle + self.half * action.reshape((*action.shape[:-1], *self.middle.shape))
-        return np.clip(scaled, self.low, self.high)
+        action = _finite(action, self._middle.size, "in [-1, 1]")
+        scaled = self._middle + self._half * action.reshape((*action.shape[:-1], *self._middle.shape))
+        return np.clip(scaled, self._low, self._high)
 
 
 @final
-@dataclass(frozen=True)
 class ActionChoices:
     """Turns one-hot groups, side by side, into an environment's own integers: the largest number of each group chooses.
 
-    `low` is the environment's integer for the first option of each choice.
+    `spec` is the spec of the agent's choices, whose options count from 0; `sizes` are the numbers of options.
     """
 
-    low: np.ndarray
-    sizes: tuple[int, ...]
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-    @staticmethod
-    def of(spec: specs.BoundedArray) -> "ActionChoices":
-        low = np.broadcast_to(np.asarray(spec.minimum, np.int64), spec.shape).ravel()
-        high = np.broadcast_to(np.asarray(spec.maximum, np.int64), spec.shape).ravel()
-        return ActionChoices(low=low, sizes=tuple((high - low + 1).tolist()), shape=tuple(spec.shape), dtype=np.dtype(spec.dtype))
-
-    @property
-    def spec(self) -> specs.BoundedArray:
-        """The spec of the agent's choices: options count from 0."""
-        if not self.shape:
-            return specs.DiscreteArray(self.sizes[0], name="action")
-        return specs.BoundedArray((len(self.sizes),), np.int64, 0, np.array(self.sizes) - 1, name="action")
+    def __init__(self, native: specs.BoundedArray) -> None:
+        self._low = np.broadcast_to(np.asarray(native.minimum, np.int64), native.shape).ravel()
+        high = np.broadcast_to(np.asarray(native.maximum, np.int64), native.shape).ravel()
+        self._native = native
+        self.sizes: tuple[int, ...] = tuple((high - self._low + 1).tolist())
+        if native.shape:
+            self.spec = specs.BoundedArray((high.size,), np.int64, 0, high - self._low, name="action")
+        else:
+            self.spec = specs.DiscreteArray(self.sizes[0], name="action")
 
     def native(self, action: np.ndarray) -> Any:
         """The environment's integers `[.., *shape]` for `[.., A]`; a lone choice is an `int`. Raises as `ActionScale.native`."""
         groups = np.split(_finite(action, sum(self.sizes), f"in groups of {self.sizes}"), np.cumsum(self.sizes)[:-1], axis=-1)
-        chosen = self.low + np.stack([group.argmax(axis=-1) for group in groups], axis=-1)
-        native = chosen.astype(self.dtype).reshape((*chosen.shape[:-1], *self.shape))
+        chosen = self._low + np.stack([group.argmax(axis=-1) for group in groups], axis=-1)
+        native = chosen.astype(self._native.dtype).reshape((*chosen.shape[:-1], *self._native.shape))
         return native if native.shape else int(native)
 
 
 def action_form(spec: specs.Array) -> ActionScale | ActionChoices:
     """The map from the agent's action to the environment's: an integer array is one choice for each element."""
     if not np.issubdtype(spec.dtype, np.integer):
-        return ActionScale.of(spec)
+        return ActionScale(spec)
     if not isinstance(spec, specs.BoundedArray):
         raise UserError(f"an action of integers needs bounds, and {spec!r} has none; use a dm_env BoundedArray or DiscreteArray.")
-    return ActionChoices.of(spec)
+    return ActionChoices(spec)
 
 
 def observation_spec(spec: Any) -> dict[str, specs.Array]:
@@ -98,7 +79,7 @@ def observation_spec(spec: Any) -> dict[str, specs.Array]:
 
 
 def observation(value: Any) -> dict[str, np.ndarray]:
-    """The named observations, in memory of their own: images stay uint8, everything else becomes a float32 vector."""
+    """Copies of the named observations: images stay uint8, everything else becomes a float32 vector."""
     named = value if isinstance(value, Mapping) else {"observation": value}
     return {name: _array(np.asarray(array)) for name, array in named.items()}
 

@@ -1,10 +1,10 @@
 """Find an OpenGL that renders without a screen: `python -m framework.environments.opengl` prints its name.
 
 dm_control chooses its renderer from `MUJOCO_GL` when it is imported. `import_suite` imports it without one, so that specs need no OpenGL;
-`prepare_dm_control` adds the renderer before the first image. A broken driver may crash or hang the process that tries it: each backend is
-tried in a process of its own.
+`prepare_dm_control` adds the renderer before the first image. Each backend is tried in a process of its own, which it may crash or hang.
 """
 
+import contextlib
 import importlib
 import os
 import subprocess
@@ -30,9 +30,9 @@ assert physics.render(16, 16).any()
 
 
 def find_opengl() -> str:
-    """The backend to render with, set in `MUJOCO_GL` for this process and its children.
+    """The backend that renders, set in `MUJOCO_GL` for this process and its children; the user's own `MUJOCO_GL` is taken untried.
 
-    The user's own `MUJOCO_GL` is taken untried. Raises `UserError` with the one line to run where no backend renders.
+    Raises `UserError` with the one line to run where no backend renders.
     """
     chosen = os.environ.get(VARIABLE)
     if chosen:
@@ -44,16 +44,14 @@ def find_opengl() -> str:
             os.environ[VARIABLE] = backend
             return backend
     tried = "; ".join(f"{backend}: {reason}" for backend, reason in reasons.items())
-    raise UserError(f"no OpenGL renders without a screen here ({tried}): {remedy()}.")
+    raise UserError(f"no OpenGL renders without a screen here ({tried}): {_remedy()}.")
 
 
 @cache
 def prefer_opengl() -> None:
     """`find_opengl` for images that may come without it."""
-    try:
+    with contextlib.suppress(UserError):
         find_opengl()
-    except UserError:
-        return
 
 
 def import_suite() -> Any:
@@ -79,16 +77,15 @@ def prepare_dm_control() -> None:
         importlib.reload(_render)
 
 
-def remedy() -> str:
+def _remedy() -> str:
     """The line for a user without OpenGL."""
-    if sys.platform.startswith("linux"):
-        return f"run `apt-get install -y {PACKAGES}` as root, or set {VARIABLE} to a backend that works"
-    return f"set {VARIABLE} to a backend that works"
+    install = f"run `apt-get install -y {PACKAGES}` as root, or " if sys.platform.startswith("linux") else ""
+    return f"{install}set {VARIABLE} to a backend that works"
 
 
 def broken(error: Exception) -> UserError:
     """The error for a backend, chosen by the user or by an earlier process, with which MuJoCo fails."""
-    return UserError(f"MuJoCo fails with {VARIABLE}={os.environ.get(VARIABLE, '')} ({error}): {remedy()}.")
+    return UserError(f"MuJoCo fails with {VARIABLE}={os.environ.get(VARIABLE, '')} ({error}): {_remedy()}.")
 
 
 def _candidates() -> tuple[str, ...]:
@@ -99,9 +96,9 @@ def _reason_against(backend: str) -> str:
     """Why a backend does not render; empty if it does."""
     environment = os.environ | {VARIABLE: backend, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("PYOPENGL_PLATFORM", None)
-    command = [sys.executable, "-c", _TRIAL]
+    trial = [sys.executable, "-c", _TRIAL]
     try:
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False)
+        run = subprocess.run(trial, env=environment, capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return f"no answer in {TRIAL_SECONDS:.0f} s"
     if run.returncode == 0:
@@ -110,15 +107,8 @@ def _reason_against(backend: str) -> str:
     return lines[-1].strip() if lines else f"exit status {run.returncode}"
 
 
-def main() -> int:
-    """Print the backend, or why there is none, with the exit status to match."""
+if __name__ == "__main__":
     try:
         print(find_opengl())
     except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        sys.exit(str(error))

@@ -31,8 +31,7 @@ class Renderer:
             raise UserError(f"DMControl.size: an image of {height} x {width} pixels cannot be rendered; bind a size of at least 1.")
         if supersampling < 1:
             raise UserError(f"DMControl.supersampling = {supersampling} must be at least 1, which is none.")
-        self._size = height * supersampling, width * supersampling
-        self._supersampling = supersampling
+        self._size, self._supersampling = (height * supersampling, width * supersampling), supersampling
         _prepare(physics.model.vis, size=self._size, quality=quality)
         self._index = _index(physics.model, camera)
         self._physics, self._staging = physics, Staging()
@@ -43,8 +42,11 @@ class Renderer:
         opengl.prepare_dm_control()
         from dm_control.mujoco import engine
 
+        def stage(physics: Any, scene: Any) -> None:
+            stage_scene(physics, scene, self._staging)
+
         try:
-            return engine.Camera(self._physics, *self._size, self._index, scene_callback=self._stage_scene)
+            return engine.Camera(self._physics, *self._size, self._index, scene_callback=stage)
         except Exception as error:
             raise opengl.broken(error) from error
 
@@ -53,11 +55,10 @@ class Renderer:
         self._staging = staging
 
     def image(self) -> np.ndarray:
-        """Render the present state of the physics, into memory of its own."""
-        background = self._staging.background
-        if background is not None:
+        """A new image of the present state of the physics."""
+        if self._staging.background is not None:
             layers = self._averaged(self._layers())
-            return composite(layers[..., :3], layers[..., 3:] / 255, background)
+            return composite(layers[..., :3], layers[..., 3:] / 255, self._staging.background)
         image = self._camera.render(render_flag_overrides=self._flags)
         if self._supersampling == 1:
             return np.array(image, order="C")
@@ -75,13 +76,9 @@ class Renderer:
         wide = image.astype(np.float32)
         return reduce(wide, "(y v) (x u) c -> y x c", "mean", v=self._supersampling, u=self._supersampling)
 
-    def _stage_scene(self, physics: Any, scene: Any) -> None:
-        stage_scene(physics, scene, self._staging)
-
 
 def _prepare(visual: Any, size: tuple[int, int], quality: Quality) -> None:
-    """Settings that the OpenGL context reads once, when it is made."""
-    # A frame buffer of the image's size saves clearing the rest.
+    """Settings that the OpenGL context reads when it is made; a frame buffer of the image's size saves clearing the rest."""
     visual.global_.offheight, visual.global_.offwidth = size
     if quality == "near":
         visual.quality.shadowsize = NEAR_SHADOW_MAP

@@ -22,11 +22,10 @@ def stage_scene(physics: Any, scene: Any, staging: Staging) -> None:
 
 def hide_ground(scene: Any) -> None:
     """Make planes and height fields invisible, and with them their reflections."""
-    import mujoco
+    from mujoco import mjtGeom
 
-    ground = (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_HFIELD)
     for geom in scene.geoms[: scene.ngeom]:
-        if geom.type in ground:
+        if geom.type in (mjtGeom.mjGEOM_PLANE, mjtGeom.mjGEOM_HFIELD):
             geom.rgba[3] = 0.0
 
 
@@ -43,7 +42,7 @@ def move_camera(scene: Any, view: CameraView, center: np.ndarray) -> None:
     It keeps looking at that point, and does not sink below it unless it was there: the ground hides the scene from below.
     """
     # The two cameras of a scene are a pair of eyes; the image is seen from between them.
-    position, forward, up = (np.mean([np.array(each) for each in pair], axis=0) for pair in _eyes(scene))
+    position, forward, up = (np.mean([getattr(eye, name) for eye in scene.camera], axis=0) for name in ("pos", "forward", "up"))
     distance = max(float((center - position) @ forward), NEAREST)
     target = position + distance * forward
     elevation = max(float(np.arcsin(np.clip(-forward[2], -1.0, 1.0))), 0.0)
@@ -54,11 +53,6 @@ def move_camera(scene: Any, view: CameraView, center: np.ndarray) -> None:
     for eye in scene.camera:
         eye.pos[:] = target - distance * (1.0 + view.away) * forward
         eye.forward[:], eye.up[:] = forward, up
-
-
-def _eyes(scene: Any) -> tuple[list[Any], list[Any], list[Any]]:
-    eyes = list(scene.camera)
-    return [eye.pos for eye in eyes], [eye.forward for eye in eyes], [eye.up for eye in eyes]
 
 
 def _turned(first: np.ndarray, second: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:

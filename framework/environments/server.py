@@ -55,7 +55,7 @@ class EnvironmentServer:
         return _normalized(self._environment.step(self._action.native(action)))
 
     def restore(self, episode: int, actions: Iterable[np.ndarray]) -> dm_env.TimeStep:
-        """Replay an episode. Asked of a `Seekable` environment alone."""
+        """Replay an episode of a `Seekable` environment."""
         assert isinstance(self._environment, Seekable)
         return _normalized(self._environment.replay(episode, [self._action.native(action) for action in actions]))
 
@@ -74,6 +74,6 @@ def describe(environment: Callable[..., Environment], seed: int = 0) -> Environm
 
 
 def try_out(environment: Callable[..., Environment], seed: int = 0) -> None:
-    """Reset an environment once: a renderer that is missing is refused before a run begins, and one that is found serves the workers."""
+    """Reset an environment once: a missing renderer is an error before a run begins, and a renderer that works serves the workers too."""
     with closing(EnvironmentServer(environment, seed)) as server:
         server.reset()

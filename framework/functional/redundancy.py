@@ -17,14 +17,14 @@ EPSILON: Final = 1e-5
 
 def standardized(values: Float[Tensor, "N D"], kept: Bool[Tensor, " N"]) -> Float[Tensor, "N D"]:
     """Mean 0 and variance 1 in each dimension, over the samples that are kept."""
-    weight = shares(kept)
+    weight = _shares(kept)
     centered = values.float() - weight @ values.float()
     return centered * (weight @ centered.square() + EPSILON).rsqrt()
 
 
 def cross_correlation(one: Float[Tensor, "N D"], other: Float[Tensor, "N D"], kept: Bool[Tensor, " N"]) -> Float[Tensor, "D D"]:
     """The correlation of each dimension of one view with each of the other, in [-1, 1], over the samples that are kept."""
-    return (shares(kept)[:, None] * standardized(one, kept)).T @ standardized(other, kept)
+    return (_shares(kept)[:, None] * standardized(one, kept)).T @ standardized(other, kept)
 
 
 def redundancy_loss(correlation: Float[Tensor, "D D"], redundancy: float) -> Float[Tensor, ""]:
@@ -37,6 +37,6 @@ def off_diagonal(correlation: Float[Tensor, "D D"]) -> Float[Tensor, "D D"]:
     return correlation.masked_fill(torch.eye(correlation.shape[0], dtype=torch.bool, device=correlation.device), 0.0)
 
 
-def shares(kept: Bool[Tensor, " N"]) -> Float[Tensor, " N"]:
+def _shares(kept: Bool[Tensor, " N"]) -> Float[Tensor, " N"]:
     """One share for each sample that is kept; zeros where none is."""
     return kept.float() / kept.sum().clamp(min=1)

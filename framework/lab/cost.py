@@ -19,7 +19,6 @@ from framework.lab.update import ObjectiveUpdate, UpdateSizes
 from framework.measurement.memory import peak_bytes
 from framework.measurement.report import Progress, Report, Row, Value, silent
 from framework.measurement.timing import seconds_of
-from framework.registry import advice, registry_of
 
 BASELINE: Final = ("BilinearCritic", "InBatch")
 """The unit of ratios, and the partner of each other critic and strategy: cross-entropy within the batch."""
@@ -41,7 +40,7 @@ def measure(settings: CostSettings, progress: Progress = silent) -> Report:
     for done, (critics, strategy) in enumerate(pairs):
         progress(done, len(pairs), f"{critics[0].name} x {strategy.name}")
         rows.append(_row(sizes, critics, strategy, baseline, device))
-    shown = {"candidates": settings.candidates, "features": settings.features, "embedding": settings.embedding, "seed": settings.seed}
+    shown = {name: getattr(settings, name) for name in ("candidates", "features", "embedding", "seed")}
     return Report(
         command="cost",
         kind="critic",
@@ -70,12 +69,8 @@ def _pairs(settings: CostSettings) -> list[tuple[list[Member], Member]]:
 
     A strategy that cannot go with the first of its critics is measured with the first other one that it can go with.
     """
-    for flag, family, names in (("--critic", "critics", settings.critics), ("--strategy", "negatives", settings.strategies)):
-        for name in names:
-            if name not in (registered := registry_of(family).list()):
-                raise UserError(f"{flag} {name}: there is no component of `{family}` with that name{advice(name, registered)}.")
-    critics = chosen("critics", settings.critics)
-    strategies = chosen("negatives", settings.strategies, caps=batch_caps(settings.candidates))
+    critics = chosen("critics", settings.critics, flag="--critic")
+    strategies = chosen("negatives", settings.strategies, caps=batch_caps(settings.candidates), flag="--strategy")
     if settings.every or (settings.critics and settings.strategies):
         return [([critic], strategy) for critic in critics for strategy in strategies]
     plain_critic, plain_strategy = _baseline()

@@ -1,7 +1,8 @@
 """`dream lab critics`: exact densities and every registered critic on the latents of a Kalman filter, of known information."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
@@ -29,15 +30,13 @@ def measure(settings: CriticsSettings, progress: Progress = silent) -> Report:
     """The exact densities, and below them the critics that learn; with an `offset` the critics alone."""
     kalman = Kalman(phi=settings.phi, noise=settings.noise, dimensions=settings.dimensions)
     densities, names = _requested(settings.only)
-    densities = [] if settings.offset else densities
     members = chosen("critics", names, settings.bindings) if names or (not settings.only and settings.steps) else []
     progress(0, len(members) + 1, "exact densities")
-    rows = [*_exact(settings, kalman, densities)]
+    rows = [] if settings.offset else _exact(settings, kalman, densities)
     for number, member in enumerate(members, 1):
         progress(number, len(members) + 1, member.name)
         rows.append(_trained(settings, kalman, member))
-    informations = {"I(h;o)": kalman.history_information, "I(z;o|h)": kalman.posterior_information, "I(s;o)": kalman.truth}
-    history, posterior, both = informations.values()
+    history, posterior, both = kalman.history_information, kalman.posterior_information, kalman.truth
     later = f" and observations {settings.offset} steps later" if settings.offset else ""
     return Report(
         command="critics",
@@ -45,7 +44,7 @@ def measure(settings: CriticsSettings, progress: Progress = silent) -> Report:
         title=f"Critics on a Kalman filter's latents{later}, K = {settings.candidates}, row estimate; nats. "
         f"I(s;o) = I(h;o) + I(z;o|h) = {history:.3f} + {posterior:.3f} = {both:.3f}.",
         rows=rows,
-        setting={**asdict(settings), **informations},
+        setting={**asdict(settings), "I(h;o)": history, "I(z;o|h)": posterior, "I(s;o)": both},
     )
 
 
@@ -61,15 +60,13 @@ def _requested(only: Sequence[str]) -> tuple[list[str], list[str]]:
     return [short[name] for name in only if name in short], names
 
 
-def _exact(settings: CriticsSettings, kalman: Kalman, names: Sequence[str]) -> Iterator[Row]:
+def _exact(settings: CriticsSettings, kalman: Kalman, names: Sequence[str]) -> list[Row]:
     generator = torch.Generator().manual_seed(settings.seed)
-    batches: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}
+    batches: defaultdict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
     for _ in range(settings.batches if names else 0):
-        densities = kalman.densities(kalman.draw(settings.candidates, generator))
-        for name in names:
-            batches[name].append(_estimate_and_accuracy(densities[name]))
-    for name in names:
-        yield _row(name, batches[name], kalman.truth, "exact", settings.candidates)
+        for name, scores in kalman.densities(kalman.draw(settings.candidates, generator)).items():
+            batches[name].append(_estimate_and_accuracy(scores))
+    return [_row(settings, name, batches[name], kalman.truth, "exact") for name in names]
 
 
 def _trained(settings: CriticsSettings, kalman: Kalman, member: Member) -> Row:
@@ -84,14 +81,12 @@ def _trained(settings: CriticsSettings, kalman: Kalman, member: Member) -> Row:
         batches = [_estimate_and_accuracy(each) for each in scores]
     truth = source.truth(anchor=critic.anchor, candidate=critic.candidate, offset=settings.offset)
     trained = f"{settings.steps} steps" if [*critic.parameters()] else "nothing to train"
-    return _row(member.name, batches, truth, trained, settings.candidates, _note(critic, source))
+    return _row(settings, member.name, batches, truth, trained, _note(critic, source))
 
 
 def _fit(settings: CriticsSettings, member: Member, source: KalmanLatents, rate: float) -> tuple[float, Critic]:
     """The mean loss of the last tenth of the updates, and the critic."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        critic: Critic = member.build(latent=source.spec, embedding_size=settings.dimensions)
+    critic: Critic = member.seeded(settings.seed, latent=source.spec, embedding_size=settings.dimensions)
     generator = torch.Generator().manual_seed(settings.seed)
     examine(critic, *_arguments(source, critic, TRAINING_BATCH, generator, settings.offset))
     parameters = [*critic.parameters()]
@@ -115,17 +110,13 @@ def _estimate_and_accuracy(scores: Tensor) -> tuple[Tensor, Tensor]:
     return infonce_estimate(scores, weights).mean(), accuracy(scores, weights)
 
 
-def _row(name: str, batches: Sequence[tuple[Tensor, Tensor]], truth: float | None, trained: str, candidates: int, note: str = "") -> Row:
+def _row(
+    settings: CriticsSettings, name: str, batches: Sequence[tuple[Tensor, Tensor]], truth: float | None, trained: str, note: str = ""
+) -> Row:
     estimates, accuracies = zip(*batches, strict=True)
+    ceiling, extra = math.log(settings.candidates), {"trained": trained}
     return estimate_row(
-        name,
-        truth=truth,
-        estimates=estimates,
-        accuracies=accuracies,
-        ceiling=math.log(candidates),
-        side="lower",
-        extra={"trained": trained},
-        note=note,
+        name, truth=truth, estimates=estimates, accuracies=accuracies, ceiling=ceiling, side="lower", extra=extra, note=note
     )
 
 

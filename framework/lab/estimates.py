@@ -1,4 +1,4 @@
-"""Rows of estimates: the mean over independent batches with its standard error, beside the true information."""
+"""Rows of estimates: the mean over independent batches with its standard error, with the true information."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ def estimate_row(
         "mark": MARKS[side] if side and estimates else "",
         "is_lower_bound": None if side is None else side == "lower",
         "stderr": standard_error(estimates),
-        "std": deviation(estimates),
+        "std": _deviation(estimates) if len(estimates) > 1 else None,
         "ceiling": ceiling,
         "accuracy": average(accuracies),
     }
@@ -45,12 +45,10 @@ def average(values: Sequence[Tensor]) -> float | None:
     return torch.stack([*values]).double().mean().item() if values else None
 
 
-def deviation(values: Sequence[Tensor]) -> float | None:
-    """The sample standard deviation; none of a single value."""
-    return torch.stack([*values]).double().std().item() if len(values) > 1 else None
-
-
 def standard_error(values: Sequence[Tensor]) -> float | None:
-    """The standard error of the mean of independent values."""
-    std = deviation(values)
-    return None if std is None else std / math.sqrt(len(values))
+    """The standard error of the mean of independent values; none of a single value."""
+    return _deviation(values) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
+def _deviation(values: Sequence[Tensor]) -> float:
+    return torch.stack([*values]).double().std().item()

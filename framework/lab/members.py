@@ -1,24 +1,28 @@
 """The registered components that are measured, built with the settings that a recipe would give them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, final
 
+import torch
+
 from framework.composition.annotations import FAMILY_OF_BASE
+from framework.composition.bindings import Bindings
 from framework.composition.catalog import Catalog
+from framework.composition.factory import freeze
 from framework.composition.parser import Binding, parse
-from framework.composition.types import fit
-from framework.composition.values import Target
+from framework.composition.problems import Problem
+from framework.composition.resolve import Resolver
+from framework.composition.values import Reference
 from framework.data import Factory
-from framework.errors import UserError
+from framework.errors import Place, UserError
 from framework.registry import advice, plugins, registry_of
-from framework.signatures import Component, Parameter
+from framework.signatures import Component
 
 INNER: Final[Mapping[str, str]] = {"critics": "BilinearCritic", "negatives": "InBatch", "bounds": "InfoNCEBound"}
 """By family, the component that a wrapper holds where no setting names one."""
-Bindings = Mapping[str, Mapping[str, Any]]
-"""Values that the user bound, by component and parameter."""
+LABORATORY: Final = Place("the laboratory", 1)
+"""The place of bindings that no user wrote."""
 Caps = Mapping[tuple[str, str], int]
 """The largest value of a default, by component and setting."""
 
@@ -26,12 +30,13 @@ Caps = Mapping[tuple[str, str], int]
 @final
 @dataclass(frozen=True)
 class Member:
-    """A component with its settings: `defaults` that were made smaller, and `bindings` of the user, who `requested` it by name or not."""
+    """A component with the `settings` that differ from its defaults; the user named it (`requested`), bound a setting of it, or neither."""
 
     component: Component
-    defaults: Mapping[str, Any]
-    bindings: Bindings
-    requested: bool = False
+    build: Factory[Any]
+    settings: Mapping[str, Any]
+    requested: bool
+    bound: bool
 
     @property
     def name(self) -> str:
@@ -39,94 +44,73 @@ class Member:
 
     @property
     def cls(self) -> type:
-        """The class, imported if it was not yet."""
         cls: type = registry_of(self.component.family).get(self.name)
         return cls
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Settings that differ from the defaults of the class."""
-        return {**self.defaults, **self.bindings.get(self.name, {})}
-
-    def build(self, **derived: Any) -> Any:
-        return _factory(self.component, self.defaults, self.bindings)(**derived)
+    def seeded(self, seed: int, **derived: Any) -> Any:
+        """The component with initial parameters of that seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.build(**derived)
 
     def reason(self, error: UserError) -> str:
         """Why it cannot be measured, as a note; the error itself if the user bound a setting of it."""
-        if self.name in self.bindings:
+        if self.bound:
             raise error
-        return str(error)
+        return error.message
 
 
-def chosen(family: str, only: Sequence[str] = (), settings: Sequence[str] = (), caps: Caps | None = None) -> list[Member]:
+def chosen(
+    family: str, only: Sequence[str] = (), settings: Sequence[str] = (), caps: Caps | None = None, flag: str = "--only"
+) -> list[Member]:
     """The members named in `only`, or all of the family. `settings` are bindings; `caps` hold for defaults alone."""
     plugins()
-    catalog, registry = Catalog(), registry_of(family)
-    names = registry.list()
+    names = registry_of(family).list()
     for name in only:
         if name not in names:
-            raise UserError(f"--only {name}: there is no component of `{family}` with that name{advice(name, names)}.")
-    bindings = _read(settings, catalog)
-    for name in bindings:
+            raise UserError(f"{flag} {name}: there is no component of `{family}` with that name{advice(name, names)}.")
+    bindings = [_binding(text, number) for number, text in enumerate(settings, 1)]
+    bound = {each.selector.rpartition(".")[2]: each.key for each in bindings}
+    for name, key in bound.items():
         if only and name in names and name not in (*only, INNER.get(family)):
-            raise UserError(f"--set {name}.{next(iter(bindings[name]))} changes nothing: --only names {', '.join(only)}; name {name} too.")
+            raise UserError(f"-b {key} changes nothing: --only names {', '.join(only)}; name {name} too.")
     return [
-        Member(component, _capped(component, caps or {}, bindings.get(component.name, {})), bindings, component.name in only)
-        for component in map(registry.describe, only or names)
+        _member(registry_of(family).describe(name), bindings, caps or {}, requested=name in only, bound=name in bound)
+        for name in only or names
     ]
 
 
-def default(family: str, name: str) -> Factory[Any]:
-    """A factory of a component with its defaults."""
-    return _factory(registry_of(family).describe(name), {}, {})
-
-
-def batch_caps(candidates: int) -> dict[tuple[str, str], int]:
+def batch_caps(candidates: int) -> Caps:
     """The largest defaults that a batch of so many candidates can serve."""
     counts = (("WithinCrossMixture", "count"), ("TopK", "count"), ("MoCHi", "hardest"))
     return {("UniformSubset", "candidates"): candidates, **dict.fromkeys(counts, candidates - 1)}
 
 
-def _capped(component: Component, caps: Caps, bound: Mapping[str, Any]) -> dict[str, int]:
-    """The defaults that are larger than their cap, made smaller."""
-    defaults = {each.name: each.default for each in component.settings if each.name not in bound}
-    ours = {setting: most for (name, setting), most in caps.items() if name == component.name}
-    return {name: most for name, most in ours.items() if (text := defaults.get(name)) and text.isdigit() and int(text) > most}
+def _binding(text: str, number: int) -> Binding:
+    statements, problems = parse(text, f"-b '{text}'", number=number)
+    if problems or len(statements) != 1 or not isinstance(statements[0], Binding) or not statements[0].parameter:
+        raise UserError(f"-b '{text}' is no binding; write Component.setting=value, as in -b HardWeighted.beta=2.0.")
+    return statements[0]
 
 
-def _factory(component: Component, defaults: Mapping[str, Any], bindings: Bindings) -> Factory[Any]:
-    bound = bindings.get(component.name, {})
-    inner = {each.name: _inner(each) for each in component.settings if each.required and each.name not in bound}
-    values = {name: value for name, value in inner.items() if value is not None} | {**defaults, **bound}
-    built = {name: _factory(value.component, {}, bindings) if isinstance(value, Target) else value for name, value in values.items()}
-    cls: Callable[..., Any] = registry_of(component.family).get(component.name)
-    return partial(cls, **built)
+def _member(component: Component, bindings: Sequence[Binding], caps: Caps, *, requested: bool, bound: bool) -> Member:
+    problems: list[Problem] = []
+    catalog = Catalog()
+    resolved = Bindings([*_defaults(component, caps), *bindings], catalog, problems.append, problems.append)
+    node = Resolver(resolved, catalog, problems.append).build(component.selector, LABORATORY)
+    if node is None or problems:
+        raise UserError("\n".join(map(str, problems)))
+    settings = {name: setting.value for name, setting in node.settings.items() if setting.binding}
+    return Member(component, freeze(node), settings, requested, bound)
 
 
-def _inner(parameter: Parameter) -> Target | None:
-    """The inner component of a parameter that takes one of a family in `INNER`."""
-    for base, family in FAMILY_OF_BASE.items():
-        if f"Factory[{base}]" in parameter.annotation and family in INNER:
-            return Target(registry_of(family).describe(INNER[family]), "")
-    return None
-
-
-def _read(settings: Sequence[str], catalog: Catalog) -> Bindings:
-    """Read `Component.setting=value` as the last lines of a recipe."""
-    bindings: dict[str, dict[str, Any]] = {}
-    for text in settings:
-        statements, problems = parse(text, "--set")
-        binding = statements[0] if len(statements) == 1 and not problems else None
-        if not isinstance(binding, Binding):
-            raise UserError(f"--set '{text}' is no binding; write Component.setting=value, as in --set HardWeighted.beta=2.0.")
-        components = catalog.find(binding.selector)
-        if len(components) != 1:
-            raise UserError(f"--set '{text}': {catalog.complain(binding.selector)}.")
-        name, parameters = components[0].name, {each.name: each for each in components[0].settings}
-        if binding.parameter not in parameters:
-            raise UserError(f"--set '{text}': {name} has no setting '{binding.parameter}'{advice(binding.parameter, parameters)}.")
-        value, mistakes = fit(binding.value, parameters[binding.parameter].annotation, catalog)
-        if mistakes:
-            raise UserError(f"--set '{text}': {name}.{binding.parameter} {mistakes[0]}.")
-        bindings.setdefault(name, {})[binding.parameter] = value
-    return bindings
+def _defaults(component: Component, caps: Caps) -> Iterator[Binding]:
+    """Bindings of the defaults that are larger than their cap, and of the inner component that a wrapper must hold."""
+    for each in component.settings:
+        cap = caps.get((component.name, each.name))
+        if cap is not None and each.default is not None and each.default.isdigit() and int(each.default) > cap:
+            yield Binding("", component.selector, each.name, cap, LABORATORY)
+        for base, family in FAMILY_OF_BASE.items():
+            if each.required and f"Factory[{base}]" in each.annotation and family in INNER:
+                reference = Reference("", f"{family}.{INNER[family]}", called=False)
+                yield Binding("", component.selector, each.name, reference, LABORATORY)

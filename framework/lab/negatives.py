@@ -4,6 +4,7 @@ The critic is `log p(s_i | o_j) - log p(s_i)`. The second term is the same for a
 """
 
 import re
+from collections import defaultdict
 from dataclasses import asdict
 from typing import Final, final
 
@@ -21,7 +22,7 @@ from framework.functional.random import Key, new_key
 from framework.lab.estimates import average, estimate_row
 from framework.lab.members import Member, batch_caps, chosen
 from framework.lab.settings import NegativesSettings, check_limits
-from framework.lab.sources import Autoregressive, SequenceSource, SlowFast
+from framework.lab.sources import Sequences
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.negatives.base import Negatives
 from framework.signatures import SENTENCE_END
@@ -38,7 +39,7 @@ def measure(settings: NegativesSettings, progress: Progress = silent) -> Report:
     """A row for each strategy, all on the same batches. A queue holds one batch unless its size is bound."""
     candidates = settings.batch * settings.length
     check_limits("--batch x --length", candidates, least=2)
-    caps = batch_caps(candidates) | {("MemoryQueue", "size"): candidates}
+    caps = {**batch_caps(candidates), ("MemoryQueue", "size"): candidates}
     sequences, structure = _source(settings)
     estimates = [_StrategyEstimates(each, sequences) for each in chosen("negatives", settings.only, settings.bindings, caps)]
     generator, keys = torch.Generator().manual_seed(settings.seed), torch.Generator().manual_seed(settings.seed + 1)
@@ -59,28 +60,29 @@ def measure(settings: NegativesSettings, progress: Progress = silent) -> Report:
     )
 
 
-def _source(settings: NegativesSettings) -> tuple[SequenceSource, str]:
+def _source(settings: NegativesSettings) -> tuple[Sequences, str]:
     """The source and its description."""
     if settings.source == "slow-fast":
-        source = SlowFast(slow_nats=settings.slow_nats, fast_nats=settings.fast_nats)
+        source = Sequences.slow_fast(slow_nats=settings.slow_nats, fast_nats=settings.fast_nats)
         return source, f"{settings.slow_nats:g} nat that a sequence keeps and {settings.fast_nats:g} that each step draws"
     structure = f"{settings.nats:g} nats in each step of an AR(1) with phi = {settings.phi:g}"
-    return Autoregressive(phi=settings.phi, nats=settings.nats), structure
+    return Sequences.autoregressive(phi=settings.phi, nats=settings.nats), structure
 
 
 @final
 class _StrategyEstimates:
     """The estimates of one strategy, batch by batch, or the reason why there are none."""
 
-    def __init__(self, member: Member, sequences: SequenceSource) -> None:
+    def __init__(self, member: Member, sequences: Sequences) -> None:
         self.member, self.sequences = member, sequences
         self.strategy: Negatives = member.build()
         for each in self.strategy.each():
             each.allocate(len(sequences.pairs.rho))
-        self.estimates: dict[str, list[Tensor]] = {}
+        self.estimates: defaultdict[str, list[Tensor]] = defaultdict(list)
         self.reason = ""
 
     def add(self, contrast: Contrast, key: Key) -> None:
+        """An anchor without a negative is an error for a strategy that the user named, and a note for any other."""
         if self.reason:
             return
         try:
@@ -91,17 +93,13 @@ class _StrategyEstimates:
         if not self.estimates:
             _check(self.member, selected, contrast)
             if bool(alone(selected.log_weights).any()):
-                self._refuse_lone_anchor()
+                message = f"{self.member.name} leaves a row without a negative; every anchor must keep one candidate beside its positive."
+                if self.member.requested or self.member.bound:
+                    raise UserError(message)
+                self.reason = message
                 return
         for name, value in _metrics(selected, self.sequences).items():
-            self.estimates.setdefault(name, []).append(value)
-
-    def _refuse_lone_anchor(self) -> None:
-        """An error for a strategy that the user named, a note for any other."""
-        error = UserError(f"{self.member.name} leaves a row without a negative; every anchor must keep one candidate beside its positive.")
-        if self.member.requested:
-            raise error
-        self.reason = self.member.reason(error)
+            self.estimates[name].append(value)
 
     def after_update(self, contrast: Contrast) -> None:
         assert contrast.source is not None
@@ -110,26 +108,21 @@ class _StrategyEstimates:
                 each.after_update(contrast.source.embeddings, contrast.candidates)
 
     def row(self, times: int) -> Row:
-        truth = self.sequences.drive_information(times) if self._predicts() else self.sequences.pairs.truth
+        """Negatives of the prior are other latents that could have followed the latent before: the truth is that of the drive."""
+        predicts = any(each.anchor == "prior" for each in self.strategy.each())
         settings = ", ".join(f"{name} = {value}" for name, value in self.member.settings.items())
-        if self.reason:
-            return estimate_row(self.member.name, truth=truth, extra={"settings": settings}, note=f"not measured: {self.reason}")
         is_lower = self.strategy.bounds_below()
-        shares = {name: average(self.estimates[name]) for name in ("false_negatives", "false_negative_mass")}
+        notes = ["" if is_lower else self._no_bound_note(), DRIVE_NOTE if predicts else ""]
         return estimate_row(
             self.member.name,
-            truth=truth,
+            truth=self.sequences.drive_information(times) if predicts else self.sequences.pairs.truth,
             estimates=self.estimates["estimate"],
             accuracies=self.estimates["accuracy"],
             ceiling=average(self.estimates["ceiling"]) if self.strategy.keeps_positive else None,
-            side="lower" if is_lower else "neither",
-            extra={"settings": settings, **shares},
-            note=" ".join(["" if is_lower else self._no_bound_note(), DRIVE_NOTE if self._predicts() else ""]).strip(),
+            side=None if self.reason else "lower" if is_lower else "neither",
+            extra={"settings": settings} | {name: average(self.estimates[name]) for name in ("false_negatives", "false_negative_mass")},
+            note=f"not measured: {self.reason}" if self.reason else " ".join(notes).strip(),
         )
-
-    def _predicts(self) -> bool:
-        """Whether its negatives are other latents that could have followed the latent before."""
-        return any(each.anchor == "prior" for each in self.strategy.each())
 
     def _no_bound_note(self) -> str:
         """The sentence of its docstring on why the estimate is no lower bound."""
@@ -137,7 +130,7 @@ class _StrategyEstimates:
         return f"no bound: {sentences[-1]}" if sentences else "no bound."
 
 
-def _contrast(settings: NegativesSettings, sequences: SequenceSource, number: int, generator: torch.Generator) -> Contrast:
+def _contrast(settings: NegativesSettings, sequences: Sequences, number: int, generator: torch.Generator) -> Contrast:
     """One batch of sequences, each an episode of its own, with extra candidates from sequences of one step each."""
     latents, observations = sequences.draw(settings.batch, settings.length, generator)
     _, extra = sequences.draw(EXTRA, 1, generator)
@@ -181,7 +174,7 @@ def _check(member: Member, selected: object, contrast: Contrast) -> None:
         raise UserError(f"{member.name}.choose gives scores or log-weights that are nan or infinite; a log-weight is a number or -inf.")
 
 
-def _metrics(selected: Contrast, sequences: SequenceSource) -> dict[str, Tensor]:
+def _metrics(selected: Contrast, sequences: Sequences) -> dict[str, Tensor]:
     """Means over anchors. False negatives are the candidates of the own sequence that are alike, counted by their weights."""
     loss, log_count = infonce_loss(selected.scores, selected.log_weights), log_candidates(selected.log_weights)
     rows, times = selected.anchors.rows, selected.anchors.times

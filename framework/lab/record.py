@@ -6,8 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from matplotlib.figure import Figure
-
+from framework.lab.plots import draw
 from framework.measurement.report import Report
 from framework.tracking.runs import new_folder
 from framework.tracking.tracking import Tracking
@@ -15,7 +14,7 @@ from framework.tracking.tracking import Tracking
 EXPERIMENT: Final = "laboratory"
 
 
-def record(report: Report, figure: Figure, folder: Path) -> str:
+def record(report: Report, folder: Path) -> str:
     """Record rows as metrics, the setting as parameters, JSON and plot as artifacts; returns the address of the run.
 
     The folder of the run lies in `<folder>/laboratory`, apart from those of trainings.
@@ -25,7 +24,7 @@ def record(report: Report, figure: Figure, folder: Path) -> str:
     with TemporaryDirectory() as temporary:
         table, plot = Path(temporary) / f"{report.command}.json", Path(temporary) / f"{report.command}.png"
         table.write_text(json.dumps(report.json(), indent=2), encoding="utf-8")
-        figure.savefig(plot)
+        draw(report).savefig(plot)
         tags = {"laboratory": report.command, "title": report.title}
         with tracking.start(run_folder=run_folder, total_steps=0, parameters=report.setting, tags=tags) as tracker:
             tracker.metrics(0, report.metrics())

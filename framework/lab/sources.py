@@ -4,9 +4,8 @@ Samples and densities are computed in float64; scores are float32.
 """
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,6 +14,9 @@ from torch import Tensor
 from framework.errors import UserError
 from framework.functional.densities import gaussian_scores
 from framework.functional.distributions import HALF_LOG_TAU
+
+DIMENSIONS: Final = 4
+"""Of a part of a sequence's latents."""
 
 
 def check_stationary(phi: float) -> None:
@@ -74,98 +76,69 @@ class GaussianPairs:
         return (-0.5 * square - self.deviation.log()).sum(dim=-1).float()
 
 
-class SequenceSource(ABC):
+@final
+class Sequences:
     """Sequences of latents and observations, in which a single step shares `pairs.truth` nats.
 
-    The drive of a latent, its innovation, stands in for the action of a world model.
+        s_t = [k, x_t],    x_t = phi x_{t-1} + sqrt(1 - phi^2) e_t,    x_0 = e_0        k and e_t standard normal
+
+    A sequence keeps `k` and the noise of its observation. The drive `e_t` of a latent stands in for the action of a world model.
     """
 
-    pairs: GaussianPairs
+    def __init__(self, *, kept: GaussianPairs, changing: GaussianPairs, phi: float) -> None:
+        check_stationary(phi)
+        self.kept, self.changing, self.phi = kept, changing, phi
+        self.pairs = GaussianPairs(torch.cat([kept.rho, changing.rho]))
 
-    @abstractmethod
-    def draw(self, rows: int, times: int, generator: torch.Generator) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B T D"]]: ...
+    @staticmethod
+    def slow_fast(*, slow_nats: float, fast_nats: float) -> "Sequences":
+        """Half of the latent is kept, and half is drawn at each step."""
+        kept, changing = GaussianPairs.of(slow_nats, DIMENSIONS, "--slow-nats"), GaussianPairs.of(fast_nats, DIMENSIONS, "--fast-nats")
+        return Sequences(kept=kept, changing=changing, phi=0.0)
 
-    @abstractmethod
-    def alike(self, apart: Int[Tensor, "..."]) -> Bool[Tensor, "..."]:
-        """Whether two latents of one sequence, `apart` steps from each other, share at least half of their variance."""
+    @staticmethod
+    def autoregressive(*, phi: float, nats: float) -> "Sequences":
+        """A stationary AR(1); nothing is kept."""
+        nothing = GaussianPairs(torch.zeros(0, dtype=torch.float64))
+        return Sequences(kept=nothing, changing=GaussianPairs.of(nats, DIMENSIONS, "--nats"), phi=phi)
 
-    @abstractmethod
-    def drive(self, latents: Float[Tensor, "B T D"]) -> Float[Tensor, "B T A"]:
-        """Standard normal, and independent of all latents before."""
-
-    @abstractmethod
-    def driven(self, latents: Float[Tensor, "B T D"], drive: Float[Tensor, "B T A"]) -> Float[Tensor, "B T D"]:
-        """The latents that follow from the latent before each by another drive."""
-
-    @abstractmethod
-    def drive_information(self, times: int) -> float:
-        """`I(o_t; drive_t | s_{t-1})`, the mean over the steps of a sequence."""
-
-
-@final
-class SlowFast(SequenceSource):
-    """A slow pair, noise included, drawn once for a sequence, and a fast pair drawn at each step; 4 dimensions each."""
-
-    half = 4
-
-    def __init__(self, *, slow_nats: float, fast_nats: float) -> None:
-        slow, fast = GaussianPairs.of(slow_nats, self.half, "--slow-nats"), GaussianPairs.of(fast_nats, self.half, "--fast-nats")
-        self.pairs = GaussianPairs(torch.cat([slow.rho, fast.rho]))
-
-    def draw(self, rows: int, times: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        slow = normal(2, rows, 1, self.half, generator=generator).expand(2, rows, times, self.half)
-        fast = normal(2, rows, times, self.half, generator=generator)
-        latents, noise = torch.cat([slow, fast], dim=-1)
+    def draw(self, rows: int, times: int, generator: torch.Generator) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B T D"]]:
+        kept = normal(2, rows, 1, len(self.kept.rho), generator=generator).expand(2, rows, times, -1)
+        drive, noise = normal(2, rows, times, len(self.changing.rho), generator=generator)
+        changing = [drive[:, 0]]
+        for step in range(1, times):
+            changing.append(self.phi * changing[-1] + math.sqrt(1 - self.phi**2) * drive[:, step])
+        latents, noise = torch.cat([kept, torch.stack([torch.stack(changing, dim=1), noise])], dim=-1)
         return latents, self.pairs.observe(latents, noise)
 
-    def alike(self, apart: Tensor) -> Tensor:
-        return torch.ones_like(apart, dtype=torch.bool)
+    def alike(self, apart: Int[Tensor, "..."]) -> Bool[Tensor, "..."]:
+        """Whether two latents of one sequence, `apart` steps from each other, share at least half of their variance."""
+        kept, changing = len(self.kept.rho), len(self.changing.rho)
+        return kept + changing * abs(self.phi) ** (2 * apart.abs()) >= (kept + changing) / 2
 
-    def drive(self, latents: Tensor) -> Tensor:
-        return latents[..., self.half :]
+    def drive(self, latents: Float[Tensor, "B T D"]) -> Float[Tensor, "B T A"]:
+        """Standard normal, and independent of all latents before."""
+        _, changing = self._parts(latents)
+        return (changing - self._predicted(changing)) / self._scale(latents.shape[1])
 
-    def driven(self, latents: Tensor, drive: Tensor) -> Tensor:
-        return torch.cat([latents[..., : self.half], drive], dim=-1)
-
-    def drive_information(self, times: int) -> float:
-        return GaussianPairs(self.pairs.rho[self.half :]).truth
-
-
-@final
-class Autoregressive(SequenceSource):
-    """A stationary AR(1) of unit variance, `s_t = phi s_{t-1} + sqrt(1 - phi^2) e`, in 4 dimensions, observed with independent noise."""
-
-    dimensions = 4
-
-    def __init__(self, *, phi: float, nats: float) -> None:
-        check_stationary(phi)
-        self.phi = phi
-        self.pairs = GaussianPairs.of(nats, self.dimensions, "--nats")
-
-    def draw(self, rows: int, times: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        drive, noise = normal(2, rows, times, self.dimensions, generator=generator)
-        latents = [drive[:, 0]]
-        for step in range(1, times):
-            latents.append(self.phi * latents[-1] + math.sqrt(1 - self.phi**2) * drive[:, step])
-        stacked = torch.stack(latents, dim=1)
-        return stacked, self.pairs.observe(stacked, noise)
-
-    def alike(self, apart: Tensor) -> Tensor:
-        return abs(self.phi) ** (2 * apart.abs()) >= 0.5
-
-    def drive(self, latents: Tensor) -> Tensor:
-        return (latents - self._predicted(latents)) / self._scale(latents.shape[1])
-
-    def driven(self, latents: Tensor, drive: Tensor) -> Tensor:
-        return self._predicted(latents) + self._scale(latents.shape[1]) * drive
+    def driven(self, latents: Float[Tensor, "B T D"], drive: Float[Tensor, "B T A"]) -> Float[Tensor, "B T D"]:
+        """The latents that follow from the latent before each by another drive."""
+        kept, changing = self._parts(latents)
+        return torch.cat([kept, self._predicted(changing) + self._scale(latents.shape[1]) * drive], dim=-1)
 
     def drive_information(self, times: int) -> float:
-        signal = self.pairs.rho.square() * self._scale(times).square()
-        return 0.5 * torch.log1p(signal / self.pairs.deviation.square()).sum(dim=-1).mean().item()
+        """`I(o_t; drive_t | s_{t-1})`, the mean over the steps of a sequence."""
+        signal = self.changing.rho.square() * self._scale(times).square()
+        information = 0.5 * torch.log1p(signal / self.changing.deviation.square()).sum(dim=-1).mean().item()
+        return round(information, 12)
 
-    def _predicted(self, latents: Tensor) -> Tensor:
+    def _parts(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        kept = len(self.kept.rho)
+        return latents[..., :kept], latents[..., kept:]
+
+    def _predicted(self, changing: Tensor) -> Tensor:
         """The mean of each latent given the one before it."""
-        return torch.cat([torch.zeros_like(latents[:, :1]), self.phi * latents[:, :-1]], dim=1)
+        return torch.cat([torch.zeros_like(changing[:, :1]), self.phi * changing[:, :-1]], dim=1)
 
     def _scale(self, times: int) -> Float[Tensor, "T 1"]:
         """The standard deviation of each latent given the one before it, 1 at the first step."""

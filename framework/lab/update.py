@@ -8,14 +8,15 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
+from framework.bounds.infonce_bound import InfoNCEBound
 from framework.critics.base import Critic, examine
 from framework.data import ActionSpec, Batch, ExtraCandidates, InferredBatch, Latent, LatentKind, LatentSpec
+from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.errors import UserError
 from framework.functional.random import new_key
-from framework.lab.members import Member, default
+from framework.lab.members import Member
 from framework.negatives.base import Negatives
 from framework.objectives.infonce import InfoNCE
-from framework.registry import registry_of
 
 GROUP: Final = 8
 """The size of a one-hot group, and the ratio of all features to the stochastic part."""
@@ -70,11 +71,11 @@ class ObjectiveUpdate:
                 action=ActionSpec(kind="continuous", sizes=(ACTIONS,)),
                 critic=critic.build,
                 negatives=strategy.build,
-                bound=default("bounds", "InfoNCEBound"),
+                bound=InfoNCEBound,
                 anchor=critic_class.anchor or strategy_class.anchor or "posterior",
                 axis="column" if critic_class.normalized_over == "observation" else "row",
             )
-            dynamics = registry_of("dynamics").get("GaussianRSSM")(
+            dynamics = GaussianRSSM(
                 embedding_size=sizes.embedding, action_size=ACTIONS, deterministic=latent.deterministic, stochastic=latent.stochastic
             )
         self.objective, self.key = objective.to(device), new_key(generator).to(device)
@@ -107,13 +108,12 @@ def _inferred(sizes: UpdateSizes, latent: LatentSpec, generator: torch.Generator
         return torch.randn(*shape, generator=generator).to(device)
 
     def random_latent() -> Latent:
-        sample = normal(rows, times, latent.stochastic)
-        deterministic = normal(rows, times, latent.deterministic).requires_grad_()
-        if latent.kind == "gaussian":
-            mean, std = normal(*sample.shape), torch.ones_like(sample)
-            return Latent(deterministic, sample.requires_grad_(), {"mean": mean.requires_grad_(), "std": std.requires_grad_()})
-        groups = F.one_hot(rearrange(sample, "b t (s k) -> b t s k", k=GROUP).argmax(dim=-1), GROUP).float()
-        return Latent(deterministic, rearrange(groups, "b t s k -> b t (s k)").requires_grad_(), {"logits": sample.requires_grad_()})
+        sample, deterministic = normal(rows, times, latent.stochastic), normal(rows, times, latent.deterministic)
+        statistics = {"mean": normal(*sample.shape), "std": torch.ones_like(sample)}
+        if latent.kind == "categorical":
+            statistics, groups = {"logits": sample}, rearrange(sample, "b t (s k) -> b t s k", k=GROUP)
+            sample = rearrange(F.one_hot(groups.argmax(dim=-1), GROUP).float(), "b t s k -> b t (s k)")
+        return Latent(deterministic, sample, statistics).map(Tensor.requires_grad_)
 
     is_first = torch.arange(times, device=device).expand(rows, times) == 0
     return InferredBatch(

@@ -21,10 +21,9 @@ class ActionNegatives(Negatives):
 
         loss_i = -f(s_i, o_i) + log( exp f(s_i, o_i) + sum_k exp f(s_ik, o_i) ),    s_ik = prior(h_i, z_i, a_k), all at their means
 
-    Observation and history are the anchor's own, so that only the effect of the action discriminates: `I(o; a | h)`. The other steps of
-    the batch are left out (`batch = 'keep'` leaves them in). A first step has no action, and so no negative and no loss.
-    Actions are those of other steps, not of other choices in the same one, and the information is not that of latent and observation:
-    not a lower bound on `I(s; o)`. The cost is `count` times that of predicting and scoring the pairs.
+    Observation and history are the anchor's own, so that only the effect of the action discriminates: `I(o; a | h)`, not a lower bound
+    on `I(s; o)`. The other steps of the batch are left out (`batch = 'keep'` leaves them in). A first step has no action, and so no
+    negative and no loss. The cost is `count` times that of predicting and scoring the pairs.
 
     Gradients: to the critic, the embedding, the dynamics and the step before, through the priors.
     """

@@ -71,6 +71,15 @@ class Negatives(nn.Module, ABC):
         return contrast.source
 
     @final
+    def check_count(self, setting: str, count: int, *, least: int, available: int) -> None:
+        """Refuse a number of candidates, or of negatives, that is larger than what there is."""
+        if count > available:
+            raise UserError(
+                f"{type(self).__name__}.{setting} = {count}, and there are {available} {'negatives' if least == 1 else 'candidates'}; "
+                f"bind from {least} to {available}, or a larger Replay.batch or Replay.length."
+            )
+
+    @final
     def each(self) -> list["Negatives"]:
         """This strategy and those that it wraps, the outermost first."""
         return [self] if self.of is None else [self, *self.of.each()]

@@ -27,9 +27,8 @@ class Debiased(Negatives):
         N_i = max( (sum_j exp f_ij - tau n_i exp f_ii) / (1 - tau),  n_i exp min_j f_ij ),    w_ij = N_i / sum_j exp f_ij
 
     over the `n_i` negatives. Chuang et al. (2020), *Debiased contrastive learning*; `tau = positive_share`, and 0 is InfoNCE. Their floor
-    is the least value of a cosine over a temperature. Here it is the least score of the row, which also bounds the mean of true negatives
-    from below, whatever the range of the critic. A `tau` above `exp(-I)`, of I nats found, puts nearly every row there: bind the share of
-    candidates that look the same. The subtracted term is an estimate: not a lower bound.
+    is the least value of a cosine over a temperature; here it is the least score of the row, for critics of any range. A `tau` above
+    `exp(-I)`, at an estimate of I nats, puts nearly every row there. The subtracted term is an estimate: not a lower bound.
 
     Gradients: the floor is detached, so that a row at its floor gives its negatives none, as in the code released with the paper.
     """

@@ -15,9 +15,9 @@ from framework.negatives.base import Negatives
 class Decoupled(Negatives):
     """Leaves the positive out of the denominator, where an anchor has any negative: `loss = loss_InfoNCE + log(1 - p_ii)`.
 
-    Yeh et al. (2022), *Decoupled contrastive learning*: an anchor that already scores its positive highest keeps its gradient, whatever
-    the number of negatives. `p_ii` is the softmax's share of the positive. The loss has no least value, and the estimate, with `K_i` the
-    number of negatives, no ceiling: with the true conditional density it bounds from above (the leave-one-out bound of Poole et al., 2019).
+    Yeh et al. (2022), *Decoupled contrastive learning*: an anchor that already scores its positive highest keeps its gradient. `p_ii` is
+    the softmax's share of the positive. The estimate, with `K_i` the number of negatives, has no ceiling: with the true conditional
+    density it bounds from above (the leave-one-out bound of Poole et al., 2019).
     """
 
     is_lower_bound: ClassVar[bool] = False

@@ -13,8 +13,7 @@ from framework.negatives.base import Negatives
 class EpisodeExcluded(Negatives):
     """Leaves out the anchor's own episode, except the positive, wherever it is: in other rows, and in queues and extra candidates too.
 
-    Two sequences may be pieces of one episode, and one sequence may hold two: `CrossSequence` leaves out by row, this by episode. A
-    candidate of unknown episode (-1) stays. As there, exchangeability is broken: not a strict lower bound.
+    A candidate of unknown episode (-1) stays. As in `CrossSequence`, exchangeability is broken: not a strict lower bound.
     """
 
     is_lower_bound: ClassVar[bool] = False

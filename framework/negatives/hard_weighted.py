@@ -19,12 +19,10 @@ from framework.negatives.base import Negatives
 class HardWeighted(Negatives):
     """Weighs the negatives of each anchor by `w_ij = exp(beta f_ij) / mean_j exp(beta f_ij)`.
 
-    Robinson et al. (2021), *Contrastive learning with hard negative samples*; `beta = 0` is InfoNCE. As the weights grow with the scores,
-    `sum_j w_ij exp f_ij >= sum_j exp f_ij` (Chebyshev): each estimate is at most InfoNCE's, and a lower bound where that is one. For
-    Gaussian scores of deviation sigma the mean of `w exp f` is `exp(sigma^2 (1/2 + beta))`. With `Debiased` around it, it is the paper's.
+    Robinson et al. (2021), *Contrastive learning with hard negative samples*, with `Debiased` around it; `beta = 0` is InfoNCE. As the
+    weights grow with the scores, `sum_j w_ij exp f_ij >= sum_j exp f_ij` (Chebyshev): each estimate is at most InfoNCE's.
 
-    Gradients: through the weights too, as in the code released with the paper: the loss is the bound that is reported, and the easiest
-    negatives are pushed up.
+    Gradients: through the weights too, as in the code released with the paper, so that the easiest negatives are pushed up.
     """
 
     def __init__(self, *, beta: float = 1.0, of: Factory[Negatives] | None = None) -> None:

@@ -22,8 +22,7 @@ class MemoryQueue(Negatives):
 
     Without `slow_rate` they keep the embeddings of their time: cross-batch memory (Wang et al., 2020). With one, candidates and queue
     come from a slow copy of the encoder, which moves by that share after each update: MoCo (He et al., 2020; 0.001 there, and no batch).
-    Each keeps its episode. While the queue fills, `K_i` grows. Old embeddings are not distributed as new ones, so that this is a lower
-    bound only while the encoder stands still: labeled as none.
+    While the queue fills, `K_i` grows. Old embeddings are not distributed as new ones: not a lower bound.
 
     Gradients: none to the queue; none to the candidates either where a slow encoder gives them.
     """

@@ -18,8 +18,7 @@ class ReplayNegatives(Negatives):
     """Replaces the other steps of a batch by its `Replay.extra` steps, or (`batch = 'keep'`) adds them.
 
     They are drawn one by one, uniformly from the whole replay: independent of the anchors and of each other, as the bound of van den
-    Oord et al. (2018) assumes and a batch of sequences only approximates. An exact lower bound, `K = extra + 1`; false negatives are as
-    rare as in the replay. The cost is one encoding of the draws.
+    Oord et al. (2018) assumes and a batch of sequences only approximates. An exact lower bound, `K = extra + 1`.
 
     Gradients: to the draws as to every candidate.
     """

@@ -18,8 +18,7 @@ class Ring(Negatives):
     """Keeps the negatives of each anchor whose scores lie between two of their own percentiles; at least one.
 
     Wu et al. (2021), *Conditional negative sampling for contrastive learning of visual representations*: the easiest carry no gradient,
-    and the hardest are false. With `upper = 1` the hardest stay, and it is a lower bound as `TopK` is one; below that, candidates are
-    left out that would have lowered the estimate, so that it is labeled as none.
+    and the hardest are false. Leaving out the hardest raises the estimate: not a lower bound.
 
     Gradients: to the scores that are kept, none through their choice.
     """

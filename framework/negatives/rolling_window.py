@@ -18,9 +18,8 @@ from framework.negatives.base import Negatives
 class RollingWindow(Negatives):
     """Keeps the copies of the batch rolled by `-rows/2 .. rows/2 - 1` sequences and `-times/2 .. times/2 - 1` steps, around the edges.
 
-    The contrastive head of the code released with Dreamer V1: 10 x 30 shifts, 300 candidates of which 30 come from the own sequence,
-    the positive included. A window wider than the batch takes every row, or every step, once. Candidates from outside the batch have no
-    place in it, and are left out.
+    The contrastive head of the code released with Dreamer V1: 10 x 30 shifts, 300 candidates of which 30 come from the own sequence. A
+    window wider than the batch takes every row, or every step, once. Candidates from outside the batch are left out.
     """
 
     def __init__(self, *, rows: int = 10, times: int = 30, of: Factory[Negatives] | None = None) -> None:

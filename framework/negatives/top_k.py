@@ -16,8 +16,8 @@ from framework.negatives.base import Negatives
 class TopK(Negatives):
     """Keeps the `count` negatives of each anchor that score highest.
 
-    No other choice of as many has a larger sum, so that each estimate is at most that of `UniformSubset` with `count + 1` candidates on
-    the same batch: a lower bound wherever that is one, if a lower one, and at most `log(count + 1)`. False negatives are chosen first.
+    Each estimate is at most that of `UniformSubset` with `count + 1` candidates: a lower bound wherever that is one, and at most
+    `log(count + 1)`. False negatives are chosen first.
 
     Gradients: to the scores that are kept, none through their choice.
     """
@@ -29,11 +29,7 @@ class TopK(Negatives):
         self.count = count
 
     def check(self, *, candidates: int, extra: int) -> None:
-        if self.count > candidates - 1:
-            raise UserError(
-                f"TopK.count = {self.count}, and there are {candidates - 1} negatives; bind from 1 to {candidates - 1}, or a larger "
-                "Replay.batch or Replay.length."
-            )
+        self.check_count("count", self.count, least=1, available=candidates - 1)
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         return contrast.keep(rank_mask(contrast.scores, contrast.negative, last=self.count, most=self.count))

@@ -16,8 +16,7 @@ from framework.negatives.base import Negatives
 class UniformSubset(Negatives):
     """Keeps the positive and `candidates - 1` others, drawn uniformly without replacement from those that are kept.
 
-    Unbiased for the bound of that many candidates, whose expectation grows with their number, and a lower bound wherever that of all
-    is one: for the cost of fewer candidates, and for comparing strategies at the same `K`. A row that keeps fewer takes them all.
+    Unbiased for the bound of that many candidates, for comparing strategies at the same `K`. A row that keeps fewer takes them all.
     """
 
     def __init__(self, *, candidates: int = 64, of: Factory[Negatives] | None = None) -> None:
@@ -27,11 +26,7 @@ class UniformSubset(Negatives):
         self.candidates = candidates
 
     def check(self, *, candidates: int, extra: int) -> None:
-        if self.candidates > candidates:
-            raise UserError(
-                f"UniformSubset.candidates = {self.candidates}, and there are {candidates} candidates; bind from 2 to {candidates}, or a "
-                "larger Replay.batch or Replay.length."
-            )
+        self.check_count("candidates", self.candidates, least=2, available=candidates)
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         count = self.candidates - 1

@@ -15,8 +15,7 @@ from framework.negatives.base import Negatives
 class WindowExcluded(Negatives):
     """Leaves out the steps of the own sequence less than `steps` before or after: `0 < |t - t'| < steps`.
 
-    No nearly equal neighbors, as slow dynamics gives, and the rest of the sequence; `K_i` is larger at the ends. Leaving out a part of
-    the own sequence breaks exchangeability, as in `CrossSequence`, so that the estimate can exceed the mutual information a little: not a
+    Slow dynamics gives nearly equal neighbors. `K_i` is larger at the ends. As in `CrossSequence`, exchangeability is broken: not a
     strict lower bound.
     """
 

@@ -17,8 +17,8 @@ class WithinCrossMixture(Negatives):
     """Keeps `count` negatives: each from the own sequence with probability `share`, else from another, without replacement.
 
     Biza et al. (2021), *The impact of negative sampling on contrastive structured world models*, with a share of 0.5. Where one of the
-    two has too few, the other gives more. The own sequence is drawn from more often than by chance, so that exchangeability is broken:
-    not a strict lower bound.
+    two has too few, the other gives more. Drawing the own sequence more often than by chance breaks exchangeability: not a strict lower
+    bound.
     """
 
     is_lower_bound: ClassVar[bool] = False
@@ -32,11 +32,7 @@ class WithinCrossMixture(Negatives):
         self.share, self.count = share, count
 
     def check(self, *, candidates: int, extra: int) -> None:
-        if self.count > candidates - 1:
-            raise UserError(
-                f"WithinCrossMixture.count = {self.count}, and there are {candidates - 1} negatives; bind from 1 to {candidates - 1}, or "
-                "a larger Replay.batch or Replay.length."
-            )
+        self.check_count("count", self.count, least=1, available=candidates - 1)
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         negative, same = contrast.negative, contrast.anchors.row[:, None] == contrast.candidates.row[None, :]

@@ -22,7 +22,7 @@ from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
-from framework.objectives.base import Objective, check_length, same_episode
+from framework.objectives.base import Objective, same_episode
 
 
 @final
@@ -63,6 +63,7 @@ class ActionConditionedCPC(Objective):
                 "at most 1."
             )
         self.steps, self.anchor, self.positive = steps, anchor, positive
+        self.reach = ("steps", steps - 1)
         self.needs_second_view = positive == "second_view"
         self.weights = [discount**step / sum(discount**each for each in range(steps)) for step in range(steps)]
         sizes = [latent.deterministic + step * action.size for step in range(steps)]
@@ -83,7 +84,7 @@ class ActionConditionedCPC(Objective):
         return {"action_conditioned_cpc": total}, contrastive_metrics(estimate_key, stats, valid)
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
-        check_length("ActionConditionedCPC.steps", self.steps, self.steps - 1, times)
+        self.check_length(times)
         check_batch("ActionConditionedCPC", self.negatives, rows=rows, times=times - self.steps + 1, extra=extra)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:

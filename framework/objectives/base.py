@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, final
 
 from dm_env import specs
 from einops import rearrange
@@ -21,13 +21,14 @@ class Objective(nn.Module, ABC):
 
     `losses` names its losses, each `[B, T]`. The world model adds the mean of each times its weight in `loss_scales`, which is `scale`
     where there is one loss. `needs_second_view`: it needs a second augmented view of the batch. `slow_rate`: the rate of the slow copy of
-    the encoder that it needs, None where it needs none.
+    the encoder that it needs. `reach`: the setting by which a step needs a later one of its sequence, and how many steps later.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size", "observation", "action")
     losses: ClassVar[tuple[str, ...]]
     needs_second_view: bool = False
     slow_rate: float | None = None
+    reach: tuple[str, int] | None = None
     loss_scales: Mapping[str, float]
 
     @abstractmethod
@@ -49,7 +50,18 @@ class Objective(nn.Module, ABC):
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
         """Refuse batches of `rows` sequences of `times` steps, with `extra` single steps, that the loss is not defined for."""
-        return
+        self.check_length(times)
+
+    @final
+    def check_length(self, times: int) -> None:
+        """Refuse sequences that are too short. It is called in every update, and reads no tensor."""
+        setting, steps = self.reach or ("", 0)
+        if times <= steps:
+            name = f"{type(self).__name__}.{setting}"
+            raise UserError(
+                f"{name} = {getattr(self, setting)}, and sequences are {times} steps long; bind a Replay.length of at least {steps + 1}, "
+                f"or a smaller {name}."
+            )
 
     def after_update(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> None:
         """Update queues, running means and slow copies, after the parameters have moved."""
@@ -62,15 +74,6 @@ class Objective(nn.Module, ABC):
     def pictures(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Pictures:
         """`uint8` pictures `[height, width, channel]` by name, on request."""
         return {}
-
-
-def check_length(setting: str, value: object, steps: int, times: int) -> None:
-    """Refuse sequences of `times` steps, where a setting needs another step `steps` after the first."""
-    if times <= steps:
-        raise UserError(
-            f"{setting} = {value}, and sequences are {times} steps long; bind a Replay.length of at least {steps + 1}, or a smaller "
-            f"{setting}."
-        )
 
 
 def same_episode(episode: Int[Tensor, "B T"], steps: int) -> Bool[Tensor, "B L"]:

@@ -62,7 +62,7 @@ def which(
         score = float(contrast.scores[anchor, index])
         number = f"{score:.2f}" if abs(score) < 100 else f"{score:.1f}"
         place = f"sequence {int(origin.row[index])}, step {int(origin.time[index]) + offset}"
-        return f"{number}   {_percent(float(probability[anchor, index]))}\n{place}"
+        return f"{number}   {float(probability[anchor, index]):.1%}\n{place}"
 
     question, candidates = {
         "row": ("Which image belongs to this latent?", "images"),
@@ -121,10 +121,3 @@ def _range(values: Float[Tensor, " K"]) -> tuple[float, float]:
         return 0.0, 1.0
     low = float(finite[finite.numel() // 100])
     return low, max(float(finite[-1]), low + 1e-6)
-
-
-def _percent(probability: float) -> str:
-    """Never rounded to 0 % or to 100 %."""
-    if probability < 0.001:
-        return "< 0.1 %"
-    return "> 99.9 %" if probability > 0.999 else f"{100 * probability:.1f} %"

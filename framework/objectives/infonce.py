@@ -26,7 +26,7 @@ from framework.errors import UserError
 from framework.functional.contrastive import mean_where
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
-from framework.objectives.base import Objective, check_length, same_episode
+from framework.objectives.base import Objective, same_episode
 from framework.objectives.contrastive_pictures import score_matrix, which
 from framework.objectives.imagination_pictures import ImageBank, imagine
 
@@ -43,9 +43,8 @@ class InfoNCE(Objective):
     logged. `offsets = (1, 2, 3)` is contrastive predictive coding (van den Oord et al., 2018): a critic of its own for each offset `k`
     scores `f_k(s_t, o_{t+k})`, and the loss is the mean over offsets, zero where an episode ends before `t + k`.
 
-    Scores, weights and gradients are matrices of all anchors and candidates, in a batch of up to `chunk_above` steps. A larger one is
-    evaluated in blocks of anchors, whose scores are computed again for the gradient; no matrix then has more than `chunk_above^2 / 4`
-    numbers, without the candidates that a strategy adds. Strategies draw for each block. Pictures and diagnostics show the first block.
+    A batch of more than `chunk_above` steps is evaluated in blocks of anchors, whose scores are computed again for the gradient: no matrix
+    has more than `chunk_above^2 / 4` numbers, without the candidates that a strategy adds. Pictures and diagnostics show the first block.
 
     Gradients: to the latents always, and so to the encoder through the posterior; `embedding_gradient = 'stop'` detaches the
     candidates, so that the encoder cannot make itself trivial to predict. Embeddings of a slow encoder never have any.
@@ -74,6 +73,7 @@ class InfoNCE(Objective):
         super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
         _check_settings(offsets, chunk_above)
         self.offsets = tuple(sorted(offsets))
+        self.reach = ("offsets", self.offsets[-1])
         self.critics = nn.ModuleList([critic(latent=latent, embedding_size=embedding_size) for _ in self.offsets])
         self.negatives: Negatives = negatives()
         candidate_size = embedding_size if self.critic.candidate == "embedding" else latent.stochastic
@@ -115,7 +115,7 @@ class InfoNCE(Objective):
         return {"infonce": torch.stack(losses).mean(dim=0)}, contrastive_metrics(self.estimate_key, stats, valid)
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
-        check_length("InfoNCE.offsets", self.offsets, self.offsets[-1], times)
+        self.check_length(times)
         check_joins_nothing(self.bound, rows, times, self.chunk_above)
         check_batch("InfoNCE", self.negatives, rows=rows, times=times - self.offsets[-1], extra=extra)
 

@@ -16,7 +16,7 @@ from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.nn.blocks import glorot
-from framework.objectives.base import Objective, check_length, embedding_rank, same_episode
+from framework.objectives.base import Objective, embedding_rank, same_episode
 
 
 @final
@@ -60,6 +60,7 @@ class LatentConsistency(Objective):
                 "come from; bind LatentConsistency.target = 'embedding', or slow_rate = None."
             )
         self.target, self.distance, self.horizon, self.discount, self.slow_rate = target, distance, horizon, discount, slow_rate
+        self.reach = ("horizon", horizon)
         self.map = glorot(nn.Linear(latent.feature_size, embedding_size)) if target == "embedding" else nn.Identity()
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
@@ -73,9 +74,6 @@ class LatentConsistency(Objective):
             if step == 1:
                 first = loss.detach().sum() / valid.sum().clamp(min=1)
         return {"latent_consistency": total}, {"model/consistency_next_step": first}
-
-    def check(self, *, rows: int, times: int, extra: int) -> None:
-        check_length("LatentConsistency.horizon", self.horizon, self.horizon, times)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         return embedding_rank(inferred)

@@ -19,7 +19,7 @@ from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, redundancy_loss
 from framework.nn.attention import CausalTransformer
 from framework.nn.blocks import glorot
-from framework.objectives.base import Objective, check_length, embedding_rank, same_episode
+from framework.objectives.base import Objective, embedding_rank, same_episode
 
 
 @final
@@ -63,6 +63,7 @@ class NextEmbedding(Objective):
         if units % (2 * attention_heads):
             raise UserError(f"NextEmbedding.units = {units} must be a multiple of {2 * attention_heads}, an even share for each head.")
         self.distance, self.redundancy, self.horizon, self.discount = distance, redundancy, horizon, discount
+        self.reach = ("horizon", horizon)
         self.token = nn.Linear(latent.feature_size, units)
         self.transformer = CausalTransformer(size=units, hidden=4 * units, layers=layers, attention_heads=attention_heads, window=window)
         self.predictors = nn.ModuleList([nn.Linear(units, embedding_size) for _ in range(horizon)])
@@ -84,9 +85,6 @@ class NextEmbedding(Objective):
             total = total + self.discount ** (step - 1) / weight * loss
             cosines.append(cosine.detach().sum() / valid.sum().clamp(min=1))
         return {"next_embedding": total}, {"model/next_embedding_cosine": torch.stack(cosines).mean()}
-
-    def check(self, *, rows: int, times: int, extra: int) -> None:
-        check_length("NextEmbedding.horizon", self.horizon, self.horizon, times)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         return embedding_rank(inferred)

@@ -19,7 +19,7 @@ from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
 from framework.nn.blocks import copy_parameters, glorot
-from framework.objectives.base import Objective, check_length, embedding_rank
+from framework.objectives.base import Objective, embedding_rank
 
 
 @final
@@ -72,6 +72,7 @@ class Prototypes(Objective):
         self.loss_scales = dict(zip(self.losses, (swapped_scale, temporal_scale, norm_scale), strict=True))
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
         self.frozen_updates, self.warm_up, self.slow_rate = frozen_updates, warm_up, slow_rate
+        self.reach = ("warm_up", warm_up)
         self.from_embedding = glorot(nn.Linear(embedding_size, size))
         self.from_latent = glorot(nn.Linear(latent.feature_size, size))
         self.slow_from_embedding = deepcopy(self.from_embedding).requires_grad_(False)
@@ -93,9 +94,6 @@ class Prototypes(Objective):
             }
         metrics = _metrics(log_first.detach(), targets[0], log_latent.detach())
         return {name: F.pad(loss, (self.warm_up, 0)) for name, loss in losses.items()}, metrics
-
-    def check(self, *, rows: int, times: int, extra: int) -> None:
-        check_length("Prototypes.warm_up", self.warm_up, self.warm_up, times)
 
     @torch.no_grad()
     def after_update(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> None:

@@ -22,7 +22,7 @@ from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key, fold_in, normal
 from framework.negatives.base import Negatives
-from framework.objectives.base import Objective, check_length
+from framework.objectives.base import Objective
 
 NOISE: Final = 2
 """Folded into the key, so that the noise on the latents differs from what the negatives draw."""
@@ -75,6 +75,7 @@ class TemporalPredictive(Objective):
         check_selecting("TemporalPredictive", self.critic, self.negatives, "posterior")
         self.loss_scales = dict(zip(self.losses, (temporal_scale, static_scale, consistency_scale, centering_scale), strict=True))
         self.kind, self.noise, self.warm_up = latent.kind, noise, warm_up
+        self.reach = ("warm_up", warm_up)
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         rows, times = inferred.batch.reward.shape
@@ -96,7 +97,7 @@ class TemporalPredictive(Objective):
         }
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
-        check_length("TemporalPredictive.warm_up", self.warm_up, self.warm_up, times)
+        self.check_length(times)
         check_batch("TemporalPredictive", self.negatives, rows=rows, times=times - self.warm_up, extra=extra)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:

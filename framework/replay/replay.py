@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, final, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, cast, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -68,12 +68,9 @@ class Replay:
         seed: int,
         folder: Path | None = None,
     ) -> None:
-        _check_sizes(capacity=capacity, batch=batch, length=length, streams=streams)
-        if extra < 0:
-            raise UserError(f"Replay.extra is {extra}; bind the number of single steps to draw with each batch, or 0 for none.")
+        _check_sizes(capacity=capacity, batch=batch, length=length, extra=extra, streams=streams)
         self.batch, self.length, self.streams, self.extra = batch, length, streams, extra
-        self._rows = capacity // streams
-        self._device = device
+        self._rows, self._device = capacity // streams, device
         if device.type != "meta":  # the check of a recipe stores nothing
             self._ring = allocate(specs=specs, streams=streams, rows=self._rows, storage=storage, device=device, folder=folder)
             self._flat = self._ring.flatten(0, 1)
@@ -92,7 +89,6 @@ class Replay:
 
     @property
     def _filled(self) -> int:
-        """The filled rows."""
         return min(self._added, self._rows)
 
     def add(self, steps: StoredSteps) -> None:
@@ -118,47 +114,11 @@ class Replay:
 
     def windows(self, starts: Int[Tensor, " B"]) -> Batch:
         """The sequences from the given stored steps on, which are numbered stream by stream, from the oldest to the newest."""
-        stream, first = starts // self._filled, starts % self._filled
-        age = (first[:, None] + torch.arange(self.length)) % self._filled
-        slot = (self._added - self._filled + age) % self._rows
-        index = self._on_storage((stream[:, None] * self._rows + slot).flatten())
-        rows = self._flat.apply(lambda column: column.index_select(0, index), batch_size=index.shape)
-        return self._batch(rows.reshape(age.shape), oldest=self._on_storage(age == 0))
-
-    def reseed(self, seed: int) -> None:
-        """Draw from this seed from now on."""
-        self._generator.manual_seed(seed)
-
-    def _on_storage(self, indices: Tensor) -> Tensor:
-        """Indices on the device of the steps, copied without a synchronization."""
-        return indices.to(self._ring.device, non_blocking=True)
-
-    def _draw_extra(self) -> ExtraSteps:
-        drawn = torch.randint(len(self), (self.extra,), generator=self._generator)
-        slot = (self._added - self._filled + drawn % self._filled) % self._rows
-        rows = self._flat[self._on_storage((drawn // self._filled) * self._rows + slot)].to(self._device, non_blocking=True)
-        return ExtraSteps(observation=dict(rows["observation"].items()), episode=rows["episode"])
-
-    def save(self, folder: Path) -> None:
-        """Write the steps since the last save, and the sampler, into a folder, which may hold earlier saves of this replay.
-
-        Raises `UserError` when the disk is full; an interrupted save leaves the previous one intact.
-        """
-        self.snapshot(folder)()
-
-    def snapshot(self, folder: Path) -> Callable[[], None]:
-        """`save` in two parts: copy now, and return a function that writes, in any thread."""
-        return self._chunks.snapshot(folder, ring=self._ring, added=self._added, sampler=self._generator.get_state())
-
-    def load(self, folder: Path) -> None:
-        """Return to a save: the next sequences are, to the bit, those that the saved replay would have drawn."""
-        self._added, sampler = self._chunks.load(folder, ring=self._ring)
-        self._generator.set_state(sampler)
-
-    def _batch(self, rows: TensorDict, *, oldest: Tensor) -> Batch:
+        age = (starts[:, None] % self._filled + torch.arange(self.length)) % self._filled
+        rows = self._gather((starts // self._filled)[:, None], age)
         if self._device.type == "cuda" and not rows.is_cuda:
             rows = rows.pin_memory()
-        is_first = rows["is_first"] | oldest
+        is_first = rows["is_first"] | (age == 0).to(rows.device, non_blocking=True)
         batch = Batch(
             observation=dict(rows["observation"].items()),
             action=rows["action"].masked_fill(is_first[..., None], 0.0),
@@ -168,6 +128,35 @@ class Replay:
             episode=rows["episode"],
         )
         return batch.to(self._device)
+
+    def reseed(self, seed: int) -> None:
+        """Draw from this seed from now on."""
+        self._generator.manual_seed(seed)
+
+    def _draw_extra(self) -> ExtraSteps:
+        steps = torch.randint(len(self), (self.extra,), generator=self._generator)
+        rows = self._gather(steps // self._filled, steps % self._filled).to(self._device, non_blocking=True)
+        return ExtraSteps(observation=dict(rows["observation"].items()), episode=rows["episode"])
+
+    def _gather(self, stream: Tensor, age: Tensor) -> TensorDict:
+        """The stored steps of these streams and ages, from 0 for the oldest. The index is copied without a synchronization."""
+        slot = (self._added - self._filled + age) % self._rows
+        index = (stream * self._rows + slot).flatten().to(self._ring.device, non_blocking=True)
+        rows = self._flat.apply(lambda column: column.index_select(0, index), batch_size=index.shape)
+        return cast(TensorDict, rows).reshape(age.shape)
+
+    def snapshot(self, folder: Path) -> Callable[[], None]:
+        """Copy the steps since the last save, and return a function that writes them and the sampler into a folder, in any thread.
+
+        The folder may hold earlier saves of this replay. The function raises `UserError` when the disk is full; an interrupted one leaves
+        the previous save intact.
+        """
+        return self._chunks.snapshot(folder, ring=self._ring, added=self._added, sampler=self._generator.get_state())
+
+    def load(self, folder: Path) -> None:
+        """Return to a save: the next sequences are, to the bit, those that the saved replay would have drawn."""
+        self._added, sampler = self._chunks.load(folder, ring=self._ring)
+        self._generator.set_state(sampler)
 
 
 def _columns_of(steps: StoredSteps) -> dict[Column, Array]:
@@ -183,10 +172,10 @@ def _columns_of(steps: StoredSteps) -> dict[Column, Array]:
     }
 
 
-def _check_sizes(*, capacity: int, batch: int, length: int, streams: int) -> None:
-    for name, value in (("batch", batch), ("length", length)):
-        if value < 1:
-            raise UserError(f"Replay.{name} is {value}; bind a whole number of at least 1.")
+def _check_sizes(*, capacity: int, batch: int, length: int, extra: int, streams: int) -> None:
+    for name, value, least in (("batch", batch, 1), ("length", length, 1), ("extra", extra, 0)):
+        if value < least:
+            raise UserError(f"Replay.{name} is {value}; bind a whole number of at least {least}.")
     if capacity // streams < length:
         raise UserError(
             f"Replay.capacity is {capacity}, which leaves {capacity // streams} steps to each of {streams} environments, fewer than "

@@ -5,7 +5,7 @@ import math
 import sys
 import time as clock
 from datetime import timedelta
-from typing import IO, Final, final
+from typing import Final, final
 
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -30,7 +30,7 @@ TERMINAL_SECONDS: Final = 1.0
 
 @final
 class Console(Tracker):
-    """Shows the latest numbers at most once an interval: every second on a terminal, else `seconds`, as logfmt.
+    """Shows the latest numbers on standard output, at most once an interval: every second on a terminal, else `seconds`, as logfmt.
 
         step=12000 steps_per_second=83.1 return=412.0 estimate=4.91 ceiling=5.95 accuracy=0.71 time_left=312s
 
@@ -39,64 +39,59 @@ class Console(Tracker):
     Args:
         total_steps: where the run ends, in environment steps; nothing is shown if it is 0.
         first_step: where the run begins; above 0 if it is resumed.
-        stream: where to write; standard output by default.
     """
 
-    def __init__(self, *, total_steps: int, first_step: int = 0, seconds: float = 10.0, stream: IO[str] | None = None) -> None:
+    def __init__(self, *, total_steps: int, first_step: int = 0, seconds: float = 10.0) -> None:
         self.total_steps = total_steps
         self.step = first_step
-        self.stream = stream or sys.stdout
+        self.stream = sys.stdout
         self.speed = 0.0
         self.latest: dict[str, float] = {}
         terminal = Terminal(file=self.stream)
-        self.moving = terminal.is_terminal and not terminal.is_dumb_terminal
-        self.seconds = TERMINAL_SECONDS if self.moving else seconds
-        self._shown_at = clock.monotonic()
-        self._shown_step: int | None = None
-        self._measured_step = first_step
-        self._progress = _progress(terminal) if self.moving else None
-        self._task = self._progress.add_task("", total=total_steps, completed=first_step) if self._progress else None
+        moving = terminal.is_terminal and not terminal.is_dumb_terminal
+        self.seconds = TERMINAL_SECONDS if moving else seconds
+        self._shown_at, self._shown_step = clock.monotonic(), first_step
+        self._progress: Progress | None = None
+        if moving:
+            columns = (TaskProgressColumn(), BarColumn(bar_width=20), TextColumn("{task.description}", markup=False))
+            self._progress = Progress(*columns, console=terminal, auto_refresh=False)
+            self._task = self._progress.add_task("", total=total_steps, completed=first_step)
 
     def record(self, event: Event) -> None:
         if isinstance(event, MetricsEvent):
             self.step = max(self.step, event.step)
             self.latest |= event.values
             if clock.monotonic() - self._shown_at >= self.seconds:
-                self._try_to_show()
+                self._show()
 
     def close(self, status: Status) -> None:
         if self.step != self._shown_step and self.latest:
-            self._try_to_show()
+            self._show()
         if self._progress is not None:
             self._progress.stop()
 
-    def _try_to_show(self) -> None:
+    def _show(self) -> None:
         """Show progress; a closed output (`dream train .. | head`) must not end the run."""
         if not self.total_steps:
             return
+        self._measure()
         try:
-            self._show()
+            if self._progress is None:
+                print(self.line(), file=self.stream, flush=True)
+            else:
+                self._progress.update(self._task, completed=self.step, description=self.sentence())
+                self._progress.start()
+                self._progress.refresh()
         except (OSError, ValueError) as error:
             if self.seconds < math.inf:
                 log.warning("The progress line cannot be written (%s); the run goes on without it.", error)
             self.seconds = math.inf
 
-    def _show(self) -> None:
-        self._measure()
-        self._shown_step = self.step
-        if self._progress is None:
-            print(self.line(), file=self.stream, flush=True)
-        else:
-            assert self._task is not None
-            self._progress.update(self._task, completed=self.step, description=self.sentence())
-            self._progress.start()
-            self._progress.refresh()
-
     def _measure(self) -> None:
         now = clock.monotonic()
-        speed = (self.step - self._measured_step) / max(now - self._shown_at, 1e-9)
+        speed = (self.step - self._shown_step) / max(now - self._shown_at, 1e-9)
         self.speed = SMOOTHING * self.speed + (1 - SMOOTHING) * speed if self.speed > 0 else speed
-        self._shown_at, self._measured_step = now, self.step
+        self._shown_at, self._shown_step = now, self.step
 
     def line(self) -> str:
         """The logfmt line."""
@@ -123,8 +118,3 @@ class Console(Tracker):
         if SECONDS_LEFT in self.latest:
             return self.latest[SECONDS_LEFT]
         return max(0.0, self.total_steps - self.step) / self.speed if self.speed > 0 else None
-
-
-def _progress(terminal: Terminal) -> Progress:
-    columns = (TaskProgressColumn(), BarColumn(bar_width=20), TextColumn("{task.description}", markup=False))
-    return Progress(*columns, console=terminal, auto_refresh=False)

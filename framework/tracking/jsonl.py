@@ -1,10 +1,12 @@
 """The local mirror of a run: `metrics.jsonl`, one line for every event, on disk before the next one."""
 
+import errno
 import json
 import math
 import os
 import time as clock
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -27,50 +29,50 @@ class Jsonl(Tracker):
     Args:
         run_folder: where `metrics.jsonl`, `pictures/` and `video/` are.
         resume_step: drop the lines of later steps first, and write no metric twice at this one; `None` keeps all.
-        forward: gets the file of each video, so that it is encoded once.
     """
 
-    def __init__(self, *, run_folder: Path, resume_step: int | None = None, forward: Tracker | None = None) -> None:
-        self.run_folder, self.resume_step, self.forward = run_folder, resume_step, forward
+    def __init__(self, *, run_folder: Path, resume_step: int | None = None) -> None:
+        self.run_folder, self.resume_step = run_folder, resume_step
         path = run_folder / MIRROR
         self._present = truncate(run_folder, resume_step) if path.exists() else set()
         self._file = path.open("ab", buffering=0)
 
     def record(self, event: Event) -> None:
-        match event:
-            case events.ParamsEvent(values):
-                self._write("params", values={key: str(value) for key, value in values.items()})
-            case events.TagsEvent(values):
-                self._write("tags", values=dict(values))
-            case events.MetricsEvent(step, values, time):
-                present = self._present if step == self.resume_step else set()
-                new = {name: _number(value) for name, value in values.items() if name not in present}
-                if new:
-                    self._write("metrics", time=time, step=step, values=new)
-            case events.PictureEvent(name, step) | events.VideoEvent(name, step):
-                self._write_media(event, name, step)
-            case events.FileEvent(path, folder):
-                self._write("file", path=self._relative(path), folder=folder)
-            case events.TextEvent(name, content):
-                self._write("text", name=name, content=content)
-            case events.PolicyEvent(checkpoint, step):
-                self._write("model", step=step, path=self._relative(checkpoint), aliases=list(event.aliases))
+        with self._available():
+            match event:
+                case events.ParamsEvent(values):
+                    self._write("params", values={key: str(value) for key, value in values.items()})
+                case events.TagsEvent(values):
+                    self._write("tags", values=dict(values))
+                case events.MetricsEvent(step, values, time):
+                    present = self._present if step == self.resume_step else set()
+                    new = {name: _number(value) for name, value in values.items() if name not in present}
+                    if new:
+                        self._write("metrics", time=time, step=step, values=new)
+                case events.PictureEvent(name, step, image):
+                    path = write_picture(self.run_folder / "pictures" / file_name(name, step, "png"), image)
+                    self._write("picture", step=step, name=name, path=self._relative(path))
+                case events.VideoEvent(name, step, frames, fps):
+                    path = write_video(self.run_folder / "video" / file_name(name, step, "mp4"), frames, fps)
+                    self._write("video", step=step, name=name, path=self._relative(path))
+                case events.FileEvent(path, folder):
+                    self._write("file", path=self._relative(path), folder=folder)
+                case events.TextEvent(name, content):
+                    self._write("text", name=name, content=content)
+                case events.PolicyEvent(checkpoint, step):
+                    self._write("model", step=step, path=self._relative(checkpoint), aliases=list(event.aliases))
 
     def close(self, status: Status) -> None:
-        self._write("close", status=status)
-        self._file.close()
+        with self._available():
+            self._write("close", status=status)
+            self._file.close()
 
-    def _write_media(self, event: events.PictureEvent | events.VideoEvent, name: str, step: int) -> None:
+    @contextmanager
+    def _available(self) -> Iterator[None]:
         try:
-            if isinstance(event, events.PictureEvent):
-                path = write_picture(self.run_folder / "pictures" / file_name(name, step, "png"), event.image)
-            else:
-                path = write_video(self.run_folder / "video" / file_name(name, step, "mp4"), event.frames, event.fps)
+            yield
         except OSError as error:
             raise Unavailable(f"cannot write into {self.run_folder}: {error}") from error
-        self._write("picture" if isinstance(event, events.PictureEvent) else "video", step=step, name=name, path=self._relative(path))
-        if self.forward is not None and isinstance(event, events.VideoEvent):
-            self.forward.file(path, "video")
 
     def _relative(self, path: Path) -> str:
         path, home = path.absolute(), self.run_folder.absolute()
@@ -80,13 +82,9 @@ class Jsonl(Tracker):
         record = {"time": clock.time() if time is None else time, "kind": kind, **fields}
         line = (json.dumps(record, allow_nan=False) + "\n").encode()
         start = os.fstat(self._file.fileno()).st_size
-        try:
-            written = self._file.write(line)
-        except OSError as error:
-            raise Unavailable(f"cannot write {self.run_folder / MIRROR}: {error}") from error
-        if written != len(line):
+        if self._file.write(line) != len(line):
             self._file.truncate(start)
-            raise Unavailable(f"cannot write {self.run_folder / MIRROR}: the disk is full")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _number(value: float) -> float | str:

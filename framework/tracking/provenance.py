@@ -17,7 +17,13 @@ NO_PACKAGE: Final = "not installed"
 
 def versions() -> dict[str, str]:
     """The installed version of each package that affects a run."""
-    return {"dream-framework": framework.__version__} | {name: _version(name) for name in PACKAGES}
+    installed = {"dream-framework": framework.__version__}
+    for name in PACKAGES:
+        try:
+            installed[name] = version(name)
+        except PackageNotFoundError:
+            installed[name] = NO_PACKAGE
+    return installed
 
 
 def requirements() -> list[str]:
@@ -58,13 +64,6 @@ def _git(folder: Path, *arguments: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=10, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return ""
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return NO_PACKAGE
 
 
 def _user() -> str:

@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import sqlite3
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -87,12 +86,3 @@ def lock(uri: str, folder: Path) -> FileLock:
     path = database(uri) or folder / "mlflow.db"
     path.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(path.with_name(f"{path.name}.lock"), timeout=120)
-
-
-def ui(folder: Path, port: int = PORT) -> list[str] | None:
-    """The command that serves MLflow's pages for the store; `None` if the store is a server, which has its own pages."""
-    uri = chosen_uri(folder)
-    if is_server(uri):
-        return None
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    return [*command, "--host", HOST, "--port", str(port), "--workers", "1"]

@@ -1,4 +1,4 @@
-"""The part `Tracking`: starts the trackers of a run."""
+"""The part `Tracking`, which starts the trackers of a run, and the one that passes its events to all."""
 
 import logging
 import shutil
@@ -10,15 +10,36 @@ from typing import Final, final
 
 from framework.registry import parts
 from framework.tracking import provenance, store
-from framework.tracking.base import Tracker
+from framework.tracking.base import Status, Tracker
 from framework.tracking.console import Console
+from framework.tracking.events import Event
 from framework.tracking.jsonl import MIRROR, Jsonl, read
-from framework.tracking.run_tracker import RunTracker
-from framework.tracking.runs import RUN, RunRecord, new_folder, open_run, read_run
+from framework.tracking.runs import RUN, RunRecord, new_folder, read_run
 from framework.tracking.sync import send
 from framework.tracking.writer import Writer
 
 log: Final = logging.getLogger("framework.tracking")
+
+
+@final
+class RunTracker(Tracker):
+    """Passes every event of one run to several trackers; run id and address are those of the last."""
+
+    def __init__(self, *, run_folder: Path, trackers: Sequence[Tracker]) -> None:
+        self.run_folder, self.trackers = run_folder, trackers
+        self.run_id, self.url = trackers[-1].run_id, trackers[-1].url
+
+    def record(self, event: Event) -> None:
+        for tracker in self.trackers:
+            tracker.record(event)
+
+    def flush(self) -> None:
+        for tracker in self.trackers:
+            tracker.flush()
+
+    def close(self, status: Status) -> None:
+        for tracker in self.trackers:
+            tracker.close(status)
 
 
 @parts.register
@@ -43,11 +64,8 @@ class Tracking:
         console_seconds: float = 10.0,
         flush_seconds: float = 2.0,
     ) -> None:
-        self.folder = Path(folder).absolute()
-        self.experiment = experiment
-        self.name = name
-        self.console_seconds = console_seconds
-        self.flush_seconds = flush_seconds
+        self.folder, self.experiment, self.name = Path(folder).absolute(), experiment, name
+        self.console_seconds, self.flush_seconds = console_seconds, flush_seconds
 
     def new_run_folder(self, *, recipe: str, seed: int) -> Path:
         """Make the folder of a new run."""
@@ -57,10 +75,6 @@ class Tracking:
         """Remove the folder of a run that recorded nothing."""
         if not (folder / RUN).exists():
             shutil.rmtree(folder)
-
-    def open_run(self, run: str) -> RunRecord:
-        """Find a run by `latest`, its folder, its MLflow id, its name, or the beginning of either."""
-        return open_run(run, self.folder)
 
     def start(
         self,
@@ -82,13 +96,17 @@ class Tracking:
         if earlier and resume_step is None:
             raise ValueError(f"{run_folder} holds a run already: give the step at which it continues as resume_step")
         mlflow = self._open_store(run_folder, earlier)
-        remote = Writer(tracker=mlflow, name="MLflow", flush_seconds=self.flush_seconds, deadline=60.0) if mlflow else None
-        jsonl = Jsonl(run_folder=run_folder, resume_step=resume_step, forward=remote)
-        mirror = Writer(tracker=jsonl, name=MIRROR, flush_seconds=self.flush_seconds, deadline=10.0)
-        console = Console(total_steps=total_steps, first_step=resume_step or 0, seconds=self.console_seconds)
-        tracker = RunTracker(run_folder=run_folder, console=console, mirror=mirror, remote=remote)
-        if mlflow and earlier and mlflow.run_id != earlier.run_id and remote:
-            remote.put(partial(send, list(read(run_folder)), run_folder, mlflow))  # its history, to another store
+        mirror = Jsonl(run_folder=run_folder, resume_step=resume_step)
+        trackers: list[Tracker] = [
+            Console(total_steps=total_steps, first_step=resume_step or 0, seconds=self.console_seconds),
+            Writer(tracker=mirror, name=MIRROR, flush_seconds=self.flush_seconds, deadline=10.0),
+        ]
+        if mlflow:
+            remote = Writer(tracker=mlflow, name="MLflow", flush_seconds=self.flush_seconds, deadline=60.0)
+            trackers.append(remote)
+            if earlier and mlflow.run_id != earlier.run_id:
+                remote.put(partial(send, list(read(run_folder)), run_folder, mlflow))  # its history, to another store
+        tracker = RunTracker(run_folder=run_folder, trackers=trackers)
         tracker.params(parameters)
         tracker.tags({"run_folder": str(run_folder.absolute())} | provenance.facts(Path.cwd()) | dict(tags))
         if difference := provenance.difference(Path.cwd()):

@@ -90,7 +90,7 @@ class Checkpoints:
             temporary = self.folder / f".writing-{_name(step)}"
             temporary.mkdir()
             if replay_saver and self._source:
-                _link(self._source / REPLAY, temporary / REPLAY)
+                shutil.copytree(self._source / REPLAY, temporary / REPLAY, copy_function=_link)
         copied = {name: _plain(value, name) for name, value in contents.items()}
         write_replay = replay_saver(temporary / REPLAY) if replay_saver else None
         self._pending = self._writer.submit(self._write, temporary, step, copied, write_replay, best)
@@ -232,11 +232,9 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _link(source: Path, target: Path) -> None:
-    """Hard links to the files of a folder; copies where the file system has none."""
-    target.mkdir()
-    for file in source.glob("*"):
-        try:
-            os.link(file, target / file.name)
-        except OSError:
-            shutil.copy2(file, target / file.name)
+def _link(source: str, target: str) -> None:
+    """A hard link to a file; a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

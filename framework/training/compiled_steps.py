@@ -61,7 +61,8 @@ class CompiledSteps:
 
     def _first_update(self, batch: Batch, noise: UpdateNoise) -> Metrics:
         started = time.monotonic()
-        _announce(f"Compiling the update: minutes the first time, seconds if an earlier run left it in {os.environ[CACHE]} ..")
+        text = f"Compiling the update: minutes the first time, seconds if an earlier run left it in {os.environ[CACHE]} .."
+        print(text, file=sys.stderr, flush=True)
         try:
             metrics = self._compiled_update(batch, noise)
         except Exception as error:  # a compiler fails in many ways, and few of its exceptions are public
@@ -72,7 +73,7 @@ class CompiledSteps:
             log.warning("%s: it runs uncompiled, as with Runtime.compile = 'off'.", failure)
             self._update = self._agent.update
         else:
-            _announce(f"Compiled the update in {time.monotonic() - started:.0f} s.")
+            print(f"Compiled the update in {time.monotonic() - started:.0f} s.", file=sys.stderr, flush=True)
             self._update = self._compiled_update
         return metrics
 
@@ -124,7 +125,3 @@ def _reason(error: Exception) -> str:
     inner: Any = vars(error).get("inner_exception") or error
     lines = [line.strip() for line in str(inner).splitlines() if line.strip()]
     return f"{type(inner).__name__}: {lines[0][:200]}" if lines else type(inner).__name__
-
-
-def _announce(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -74,8 +74,7 @@ class Learner:
         self.update_agent = self.runtime.update(self.agent)
         self.generator = self.runtime.generator(self.seed, LEARNING)
         self.random = np.random.default_rng(derive(self.seed, RANDOM))
-        self.totals = np.zeros(self.vector.count)
-        self.lengths = np.zeros(self.vector.count, np.int64)
+        self.totals, self.lengths = np.zeros(self.vector.count), np.zeros(self.vector.count, np.int64)
         self.batch: Batch | None = None
         self.steps: VectorStep | None = None
 

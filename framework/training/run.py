@@ -109,11 +109,8 @@ class Run:
 
     def evaluate(self, checkpoint: Path, *, episodes: int | None = None, seed: int | None = None) -> Evaluated:
         """The returns of a checkpoint's policy, in fresh environments."""
-        _, contents = saved.read(checkpoint)
-        agent = self.agent(PolicyRecipe(**contents["policy"]).specs())
-        agent.load_state_dict(contents["agent"])
         return self.evaluation.run(
-            agent=agent,
+            agent=self._restored(checkpoint),
             runtime=self.runtime,
             environment=self.environment,
             seed=self.seed if seed is None else seed,
@@ -127,13 +124,8 @@ class Run:
         """
         if not (checkpoint / saved.REPLAY / INDEX).is_file():
             raise UserError(f"The checkpoint {checkpoint} has no replay to draw images from; give another, as in --checkpoint latest.")
-        _, contents = saved.read(checkpoint)
-        shown = PolicyRecipe(**contents["policy"]).specs()
-        agent = self.agent(shown)
-        agent.load_state_dict(contents["agent"])
-        replay: Replay = self.replay(
-            specs=shown, streams=self.environments, device=self.runtime.device, seed=derive(seed, REPLAY), storage="memory"
-        )
+        agent, device = self._restored(checkpoint), self.runtime.device
+        replay: Replay = self.replay(specs=agent.specs, streams=self.environments, device=device, seed=0, storage="memory")
         replay.load(checkpoint / saved.REPLAY)
         replay.reseed(derive(seed, REPLAY))
         replay.extra = max(replay.extra, extra)
@@ -143,6 +135,13 @@ class Run:
     def agent(self, shown: Specs | None = None) -> Agent:
         """A new agent, for the given specs or those of the run's environment."""
         return build_agent(self.agent_factory, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
+
+    def _restored(self, checkpoint: Path) -> Agent:
+        """The agent of a checkpoint."""
+        _, contents = saved.read(checkpoint)
+        agent = self.agent(PolicyRecipe(**contents["policy"]).specs())
+        agent.load_state_dict(contents["agent"])
+        return agent
 
     def specs(self) -> Specs:
         """The specs of the environment."""

@@ -1,5 +1,7 @@
 """Device, precision, compilation and threads: the only place that names a device."""
 
+import ctypes
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Literal, final
 
@@ -11,11 +13,15 @@ from framework.errors import UserError
 from framework.registry import parts
 from framework.training.captured import CapturedUpdate, CudaGraph, Update
 from framework.training.compiled_steps import CompiledSteps
-from framework.training.malloc import keep_freed_memory
 
 DEVICES: Final = ("auto", "cpu", "cuda", "mps", "xpu")
 SMALL: Final = 2_000_000
 """Parameters up to which an agent trains on one CPU thread: a second one was not found to make it faster."""
+TRIM_THRESHOLD: Final = -1
+MMAP_THRESHOLD: Final = -3
+"""Parameters of glibc's `mallopt`, by their numbers in `malloc.h`."""
+LARGEST: Final = 2**30
+"""Bytes above which a tensor is mapped by itself, such as a replay; glibc's own limit is at most 32 MiB."""
 
 
 @final
@@ -85,6 +91,19 @@ class Runtime:
 def derive(seed: int, stream: int) -> int:
     """A seed for one stream of a run's randomness."""
     return int(np.random.SeedSequence([seed, stream]).generate_state(1)[0])
+
+
+def keep_freed_memory() -> bool:
+    """Stop glibc from returning freed memory to the system; whether that was possible.
+
+    Otherwise the system clears every page of the next large tensor again: on a CPU that is a fifth of a large update. The process keeps
+    about the peak of its allocations.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library
+        return False
+    return sys.platform == "linux" and all(mallopt(*setting) == 1 for setting in ((MMAP_THRESHOLD, LARGEST), (TRIM_THRESHOLD, -1)))
 
 
 def _device(name: str) -> torch.device:

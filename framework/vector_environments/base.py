@@ -1,8 +1,9 @@
 """The contract of environments that step together."""
 
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -42,7 +43,7 @@ class EnvironmentSnapshot:
     sent: np.ndarray | None = None
 
 
-class VectorEnvironment(ABC):
+class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
     """`count` environments that step together, as a learner sees them.
 
     The step after `is_last` is the first of the next episode, whatever its action. `send` and `receive` are the two halves of `step`;
@@ -99,8 +100,8 @@ class VectorEnvironment(ABC):
 
     def snapshot(self) -> tuple[EnvironmentSnapshot, ...]:
         """The position of every environment after the last step received, with the actions sent since; elsewhere the episodes alone."""
-        none = np.zeros((0, self.specs.action_size), np.float32)
-        return tuple(EnvironmentSnapshot(episode=max(int(episode), 0), actions=none) for episode in self._episodes)
+        empty = np.zeros((0, self.specs.action_size), np.float32)
+        return tuple(EnvironmentSnapshot(episode=max(int(episode), 0), actions=empty) for episode in self._episodes)
 
     @final
     def restore(self, snapshots: Sequence[EnvironmentSnapshot]) -> VectorStep:
@@ -116,22 +117,18 @@ class VectorEnvironment(ABC):
             warnings.warn("an environment without `seek` cannot be resumed where it was: it starts a new episode", stacklevel=2)
             return self._reset()
         step = self._seek(snapshots)
-        sent = [each.sent for each in snapshots if each.sent is not None]
-        if sent:
+        if sent := [each.sent for each in snapshots if each.sent is not None]:
             self.send(np.stack(sent))
         return step
 
     @final
     def random_actions(self, random: np.random.Generator) -> np.ndarray:
-        """Uniform actions `[n, A]`: numbers in [-1, 1], or one option of each choice."""
+        """Uniform actions `[n, A]`."""
         return random_actions(self.specs.model_action, self.count, random)
 
     @abstractmethod
     def close(self) -> None:
         """Close every environment; a second call does nothing."""
-
-    def __enter__(self) -> "VectorEnvironment":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -140,8 +137,8 @@ class VectorEnvironment(ABC):
     def _reset(self) -> VectorStep:
         """Start the next episode in every environment."""
 
-    def _start(self, actions: np.ndarray) -> None:  # noqa: B027 - a simulator in this process steps in `_finish`
-        """Start a step whose simulation runs elsewhere."""
+    def _start(self, actions: np.ndarray) -> None:
+        """Start a step whose simulation runs elsewhere; a simulator in this process steps in `_finish`."""
 
     @abstractmethod
     def _finish(self, actions: np.ndarray) -> VectorStep:

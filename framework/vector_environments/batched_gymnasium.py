@@ -1,7 +1,7 @@
 """Simulators of Gymnasium that step many environments at once."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 
@@ -11,7 +11,6 @@ from framework.environments import gymnasium_spaces, normalization
 from framework.environments.base import Environment
 from framework.environments.server import describe
 from framework.errors import UserError
-from framework.registry import advice
 from framework.vector_environments.base import VectorEnvironment, VectorStep
 
 
@@ -27,8 +26,6 @@ class BatchedGymnasium(VectorEnvironment):
     Raises `UserError` for an id without a batched simulator, and where its specs are not those of `environment`.
     """
 
-    derived: ClassVar[tuple[str, ...]] = ("environment", "count", "seed")
-
     def __init__(
         self,
         *,
@@ -39,8 +36,14 @@ class BatchedGymnasium(VectorEnvironment):
         size: int | tuple[int, int] | None = 64,
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        self._task, self._seed, self._size = task, seed, gymnasium_spaces.image_size(size)
-        self._simulator = _make(task, count, arguments or {})
+        self._seed, self._size = seed, (size, size) if isinstance(size, int) else size
+        self._simulator = gymnasium_spaces.make(
+            "BatchedGymnasium.task",
+            task,
+            gymnasium_spaces.library().make_vec,
+            {"num_envs": count, "vectorization_mode": "vector_entry_point"} | dict(arguments or {}),
+            remedy="; bind Run.vector = None to step it in worker processes",
+        )
         try:
             self._mask_resets = _mask_resets(task, self._simulator)
             self._entries = gymnasium_spaces.entries(task, self._simulator.single_observation_space)
@@ -55,20 +58,11 @@ class BatchedGymnasium(VectorEnvironment):
         self._ended = np.zeros(count, bool)
 
     def _reset(self) -> VectorStep:
-        """Start the next episode everywhere, from a seed derived from the run's and the episodes so far."""
-        self._episodes += 1
-        entropy = np.random.SeedSequence([self._seed, int(self._episodes.sum())])
+        """The simulator's seed derives from the run's and the episodes so far."""
+        entropy = np.random.SeedSequence([self._seed, int((self._episodes + 1).sum())])
         observation, _ = self._simulator.reset(seed=int(entropy.generate_state(1)[0]))
-        self._ended = np.zeros(self.count, bool)
-        return VectorStep(
-            observation=self._observation(observation),
-            action=np.zeros((self.count, self.specs.action_size), np.float32),
-            reward=np.zeros(self.count, np.float32),
-            is_first=np.ones(self.count, bool),
-            is_last=np.zeros(self.count, bool),
-            is_terminal=np.zeros(self.count, bool),
-            episode=self._episodes.copy(),
-        )
+        actions = np.zeros((self.count, self.specs.action_size), np.float32)
+        return self._row(observation, 0.0, (False, False), is_first=np.ones(self.count, bool), actions=actions)
 
     def _finish(self, actions: np.ndarray) -> VectorStep:
         is_first = self._ended.copy()
@@ -76,8 +70,12 @@ class BatchedGymnasium(VectorEnvironment):
         observation, reward, terminated, truncated, _ = self._simulator.step(native)
         if self._mask_resets and is_first.any():
             observation, _ = self._simulator.reset(options={"reset_mask": is_first})
-        is_terminal = np.asarray(terminated, bool) & ~is_first
-        self._ended = is_terminal | (np.asarray(truncated, bool) & ~is_first)
+        return self._row(observation, reward, (terminated, truncated), is_first=is_first, actions=actions)
+
+    def _row(self, observation: Any, reward: Any, ends: tuple[Any, Any], *, is_first: np.ndarray, actions: np.ndarray) -> VectorStep:
+        """The step with these outcomes; `ends` are terminated and truncated. Where `is_first` the observation alone counts."""
+        is_terminal, is_truncated = (np.asarray(end, bool) & ~is_first for end in ends)
+        self._ended = is_terminal | is_truncated
         self._episodes += is_first
         return VectorStep(
             observation=self._observation(observation),
@@ -97,25 +95,10 @@ class BatchedGymnasium(VectorEnvironment):
         return {name: self._stack(space, named[name]) for name, space in self._entries.items()}
 
     def _stack(self, space: Any, values: Any) -> np.ndarray:
-        """The values `[n, ..]` of one entry, in memory of their own."""
+        """A copy of the values `[n, ..]` of one entry."""
         if isinstance(space, gymnasium_spaces.library().spaces.Box) and not gymnasium_spaces.is_image(space):
             return np.array(values, np.float32).reshape(self.count, -1)
         return np.stack([gymnasium_spaces.entry_array(space, value, self._size) for value in values])
-
-
-def _make(task: str, count: int, arguments: Mapping[str, Any]) -> Any:
-    gymnasium = gymnasium_spaces.library()
-    if count < 1:
-        raise UserError(f"Run.environments = {count} must be at least 1.")
-    try:
-        return gymnasium.make_vec(task, num_envs=count, vectorization_mode="vector_entry_point", **arguments)
-    except gymnasium.error.UnregisteredEnv as error:
-        raise UserError(f"BatchedGymnasium.task: Gymnasium has no task '{task}'{advice(task, gymnasium.registry)}.") from error
-    except Exception as error:
-        raise UserError(
-            f"BatchedGymnasium.task: Gymnasium cannot make a batched '{task}' ({type(error).__name__}: {error}); "
-            "bind Run.vector = None to step it in worker processes."
-        ) from error
 
 
 def _mask_resets(task: str, simulator: Any) -> bool:

@@ -9,7 +9,6 @@ import numpy as np
 from framework import vector_environments
 from framework.data import Factory, Specs
 from framework.environments.base import Environment
-from framework.errors import UserError
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 from framework.vector_environments.workers import EnvironmentWorker, ProcessWorker, SerialWorker, cores
 
@@ -22,21 +21,18 @@ class WorkerEnvironments(VectorEnvironment):
     """Steps `count` environments, each in a worker process or all in this one.
 
     The seed of each environment derives from `seed` and its index, so that both modes show the same. A worker unpickles `environment`.
-    An error closes every environment; the snapshot keeps the actions that were in flight.
-    Raises `UserError` where a worker raised, died, or has not answered for `timeout` seconds.
+    Raises `UserError` where a worker raised, died, or has not answered for `timeout` seconds; the snapshot keeps the actions in flight.
     """
 
     def __init__(self, *, environment: Factory[Environment], count: int, seed: int, mode: Mode = "process", timeout: float = 120.0) -> None:
-        if count < 1:
-            raise UserError(f"Run.environments = {count} must be at least 1.")
         self._workers: list[EnvironmentWorker] = []
         try:
             for index, core in enumerate(cores(count)):
                 derived = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-                name = f"environment worker {index} of {count}"
                 if mode == "serial":
                     self._workers.append(SerialWorker(environment, derived))
                 else:
+                    name = f"environment worker {index} of {count}"
                     self._workers.append(ProcessWorker(environment, derived, name=name, timeout=timeout, core=core))
             description, *_ = [worker.receive() for worker in self._workers]
         except BaseException:
@@ -51,14 +47,15 @@ class WorkerEnvironments(VectorEnvironment):
         return self._advance(answers, np.zeros((self.count, self.specs.action_size), np.float32))
 
     def _start(self, actions: np.ndarray) -> None:
-        self._send([("step", action) for action in actions])
+        for worker, action in zip(self._workers, actions, strict=True):
+            worker.send("step", action)
 
     def _finish(self, actions: np.ndarray) -> VectorStep:
-        return self._advance(self._receive(), actions)
+        return self._advance([worker.receive() for worker in self._workers], actions)
 
     def snapshot(self) -> tuple[EnvironmentSnapshot, ...]:
         size = self.specs.action_size
-        sent = [None] * self.count if self._sent is None else list(self._sent)
+        sent = [None] * self.count if self._sent is None else self._sent
         return tuple(
             EnvironmentSnapshot(episode=max(int(episode), 0), actions=np.array(actions, np.float32).reshape(-1, size), sent=action)
             for episode, actions, action in zip(self._episodes, self._actions, sent, strict=True)
@@ -74,23 +71,9 @@ class WorkerEnvironments(VectorEnvironment):
             self._workers.pop().close()
 
     def _request(self, requests: Sequence[tuple[Any, ...]]) -> list[dm_env.TimeStep]:
-        self._send(requests)
-        return self._receive()
-
-    def _send(self, requests: Sequence[tuple[Any, ...]]) -> None:
-        try:
-            for worker, request in zip(self._workers, requests, strict=True):
-                worker.send(*request)
-        except UserError:
-            self.close()
-            raise
-
-    def _receive(self) -> list[dm_env.TimeStep]:
-        try:
-            return [worker.receive() for worker in self._workers]
-        except Exception:
-            self.close()
-            raise
+        for worker, request in zip(self._workers, requests, strict=True):
+            worker.send(*request)
+        return [worker.receive() for worker in self._workers]
 
     def _advance(self, answers: list[dm_env.TimeStep], actions: np.ndarray) -> VectorStep:
         """Count episodes, and keep the actions of the current ones for snapshots."""

@@ -1,4 +1,4 @@
-"""An environment in this process or in a worker process. A request is sent first and answered later."""
+"""An environment in this process or in a worker process. A request is sent first and answered later; the first answer describes it."""
 
 import contextlib
 import os
@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Final, final
@@ -27,21 +26,8 @@ STDERR_TAIL: Final = 600
 """Characters of a worker's stderr in an error message."""
 
 
-class EnvironmentWorker(ABC):
-    """One environment that answers requests. The first answer describes it; each later one belongs to the request before."""
-
-    @abstractmethod
-    def send(self, request: str, *arguments: Any) -> None: ...
-
-    @abstractmethod
-    def receive(self) -> Any: ...
-
-    @abstractmethod
-    def close(self) -> None: ...
-
-
 @final
-class SerialWorker(EnvironmentWorker):
+class SerialWorker:
     """Runs the environment in this process, at `receive`."""
 
     def __init__(self, environment: Callable[..., Environment], seed: int) -> None:
@@ -59,7 +45,7 @@ class SerialWorker(EnvironmentWorker):
 
 
 @final
-class ProcessWorker(EnvironmentWorker):
+class ProcessWorker:
     """Runs the environment in a worker process, on the CPU `core` or, with None, on any.
 
     Raises `UserError` where the worker raised (with its traceback), died (with its exit status and the end of its stderr), or has not
@@ -67,9 +53,7 @@ class ProcessWorker(EnvironmentWorker):
     """
 
     def __init__(self, environment: Callable[..., Environment], seed: int, *, name: str, timeout: float, core: int | None = None) -> None:
-        self._name = name
-        self._timeout = timeout
-        self._next_timeout = max(timeout, STARTUP_SECONDS)
+        self._name, self._timeout, self._next_timeout = name, timeout, max(timeout, STARTUP_SECONDS)
         start = _pickled(environment, seed)
         parent_end, child_end = socket.socketpair()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
@@ -84,10 +68,6 @@ class ProcessWorker(EnvironmentWorker):
         _pin(self._process.pid, core)
         self._connection = Connection(parent_end.detach())
         self._write(start)
-
-    @property
-    def process_id(self) -> int:
-        return self._process.pid
 
     def send(self, request: str, *arguments: Any) -> None:
         self._write(pickle.dumps((request, *arguments), protocol=pickle.HIGHEST_PROTOCOL))
@@ -132,6 +112,9 @@ class ProcessWorker(EnvironmentWorker):
         self._stderr.seek(max(0, size - STDERR_TAIL))
         text = self._stderr.read().decode(errors="replace").strip()
         return f"; its stderr ends with:\n{text}\n" if text else ", and its stderr is empty"
+
+
+EnvironmentWorker = SerialWorker | ProcessWorker
 
 
 def cores(count: int) -> list[int | None]:

@@ -7,7 +7,9 @@ import sys
 import pytest
 import torch
 
-from framework.bench import limits
+from framework.bench import limits, subject
+from framework.bench.profiling import traced
+from framework.bench.update import SampledUpdate
 from tests.cli.calls import TINY, bound, call_dream, environment
 
 BRIEF = ["--seconds", "0", "--repeats", "2"]
@@ -32,9 +34,7 @@ def rows(*arguments: object) -> tuple[list[dict], dict]:
 def test_an_update_has_times_counts_least_times_and_shares(tmp_path):
     trace = tmp_path / "trace.json"
     (row,), setting = rows("update", TINY, *BRIEF, "--roofline", "--profile", trace)
-    assert row["median_ms"] > 0
-    assert row["updates_per_second"] == pytest.approx(1e3 / row["median_ms"])
-    assert row["replayed_steps_per_second"] == pytest.approx(4 * 6 * row["updates_per_second"])
+    assert row["replayed_steps_per_second"] == pytest.approx(4 * 6 * 1e3 / row["median_ms"])
     assert row["environment_steps_per_second"] == pytest.approx(row["replayed_steps_per_second"] / 6.0)
     assert (row["calls"], row["waits"]) == (2, 0)
     assert 500 < row["operators_computing"] < row["operators"] < 3000
@@ -49,14 +49,11 @@ def test_an_update_has_times_counts_least_times_and_shares(tmp_path):
 
 
 def test_marking_stages_leaves_the_agent_as_it_was(tmp_path):
-    from framework.bench import subject
-    from framework.bench.profiling import traced
-    from framework.bench.update import SampledUpdate
-
     update = SampledUpdate(subject.read(str(TINY)))
-    before = [dict(vars(each)) for each in (update.agent.world_model, update.agent.behavior, update.replay)]
+    owners = (update.agent.world_model, update.agent.behavior, update.replay)
+    before = [[*vars(each)] for each in owners]
     traced(update, update.agent, update.replay, torch.device("cpu"), tmp_path / "trace.json", inside=True)
-    assert [[*vars(each)] for each in (update.agent.world_model, update.agent.behavior, update.replay)] == [[*each] for each in before]
+    assert [[*vars(each)] for each in owners] == before
 
 
 def test_acting_is_measured_for_one_environment_and_for_all():
@@ -72,16 +69,14 @@ def test_the_replay_is_measured_at_every_size():
     assert (setting["batch"], setting["length"], setting["storage"]) == (4, 6, "memory")
 
 
-def test_the_environment_is_measured_in_this_process_and_in_workers():
-    measured, setting = rows("env", TINY, *BRIEF, *bound("Run.environments=2"))
-    assert [row["env"] for row in measured] == ["1 environment, serial", "2 environments, process"]
+@pytest.mark.parametrize(
+    ("command", "names"), [("env", ["1 environment, serial", "2 environments, process"]), ("collect", ["2 environments"])]
+)
+def test_the_environment_is_measured_by_itself_and_with_the_actor(command, names):
+    measured, setting = rows(command, TINY, *BRIEF, *bound("Run.environments=2"))
+    assert [row[command] for row in measured] == names
     assert all(row["environment_steps_per_second"] >= row["observations_per_second"] > 0 for row in measured)
     assert "Counting" in next(iter(setting["environment"]))
-
-
-def test_collecting_is_measured():
-    (row,), _ = rows("collect", TINY, *BRIEF)
-    assert row["environment_steps_per_second"] > 0
 
 
 def test_a_run_is_measured_by_its_own_metrics_and_leaves_no_files(tmp_path, monkeypatch):
@@ -93,7 +88,6 @@ def test_a_run_is_measured_by_its_own_metrics_and_leaves_no_files(tmp_path, monk
     assert all(0 <= share <= 1 for share in shares)
     assert 0 < sum(shares) <= 1 + 1e-9
     assert row["share_outside_updates"] == pytest.approx(1 - row["share_update"])
-    assert row["environment_steps_per_second"] > 0
     assert [*tmp_path.iterdir()] == []
 
 
@@ -107,7 +101,6 @@ def test_a_run_is_measured_by_its_own_metrics_and_leaves_no_files(tmp_path, monk
         (["act", "quickstart", "--repeats", "0"], "0 is not in the range"),
         (["replay", TINY, "--steps", "10"], "8 streams of one sequence each are 48 steps"),
         (["run", TINY, "--seconds", "0.001"], "give more --seconds"),
-        (["updte"], "No such command 'updte'"),
     ],
 )
 def test_a_mistake_exits_with_2_and_one_sentence(arguments, message, tmp_path, monkeypatch):
@@ -116,7 +109,6 @@ def test_a_mistake_exits_with_2_and_one_sentence(arguments, message, tmp_path, m
     result = call_dream("bench", *arguments)
     assert result.exit_code == 2, result.output
     assert message in result.stderr
-    assert len(result.stderr.splitlines()) <= 24
     assert "Traceback" not in result.stderr
 
 
@@ -135,6 +127,6 @@ print(json.dumps([name for name in ("mlflow", "dm_control", "mujoco", "matplotli
     run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout.splitlines()[-1]) == []
-    for command in ("update", "act", "replay"):
-        assert json.loads((tmp_path / f"{command}.json").read_text())["setting"]["observation"] == {"pixels": [32, 32, 3]}
+    settings = [json.loads((tmp_path / f"{command}.json").read_text())["setting"] for command in ("update", "act", "replay")]
+    assert all(each["observation"] == {"pixels": [32, 32, 3]} for each in settings)
     assert "median ms" in run.stdout

@@ -10,49 +10,38 @@ from framework.cli import output
 ROWS = [["InfoNCE", "[bold] is text, not markup"], ["None", "x"]]
 
 
-class Terminal(io.StringIO):
-    """What a person looks at."""
+def terminal(monkeypatch: pytest.MonkeyPatch, kind: str = "xterm") -> io.StringIO:
+    """Make standard output a terminal."""
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setenv("TERM", kind)
+    return stream
 
-    def isatty(self) -> bool:
-        return True
 
-
-def test_a_table_is_aligned_text_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_is_aligned_text_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     output.table(["name", "what"], ROWS)
     assert capsys.readouterr().out == "NAME     WHAT\nInfoNCE  [bold] is text, not markup\nNone     x\n"
 
 
-@pytest.mark.parametrize("no_color", ["", "1"])
-def test_a_table_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch, no_color: str) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stdout", terminal)
-    monkeypatch.setenv("NO_COLOR", no_color)
-    monkeypatch.setenv("TERM", "xterm")
-    output.table(["name", "what"], ROWS)
-    text = terminal.getvalue()
-    assert "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in text
-    assert "[bold] is text, not markup" in text
-    assert "\x1b[3" not in text
-
-
 @pytest.mark.parametrize("width", ["40", "200"])
-def test_no_word_is_cut_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, width: str) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stdout", terminal)
+def test_a_table_is_drawn_on_a_terminal_with_no_word_cut(monkeypatch: pytest.MonkeyPatch, width: str) -> None:
+    stream = terminal(monkeypatch)
     monkeypatch.setenv("COLUMNS", width)
-    monkeypatch.setenv("TERM", "xterm")
     names = ["strategy", "false negatives", "false negative mass", "mean", "stderr", "std", "settings"]
-    output.table(names, [["HardWeighted", "0.336", "0.376", "-2931.250", "0.017", "0.300", "size = 1024, steps = 8"]])
-    words = {"HardWeighted", "0.336", "0.376", "-2931.250", "0.017", "0.300", "1024,", *(word for name in names for word in name.split())}
-    assert words <= set(click.unstyle(terminal.getvalue()).split())
+    row = ["[bold]HardWeighted", "0.336", "0.376", "-2931.250", "0.017", "0.300", "size = 1024, steps = 8"]
+    output.table(names, [row])
+    text = click.unstyle(stream.getvalue())
+    words = {word for cell in (*names, *row) for word in cell.split()}
+    assert words <= set(text.split())
+    assert "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in text
+    assert "\x1b[3" not in stream.getvalue()
 
 
 def test_a_dumb_terminal_gets_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stdout", terminal)
-    monkeypatch.setenv("TERM", "dumb")
+    stream = terminal(monkeypatch, "dumb")
     output.table(["name"], [["x"]])
-    assert terminal.getvalue() == "NAME\nx\n"
+    assert stream.getvalue() == "NAME\nx\n"
 
 
 def test_pairs_without_a_value_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,14 +10,21 @@ from click.testing import CliRunner
 
 from framework.cli import dream
 from framework.cli.lab import lab_command
+from tests.cli.calls import bound, without_store
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-SHORT = ["Trainer.steps=600", "Trainer.prefill=200", "Trainer.pretrain=1", "Trainer.train_ratio=0.1", "Evaluation.episodes=1"]
-SHORT += ["Replay.batch=4", "Replay.length=8", "Agent.horizon=3"]
+SHORT = ["Trainer.steps=300", "Trainer.prefill=100", "Trainer.pretrain=1", "Trainer.train_ratio=0.1", "Evaluation.episodes=1"]
+SHORT += ["Replay.batch=4", "Replay.length=8", "Agent.horizon=3", "DMControl.action_repeat=10"]
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def shortened(folder: Path) -> list[str]:
+    """Bindings for a short training that is recorded below a folder."""
+    without_store(folder)
+    return [*SHORT, f"Tracking.folder='{folder}/runs'"]
 
 
 def commands() -> list[list[str]]:
@@ -32,10 +39,6 @@ def test_a_command_of_the_readme_answers(command: list[str]) -> None:
     assert len(result.output) > 40
 
 
-def test_the_readme_has_the_commands_that_these_tests_look_for() -> None:
-    assert sorted({command[0] for command in commands()}) == ["check", "describe", "diff", "lab", "list", "show", "train"]
-
-
 def test_its_typo_is_named_with_the_nearest_name() -> None:
     (command,) = [each for each in commands() if each[0] == "check"]
     result = CliRunner().invoke(dream, command)
@@ -45,8 +48,7 @@ def test_its_typo_is_named_with_the_nearest_name() -> None:
 
 def test_its_training_trains(tmp_path: Path) -> None:
     (command,) = [each for each in commands() if each[0] == "train"]
-    short = [part for binding in [*SHORT, f"Tracking.folder='{tmp_path}'"] for part in ("-b", binding)]
-    result = CliRunner().invoke(dream, [*command, *short])
+    result = CliRunner().invoke(dream, [*command, *bound(*shortened(tmp_path))])
     assert result.exit_code == 0, result.output
     assert "dream resume" in result.output
 
@@ -64,13 +66,15 @@ def test_its_component_is_found_beside_its_recipe(tmp_path: Path, monkeypatch: p
 def test_its_python_runs(tmp_path: Path) -> None:
     (source,) = [block for block in blocks("python") if block.startswith("import framework")]
     assert '"Trainer.minutes=12.0"' in source
-    shorter = ", ".join(f'"{binding}"' for binding in [*SHORT, f"Tracking.folder='{tmp_path}'"])
+    shorter = ", ".join(f'"{binding}"' for binding in shortened(tmp_path))
     names = {"image": np.zeros((32, 32, 3), np.uint8)}
     exec(source.replace('"Trainer.minutes=12.0"', shorter), names)
     assert names["action"].shape == (1,)
+    (notebook,) = [block for block in blocks("python") if block.startswith("import torch")]
+    exec(notebook.replace('compose("quickstart"', f'compose("quickstart", [{shorter}]'), names)
+    assert "train/model_loss" in names["metrics"]
 
 
-def test_its_laboratory_has_every_measurement() -> None:
-    """Each is run in `tests/lab`; here it is known by its name."""
-    named = {command[1] for command in commands() if command[0] == "lab"}
-    assert named == {*lab_command.commands}
+def test_it_shows_every_kind_of_command_and_every_measurement_of_the_laboratory() -> None:
+    assert {command[0] for command in commands()} == {"check", "describe", "diff", "lab", "list", "show", "train"}
+    assert {command[1] for command in commands() if command[0] == "lab"} == {*lab_command.commands}

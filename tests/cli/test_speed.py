@@ -1,7 +1,7 @@
 """Listings and help answer in half a second of processor time, since they import nothing heavy."""
 
 import ast
-import resource
+import os
 import subprocess
 import sys
 import time
@@ -12,40 +12,40 @@ import pytest
 from tests.cli.calls import ROOT, environment, spawn
 
 HEAVY = ("torch", "numpy", "mlflow", "matplotlib", "dm_control", "tensordict")
-PARSED = 0.25
-"""Seconds in which the machine of the limits parses this package."""
+PARSED = 1.1e-5
+"""Seconds in which the machine of the limits parses a line of this package."""
 
 
 def seconds(*arguments: str, folder: Path) -> float:
     """The processor time of one call."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = os.times()
     assert spawn(*arguments, folder=folder).returncode == 0
-    now = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime
+    now = os.times()
+    return now.children_user + now.children_system - before.children_user - before.children_system
 
 
-def is_within(limit: float, *arguments: str, folder: Path) -> bool:
-    """Whether one of three calls is that fast, since the first may read from a cold disk. A slow machine has a larger limit."""
+def slowness() -> float:
+    """How many times slower than the machine of the limits this one is now, at least 1."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "framework").rglob("*.py")]
     started = time.process_time()
-    for path in (ROOT / "framework").rglob("*.py"):
-        ast.parse(path.read_text(encoding="utf-8"))
-    slowness = max(1.0, (time.process_time() - started) / PARSED)
-    return any(seconds(*arguments, folder=folder) < limit * slowness for _ in range(3))
+    for text in texts:
+        ast.parse(text)
+    return max(1.0, (time.process_time() - started) / sum(text.count("\n") for text in texts) / PARSED)
 
 
 @pytest.mark.parametrize(
     ("arguments", "limit"),
-    [(["--help"], 0.5), (["list", "critics"], 0.5), (["train", "--help"], 0.5), (["recipes"], 0.5), (["check", "dreamer_v1_infonce"], 3.0)],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    [("--help", 0.5), ("list critics", 0.5), ("recipes", 0.5), ("check dreamer_v1_infonce", 3.0)],
 )
-def test_a_command_answers_within_its_limit(tmp_path: Path, arguments: list[str], limit: float) -> None:
-    assert is_within(limit, *arguments, folder=tmp_path)
+def test_a_command_answers_within_its_limit(tmp_path: Path, arguments: str, limit: float) -> None:
+    """In one of five calls, since the first may read from a cold disk, and others may share the processor with other work."""
+    assert any(seconds(*arguments.split(), folder=tmp_path) < limit * slowness() for _ in range(5))
 
 
 def test_help_listings_show_and_diff_import_no_heavy_package(tmp_path: Path) -> None:
     lines = ("--help", "list", "describe InfoNCE", "recipes", "show dreamer_v1", "diff dreamer_v1 dreamer_v3", "resume --help")
     program = f"""
-import json, sys
+import sys
 from framework.cli import dream
 for line in {(*lines, "lab bounds --help", "bench update --help")!r}:
     dream(line.split(), standalone_mode=False)

@@ -19,11 +19,15 @@ from tests.cli.calls import Call, environment
 SLEEPING = "from framework.cli.ui import serve; serve(['sh', '-c', 'sleep 60 & sleep 60'])"
 
 
-def test_ui_serves_the_store_of_the_runs(trained: tuple[Path, Result], after: Call) -> None:
+def test_ui_serves_the_store_of_the_runs_on_this_machine_alone(
+    trained: tuple[Path, Result], after: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command = shlex.split(after("ui", "--port", 5123, "--print").stdout)
     assert command[:4] == [sys.executable, "-m", "mlflow", "ui"]
     assert f"sqlite:///{trained[0]}/runs/mlflow.db" in command
-    assert "5123" in command
+    assert [command[command.index(option) + 1] for option in ("--host", "--port", "--workers")] == ["127.0.0.1", "5123", "1"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere:5000")
+    assert "a server that has pages of its own: http://somewhere:5000" in after("ui").stdout
 
 
 def test_ui_without_any_run_says_to_train_first(call: Call) -> None:
@@ -51,6 +55,7 @@ def answering(url: str, seconds: float = 120.0) -> bool:
     return False
 
 
+@pytest.mark.nightly
 def test_the_table_of_runs_is_served_by_two_processes_that_end_with_the_command(trained: tuple[Path, Result]) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -70,7 +75,10 @@ def test_the_table_of_runs_is_served_by_two_processes_that_end_with_the_command(
     assert psutil.wait_procs(children, timeout=30)[1] == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+NIGHTLY = [pytest.param(number, marks=pytest.mark.nightly) for number in (signal.SIGINT, signal.SIGHUP)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, *NIGHTLY])
 def test_no_process_of_the_server_outlives_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     process = subprocess.Popen([sys.executable, "-c", SLEEPING], cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
     end = time.monotonic() + 30

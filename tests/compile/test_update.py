@@ -65,17 +65,17 @@ def test_it_agrees_with_the_plain_update_and_leaves_the_same_checkpoint(capsys):
     """Adam divides by the size of a gradient, so that a gradient of rounding alone would move parameters: none is here."""
     plain, agent = make(), make()
     compiled = CompiledSteps(agent, falls_back=False, backend="aot_eager")
-    metrics, expected = updates(agent, compiled, range(3)), updates(plain, plain.update, range(3))
+    metrics, expected = updates(agent, compiled, range(2)), updates(plain, plain.update, range(2))
     assert "Compiling the update" in capsys.readouterr().err
     assert len(metrics[0]) > 15
-    assert [differing(one, other) for one, other in zip(metrics, expected, strict=True)] == [[], [], []]
+    assert [differing(one, other) for one, other in zip(metrics, expected, strict=True)] == [[], []]
     kept = agent.state_dict()
     assert differing(kept, plain.state_dict()) == []
     resumed = make()
     resumed.load_state_dict(kept)
     for name, optimizer in resumed.optimizers.items():
         optimizer.load_state_dict(agent.optimizers[name].state_dict())
-    (after,), (same,) = updates(resumed, resumed.update, range(3, 4)), updates(agent, compiled, range(3, 4))
+    (after,), (same,) = updates(resumed, resumed.update, range(2, 3)), updates(agent, compiled, range(2, 3))
     assert differing(after, same) == []
 
 
@@ -96,14 +96,17 @@ def test_compiled_code_outlives_the_temporary_files_unless_the_user_names_a_fold
     assert os.environ[CACHE] == folder
 
 
-def test_where_compilation_fails_the_plain_update_goes_on_after_one_warning(caplog):
+@pytest.mark.parametrize("backend", ["eager", broken])
+def test_the_agents_own_steps_are_replaced_only_during_an_update_and_a_failure_leaves_the_plain_one(backend, caplog):
     plain, agent = make(), make()
-    compiled = CompiledSteps(agent, falls_back=True, backend=broken)
+    owners = (agent.world_model.dynamics, agent.behavior)
+    before = [[*vars(owner)] for owner in owners]
     with caplog.at_level(logging.WARNING):
-        metrics = updates(agent, compiled, range(2))
+        metrics = updates(agent, CompiledSteps(agent, falls_back=True, backend=backend), range(2))
     assert [differing(*pair) for pair in zip(metrics, updates(plain, plain.update, range(2)), strict=True)] == [[], []]
-    (record,) = [each for each in caplog.records if each.name == "framework.training.compiled_steps"]
-    assert "the update (FileNotFoundError: no compiler here): it runs uncompiled" in record.getMessage()
+    assert [[*vars(owner)] for owner in owners] == before
+    assert [*pickle.loads(pickle.dumps(agent.world_model)).state_dict()] == [*agent.world_model.state_dict()]
+    assert caplog.text.count("the update (FileNotFoundError: no compiler here): it runs uncompiled") == (backend is broken)
 
 
 def test_where_compilation_fails_and_was_asked_for_the_error_says_what_to_do():
@@ -123,6 +126,7 @@ def test_an_error_of_the_update_itself_is_raised_as_it_is(monkeypatch):
         updates(agent, CompiledSteps(agent, falls_back=False, backend="eager"), range(1))
 
 
+@pytest.mark.nightly
 def test_a_machine_without_a_compiler_gets_one_warning(monkeypatch, caplog):
     """The real backend, with a compiler that is not there."""
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
@@ -131,17 +135,6 @@ def test_a_machine_without_a_compiler_gets_one_warning(monkeypatch, caplog):
         updates(agent, CompiledSteps(agent, falls_back=True), range(1))
     (record,) = [each for each in caplog.records if each.name == "framework.training.compiled_steps"]
     assert "InvalidCxxCompiler" in record.getMessage()
-
-
-@pytest.mark.parametrize("backend", ["eager", broken])
-def test_the_agents_own_steps_are_replaced_only_during_an_update(backend):
-    agent = make()
-    owners = (agent.world_model.dynamics, agent.behavior)
-    before = [[*vars(owner)] for owner in owners]
-    updates(agent, CompiledSteps(agent, falls_back=True, backend=backend), range(1))
-    assert [[*vars(owner)] for owner in owners] == before
-    copy = pickle.loads(pickle.dumps(agent.world_model))
-    assert [*copy.state_dict()] == [*agent.world_model.state_dict()]
 
 
 def test_a_step_is_compiled_once_whatever_the_length_of_the_loop():

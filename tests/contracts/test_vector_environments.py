@@ -29,6 +29,7 @@ def made(vector_environment_name):
     yield make
     for vector in opened:
         vector.close()
+        vector.close()
 
 
 def played(vector: VectorEnvironment, count: int) -> list[VectorStep]:
@@ -58,24 +59,24 @@ def test_its_rows_are_aligned(made):
 def test_it_shows_and_takes_what_its_specs_say_in_memory_of_its_own(made):
     vector = made(count=3)
     actions = vector.random_actions(np.random.default_rng(0))
-    first, second = vector.reset(), vector.step(actions)
-    assert actions.shape == second.action.shape == (3, vector.specs.action_size)
+    first, second = ({**vars(step), **step.observation} for step in (vector.reset(), vector.step(actions)))
+    expected = {"observation": np.float32, "action": np.float32, "reward": np.float32, "episode": np.int64}
+    expected |= dict.fromkeys(("is_first", "is_last", "is_terminal"), bool)
+    shapes = {"observation": (3, 4), "action": (3, vector.specs.action_size)}
     for step in (first, second):
-        assert {name: array.shape[1:] for name, array in step.observation.items()} == {"observation": (4,)}
-        assert step.observation["observation"].dtype == step.action.dtype == step.reward.dtype == np.float32
-        assert step.is_first.dtype == step.is_last.dtype == step.is_terminal.dtype == bool
-        assert step.episode.dtype == np.int64
-    assert not np.shares_memory(actions, second.action)
-    assert not np.shares_memory(first.is_last, second.is_first)
-    for name in ("episode", "reward", "is_first", "is_last", "is_terminal"):
-        assert not np.shares_memory(getattr(first, name), getattr(second, name))
-    assert not np.shares_memory(first.observation["observation"], second.observation["observation"])
+        assert {name: array.dtype for name, array in step.items()} == expected
+        assert {name: array.shape for name, array in step.items()} == dict.fromkeys(expected, (3,)) | shapes
+    assert not np.shares_memory(actions, second["action"])
+    assert not np.shares_memory(first["is_last"], second["is_first"])
+    for name in expected:
+        assert not np.shares_memory(first[name], second[name])
 
 
 def test_the_seed_determines_all_that_it_shows(made):
     for step, again in zip(played(made(), 40), played(made(), 40), strict=True):
         assert_same(step, again)
-    assert not np.array_equal(made().reset().observation["observation"], made(seed=4).reset().observation["observation"])
+    first, *others = *made().reset().observation["observation"], *made(seed=4).reset().observation["observation"]
+    assert not any(np.array_equal(first, other) for other in others), "environments and seeds differ from one another"
 
 
 def test_send_and_receive_alternate(made):
@@ -100,8 +101,7 @@ def test_send_and_receive_alternate(made):
 def test_a_snapshot_continues_its_episodes_or_begins_the_next(made):
     vector, restored = made(), made()
     steps = played(vector, 60)[-1]
-    actions = vector.random_actions(np.random.default_rng(1))
-    vector.send(actions)
+    vector.send(vector.random_actions(np.random.default_rng(1)))
     again = restored.restore(vector.snapshot())
     assert restored.in_flight == restored.seekable
     if restored.seekable:
@@ -112,10 +112,3 @@ def test_a_snapshot_continues_its_episodes_or_begins_the_next(made):
         np.testing.assert_array_equal(again.episode, steps.episode + 1)
     with pytest.raises(UserError, match="keep the count"):
         restored.restore(vector.snapshot()[:1])
-
-
-def test_closing_it_twice_does_nothing(made):
-    vector = made()
-    with vector:
-        vector.reset()
-    vector.close()

@@ -7,7 +7,6 @@ import torch
 
 from framework.critics.categorical_critic import CategoricalCritic
 from framework.data import LatentSpec
-from framework.errors import UserError
 from tests.tiny import latent, normal
 
 GROUPS, CLASSES = 3, 4
@@ -39,25 +38,3 @@ def test_scores_of_a_head_with_extreme_logits_are_bounded():
     assert scores.min().item() == pytest.approx(GROUPS * math.log(0.01 / CLASSES), abs=1e-3)
     (gradient,) = torch.autograd.grad(scores.sum(), embeddings)
     assert gradient.isfinite().all()
-
-
-def test_the_gradient_of_the_latent_is_the_log_probabilities():
-    critic = make()
-    latents, embeddings = latent(5, spec=SPEC), normal(6, 5, seed=2)
-    latents.stochastic.requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(latents, embeddings)[:, 2].sum(), latents.stochastic)
-    mixed = 0.99 * critic.head(embeddings[2]).reshape(GROUPS, CLASSES).softmax(dim=-1) + 0.01 / CLASSES
-    assert torch.allclose(gradient, mixed.log().flatten().expand(5, -1), atol=1e-5)
-
-
-@pytest.mark.parametrize("unimix", [0.0, 1.0, -0.1])
-def test_an_impossible_mixture_is_refused(unimix):
-    with pytest.raises(UserError, match=r"CategoricalCritic.unimix = .*between 0 and 1"):
-        make(unimix=unimix)
-
-
-@pytest.mark.parametrize("classes", [None, 5])
-def test_groups_of_unequal_size_are_refused(classes):
-    spec = LatentSpec(deterministic=6, stochastic=12, kind="categorical", classes=classes)
-    with pytest.raises(UserError, match=rf"CategoricalCritic takes one-hot groups.*classes = {classes}"):
-        make(latent=spec)

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from framework.critics.concat_critic import ConcatCritic
-from framework.errors import UserError
 from tests.tiny import LATENT, latent, normal, requiring_gradient
 
 
@@ -12,7 +11,7 @@ def make(**settings) -> ConcatCritic:
     return ConcatCritic(**({"latent": LATENT, "embedding_size": 5, "units": 8} | settings))
 
 
-@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("layers", [1, 3])
 def test_it_is_one_network_on_the_joined_pair(layers):
     critic = make(layers=layers)
     latents, embeddings = latent(4), normal(6, 5, seed=2)
@@ -24,7 +23,7 @@ def test_it_is_one_network_on_the_joined_pair(layers):
     assert sum(isinstance(each, torch.nn.ReLU) for each in critic.modules()) == layers
 
 
-@pytest.mark.parametrize("pairs_at_once", [1, 7, 12, 1_000])
+@pytest.mark.parametrize("pairs_at_once", [1, 12])
 def test_the_size_of_its_blocks_changes_neither_scores_nor_gradients(pairs_at_once):
     weight, results = normal(5, 6, seed=7), []
     whole, pieces = make(), make(pairs_at_once=pairs_at_once)
@@ -48,9 +47,3 @@ def test_it_saves_no_activation_of_a_pair_for_the_backward_pass():
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         make(units=32, pairs_at_once=200)(latent(100), normal(100, 5))
     assert max(saved) < 100 * 100
-
-
-@pytest.mark.parametrize("setting", ["layers", "pairs_at_once"])
-def test_a_setting_of_0_is_refused(setting):
-    with pytest.raises(UserError, match=rf"ConcatCritic.{setting} = 0 must be at least 1"):
-        make(**{setting: 0})

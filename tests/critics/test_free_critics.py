@@ -1,21 +1,10 @@
-"""The critics without a density, against naive products."""
+"""The critics without a density: how one begins, and what the other multiplies."""
 
 import torch
 
 from framework.critics.bilinear_critic import BilinearCritic
 from framework.critics.separable_critic import SeparableCritic
 from tests.tiny import LATENT, latent, normal
-
-
-def test_the_bilinear_score_is_one_product():
-    critic = BilinearCritic(latent=LATENT, embedding_size=5)
-    latents, embeddings = latent(4), normal(6, 5, seed=2)
-    (weight,) = critic.parameters()
-    scores = critic(latents, embeddings)
-    for i in range(4):
-        for j in range(6):
-            feature = torch.cat([latents.stochastic[i], latents.deterministic[i]])
-            assert torch.allclose(scores[i, j], embeddings[j] @ (weight @ feature), atol=1e-5)
 
 
 def test_the_bilinear_weights_start_around_zero():

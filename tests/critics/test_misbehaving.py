@@ -32,10 +32,7 @@ def example():
     [
         (lambda scores: scores.T, r"torch.float32 of shape \[6, 4\]"),
         (lambda scores: scores.diagonal(), r"torch.float32 of shape \[4\]"),
-        (lambda scores: scores[..., None], r"torch.float32 of shape \[4, 6, 1\]"),
-        (torch.Tensor.half, r"torch.float16 of shape \[4, 6\]"),
         (torch.Tensor.bfloat16, r"torch.bfloat16 of shape \[4, 6\]"),
-        (torch.Tensor.double, r"torch.float64 of shape \[4, 6\]"),
         (torch.Tensor.tolist, r"a list"),
     ],
 )
@@ -44,12 +41,9 @@ def test_a_wrong_shape_or_precision_is_refused_at_once(spoil, form):
         FaultyCritic(spoil)(*example())
 
 
-@pytest.mark.parametrize(
-    ("spoil", "count"), [(torch.log, r"\d+"), (lambda scores: scores / 0, "24"), (lambda scores: scores * torch.nan, "24")]
-)
-def test_scores_that_are_not_finite_are_refused_on_examination(spoil, count):
-    critic = FaultyCritic(spoil)
-    with pytest.raises(UserError, match=rf"FaultyCritic.score gives {count} of 24 scores that are nan or infinite.*a finite number"):
+def test_scores_that_are_not_finite_are_refused_on_examination():
+    critic = FaultyCritic(lambda scores: scores / 0)
+    with pytest.raises(UserError, match=r"FaultyCritic.score gives 24 of 24 scores that are nan or infinite.*a finite number"):
         examine(critic, *example())
     assert not critic(*example()).isfinite().all()
 

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.envs.classic_control.cartpole import CartPoleEnv
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -58,19 +57,6 @@ class Room(gymnasium.Env):
         return np.full((24, 32, 3), self.count, np.uint8) if self.renders else "a room"
 
 
-class StartedCartPole(CartPoleEnv):
-    """CartPole whose episodes begin at the given states, one after the other."""
-
-    def __init__(self, *, starts: list[np.ndarray], render_mode: str | None = None):
-        super().__init__(render_mode=render_mode)
-        self.starts = [np.array(start, np.float64) for start in starts]
-
-    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
-        super().reset(seed=seed, options=options)
-        self.state = self.starts.pop(0)
-        return np.array(self.state, np.float32), {}
-
-
 class Clock(gymnasium.Env):
     """The spaces of one clock; it is never stepped."""
 
@@ -109,5 +95,4 @@ class Clocks(VectorEnv):
 
 
 gymnasium.register("Room-v0", Room, max_episode_steps=8)
-gymnasium.register("StartedCartPole-v0", StartedCartPole)
 gymnasium.register("Clocks-v0", Clock, vector_entry_point=Clocks)

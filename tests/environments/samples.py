@@ -10,8 +10,9 @@ import numpy as np
 from dm_env import specs
 
 from framework import environments
-from framework.environments.base import Seekable
+from framework.environments.base import SeededEpisodes
 from framework.environments.counting import Counting
+from framework.environments.staging import Scenic, Staging
 
 
 class Plain(dm_env.Environment):
@@ -48,41 +49,68 @@ class Discrete(Plain):
         return specs.DiscreteArray(4)
 
 
-class Switches(Seekable):
+class Switches(SeededEpisodes):
     """A square of choices with two, three, four and one options, counted from 5; it ends after `length` steps.
 
     It shows the sum of its choices so far, each step weighted by its number, with the seed and the episode.
     """
 
     def __init__(self, *, seed: int, length: int = 1000) -> None:
-        self._seed, self._length, self._episode = seed, length, -1
-        self._chosen: list[np.ndarray] = []
+        super().__init__(seed=seed)
+        self._length = length
 
-    def seek(self, episode: int) -> None:
-        self._episode = episode - 1
-
-    def reset(self) -> dm_env.TimeStep:
-        self._episode += 1
-        self._chosen = []
-        return dm_env.restart(self._observe())
-
-    def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        if len(self._chosen) == self._length:
-            return self.reset()
-        self.action_spec().validate(action)
-        self._chosen.append(action)
-        last = len(self._chosen) == self._length
-        return dm_env.truncation(1.0, self._observe()) if last else dm_env.transition(1.0, self._observe())
-
-    def observation_spec(self) -> specs.Array:
-        return specs.Array((6,), np.int64)
+    def observation_spec(self) -> dict[str, specs.Array]:
+        return {"observation": specs.Array((6,), np.int64)}
 
     def action_spec(self) -> specs.Array:
         return specs.BoundedArray((2, 2), np.int16, 5, [[6, 7], [8, 5]])
 
-    def _observe(self) -> np.ndarray:
-        total = sum(((time + 1) * chosen for time, chosen in enumerate(self._chosen)), np.zeros((2, 2), np.int64))
-        return np.array([*total.ravel(), self._seed % 1000, self._episode])
+    def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
+        self._count, self._total = 0, np.zeros((2, 2), np.int64)
+        return dm_env.restart(None)
+
+    def _simulate(self, action: np.ndarray) -> dm_env.TimeStep:
+        self.action_spec().validate(action)
+        self._count += 1
+        self._total += self._count * action
+        return dm_env.truncation(1.0, None) if self._count == self._length else dm_env.transition(1.0, None)
+
+    def _observe(self, observation: None) -> dict[str, np.ndarray]:
+        return {"observation": np.array([*self._total.ravel(), self._seed % 1000, self._episode])}
+
+
+class Scene(SeededEpisodes, Scenic):
+    """A black image of 6 x 8 in front of the background that it is staged with; the reward is the action, which it shows too.
+
+    It keeps every staging, and ends after 20 steps.
+    """
+
+    colors = np.full((2, 3), 0.5)
+
+    def __init__(self, *, seed: int) -> None:
+        super().__init__(seed=seed)
+        self.stagings: list[Staging] = []
+
+    def stage(self, staging: Staging) -> None:
+        self.stagings.append(staging)
+
+    def observation_spec(self) -> dict[str, specs.Array]:
+        return {"pixels": specs.BoundedArray((6, 8, 3), np.uint8, 0, 255), "taken": specs.Array((1,), np.float64)}
+
+    def action_spec(self) -> specs.Array:
+        return specs.BoundedArray((1,), np.float64, -1, 1)
+
+    def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
+        self._count = 0
+        return dm_env.restart(np.zeros(1))
+
+    def _simulate(self, action: np.ndarray) -> dm_env.TimeStep:
+        self._count += 1
+        return (dm_env.termination if self._count == 20 else dm_env.transition)(float(action[0]), action)
+
+    def _observe(self, observation: np.ndarray) -> dict[str, np.ndarray]:
+        background = self.stagings[-1].background if self.stagings else None
+        return {"pixels": np.zeros((6, 8, 3), np.uint8) if background is None else background, "taken": observation}
 
 
 class Misbehaving(Plain):

@@ -1,74 +1,61 @@
 import numpy as np
 import pytest
 from dm_env import specs
-from hypothesis import given
-from hypothesis import strategies as st
 
 from framework.data import ActionSpec
 from framework.environments import normalization
-from framework.environments.normalization import ActionChoices, ActionScale, action_form
+from framework.environments.normalization import action_form
 from framework.errors import UserError
 
-LIMITS = st.tuples(st.floats(-100, 100), st.floats(0.1, 100))
+SQUARE = specs.BoundedArray((2, 2), np.uint8, 5, [[6, 7], [8, 5]])
 
 
-@given(LIMITS, st.floats(-1, 1, width=32))
-def test_an_action_maps_linearly_onto_the_native_range(limits, action):
-    low, width = limits
-    scale = ActionScale.of(specs.BoundedArray((2,), np.float64, low, low + width))
-    native = scale.native(np.array([action, -1.0]))
-    assert native[0] == pytest.approx(low + (action + 1) / 2 * width, abs=1e-9)
-    assert native[1] == pytest.approx(low, abs=1e-9)
-
-
-def test_an_actuator_without_limits_gets_the_value_unscaled():
-    scale = ActionScale.of(specs.BoundedArray((2,), np.float64, [-1e10, 0], [1e10, 4]))
-    np.testing.assert_array_equal(scale.native(np.array([0.5, 0.5])), [0.5, 3.0])
-    assert ActionScale.of(specs.Array((3,), np.float64)).native(np.full(3, 0.25)).tolist() == [0.25] * 3
-
-
-def test_an_action_beyond_the_range_is_clipped_in_each_row_of_a_batch():
-    scale = ActionScale.of(specs.BoundedArray((1,), np.float64, 0, 10))
-    np.testing.assert_array_equal(scale.native(np.array([[1.5], [-7.0], [0.0]])), [[10], [0], [5]])
-
-
-@pytest.mark.parametrize("action", [np.zeros(3), np.array([0.0, np.nan]), np.array([np.inf, 0.0]), np.zeros(())])
-def test_a_wrong_action_is_refused(action):
-    with pytest.raises(ValueError, match="2 finite numbers"):
-        ActionScale.of(specs.BoundedArray((2,), np.float64, -1, 1)).native(action)
-
-
-@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(-7, 7), st.data())
-def test_one_hot_groups_are_the_integers_that_they_choose(sizes, low, data):
-    form = action_form(specs.BoundedArray((len(sizes),), np.int32, low, low + np.array(sizes) - 1))
-    chosen = [data.draw(st.integers(0, size - 1)) for size in sizes]
-    native = form.native(np.concatenate([np.eye(size)[each] for size, each in zip(sizes, chosen, strict=True)]))
-    assert native.dtype == np.int32
-    assert native.tolist() == [low + each for each in chosen]
-    assert ActionSpec.of(form.spec) == ActionSpec(kind="multi_discrete", sizes=tuple(sizes))
-
-
-@pytest.mark.parametrize("spec", [specs.DiscreteArray(3), specs.BoundedArray((), np.int64, 4, 6)])
-def test_a_lone_choice_is_an_int(spec):
+@pytest.mark.parametrize(
+    ("spec", "action", "native"),
+    [
+        (specs.BoundedArray((3,), np.float64, -3, 5), [1, -1, 0.25], [5, -3, 2]),
+        (specs.BoundedArray((2, 1), np.float64, [[0], [-2]], 2), [0.5, 0.5], [[1.5], [1]]),
+        (specs.BoundedArray((2,), np.float64, [-1e10, 0], [1e10, 4]), [0.5, 0.5], [0.5, 3]),
+        (specs.Array((3,), np.float64), [0.25] * 3, [0.25] * 3),
+        (specs.BoundedArray((1,), np.float64, 0, 10), [[1.5], [-7], [0]], [[10], [0], [5]]),
+    ],
+    ids=["scaled", "of_several_axes", "partly_without_limits", "without_limits", "clipped_in_each_row"],
+)
+def test_numbers_are_scaled_to_the_native_range(spec, action, native):
     form = action_form(spec)
-    native = form.native(np.array([0.1, 0.2, 0.7]))
-    assert (type(native), native) == (int, int(spec.minimum) + 2)
-    np.testing.assert_array_equal(form.native(np.eye(3)[[2, 0]]), spec.minimum + np.array([2, 0]))
-    assert ActionSpec.of(form.spec) == ActionSpec(kind="discrete", sizes=(3,))
+    np.testing.assert_allclose(form.native(np.array(action)), native, atol=1e-12)
+    assert ActionSpec.of(form.spec) == ActionSpec(kind="continuous", sizes=(int(np.prod(spec.shape)),))
 
 
-def test_choices_keep_the_shape_of_the_environment():
-    form = action_form(specs.BoundedArray((2, 2), np.uint8, 5, [[6, 7], [8, 5]]))
-    assert isinstance(form, ActionChoices)
-    assert form.sizes == (2, 3, 4, 1)
-    native = form.native(np.array([[0, 1, 0, 0, 1, 1, 0, 0, 0, 1.0]]))
-    np.testing.assert_array_equal(native, np.array([[[6, 7], [5, 5]]], np.uint8))
+@pytest.mark.parametrize(
+    ("spec", "kind", "sizes", "action", "native"),
+    [
+        (specs.BoundedArray((2,), np.int32, -7, [-6, -4]), "multi_discrete", (2, 4), [0, 1, 0, 0, 0, 1], [-6, -4]),
+        (SQUARE, "multi_discrete", (2, 3, 4, 1), [[0, 1, 0, 0, 1, 1, 0, 0, 0, 1]], [[[6, 7], [5, 5]]]),
+        (specs.DiscreteArray(3), "discrete", (3,), [[0.1, 0.2, 0.7], [1, 0, 0]], [2, 0]),
+        (specs.BoundedArray((), np.int64, 4, 6), "discrete", (3,), [0.1, 0.7, 0.2], 5),
+    ],
+    ids=["several", "of_several_axes", "a_batch_of_lone_ones", "a_lone_one"],
+)
+def test_one_hot_groups_are_the_integers_that_they_choose(spec, kind, sizes, action, native):
+    form = action_form(spec)
+    chosen = form.native(np.array(action, np.float32))
+    np.testing.assert_array_equal(chosen, native)
+    assert isinstance(chosen, int) if isinstance(native, int) else chosen.dtype == spec.dtype
+    assert ActionSpec.of(form.spec) == ActionSpec(kind=kind, sizes=sizes)
 
 
-@pytest.mark.parametrize("action", [np.zeros(3), np.array([0.0, np.nan, 0, 0, 0]), np.zeros(())])
-def test_a_wrong_choice_is_refused(action):
-    with pytest.raises(ValueError, match=r"5 finite numbers in groups of \(2, 3\)"):
-        action_form(specs.BoundedArray((2,), np.int64, 0, [1, 2])).native(action)
+@pytest.mark.parametrize("action", [np.zeros(3), np.array([0.0, np.nan, 0, 0, 0]), np.full(5, np.inf), np.zeros(())])
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        (specs.BoundedArray((5,), np.float64, -1, 1), r"in \[-1, 1\]"),
+        (specs.BoundedArray((2,), np.int64, 0, [1, 2]), r"in groups of \(2, 3\)"),
+    ],
+)
+def test_a_wrong_action_is_refused(spec, kind, action):
+    with pytest.raises(ValueError, match=f"5 finite numbers {kind}"):
+        action_form(spec).native(action)
 
 
 def test_integers_without_bounds_are_refused():
@@ -77,12 +64,8 @@ def test_integers_without_bounds_are_refused():
 
 
 def test_all_but_images_becomes_a_float32_vector():
-    values = {"height": 1.5, "arm": np.ones((8, 2)), "pixels": np.zeros((4, 4, 3), np.uint8)}
-    native = {
-        "height": specs.Array((), np.float64),
-        "arm": specs.Array((8, 2), np.float64),
-        "pixels": specs.Array((4, 4, 3), np.uint8),
-    }
+    values = {"height": np.float64(1.5), "arm": np.ones((8, 2)), "pixels": np.zeros((4, 4, 3), np.uint8)}
+    native = {name: specs.Array(np.shape(value), value.dtype) for name, value in values.items()}
     named, spec = normalization.observation(values), normalization.observation_spec(native)
     assert {name: (array.shape, array.dtype) for name, array in named.items()} == {
         "height": ((1,), np.float32),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from framework.functional.masking import log_mask, masked, rank_mask
+from framework.functional.masking import masked, rank_mask
 from framework.functional.random import uniform
 from tests.tiny import normal, seed_of, seeded
 
@@ -22,11 +22,6 @@ def test_values_of_which_none_is_kept_are_zero():
     assert masked(torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.bool)).shape == (2, 0)
 
 
-def test_a_log_mask_is_the_logarithm_of_the_mask():
-    kept = normal(3, 4) > 0
-    assert torch.equal(log_mask(kept), kept.float().log())
-
-
 @pytest.mark.parametrize(("first", "last"), [(0, 3), (2, 5), (0, 0), (1, 40)])
 def test_the_ranks_of_each_row_are_those_of_sorting(first, last):
     values, among = normal(9, 12), normal(9, 12, seed=1) > -0.3
@@ -41,10 +36,6 @@ def test_the_places_may_differ_between_rows():
     last = torch.tensor([[0], [2], [5]])
     chosen = rank_mask(normal(3, 6), torch.ones(3, 6, dtype=torch.bool), last=last, most=5)
     assert chosen.sum(dim=1).tolist() == [0, 2, 5]
-
-
-def test_equal_values_have_different_places():
-    assert rank_mask(torch.zeros(4, 6), torch.ones(4, 6, dtype=torch.bool), last=2, most=2).sum(dim=1).tolist() == [2] * 4
 
 
 def test_the_highest_of_random_numbers_are_a_uniform_draw_without_replacement():

@@ -1,7 +1,5 @@
 """Random numbers from a key: their law, independence, and known values."""
 
-import math
-
 import pytest
 import torch
 
@@ -42,12 +40,6 @@ def test_normal_numbers_have_the_moments_and_the_tails_of_a_normal():
     for limit, share in ((1.0, 0.6827), (2.0, 0.9545), (3.0, 0.9973)):
         assert (drawn.abs() < limit).float().mean().item() == pytest.approx(share, abs=0.005)
     assert normal(torch.tensor(0), 0).shape == (0,)
-
-
-def test_normal_numbers_are_those_of_two_uniform_ones():
-    pairs = zip(*uniform(seed_of(2), 2, 5).tolist(), strict=True)
-    expected = [math.sqrt(-2 * math.log(1 - length)) * math.cos(2 * math.pi * angle) for length, angle in pairs]
-    assert torch.allclose(normal(seed_of(2), 5), torch.tensor(expected), atol=1e-5)
 
 
 def test_neighbors_and_folded_keys_are_not_correlated():

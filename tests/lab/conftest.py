@@ -1,4 +1,4 @@
-"""The command as a user calls it, in an empty folder, and the row of a report by its name."""
+"""The laboratory with the shipped components alone, its command in an empty folder, and the row of a report by its name."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,20 +12,11 @@ from tests.members import members
 
 
 @pytest.fixture(autouse=True, scope="package")
-def only_ours() -> Iterator[None]:
-    """Hide members that other tests registered, since the laboratory measures every registered member."""
-    hidden = {family: dict(registry_of(family).registered) for family in ("critics", "negatives", "bounds")}
-    for family, classes in hidden.items():
-        for name in [each for each in classes if each not in members(family)]:
-            registry_of(family)._classes.pop(name)
-    yield
-    for family, classes in hidden.items():
-        registry_of(family)._classes.update(classes)
-
-
-@pytest.fixture(autouse=True, scope="package")
-def few_sampled_batches() -> Iterator[None]:
+def shipped() -> Iterator[None]:
+    """Hide members that other tests registered, since the laboratory measures every registered member; sample few batches."""
     with pytest.MonkeyPatch.context() as patch:
+        for registry in map(registry_of, ("critics", "negatives", "bounds")):
+            patch.setattr(registry, "_classes", {name: registry.get(name) for name in members(registry.family)})
         patch.setattr("framework.lab.derivation.BATCHES", (4, 16))
         yield
 

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from framework.errors import UserError
 from framework.lab import critics
 from framework.lab.kalman import DENSITIES, Kalman, KalmanLatents
 from framework.lab.settings import CriticsSettings
@@ -18,11 +17,11 @@ def measured(**settings):
 
 def test_the_filtering_and_the_diagonal_density_are_wrong_and_the_others_exact(row):
     """Six dimensions, phi 0.9, noise 1, 1,024 candidates."""
-    report = measured(steps=0, batches=20)
+    report = measured(steps=0, batches=8)
     for name, expected in zip(DENSITIES, (2.06, 1.41, 1.65, 2.06), strict=True):
         density = row(report, name)
         assert density["truth"] == pytest.approx(3 * math.log(2))
-        assert density["stderr"] < 0.03
+        assert density["stderr"] < 0.05
         assert abs(density["mean"] - expected) < 3 * density["stderr"] + 0.01
 
 
@@ -42,17 +41,14 @@ def test_the_filter_is_steady_and_its_informations_add_up(phi, noise):
     assert kalman.information_ahead(2) <= kalman.information_ahead(1) <= kalman.information_ahead(0)
 
 
-def test_samples_have_the_moments_of_the_filter():
+def test_samples_have_the_moments_and_the_information_of_the_filter():
     kalman = Kalman(phi=0.9, noise=1.0, dimensions=1)
     step = kalman.draw(40_000, torch.Generator().manual_seed(0), offset=2)
-    assert step.z.var().item() == pytest.approx(1.0, abs=0.03)
-    assert step.h.var().item() == pytest.approx(1 - kalman.predicted, abs=0.02)
-    assert step.observation.var().item() == pytest.approx(2.0, abs=0.05)
-    assert (step.h * step.later).mean().item() == pytest.approx(0.81 * kalman.history, abs=0.03)
-    assert (step.z * step.later).mean().item() == pytest.approx(0.81 * (kalman.history + kalman.gain * kalman.predicted), abs=0.03)
-    assert (step.z * step.observation).mean().item() == pytest.approx(1.0, abs=0.04)
-    variance = torch.cov(torch.cat([step.h, step.z, step.later], dim=1).T)
-    information = 0.5 * (variance[:2, :2].logdet() + variance[2, 2].log() - variance.logdet()).item()
+    variance = torch.cov(torch.cat([step.h, step.z, step.later, step.observation], dim=1).T)
+    shared = kalman.history + kalman.gain * kalman.predicted
+    expected = [1 - kalman.predicted, kalman.history, 0.81 * kalman.history, kalman.history, 1.0, 0.81 * shared, 1.0, 2.0, 0.81, 2.0]
+    assert variance[*torch.triu_indices(4, 4)].tolist() == pytest.approx(expected, abs=0.05)
+    information = 0.5 * (variance[:2, :2].logdet() + variance[2, 2].log() - variance[:3, :3].logdet()).item()
     assert information == pytest.approx(kalman.information_ahead(2), abs=0.01)
 
 
@@ -72,7 +68,7 @@ def test_quantiles_keep_a_part_of_the_information():
 
 
 def test_every_critic_has_a_row_and_stays_below_its_truth():
-    report = measured(steps=5, candidates=64, batches=2)
+    report = measured(steps=3, candidates=64, batches=2)
     assert [each.name for each in report.rows] == [*DENSITIES, *components("critics")]
     for each in report.rows:
         assert each["mean"] is not None, each.note
@@ -94,23 +90,8 @@ def test_the_prior_critic_is_exact_without_training(row):
     assert prior["trained"] == "nothing to train"
 
 
-def test_a_later_observation_has_less_information(row):
-    report = measured(steps=150, only=("SeparableCritic", "exact"), candidates=256, batches=2, offset=2)
-    (separable,) = report.rows
-    kalman = Kalman(phi=0.9, noise=1.0, dimensions=6)
-    assert separable["truth"] == pytest.approx(kalman.information_ahead(2))
-    assert 0.5 * separable["truth"] < separable["mean"] < separable["truth"] + 5 * separable["stderr"]
-    assert row(measured(steps=1, only=("PriorCritic",), candidates=64, offset=2), "PriorCritic")["truth"] is None
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"phi": 1.5}, "--phi = 1.5"),
-        ({"noise": 0.0}, "--noise = 0"),
-        ({"only": ("BilinearCritc",)}, "did you mean 'BilinearCritic'"),
-    ],
-)
-def test_an_impossible_setting_is_refused_by_name(settings, message):
-    with pytest.raises(UserError, match=message):
-        measured(**settings)
+def test_a_later_observation_has_less_information():
+    separable, prior = measured(steps=100, only=("SeparableCritic", "PriorCritic", "exact"), candidates=256, offset=2).rows
+    assert separable["truth"] == pytest.approx(Kalman(phi=0.9, noise=1.0, dimensions=6).information_ahead(2))
+    assert 0.4 * separable["truth"] < separable["mean"] < separable["truth"] + 5 * separable["stderr"]
+    assert prior["truth"] is None

@@ -12,7 +12,6 @@ from framework.contrastive.contrast import Contrast
 from framework.contrastive.origin import Origin
 from framework.contrastive.pairs import predict
 from framework.data import ExtraCandidates
-from framework.errors import UserError
 from framework.functional import contrastive
 from framework.functional.random import fold_in, uniform
 from framework.negatives.action_negatives import ActionNegatives
@@ -22,9 +21,9 @@ from framework.negatives.mochi import MoCHi
 from framework.negatives.replay_negatives import ReplayNegatives
 from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.within_sequence import WithinSequence
-from framework.objectives.infonce import InfoNCE
-from tests.members import build, factory
-from tests.tiny import ACTIONS, DYNAMICS, LATENT, OBSERVATIONS, ROWS, TIMES, batch, contrast, inferred, latent, normal, origin, seed_of
+from tests.members import build
+from tests.objectives import contrasts
+from tests.tiny import DYNAMICS, LATENT, ROWS, TIMES, batch, contrast, inferred, normal, origin, seed_of
 
 EMBEDDING = 5
 
@@ -90,45 +89,24 @@ def test_the_episodes_of_a_queue_can_be_left_out():
     assert torch.equal(kept, origin(3, 4).row[:, None] != origin(3, 4).row[None, :])
 
 
-def objective(negatives, name: str = "BilinearCritic", **settings) -> InfoNCE:
-    torch.manual_seed(0)
-    return InfoNCE(
-        latent=LATENT,
-        embedding_size=EMBEDDING,
-        observation=OBSERVATIONS["both"],
-        action=ACTIONS["continuous"],
-        critic=factory("critics", name),
-        negatives=negatives,
-        bound=factory("bounds", "InfoNCEBound"),
-        **settings,
-    )
-
-
-def inferred_example(embedding=None, **changes):
-    embedding = normal(ROWS, TIMES, EMBEDDING, seed=3) if embedding is None else embedding
-    return replace(inferred(latent(ROWS, TIMES), latent(ROWS, TIMES, seed=5), embedding, batch("both")), **changes)
-
-
 @pytest.mark.parametrize(("slow_rate", "offset"), [(None, 0.0), (0.01, 0.1)])
 def test_the_objective_fills_the_queue_once_for_each_update(slow_rate, offset):
     """With the embeddings of the slow encoder where it has a rate, to which `tests.tiny` adds a tenth."""
-    made = objective(partial(MemoryQueue, size=40, slow_rate=slow_rate))
+    made, sample = contrasts.make(negatives="MemoryQueue", settings={"size": 40, "slow_rate": slow_rate}), contrasts.example()
     assert made.slow_rate == slow_rate
-    first, _ = made(inferred_example(), DYNAMICS, seed_of(0))
-    made.after_update(inferred_example(), DYNAMICS, seed_of(0))
-    second, _ = made(inferred_example(), DYNAMICS, seed_of(0))
+    made.negatives.added.zero_()
+    first, _ = made(sample, DYNAMICS, seed_of(0))
+    made.after_update(sample, DYNAMICS, seed_of(0))
+    second, _ = made(sample, DYNAMICS, seed_of(0))
     queued = made.negatives.embeddings
     assert made.negatives.added == ROWS * TIMES
-    assert torch.allclose(queued[: ROWS * TIMES], inferred_example().embedding.reshape(-1, EMBEDDING) + offset)
+    assert torch.allclose(queued[: ROWS * TIMES], sample.embedding.reshape(-1, EMBEDDING) + offset)
     assert not queued.requires_grad
     assert torch.allclose(second["infonce"], first["infonce"] + math.log(2), atol=1e-5)
 
 
 def test_a_strategy_around_a_slow_queue_needs_its_encoder():
-    made = UniformSubset(candidates=3, of=partial(MemoryQueue, size=4, slow_rate=0.01))
-    assert made.slow_rate == 0.01
-    with pytest.raises(UserError, match=r"MemoryQueue.slow_rate = 0.5, and the strategy in it has 0.01"):
-        MemoryQueue(slow_rate=0.5, of=partial(MemoryQueue, slow_rate=0.01))
+    assert UniformSubset(candidates=3, of=partial(MemoryQueue, size=4, slow_rate=0.01)).slow_rate == 0.01
 
 
 def test_extra_steps_replace_the_batch_or_join_it():
@@ -149,33 +127,10 @@ def test_extra_steps_replace_the_batch_or_join_it():
 @pytest.mark.parametrize(("gradient", "flows"), [("flow", True), ("stop", False)])
 def test_extra_steps_have_gradients_as_candidates_have(gradient, flows):
     embedding = normal(7, EMBEDDING).requires_grad_()
-    extra = ExtraCandidates(embedding=embedding, episode=torch.arange(7))
-    loss = objective(ReplayNegatives, embedding_gradient=gradient)(inferred_example(extra=extra), DYNAMICS, seed_of(0))[0]["infonce"]
-    (of_extra,) = torch.autograd.grad(loss.sum(), embedding, allow_unused=True)
+    sample = replace(contrasts.example(), extra=ExtraCandidates(embedding=embedding, episode=torch.arange(7)))
+    losses, _ = contrasts.make(negatives="ReplayNegatives", embedding_gradient=gradient)(sample, DYNAMICS, seed_of(0))
+    (of_extra,) = torch.autograd.grad(losses["infonce"].sum(), embedding, allow_unused=True)
     assert (of_extra is not None) == flows
-
-
-def test_the_estimate_with_extra_steps_is_at_most_the_information():
-    """With independent candidates and an exact critic this is van den Oord's bound: below the truth, and below its ceiling."""
-    information, count, estimates = 1.0, 15, []
-    rho = math.sqrt(1 - math.exp(-2 * information))
-    for seed in range(60):
-        x, noise, others = normal(64, 1, seed=seed), normal(64, 1, seed=1000 + seed), normal(count, 1, seed=2000 + seed)
-
-        def score(_, y, x=x):
-            return -0.5 * (x - rho * y.T) ** 2 / (1 - rho**2)
-
-        y = rho * x + math.sqrt(1 - rho**2) * noise
-        source = replace(example().source, embeddings=y, score=score, extra=ExtraCandidates(others, torch.arange(count)))
-        whole = Contrast.of(score(None, y), origin(8, 8), source)
-        estimates.append(estimate(ReplayNegatives(), whole).mean())
-    mean, error = torch.stack(estimates).mean(), torch.stack(estimates).std() / math.sqrt(60)
-    assert 0.8 < mean < information + error
-
-
-def test_a_selection_by_place_leaves_out_candidates_without_one():
-    chosen = WithinSequence(of=partial(ReplayNegatives, batch="keep"))(example(), seed_of(0))
-    assert chosen.log_weights[:, 12:].isneginf().all()
 
 
 def test_mixtures_are_unit_vectors_between_the_hardest_by_a_loop():
@@ -256,50 +211,9 @@ def test_the_prior_under_the_own_action_is_the_prior_itself_at_any_steps():
 
 
 def test_other_actions_train_the_dynamics_through_the_objective():
-    made, batch_of = objective(partial(ActionNegatives, count=3), anchor="prior"), inferred_example()
-    losses, metrics = made(batch_of, DYNAMICS, seed_of(0))
-    assert torch.allclose(losses["infonce"][batch_of.batch.is_first], torch.zeros(()))
+    sample = contrasts.example()
+    losses, metrics = contrasts.make(negatives="ActionNegatives")(sample, DYNAMICS, seed_of(0))
+    assert torch.allclose(losses["infonce"][sample.batch.is_first], torch.zeros(()))
     gradient = torch.autograd.grad(losses["infonce"].sum(), DYNAMICS.from_action.weight)[0]
     assert gradient.abs().sum() > 0
     assert "contrastive/estimate_no_bound" in metrics
-
-
-BARE = Contrast.of(torch.zeros(4, 4), origin(2, 2))
-WITHOUT = {
-    "ReplayNegatives needs steps of their own from the replay; bind Replay.extra = 256": (ReplayNegatives, {"extra": None}),
-    "bind InfoNCE.critic = @critics.CosineCritic": (MoCHi, {"units": None}),
-    "ActionNegatives needs a world model": (ActionNegatives, {"predict": None}),
-}
-
-
-@pytest.mark.parametrize("message", WITHOUT)
-def test_it_refuses_a_contrast_without(message):
-    strategy, changes = WITHOUT[message]
-    whole = example("CosineCritic")
-    with pytest.raises(UserError, match=message):
-        strategy()(replace(whole, source=replace(whole.source, **changes)), seed_of(0))
-
-
-@pytest.mark.parametrize("strategy", [ActionNegatives, MemoryQueue, MoCHi])
-def test_it_refuses_scores_alone(strategy):
-    with pytest.raises(UserError, match=f"{strategy.__name__} adds candidates"):
-        strategy()(BARE, seed_of(0))
-
-
-IMPOSSIBLE = {
-    "MemoryQueue.size = 0": partial(MemoryQueue, size=0),
-    "MemoryQueue.slow_rate = 0.0": partial(MemoryQueue, slow_rate=0.0),
-    "MemoryQueue.slow_rate = 1.5": partial(MemoryQueue, slow_rate=1.5),
-    "MoCHi.hardest = 0": partial(MoCHi, hardest=0),
-    "MoCHi.mixed = 0 and MoCHi.with_anchor = 0": partial(MoCHi, mixed=0, with_anchor=0),
-    "ActionNegatives.count = 0": partial(ActionNegatives, count=0),
-    "ActionNegatives needs the prior, and InfoNCE.anchor = 'posterior'; bind InfoNCE.anchor = 'prior'": partial(objective, ActionNegatives),
-    "MemoryQueue adds candidate observations": partial(objective, MemoryQueue, axis="column"),
-    "mixes candidates that all anchors share": lambda: MoCHi(of=ActionNegatives)(example("CosineCritic"), seed_of(0)),
-}
-
-
-@pytest.mark.parametrize("message", IMPOSSIBLE)
-def test_it_refuses(message):
-    with pytest.raises(UserError, match=message):
-        IMPOSSIBLE[message]()

@@ -1,13 +1,11 @@
 """Weights on the negatives: against naive loops, at the settings where they are InfoNCE, and where the answer is known."""
 
 import math
-from itertools import pairwise
 
 import pytest
 import torch
 
 from framework.contrastive.contrast import Contrast
-from framework.errors import UserError
 from framework.functional import contrastive
 from framework.negatives.cross_sequence import CrossSequence
 from framework.negatives.debiased import Debiased
@@ -16,7 +14,7 @@ from framework.negatives.hard_weighted import HardWeighted
 from framework.negatives.in_batch import InBatch
 from framework.negatives.top_k import TopK
 from tests.members import factory
-from tests.tiny import contrast, normal, origin, seed_of, seeded
+from tests.tiny import contrast, normal, origin, seed_of
 
 
 def example(scale: float = 1.0, seed: int = 0) -> Contrast:
@@ -43,8 +41,7 @@ def test_a_weighting_at_zero_is_infonce_to_float_precision(strategy, scale):
     assert torch.allclose(*gradients, atol=1e-6)
 
 
-@pytest.mark.parametrize("of", [InBatch, CrossSequence])
-@pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize(("of", "beta"), [(InBatch, 0.5), (CrossSequence, 2.0)])
 def test_hard_weights_equal_a_loop(of, beta):
     scores, actual = normal(12, 12).double(), losses(HardWeighted(beta=beta, of=of), example())
     for i in range(12):
@@ -54,8 +51,7 @@ def test_hard_weights_equal_a_loop(of, beta):
         assert actual[i].item() == pytest.approx(math.log(math.exp(scores[i, i]) + total) - scores[i, i].item(), abs=1e-5)
 
 
-@pytest.mark.parametrize("of", [InBatch, CrossSequence])
-@pytest.mark.parametrize("share", [0.05, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize(("of", "share"), [(InBatch, 0.05), (InBatch, 0.5), (CrossSequence, 0.1), (CrossSequence, 0.9)])
 def test_the_debiased_sum_equals_a_loop(of, share):
     scores, actual, at_floor = normal(12, 12).double(), losses(Debiased(positive_share=share, of=of), example()), 0
     for i in range(12):
@@ -65,14 +61,6 @@ def test_the_debiased_sum_equals_a_loop(of, share):
         at_floor += corrected < floor
         assert actual[i].item() == pytest.approx(math.log(math.exp(positive) + max(corrected, floor)) - positive, abs=1e-5)
     assert at_floor > 0 or share < 0.5
-
-
-@pytest.mark.parametrize("of", [InBatch, CrossSequence])
-def test_the_floor_is_the_least_negative_wherever_the_scores_lie(of):
-    expected = losses(Debiased(positive_share=0.9, of=of), example())
-    for constant in (-20.0, 20.0):
-        moved = contrast(normal(12, 12) + constant, origin(3, 4))
-        assert torch.allclose(losses(Debiased(positive_share=0.9, of=of), moved), expected, atol=1e-4)
 
 
 def test_a_selection_around_a_weighting_keeps_the_weights_and_their_gradient():
@@ -99,31 +87,8 @@ def test_debiased_around_hard_weighted_is_the_hard_and_debiased_loss():
         assert actual[i].item() == pytest.approx(math.log((positive + total) / positive), abs=1e-5)
 
 
-def test_harder_weights_never_raise_an_estimate():
-    estimates = [-losses(HardWeighted(beta=beta), example(2.0)) for beta in (0.0, 0.5, 1.0, 4.0)]
-    for easier, harder in pairwise(estimates):
-        assert (harder <= easier + 1e-5).all()
-
-
-def test_the_debiased_sum_is_that_of_the_true_negatives():
-    """Of ten equally likely classes: a candidate is of the anchor's class with probability 0.1, and that bias is removed."""
-    classes, size, generator = 10, 2000, seeded(2)
-    codes = torch.nn.functional.normalize(torch.randn(classes, 6, generator=generator), dim=-1)
-    label = torch.randint(classes, (size,), generator=generator)
-    scores = 2 * codes[label] @ codes[label].T
-    same = label[:, None] == label
-    true = torch.logsumexp(scores.masked_fill(same, -torch.inf), dim=1) - (~same).sum(dim=1).log()
-    actual = {}
-    for share in (0.0, 1 / classes):
-        chosen = Debiased(positive_share=share)(contrast(scores, origin(1, size)), seed_of(0))
-        total = (chosen.scores + chosen.log_weights).masked_fill(chosen.positive, -torch.inf)
-        actual[share] = (torch.logsumexp(total, dim=1) - math.log(size - 1) - true).mean().item()
-    assert actual[0.0] > 0.2
-    assert actual[1 / classes] == pytest.approx(0.0, abs=0.02)
-
-
 @pytest.mark.parametrize("strategy", [Debiased(), Debiased(positive_share=0.9), HardWeighted(), HardWeighted(beta=10.0)])
-@pytest.mark.parametrize("scale", [1e2, 1e4, 1e6])
+@pytest.mark.parametrize("scale", [1e2, 1e6])
 def test_enormous_scores_have_finite_weights_and_gradients(strategy, scale):
     scores = (scale * normal(12, 12)).requires_grad_()
     chosen = strategy(contrast(scores, origin(3, 4)), seed_of(0))
@@ -167,17 +132,3 @@ def test_an_anchor_without_negatives_keeps_its_positive():
         actual = losses(strategy, contrast(scores, origin(1, 4)))
         assert torch.allclose(actual, torch.zeros(4))
         assert torch.autograd.grad(actual.sum(), scores)[0].isfinite().all()
-
-
-IMPOSSIBLE = {
-    "Debiased.positive_share = 1.0": lambda: Debiased(positive_share=1.0),
-    "Debiased.positive_share = -0.1": lambda: Debiased(positive_share=-0.1),
-    "HardWeighted.beta = -1.0": lambda: HardWeighted(beta=-1.0),
-    "HardWeighted.beta = nan": lambda: HardWeighted(beta=math.nan),
-}
-
-
-@pytest.mark.parametrize("message", IMPOSSIBLE)
-def test_it_refuses(message):
-    with pytest.raises(UserError, match=message):
-        IMPOSSIBLE[message]()

@@ -1,7 +1,6 @@
 """Anchors in blocks: losses, metrics and gradients of one matrix; other draws of the same law; and less memory."""
 
 from functools import partial
-from itertools import pairwise
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from framework.contrastive.pairs import SHARE, blocks_of
 from framework.errors import UserError
 from tests.members import build, factory, members
-from tests.objectives.contrasts import EMBEDDING, example, gradients, leaves_of, make, with_equal_actions
+from tests.objectives.contrasts import example, gradients, leaves_of, make, with_equal_actions
 from tests.tiny import DYNAMICS, LATENT, latent_spec, seed_of
 from tests.training.tape import tensors
 
@@ -50,7 +49,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("settings", CASES, ids=lambda settings: "-".join(str(value) for value in settings.values())[:40])
-@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("autocast", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_losses_metrics_and_gradients_in_blocks_equal_those_of_one_matrix(settings, autocast):
     batch = example(settings.get("spec", LATENT), ROWS, TIMES)
     batch = with_equal_actions(batch) if settings.get("negatives") == "ActionNegatives" else batch
@@ -70,51 +69,38 @@ def test_losses_metrics_and_gradients_in_blocks_equal_those_of_one_matrix(settin
     assert all(torch.allclose(one, other, rtol=1e-4, atol=1e-4) for one, other in compared)
 
 
-@pytest.mark.parametrize("name", sorted(SETTLED))
+@pytest.mark.parametrize("name", ["MoCHi", "UniformSubset"])
 def test_blocks_draw_different_numbers_and_the_first_draws_those_of_the_whole(name):
-    strategy = build("negatives", name)
-    objective = make("CosineCritic", negatives=name, chunk_above=MOST)
-    calls = []
+    strategy, batch, calls = build("negatives", name), example(rows=ROWS, times=TIMES), []
+    objective = make("CosineCritic", negatives=name)
     objective.negatives = strategy
-    strategy.register_forward_hook(lambda module, arguments, chosen: calls.append((arguments[1], chosen)))
-    batch = with_equal_actions(example(rows=ROWS, times=TIMES)) if name == "ActionNegatives" else example(rows=ROWS, times=TIMES)
+    strategy.register_forward_hook(lambda module, arguments, chosen: calls.append((int(arguments[1]), chosen)))
     with torch.no_grad():
-        objective(batch, DYNAMICS, seed_of(0))
-        objective.chunk_above = STEPS
-        objective(batch, DYNAMICS, seed_of(0))
+        for objective.chunk_above in (MOST, STEPS):
+            objective(batch, DYNAMICS, seed_of(0))
     *blocks, (_, whole) = calls
-    keys = [int(key) for key, _ in blocks]
-    assert len(set(keys)) == len(blocks) == 5
     first = blocks[0][1]
+    assert len({key for key, _ in blocks}) == len(blocks) == 5
     assert torch.allclose(first.scores, whole.scores[: len(first.scores)], atol=1e-5)
     assert torch.equal(first.log_weights, whole.log_weights[: len(first.scores)])
-    if name != "ActionNegatives":
-        shapes = [block.log_weights for _, block in blocks[:4]]
-        scores = [block.scores for _, block in blocks[:4]]
-        assert not any(torch.equal(*pair) for pair in pairwise(shapes)) or not any(torch.equal(*pair) for pair in pairwise(scores))
 
 
-@pytest.mark.parametrize(("offsets", "shape"), [((0,), (5, 24)), ((1, 2), (6, 20))])
-def test_diagnostics_and_pictures_are_those_of_the_first_block(offsets, shape):
-    objective, batch = make(offsets=offsets, chunk_above=MOST), example(rows=ROWS, times=TIMES)
+def test_diagnostics_are_those_of_the_first_block():
+    objective, batch = make(offsets=(1, 2), chunk_above=MOST), example(rows=ROWS, times=TIMES)
     with torch.no_grad():
         contrast, valid = objective._first(batch, DYNAMICS, seed_of(0))
-        diagnosed, shown = objective.diagnose(batch, DYNAMICS, seed_of(0)), objective.pictures(batch, DYNAMICS, seed_of(0))
-    assert contrast.scores.shape == shape
-    assert valid.shape == shape[:1]
+        diagnosed = objective.diagnose(batch, DYNAMICS, seed_of(0))
+    assert (*contrast.scores.shape, *valid.shape) == (6, 20, 6)
     assert {*diagnosed} == {"contrastive/own_sequence_mass", "contrastive/effective_rank"}
-    assert {*shown} == {"contrastive/which", "contrastive/imagine", "contrastive/scores"}
 
 
-@pytest.mark.parametrize("name", members("bounds"))
+@pytest.mark.parametrize("name", JOINING)
 def test_a_bound_that_joins_anchors_is_refused_in_blocks_alone(name):
-    assert build("bounds", name, latent=LATENT, embedding_size=EMBEDDING).joins_anchors == (name in JOINING)
-    if name in JOINING:
-        objective, batch = make(bound=name, chunk_above=STEPS), example(rows=ROWS, times=TIMES)
-        assert objective(batch, DYNAMICS, seed_of(0))[0]["infonce"].isfinite().all()
-        objective.chunk_above = STEPS - 1
-        with pytest.raises(UserError, match=rf"{name} joins all anchors.*4 x 6 steps.*chunk_above = 23.*bind InfoNCE.chunk_above = 24"):
-            objective(batch, DYNAMICS, seed_of(0))
+    objective, batch = make(bound=name, chunk_above=STEPS), example(rows=ROWS, times=TIMES)
+    assert objective(batch, DYNAMICS, seed_of(0))[0]["infonce"].isfinite().all()
+    objective.chunk_above = STEPS - 1
+    with pytest.raises(UserError, match=rf"{name} joins all anchors.*4 x 6 steps.*chunk_above = 23.*bind InfoNCE.chunk_above = 24"):
+        objective(batch, DYNAMICS, seed_of(0))
 
 
 class LargestTensor(TorchDispatchMode):
@@ -129,7 +115,7 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize(("negatives", "axis"), [("InBatch", "row"), ("TopK", "column"), ("UniformSubset", "row"), ("HardWeighted", "row")])
+@pytest.mark.parametrize(("negatives", "axis"), [("InBatch", "row"), ("HardWeighted", "column")])
 def test_no_tensor_has_more_numbers_than_a_block(negatives, axis):
     """Forward, backward, in diagnostics and after the update."""
     side, sizes = 16, []

@@ -26,10 +26,6 @@ def informative() -> InferredBatch:
     return inferred(posterior, latent(ROWS, TIMES, seed=5), embedding, batch("both", ROWS, TIMES))
 
 
-def test_all_but_the_upper_bound_train():
-    assert {*members("bounds")} - {*TRAINABLE} == {"LeaveOneOut"}
-
-
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_a_bound_trains_a_critic(name):
     """From scores near zero the estimate rises, except that of Sigmoid, which is meaningless before training."""
@@ -38,7 +34,7 @@ def test_a_bound_trains_a_critic(name):
         for parameter in objective.critic.parameters():
             parameter.mul_(0.1)
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.05)
-    for number in range(40):
+    for number in range(20):
         losses, metrics = objective(sample, DYNAMICS, seed_of(number))
         loss = losses["infonce"].mean()
         history.append((loss.item(), metrics["contrastive/accuracy"].item(), metrics[objective.estimate_key].item()))
@@ -77,18 +73,14 @@ def test_diagnostics_are_logged_by_name():
     assert diagnosed["contrastive/InfoNCEBound"] < diagnosed["contrastive/LeaveOneOut_upper_bound"]
 
 
-def test_an_upper_bound_is_refused_for_training():
-    with pytest.raises(UserError, match=r"LeaveOneOut bounds from above, and cannot be trained; put it into InfoNCE.diagnostics"):
-        make(bound="LeaveOneOut")
-
-
-@pytest.mark.parametrize("name", ["FLO", "Sigmoid"])
-def test_a_bound_with_parameters_is_refused_as_a_diagnostic(name):
-    with pytest.raises(UserError, match=rf"InfoNCE.diagnostics has {name}.*bind it as InfoNCE.bound"):
-        make(diagnostics=[factory("bounds", name)])
-
-
-@pytest.mark.parametrize("axis", ["column", "symmetric"])
-def test_a_bound_that_reads_the_pairs_is_refused_off_the_row_axis(axis):
-    with pytest.raises(UserError, match=r"FLO reads the pairs themselves.*bind InfoNCE.axis = 'row'"):
-        make(bound="FLO", axis=axis)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bound": "LeaveOneOut"}, r"LeaveOneOut bounds from above, and cannot be trained; put it into InfoNCE.diagnostics"),
+        ({"diagnostics": [factory("bounds", "FLO")]}, r"InfoNCE.diagnostics has FLO.*bind it as InfoNCE.bound"),
+        ({"bound": "FLO", "axis": "symmetric"}, r"FLO reads the pairs themselves.*bind InfoNCE.axis = 'row'"),
+    ],
+)
+def test_a_bound_in_the_wrong_place_is_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        make(**settings)

@@ -21,7 +21,7 @@ def make(name: str, **changes):
     return agent_factory(**(settings | changes))(specs=specs_of("pixels"))
 
 
-@pytest.mark.parametrize("dynamics", ["GaussianRSSM", "CategoricalRSSM"])
+@pytest.mark.parametrize("dynamics", ["GaussianRSSM", pytest.param("CategoricalRSSM", marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("name", members("objectives"))
 def test_every_trained_parameter_of_an_agent_moves(name, dynamics):
     agent, generator = make(name, dynamics=factory("dynamics", dynamics)), seeded(7)
@@ -31,12 +31,6 @@ def test_every_trained_parameter_of_an_agent_moves(name, dynamics):
     trained = {key for key, parameter in agent.named_parameters() if parameter.requires_grad}
     assert [key for key in trained if torch.equal(before[key], agent.state_dict()[key])] == []
     assert all(value.isfinite() for value in agent.diagnose(batch("pixels"), generator).values())
-    assert all(picture.dtype == torch.uint8 for picture in agent.pictures(batch("pixels"), generator).values())
-
-
-def test_there_is_a_gin_file_for_each_and_one_for_none():
-    assert len(FILES) == len(members("objectives")) + 1
-    assert "none.gin" in FILES
 
 
 @pytest.mark.parametrize("name", FILES)

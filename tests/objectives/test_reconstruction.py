@@ -1,9 +1,7 @@
 """Reconstruction: the sum of its decoders, the patterns of their names, and pictures."""
 
-import pytest
 import torch
 
-from framework.errors import UserError
 from framework.objectives.reconstruction import Reconstruction
 from tests.members import factory
 from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, seed_of
@@ -11,15 +9,6 @@ from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, latent, normal, o
 
 def make(**decoders) -> Reconstruction:
     return Reconstruction(**objective_sizes(), decoders=decoders)
-
-
-def test_the_loss_is_the_sum_of_the_decoders():
-    objective = make(pixels=factory("heads", "ImageHead"), position=factory("heads", "VectorHead"))
-    posterior, data = latent(ROWS, TIMES), batch("both")
-    losses, metrics = objective(inferred(posterior, posterior, normal(ROWS, TIMES, 5), data), DYNAMICS, seed_of(0))
-    parts = [decoder.loss(posterior.features, data) for decoder in objective.decoders]
-    assert torch.allclose(losses["reconstruction"], parts[0] + parts[1])
-    assert torch.allclose(metrics["model/reconstruction_pixels"], parts[0].mean())
 
 
 def test_its_picture_has_observations_above_reconstructions():
@@ -50,10 +39,3 @@ def test_one_head_decodes_all_the_vectors_of_its_pattern():
     expected = -objective.decoders[1](posterior.features).log_density(vectors)
     assert torch.allclose(metrics["model/reconstruction_position_speed"], expected.mean())
     assert torch.allclose(losses["reconstruction"], expected + objective.decoders[0].loss(posterior.features, data))
-
-
-def test_an_unknown_observation_and_no_decoder_at_all_are_refused():
-    with pytest.raises(UserError, match="names \\['depth'\\]; the observations are \\['pixels'"):
-        make(depth=factory("heads", "ImageHead"))
-    with pytest.raises(UserError, match="names nothing"):
-        make()

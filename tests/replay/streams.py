@@ -52,8 +52,14 @@ def count(batch: Batch) -> Tensor:
     return batch.observation["count"][..., 0].long()
 
 
+def tensors(batch: Batch) -> dict[str, Tensor]:
+    """Every tensor of a batch by name."""
+    extra = vars(batch.extra) | batch.extra.observation if batch.extra else {}
+    fields = vars(batch) | batch.observation | {f"extra {name}": value for name, value in extra.items()}
+    return {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+
+
 def same(left: Batch, right: Batch) -> bool:
     """Whether two batches agree to the bit."""
-    one, other = (batch.__dict__ | dict(batch.observation) for batch in (left, right))
-    names = one.keys() - {"observation", "extra"}
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in names)
+    one, other = tensors(left), tensors(right)
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

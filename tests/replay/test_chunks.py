@@ -31,6 +31,18 @@ def folder(tmp_path):
 
 
 @pytest.fixture
+def save(folder):
+    """Save a replay, after it was extended from its first step to its last."""
+
+    def add_and_save(replay, *edges, folder=folder):
+        if edges:
+            extend(replay, *edges)
+        replay.snapshot(folder)()
+
+    return add_and_save
+
+
+@pytest.fixture
 def restore(make, folder):
     """A replay of another seed, loaded from the folder."""
 
@@ -42,15 +54,17 @@ def restore(make, folder):
     return load
 
 
-@pytest.mark.parametrize("storage", ["memory", "memmap"])
-@pytest.mark.parametrize("saves", [(12,), (5, 20), (17, 29, 31), (25, 47, 95), (0, 200)])
-def test_a_restored_replay_continues_to_the_bit(make, restore, folder, storage, saves):
+@pytest.mark.parametrize(
+    ("storage", "saves"),
+    [("memory", (12,)), ("memory", (5, 20)), ("memmap", (17, 29, 31)), ("memory", (25, 47, 95)), ("memmap", (0, 200))],
+)
+def test_a_restored_replay_continues_to_the_bit(make, save, restore, storage, saves):
     replay = make(storage=storage)
     for first, last in zip((0, *saves), saves, strict=False):
-        extend(replay, first, last)
+        save(replay, first, last)
         if len(replay) >= 12:
             replay.sample()
-        replay.save(folder)
+            save(replay)
     restored = restore(storage=storage)
     assert (len(restored), restored.steps) == (len(replay), replay.steps)
     for step in range(saves[-1], saves[-1] + 40):
@@ -60,44 +74,38 @@ def test_a_restored_replay_continues_to_the_bit(make, restore, folder, storage, 
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_a_save_writes_only_the_steps_since_the_last(make, restore, folder, resumed):
-    replay = make(added=10)
-    replay.save(folder)
+def test_a_save_writes_only_the_steps_since_the_last(make, save, restore, folder, resumed):
+    replay = make()
+    save(replay, 0, 10)
     before = chunks(folder)
-    replay.save(folder)
+    save(replay)
     assert chunks(folder) == before
-    replay = restore() if resumed else replay
-    extend(replay, 10, 14)
-    replay.save(folder)
+    save(restore() if resumed else replay, 10, 14)
     assert len(before) == 1
     assert before.items() < chunks(folder).items()
     (new,) = chunks(folder).keys() - before.keys()
     assert torch.load(folder / new, weights_only=True)["reward"].tolist() == [[10, 11, 12, 13], [1010, 1011, 1012, 1013]]
 
 
-def test_chunks_that_left_the_ring_are_deleted(make, folder):
+def test_chunks_that_left_the_ring_are_deleted(make, save, folder):
     replay = make()
     for first in range(0, 100, 10):
-        extend(replay, first, first + 10)
-        replay.save(folder)
-    assert len(chunks(folder)) == 3
-    assert {int(name.split("-")[1]) for name in chunks(folder)} == {70, 80, 90}
+        save(replay, first, first + 10)
+    assert sorted(int(name.split("-")[1]) for name in chunks(folder)) == [70, 80, 90]
 
 
-def test_steps_of_another_run_in_the_folder_do_not_count(make, restore, folder):
-    make(added=20).save(folder)
+def test_steps_of_another_run_in_the_folder_do_not_count(make, save, restore, folder):
+    save(make(added=20))
     replay = make(seed=3)
-    extend(replay, 500, 525)
-    replay.save(folder)
+    save(replay, 500, 525)
     assert same(replay.sample(), restore().sample())
     assert len(chunks(folder)) == 1
 
 
-def test_a_save_into_another_folder_holds_everything(make, restore, folder):
-    replay = make(added=10)
-    replay.save(folder)
-    extend(replay, 10, 20)
-    replay.save(folder / "other")
+def test_a_save_into_another_folder_holds_everything(make, save, restore, folder):
+    replay = make()
+    save(replay, 0, 10)
+    save(replay, 10, 20, folder=folder / "other")
     assert same(replay.sample(), restore(folder / "other").sample())
 
 
@@ -109,14 +117,13 @@ def test_a_snapshot_holds_the_steps_of_its_moment(make, restore, folder):
     assert same(restore().sample(), make(added=30).sample())
 
 
-def test_a_kill_at_any_moment_of_a_save_leaves_one_save_whole(make, restore, folder):
+def test_a_kill_at_any_moment_of_a_save_leaves_one_save_whole(make, save, restore):
     deaths = 0
     for moment in range(4):
         replay, twin = make(added=20), make(added=20)
-        replay.save(folder)
+        save(replay)
 
         def save_and_die(replay=replay, moment=moment):
-            extend(replay, 20, 60)
             calls = []
 
             def hook(event, _):
@@ -126,7 +133,7 @@ def test_a_kill_at_any_moment_of_a_save_leaves_one_save_whole(make, restore, fol
                         os.kill(os.getpid(), signal.SIGKILL)
 
             sys.addaudithook(hook)
-            replay.save(folder)
+            save(replay, 20, 60)
 
         deaths += in_a_child(save_and_die) == -signal.SIGKILL
         restored = restore()
@@ -137,27 +144,25 @@ def test_a_kill_at_any_moment_of_a_save_leaves_one_save_whole(make, restore, fol
     assert deaths == 3, "before the chunk's name, before the index, before the old chunk is deleted"
 
 
-def test_a_full_disk_is_an_error_with_the_space_needed_and_loses_nothing(make, restore, folder, tmp_path):
-    replay, twin = make(added=20), make(added=20)
-    replay.save(folder)
+def test_a_full_disk_is_an_error_with_the_space_needed_and_loses_nothing(make, save, restore, folder, tmp_path):
+    replay, twin = make(added=20), make(added=30)
+    save(replay)
     before = sorted(folder.iterdir())
 
     def save_on_a_full_disk():
-        extend(replay, 20, 30)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
         try:
-            replay.save(folder)
+            save(replay, 20, 30)
         except UserError as error:
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            (tmp_path / "message").write_text(str(error))
-            (tmp_path / "unchanged").write_text(str(sorted(folder.iterdir()) == before))
-            replay.save(folder)
+            (tmp_path / "message").write_text(f"{error} {sorted(folder.iterdir()) == before}")
+            save(replay)
 
     assert in_a_child(save_on_a_full_disk) == 0
-    assert "is full" in (tmp_path / "message").read_text()
-    assert "MB are needed and" in (tmp_path / "message").read_text()
-    assert (tmp_path / "unchanged").read_text() == "True"
-    extend(twin, 20, 30)
+    message = (tmp_path / "message").read_text()
+    assert "is full" in message
+    assert "MB are needed and" in message
+    assert message.endswith("True"), "the folder is unchanged"
     assert same(restore().sample(), twin.sample()), "with space again, the next save holds everything"
 
 
@@ -178,15 +183,15 @@ def test_a_memory_mapped_ring_takes_its_disk_space_at_once(make, tmp_path):
 
 @pytest.mark.parametrize("name", ["index.pt", "steps-*.pt"])
 @pytest.mark.parametrize("damage", [b"", b"garbage"])
-def test_a_damaged_file_is_named(make, restore, folder, name, damage):
-    make(added=20).save(folder)
+def test_a_damaged_file_is_named(make, save, restore, folder, name, damage):
+    save(make(added=20))
     (file,) = folder.glob(name)
     file.write_bytes(damage)
     with pytest.raises(UserError, match=f"{file.name} is missing or damaged"):
         restore()
 
 
-def test_a_replay_of_other_sizes_is_refused_by_naming_both(make, restore, folder):
-    make(added=20).save(folder)
+def test_a_replay_of_other_sizes_is_refused_by_naming_both(make, save, restore):
+    save(make(added=20))
     with pytest.raises(UserError, match=r"holds 2 streams of 30 steps .*this run's holds 2 streams of 40 steps"):
         restore(capacity=80)

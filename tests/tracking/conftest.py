@@ -46,6 +46,11 @@ class Server:
     def uri(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def client(self) -> Any:
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.uri)
+
     def start(self) -> None:
         from werkzeug.serving import make_server
 

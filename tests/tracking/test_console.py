@@ -1,10 +1,7 @@
-import os
+"""The line that shows how far a run is."""
+
+import io
 import re
-import select
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -19,34 +16,15 @@ METRICS = {
 }
 
 
-@contextmanager
-def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[IO[str], Callable[[], str]]]:
-    """A terminal, and a function that reads its contents."""
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "200")
-    reader, terminal = os.openpty()
-    with os.fdopen(terminal, "w") as stream:
-        yield stream, lambda: read_all(reader)
-    os.close(reader)
-
-
-def read_all(reader: int) -> str:
-    text = b""
-    while select.select([reader], [], [], 0.1)[0]:
-        text += os.read(reader, 100_000)
-    return text.decode()
-
-
 def parse(line: str) -> dict[str, str]:
     return dict(pair.split("=") for pair in line.split())
 
 
-def test_a_line_for_programs_parses_and_names_only_what_was_recorded(tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w") as stream:
-        console = Console(total_steps=50_000, first_step=10_000, seconds=0.0, stream=stream)
-        console.metrics(12_000, METRICS)
-        console.metrics(14_000, {"train/return": 500.0})
-    first, second = map(parse, (tmp_path / "log").read_text().splitlines())
+def test_a_line_for_programs_parses_and_names_only_what_was_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(total_steps=50_000, first_step=10_000, seconds=0.0)
+    console.metrics(12_000, METRICS)
+    console.metrics(14_000, {"train/return": 500.0})
+    first, second = map(parse, capsys.readouterr().out.splitlines())
     expected = ["step", "steps_per_second", "return", "estimate", "ceiling", "accuracy", "time_left"]
     assert list(first) == expected
     assert [first[name] for name in expected[2:6]] == ["412.0", "4.91", "5.95", "0.71"]
@@ -54,7 +32,7 @@ def test_a_line_for_programs_parses_and_names_only_what_was_recorded(tmp_path: P
     assert re.fullmatch(r"\d+s", second["time_left"])
 
 
-def test_the_time_left_follows_from_the_speed() -> None:
+def test_the_time_left_follows_from_the_speed_or_from_the_trainer() -> None:
     console = Console(total_steps=1_000)
     console.step, console.speed = 400, 20.0
     assert console.line() == "step=400 steps_per_second=20.0 time_left=30s"
@@ -71,33 +49,31 @@ def test_a_line_comes_once_an_interval_and_the_last_one_at_the_end(capsys: pytes
     assert parse(capsys.readouterr().out)["step"] == "4"
 
 
-def test_a_person_reads_steps_return_nats_accuracy_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    with screen(monkeypatch) as (stream, shown):
-        console = Console(total_steps=50_000, stream=stream)
-        console.seconds = 0.0
-        console.metrics(12_000, METRICS)
-        console.close("KILLED")
-        text = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown())
+@pytest.mark.parametrize(("no_color", "colored"), [("", True), ("1", False)])
+def test_a_terminal_shows_steps_return_nats_accuracy_and_time_left_in_color_unless_it_is_not_wanted(
+    monkeypatch: pytest.MonkeyPatch, no_color: str, colored: bool
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout", stream)
+    for name, value in {"NO_COLOR": no_color, "TERM": "xterm", "COLUMNS": "200"}.items():
+        monkeypatch.setenv(name, value)
+    console = Console(total_steps=50_000)
+    console.seconds = 0.0
+    console.metrics(12_000, METRICS)
+    console.close("KILLED")
+    assert bool(re.search(r"\x1b\[[\d;]*3[0-9]", stream.getvalue())) == colored
+    plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", stream.getvalue())
     for part in ("24%", "12,000/50,000 steps", "return 412", "estimate 4.91 of 5.95 nats", "accuracy 71%", "left"):
-        assert part in text
+        assert part in plain
 
 
-@pytest.mark.parametrize(("setting", "colored"), [("", True), ("1", False)])
-def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, setting: str, colored: bool) -> None:
-    monkeypatch.setenv("NO_COLOR", setting)
-    with screen(monkeypatch) as (stream, shown):
-        console = Console(total_steps=100, stream=stream)
-        console.seconds = 0.0
-        console.metrics(10, METRICS)
-        console.close("FINISHED")
-        assert bool(re.search(r"\x1b\[[\d;]*3[0-9]", shown())) == colored
-
-
-def test_a_closed_output_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    stream = (tmp_path / "log").open("w")
-    console = Console(total_steps=100, seconds=0.0, stream=stream)
+def test_a_closed_output_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stdout", stream)
+    console = Console(total_steps=100, seconds=0.0)
     stream.close()
-    console.metrics(10, METRICS)
-    console.metrics(20, METRICS)
+    for step in (10, 20):
+        console.metrics(step, METRICS)
     console.close("FINISHED")
     assert caplog.text.count("cannot be written") == 1

@@ -1,3 +1,5 @@
+"""The mirror of a run: one line for every event."""
+
 import json
 import math
 from pathlib import Path
@@ -26,29 +28,22 @@ def test_every_call_is_a_line_on_disk_before_the_next(tmp_path: Path) -> None:
     assert lines[3]["values"] == {"a": "inf", "b": "-inf", "c": "nan"}, "which `float` reads, in strict JSON"
 
 
-def test_a_resumed_mirror_drops_later_steps_and_writes_none_twice(tmp_path: Path) -> None:
+def test_a_resumed_mirror_drops_later_steps_and_a_line_cut_short_and_writes_none_twice(tmp_path: Path) -> None:
     first = Jsonl(run_folder=tmp_path)
     for step in (100, 200, 300):
         first.metrics(step, {"a": 1.0})
+    with (tmp_path / MIRROR).open("a") as file:
+        file.write('{"time": 1, "kind": "met')
+    assert steps(tmp_path) == [100, 200, 300]
     again = Jsonl(run_folder=tmp_path, resume_step=200)
     again.metrics(200, {"a": 2.0})
     again.metrics(300, {"a": 2.0})
     assert steps(tmp_path) == [100, 200, 300]
+    assert [record["values"]["a"] for record in read(tmp_path)] == [1.0, 1.0, 2.0]
 
 
-def test_a_line_that_a_crash_cut_short_is_dropped(tmp_path: Path) -> None:
-    Jsonl(run_folder=tmp_path).metrics(100, {"a": 1.0})
-    with (tmp_path / MIRROR).open("a") as file:
-        file.write('{"time": 1, "kind": "met')
-    assert steps(tmp_path) == [100]
-    Jsonl(run_folder=tmp_path).metrics(200, {"a": 1.0})
-    assert steps(tmp_path) == [100, 200]
-
-
-def test_a_full_disk_makes_it_unavailable() -> None:
-    mirror = Jsonl.__new__(Jsonl)
-    mirror.run_folder = Path("/dev")
-    mirror._present, mirror.resume_step = set(), None
+def test_a_full_disk_makes_it_unavailable(tmp_path: Path) -> None:
+    mirror = Jsonl(run_folder=tmp_path)
     mirror._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
     with pytest.raises(Unavailable, match="No space left"):
         mirror.metrics(1, {"a": 1.0})

@@ -1,3 +1,5 @@
+"""A run in a real MLflow store, read back by MLflow's own client."""
+
 import math
 import time
 from importlib.metadata import version
@@ -9,7 +11,10 @@ import pytest
 
 import framework
 from framework.tracking.mlflow import MLflow
+from framework.tracking.policy_model import PolicyModel
 from framework.tracking.store import local_uri
+
+IMAGE = np.zeros((8, 8, 3), np.uint8)
 
 
 def start(folder: Path, **arguments: Any) -> MLflow:
@@ -18,6 +23,10 @@ def start(folder: Path, **arguments: Any) -> MLflow:
 
 def history(client: Any, run_id: str | None, metric: str) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in client.get_metric_history(run_id, metric)]
+
+
+def artifacts(client: Any, run_id: str | None, *places: str) -> set[str]:
+    return {item.path for place in places for item in client.list_artifacts(run_id, place)}
 
 
 def test_parameters_and_tags_are_stored_under_names_and_with_lengths_that_mlflow_accepts(folder: Path, client: Any) -> None:
@@ -29,23 +38,16 @@ def test_parameters_and_tags_are_stored_under_names_and_with_lengths_that_mlflow
     assert (data.tags["device"], data.tags["parameters"]) == ("cpu", "x" * 5000)
 
 
-def test_metrics_wait_for_a_flush_and_carry_the_time_of_their_call(folder: Path, client: Any) -> None:
-    tracker = start(folder)
-    tracker.metrics(100, {"train/return": 1.0}, time=1_000.0)
-    tracker.metrics(200, {"train/return": 2.0}, time=1_001.5)
+def test_metrics_wait_for_a_flush_and_infinity_is_stored_as_nan_with_its_first_step_in_a_tag(folder: Path, client: Any) -> None:
+    tracker = start(folder, system_seconds=None)
+    tracker.metrics(100, {"train/return": 1.0, "model/loss": math.inf}, time=1_000.0)
+    tracker.metrics(200, {"train/return": 2.0, "model/loss": -math.inf}, time=1_001.5)
     assert history(client, tracker.run_id, "train/return") == []
     tracker.flush()
-    assert history(client, tracker.run_id, "train/return") == [(100, 1.0), (200, 2.0)]
-    assert [p.timestamp for p in client.get_metric_history(tracker.run_id, "train/return")] == [1_000_000, 1_001_500]
-
-
-def test_infinity_is_stored_as_nan_with_its_value_and_first_step_in_a_tag(folder: Path, client: Any) -> None:
-    tracker = start(folder)
-    tracker.metrics(7, {"model/loss": math.inf, "model/other": 1.0})
-    tracker.metrics(8, {"model/loss": -math.inf})
-    tracker.flush()
-    assert all(math.isnan(value) for _, value in history(client, tracker.run_id, "model/loss"))
-    assert client.get_run(tracker.run_id).data.tags["not_finite.model/loss"] == "inf at step 7"
+    points = client.get_metric_history(tracker.run_id, "train/return")
+    assert [(p.step, p.value, p.timestamp) for p in points] == [(100, 1.0, 1_000_000), (200, 2.0, 1_001_500)]
+    assert [math.isnan(value) for _, value in history(client, tracker.run_id, "model/loss")] == [True, True]
+    assert client.get_run(tracker.run_id).data.tags["not_finite.model/loss"] == "inf at step 100"
 
 
 def test_system_metrics_are_sampled_once_an_interval_at_the_environment_step(folder: Path, client: Any) -> None:
@@ -61,47 +63,35 @@ def test_system_metrics_are_sampled_once_an_interval_at_the_environment_step(fol
 def test_pictures_videos_files_and_texts_become_artifacts(folder: Path, client: Any, tmp_path: Path) -> None:
     tracker = start(folder)
     (tmp_path / "resolved.gin").write_text("a = 1\n")
-    tracker.picture("model/reconstruction", 5, np.full((8, 8, 3), 9, np.uint8))
+    tracker.picture("model/reconstruction", 5, IMAGE)
     tracker.video("eval/episode", 5, np.zeros((3, 9, 9, 3), np.uint8), 20.0)
     tracker.file(tmp_path / "resolved.gin", "recipe")
     tracker.text("git.diff", "+1\n")
-    names = {item.path for place in ("images", "video", "recipe", "") for item in client.list_artifacts(tracker.run_id, place)}
+    names = artifacts(client, tracker.run_id, "images", "video", "recipe", "")
     assert {"video/eval-episode-5.mp4", "recipe/resolved.gin", "git.diff"} <= names
     assert any(name.startswith("images/model~reconstruction+step+5+") and name.endswith(".png") for name in names)
 
 
-def test_a_continued_run_holds_no_point_twice_and_fills_the_gaps(folder: Path, client: Any) -> None:
+def test_a_continued_run_fills_the_gaps_holds_nothing_twice_and_tags_changed_parameters(folder: Path, client: Any) -> None:
     first = start(folder)
+    first.params({"Adam.learning_rate": 1, "Trainer.steps": 10})
+    first.picture("model/open loop", 5, IMAGE)
     for step in (100, 200, 400):
         first.metrics(step, {"train/return": float(step)})
     first.close("KILLED")
     again = start(folder, run_id=first.run_id)
     assert again.run_id == first.run_id
     assert client.get_run(again.run_id).info.status == "RUNNING"
+    again.params({"Adam.learning_rate": 1, "Trainer.steps": 20, "new": 3})
+    for step in (5, 6):
+        again.picture("model/open loop", step, IMAGE)
     for step in (200, 300, 400, 500):
         again.metrics(step, {"train/return": -float(step), "train/new": 1.0})
     again.close("FINISHED")
     points = [(100, 100.0), (200, 200.0), (300, -300.0), (400, 400.0), (500, -500.0)]
     assert sorted(history(client, again.run_id, "train/return")) == points
     assert [step for step, _ in history(client, again.run_id, "train/new")] == [200, 300, 400, 500]
-
-
-def test_a_continued_run_holds_no_picture_twice(folder: Path, client: Any) -> None:
-    image = np.zeros((8, 8, 3), np.uint8)
-    first = start(folder)
-    first.picture("model/open loop", 5, image)
-    again = start(folder, run_id=first.run_id)
-    for step in (5, 6):
-        again.picture("model/open loop", step, image)
-    pictures = [item.path for item in client.list_artifacts(again.run_id, "images") if item.path.endswith(".png")]
-    assert len(pictures) == 2
-
-
-def test_a_changed_parameter_of_a_continued_run_becomes_a_tag(folder: Path, client: Any) -> None:
-    first = start(folder)
-    first.params({"Adam.learning_rate": 1, "Trainer.steps": 10})
-    again = start(folder, run_id=first.run_id)
-    again.params({"Adam.learning_rate": 1, "Trainer.steps": 20, "new": 3})
+    assert sum(name.endswith(".png") for name in artifacts(client, again.run_id, "images")) == 2
     data = client.get_run(again.run_id).data
     assert data.params == {"Adam.learning_rate": "1", "Trainer.steps": "10", "new": "3"}
     assert {name: tag for name, tag in data.tags.items() if name.startswith("changed")} == {"changed.Trainer.steps": "20"}
@@ -120,19 +110,14 @@ def test_the_status_is_how_the_run_ended(folder: Path, client: Any, error: type[
     assert client.get_run(tracker.run_id).info.status == status
 
 
-def test_an_experiment_is_of_the_kind_that_mlflow_opens_on_the_table_of_runs(folder: Path, client: Any) -> None:
-    before = client.create_experiment("made before the tag")
-    MLflow(uri=local_uri(folder), folder=folder, experiment="made before the tag", name="run")
-    start(folder)
-    for experiment in (client.get_experiment(before), client.get_experiment_by_name("dream")):
-        assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
-
-
-def test_a_deleted_experiment_is_restored(folder: Path, client: Any, caplog: pytest.LogCaptureFixture) -> None:
-    start(folder)
-    client.delete_experiment(client.get_experiment_by_name("dream").experiment_id)
+def test_an_experiment_opens_on_the_table_of_runs_and_is_restored_if_it_was_deleted(
+    folder: Path, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = client.create_experiment("dream")
+    client.delete_experiment(before)
     tracker = start(folder)
     assert client.get_run(tracker.run_id).info.lifecycle_stage == "active"
+    assert client.get_experiment(before).tags["mlflow.experimentKind"] == "custom_model_development"
     assert "had been deleted" in caplog.text
 
 
@@ -174,3 +159,19 @@ def test_metrics_of_a_deleted_run_are_refused_once_and_dropped(folder: Path, cli
     with pytest.raises(MlflowException, match="active"):
         tracker.flush()
     tracker.flush()
+
+
+class CountingPolicy:
+    """A policy that counts how often it acted since the last reset."""
+
+    def reset(self) -> None:
+        self.acted = 0
+
+    def act(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        self.acted += 1
+        return np.stack([observation["speed"].sum(1), np.full(3, self.acted)], 1)
+
+
+def test_every_row_of_a_prediction_is_the_first_observation_of_an_episode() -> None:
+    model, rows = PolicyModel(CountingPolicy()), {"speed": np.arange(6, dtype=np.float32).reshape(3, 2)}
+    assert model.predict(rows).tolist() == model.predict(rows).tolist() == [[1, 1], [5, 1], [9, 1]]

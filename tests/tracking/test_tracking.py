@@ -1,3 +1,5 @@
+"""A whole tracker: store, mirror and line together, in the presence of whatever can go wrong."""
+
 import json
 import logging
 import os
@@ -15,10 +17,11 @@ import pytest
 from framework.errors import UserError
 from framework.tracking import store
 from framework.tracking.jsonl import read
-from framework.tracking.run_tracker import RunTracker
-from framework.tracking.runs import read_run, runs
+from framework.tracking.provenance import command
+from framework.tracking.runs import open_run, read_run, runs
 from framework.tracking.sync import sync
-from framework.tracking.tracking import Tracking
+from framework.tracking.tracking import RunTracker, Tracking
+from tests.members import ROOT
 
 PROGRAM = """
 import signal, sys, time
@@ -44,6 +47,14 @@ def points(client: Any, run_id: str | None, metric: str = "train/return") -> lis
     return [point.step for point in client.get_metric_history(run_id, metric)]
 
 
+def recorded(folder: Path, *steps: int) -> RunTracker:
+    """A finished run with a return at these steps."""
+    with begin(folder) as tracker:
+        for step in steps:
+            tracker.metrics(step, {"train/return": float(step)})
+    return tracker
+
+
 def program(folder: Path, seed: int, seconds: float) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", PROGRAM, str(folder), str(seed), str(seconds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -56,6 +67,7 @@ def test_a_run_is_in_mlflow_with_everything_that_it_recorded(folder: Path, clien
         tracker.metrics(100, {"train/return": 3.0})
         tracker.video("eval/episode", 100, np.zeros((3, 16, 16, 3), np.uint8), 20.0)
     run = client.get_run(tracker.run_id)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert (run.info.status, run.data.params, run.data.metrics["train/return"]) == ("FINISHED", {"Adam.rate": "1"}, 3.0)
     assert {"seed", "version.torch", "version.mujoco", "version.python", "command", "run_folder"} <= set(run.data.tags)
     assert [item.path for item in client.list_artifacts(run.info.run_id, "recipe")] == ["recipe/resolved.gin"]
@@ -65,9 +77,8 @@ def test_a_run_is_in_mlflow_with_everything_that_it_recorded(folder: Path, clien
     assert kinds == ["params", "tags", "file", "metrics", "video", "close"]
 
 
-@pytest.mark.parametrize("changed", [False, True], ids=["clean", "changed"])
-def test_the_difference_to_the_commit_is_recorded_if_there_is_one(
-    folder: Path, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+def test_without_a_store_the_mirror_records_a_run_and_the_difference_to_the_commit_if_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
@@ -75,38 +86,45 @@ def test_the_difference_to_the_commit_is_recorded_if_there_is_one(
     (tmp_path / ".gitignore").write_text("runs\n")
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"]):
         subprocess.run([*git, *arguments], check=True)
-    if changed:
-        (tmp_path / "mine.py").write_text("a = 2\n")
-    with begin(folder) as tracker:
-        pass
-    assert client.get_run(tracker.run_id).data.tags["git.changed"] == str(changed).lower()
-    assert ("git.diff" in [item.path for item in client.list_artifacts(tracker.run_id)]) == changed
+    (tmp_path / "runs" / "mlflow.db").mkdir(parents=True)  # which is no database
+    for text, changed in (("a = 1\n", "false"), ("a = 2\n", "true")):
+        (tmp_path / "mine.py").write_text(text)
+        tracker = recorded(tmp_path / "runs", 1)
+        records = list(read(tracker.run_folder))
+        assert (tracker.run_id, read_run(tracker.run_folder).run_id) == (None, None)
+        assert [record["step"] for record in records if record["kind"] == "metrics"] == [1]
+        assert records[1]["values"]["git.changed"] == changed
+        assert [each["name"] for each in records if each["kind"] == "text"] == (["git.diff"] if changed == "true" else [])
+    assert "MLflow cannot record this run" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["dream", "train", "quickstart", "-b", "task='walker_walk'"], """dream train quickstart -b 'task='"'"'walker_walk'"'"''"""),
+        ([str(ROOT / "framework" / "__main__.py"), "bench", "update"], "python -m framework bench update"),
+    ],
+    ids=["typed", "as a module, without a folder of this machine"],
+)
+def test_the_command_is_recorded_as_it_was_given(monkeypatch: pytest.MonkeyPatch, arguments: list[str], line: str) -> None:
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert command() == line
 
 
 def test_a_resumed_run_is_the_same_run_without_doubled_points(folder: Path, client: Any) -> None:
-    with begin(folder) as tracker:
-        for step in range(0, 500, 100):
-            tracker.metrics(step, {"train/return": float(step)})
+    tracker = recorded(folder, *range(0, 500, 100))
+    with pytest.raises(ValueError, match="resume_step"):
+        begin(folder, tracker.run_folder)
     with begin(folder, tracker.run_folder, resume_step=200) as again:
         for step in range(200, 700, 100):
             again.metrics(step, {"train/return": float(step)})
     assert again.run_id == tracker.run_id
     assert points(client, again.run_id) == list(range(0, 700, 100))
-    lines = [record for record in read(again.run_folder) if record["kind"] == "metrics"]
-    assert [line["step"] for line in lines if "train/return" in line["values"]] == list(range(0, 700, 100))
-
-
-def test_a_folder_that_holds_a_run_starts_no_other(folder: Path) -> None:
-    with begin(folder) as tracker:
-        pass
-    with pytest.raises(ValueError, match="resume_step"):
-        begin(folder, tracker.run_folder)
+    assert [each["step"] for each in read(again.run_folder) if each["kind"] == "metrics"] == list(range(0, 700, 100))
 
 
 def test_a_resumed_run_that_was_deleted_from_the_store_is_sent_again_from_the_mirror(folder: Path, client: Any) -> None:
-    with begin(folder) as tracker:
-        for step in (0, 100, 200):
-            tracker.metrics(step, {"train/return": 1.0})
+    tracker = recorded(folder, 0, 100, 200)
     client.delete_run(tracker.run_id)
     with begin(folder, tracker.run_folder, resume_step=100) as again:
         again.metrics(150, {"train/return": 1.0})
@@ -114,6 +132,7 @@ def test_a_resumed_run_that_was_deleted_from_the_store_is_sent_again_from_the_mi
     assert points(client, again.run_id) == [0, 100, 150]
 
 
+@pytest.mark.nightly
 def test_two_processes_may_start_on_a_fresh_store_and_ctrl_c_leaves_one_killed(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
@@ -130,53 +149,35 @@ def test_two_processes_may_start_on_a_fresh_store_and_ctrl_c_leaves_one_killed(t
     assert [run.data.metrics["train/return"] for run in runs] == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("listening", [False, True], ids=["closed port", "silent server"])
 def test_a_server_that_does_not_answer_is_replaced_by_the_local_store(
-    folder: Path, client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, listening: bool
+    folder: Path, client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(store, "PATIENCE", 0.3)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        uri = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        if not listening:
-            listener.close()
-        monkeypatch.setenv(store.TRACKING_URI, uri)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
         started = time.monotonic()
-        assert store.working_uri(uri, folder) == store.local_uri(folder)
+        assert not store.answers(uri)
         assert time.monotonic() - started < 2
-        with begin(folder) as tracker:
-            tracker.metrics(1, {"train/return": 1.0})
-    assert points(client, tracker.run_id) == [1]
+    monkeypatch.setenv(store.TRACKING_URI, uri)
+    assert points(client, recorded(folder, 1).run_id) == [1]
     messages = {record.message for record in caplog.records if record.levelno == logging.WARNING}
     assert messages == {f"The tracking server {uri} does not answer; this run goes to {store.local_uri(folder)} instead."}
-
-
-def test_without_any_store_the_mirror_records_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "runs" / "mlflow.db").mkdir(parents=True)
-    with begin(tmp_path / "runs") as tracker:
-        tracker.metrics(1, {"train/return": 1.0})
-    assert (tracker.run_id, read_run(tracker.run_folder).run_id) == (None, None)
-    assert [record["step"] for record in read(tracker.run_folder) if record["kind"] == "metrics"] == [1]
-    assert "MLflow cannot record this run" in caplog.text
 
 
 def test_a_server_records_a_run_its_resumption_and_its_policy(
     server: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from mlflow import MlflowClient
-
     monkeypatch.setenv(store.TRACKING_URI, server.uri)
-    (tmp_path / "checkpoint").mkdir()
-    with begin(folder) as tracker:
-        for step in (0, 100, 200):
-            tracker.metrics(step, {"train/return": 1.0})
+    tracker = recorded(folder, 0, 100, 200)
     observation, action = {"speed": np.zeros((2, 4), np.float32)}, np.zeros((2, 1), np.float32)
+    (tmp_path / "checkpoint").mkdir()
     with begin(folder, tracker.run_folder, resume_step=100) as again:
         for step in (200, 300):
             again.metrics(step, {"train/return": 1.0})
         again.model(tmp_path / "checkpoint", step=300, observation=observation, action=action, aliases=("best",))
-    client = MlflowClient(server.uri)
+    client = server.client()
     assert again.run_id == tracker.run_id
     assert points(client, again.run_id) == [0, 100, 200, 300]
     assert client.get_run(again.run_id).info.status == "FINISHED"
@@ -186,8 +187,6 @@ def test_a_server_records_a_run_its_resumption_and_its_policy(
 def test_a_server_that_dies_midway_and_comes_back_misses_nothing(
     server: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from mlflow import MlflowClient
-
     monkeypatch.setenv(store.TRACKING_URI, server.uri)
     tracker = begin(folder)
     server.stop()
@@ -200,63 +199,37 @@ def test_a_server_that_dies_midway_and_comes_back_misses_nothing(
         time.sleep(0.05)
     server.start()
     tracker.close("FINISHED")
-    assert points(MlflowClient(server.uri), tracker.run_id) == list(range(100))
+    assert points(server.client(), tracker.run_id) == list(range(100))
 
 
 def test_a_mirror_is_sent_to_a_server_later_and_only_once(server: Any, folder: Path) -> None:
-    from mlflow import MlflowClient
-
     with begin(folder) as tracker:
         for step in (0, 100, 200):
             tracker.metrics(step, {"train/return": 1.0})
         tracker.picture("model/picture", 100, np.zeros((8, 8, 3), np.uint8))
     run_id = sync(tracker.run_folder, server.uri)
     assert sync(tracker.run_folder, server.uri) == run_id != tracker.run_id
-    client = MlflowClient(server.uri)
+    client = server.client()
     run = client.get_run(run_id)
     assert points(client, run_id) == [0, 100, 200]
     assert (run.info.status, run.info.run_name, run.data.params["Adam.rate"]) == ("FINISHED", tracker.run_folder.name, "1")
     assert len([item for item in client.list_artifacts(run_id, "images") if item.path.endswith(".png")]) == 1
 
 
-def test_telemetry_is_off_unless_the_user_turned_it_on(tables: Path) -> None:
-    from mlflow.telemetry import get_telemetry_client
-
-    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    assert get_telemetry_client() is None
-
-
-def test_a_run_folder_is_new_even_for_two_runs_in_one_second(tmp_path: Path) -> None:
-    tracking = Tracking(folder=str(tmp_path), name="mine")
-    folders = {tracking.new_run_folder(recipe="quickstart", seed=3) for _ in range(3)}
-    assert len(folders) == 3
-    assert all(path.name.startswith("mine-") for path in folders)
-
-
-def test_a_run_is_found_by_id_prefix_name_folder_and_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tracking = Tracking(folder=str(tmp_path))
+def test_a_run_has_its_own_folder_and_is_found_by_id_prefix_name_folder_and_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, name in enumerate(("cartpole-1", "cartpole-2", "walker-1")):
         (tmp_path / name).mkdir()
         values = {"name": name, "experiment": "dream", "tracking_uri": "x", "run_id": f"{number}" * 32}
         (tmp_path / name / "run.json").write_text(json.dumps(values | {"started": f"2026-01-0{number + 1}"}))
     monkeypatch.chdir(tmp_path)
-    names = [tracking.open_run(run).name for run in ("0" * 32, "11", "walker", "cartpole-1", str(tmp_path / "cartpole-2"))]
+    names = [open_run(run, tmp_path).name for run in ("0" * 32, "11", "walker", "cartpole-1", str(tmp_path / "cartpole-2"))]
     assert names == ["cartpole-1", "cartpole-2", "walker-1", "cartpole-1", "cartpole-2"]
-    assert tracking.open_run("latest").name == "walker-1"
+    assert open_run("latest", tmp_path).name == "walker-1"
     assert [record.name for record in runs(tmp_path)] == ["walker-1", "cartpole-2", "cartpole-1"]
     with pytest.raises(UserError, match="2 runs fit 'cartpole'"):
-        tracking.open_run("cartpole")
+        open_run("cartpole", tmp_path)
     with pytest.raises(UserError, match=r"no run 'nothing'.*latest are: walker-1 \(22222222\), cartpole-2"):
-        tracking.open_run("nothing")
+        open_run("nothing", tmp_path)
+    assert len({Tracking(folder=str(tmp_path / "new"), name="mine").new_run_folder(recipe="quickstart", seed=3) for _ in range(3)}) == 3
     with pytest.raises(UserError, match="there are no runs at all"):
-        Tracking(folder=str(tmp_path / "empty")).open_run("latest")
-
-
-def test_the_pages_are_served_from_the_absolute_store_on_this_machine_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    command = store.ui(Path("runs"))
-    assert command is not None
-    assert f"sqlite:///{tmp_path}/runs/mlflow.db" in command
-    assert [command[command.index(option) + 1] for option in ("--host", "--workers")] == ["127.0.0.1", "1"]
-    monkeypatch.setenv(store.TRACKING_URI, "http://somewhere:5000")
-    assert store.ui(Path("runs")) is None
+        open_run("latest", tmp_path / "empty")

@@ -12,9 +12,8 @@ from framework.data import Batch, Metrics, UpdateNoise
 from framework.errors import UserError
 from framework.training.captured import WARM_UP, CapturedUpdate
 from framework.training.runtime import Runtime
-from tests.test_recipes import NAMES
 from tests.tiny import seeded
-from tests.training.agents import agents
+from tests.training.agents import SAMPLED, agents
 from tests.training.tape import Tape, tensors
 
 
@@ -24,8 +23,6 @@ def kept(agent: Agent) -> list[Tensor]:
     return [*agent.parameters(), *agent.buffers(), *tensors(optimizers)]
 
 
-SAMPLE = ("dreamer_v1_infonce", "dreamer_v2", "dreamer_v3_infonce", "quickstart", "r2dreamer", "tdmpc2_like")
-RECIPES = [pytest.param(name, (), marks=() if name in SAMPLE else pytest.mark.nightly, id=name) for name in NAMES]
 IN_BLOCKS = [("quickstart", ("InfoNCE.chunk_above = 7", "InfoNCE.negatives = @UniformSubset", "UniformSubset.candidates = 3"))]
 """Batches here have 8 steps."""
 
@@ -39,7 +36,7 @@ def capture(agent: Agent) -> tuple[CapturedUpdate, Tape]:
     return CapturedUpdate(agent.update, tape), tape
 
 
-@pytest.mark.parametrize(("name", "bindings"), [*RECIPES, *IN_BLOCKS])
+@pytest.mark.parametrize(("name", "bindings"), [*(pytest.param(*each.values, (), marks=each.marks) for each in SAMPLED), *IN_BLOCKS])
 def test_replayed_it_equals_the_plain_update_of_every_recipe(name, bindings):
     (plain, agent), data = agents(name, 2, bindings=bindings)
     captured, tape = capture(agent)
@@ -50,20 +47,6 @@ def test_replayed_it_equals_the_plain_update_of_every_recipe(name, bindings):
         assert [key for key in expected if not torch.equal(metrics[key], expected[key].float())] == []
     assert len(tape.operators) > 500
     assert all(torch.equal(one, other) for one, other in zip(kept(agent), kept(plain), strict=True))
-
-
-def test_a_counter_in_python_makes_replays_differ():
-    """The comparison of a captured with a plain update would find such a counter."""
-    (agent,), data = agents("quickstart", 1)
-    count = 0
-
-    def update(batch: Batch, noise: UpdateNoise) -> Metrics:
-        nonlocal count
-        count += 1
-        return {"train/count": torch.full((), count)}
-
-    captured, noise = CapturedUpdate(update, Tape(partial(kept, agent))), noise_of(agent, data(0), 7)
-    assert [captured(data(0), noise)["train/count"].item() for _ in range(WARM_UP + 3)] == [1, 2, 3, 4, 4, 4]
 
 
 def test_metrics_outlast_the_next_update_and_batches_have_one_shape():

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from dm_env import specs
 from torch import nn
 
+from framework import files
 from framework.data import Specs
 from framework.errors import UserError
 from framework.replay.replay import Replay
@@ -53,34 +55,18 @@ def in_a_child(work: Callable[[], None]) -> int | None:
     return process.exitcode
 
 
-def test_it_gives_back_every_plain_value(checkpoints: Checkpoints) -> None:
-    contents = {
-        "agent": {"dict": {1: [(2, 2.5), None]}, "true": True, "text": "é", "bytes": b"x", "half": torch.ones(2, dtype=torch.bfloat16)},
-        "empty": {},
-        "numpy": {"array": np.arange(3, dtype=np.uint32), "scalar": np.float64(0.1), "flag": np.bool_(True)},
-    }
-    checkpoints.save(12_000, contents)
-    step, loaded = checkpoints.load()
-    half = loaded["agent"].pop("half")
-    array = loaded["numpy"].pop("array")
-    assert step == 12_000
-    assert loaded == {
-        "agent": {"dict": {1: [(2, 2.5), None]}, "true": True, "text": "é", "bytes": b"x"},
-        "empty": {},
-        "numpy": {"scalar": 0.1, "flag": True},
-    }
-    assert half.dtype == torch.bfloat16
-    assert half.tolist() == [1, 1]
-    assert array.tolist() == [0, 1, 2]
-
-
-def test_it_holds_the_values_of_the_moment_of_the_save(checkpoints: Checkpoints) -> None:
-    tensor, array = torch.zeros(1000), np.zeros(1000)
-    checkpoints.save(1, {"agent": {"tensor": tensor, "array": array}})
-    tensor += 1
+def test_it_gives_back_every_plain_value_of_the_moment_of_the_save(checkpoints: Checkpoints) -> None:
+    plain = {"dict": {1: [(2, 2.5), None]}, "true": True, "text": "é", "bytes": b"x"}
+    half, array = torch.ones(1000, dtype=torch.bfloat16), np.arange(1000, dtype=np.uint32)
+    checkpoints.save(12_000, {"agent": plain | {"half": half}, "empty": {}, "numpy": {"array": array, "flag": np.bool_(True)}})
+    half += 1
     array += 1
-    _, contents = checkpoints.load()
-    assert contents["agent"]["tensor"].sum() == contents["agent"]["array"].sum() == 0
+    step, loaded = checkpoints.load()
+    assert step == 12_000
+    saved_half, saved_array = loaded["agent"].pop("half"), loaded["numpy"].pop("array")
+    assert loaded == {"agent": plain, "empty": {}, "numpy": {"flag": True}}
+    assert (saved_half.dtype, set(saved_half.tolist())) == (torch.bfloat16, {1.0})
+    assert saved_array.tolist() == list(range(1000))
 
 
 @pytest.mark.parametrize(("step", "last", "due"), [(99, 0, False), (100, 0, True), (260, 199, True), (260, 203, False)])
@@ -116,20 +102,14 @@ def test_an_unknown_checkpoint_is_refused_with_those_there_are(checkpoints: Chec
         Checkpoints(every=1, folder=checkpoints.folder / "empty").load()
 
 
-def truncate(folder: Path) -> None:
+def change(folder: Path, change_data: Callable[[bytes], bytes]) -> None:
     file = folder / "agent.pt"
-    file.write_bytes(file.read_bytes()[:-10])
-
-
-def flip(folder: Path) -> None:
-    data = bytearray((folder / "agent.pt").read_bytes())
-    data[len(data) // 2] ^= 1
-    (folder / "agent.pt").write_bytes(data)
+    file.write_bytes(change_data(file.read_bytes()))
 
 
 DAMAGES: list[Callable[[Path], object]] = [
-    truncate,
-    flip,
+    lambda folder: change(folder, lambda data: data[:-10]),
+    lambda folder: change(folder, lambda data: data[:500] + bytes([data[500] ^ 1]) + data[501:]),
     lambda folder: (folder / "agent.pt").unlink(),
     lambda folder: (folder / "progress.json").unlink(),
     lambda folder: (folder / "progress.json").write_text('{"step": 30'),
@@ -154,20 +134,9 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
 @pytest.mark.parametrize("old", [{}, {"format": FORMAT - 1}], ids=["without a format", "of an old format"])
 def test_a_checkpoint_of_another_format_is_refused_in_one_sentence(checkpoints: Checkpoints, old: dict[str, int]) -> None:
     write(checkpoints, 100)
-    progress = checkpoints.folder / "step-00000100" / "progress.json"
-    content = json.loads(progress.read_text())
-    assert (content["step"], list(content["sha256"])) == (100, ["agent.pt"])
-    del content["format"]
-    progress.write_text(json.dumps(content | old))
+    (checkpoints.folder / "step-00000100" / "progress.json").write_text(json.dumps({"step": 100, "sha256": {}} | old))
     with pytest.raises(UserError, match=rf"step-00000100 has format 1, and this version reads format {FORMAT}: train again"):
         checkpoints.load()
-
-
-def test_the_pointers_are_not_needed(checkpoints: Checkpoints) -> None:
-    write(checkpoints, 100, 200)
-    (checkpoints.folder / "pointers.json").unlink()
-    assert checkpoints.load()[0] == 200
-    assert find(checkpoints.folder, "latest").name == "step-00000200"
 
 
 def test_a_save_after_going_back_is_the_latest(checkpoints: Checkpoints) -> None:
@@ -179,11 +148,13 @@ def test_a_save_after_going_back_is_the_latest(checkpoints: Checkpoints) -> None
     assert names(again) == ["step-00000100", "step-00000150", "step-00000300"], "the best stays, the rest of that future goes"
 
 
-def test_saving_a_step_twice_keeps_the_second(checkpoints: Checkpoints) -> None:
-    write(checkpoints, 100)
+def test_saving_a_step_twice_keeps_the_second_and_the_pointers_are_not_needed(checkpoints: Checkpoints) -> None:
+    write(checkpoints, 50, 100)
     checkpoints.save(100, {"agent": {"weight": torch.zeros(3)}}, best=True)
     assert weight(checkpoints.load("best")[1]) == [0] * 3
-    assert names(checkpoints) == ["step-00000100"]
+    (checkpoints.folder / "pointers.json").unlink()
+    assert weight(checkpoints.load()[1]) == [0] * 3
+    assert names(checkpoints) == ["step-00000050", "step-00000100"]
 
 
 def test_a_kill_at_any_moment_of_a_save_leaves_one_whole(checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture) -> None:
@@ -239,91 +210,63 @@ def test_a_full_disk_is_raised_at_the_next_call_and_loses_nothing(checkpoints: C
     assert checkpoints.load()[0] == 400
 
 
-def test_an_error_beside_the_training_is_raised_once(checkpoints: Checkpoints) -> None:
-    def saver(folder: Path) -> Callable[[], None]:
-        def fail() -> None:
-            raise ValueError("torn")
+def test_an_error_of_the_thread_is_raised_once(checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise ValueError("torn")
 
-        return fail
-
-    checkpoints.save(1, CONTENTS, replay_saver=saver)
-    with pytest.raises(ValueError, match="torn"):
-        checkpoints.wait()
-    checkpoints.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "save", fail)
+        checkpoints.save(1, CONTENTS)
+        with pytest.raises(ValueError, match="torn"):
+            checkpoints.wait()
     write(checkpoints, 2)
     assert names(checkpoints) == ["step-00000002"]
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_named_with_its_place(checkpoints: Checkpoints, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"Cannot write in .*checkpoints: Not a directory; give a folder that can be written"):
         Checkpoints(every=1, folder=tmp_path / "file" / "checkpoints").save(1, CONTENTS)
-
-
-def test_a_value_that_would_need_code_is_refused_with_its_place(checkpoints: Checkpoints) -> None:
     with pytest.raises(TypeError, match=r"agent\.list\[1\] is a Linear"):
         checkpoints.save(1, {"agent": {"list": [1, nn.Linear(1, 1)]}})
+    for setting in ("every", "keep"):
+        with pytest.raises(UserError, match=f"Checkpoints.{setting} is 0"):
+            Checkpoints(**({"every": 1, "keep": 1} | {setting: 0}), folder=tmp_path)
 
 
-@pytest.mark.parametrize("setting", ["every", "keep"])
-def test_settings_below_one_are_refused(tmp_path: Path, setting: str) -> None:
-    with pytest.raises(UserError, match=f"Checkpoints.{setting} is 0"):
-        Checkpoints(**({"every": 1, "keep": 1} | {setting: 0}), folder=tmp_path)
+def replay() -> Replay:
+    size = Specs(observation={"x": specs.Array((1,), np.float32)}, action=specs.BoundedArray((1,), np.float32, -1, 1))
+    return Replay(capacity=50, batch=4, length=5, specs=size, streams=1, device=torch.device("cpu"), seed=0)
 
 
-@pytest.fixture
-def replay() -> Callable[[], Replay]:
-    def build() -> Replay:
-        size = Specs(observation={"x": specs.Array((1,), np.float32)}, action=specs.BoundedArray((1,), np.float32, -1, 1))
-        return Replay(capacity=50, batch=4, length=5, specs=size, streams=1, device=torch.device("cpu"), seed=0)
-
-    return build
+def loaded(checkpoints: Checkpoints, step: int) -> Replay:
+    restored = replay()
+    restored.load(checkpoints.replay_folder(step))
+    return restored
 
 
-class Step:
-    def __init__(self, time: int) -> None:
-        self.observation = {"x": np.full((1, 1), time, np.float32)}
-        self.action = np.zeros((1, 1), np.float32)
-        self.reward = np.full(1, time, np.float32)
-        self.is_first = self.is_terminal = np.zeros(1, bool)
-        self.episode = np.zeros(1, np.int64)
+def fill(into: Replay, steps: range) -> None:
+    """Add steps whose reward is their number."""
+    action, no, episode = np.zeros((1, 1), np.float32), np.zeros(1, bool), np.zeros(1, np.int64)
+    for step in steps:
+        number, shown = np.full(1, step, np.float32), {"x": np.full((1, 1), step, np.float32)}
+        into.add(SimpleNamespace(observation=shown, action=action, reward=number, is_first=no, is_terminal=no, episode=episode))
 
 
-def test_every_checkpoint_holds_its_own_replay_and_shares_the_files_that_did_not_change(
-    checkpoints: Checkpoints, replay: Callable[[], Replay]
-) -> None:
-    ours, expected = replay(), {}
-    for step in range(1, 101):
-        ours.add(Step(step))
-        if step % 20 == 0:
-            checkpoints.save(step, CONTENTS, replay_saver=ours.snapshot)
-            checkpoints.wait()
-            restored = replay()
-            restored.load(checkpoints.replay_folder(step))
-            expected[step] = restored.sample().reward
+def test_every_checkpoint_holds_its_own_replay_and_a_resumed_run_writes_only_new_steps(checkpoints: Checkpoints) -> None:
+    ours, again, expected = replay(), Checkpoints(every=20, keep=3, folder=checkpoints.folder), {}
+    for step in (20, 40, 60, 80, 100):
+        if step == 80:
+            ours, checkpoints = loaded(checkpoints, 60), again
+            checkpoints.load()
+        fill(ours, range(step - 19, step + 1))
+        checkpoints.save(step, CONTENTS, replay_saver=ours.snapshot)
+        checkpoints.wait()
+        expected[step] = loaded(checkpoints, step).sample().reward
     inodes = {step: {file.stat().st_ino for file in checkpoints.replay_folder(step).glob("steps-*.pt")} for step in (60, 80, 100)}
     assert [len(files) for files in inodes.values()] == [3, 3, 3]
     assert [len(inodes[60] & inodes[80]), len(inodes[80] & inodes[100])] == [2, 2]
     for step in (60, 80, 100):
-        restored = replay()
-        restored.load(checkpoints.replay_folder(step))
+        restored = loaded(checkpoints, step)
         assert restored.steps == step
         assert torch.equal(restored.sample().reward, expected[step])
-
-
-def test_a_resumed_run_writes_only_new_steps(checkpoints: Checkpoints, replay: Callable[[], Replay]) -> None:
-    ours = replay()
-    for step in range(1, 21):
-        ours.add(Step(step))
-    checkpoints.save(20, CONTENTS, replay_saver=ours.snapshot)
-    checkpoints.wait()
-    again, resumed = Checkpoints(every=20, folder=checkpoints.folder), replay()
-    step, _ = again.load()
-    resumed.load(again.replay_folder(step))
-    resumed.add(Step(21))
-    again.save(40, CONTENTS, replay_saver=resumed.snapshot)
-    again.wait()
-    before, after = ({f.stat().st_ino for f in again.replay_folder(step).glob("steps-*")} for step in (20, 40))
-    assert len(before) == 1
-    assert before < after
-    assert len(after) == 2

@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.test_recipes import NAMES
 from tests.tiny import seeded
-from tests.training.agents import agents
+from tests.training.agents import SAMPLED, agents
 from tests.training.tape import tensors
 
 META = torch.device("meta")
@@ -28,7 +27,7 @@ class OneDevice(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SAMPLED)
 def test_nothing_of_an_update_lies_on_the_host(name, monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *arguments, **settings: nullcontext())  # it knows no device of this kind
     (agent,), data = agents(name, 1)

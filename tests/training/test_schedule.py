@@ -1,9 +1,7 @@
 """The schedule depends on counters alone, and never on how long anything takes."""
 
 import json
-import shutil
-import threading
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,25 +21,25 @@ from framework.training.run import Run
 from framework.training.run_logger import RunLogger
 from framework.vector_environments.worker_environments import Mode
 from tests.environments.samples import Reticent
+from tests.training.agents import differing, saved
 
-TINY, DAWDLING, FRAGILE, UNEVEN = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "dawdling", "fragile", "uneven"))
+TINY, FRAGILE, UNEVEN = (Path(__file__).parent / f"{name}.gin" for name in ("tiny", "fragile", "uneven"))
 WIDE = ["Run.environments=2", "Trainer.pretrain=3", "Run.log_every=20"]
 """Two environments in episodes of 10 steps, and an update every second step of both."""
 EVEN = ["Trainer.train_every=1", "Trainer.train_ratio=12.0"]
 OVERLAPPED = [*WIDE, *EVEN, "Trainer.schedule='overlapped'"]
 BURSTS = [*WIDE, "Trainer.schedule='overlapped'"]
-UNMOVED = [f"{group}/Adam.learning_rate=1e-30" for group in ("model", "actor", "value")]
-"""Updates are made and logged, and no parameter moves."""
 
 
 @dataclass
 class Trained:
-    """The result of a training: every parameter, every stored step, each logged mean of losses."""
+    """The result of a training: every parameter, every stored step, each logged mean of losses, whether updates met a step in flight."""
 
     agent: dict[str, torch.Tensor]
     stored: Batch
     losses: list[dict[str, float]]
     updates: int
+    in_flight: set[bool]
 
 
 def logger_of(run: Run, learner: Learner, folder: Path) -> RunLogger:
@@ -50,14 +48,28 @@ def logger_of(run: Run, learner: Learner, folder: Path) -> RunLogger:
     return run.run_logger(learner, Jsonl(run_folder=folder), Checkpoints(every=40, folder=folder / "checkpoints"))
 
 
+def watched(learner: Learner, interrupt: Interrupt, last: int) -> list[bool]:
+    """Whether a step was in flight, for each update; the last one interrupts."""
+    in_flight: list[bool] = []
+    update = learner.update_agent
+
+    def watch(*arguments: Any) -> Any:
+        in_flight.append(learner.vector.in_flight)
+        interrupt.requested = len(in_flight) == last
+        return update(*arguments)
+
+    learner.update_agent = watch
+    return in_flight
+
+
 def trained(run: Run, mode: Mode, folder: Path) -> Trained:
     with run.vector(run.environments, mode=mode) as vector:
-        learner = run.learner(vector, None)
-        run_logger = logger_of(run, learner, folder)
-        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
+        learner, interrupt = run.learner(vector, None), Interrupt()
+        run_logger, in_flight = logger_of(run, learner, folder), watched(learner, interrupt, 10**9)
+        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
         run_logger.write(learner)
         run_logger.checkpoints.wait()
-        return came_to(learner, folder)
+        return came_to(learner, folder, in_flight)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +78,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return trained(framework.compose(TINY, OVERLAPPED), "serial", tmp_path_factory.mktemp("whole"))
 
 
-def came_to(learner: Learner, folder: Path) -> Trained:
+def came_to(learner: Learner, folder: Path, in_flight: Sequence[bool] = ()) -> Trained:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     values = [line["values"] for line in lines if line["kind"] == "metrics"]
     return Trained(
@@ -74,24 +86,18 @@ def came_to(learner: Learner, folder: Path) -> Trained:
         stored=learner.replay.windows(torch.arange(len(learner.replay))),
         losses=[{name: value for name, value in each.items() if not name.startswith("time/")} for each in values],
         updates=learner.progress.updates,
+        in_flight=set(in_flight),
     )
-
-
-def assert_same_parameters(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        assert torch.equal(value, other[name]), name
 
 
 def assert_same(one: Trained, other: Trained) -> None:
     assert one.updates == other.updates >= 20
     for name in ("action", "reward", "is_first", "is_terminal", "episode"):
         assert torch.equal(getattr(one.stored, name), getattr(other.stored, name)), name
-    for name, value in one.stored.observation.items():
-        assert torch.equal(value, other.stored.observation[name]), name
+    assert differing(one.stored.observation, other.stored.observation) == []
     assert len(one.losses) == len(other.losses) >= 4
     assert one.losses == other.losses
-    assert_same_parameters(one.agent, other.agent)
+    assert differing(one.agent, other.agent) == []
 
 
 def written_out(run: Run, folder: Path) -> Trained:
@@ -121,11 +127,7 @@ def written_out(run: Run, folder: Path) -> Trained:
             run_logger.finished(learner._count(steps))
 
 
-def test_an_overlapped_run_acts_then_updates_then_steps(whole: Trained, tmp_path: Path) -> None:
-    assert_same(whole, written_out(framework.compose(TINY, OVERLAPPED), tmp_path))
-
-
-def test_an_overlapped_run_keeps_its_order_in_bursts_and_where_episodes_end_at_different_times(tmp_path: Path) -> None:
+def test_an_overlapped_run_in_workers_acts_then_updates_then_steps_whatever_their_speed_and_the_ends_of_episodes(tmp_path: Path) -> None:
     one, other = framework.compose(UNEVEN, BURSTS), framework.compose(UNEVEN, BURSTS)
     overlapped = trained(one, "process", tmp_path / "trained")
     assert_same(overlapped, written_out(other, tmp_path / "written"))
@@ -135,90 +137,54 @@ def test_an_overlapped_run_keeps_its_order_in_bursts_and_where_episodes_end_at_d
     assert overlapped.stored.is_terminal.any()
 
 
-def test_workers_of_any_speed_give_the_replay_and_the_losses_of_this_process(whole: Trained, tmp_path: Path) -> None:
-    assert_same(whole, trained(framework.compose(DAWDLING, OVERLAPPED), "process", tmp_path))
-
-
-def test_with_parameters_that_never_change_the_schedules_are_one(tmp_path: Path) -> None:
-    """So they differ in the parameters that act alone: not in the steps, their order, the batches, their number or any noise."""
-    bindings = [*WIDE, "Trainer.train_ratio=12.0", *UNMOVED, "Trainer.train_every=10"]
-    one = trained(framework.compose(UNEVEN, bindings), "serial", tmp_path / "one")
-    other = trained(framework.compose(UNEVEN, [*bindings, "Trainer.schedule='overlapped'"]), "serial", tmp_path / "other")
-    assert_same(one, other)
-
-
-def test_the_schedules_make_as_many_updates_and_learn_something_else(whole: Trained, tmp_path: Path) -> None:
+def test_the_schedules_make_as_many_updates_with_a_step_in_flight_or_none_and_learn_something_else(whole: Trained, tmp_path: Path) -> None:
     other = trained(framework.compose(TINY, [*WIDE, *EVEN]), "serial", tmp_path)
     assert whole.updates == other.updates == 3 + 12 * (100 - 30) // (4 * 6)
+    assert (whole.in_flight, other.in_flight) == ({True}, {False})
     assert torch.equal(whole.stored.reward, other.stored.reward)
     assert not torch.equal(whole.stored.action, other.stored.action)
-    assert any(not torch.equal(value, other.agent[name]) for name, value in whole.agent.items())
+    assert differing(whole.agent, other.agent)
 
 
-@pytest.mark.parametrize(("bindings", "during"), [(OVERLAPPED, True), ([*WIDE, *EVEN], False)], ids=["overlapped", "alternating"])
-def test_updates_are_made_while_a_step_is_in_flight_or_none(bindings: list[str], during: bool, tmp_path: Path) -> None:
-    run, found = framework.compose(TINY, [*bindings, "Trainer.steps=60"]), []
-    with run.vector(2, mode="serial") as vector:
-        learner = run.learner(vector, None)
-        run_logger = logger_of(run, learner, tmp_path)
-        update = learner.update_agent
-
-        def watched(*arguments: Any) -> Any:
-            found.append(vector.in_flight)
-            return update(*arguments)
-
-        learner.update_agent = watched
-        run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
-        run_logger.checkpoints.wait()
-    assert found == [during] * (3 + 15)
-
-
-def test_a_run_that_was_interrupted_in_flight_ends_as_one_that_was_not(whole: Trained, tmp_path: Path) -> None:
-    run, saved = framework.compose(TINY, OVERLAPPED), Checkpoints(every=40, folder=tmp_path / "checkpoints")
-    with run.vector(2, mode="process") as vector:
+@pytest.mark.parametrize("mode", ["serial", pytest.param("process", marks=pytest.mark.nightly)])
+def test_a_run_that_was_interrupted_in_flight_ends_as_one_that_was_not(whole: Trained, tmp_path: Path, mode: Mode) -> None:
+    run, kept = framework.compose(TINY, OVERLAPPED), Checkpoints(every=40, folder=tmp_path / "checkpoints")
+    with run.vector(2, mode=mode) as vector:
         learner, interrupt = run.learner(vector, None), Interrupt()
         run_logger = logger_of(run, learner, tmp_path)
-        interrupting = threading.Thread(target=interrupt_after, args=(interrupt, learner, 20))
-        interrupting.start()
+        watched(learner, interrupt, 20)
         run.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
-        interrupting.join()
         run_logger.finish(learner, evaluate=False)
         assert vector.in_flight
         assert learner.progress.step < 100
     with run.vector(2, mode="serial") as vector:
         learner = run.learner(vector, None)
         run_logger = logger_of(run, learner, tmp_path / "rest")
-        step, contents = saved.load()
-        learner.replay.load(saved.replay_folder(step))
+        step, contents = kept.load()
+        learner.replay.load(kept.replay_folder(step))
         learner.load_state_dict(contents)
         assert vector.in_flight
         run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
         run_logger.checkpoints.wait()
     assert learner.progress.updates == whole.updates
-    assert_same_parameters(learner.agent.state_dict(), whole.agent)
-
-
-def interrupt_after(interrupt: Interrupt, learner: Learner, updates: int) -> None:
-    while learner.progress.updates < updates:
-        time.sleep(0.0001)
-    interrupt.requested = True
+    assert differing(learner.agent.state_dict(), whole.agent) == []
 
 
 def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_path: Path) -> None:
-    run, saved = framework.compose(TINY, [f"Run.environment=@environments.{Reticent.__name__}"]), Checkpoints(every=1, folder=tmp_path)
+    run, kept = framework.compose(TINY, [f"Run.environment=@environments.{Reticent.__name__}"]), Checkpoints(every=1, folder=tmp_path)
     with run.vector(1, mode="serial") as vector:
         learner = run.learner(vector, None)
         learner.begin()
         for _ in range(4):
             learner.collect(randomly=True)
         learner.send(randomly=True)
-        saved.save(4, learner.state_dict(), learner.replay.snapshot)
-        saved.wait()
+        kept.save(4, learner.state_dict(), learner.replay.snapshot)
+        kept.wait()
     with run.vector(1, mode="serial") as vector:
         again = run.learner(vector, None)
-        again.replay.load(saved.replay_folder(4))
+        again.replay.load(kept.replay_folder(4))
         with pytest.warns(UserWarning, match="without `seek`"):
-            again.load_state_dict(saved.load()[1])
+            again.load_state_dict(kept.load()[1])
         finished = [episode for _ in range(10) for episode in again.collect(randomly=True)]
     stored = again.replay.windows(torch.arange(len(again.replay)))
     assert stored.is_first[0].tolist() == [True, False, False, False, False, True]
@@ -226,17 +192,11 @@ def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_p
     assert [(episode.value, episode.length) for episode in finished] == [(55.0, 10)]
 
 
-def agent_of(folder: Path | None) -> dict[str, torch.Tensor]:
-    assert folder is not None
-    return checkpoints.read(folder)[1]["agent"]
-
-
-def test_a_run_whose_worker_dies_in_flight_ends_after_a_resume_as_one_in_which_it_lived(tables: Path, tmp_path: Path) -> None:
+def test_a_run_whose_worker_dies_in_flight_ends_after_a_resume_as_one_in_which_it_lived(runs: Path, tmp_path: Path) -> None:
     """And a lone environment lives in a worker: in this process it would take the test with it."""
-    shutil.copy(tables, tmp_path)
     fuse = tmp_path / "fuse"
     lone = ["Run.environments=1", *EVEN, "Trainer.schedule='overlapped'", "Evaluation.every=1000", "Checkpoints.every=1000"]
-    bindings = [f"Tracking.folder='{tmp_path}'", *lone, f"Fragile.fuse='{fuse}'"]
+    bindings = [f"Tracking.folder='{runs}'", *lone, f"Fragile.fuse='{fuse}'"]
     whole = trained(framework.compose(TINY, lone), "serial", tmp_path / "whole")
     part = framework.compose(FRAGILE, [*bindings, "Trainer.steps=60"]).train()
     fuse.touch()
@@ -249,4 +209,4 @@ def test_a_run_whose_worker_dies_in_flight_ends_after_a_resume_as_one_in_which_i
     assert environment["sent"].shape == (2,)
     again = framework.resume(str(part.folder), ["Trainer.steps=100"])
     assert again.progress.updates == whole.updates == 35
-    assert_same_parameters(agent_of(again.latest), whole.agent)
+    assert differing(saved(again.latest), whole.agent) == []

@@ -1,4 +1,4 @@
-"""Environments around the counting one: slow, mortal, and of uneven episodes."""
+"""Environments around the counting one: mortal, or of uneven speed and episodes."""
 
 import os
 import random
@@ -39,19 +39,6 @@ class Wrapped(Seekable):
 
 
 @environments.register
-class Dawdling(Wrapped):
-    """Takes up to `seconds` for a step, independent of the seed."""
-
-    def __init__(self, *, seed: int, seconds: float = 0.01) -> None:
-        super().__init__(seed=seed)
-        self.seconds, self.whim = seconds, random.SystemRandom()
-
-    def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        time.sleep(self.whim.uniform(0, self.seconds))
-        return super().step(action)
-
-
-@environments.register
 class Fragile(Wrapped):
     """Ends its process from its step `after` on while the file `fuse` exists, which it removes."""
 
@@ -69,7 +56,7 @@ class Fragile(Wrapped):
 
 @environments.register
 class Uneven(Wrapped):
-    """Episodes of 3 to 9 steps, about half of which terminate. `count` is the sum of the episode's actions."""
+    """Episodes of 3 to 9 steps, about half of which terminate, and steps of any duration. `count` is the sum of the episode's actions."""
 
     def __init__(self, *, seed: int) -> None:
         super().__init__(seed=seed)
@@ -89,6 +76,7 @@ class Uneven(Wrapped):
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
         if self._done:
             return self.reset()
+        time.sleep(random.SystemRandom().uniform(0, 0.005))
         self._sum += float(np.sum(action))
         time_step = self.inner.step(action)
         self._done = time_step.last()

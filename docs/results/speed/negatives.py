@@ -24,7 +24,7 @@ from framework.lab.members import Member, chosen
 from framework.lab.update import ObjectiveUpdate, UpdateSizes
 from framework.measurement.memory import peak_bytes
 from framework.negatives.base import Negatives
-from framework.training.malloc import keep_freed_memory
+from framework.training.runtime import keep_freed_memory
 
 CPU = torch.device("cpu")
 

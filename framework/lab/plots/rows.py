@@ -13,7 +13,7 @@ from framework.measurement.report import Report, Row
 
 @rc_context(STYLE)
 def plot_negatives(report: Report) -> Figure:
-    """The estimate of each strategy beside the truth, and the share of its negatives that are false."""
+    """The estimate of each strategy with the truth, and the share of its negatives that are false."""
     rows = measured_rows(report, "mean")
     figure, (left, right) = _panels(report, rows)
     _estimates(left, rows)
@@ -26,7 +26,7 @@ def plot_negatives(report: Report) -> Figure:
 
 @rc_context(STYLE)
 def plot_critics(report: Report) -> Figure:
-    """The estimate of each density and critic beside its truth."""
+    """The estimate of each density and critic with its truth."""
     rows = measured_rows(report, "mean")
     figure, (left, right) = _panels(report, rows)
     _estimates(left, rows)

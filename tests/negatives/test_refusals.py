@@ -1,0 +1,78 @@
+"""What a negative-sampling strategy refuses: impossible settings, too few candidates, and a contrast that lacks what it needs."""
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from framework.contrastive.contrast import Contrast
+from framework.errors import UserError
+from framework.negatives.action_negatives import ActionNegatives
+from framework.negatives.memory_queue import MemoryQueue
+from framework.negatives.mochi import MoCHi
+from tests.members import build
+from tests.objectives.contrasts import make
+from tests.tiny import LATENT, contrast, origin, seed_of
+
+SETTINGS = {
+    "ActionNegatives.count = 0": {"count": 0},
+    "Debiased.positive_share = 1.0": {"positive_share": 1.0},
+    "Debiased.positive_share = -0.1": {"positive_share": -0.1},
+    "HardWeighted.beta = -1.0": {"beta": -1.0},
+    "HardWeighted.beta = nan": {"beta": math.nan},
+    "MemoryQueue.size = 0": {"size": 0},
+    "MemoryQueue.slow_rate = 0.0": {"slow_rate": 0.0},
+    "MemoryQueue.slow_rate = 0.5, and the strategy in it has 0.01": {"slow_rate": 0.5, "of": partial(MemoryQueue, slow_rate=0.01)},
+    "MoCHi.hardest = 0": {"hardest": 0},
+    "MoCHi.hardest = 3, MoCHi.mixed = 0 and MoCHi.with_anchor = 0": {"mixed": 0, "with_anchor": 0},
+    "Ring.lower = 0.9 and Ring.upper = 0.5": {"lower": 0.9, "upper": 0.5},
+    "Ring.lower = 0.5 and Ring.upper = 1.5": {"upper": 1.5},
+    "RollingWindow.rows = 0": {"rows": 0},
+    "TopK.count = 0": {"count": 0},
+    "TopK.count = 12, and there are 11 negatives; bind from 1 to 11": {"count": 12},
+    "UniformSubset.candidates = 1": {"candidates": 1},
+    "UniformSubset.candidates = 13, and there are 12 candidates; bind from 2 to 12": {"candidates": 13},
+    "WindowExcluded.steps = 0": {"steps": 0},
+    "WithinCrossMixture.share = 1.5": {"share": 1.5},
+    "WithinCrossMixture.count = 0": {"count": 0},
+    "WithinCrossMixture.count = 12, and there are 11 negatives": {"count": 12},
+}
+
+
+@pytest.mark.parametrize("message", SETTINGS)
+def test_an_impossible_setting_is_refused(message):
+    with pytest.raises(UserError, match=message):
+        build("negatives", message.partition(".")[0], **SETTINGS[message])(contrast(torch.zeros(12, 12), origin(3, 4)), seed_of(0))
+
+
+def without(strategy, **changes):
+    """A strategy on a contrast whose source lacks something."""
+    whole = contrast(torch.zeros(12, 12), origin(3, 4), build("critics", "CosineCritic", latent=LATENT, embedding_size=5))
+    return strategy()(replace(whole, source=replace(whole.source, **changes)), seed_of(0))
+
+
+def on_scores_alone(strategy):
+    return strategy()(Contrast.of(torch.zeros(4, 4), origin(2, 2)), seed_of(0))
+
+
+UNFIT = {
+    "ActionNegatives needs the prior, and InfoNCE.anchor = 'posterior'; bind InfoNCE.anchor = 'prior'": partial(
+        make, negatives="ActionNegatives", anchor="posterior"
+    ),
+    "MemoryQueue adds candidate observations": partial(make, negatives="MemoryQueue", axis="column"),
+    "mixes candidates that all anchors share": partial(without, partial(MoCHi, of=ActionNegatives)),
+    "ReplayNegatives needs steps of their own from the replay; bind Replay.extra = 256": partial(
+        without, partial(build, "negatives", "ReplayNegatives"), extra=None
+    ),
+    "bind InfoNCE.critic = @critics.CosineCritic": partial(without, MoCHi, units=None),
+    "ActionNegatives needs a world model": partial(without, ActionNegatives, predict=None),
+    **{f"{strategy.__name__} adds candidates": partial(on_scores_alone, strategy) for strategy in (ActionNegatives, MemoryQueue, MoCHi)},
+}
+
+
+@pytest.mark.parametrize("message", UNFIT)
+def test_a_contrast_or_an_objective_that_does_not_fit_is_refused(message):
+    with pytest.raises(UserError, match=message):
+        UNFIT[message]()

@@ -42,7 +42,7 @@
 | ... compiled, and something else computed | a port of V3 | compile/test_update.py::test_it_agrees_with_the_plain_update_and_leaves_the_same_checkpoint |
 | a metric that waits for the device | a port of V3 | bench/test_guard.py::test_an_update_dispatches_few_operators_and_never_waits_for_the_device |
 | a configuration key that nothing reads | a port of V3 | composition/test_reading.py::test_it_finds |
-| weights written at the end alone | a method's own code | training/test_run.py::test_a_run_killed_after_a_checkpoint_continues_from_it |
+| weights written at the end alone | a method's own code | training/test_run.py::test_a_run_killed_after_a_checkpoint_continues_from_it_and_ends_as_one_that_never_stopped |
 """  # noqa: E501
 
 import ast

@@ -81,5 +81,5 @@ def test_arithmetic_of_defaults_is_done(text: str, value: object) -> None:
 
 
 def test_code_is_no_literal() -> None:
-    with pytest.raises(ValueError, match="no literal"):
+    with pytest.raises(ValueError, match="malformed"):
         literal("float('inf')")

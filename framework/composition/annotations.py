@@ -1,14 +1,14 @@
 """Annotations of parameters as syntax trees, and in words."""
 
 import ast
-from functools import cache
-from typing import Final
+from functools import cache, reduce
+from typing import Final, final
 
 from framework.signatures import FAMILIES
 
 PLAIN: Final = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "a text in quotes"}
-SEQUENCES: Final = ("Sequence", "tuple", "list", "Iterable")
-MAPPINGS: Final = ("Mapping", "dict")
+SEQUENCES: Final = ("Sequence", "tuple", "list", "Iterable", "Tuple", "List")
+MAPPINGS: Final = ("Mapping", "dict", "Dict")
 FACTORIES: Final = ("Factory", "Callable")
 FAMILY_OF_BASE: Final = {family.base: family.name for family in FAMILIES.values() if family.base != "object"}
 
@@ -17,9 +17,27 @@ FAMILY_OF_BASE: Final = {family.base: family.name for family in FAMILIES.values(
 def parse_annotation(text: str) -> ast.expr:
     """The syntax tree of an annotation; `Any` where it is no Python."""
     try:
-        return ast.parse(text, mode="eval").body
+        tree: ast.expr = _Unions().visit(ast.parse(text, mode="eval").body)
+        return tree
     except SyntaxError:
         return ast.Name("Any")
+
+
+@final
+class _Unions(ast.NodeTransformer):
+    """Writes `Optional[A]` and `Union[A, B]` as `A | None` and `A | B`."""
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        self.generic_visit(node)
+        members = elements(node.slice)
+        match last_name(node.value):
+            case "Optional":
+                members.append(ast.Constant(None))
+            case "Union":
+                pass
+            case _:
+                return node
+        return reduce(lambda union, member: ast.BinOp(union, ast.BitOr(), member), members)
 
 
 def describe(kind: ast.expr) -> str:

@@ -78,7 +78,7 @@ class _Fitting:
                 return self._refuse(value, kind)
             return tuple(self.fit(each, one) for each, one in zip(value, inner, strict=True))
         values = [self.fit(each, inner[0]) for each in value]
-        return tuple(values) if head == "tuple" or (head == "Sequence" and isinstance(value, tuple)) else values
+        return tuple(values) if head in ("tuple", "Tuple") or (head == "Sequence" and isinstance(value, tuple)) else values
 
     def _component(self, value: Any, base: str, kind: ast.expr) -> Any:
         family = FAMILY_OF_BASE.get(base, "")

@@ -1,6 +1,7 @@
 """One source file as a syntax tree; its names are followed to the files of this package that define them."""
 
 import ast
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,7 @@ from typing import Any, Final, final
 
 from framework.signatures.component import PACKAGE
 
-LITERAL: Final = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.expr_context)
+ARITHMETIC: Final = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Pow: operator.pow}
 Definition = ast.ClassDef | ast.expr
 
 
@@ -98,6 +99,11 @@ def literal(expression: ast.expr | str) -> Any:
     """The value of a literal, arithmetic of numbers included (`5 * 10**6`); else ValueError."""
     if isinstance(expression, str):
         expression = ast.parse(expression.strip(), mode="eval").body
-    if not all(isinstance(each, LITERAL) for each in ast.walk(expression)):
-        raise ValueError(f"no literal: {ast.unparse(expression)}")
-    return eval(compile(ast.Expression(expression), "<literal>", "eval"))
+    match expression:
+        case ast.BinOp(left=left, op=symbol, right=right) if type(symbol) in ARITHMETIC:
+            return ARITHMETIC[type(symbol)](literal(left), literal(right))
+        case ast.Tuple(elts=elements):
+            return tuple(literal(element) for element in elements)
+        case ast.List(elts=elements):
+            return [literal(element) for element in elements]
+    return ast.literal_eval(expression)

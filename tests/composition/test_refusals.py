@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from framework.composition import load
 from framework.composition.factory import ComponentFactory
@@ -86,6 +87,7 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         "Two parts of the agent give a loss named ['infonce']; keep one of them in Agent.heads and Agent.objectives",
     ),
     "no reward": ("Agent.heads = {'rewards': @RewardHead}", 1, "Agent.heads has no 'reward', which imagination needs"),
+    "a group without an optimizer": ("Agent.optimizers = {'model': @model/Adam, 'actor': @actor/Adam}", 1, "Agent.optimizers has"),
     "an optimizer without a group": (
         "Agent.optimizers = {'model': @model/Adam, 'actor': @actor/Adam, 'value': @value/Adam, 'critic': @value/Adam}",
         1,
@@ -110,6 +112,11 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         "InfoNCE.axis = 'column' does not fit GaussianCritic, a density over the latent: off its own axis the bound is wrong by nats; "
         "bind InfoNCE.axis = 'row', or 'column_as_released' to ask for it by name.",
     ),
+    "a density over latents on both axes": (
+        "InfoNCE.axis = 'symmetric'\nInfoNCE.critic = @GaussianCritic",
+        1,
+        "bind InfoNCE.axis = 'row'",
+    ),
     "a density over observations on rows": (
         "Agent.dynamics = @CategoricalRSSM\nInfoNCE.critic = @RefusalDensity",
         2,
@@ -120,6 +127,11 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         1,
         "RefusalDensity takes a latent that is categorical, and the dynamics gives a gaussian one; bind another critic or another "
         "Agent.dynamics.",
+    ),
+    "a Gaussian critic of a categorical latent": (
+        "InfoNCE.critic = @GaussianCritic\nAgent.dynamics = @CategoricalRSSM",
+        1,
+        "GaussianCritic takes a latent that is gaussian, and the dynamics gives a categorical one",
     ),
     "negatives of the replay without draws": (
         "InfoNCE.negatives = @UniformSubset\nUniformSubset.of = @ReplayNegatives\nUniformSubset.candidates = 9",
@@ -142,6 +154,12 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         2,
         "SMILE joins all anchors of a batch, and 4 x 6 steps are more than InfoNCE.chunk_above = 23",
     ),
+    "a bound that joins anchors inside another": (
+        "InfoNCE.bound = @Penalized\nPenalized.of = @SMILE\nInfoNCE.chunk_above = 23",
+        3,
+        "joins all anchors of a batch, and 4 x 6 steps are more than InfoNCE.chunk_above = 23",
+    ),
+    "a share that is none": ("InfoNCE.negatives = @Debiased\nDebiased.positive_share = 1.0", 2, "Debiased.positive_share = 1.0 must be"),
     # Candidates of a batch.
     "more candidates than a batch has": (
         "InfoNCE.negatives = @UniformSubset\nUniformSubset.candidates = 25",
@@ -153,6 +171,11 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         2,
         "TopK.count = 24, and there are 23 negatives; bind from 1 to 23, or a larger Replay.batch or Replay.length.",
     ),
+    "a mixture of more negatives than a batch has": (
+        "InfoNCE.negatives = @WithinCrossMixture\nWithinCrossMixture.count = 24",
+        2,
+        "WithinCrossMixture.count = 24, and there are 23 negatives; bind from 1 to 23, or a larger",
+    ),
     "more candidates than a batch has, inside a queue": (
         "InfoNCE.negatives = @MemoryQueue\nMemoryQueue.of = @UniformSubset\nUniformSubset.candidates = 25",
         3,
@@ -163,7 +186,19 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         1,
         "InfoNCE.negatives leaves no anchor a negative: CrossSequence of WithinSequence keeps nothing but the positives of 4 x 6 steps",
     ),
+    "the same time within a row": (
+        "InfoNCE.negatives = @SameTimestep\nSameTimestep.of = @WithinSequence",
+        1,
+        "leaves no anchor a negative: SameTimestep of WithinSequence",
+    ),
     "other rows of one row": ("InfoNCE.negatives = @CrossSequence\nReplay.batch = 1", 1, "leaves no anchor a negative: CrossSequence"),
+    "the same time of one row": ("InfoNCE.negatives = @SameTimestep\nReplay.batch = 1", 1, "leaves no anchor a negative: SameTimestep"),
+    "one step within a row": ("InfoNCE.negatives = @WithinSequence\nReplay.length = 1", 1, "leaves no anchor a negative: WithinSequence"),
+    "a batch of one step": (
+        "InfoNCE.negatives = @InBatch\nReplay.batch = 1\nReplay.length = 1",
+        1,
+        "leaves no anchor a negative: InBatch",
+    ),
     # Sequences.
     "an offset past the sequence": (
         "InfoNCE.offsets = (9,)",
@@ -175,7 +210,13 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         2,
         "NextEmbedding.horizon = 6",
     ),
+    "a warm-up of a whole sequence": (
+        "Agent.objectives = [@Prototypes]\nPrototypes.warm_up = 6\nAgent.encoder = @RandomShift\nRandomShift.encoder = @MultiEncoder",
+        2,
+        "Prototypes.warm_up = 6, and sequences are 6 steps long",
+    ),
     # The run.
+    "a setting of the run": ("Run.seed = -1", 1, "Run.seed = -1 at least 0"),
     "no sequence in a batch": ("Replay.batch = 0", 1, "Replay.batch is 0; bind a whole number of at least 1"),
     "a replay too small": ("Run.environments = 4\nReplay.capacity = 20", 2, "leaves 5 steps to each of 4 environments"),
     "a prefill longer than the run": (
@@ -189,7 +230,14 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         3,
         "one sequence of Replay.length = 6 takes 18 in 3 environments",
     ),
+    "a sequence longer than the run, action repeats counted": (
+        CONTROL + "DMControl.action_repeat = 8\nTrainer.prefill = 0\nTrainer.steps = 47",
+        6,
+        "takes 48 in 1 environments with an action repeat of 8",
+    ),
     # Environments and observations.
+    "an action held for no step": (CONTROL + "DMControl.action_repeat = 0", 4, "DMControl.action_repeat = 0 must be at least 1"),
+    "a task with a typing error": (CONTROL.replace("cartpole", "cartpol"), 1, "did you mean 'cartpole_swingup'"),
     "a task that Gymnasium has not": (
         GYMNASIUM + "Gymnasium.task = 'CartPol-v1'",
         1,
@@ -200,10 +248,20 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         4,
         "CEMPlanner takes continuous actions, and the environment has discrete ones; bind another Agent.actor_critic.",
     ),
+    "a wrapped behavior without discrete actions": (
+        GYMNASIUM + "Gymnasium.task = 'CartPole-v1'\nAgent.actor_critic = @ActionNoise\nActionNoise.of = @CEMPlanner",
+        4,
+        "ActionNoise takes continuous actions, and the environment has discrete ones",
+    ),
     "an environment that refuses its settings": (
         "Run.environment = @RefusalMaze\nAgent.encoder = @MLPEncoder\nRefusalMaze.rooms = 7",
         3,
         "RefusalMaze.rooms = 7 is no maze.",
+    ),
+    "an observation of one's own environment that no encoder takes": (
+        "Run.environment = @RefusalMaze\nMultiEncoder.encoders = {'map': @MLPEncoder}",
+        2,
+        "No encoder takes the observation 'compass'",
     ),
     "an observation that no encoder takes": (
         "MultiEncoder.encoders = {'count': @MLPEncoder}",
@@ -220,6 +278,11 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         2,
         "Reconstruction.decoders names ['depth']; the observations are ['count', 'pixels']",
     ),
+    "a vector of another task": (
+        VECTORS + "MultiEncoder.encoders = {'height': @MLPEncoder}",
+        6,
+        "No encoder takes the observation 'position': the patterns of MultiEncoder.encoders are ['height']",
+    ),
     "an encoder of vectors for an image": (
         CONTROL.replace("@ConvEncoder", "@MLPEncoder"),
         3,
@@ -230,12 +293,24 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         5,
         "ConvEncoder cannot take images of 2 x 2",
     ),
+    "an image that does not divide": (
+        CONTROL + "DMControl.size = 84\nAgent.encoder = @MaxPoolConvEncoder",
+        5,
+        "MaxPoolConvEncoder halves an image 4 times, and 84 x 84 is not divisible by 16",
+    ),
     "a decoder of another size": (
         CONTROL + "DMControl.size = 84\nAgent.objectives = [@Reconstruction]\nReconstruction.decoders = {'pixels': @ImageHead}",
         6,
         "make an image of 64 x 64, and the observation has 84 x 84",
     ),
+    "a color out of range": (
+        DISTRACTORS + "Distractors.color = 2.0",
+        4,
+        "Distractors.color = 2 is out of range; bind a number from 0 to 1",
+    ),
     "a folder that is not there": (DISTRACTORS + "Distractors.background = 'absent'", 4, "there is no folder 'absent'"),
+    "a folder without films": (DISTRACTORS + "Distractors.background = 'empty'", 4, "the folder 'empty' holds no video or image (.avi,"),
+    "a film that cannot be read": (DISTRACTORS + "Distractors.background = 'broken'", 4, "'broken/CLIP.MP4' cannot be read"),
     # Components of one's own.
     "a setting of one's own component": ("InfoNCE.negatives = @RefusalNegatives\nRefusalNegatives.steps = 6", 2, "must be at most 5"),
     "a batch that one's own component refuses": (
@@ -249,19 +324,27 @@ ACCEPTED = {
     "a density over latents on rows": "InfoNCE.critic = @GaussianCritic",
     "a density over latents on columns, by name": "InfoNCE.critic = @GaussianCritic\nInfoNCE.axis = 'column_as_released'",
     "a score that is no density on both axes": "InfoNCE.axis = 'symmetric'",
+    "another objective by one binding": "Agent.objectives = [@BarlowTwins]",
     "the groups of all that a wrapper wraps": "Agent.actor_critic = @ActionNoise\nActionNoise.of = @Plan2Explore\n"
     "Plan2Explore.of = @DynamicsBackprop\n"
     "Agent.optimizers = {'model': @model/Adam, 'actor': @actor/Adam, 'value': @value/Adam, 'ensemble': @actor/Adam}",
     "a value that learns from all replayed steps": REINFORCE + "Agent.imagination_starts = None",
+    "a value that learns from no replayed step": REINFORCE + "Agent.imagination_starts = 6\nReinforce.replay_value = 0.0",
     "negatives of the replay with draws": "InfoNCE.negatives = @ReplayNegatives\nReplay.extra = 16",
     "as many candidates as a batch has": "InfoNCE.negatives = @UniformSubset\nUniformSubset.candidates = 24",
+    "more candidates than a batch has, around a queue": "InfoNCE.negatives = @UniformSubset\nUniformSubset.of = @MemoryQueue\n"
+    "UniformSubset.candidates = 25",
     "one row within itself": "InfoNCE.negatives = @WithinSequence\nReplay.batch = 1",
+    "one step of other rows": "InfoNCE.negatives = @CrossSequence\nReplay.length = 1",
     "other rows of one row beside a queue": "InfoNCE.negatives = @MemoryQueue\nMemoryQueue.of = @CrossSequence\nReplay.batch = 1",
     "a bound that joins anchors of a whole matrix": "InfoNCE.bound = @SMILE\nInfoNCE.chunk_above = 24",
+    "a bound of single anchors in blocks": "InfoNCE.bound = @NWJ\nInfoNCE.chunk_above = 23",
     "an encoder inside one that augments": "Agent.encoder = @RandomShift\nRandomShift.encoder = @MultiEncoder\n"
     "Agent.objectives = [@Prototypes]",
+    "a run of one update": "Trainer.prefill = 0\nTrainer.steps = 6",
     "vectors by patterns": VECTORS + "MultiEncoder.encoders = {'position': @MLPEncoder, 'v*': @MLPEncoder}",
     "a discrete action": GYMNASIUM + "Gymnasium.task = 'CartPole-v1'\n" + REINFORCE + "Agent.imagination_starts = None",
+    "an image in a folder": DISTRACTORS + "Distractors.background = 'images'\nAgent.encoder = @ConvEncoder",
 }
 
 
@@ -270,6 +353,9 @@ def recipe(write: Write) -> Callable[[str], str]:
     """Write a recipe that adds lines to the tiny one; the first of them has the number 3."""
     write("refusal_plugin.py", PLUGIN)
     write("tiny.gin", TINY.read_text())
+    write("empty/notes.txt", "")
+    write("broken/CLIP.MP4", "no film")
+    Image.new("RGB", (3, 2)).save(write("images/below/sky.PNG", ""))
 
     def write_recipe(lines: str) -> str:
         last = {line.partition(" = ")[0]: line for line in lines.splitlines()}
@@ -320,9 +406,11 @@ DERIVED: Mapping[str, Callable[[], dict[str, Any]]] = {
 HELD = {"critic": "@BilinearCritic", "negatives": "@InBatch", "value": "@NormalValue"}
 IMPOSSIBLE = [
     ("actor_critics.CEMPlanner", {"elites": 9, "candidates": 3}),
+    ("actor_critics.CEMPlanner", {"action_noise": -0.1}),
     ("actor_critics.LatentSAC", {"initial_temperature": 0.0}),
     ("actor_critics.MixedGradient", {"mix": 1.5}),
     ("actor_critics.MPPIPlanner", {"minimum_std": 0.0}),
+    ("actor_critics.MPPIPlanner", {"policy_plans": 9, "candidates": 3}),
     ("actor_critics.Plan2Explore", {"members": 1}),
     ("actor_critics.Reinforce", {"replay_value": -0.3}),
     ("bounds.Interpolated", {"alpha": 1.5}),
@@ -331,12 +419,14 @@ IMPOSSIBLE = [
     ("bounds.SMILE", {"clip": 0.0}),
     ("critics.ConcatCritic", {"pairs_at_once": 0}),
     ("critics.CosineCritic", {"initial_temperature": 0.0}),
+    ("critics.CosineCritic", {"initial_temperature": -1.0, "temperature": "fixed"}),
     ("critics.GaussianCritic", {"minimum_std": 0.0}),
     ("critics.PriorCritic", {"minimum_std": -0.1}),
     ("dynamics.BlockRSSM", {"blocks": 3, "deterministic": 8}),
     ("dynamics.GaussianRSSM", {"balance": 1.5}),
     ("dynamics.CategoricalRSSM", {"balance": -0.1}),
     ("dynamics.TransformerSSM", {"attention_heads": 4, "deterministic": 12}),
+    ("dynamics.TransformerSSM", {"window": 0}),
     ("encoders.MaxPoolConvEncoder", {"kernel": 4}),
     ("encoders.ViTEncoder", {"attention_heads": 3, "size": 8}),
     ("heads.ContinuationHead", {"discount": 0.0}),
@@ -344,6 +434,7 @@ IMPOSSIBLE = [
     ("negatives.Debiased", {"positive_share": 1.0}),
     ("negatives.HardWeighted", {"beta": -1.0}),
     ("negatives.MemoryQueue", {"slow_rate": 1.5}),
+    ("negatives.MemoryQueue", {"size": 0}),
     ("negatives.MoCHi", {"mixed": 0, "with_anchor": 0}),
     ("negatives.Ring", {"lower": 0.9, "upper": 0.1}),
     ("negatives.RollingWindow", {"rows": 0}),
@@ -351,10 +442,12 @@ IMPOSSIBLE = [
     ("negatives.UniformSubset", {"candidates": 1}),
     ("negatives.WindowExcluded", {"steps": 0}),
     ("negatives.WithinCrossMixture", {"share": 1.5}),
+    ("negatives.WithinCrossMixture", {"count": 0}),
     ("objectives.ActionConditionedCPC", {"steps": 0}),
     ("objectives.BarlowTwins", {"redundancy": -1.0}),
     ("objectives.LatentConsistency", {"discount": 1.5}),
     ("objectives.NextEmbedding", {"horizon": 0}),
+    ("objectives.NextEmbedding", {"units": 6, "attention_heads": 2}),
     ("objectives.Prototypes", {"temperature": 0.0}),
     ("objectives.TemporalPredictive", {"noise": -0.1}),
     ("optimizers.Adam", {"learning_rate": 0.0}),
@@ -364,6 +457,7 @@ IMPOSSIBLE = [
     ("values.NormalValue", {"slow_rate": 0.0}),
     ("values.QuantileValue", {"width": 0.0}),
     ("values.TwoHotValue", {"bins": 2}),
+    ("values.TwoHotValue", {"slow_every": 0}),
 ]
 
 

@@ -8,15 +8,28 @@ from framework.environments import opengl
 from tests.cli.calls import PIXELS, TINY, Call, bound, spawn
 
 STATIC = {
+    "component": ("InfoNCE.negatives=@negatives.InBach", "did you mean 'InBatch'"),
     "family": ("InfoNCE.negatives=@negatves.InBatch", "did you mean 'negatives'"),
+    "wrong family": ("InfoNCE.negatives=@critics.BilinearCritic", "is a component of `critics`"),
+    "parameter": ("InfoNCE.axs='row'", "did you mean 'axis'"),
+    "choice": ("InfoNCE.axis='rows'", "takes one of 'row', 'column', 'symmetric'"),
+    "scope": ("modl/Adam.learning_rate=1e-3", "did you mean 'model'"),
+    "macro": ("Replay.batch=%BATCH", "there is no macro %BATCH"),
+    "whole number": ("Trainer.steps=1e6", "write 1000000"),
+    "precision": ("Runtime.precision='float16'", "takes one of 'float32', 'bfloat16'"),
     "text without quotes": ("Runtime.device=cpu", "write text in quotes ('cpu')"),
+    "derived value": ("InfoNCE.embedding_size=3", "Python passes it"),
     "old setting": ("Agent.scales={'kl': 1.0, 'reward': 1.0}", "Agent has no parameter 'scales' any more"),
 }
 BUILT = {
     "device": (["Runtime.device='gpu'"], "is no device: bind one of auto, cpu"),
+    "device that is not here": (["Runtime.device='xpu'"], "is not on this machine"),
     "negative seed": (["Run.seed=-1"], "Run.seed = -1"),
+    "no steps": (["Trainer.steps=0"], "Trainer.steps = 0"),
     "task": ([*PIXELS, "DMControl.task='cartpol_swingup'"], "did you mean 'cartpole_swingup'"),
+    "camera": ([*PIXELS, "DMControl.camera='front'"], "Valid are: 0 (fixed)"),
     "image size": ([*PIXELS, "DMControl.size=2"], "ConvEncoder cannot take images of 2 x 2"),
+    "action repeat": ([*PIXELS, "DMControl.action_repeat=0"], "DMControl.action_repeat = 0 must be at least 1"),
 }
 
 

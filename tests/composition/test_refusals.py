@@ -240,7 +240,7 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     "a task with a typing error": (CONTROL.replace("cartpole", "cartpol"), 1, "did you mean 'cartpole_swingup'"),
     "a task that Gymnasium has not": (
         GYMNASIUM + "Gymnasium.task = 'CartPol-v1'",
-        1,
+        3,
         "Gymnasium has no task 'CartPol-v1'; did you mean 'CartPole-v1'?",
     ),
     "a behavior without discrete actions": (

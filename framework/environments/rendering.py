@@ -1,5 +1,8 @@
 """Images of a MuJoCo physics at three qualities."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal, final
 
@@ -56,6 +59,10 @@ class Renderer:
 
     def image(self) -> np.ndarray:
         """A new image of the present state of the physics."""
+        with _collection_paused():
+            return self._image()
+
+    def _image(self) -> np.ndarray:
         if self._staging.background is not None:
             layers = self._averaged(self._layers())
             return composite(layers[..., :3], layers[..., 3:] / 255, self._staging.background)
@@ -75,6 +82,18 @@ class Renderer:
     def _averaged(self, image: np.ndarray) -> np.ndarray:
         wide = image.astype(np.float32)
         return reduce(wide, "(y v) (x u) c -> y x c", "mean", v=self._supersampling, u=self._supersampling)
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """A garbage collection may free another environment, whose OpenGL context would be the current one from then on."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _prepare(visual: Any, size: tuple[int, int], quality: Quality) -> None:

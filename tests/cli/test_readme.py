@@ -53,14 +53,15 @@ def test_its_training_trains(tmp_path: Path) -> None:
     assert "dream resume" in result.output
 
 
-def test_its_component_is_found_beside_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_component_beside_its_recipe_trains_in_their_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (source,) = [block for block in blocks("python") if block.startswith("# far_in_time.py")]
     (recipe,) = [block for block in blocks("gin") if block.startswith("# far_in_time.gin")]
     (tmp_path / "far_in_time.py").write_text(source)
     (tmp_path / "far_in_time.gin").write_text(recipe)
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(dream, ["check", "--deep", "far_in_time.gin"])
+    result = CliRunner().invoke(dream, ["train", "far_in_time.gin", *bound(*shortened(tmp_path))])
     assert result.exit_code == 0, result.output
+    assert len(list(tmp_path.glob("runs/*/far_in_time.py"))) == 1
 
 
 def test_its_python_runs(tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def test_its_component_beside_its_recipe_trains_in_their_folder(tmp_path: Path, 
     (tmp_path / "far_in_time.py").write_text(source)
     (tmp_path / "far_in_time.gin").write_text(recipe)
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(dream, ["train", "far_in_time.gin", *bound(*shortened(tmp_path))])
+    bindings = [*shortened(tmp_path), "FarInTime.steps=3"]
+    result = CliRunner().invoke(dream, ["train", "far_in_time.gin", *bound(*bindings)])
     assert result.exit_code == 0, result.output
     assert len(list(tmp_path.glob("runs/*/far_in_time.py"))) == 1
 

@@ -112,7 +112,7 @@ class Tracking:
         if difference := provenance.difference(Path.cwd()):
             tracker.text("git.diff", difference)
         for path in files:
-            tracker.file(path, "recipe")
+            tracker.file(path, (Path("recipe") / path.relative_to(run_folder).parent).as_posix())
         return tracker
 
     def _open_store(self, run_folder: Path, earlier: RunRecord | None) -> Tracker | None:

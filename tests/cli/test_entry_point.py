@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,15 @@ try:
 except SystemExit:
     print(os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules)
 """
+
+
+def test_a_task_of_a_module_in_the_working_directory_is_found(tmp_path: Path) -> None:
+    (tmp_path / "task_here.py").write_text("raise SystemExit('found')\n")
+    program = (
+        "import sys; sys.path.remove(''); from framework.cli import main; sys.argv = ['dream']\ntry: main()\nfinally: import task_here"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert run.stderr.endswith("found\n")
 
 
 @pytest.mark.parametrize(("variables", "spin_count"), [({}, "0"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.calls import ROOT, environment
+from tests.cli.calls import ROOT, TINY, environment
 
 PROGRAM = """
 import os, sys
@@ -26,6 +26,23 @@ def test_a_task_of_a_module_in_the_working_directory_is_found(tmp_path: Path) ->
     )
     run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert run.stderr.endswith("found\n")
+
+
+def test_it_needs_no_home(tmp_path: Path) -> None:
+    """As in a container that runs under a number without a name."""
+    program = f"""
+import os, pwd, sys
+def unknown(number):
+    raise KeyError(number)
+pwd.getpwuid = unknown
+from framework.cli import main
+sys.argv = ["dream", "check", {str(TINY)!r}]
+try: main()
+finally: import mlflow
+"""
+    variables = {name: value for name, value in environment().items() if name != "HOME"}
+    run = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(("variables", "spin_count"), [({}, "0"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")])

@@ -12,7 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, final
 
 from framework.errors import UserError
-from framework.signatures import FAMILIES, PACKAGE, Component, builtin_components, component_of, constructor, source_of
+from framework.signatures import FAMILIES, Component, builtin_components, component_of, constructor, source_of
+from framework.text import PACKAGE
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from framework.errors import UserError
-from framework.signatures import PACKAGE, display
+from framework.text import PACKAGE, display
 
 CODE: Final = "code"
 """The folder beside a recipe in which a run keeps the modules that it was composed with."""

@@ -7,7 +7,7 @@ from typing import Final, final
 
 from framework.errors import UserError
 from framework.registry import nearest
-from framework.signatures import PACKAGE
+from framework.text import PACKAGE, read_text
 
 CHECKOUT: Final = PACKAGE.parent
 WHEEL: Final = PACKAGE / "_data"
@@ -37,7 +37,7 @@ def list_recipes() -> list[Recipe]:
 def header(path: Path) -> str:
     """The comment at the head of a gin file, without its `#`."""
     lines: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path).split("\n"):
         if not line.startswith("#"):
             break
         lines.append(line.lstrip("#").removeprefix(" ").rstrip())

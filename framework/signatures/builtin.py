@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from framework.signatures.component import FAMILIES, PACKAGE, Component, Parameter
+from framework.signatures.component import FAMILIES, Component, Parameter
 from framework.signatures.source import Module, expand, literal
+from framework.text import PACKAGE
 
 Lineage = Sequence[tuple[Module, ast.ClassDef]]
 Row = tuple[str, ast.expr | None, ast.expr | None, int]

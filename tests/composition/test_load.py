@@ -68,6 +68,11 @@ def test_it_gives_each_class_its_values(write: Write) -> None:
     assert root.keywords["objectives"][0].keywords["negatives"].keywords["rows"] == 10
 
 
+def test_a_macro_may_be_a_key(write: Write) -> None:
+    heads = compose("agent.gin", "Agent.heads = {%NAME: @RewardHead}", "NAME = 'reward'").root.keywords["heads"]
+    assert list(heads) == ["reward"]
+
+
 def test_a_scope_overrides_what_holds_without_one(write: Write) -> None:
     optimizers = compose("agent.gin", "actor/Adam.epsilon = 1e-3").root.keywords["optimizers"]
     assert {name: each.keywords["epsilon"] for name, each in optimizers.items()} == {"model": 1e-5, "actor": 1e-3, "value": 1e-5}

@@ -36,8 +36,9 @@ def _refusal(path: Path, line: int, message: str) -> UserError:
 
 def display(path: str | Path) -> str:
     """A path for messages: relative to the working directory or to this project, if it lies below one of them."""
-    text = os.path.realpath(path)
-    for root in (os.getcwd(), f"{PACKAGE}/_data", f"{PACKAGE.parent}"):
-        if f"{text}/".startswith(f"{root}/"):
-            return text[len(root) + 1 :] or "."
+    for absolute in (os.path.abspath, os.path.realpath):
+        text = absolute(path)
+        for root in (os.getcwd(), f"{PACKAGE}/_data", f"{PACKAGE.parent}"):
+            if f"{text}/".startswith(f"{root}/"):
+                return text[len(root) + 1 :] or "."
     return text

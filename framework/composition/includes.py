@@ -140,17 +140,11 @@ def _read_include(include: Include, program: Program, chain: tuple[Path, ...]) -
     if path is None:
         program.problems.append(_not_chosen(include, macros, folders) if macros else _not_found(include, folders))
     elif path in chain:
-        program.problems.append(_circle(include, name, path, chain, folders))
+        circle = " -> ".join(display(each) for each in (*chain[chain.index(path) :], path))
+        program.problems.append(Problem.at(include.place, f"the includes go around in a circle: {circle}."))
     else:
         program.chosen += [(macro, path) for macro in macros]
         _read_file(path, program, chain)
-
-
-def _circle(include: Include, name: str, path: Path, chain: tuple[Path, ...], folders: Sequence[Path]) -> Problem:
-    circle = " -> ".join(display(each) for each in (*chain[chain.index(path) :], path))
-    other = first_file(name, [folder for folder in folders if path.parent != folder.resolve()])
-    hint = f"; if you mean another file, write include '{_shipped_name(other)}'" if other and other not in chain else ""
-    return Problem.at(include.place, f"the includes go around in a circle: {circle}{hint}.")
 
 
 def _not_found(include: Include, folders: Sequence[Path]) -> Problem:
@@ -171,7 +165,3 @@ def _not_chosen(include: Include, macros: Sequence[Binding], folders: Sequence[P
     valid = sorted((path[len(head) : len(path) - len(tail)] for path in paths), key=lambda value: (len(value), value))
     wrong = f"{macro.selector} = {macro.value!r} chooses no file for include '{include.file}' at {include.place}"
     return Problem.at(macro.place, f"{wrong}{advice(macro.value, valid)}.")
-
-
-def _shipped_name(path: Path) -> str:
-    return path.relative_to(shipped().resolve()).as_posix() if path.is_relative_to(shipped().resolve()) else display(path)

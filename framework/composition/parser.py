@@ -135,7 +135,8 @@ def _attempt(lines: list[str], file: str, number: int | None) -> tuple[list[Stat
     try:
         parser = _Parser("\n".join(lines) + "\n", _Delegate())
         while True:
-            start = _next_line(lines, parser.current_token.start[0])
+            parser._skip_whitespace_and_comments()
+            start = parser.current_token.start[0]
             parsed = parser.parse_statement()
             if parsed is None:
                 return statements, None
@@ -162,12 +163,6 @@ def _statement(parsed: Any, place: Place) -> Iterator[Statement]:
             yield Import(module, place)
         case config_parser.IncludeStatement(filename=name):
             yield Include(name, place)
-
-
-def _next_line(lines: list[str], line: int) -> int:
-    while line < len(lines) and (not lines[line - 1].strip() or lines[line - 1].lstrip().startswith("#")):
-        line += 1
-    return line
 
 
 def _odd_character(statement: str) -> str:

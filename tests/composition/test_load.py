@@ -164,6 +164,13 @@ def test_a_package_keeps_its_layout_and_its_run_loads_with_the_project_gone(writ
     assert files(Path("again")) == files(Path("run"))
 
 
+def test_a_module_on_the_path_is_kept_unless_it_is_installed(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write("project/src/load_on_path/deep.py", "")
+    monkeypatch.syspath_prepend(Path("project/src").resolve())
+    modules = compose(write("recipe.gin", "import load_on_path.deep\nimport yaml\nimport json\ninclude 'agent.gin'\n")).modules
+    assert modules == {"load_on_path/deep.py": source}
+
+
 def test_the_module_of_a_task_is_kept_whether_the_recipe_imports_it_or_the_task_names_it(write: Write) -> None:
     write("project/load_registers.py", "from load_task import SPEED\n")
     write("project/load_task.py", "SPEED = 1\n")

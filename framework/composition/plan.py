@@ -45,11 +45,6 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     )
 
 
-def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT) -> list[Problem]:
-    """Everything that reading a recipe finds wrong."""
-    return list(plan(recipe, bindings, imports=imports, root=root).problems)
-
-
 def _import(imports: Iterable[tuple[Import, Path]], report: Report) -> dict[str, Path]:
     """Import the modules of statements, each with its recipe; returns the source files that a copy of the run needs."""
     modules: dict[str, Path] = {}

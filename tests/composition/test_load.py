@@ -4,7 +4,6 @@ import multiprocessing
 import pickle
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,14 @@ import pytest
 from dm_env import specs
 
 from framework.agent import Agent
-from framework.composition import Composition, load
 from framework.composition.factory import ComponentFactory
 from framework.data import Specs
 from framework.encoders.conv_encoder import ConvEncoder
 from framework.errors import UserError
 from tests.cli.calls import TINY
+from tests.composition.agents import Write, compose
 from tests.programs import answer
 
-Write = Callable[[str, str], Path]
 PLUGIN = """
 from load_plugin_helper import SIZE
 from framework.encoders.base import Encoder
@@ -40,10 +38,6 @@ class LoadPluginEncoder(Encoder):
     def forward(self, observation):
         return observation["pixels"].float().mean((-1, -2, -3), keepdim=True)[..., 0]
 """.replace("observation, size", "observation: object, size")
-
-
-def compose(recipe: str | Path, *bindings: str) -> Composition:
-    return load(recipe, bindings, root="parts.Agent")
 
 
 def small(**observation: specs.Array) -> Specs:
@@ -126,7 +120,7 @@ def test_a_plugin_beside_the_recipe_is_imported_written_and_found_by_a_spawned_p
     names = ["code/load_plugin.py", "code/load_plugin_helper.py", "operative.gin", "overrides.txt", "resolved.gin"]
     assert files(Path("run")) == names
     assert compose("run/resolved.gin").operative == composed.operative
-    assert load("mine/recipe.gin", root="parts.Agent").root.keywords["encoder"].func.__name__ == "LoadPluginEncoder"
+    assert compose("mine/recipe.gin").root.keywords["encoder"].func.__name__ == "LoadPluginEncoder"
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(build_there, (composed.root,))[1] == "Agent"
 
@@ -191,8 +185,8 @@ def test_a_plugin_can_be_named_on_the_command_line(write: Write, monkeypatch: py
         "named_plugin.py",
         PLUGIN.replace("LoadPluginEncoder", "NamedPluginEncoder").replace("from load_plugin_helper import SIZE", "SIZE = 2"),
     )
-    bindings = ["Agent.encoder = @NamedPluginEncoder"]
-    assert load("agent.gin", bindings, imports=["named_plugin"], root="parts.Agent").parameters()["NamedPluginEncoder.size"] == 2
+    composed = compose("agent.gin", "Agent.encoder = @NamedPluginEncoder", imports=["named_plugin"])
+    assert composed.parameters()["NamedPluginEncoder.size"] == 2
 
 
 def test_two_different_modules_of_one_name_are_a_mistake(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from framework.signatures.component import FAMILIES, Component, Parameter
-from framework.signatures.source import Module, expand, literal
+from framework.signatures.source import Module, expand
 from framework.text import PACKAGE
 
 Lineage = Sequence[tuple[Module, ast.ClassDef]]
@@ -101,7 +101,7 @@ def _facts(module: Module, node: ast.ClassDef) -> dict[str, Any]:
             case _:
                 continue
         try:
-            facts[name] = literal(expand(value, module))
+            facts[name] = ast.literal_eval(expand(value, module))
         except ValueError:
             continue
     return facts

@@ -80,6 +80,12 @@ MISTAKES = {
     "a key that is a list": ("Agent.optimizers = {[1]: @Adam}", "[1] cannot be a key of a dictionary"),
     "a quote of a word processor": ("InfoNCE.axis = \u2018row\u2019", "\u2018 is no quote of gin: write ' or \""),
     "an invisible space": ("InfoNCE.axis\u00a0= 'row'", "there is an invisible character, U+00A0: write a plain space"),
+    "an unknown component that is bound": (
+        "Agnt.horizon = 3",
+        "there is no component 'Agnt'; did you mean 'Agent'? Valid are: Adam, Agent,",
+    ),
+    "a macro with a scope": ("model/RATE = 3", "'model/RATE' is no name for a macro: write one word"),
+    "a word of another language": ("GaussianRSSM.balance = null", "write None for `null`"),
     "a value without quotes": ("InfoNCE.axis = row", "`row` is no value: write text in quotes ('row')"),
     "a bracket that is not closed": ("ConvEncoder.channels = [1, 2", "a bracket or a quote is not closed"),
 }
@@ -92,6 +98,10 @@ def test_it_finds(name: str, write: Write) -> None:
     mistake = problem("recipe.gin")
     assert (mistake.file, mistake.line) == ("recipe.gin", 4)
     assert message in mistake.message
+
+
+def test_the_command_line_takes_only_bindings(write: Write) -> None:
+    assert problem("agent.gin", "import json").message.startswith("the command line takes only bindings")
 
 
 @pytest.mark.parametrize("name", ["an unknown scope", "an unused macro", "a component of another family", "a value without quotes"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from framework.bench import env
+from framework.bench.setup import setting
 from framework.errors import UserError
 from framework.measurement.report import Report, Row, Value
 from framework.tracking.jsonl import read
@@ -50,7 +50,7 @@ def measure(recipe: str, bindings: Sequence[str] = (), imports: Sequence[str] = 
         kind="run",
         title=f"A whole run of {run.composed.recipe.stem}, after its prefill.",
         rows=[Row("run", values)],
-        setting=env.setting(run),
+        setting=setting(run),
     )
 
 

@@ -14,7 +14,7 @@ from framework.cli.measuring import as_json_file, progress_bar, show, with_optio
 
 if TYPE_CHECKING:
     from framework.measurement.report import Progress, Report
-    from framework.measurement.timing import Effort
+    from framework.measurement.resources import Effort
 
 Measure = Callable[..., "Report"]
 """From an effort, progress and the remaining options to a report."""
@@ -54,7 +54,7 @@ def _command(name: str, seconds: float, *extra: Callable[[Any], Any]) -> Callabl
         @with_options(recipe, options.bindings, options.imports, length, *extra, as_json_file)
         def command(*, seconds: float, json_to: str | None, imports: tuple[str, ...], repeats: int = 1, **arguments: Any) -> None:
             import_modules(imports)
-            from framework.measurement.timing import Effort
+            from framework.measurement.resources import Effort
 
             with progress_bar() as progress:
                 report = measure(Effort(seconds=seconds, repeats=repeats), progress, imports=imports, **arguments)
@@ -75,7 +75,9 @@ def _command(name: str, seconds: float, *extra: Callable[[Any], Any]) -> Callabl
         "--profile", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a trace, and shares of time."
     ),
 )
-def update_command(effort: "Effort", progress: "Progress", *, roofline: bool, profile: Path | None, **recipe: Any) -> "Report":
+def update_command(
+    effort: "Effort", progress: "Progress", *, actions: int | None, roofline: bool, profile: Path | None, **recipe: Any
+) -> "Report":
     """Measure one gradient update, from sampling to slow copies.
 
     Random steps fill the replay: no environment is built where its images follow from the recipe. Operators, waits of the host for the
@@ -88,13 +90,14 @@ def update_command(effort: "Effort", progress: "Progress", *, roofline: bool, pr
     """
     if profile is not None and profile.suffix != ".json":
         raise click.BadParameter(f"'{profile}' must end with .json, the only format that is written.", param_hint="--profile")
-    from framework.bench import subject, update
+    import framework
+    from framework.bench import update
 
-    return update.measure(subject.read(**recipe), effort, progress, roofline=roofline, profile=profile)
+    return update.measure(framework.compose(**recipe), effort, progress, actions=actions, roofline=roofline, profile=profile)
 
 
 @_command("act", 2.0, _repeats, _actions)
-def act_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Report":
+def act_command(effort: "Effort", progress: "Progress", *, actions: int | None, **recipe: Any) -> "Report":
     """Measure the latency of an action.
 
     From an observation in an array to an action in one, for one environment and for as many as `Run.environments`.
@@ -102,9 +105,10 @@ def act_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Repor
     \b
     dream bench act quickstart -b Run.environments=8
     """
-    from framework.bench import act, subject
+    import framework
+    from framework.bench import act
 
-    return act.measure(subject.read(**recipe), effort, progress)
+    return act.measure(framework.compose(**recipe), effort, progress, actions=actions)
 
 
 @_command(
@@ -114,22 +118,23 @@ def act_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Repor
     _actions,
     click.option("--steps", "sizes", type=click.IntRange(min=1), multiple=True, help="How many steps are stored; may be repeated."),
 )
-def replay_command(effort: "Effort", progress: "Progress", *, sizes: tuple[int, ...], **recipe: Any) -> "Report":
+def replay_command(effort: "Effort", progress: "Progress", *, sizes: tuple[int, ...], actions: int | None, **recipe: Any) -> "Report":
     """Measure drawing batches and storing steps.
 
     \b
     dream bench replay dreamer_v1 --steps 10000 --steps 1000000 -b "Replay.storage='memmap'"
     """
-    from framework.bench import replay, subject
+    import framework
+    from framework.bench import replay
 
-    return replay.measure(subject.read(**recipe), effort, progress, sizes=sizes or replay.SIZES)
+    return replay.measure(framework.compose(**recipe), effort, progress, sizes=sizes or replay.SIZES, actions=actions)
 
 
 @_command("env", 5.0, _repeats)
 def env_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Report":
     """Measure steps of the environment with random actions.
 
-    One environment in this process, and `Run.environments` in worker processes where there are more.
+    One environment in this process, and `Run.environments` in worker processes where there are more, or both in `Run.vector`.
 
     \b
     dream bench env quickstart -b Run.environments=2 -b "DMControl.quality='near'"

@@ -16,9 +16,8 @@ from framework.errors import UserError
 from framework.lab.members import Member, batch_caps, chosen
 from framework.lab.settings import CostSettings
 from framework.lab.update import ObjectiveUpdate, UpdateSizes
-from framework.measurement.memory import peak_bytes
 from framework.measurement.report import Progress, Report, Row, Value, silent
-from framework.measurement.timing import seconds_of
+from framework.measurement.resources import MEBIBYTE, peak_bytes, seconds_of
 
 BASELINE: Final = ("BilinearCritic", "InBatch")
 """The unit of ratios, and the partner of each other critic and strategy: cross-entropy within the batch."""
@@ -28,7 +27,6 @@ SECONDS: Final = 0.5
 """An update is timed at least `REPEATS` times and for so long, but not more than `MOST` times."""
 SLOW: Final = 2.0
 """Seconds; an update that takes longer is timed once, as it warms up."""
-MEBIBYTE: Final = 2**20
 
 
 def measure(settings: CostSettings, progress: Progress = silent) -> Report:

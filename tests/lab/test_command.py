@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.lab.plots.bounds import plot
+from framework.lab.plots import draw
 from framework.measurement.report import Report, Row
 from framework.registry import registry_of
 from framework.tracking.runs import RUN
@@ -52,7 +52,7 @@ def test_several_values_come_after_one_option(call: Call) -> None:
 def test_a_diverged_estimate_is_written_below_its_panel_and_does_not_squeeze_it() -> None:
     means = {2.0: 1.9, 4.0: -700.0, 6.0: 5.5}
     rows = [Row("FLO", {"truth": truth, "candidates": 64, "mean": mean, "std": 0.1}) for truth, mean in means.items()]
-    (panel,) = plot(Report("bounds", "bound", "Bounds.", rows, {})).axes
+    (panel,) = draw(Report("bounds", "bound", "Bounds.", rows, {})).axes
     assert [each.get_text() for each in panel.texts if each.get_text()] == ["far below: -700 to -700 nats"]
     assert panel.get_ylim()[0] > -20
 

@@ -8,7 +8,7 @@ from framework.critics import Critic
 from framework.data import Latent, LatentSpec
 from framework.errors import UserError
 from framework.lab.cost import measure
-from framework.lab.plots.cost import plot
+from framework.lab.plots import draw
 from framework.lab.settings import CostSettings
 from framework.measurement.report import Row
 from framework.registry import registry_of
@@ -82,7 +82,7 @@ def test_strategies_by_name_go_with_a_critic_that_serves_them_and_with_defaults_
 def test_names_on_both_sides_are_all_paired_and_drawn() -> None:
     report = measure(CostSettings(**SMALL, critics=("BilinearCritic", "SeparableCritic"), strategies=("InBatch", "SameTimestep", "MoCHi")))
     assert len({(row.name, row["strategy"]) for row in report.rows}) == len(report.rows) == 6
-    panels = plot(report).axes
+    panels = draw(report).axes
     assert [each.get_text() for each in panels[0].get_yticklabels()] == ["InBatch", "SameTimestep"]
     assert [len(panel.texts) for panel in panels] == [4, 4]
 

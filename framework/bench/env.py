@@ -1,4 +1,4 @@
-"""`dream bench env`: environments that take random actions, without an agent; `dream bench collect`: with the actor, as in a run."""
+"""`dream bench env`: environments that take random actions, without an agent."""
 
 from collections.abc import Callable
 
@@ -18,41 +18,28 @@ def measure(run: Run, effort: Effort = USUAL, progress: Progress = silent) -> Re
     Where a recipe binds `Run.vector`, that class steps the environments of both rows, and names them.
     """
     modes: dict[int, Mode] = {1: "serial", run.environments: "process" if run.environments > 1 else "serial"}
-    rows = [_env_row(run, count, mode, effort, progress) for count, mode in modes.items()]
-    title = f"Steps of {run.composed.recipe.stem}'s environment with random actions, images rendered."
-    return Report(command="env", kind="env", title=title, rows=rows, setting=setting(run))
+    return Report(
+        command="env",
+        kind="env",
+        title=f"Steps of {run.composed.recipe.stem}'s environment with random actions, images rendered.",
+        rows=[_row(run, count, mode, effort, progress) for count, mode in modes.items()],
+        setting=setting(run),
+    )
 
 
-def measure_collecting(run: Run, effort: Effort = USUAL, progress: Progress = silent) -> Report:
-    """One row, for the number of environments of the run: acting, stepping and storing."""
-    with run.vector(run.environments, mode="process" if run.environments > 1 else "serial") as vector:
-        learner = run.learner(vector, None)
-        run.runtime.prepare_process(learner.agent)
-        learner.begin()
-        row = _row(environments_named(vector.count), vector, lambda: learner.collect(randomly=False), effort, progress)
-    title = f"Collecting with the fresh policy of {run.composed.recipe.stem}."
-    return Report(command="collect", kind="collect", title=title, rows=[row], setting=setting(run))
-
-
-def _env_row(run: Run, count: int, mode: Mode, effort: Effort, progress: Progress) -> Row:
+def _row(run: Run, count: int, mode: Mode, effort: Effort, progress: Progress) -> Row:
     random = np.random.default_rng(SEED)
     with run.vector(count, mode=mode) as vector:
         vector.reset()
         way = mode if run.composed.root.keywords.get("vector") is None else type(vector).__name__
         name = f"{environments_named(count)}, {way}"
-        return _row(name, vector, lambda: vector.step(vector.random_actions(random)), effort, progress)
+        return timed_steps(name, vector, lambda: vector.step(vector.random_actions(random)), effort, progress)
 
 
-def _row(name: str, vector: VectorEnvironment, step: Callable[[], object], effort: Effort, progress: Progress) -> Row:
+def timed_steps(name: str, vector: VectorEnvironment, step: Callable[[], object], effort: Effort, progress: Progress) -> Row:
     """Observations (images where the recipe has images) and environment steps of all environments together."""
     progress(0, 1, name)
     times = timed(step, effort)
     speed = vector.count / times.mean
-    return Row(
-        name,
-        {
-            **times.milliseconds(),
-            "observations_per_second": speed,
-            "environment_steps_per_second": speed * vector.action_repeat,
-        },
-    )
+    speeds = {"observations_per_second": speed, "environment_steps_per_second": speed * vector.action_repeat}
+    return Row(name, times.milliseconds() | speeds)

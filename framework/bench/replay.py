@@ -20,11 +20,12 @@ STREAMS: Final = 8
 
 
 def measure(
-    run: Run, effort: Effort = USUAL, progress: Progress = silent, *, sizes: Sequence[int] = SIZES, actions: int | None = None
+    run: Run, effort: Effort = USUAL, progress: Progress = silent, *, sizes: Sequence[int] = (), actions: int | None = None
 ) -> Report:
-    """A row for each number of stored steps, on which the time of a draw should not depend."""
+    """A row for each of `sizes`, the numbers of stored steps, on which the time of a draw should not depend."""
     settings = {name: run.composed.parameters()[f"Replay.{name}"] for name in ("batch", "length", "storage", "extra")}
     least = STREAMS * settings["length"]
+    sizes = sizes or SIZES
     if small := [size for size in sizes if size < least]:
         raise UserError(f"--steps {small[0]}: {STREAMS} streams of one sequence each are {least} steps; give at least as many.")
     shown = specs_of(run, actions)

@@ -19,6 +19,7 @@ BOUNDS = ("lab", "bounds", "--mutual-information", "2", "4", "--candidates", "16
 NEGATIVES = ("lab", "negatives", "--batch", "4", "--length", "4", "--batches", "3")
 CRITICS = ("lab", "critics", "--steps", "0", "--batches", "2", "--candidates", "64")
 DERIVATION = ("lab", "derivation", "--only", "Eq. 15")
+COST = ("lab", "cost", "--candidates", "16", "--features", "16", "--embedding", "8", "--device", "cpu")
 KEYS = {"truth", "mean", "stderr", "std", "ceiling", "accuracy", "is_lower_bound", "note"}
 
 
@@ -172,5 +173,7 @@ def test_a_users_strategy_is_measured_and_a_users_wrong_critic_is_named(call: Ca
     assert rows[0]["note"] == "no bound: Not a lower bound: it is a test."
     broken = call("lab", "critics", "--import", own_module, "--only", "Broken")
     assert broken.exit_code == 2
-    assert "Broken.score" in broken.output
+    assert "Broken.score gives" in broken.output
     assert "nan" in broken.output
+    cost = call(*COST, "--import", own_module, "--critic", "Broken", "--strategy", "InBatch", "--json", "-")
+    assert "cannot go: Broken.score gives 16 of 16 scores that are nan" in json.loads(cost.stdout)["rows"][0]["note"]

@@ -113,13 +113,13 @@ def main() -> None:
     ours = SampledUpdate(framework.compose("dreamer_v3_infonce", bindings), ACTIONS)
     runtime = ours.run.runtime
     device, dtype = runtime.device, getattr(torch, runtime.precision)
-    theirs = PeerUpdate(arguments.checkout, arguments.size, device, dtype)
+    peer = PeerUpdate(arguments.checkout, arguments.size, device, dtype)
     before = machine.limits(device, dtype)
     begun = time.perf_counter()
-    first = {"ours": seconds(ours, device), "theirs": seconds(theirs, device)}
+    first = {"ours": seconds(ours, device), "theirs": seconds(peer, device)}
     for _ in range(2 if device.type == "cuda" else 1):
-        ours(), theirs()
-    times = [(seconds(ours, device), seconds(theirs, device)) for _ in range(arguments.rounds)]
+        ours(), peer()
+    times = [(seconds(ours, device), seconds(peer, device)) for _ in range(arguments.rounds)]
     after = machine.limits(device, dtype)
     mine, others = zip(*times, strict=True)
     report = {
@@ -131,7 +131,7 @@ def main() -> None:
         "product_flops": [before.flops, after.flops],
         "parameters": {
             "ours": sum(each.numel() for each in ours.agent.parameters() if each.requires_grad),
-            "theirs": sum(each.numel() for each in theirs.agent._named_params.values()),
+            "theirs": sum(each.numel() for each in peer.agent._named_params.values()),
         },
         "wall_seconds": time.perf_counter() - begun,
         "setting": setup.setting(ours.run, ours.specs) | {"batch": BATCH, "length": LENGTH},

@@ -43,7 +43,9 @@ def test_an_update_has_times_counts_least_times_and_shares(tmp_path):
     assert row["times_the_floor"] == pytest.approx(row["median_ms"] / max(row["arithmetic_ms"], row["product_bytes_ms"]))
     assert row["product_GB"] < row["all_GB"]
     shares = {name.removeprefix("share_"): value for name, value in row.items() if name.startswith("share_") and name != "share_of_product"}
-    assert {"sample", "encoder", "dynamics", "objectives", "imagination", "behavior", "backward", "optimizers", "rest"} <= set(shares)
+    assert {"sample", "encoder", "dynamics", "objectives", "imagination", "policy", "behavior", "backward", "optimizers", "rest"} <= set(
+        shares
+    )
     assert sum(shares.values()) == pytest.approx(1.0)
     assert json.loads(trace.read_text())["traceEvents"]
     assert (setting["precision"], setting["batch"]) == ("float32", 4)

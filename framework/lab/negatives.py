@@ -90,7 +90,7 @@ class _StrategyEstimates:
             self.reason = self.member.reason(error)
             return
         if not self.estimates:
-            self.reason = _examined(self.member, selected, contrast)
+            self.reason = _reason_against(self.member, selected, contrast)
             if self.reason:
                 return
         for name, value in _metrics(selected, *self.false).items():
@@ -150,8 +150,11 @@ def _contrast(settings: NegativesSettings, sequences: Sequences, number: int, ge
     return Contrast.of(sequences.pairs.log_ratio(flat_latents, flat_observations), Origin.of(episode), source)
 
 
-def _examined(member: Member, selected: object, contrast: Contrast) -> str:
-    """Refuse a result that no bound can use; an anchor without a negative too, or return it as a reason if the user did not ask for it."""
+def _reason_against(member: Member, selected: object, contrast: Contrast) -> str:
+    """Refuse a result that no bound can use, and return the reason not to measure the strategy, or an empty text.
+
+    An anchor without a negative is refused where the user asked for the strategy, and is such a reason elsewhere.
+    """
     if not isinstance(selected, Contrast):
         raise UserError(f"{member.name}.choose gives a {type(selected).__name__}, and must give a Contrast, as contrast.keep(..) does.")
     shapes = [[*part.shape] for part in (selected.scores, selected.log_weights)]

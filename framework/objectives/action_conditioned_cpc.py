@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import ClassVar, Literal, cast, final
 
 import torch
-import torch.nn.functional as F
 from dm_env import specs
 from einops import rearrange
 from jaxtyping import Bool
@@ -22,7 +21,7 @@ from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
-from framework.objectives.base import Objective, same_episode
+from framework.objectives.base import Objective, of_pairs, same_episode
 
 
 @final
@@ -34,7 +33,8 @@ class ActionConditionedCPC(Objective):
     the prior's latent as anchor, a critic of its own for each k (two perceptrons of two layers, a dot product), all steps of the batch as
     negatives. The actions are appended to the deterministic part, so that any critic can be bound. `positive` is the target: the embedding
     of a `second_view`, augmented once more, as in the paper (there the latent drawn from it), the `embedding` of the posterior, or the
-    `stochastic` part of the posterior. A pair across the end of an episode has no loss; as a candidate the observation stays.
+    `stochastic` part of the posterior. A pair across the end of an episode has no loss, and each k is averaged over its pairs; as a
+    candidate the observation stays.
 
     Gradients: to both sides.
     """
@@ -76,8 +76,8 @@ class ActionConditionedCPC(Objective):
         total, stats, valid = torch.zeros_like(inferred.batch.reward), [], []
         for step, (contrast, inside) in enumerate(self._contrasts(inferred, key)):
             loss, anchor_stats = infonce_with_stats(contrast)
-            loss = rearrange(loss.where(inside, 0.0), "(b t) -> b t", b=total.shape[0])
-            total = total + self.weights[step] * F.pad(loss, (0, step))
+            pairs = (rearrange(each, "(b t) -> b t", b=total.shape[0]) for each in (loss, inside))
+            total = total + self.weights[step] * of_pairs(*pairs, step)
             stats.append(anchor_stats)
             valid.append(inside)
         estimate_key = "contrastive/estimate" + bound_suffix(self.negatives, "lower")

@@ -15,7 +15,7 @@ from framework.errors import UserError
 from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss
-from framework.nn.blocks import glorot
+from framework.nn.blocks import truncated_normal
 from framework.objectives.base import Objective, embedding_rank
 
 
@@ -25,7 +25,8 @@ class BarlowTwins(Objective):
     """`sum_i (1 - c_ii)^2 + redundancy sum_{i != j} c_ij^2`: `c` correlates `W [z, h]` with the embedding of the same step.
 
     *R2-Dreamer* (2026, arXiv 2603.18202), after Zbontar et al. (2021): both sides are standardized over the batch, `W` is one linear map
-    without bias, `redundancy` is 5e-4 and the loss has the scale 0.05. It is one number for the batch, the same at every step.
+    without bias from a truncated normal, `redundancy` is 5e-4 and the loss has the scale 0.05. It is one number for the batch, the same at
+    every step.
 
     Gradients: none to the embedding as a target, so that the encoder learns through the posterior alone.
     """
@@ -46,7 +47,7 @@ class BarlowTwins(Objective):
         if redundancy < 0:
             raise UserError(f"BarlowTwins.redundancy = {redundancy} must be 0 or more; 5e-4 is usual.")
         self.redundancy = redundancy
-        self.map = glorot(nn.Linear(latent.feature_size, embedding_size, bias=False))
+        self.map = truncated_normal(nn.Linear(latent.feature_size, embedding_size, bias=False))
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         with full_precision(inferred.embedding.device):

@@ -4,15 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, final
 
+import torch.nn.functional as F
 from dm_env import specs
 from einops import rearrange
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics, Pictures
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
+from framework.functional.masking import masked
 from framework.functional.random import Key
 
 
@@ -79,6 +81,16 @@ class Objective(nn.Module, ABC):
 def same_episode(episode: Int[Tensor, "B T"], steps: int) -> Bool[Tensor, "B L"]:
     """Whether a step and the one `steps` later are of the same episode, for all but the last `steps`."""
     return episode[:, : episode.shape[1] - steps] == episode[:, steps:]
+
+
+def of_pairs(loss: Float[Tensor, "B L"], valid: Bool[Tensor, "B L"], steps: int) -> Float[Tensor, "B T"]:
+    """Losses of pairs `steps` apart as losses of all steps, whose mean is that over valid pairs: the others are 0."""
+    return masked(F.pad(loss, (0, steps)), F.pad(valid, (0, steps)))
+
+
+def after_warm_up(loss: Float[Tensor, "B L"], steps: int) -> Float[Tensor, "B T"]:
+    """Losses of what follows the first `steps` as losses of all steps, whose mean is theirs: those of the first are 0."""
+    return F.pad(loss * ((loss.shape[1] + steps) / loss.shape[1]), (steps, 0))
 
 
 def embedding_rank(inferred: InferredBatch) -> Metrics:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import ClassVar, Literal, cast, final
 
 import torch
-import torch.nn.functional as F
 from dm_env import specs
 from einops import rearrange
 from torch import Tensor, nn
@@ -26,7 +25,7 @@ from framework.errors import UserError
 from framework.functional.contrastive import mean_where
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
-from framework.objectives.base import Objective, same_episode
+from framework.objectives.base import Objective, of_pairs, same_episode
 from framework.objectives.contrastive_pictures import score_matrix, which
 from framework.objectives.imagination_pictures import ImageBank, imagine
 
@@ -41,7 +40,7 @@ class InfoNCE(Objective):
     `column_as_released` asks for the other by name. `anchor` is the latent that is contrasted: the posterior, or the prior, which does
     not depend on the observation. `bound` is what is trained in place of InfoNCE's own; `diagnostics` are others whose estimates are only
     logged. `offsets = (1, 2, 3)` is contrastive predictive coding (van den Oord et al., 2018): a critic of its own for each offset `k`
-    scores `f_k(s_t, o_{t+k})`, and the loss is the mean over offsets, zero where an episode ends before `t + k`.
+    scores `f_k(s_t, o_{t+k})`, and the loss is the mean over offsets of the mean over the pairs of one episode.
 
     A batch of more than `chunk_above` steps is evaluated in blocks of anchors, whose scores are computed again for the gradient: no matrix
     has more than `chunk_above^2 / 4` numbers, without the candidates that a strategy adds. Pictures and diagnostics show the first block.
@@ -101,15 +100,15 @@ class InfoNCE(Objective):
         return "contrastive/estimate" + bound_suffix(self.negatives, self.bound.side)
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
-        losses, stats, valid = [], list[ContrastiveStats](), []
+        losses, stats, valid, rows = [], list[ContrastiveStats](), [], inferred.batch.reward.shape[0]
         for offset, pairs, blocks in self._pairs(inferred, dynamics):
             for axis in self.axes:
                 if len(blocks) == 1:
                     anchor_losses, anchor_stats = self._evaluate(pairs.contrast(axis, blocks[0]), key)
                 else:
                     anchor_losses, anchor_stats = evaluate_in_blocks(self._evaluate, pairs, axis, blocks, key)
-                loss = rearrange(anchor_losses.where(pairs.valid, 0.0), "(b t) -> b t", b=inferred.batch.reward.shape[0])
-                losses.append(F.pad(loss, (0, offset)))
+                loss, inside = (rearrange(each, "(b t) -> b t", b=rows) for each in (anchor_losses, pairs.valid))
+                losses.append(of_pairs(loss, inside, offset))
                 stats.append(anchor_stats)
                 valid.append(pairs.valid)
         return {"infonce": torch.stack(losses).mean(dim=0)}, contrastive_metrics(self.estimate_key, stats, valid)

@@ -16,7 +16,7 @@ from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.nn.blocks import glorot
-from framework.objectives.base import Objective, embedding_rank, same_episode
+from framework.objectives.base import Objective, embedding_rank, of_pairs, same_episode
 
 
 @final
@@ -27,7 +27,7 @@ class LatentConsistency(Objective):
     `target = 'latent'` compares the features `[z, h]` with those of the posterior of `t + k`: TD-MPC2 (Hansen et al., 2024: the mean
     squared error, 3 steps, a discount of 0.5, scale 20), whose latent is the encoding itself. `'embedding'` compares `W [z, h]` with the
     embedding of `o_{t+k}`, by a slow copy of the encoder where `slow_rate` is its rate: SPR (Schwarzer et al., 2021: 5 steps,
-    `distance = 'cosine'`, a discount of 1). A pair across the end of an episode has no loss.
+    `distance = 'cosine'`, a discount of 1). A pair across the end of an episode has no loss; each k is averaged over its pairs.
 
     Gradients: none to the targets; to the dynamics and to the posterior of t through the whole roll.
     """
@@ -68,11 +68,11 @@ class LatentConsistency(Objective):
         times = target.shape[1]
         total, first = torch.zeros_like(batch.reward), torch.zeros_like(batch.reward[0, 0])
         for step, rolled in enumerate(self._rolled(inferred, dynamics), start=1):
-            valid = same_episode(batch.episode, step)
-            loss = self._distance(rolled[:, : times - step], target[:, step:]).where(valid, 0.0)
-            total = total + self.discount ** (step - 1) / self.horizon * F.pad(loss, (0, step))
+            distance = self._distance(rolled[:, : times - step], target[:, step:])
+            loss = of_pairs(distance, same_episode(batch.episode, step), step)
+            total = total + self.discount ** (step - 1) / self.horizon * loss
             if step == 1:
-                first = loss.detach().sum() / valid.sum().clamp(min=1)
+                first = loss.detach().mean()
         return {"latent_consistency": total}, {"model/consistency_next_step": first}
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import ClassVar, Final, final
 
 import torch
-import torch.nn.functional as F
 from dm_env import specs
 from einops import rearrange
+from jaxtyping import Float
 from torch import Tensor
 
 from framework import objectives
@@ -22,7 +22,7 @@ from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key, fold_in, normal
 from framework.negatives.base import Negatives
-from framework.objectives.base import Objective
+from framework.objectives.base import Objective, after_warm_up
 
 NOISE: Final = 2
 """Folded into the key, so that the noise on the latents differs from what the negatives draw."""
@@ -35,14 +35,15 @@ class TemporalPredictive(Objective):
 
         temporal_predictive  -log p(z_i | h_i) + log sum_j p(z_i | h_j)         z_i = mean_i + noise N(0, 1)
         static_predictive    -f(z_i, e_i) + log sum_j exp f(z_i, e_j)
-        consistency          -log p(z_i | h_i)
-        centering             |mean_j z_j|^2
+        consistency          -log p(mean_i | h_i)
+        centering             |mean_j mean_j|^2
 
     *Temporal Predictive Coding* (Nguyen et al., 2021): scales 1, 1, 0.1 and 0.01, the same step of the other sequences as negatives,
-    noise 0.2, the first 5 steps of a sequence left out of what needs a history; DreamerPro's TPC (Deng et al., 2022) leaves out 1, has a
-    floor of 0.1 under the prior's sigma and no centering. Without the static term everything may collapse to one point. The dynamics
-    should have a posterior without history, such as `MemorylessSSM`, or the latent can copy the history that it is contrasted with;
-    `critic` is a head of its own on the embedding, where the paper uses the posterior's. A categorical latent gets no noise.
+    noise 0.2, the first 5 steps of a sequence left out of what needs a history, and of its average; DreamerPro's TPC (Deng et al., 2022)
+    leaves out 1, has a floor of 0.1 under the prior's sigma and no centering. Without the static term everything may collapse to one
+    point. The dynamics should have a posterior without history, such as `MemorylessSSM`, or the latent can copy the history that it is
+    contrasted with; `critic` is a head of its own on the embedding, where the paper uses the posterior's. A categorical latent has its
+    sample in place of `z_i` and `mean_i`.
 
     Gradients: to everything: priors, posteriors and, through the critic, the embedding.
     """
@@ -79,16 +80,15 @@ class TemporalPredictive(Objective):
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         rows, times = inferred.batch.reward.shape
-        latent = self._noisy(inferred.posterior.without_past(), key)
-        temporal, static = self._temporal(inferred, latent, key), self._static(inferred, latent, key)
+        clean = self._clean(inferred.posterior)
+        temporal, static = self._temporal(inferred, clean, key), self._static(inferred, clean, key)
         (predictive, stats), (static_loss, static_stats) = infonce_with_stats(temporal), infonce_with_stats(static)
-        of_history = rearrange(torch.stack([predictive, -temporal.scores.diagonal()]), "two (b t) -> two b t", b=rows)
-        predictive, consistency = F.pad(of_history, (self.warm_up, 0))
+        consistency = -self.prior.score_pairs(self._history(inferred), self._later(clean))
         losses = {
-            "temporal_predictive": predictive,
+            "temporal_predictive": after_warm_up(rearrange(predictive, "(b t) -> b t", b=rows), self.warm_up),
             "static_predictive": rearrange(static_loss, "(b t) -> b t", b=rows),
-            "consistency": consistency,
-            "centering": latent.stochastic.float().mean(dim=(0, 1)).square().sum().expand(rows, times),
+            "consistency": after_warm_up(rearrange(consistency, "(b t) -> b t", b=rows), self.warm_up),
+            "centering": clean.mean(dim=(0, 1)).square().sum().expand(rows, times),
         }
         estimate_key, every = "contrastive/estimate" + bound_suffix(self.negatives, "lower"), torch.ones_like(stats.positive_kept)
         return losses, contrastive_metrics(estimate_key, [stats], [every]) | {
@@ -102,26 +102,31 @@ class TemporalPredictive(Objective):
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """The diagnostics of the temporal contrast, and of the critic of the static one."""
-        temporal = self._temporal(inferred, self._noisy(inferred.posterior.without_past(), key), key)
+        temporal = self._temporal(inferred, self._clean(inferred.posterior), key)
         metrics = diagnostics("TemporalPredictive", self.negatives, temporal, inferred.embedding)
         return metrics | self.critic.diagnose(rearrange(inferred.embedding, "b t e -> (b t) e"))
 
-    def _noisy(self, posterior: Latent, key: Key) -> Latent:
-        if self.kind == "categorical":
-            return posterior
-        mean = posterior.statistics["mean"].float()
-        return replace(posterior, stochastic=mean + self.noise * normal(fold_in(key, NOISE), *mean.shape))
+    def _clean(self, posterior: Latent) -> Tensor:
+        return posterior.stochastic if self.kind == "categorical" else posterior.statistics["mean"].float()
 
-    def _temporal(self, inferred: InferredBatch, latent: Latent, key: Key) -> Contrast:
+    def _noisy(self, clean: Tensor, key: Key) -> Tensor:
+        return clean if self.kind == "categorical" else clean + self.noise * normal(fold_in(key, NOISE), *clean.shape)
+
+    def _history(self, inferred: InferredBatch) -> Latent:
+        return inferred.prior.map(lambda part: part[:, self.warm_up :]).flatten()
+
+    def _later(self, stochastic: Float[Tensor, "B T Z"]) -> Float[Tensor, "N Z"]:
+        return rearrange(stochastic[:, self.warm_up :], "b t z -> (b t) z")
+
+    def _temporal(self, inferred: InferredBatch, clean: Tensor, key: Key) -> Contrast:
         """Every latent (rows) against every history (columns)."""
-        history = inferred.prior.map(lambda part: part[:, self.warm_up :]).flatten()
-        stochastic = rearrange(latent.stochastic[:, self.warm_up :], "b t z -> (b t) z")
-        return self._contrast(self.prior(history, stochastic).T, inferred.batch.episode[:, self.warm_up :], key)
+        scores = self.prior(self._history(inferred), self._later(self._noisy(clean, key)))
+        return self._contrast(scores.T, inferred.batch.episode[:, self.warm_up :], key)
 
-    def _static(self, inferred: InferredBatch, latent: Latent, key: Key) -> Contrast:
+    def _static(self, inferred: InferredBatch, clean: Tensor, key: Key) -> Contrast:
         """Every latent (rows) against every observation (columns)."""
-        embedding = rearrange(inferred.embedding, "b t e -> (b t) e")
-        return self._contrast(self.critic(latent.flatten(), embedding), inferred.batch.episode, key)
+        latent = replace(inferred.posterior.without_past(), stochastic=self._noisy(clean, key)).flatten()
+        return self._contrast(self.critic(latent, rearrange(inferred.embedding, "b t e -> (b t) e")), inferred.batch.episode, key)
 
     def _contrast(self, scores: Tensor, episode: Tensor, key: Key) -> Contrast:
         contrast: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode)), key)

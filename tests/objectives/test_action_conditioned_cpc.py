@@ -8,7 +8,7 @@ import torch
 from framework.data import SecondView
 from framework.objectives.action_conditioned_cpc import ActionConditionedCPC
 from tests.members import build, factory
-from tests.objectives.contrasts import example
+from tests.objectives.contrasts import example, pairs
 from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent_spec, objective_sizes, requiring_gradient
 
 STEPS = 3
@@ -33,7 +33,7 @@ def naive(objective, sample, latents, targets):
             one = replace(latents.map(lambda part, at=(b, t): part[at][None]), deterministic=inputs[None])
             scores = torch.stack([objective.critics[k](one, targets[c, s + k][None]).squeeze() for c, s in anchors]).detach()
             loss = scores.logsumexp(dim=0) - scores[anchors.index((b, t))]
-            losses[b, t] += objective.weights[k] * loss
+            losses[b, t] += objective.weights[k] * loss * ROWS * TIMES / len(pairs(sample, k))
             values.append(torch.tensor(float(len(anchors))).log() - loss)
         estimates.append(torch.stack(values).mean())
     return losses, torch.stack(estimates).mean()

@@ -10,7 +10,7 @@ from framework import critics
 from framework.contrastive.compatibility import check_some_have_negatives
 from framework.errors import UserError
 from tests.members import factory
-from tests.objectives.contrasts import example, make
+from tests.objectives.contrasts import example, make, pairs
 from tests.tiny import DYNAMICS, ROWS, TIMES, contrast, key_of, latent_spec, origin, requiring_gradient
 
 
@@ -56,7 +56,7 @@ def naive(objective, batch):
                 others = [other for other in anchors if rule((b, t), other) or other == (b, t)]
                 scores = [score((b, t), other) if axis == "row" else score(other, (b, t)) for other in others]
                 loss = math.log(sum(map(math.exp, scores))) - score((b, t), (b, t))
-                losses[b, t] += loss / len(objective.offsets) / len(objective.axes)
+                losses[b, t] += loss / len(objective.offsets) / len(objective.axes) * ROWS * TIMES / len(pairs(batch, offset))
                 of_axis.append(math.log(len(others)) - loss)
             estimates.append(sum(of_axis) / len(of_axis))
     return losses, sum(estimates) / len(estimates)

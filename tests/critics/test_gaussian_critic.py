@@ -51,6 +51,13 @@ def test_it_is_the_density_of_the_bound_part_of_the_latent(density, size, deviat
     assert torch.allclose(critic(latents, embeddings).double(), naive(value, mean, std), rtol=1e-5, atol=1e-3)
 
 
+def test_sigma_begins_where_it_is_bound():
+    """The perceptron of an embedding of zeros gives its biases; the released head has `softplus(. + 0.54) + 0.01`."""
+    for settings, first in (({}, 0.6931 + 0.1), ({"minimum_std": 0.01, "initial_std": 1.01}, 1.01)):
+        critic = GaussianCritic(latent=LATENT, embedding_size=5, density="feature", **settings)
+        assert critic.diagnose(torch.zeros(3, 5))["contrastive/sigma_smallest"].item() == pytest.approx(first, abs=1e-4)
+
+
 def test_sigma_has_a_floor_and_the_smallest_is_a_metric():
     critic = GaussianCritic(latent=LATENT, embedding_size=5, layers=1, units=8, minimum_std=0.25)
     with torch.no_grad():

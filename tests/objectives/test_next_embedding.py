@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from framework.errors import UserError
 from framework.objectives.next_embedding import NextEmbedding
 from tests.members import build
 from tests.objectives.contrasts import example, pairs
@@ -15,6 +16,12 @@ from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent, normal, objective_
 def make(**settings) -> NextEmbedding:
     torch.manual_seed(0)
     return build("objectives", "NextEmbedding", **objective_sizes(), **settings)
+
+
+def test_sequences_longer_than_its_positions_are_refused():
+    make(longest=5).check(rows=2, times=5, extra=0)
+    with pytest.raises(UserError, match=r"NextEmbedding.longest = 4 steps have a position, and sequences are 5 steps long"):
+        make(longest=4).check(rows=2, times=5, extra=0)
 
 
 def test_a_step_attends_to_no_later_one_and_to_no_other_episode():

@@ -1,15 +1,13 @@
 """R2-Dreamer: latent and embedding agree in each dimension, without negatives, augmentation or a decoder."""
 
-from collections.abc import Mapping
 from typing import ClassVar, final
 
 import torch
-from dm_env import specs
 from einops import rearrange
 from torch import nn
 
 from framework import objectives
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
@@ -36,18 +34,15 @@ class BarlowTwins(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         scale: float = 0.05,
         redundancy: float = 5e-4,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
+        super().__init__(model=model, scale=scale)
         if redundancy < 0:
             raise UserError(f"BarlowTwins.redundancy = {redundancy} must be 0 or more; 5e-4 is usual.")
         self.redundancy = redundancy
-        self.map = truncated_normal(nn.Linear(latent.feature_size, embedding_size, bias=False))
+        self.map = truncated_normal(nn.Linear(model.latent.feature_size, model.embedding_size, bias=False))
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         with full_precision(inferred.embedding.device):

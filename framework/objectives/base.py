@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from typing import ClassVar, final
 
 import torch.nn.functional as F
-from dm_env import specs
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics, Pictures
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs, Pictures
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.contrastive import effective_rank
@@ -26,7 +25,7 @@ class Objective(nn.Module, ABC):
     the encoder that it needs. `reach`: the setting by which a step needs a later one of its sequence, and how many steps later.
     """
 
-    derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size", "observation", "action")
+    derived: ClassVar[tuple[str, ...]] = ("model",)
     losses: ClassVar[tuple[str, ...]]
     needs_second_view: bool = False
     slow_rate: float | None = None
@@ -34,15 +33,7 @@ class Objective(nn.Module, ABC):
     loss_scales: Mapping[str, float]
 
     @abstractmethod
-    def __init__(
-        self,
-        *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
-        scale: float = 1.0,
-    ) -> None:
+    def __init__(self, *, model: ModelSpecs, scale: float = 1.0) -> None:
         super().__init__()
         self.loss_scales = dict.fromkeys(self.losses, scale)
 

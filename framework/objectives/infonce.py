@@ -7,7 +7,6 @@ from functools import partial
 from typing import ClassVar, Literal, cast, final
 
 import torch
-from dm_env import specs
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -19,7 +18,7 @@ from framework.contrastive.metrics import ContrastiveStats, bound_suffix, contra
 from framework.contrastive.origin import Origin
 from framework.contrastive.pairs import Evaluation, PositivePairs, blocks_of, evaluate_in_blocks, predict
 from framework.critics.base import Critic, UnitCritic
-from framework.data import ActionSpec, Factory, InferredBatch, LatentSpec, Losses, Metrics, Pictures, is_image
+from framework.data import Factory, InferredBatch, Losses, Metrics, ModelSpecs, Pictures, is_image
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.contrastive import mean_where
@@ -54,10 +53,7 @@ class InfoNCE(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         scale: float = 1.0,
         critic: Factory[Critic],
         negatives: Factory[Negatives],
@@ -69,24 +65,24 @@ class InfoNCE(Objective):
         embedding_gradient: Literal["flow", "stop"] = "flow",
         chunk_above: int = 16_384,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
+        super().__init__(model=model, scale=scale)
         _check_settings(offsets, chunk_above)
         self.offsets = tuple(sorted(offsets))
         self.reach = ("offsets", self.offsets[-1])
-        self.critics = nn.ModuleList([critic(latent=latent, embedding_size=embedding_size) for _ in self.offsets])
+        self.critics = nn.ModuleList([critic(latent=model.latent, embedding_size=model.embedding_size) for _ in self.offsets])
         self.negatives: Negatives = negatives()
-        candidate_size = embedding_size if self.critic.candidate == "embedding" else latent.stochastic
+        candidate_size = model.embedding_size if self.critic.candidate == "embedding" else model.latent.stochastic
         for strategy in self.negatives.each():
             strategy.allocate(candidate_size)
-        self.bound: Bound = bound(latent=latent, embedding_size=candidate_size)
-        self.diagnostics = nn.ModuleList([other(latent=latent, embedding_size=candidate_size) for other in diagnostics])
+        self.bound: Bound = bound(latent=model.latent, embedding_size=candidate_size)
+        self.diagnostics = nn.ModuleList([other(latent=model.latent, embedding_size=candidate_size) for other in diagnostics])
         check_axis(self.critic, axis)
         check_parts(self.critic, self.negatives, anchor=anchor, axis=axis, offsets=self.offsets)
         check_bounds(self.bound, self.diagnostics, axis)
         several: Mapping[str, tuple[Axis, ...]] = {"row": ("row",), "symmetric": ("row", "column")}
         self.axes = several.get(axis, ("column",))
         self.anchor, self.embedding_gradient, self.chunk_above = anchor, embedding_gradient, chunk_above
-        self.images = [name for name, spec in observation.items() if is_image(spec)]
+        self.images = [name for name, spec in model.observation.items() if is_image(spec)]
         self.slow_rate = self.negatives.slow_rate
 
     @property

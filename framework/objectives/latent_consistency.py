@@ -1,17 +1,16 @@
 """TD-MPC2 and SPR: the dynamics predicts, some steps ahead under the actions that were taken, what is then inferred."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
-from dm_env import specs
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
@@ -37,10 +36,7 @@ class LatentConsistency(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         scale: float = 20.0,
         target: Literal["latent", "embedding"] = "latent",
         distance: Literal["squared", "cosine"] = "squared",
@@ -48,7 +44,7 @@ class LatentConsistency(Objective):
         discount: float = 0.5,
         slow_rate: float | None = None,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
+        super().__init__(model=model, scale=scale)
         if horizon < 1 or not 0 < discount <= 1:
             raise UserError(
                 f"LatentConsistency.horizon = {horizon} must be at least 1, and LatentConsistency.discount = {discount} above 0 and "
@@ -61,7 +57,7 @@ class LatentConsistency(Objective):
             )
         self.target, self.distance, self.horizon, self.discount, self.slow_rate = target, distance, horizon, discount, slow_rate
         self.reach = ("horizon", horizon)
-        self.map = glorot(nn.Linear(latent.feature_size, embedding_size)) if target == "embedding" else nn.Identity()
+        self.map = glorot(nn.Linear(model.latent.feature_size, model.embedding_size)) if target == "embedding" else nn.Identity()
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         batch, target = inferred.batch, self._target(inferred).float()

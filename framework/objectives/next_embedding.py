@@ -1,17 +1,15 @@
 """NE-Dreamer: a causal transformer over the latents so far predicts the embeddings that come next."""
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
-from dm_env import specs
 from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
@@ -42,10 +40,7 @@ class NextEmbedding(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         scale: float = 1.0,
         distance: Literal["barlow", "cosine"] = "barlow",
         redundancy: float = 5e-4,
@@ -56,7 +51,7 @@ class NextEmbedding(Objective):
         attention_heads: int = 4,
         longest: int = 128,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
+        super().__init__(model=model, scale=scale)
         if horizon < 1 or not 0 < discount <= 1 or redundancy < 0:
             raise UserError(
                 f"NextEmbedding.horizon = {horizon} must be at least 1, NextEmbedding.discount = {discount} above 0 and at most 1, and "
@@ -66,15 +61,16 @@ class NextEmbedding(Objective):
             raise UserError(f"NextEmbedding.units = {units} must be a multiple of NextEmbedding.attention_heads = {attention_heads}.")
         self.distance, self.redundancy, self.horizon, self.discount = distance, redundancy, horizon, discount
         self.attention_heads, self.longest, self.reach = attention_heads, longest, ("horizon", horizon)
-        self.latent_token = nn.Sequential(nn.Linear(latent.feature_size, embedding_size, bias=False), nn.Linear(embedding_size, units))
-        self.action_token = nn.Sequential(nn.Linear(action.size, units), nn.LayerNorm(units), nn.GELU())
+        features, size = model.latent.feature_size, model.embedding_size
+        self.latent_token = nn.Sequential(nn.Linear(features, size, bias=False), nn.Linear(size, units))
+        self.action_token = nn.Sequential(nn.Linear(model.action.size, units), nn.LayerNorm(units), nn.GELU())
         self.positions = nn.Parameter(torch.empty(2 * longest, units))
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(units, attention_heads, 4 * units, 0.0, "gelu", batch_first=True, norm_first=True)
             for _ in range(layers)
         )
         self.predictors = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(units), nn.Linear(units, units), nn.GELU(), nn.Linear(units, embedding_size)) for _ in range(horizon)
+            nn.Sequential(nn.LayerNorm(units), nn.Linear(units, units), nn.GELU(), nn.Linear(units, size)) for _ in range(horizon)
         )
         truncated_normal(self)
         nn.init.normal_(self.positions, std=0.02)

@@ -1,11 +1,9 @@
 """TPC: histories and the latents that follow them predict each other, by the world model's own prior."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Final, final
 
 import torch
-from dm_env import specs
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
@@ -17,7 +15,7 @@ from framework.contrastive.metrics import bound_suffix, contrastive_metrics, dia
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
 from framework.critics.prior_critic import PriorCritic
-from framework.data import ActionSpec, Factory, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.data import Factory, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key, fold_in, normal
@@ -53,10 +51,7 @@ class TemporalPredictive(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         temporal_scale: float = 1.0,
         static_scale: float = 1.0,
         consistency_scale: float = 0.1,
@@ -67,15 +62,15 @@ class TemporalPredictive(Objective):
         minimum_std: float = 0.1,
         warm_up: int = 1,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        super().__init__(model=model)
         if noise < 0 or warm_up < 0:
             raise UserError(f"TemporalPredictive.noise = {noise} and TemporalPredictive.warm_up = {warm_up} must be 0 or more.")
-        self.prior = PriorCritic(latent=latent, embedding_size=embedding_size, minimum_std=minimum_std)
-        self.critic: Critic = critic(latent=latent, embedding_size=embedding_size)
+        self.prior = PriorCritic(latent=model.latent, embedding_size=model.embedding_size, minimum_std=minimum_std)
+        self.critic: Critic = critic(latent=model.latent, embedding_size=model.embedding_size)
         self.negatives: Negatives = negatives()
         check_selecting("TemporalPredictive", self.critic, self.negatives, "posterior")
         self.loss_scales = dict(zip(self.losses, (temporal_scale, static_scale, consistency_scale, centering_scale), strict=True))
-        self.kind, self.noise, self.warm_up = latent.kind, noise, warm_up
+        self.kind, self.noise, self.warm_up = model.latent.kind, noise, warm_up
         self.reach = ("warm_up", warm_up)
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:

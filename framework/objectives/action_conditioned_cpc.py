@@ -86,7 +86,7 @@ class ActionConditionedCPC(Objective):
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """The diagnostics of the contrast of step 0."""
         contrast, _ = next(self._contrasts(inferred, key))
-        return diagnostics("ActionConditionedCPC", self.negatives, contrast, inferred.embedding)
+        return diagnostics("ActionConditionedCPC", self.negatives, contrast)
 
     def _contrasts(self, inferred: InferredBatch, key: Key) -> Iterator[tuple[Contrast, Bool[Tensor, " N"]]]:
         """The contrast of each step ahead, and which of its anchors have a positive in their own episode."""

@@ -14,7 +14,7 @@ from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss
 from framework.nn.blocks import truncated_normal
-from framework.objectives.base import Objective, embedding_rank
+from framework.objectives.base import Objective
 
 
 @final
@@ -56,6 +56,3 @@ class BarlowTwins(Objective):
             "model/barlow_redundancy": off_diagonal(correlation.detach()).square().mean().sqrt(),
         }
         return {"barlow": loss.expand(inferred.batch.reward.shape)}, metrics
-
-    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        return embedding_rank(inferred)

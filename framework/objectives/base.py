@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from typing import ClassVar, final
 
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from framework.data import InferredBatch, Losses, Metrics, ModelSpecs, Pictures
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
-from framework.functional.contrastive import effective_rank
 from framework.functional.masking import masked
 from framework.functional.random import Key
 
@@ -82,8 +80,3 @@ def of_pairs(loss: Float[Tensor, "B L"], valid: Bool[Tensor, "B L"], steps: int)
 def after_warm_up(loss: Float[Tensor, "B L"], steps: int) -> Float[Tensor, "B T"]:
     """Losses of what follows the first `steps` as losses of all steps, whose mean is theirs: those of the first are 0."""
     return F.pad(loss * ((loss.shape[1] + steps) / loss.shape[1]), (steps, 0))
-
-
-def embedding_rank(inferred: InferredBatch) -> Metrics:
-    """The effective rank of the embedding: 1 where it has collapsed."""
-    return {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}

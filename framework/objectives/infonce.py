@@ -126,7 +126,7 @@ class InfoNCE(Objective):
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         contrast, valid = self._first(inferred, dynamics, key)
-        metrics = diagnostics("InfoNCE", self.negatives, contrast, inferred.embedding)
+        metrics = diagnostics("InfoNCE", self.negatives, contrast)
         metrics |= self.critic.diagnose(rearrange(inferred.embedding, "b t e -> (b t) e"))
         numbers = Counter[str]()
         for bound in cast(Sequence[Bound], self.diagnostics):

@@ -15,7 +15,7 @@ from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.nn.blocks import glorot
-from framework.objectives.base import Objective, embedding_rank, of_pairs, same_episode
+from framework.objectives.base import Objective, of_pairs, same_episode
 
 
 @final
@@ -70,9 +70,6 @@ class LatentConsistency(Objective):
             if step == 1:
                 first = loss.detach().mean()
         return {"latent_consistency": total}, {"model/consistency_next_step": first}
-
-    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        return embedding_rank(inferred)
 
     def _target(self, inferred: InferredBatch) -> Tensor:
         if self.target == "latent":

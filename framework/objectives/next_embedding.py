@@ -16,7 +16,7 @@ from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, redundancy_loss
 from framework.nn.blocks import truncated_normal
-from framework.objectives.base import Objective, embedding_rank, of_pairs, same_episode
+from framework.objectives.base import Objective, of_pairs, same_episode
 
 
 @final
@@ -96,9 +96,6 @@ class NextEmbedding(Objective):
                 f"NextEmbedding.longest = {self.longest} steps have a position, and sequences are {times} steps long; bind a larger "
                 "NextEmbedding.longest, or a smaller Replay.length."
             )
-
-    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        return embedding_rank(inferred)
 
     def _context(self, inferred: InferredBatch) -> Float[Tensor, "B T U"]:
         """The outputs of the transformer after both tokens of each step."""

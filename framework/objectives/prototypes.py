@@ -17,7 +17,7 @@ from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
 from framework.nn.blocks import copy_parameters, glorot
-from framework.objectives.base import Objective, embedding_rank
+from framework.objectives.base import Objective
 
 
 @final
@@ -95,9 +95,6 @@ class Prototypes(Objective):
         assert self.slow_rate is not None
         copy_parameters(source=self.from_embedding, target=self.slow_from_embedding, rate=self.slow_rate)
         self.updates.add_(1)
-
-    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        return embedding_rank(inferred)
 
     def _scores(self, projected: Float[Tensor, "B L S"]) -> Float[Tensor, "B L K"]:
         """Cosines. Gradients: none to the prototypes while they are fixed."""

@@ -98,7 +98,7 @@ class TemporalPredictive(Objective):
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """The diagnostics of the temporal contrast, and of the critic of the static one."""
         temporal = self._temporal(inferred, self._clean(inferred.posterior), key)
-        metrics = diagnostics("TemporalPredictive", self.negatives, temporal, inferred.embedding)
+        metrics = diagnostics("TemporalPredictive", self.negatives, temporal)
         return metrics | self.critic.diagnose(rearrange(inferred.embedding, "b t e -> (b t) e"))
 
     def _clean(self, posterior: Latent) -> Tensor:

@@ -69,6 +69,6 @@ def test_each_loss_has_gradients_to_its_own_inputs():
 
 def test_diagnostics_have_the_mass_on_false_negatives_and_the_smallest_sigma():
     diagnosed = make(negatives="WithinSequence").diagnose(example(), DYNAMICS, key_of(0))
-    assert set(diagnosed) == {f"contrastive/{name}" for name in ("own_sequence_mass", "effective_rank", "sigma_smallest")}
+    assert set(diagnosed) == {f"contrastive/{name}" for name in ("own_sequence_mass", "sigma_smallest")}
     assert diagnosed["contrastive/own_sequence_mass"] > 0
     assert make().diagnose(example(), DYNAMICS, key_of(0))["contrastive/own_sequence_mass"] == 0

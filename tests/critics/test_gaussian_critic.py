@@ -1,4 +1,4 @@
-"""The Gaussian density by matrix products, against the naive tensor."""
+"""The Gaussian density by matrix products, against the naive tensor; `tests/reference` has the scores of its latents."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import distributions as td
 
 from framework.critics.gaussian_critic import GaussianCritic
 from framework.functional.densities import gaussian_scores
-from tests.tiny import LATENT, latent, normal
+from tests.tiny import LATENT, normal
 
 
 def naive(value, mean, std):
@@ -34,21 +34,6 @@ def test_scores_at_the_floor_of_sigma_do_not_lose_nats_to_cancellation(size, off
     value = mean + 0.1 * normal(256, size, seed=1)
     exact = td.Normal(mean.double(), std.double()).log_prob(value.double()).sum(dim=-1)
     assert (gaussian_scores(value, mean, std).diagonal() - exact).abs().max() < error
-
-
-@pytest.mark.parametrize(
-    ("density", "size", "deviation"), [("stochastic", 4, "learned"), ("feature", 10, "learned"), ("stochastic", 4, "fixed")]
-)
-def test_it_is_the_density_of_the_bound_part_of_the_latent(density, size, deviation):
-    critic = GaussianCritic(latent=LATENT, embedding_size=5, density=density, deviation=deviation, layers=1, units=8)
-    latents, embeddings = latent(4), normal(6, 5, seed=2)
-    outputs = critic.head(embeddings)
-    mean, std = outputs[:, :size], torch.full((6, size), 0.1)
-    if deviation == "learned":
-        std = torch.nn.functional.softplus(outputs[:, size:]) + 0.1
-    value = {"stochastic": latents.stochastic, "feature": latents.features}[density]
-    assert outputs.shape[1] == size * {"learned": 2, "fixed": 1}[deviation]
-    assert torch.allclose(critic(latents, embeddings).double(), naive(value, mean, std), rtol=1e-5, atol=1e-3)
 
 
 def test_sigma_begins_where_it_is_bound():

@@ -75,14 +75,14 @@ class TemporalPredictive(Objective):
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         rows, times = inferred.batch.reward.shape
+        (temporal, stats), (static, static_stats) = map(infonce_with_stats, self._contrasts(inferred, key))
         clean = self._clean(inferred.posterior)
-        temporal, static = self._temporal(inferred, clean, key), self._static(inferred, clean, key)
-        (predictive, stats), (static_loss, static_stats) = infonce_with_stats(temporal), infonce_with_stats(static)
-        consistency = -self.prior.score_pairs(self._history(inferred), self._later(clean))
+        consistency = -self.prior.score_pairs(*self._after_warm_up(inferred.prior, clean))
+        by_rows = [rearrange(each, "(b t) -> b t", b=rows) for each in (temporal, static, consistency)]
         losses = {
-            "temporal_predictive": after_warm_up(rearrange(predictive, "(b t) -> b t", b=rows), self.warm_up),
-            "static_predictive": rearrange(static_loss, "(b t) -> b t", b=rows),
-            "consistency": after_warm_up(rearrange(consistency, "(b t) -> b t", b=rows), self.warm_up),
+            "temporal_predictive": after_warm_up(by_rows[0], self.warm_up),
+            "static_predictive": by_rows[1],
+            "consistency": after_warm_up(by_rows[2], self.warm_up),
             "centering": clean.mean(dim=(0, 1)).square().sum().expand(rows, times),
         }
         estimate_key, every = "contrastive/estimate" + bound_suffix(self.negatives, "lower"), torch.ones_like(stats.positive_kept)
@@ -97,32 +97,24 @@ class TemporalPredictive(Objective):
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """The diagnostics of the temporal contrast, and of the critic of the static one."""
-        temporal = self._temporal(inferred, self._clean(inferred.posterior), key)
+        temporal, _ = self._contrasts(inferred, key)
         metrics = diagnostics("TemporalPredictive", self.negatives, temporal)
         return metrics | self.critic.diagnose(rearrange(inferred.embedding, "b t e -> (b t) e"))
 
-    def _clean(self, posterior: Latent) -> Tensor:
-        return posterior.stochastic if self.kind == "categorical" else posterior.statistics["mean"].float()
+    def _contrasts(self, inferred: InferredBatch, key: Key) -> tuple[Contrast, Contrast]:
+        """Every latent (rows) against every history after the warm-up, and against every observation (columns)."""
+        latents = self._clean(inferred.posterior)
+        if self.kind == "gaussian":
+            latents = latents + self.noise * normal(fold_in(key, NOISE), *latents.shape)
+        scores = self.prior(*self._after_warm_up(inferred.prior, latents)).T
+        temporal = Contrast.of(scores, Origin.of(inferred.batch.episode[:, self.warm_up :]))
+        embedding = rearrange(inferred.embedding, "b t e -> (b t) e")
+        scores = self.critic(replace(inferred.posterior.without_past(), stochastic=latents).flatten(), embedding)
+        static = Contrast.of(scores, Origin.of(inferred.batch.episode))
+        return self.negatives(temporal, key), self.negatives(static, key)
 
-    def _noisy(self, clean: Tensor, key: Key) -> Tensor:
-        return clean if self.kind == "categorical" else clean + self.noise * normal(fold_in(key, NOISE), *clean.shape)
+    def _clean(self, posterior: Latent) -> Float[Tensor, "B T Z"]:
+        return posterior.statistics["mean"].float() if self.kind == "gaussian" else posterior.stochastic
 
-    def _history(self, inferred: InferredBatch) -> Latent:
-        return inferred.prior.map(lambda part: part[:, self.warm_up :]).flatten()
-
-    def _later(self, stochastic: Float[Tensor, "B T Z"]) -> Float[Tensor, "N Z"]:
-        return rearrange(stochastic[:, self.warm_up :], "b t z -> (b t) z")
-
-    def _temporal(self, inferred: InferredBatch, clean: Tensor, key: Key) -> Contrast:
-        """Every latent (rows) against every history (columns)."""
-        scores = self.prior(self._history(inferred), self._later(self._noisy(clean, key)))
-        return self._contrast(scores.T, inferred.batch.episode[:, self.warm_up :], key)
-
-    def _static(self, inferred: InferredBatch, clean: Tensor, key: Key) -> Contrast:
-        """Every latent (rows) against every observation (columns)."""
-        latent = replace(inferred.posterior.without_past(), stochastic=self._noisy(clean, key)).flatten()
-        return self._contrast(self.critic(latent, rearrange(inferred.embedding, "b t e -> (b t) e")), inferred.batch.episode, key)
-
-    def _contrast(self, scores: Tensor, episode: Tensor, key: Key) -> Contrast:
-        contrast: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode)), key)
-        return contrast
+    def _after_warm_up(self, prior: Latent, latents: Float[Tensor, "B T Z"]) -> tuple[Latent, Float[Tensor, "N Z"]]:
+        return prior.map(lambda part: part[:, self.warm_up :]).flatten(), rearrange(latents[:, self.warm_up :], "b t z -> (b t) z")

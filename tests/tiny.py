@@ -26,12 +26,12 @@ from framework.data import (
     LatentKind,
     LatentSpec,
     Metrics,
-    ModelSpecs,
     SecondView,
     Specs,
 )
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.functional.random import new_key
+from framework.objectives.base import ModelSpecs
 
 PIXELS = specs.BoundedArray((8, 8, 3), np.uint8, 0, 255, name="pixels")
 POSITION = specs.Array((3,), np.float32, name="position")

@@ -11,7 +11,7 @@ from torch import Tensor
 from framework.bounds.infonce_bound import InfoNCEBound
 from framework.critics.bilinear_critic import BilinearCritic
 from framework.critics.gaussian_critic import GaussianCritic
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, ModelSpecs
+from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.dynamics.memoryless_ssm import MemorylessSSM
 from framework.functional.random import fold_in
@@ -20,7 +20,7 @@ from framework.negatives.in_batch import InBatch
 from framework.negatives.rolling_window import RollingWindow
 from framework.negatives.same_timestep import SameTimestep
 from framework.objectives.barlow_twins import BarlowTwins
-from framework.objectives.base import Objective
+from framework.objectives.base import ModelSpecs, Objective
 from framework.objectives.infonce import InfoNCE
 from framework.objectives.latent_consistency import LatentConsistency
 from framework.objectives.prototypes import Prototypes

@@ -26,9 +26,9 @@ SAMPLES = 100
 class DynamicsBackprop(PolicyAndValue):
     """Dreamer V1's behavior: lambda-returns, maximized by their gradient through the dynamics; *Dream to Control*, Eqs. 6 to 8.
 
-        actor  -w_t R_t - entropy H(a_t),     value  w_t (v(s_t) - sg R_t)^2 / 2,     w_t = prod_{i<t} gamma c_i
+        actor  -w_t R_t - entropy H(a_t),     value  w_t (v(s_t) - sg R_t)^2 / 2,     w_t = c_0 prod_{0 < i < t} gamma c_i
 
-    The start of a rollout is excluded, and the last step only bootstraps. The policy is a tanh-normal: mean `m tanh(. / m)`, std
+    The start of a rollout is excluded, but for its continuation, and the last step only bootstraps. The policy is a tanh-normal: mean `m tanh(. / m)`, std
     `softplus(. + raw) + minimum_std`, initially `initial_std`. Exploring adds `N(0, action_noise^2)`; otherwise the action is the
     likeliest of 100 samples, as in the paper's code. Choices have one-hot groups; exploring replaces them by uniform ones with
     probability `action_noise`, and otherwise the likeliest is taken. `return_scale = 'percentiles'`, which the paper does not have,
@@ -89,7 +89,7 @@ class DynamicsBackprop(PolicyAndValue):
         discount = self.discount * imagination.continuation[:, 1:]
         bootstrap = self.value.bootstrap(features)
         returns = lambda_return(imagination.reward[:, 1:-1], discount[:, :-1], bootstrap[:, 1:], self.return_lambda)
-        weight = discount_weights(discount[:, :-1]).detach()
+        weight = (imagination.continuation[:, :1] * discount_weights(discount[:, :-1])).detach()
         policy = self.policy_of(imagination, 1, imagination.action.shape[1])
         # Estimated from the one sampled action of a tanh-normal, exact for choices.
         entropy = -policy.log_density(imagination.action[:, 1:]) if self.action.kind == "continuous" else policy.entropy

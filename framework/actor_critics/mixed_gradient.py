@@ -26,9 +26,9 @@ class MixedGradient(PolicyAndValue):
         value  w_t (v(s_t) - sg R_t)^2 / 2
 
     *Mastering Atari with Discrete World Models*, Eqs. 4 to 6, with the indices of the code: an action is rewarded from the step that it
-    leads to, the start counts, and the last action does not. `mix` is the paper's rho: None is 0 for continuous actions and 1 for
-    choices, as released. Returns and baseline come from `value.bootstrap`: V2 copies its value every 100 updates. The released code
-    replaces the predicted continuation of the start by the replayed one, and its value loss has no factor 1/2.
+    leads to, the start counts with a weight of 1, and the last action does not. `mix` is the paper's rho: None is 0 for continuous actions
+    and 1 for choices, as released. Returns and baseline come from `value.bootstrap`: V2 copies its value every 100 updates. The released
+    code replaces the predicted continuation of the start by the replayed one. The 1/2 of the value's loss is that of its unit Gaussian.
 
     Gradients: the actor sees detached features, so that returns reach it through the actions alone, straight through those that are
     choices; the value is trained on detached features and returns; advantages and weights are detached.

@@ -28,10 +28,10 @@ class DynamicsBackprop(PolicyAndValue):
 
         actor  -w_t R_t - entropy H(a_t),     value  w_t (v(s_t) - sg R_t)^2 / 2,     w_t = c_0 prod_{0 < i < t} gamma c_i
 
-    The start of a rollout is excluded, but for its continuation, and the last step only bootstraps. The policy is a tanh-normal: mean `m tanh(. / m)`, std
-    `softplus(. + raw) + minimum_std`, initially `initial_std`. Exploring adds `N(0, action_noise^2)`; otherwise the action is the
-    likeliest of 100 samples, as in the paper's code. Choices have one-hot groups; exploring replaces them by uniform ones with
-    probability `action_noise`, and otherwise the likeliest is taken. `return_scale = 'percentiles'`, which the paper does not have,
+    The start of a rollout counts by its continuation alone, and the last step only bootstraps. The policy is a tanh-normal: mean
+    `m tanh(. / m)`, std `softplus(. + raw) + minimum_std`, initially `initial_std`. Exploring adds `N(0, action_noise^2)`; otherwise the
+    action is the likeliest of 100 samples, as in the paper's code. Choices have one-hot groups; exploring replaces them by uniform ones
+    with probability `action_noise`, and otherwise the likeliest is taken. `return_scale = 'percentiles'`, which the paper does not have,
     divides the actor's returns by the range from their 5th to their 95th percentile in the batch, at least 1, so that one entropy scale
     fits rewards of any size (as in Dreamer V3, without its moving average).
 

@@ -24,7 +24,6 @@ from tests.reference.copies import (
     categorical_latent,
     gaussian_latent,
     inferred_batch,
-    known_difference,
     perceptron,
     perturb,
     sequences,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
-from framework.actor_critics.policy_network import PARAMETRIZATIONS, Distribution, PolicyNetwork
+from framework.actor_critics.policy_network import Distribution, PolicyNetwork, parametrization_of
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.distributions import ActionDistribution
@@ -29,6 +29,7 @@ class MixedGradient(PolicyAndValue):
     leads to, the start counts with a weight of 1, and the last action does not. `mix` is the paper's rho: None is 0 for continuous actions
     and 1 for choices, as released. Returns and baseline come from `value.bootstrap`: V2 copies its value every 100 updates. The released
     code replaces the predicted continuation of the start by the replayed one. The 1/2 of the value's loss is that of its unit Gaussian.
+    `distribution` and `minimum_std` are those of continuous actions.
 
     Gradients: the actor sees detached features, so that returns reach it through the actions alone, straight through those that are
     choices; the value is trained on detached features and returns; advantages and weights are detached.
@@ -48,6 +49,7 @@ class MixedGradient(PolicyAndValue):
         activation: Activation = "elu",
         norm: Norm = "none",
         distribution: Distribution = "truncated_normal",
+        minimum_std: float = 0.1,
         mix: float | None = None,
         discount: float = 0.99,
         return_lambda: float = 0.95,
@@ -58,7 +60,7 @@ class MixedGradient(PolicyAndValue):
         actor = PolicyNetwork(
             latent=latent,
             action=action,
-            parametrization=PARAMETRIZATIONS[distribution],
+            parametrization=parametrization_of(distribution, minimum_std=minimum_std, owner="MixedGradient"),
             layers=layers,
             units=units,
             activation=activation,

@@ -2,9 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, final
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.data import ActionSpec, LatentSpec
+from framework.errors import UserError
 from framework.functional.actions import BoundedNormal, OneHotGroups, TruncatedNormal
 from framework.functional.categorical import gumbel
 from framework.functional.distributions import ActionDistribution, TanhNormal
@@ -49,19 +49,23 @@ class TanhNormalParametrization(Parametrization):
 @final
 @dataclass(frozen=True)
 class BoundedNormalParametrization(Parametrization):
-    """Dreamer V3, as released: mean `tanh`, std `0.9 sigmoid(. + 2) + 0.1`, between 0.1 and 1."""
+    """Dreamer V3, as released: mean `tanh`, std `(1 - minimum_std) sigmoid(. + 2) + minimum_std`, at most 1."""
+
+    minimum_std: float = 0.1
 
     def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> BoundedNormal:
-        return BoundedNormal(mean=torch.tanh(mean), std=0.9 * torch.sigmoid(std + 2) + 0.1)
+        return BoundedNormal(mean=torch.tanh(mean), std=(1 - self.minimum_std) * torch.sigmoid(std + 2) + self.minimum_std)
 
 
 @final
 @dataclass(frozen=True)
 class TruncatedNormalParametrization(Parametrization):
-    """Dreamer V2, as released: mean `tanh`, std `2 sigmoid(. / 2) + 0.1`; the noise is uniform."""
+    """Dreamer V2, as released: mean `tanh`, std `2 sigmoid(. / 2) + minimum_std`; the noise is uniform."""
+
+    minimum_std: float = 0.1
 
     def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> TruncatedNormal:
-        return TruncatedNormal(mean=torch.tanh(mean), std=2 * torch.sigmoid(std / 2) + 0.1)
+        return TruncatedNormal(mean=torch.tanh(mean), std=2 * torch.sigmoid(std / 2) + self.minimum_std)
 
     def draw_noise(self, *shape: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
         return torch.rand(*shape, generator=generator, device=generator.device)
@@ -91,11 +95,20 @@ class SquashedLogStdParametrization(Parametrization):
         return TanhNormal(mean=mean, std=torch.exp(self.low + (self.high - self.low) / 2 * (torch.tanh(std) + 1)))
 
 
-PARAMETRIZATIONS: Final[Mapping[Distribution, Parametrization]] = {
-    "tanh_normal": TanhNormalParametrization(),
-    "bounded_normal": BoundedNormalParametrization(),
-    "truncated_normal": TruncatedNormalParametrization(),
-}
+def parametrization_of(distribution: Distribution, *, minimum_std: float, owner: str) -> Parametrization:
+    """That of a distribution in Dreamer V2 and V3, whose tanh-normal begins with a std of `softplus(0) + minimum_std`.
+
+    `owner` is the component with the settings `distribution` and `minimum_std`.
+    """
+    if not 0 < minimum_std < 1:
+        raise UserError(f"{owner}.minimum_std = {minimum_std} must lie between 0 and 1; 0.1 is usual.")
+    match distribution:
+        case "tanh_normal":
+            return TanhNormalParametrization(initial_std=math.log(2), minimum_std=minimum_std)
+        case "bounded_normal":
+            return BoundedNormalParametrization(minimum_std)
+        case "truncated_normal":
+            return TruncatedNormalParametrization(minimum_std)
 
 
 @final

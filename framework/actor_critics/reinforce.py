@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
-from framework.actor_critics.policy_network import PARAMETRIZATIONS, Distribution, PolicyNetwork
+from framework.actor_critics.policy_network import Distribution, PolicyNetwork, parametrization_of
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
@@ -60,8 +60,8 @@ class Reinforce(PolicyAndValue):
     `S` is a moving average of the range from the 5th to the 95th percentile of the imagined returns, the present ones included. `Q`
     mixes replayed rewards with the return imagined from each replayed step, which alone bootstraps at the last step of an episode; that
     step has no loss of its own. Rollouts must start from every replayed step (`Agent.imagination_starts = None`), or `replay_value` be 0.
-    `distribution` is that of continuous actions, `unimix` the uniform share of choices; the paper's value is a `TwoHotValue`.
-    Evaluation takes the mode, where the released code samples.
+    `distribution` and `minimum_std` are those of continuous actions, `unimix` is the uniform share of choices; the paper's value is a
+    `TwoHotValue`. Evaluation takes the mode, where the released code samples.
 
     Gradients: the actor by its own log-density and entropy alone; the value on detached features and targets, except that its loss on
     replayed steps also trains the world model. Returns, advantages, scales and weights are detached.
@@ -82,6 +82,7 @@ class Reinforce(PolicyAndValue):
         activation: Activation = "silu",
         norm: Norm = "rms",
         distribution: Distribution = "bounded_normal",
+        minimum_std: float = 0.1,
         unimix: float = 0.01,
         discount: float = 0.996997,
         return_lambda: float = 0.95,
@@ -93,7 +94,7 @@ class Reinforce(PolicyAndValue):
         actor = PolicyNetwork(
             latent=latent,
             action=action,
-            parametrization=PARAMETRIZATIONS[distribution],
+            parametrization=parametrization_of(distribution, minimum_std=minimum_std, owner="Reinforce"),
             unimix=unimix,
             layers=layers,
             units=units,

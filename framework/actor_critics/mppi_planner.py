@@ -39,9 +39,10 @@ class MPPIPlanner(ActionValueBehavior):
         value  (Q(s_{t-1}, a_t) - r_t - gamma (1 - terminal_t) Q'(s_t, a'))^2 / 2,    actor  -Q(s_t, a') / S - entropy H(a')
 
     Both are trained on replayed steps, as in the paper; `S` is the range from the 5th to the 95th percentile of Q in the batch, at least
-    1. Unlike the paper: `S` has no moving average; the value is whatever `value` binds (`EnsembleValue` of two, `NormalValue.slow_rate =
-    0.01`), where the paper has five of 101 bins and draws two at random; the policy is trained on posteriors, the paper's on rollouts
-    too; and the value's loss does not train the model.
+    1. Unlike the paper: `S` has no moving average; the entropy `H(a')` is that of the squashed action, where the released code has that
+    of the Gaussian before the squash, times the size A of an action; the value is whatever `value` binds (`EnsembleValue` of two,
+    `NormalValue.slow_rate = 0.01`), where the paper has five of 101 bins and draws two at random; the policy is trained on posteriors,
+    the paper's on rollouts too; and the value's loss does not train the model.
 
     Gradients: features are detached, and the value's target is constant; the actor's loss goes through its action.
     """

@@ -22,6 +22,7 @@ class PolicyGradient(PolicyAndValue):
     """REINFORCE with a value as baseline, on imagined lambda-returns; Williams (1992).
 
         actor  -w_t (log pi(a_t | s_t) sg(R_t - v(s_t)) + entropy H),     value  w_t (v(s_t) - sg R_t)^2 / 2
+        w_t    c_0 prod_{0 < i <= t} gamma c_i, with the predicted continuation c
 
     Rollouts take no gradient: an update costs less than with `DynamicsBackprop`, and errors in the gradient of the dynamics cannot
     mislead it; its variance is larger. The policy is a tanh-normal; `H` is its entropy before the tanh.
@@ -63,7 +64,7 @@ class PolicyGradient(PolicyAndValue):
             next_value = self.value.bootstrap(features[:, 1:])
             returns = lambda_return(imagination.reward[:, 1:].detach(), discount, next_value, self.return_lambda)
             advantage = returns - self.value(features[:, :-1])
-        weight = discount_weights(discount)
+        weight = imagination.continuation[:, :1].detach() * discount_weights(discount)
         policy = self.policy(features[:, :-1])
         assert isinstance(policy, TanhNormal)
         log_density = policy.log_density(imagination.action.detach())

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import actor_critics
-from framework.actor_critics.base import ActorCritic, Imagine, Mode
-from framework.actor_critics.exploration import exploration_noise
+from framework.actor_critics.acting import exploration_noise
+from framework.actor_critics.base import Action, ActorCritic, Imagine, Mode, Plan
 from framework.actor_critics.wrapper import Wrapper
 from framework.data import ActionSpec, Factory, Latent, LatentSpec
 from framework.errors import UserError
@@ -58,9 +58,7 @@ class ActionNoise(Wrapper):
         return self.first + (self.last - self.first) * (self.calls / self.decay_steps).clamp(max=1.0)
 
     @torch.no_grad()
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+    def act(self, latent: Latent, plan: Plan, imagine: Imagine, mode: Mode, generator: torch.Generator) -> tuple[Action, Plan]:
         action, plan = self.of.act(latent, plan, imagine, mode, generator)
         if mode == "explore":
             action = exploration_noise(action, self.action, self.amount, generator)

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import actor_critics
-from framework.actor_critics.base import Imagine, Mode
-from framework.actor_critics.exploration import exploration_noise
+from framework.actor_critics.acting import exploration_noise
+from framework.actor_critics.base import Action, Imagine, Mode, Plan
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import PolicyNetwork, TanhNormalParametrization
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
@@ -71,9 +71,7 @@ class DynamicsBackprop(PolicyAndValue):
         self.mode, self.return_scale, self.action_noise = mode, return_scale, action_noise
 
     @torch.no_grad()
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+    def act(self, latent: Latent, plan: Plan, imagine: Imagine, mode: Mode, generator: torch.Generator) -> tuple[Action, Plan]:
         policy, size = self.policy(latent.features), plan.shape[0]
         if mode == "explore":
             action = policy.sample(self.draw_noise(size, generator=generator))

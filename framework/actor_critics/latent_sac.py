@@ -1,7 +1,7 @@
 """Soft actor-critic on the latents of replayed steps."""
 
 import math
-from typing import Final, final
+from typing import final
 
 import torch
 from jaxtyping import Float
@@ -16,9 +16,6 @@ from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
 from framework.nn.blocks import Activation
 from framework.values.base import Value
-
-LOG_STD: Final = (-20.0, 2.0)
-"""The range of the logarithm of the standard deviation, as in the released code."""
 
 
 @final
@@ -60,7 +57,7 @@ class LatentSAC(ActionValueBehavior):
         actor = PolicyNetwork(
             latent=latent,
             action=action,
-            parametrization=ClampedLogStdParametrization(*LOG_STD),
+            parametrization=ClampedLogStdParametrization(),
             layers=layers,
             units=units,
             activation=activation,

@@ -1,6 +1,6 @@
 """TD-MPC2's planner."""
 
-from typing import Final, final
+from typing import final
 
 import torch
 from einops import rearrange
@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import actor_critics
+from framework.actor_critics.acting import open_loop, roll_out
 from framework.actor_critics.action_values import ActionValueBehavior, joined
-from framework.actor_critics.base import Imagine, Mode
-from framework.actor_critics.planning import chunks, open_loop, roll_out
+from framework.actor_critics.base import Action, Imagine, Mode, Plan
 from framework.actor_critics.policy_network import PolicyNetwork, SquashedLogStdParametrization
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError
@@ -20,9 +20,6 @@ from framework.functional.planning import best_plans, plan_return, refit
 from framework.functional.returns import percentile_range
 from framework.nn.blocks import Activation
 from framework.values.base import Value
-
-LOG_STD: Final = (-10.0, 2.0)
-"""The range of the logarithm of the policy's standard deviation, which starts in the middle."""
 
 
 @final
@@ -81,7 +78,7 @@ class MPPIPlanner(ActionValueBehavior):
         actor = PolicyNetwork(
             latent=latent,
             action=action,
-            parametrization=SquashedLogStdParametrization(*LOG_STD),
+            parametrization=SquashedLogStdParametrization(),
             layers=layers,
             units=units,
             activation=activation,
@@ -94,21 +91,12 @@ class MPPIPlanner(ActionValueBehavior):
         self.iterations, self.elites, self.temperature = iterations, elites, temperature
         self.minimum_std, self.maximum_std = minimum_std, maximum_std
 
-    def initial(self, size: int) -> Float[Tensor, "N I"]:
+    def initial(self, size: int) -> Plan:
         """A plan of zeros."""
         return torch.zeros(size, self.horizon * self.action.size)
 
     @torch.no_grad()
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        parts = [self._plan(*part, imagine, mode, generator) for part in chunks(latent, plan, self.candidates)]
-        actions, plans = zip(*parts, strict=True)
-        return torch.cat(actions), torch.cat(plans)
-
-    def _plan(
-        self, latent: Latent, plan: Tensor, imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+    def act(self, latent: Latent, plan: Plan, imagine: Imagine, mode: Mode, generator: torch.Generator) -> tuple[Action, Plan]:
         size = plan.shape[0]
         mean = rearrange(plan, "n (h a) -> h n a", h=self.horizon)
         std, policy_plans = torch.full_like(mean, self.maximum_std), self._policy_plans(latent, imagine, generator)

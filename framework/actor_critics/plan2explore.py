@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from framework import actor_critics
 from framework.actor_critics.action_values import joined
-from framework.actor_critics.base import ActorCritic, Choose, Imagine, Mode
+from framework.actor_critics.base import Action, ActorCritic, Choose, Imagine, Mode, Plan
 from framework.actor_critics.wrapper import Wrapper
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError
@@ -78,9 +78,7 @@ class Plan2Explore(Wrapper):
         return deviation if self.spread == "deviation" else deviation.log()
 
     @torch.no_grad()
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+    def act(self, latent: Latent, plan: Plan, imagine: Imagine, mode: Mode, generator: torch.Generator) -> tuple[Action, Plan]:
         def imagine_rewarded(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
             return self._rewarded(imagine(start, choose, noise, generator))
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from framework.actor_critics.base import ActorCritic, Imagine, Mode
+from framework.actor_critics.base import Action, ActorCritic, Imagine, Mode, Plan
 from framework.actor_critics.policy_network import PolicyNetwork
 from framework.data import ActionKind, ActionSpec, Imagination, Latent, LatentSpec
 from framework.functional.distributions import ActionDistribution
@@ -37,9 +37,7 @@ class PolicyAndValue(ActorCritic):
     def sample(self, features: Float[Tensor, "*B F"], noise: Float[Tensor, "*B A"]) -> Float[Tensor, "*B A"]:
         return self.policy(features).sample(noise)
 
-    def sample_with_parameters(
-        self, features: Float[Tensor, "N F"], noise: Float[Tensor, "N A"]
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N P"]]:
+    def sample_with_parameters(self, features: Float[Tensor, "N F"], noise: Action) -> tuple[Action, Float[Tensor, "N P"]]:
         parameters = self.actor(features.detach())
         return self.actor.distribution(parameters).sample(noise), parameters
 
@@ -50,9 +48,7 @@ class PolicyAndValue(ActorCritic):
         return self.actor.distribution(imagination.policy[:, first:last])
 
     @torch.no_grad()
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+    def act(self, latent: Latent, plan: Plan, imagine: Imagine, mode: Mode, generator: torch.Generator) -> tuple[Action, Plan]:
         policy = self.policy(latent.features)
         return (policy.mode if mode == "mode" else policy.sample(self.draw_noise(plan.shape[0], generator=generator))), plan
 

@@ -74,10 +74,10 @@ class TruncatedNormalParametrization(Parametrization):
 @final
 @dataclass(frozen=True)
 class ClampedLogStdParametrization(Parametrization):
-    """Soft actor-critic: a tanh-normal with log std clamped to [low, high]."""
+    """Soft actor-critic, as released: a tanh-normal with log std clamped to [low, high]."""
 
-    low: float
-    high: float
+    low: float = -20.0
+    high: float = 2.0
 
     def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> TanhNormal:
         return TanhNormal(mean=mean, std=std.clamp(self.low, self.high).exp())
@@ -88,8 +88,8 @@ class ClampedLogStdParametrization(Parametrization):
 class SquashedLogStdParametrization(Parametrization):
     """TD-MPC2: a tanh-normal with log std `low + (high - low) (tanh + 1) / 2`."""
 
-    low: float
-    high: float
+    low: float = -10.0
+    high: float = 2.0
 
     def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> TanhNormal:
         return TanhNormal(mean=mean, std=torch.exp(self.low + (self.high - self.low) / 2 * (torch.tanh(std) + 1)))

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.actor_critics.base import ActorCritic
+from framework.actor_critics.base import Action, ActorCritic, Plan
 from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
 from framework.errors import UserError
 
@@ -40,12 +40,10 @@ class Wrapper(ActorCritic, ABC):
     def sample(self, features: Float[Tensor, "*B F"], noise: Float[Tensor, "*B A"]) -> Float[Tensor, "*B A"]:
         return self.of.sample(features, noise)
 
-    def sample_with_parameters(
-        self, features: Float[Tensor, "N F"], noise: Float[Tensor, "N A"]
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N P"] | None]:
+    def sample_with_parameters(self, features: Float[Tensor, "N F"], noise: Action) -> tuple[Action, Float[Tensor, "N P"] | None]:
         return self.of.sample_with_parameters(features, noise)
 
-    def initial(self, size: int) -> Float[Tensor, "N I"]:
+    def initial(self, size: int) -> Plan:
         return self.of.initial(size)
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:

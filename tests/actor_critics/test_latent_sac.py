@@ -6,7 +6,6 @@ from torch import Tensor
 
 from framework.actor_critics.latent_sac import LatentSAC
 from framework.data import InferredBatch
-from framework.errors import UserError
 from tests.actor_critics.worlds import half_square, nothing_imagined
 from tests.members import factory
 from tests.tiny import LATENT, ROWS, TIMES, acted, behavior_sizes, normal, replayed, replayed_noise, seeded
@@ -74,8 +73,3 @@ def test_its_losses_do_not_depend_on_imagination():
 def test_the_loss_of_the_actor_does_not_reach_the_temperature():
     behavior = make()
     assert torch.autograd.grad(losses_of(behavior, replayed())["actor"].mean(), behavior.group("temperature"), allow_unused=True) == (None,)
-
-
-def test_it_refuses_a_temperature_of_zero():
-    with pytest.raises(UserError, match=r"LatentSAC.initial_temperature = 0.0 must be positive"):
-        make(initial_temperature=0.0)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from framework.actor_critics.mppi_planner import MPPIPlanner
 from framework.data import LatentSpec
-from framework.errors import UserError
 from framework.values.base import Value
 from tests.actor_critics.worlds import half_square, latent_at, moving, nothing_imagined, still
 from tests.members import agent_factory, factory
@@ -120,16 +119,3 @@ def test_its_losses_are_those_of_loops():
     assert (len(actor), len(value)) == (ROWS * TIMES - 1, ROWS * (TIMES - 1) - 1)
     assert torch.allclose(losses["actor"].mean(), torch.stack(actor).mean(), atol=1e-3)
     assert torch.allclose(losses["value"].mean(), torch.stack(value).mean(), atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"policy_plans": 101}, r"MPPIPlanner.policy_plans = 101 at most MPPIPlanner.candidates = 100"),
-        ({"elites": 0}, r"MPPIPlanner.elites = 0 \(one or more\)"),
-        ({"minimum_std": 3.0}, r"MPPIPlanner.minimum_std = 3.0"),
-    ],
-)
-def test_it_refuses_a_setting_out_of_range(settings, message):
-    with pytest.raises(UserError, match=message):
-        make(**settings)

@@ -105,8 +105,3 @@ def test_rollouts_may_start_anywhere_without_replayed_steps_alone():
     assert "behavior/replayed_return" not in metrics
     with pytest.raises(UserError, match=r"each of the 15 replayed steps, and there are 4; bind Agent.imagination_starts = None"):
         losses_of(make(), rollout(starts=4))
-
-
-def test_it_refuses_a_negative_weight_of_the_replayed_value():
-    with pytest.raises(UserError, match=r"Reinforce.replay_value = -0.3"):
-        make(replay_value=-0.3)

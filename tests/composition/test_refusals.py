@@ -405,12 +405,18 @@ DERIVED: Mapping[str, Callable[[], dict[str, Any]]] = {
 }
 HELD = {"critic": "@BilinearCritic", "negatives": "@InBatch", "value": "@NormalValue"}
 IMPOSSIBLE = [
+    ("actor_critics.ActionNoise", {"initial": -0.1}),
+    ("actor_critics.ActionNoise", {"decay_steps": 0}),
     ("actor_critics.CEMPlanner", {"elites": 9, "candidates": 3}),
+    ("actor_critics.CEMPlanner", {"horizon": 0}),
     ("actor_critics.CEMPlanner", {"action_noise": -0.1}),
     ("actor_critics.LatentSAC", {"initial_temperature": 0.0}),
+    ("actor_critics.MixedGradient", {"mix": -0.1}),
     ("actor_critics.MixedGradient", {"mix": 1.5}),
     ("actor_critics.MixedGradient", {"minimum_std": 0.0}),
+    ("actor_critics.MPPIPlanner", {"elites": 0}),
     ("actor_critics.MPPIPlanner", {"minimum_std": 0.0}),
+    ("actor_critics.MPPIPlanner", {"minimum_std": 3.0}),
     ("actor_critics.MPPIPlanner", {"policy_plans": 9, "candidates": 3}),
     ("actor_critics.Plan2Explore", {"members": 1}),
     ("actor_critics.Reinforce", {"replay_value": -0.3}),
@@ -457,6 +463,7 @@ IMPOSSIBLE = [
     ("optimizers.LaProp", {"momentum": 1.0}),
     ("values.EnsembleValue", {"members": 0}),
     ("values.NormalValue", {"slow_rate": 0.0}),
+    ("values.QuantileValue", {"slow_rate": 1.1}),
     ("values.QuantileValue", {"width": 0.0}),
     ("values.TwoHotValue", {"bins": 2}),
     ("values.TwoHotValue", {"slow_every": 0}),

@@ -1,7 +1,6 @@
 """The network of a policy, and the parametrizations of its distribution."""
 
 import math
-import pickle
 
 import pytest
 import torch
@@ -81,8 +80,3 @@ def test_its_noise_is_that_of_its_distribution(kind, name, mean, std):
     noise = make(kind, name).draw_noise(20_000, generator=seeded())
     assert noise.mean().item() == pytest.approx(mean, abs=0.02)
     assert noise.std().item() == pytest.approx(std, abs=0.02)
-
-
-def test_it_pickles():
-    policy, features = make(name="tanh_normal"), normal(2, LATENT.feature_size)
-    assert torch.equal(pickle.loads(pickle.dumps(policy))(features), policy(features))

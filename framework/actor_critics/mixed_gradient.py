@@ -27,8 +27,8 @@ class MixedGradient(PolicyAndValue):
 
     *Mastering Atari with Discrete World Models*, Eqs. 4 to 6, with the indices of the code: an action is rewarded from the step that it
     leads to, the start counts with a weight of 1, and the last action does not. `mix` is the paper's rho: None is 0 for continuous actions
-    and 1 for choices, as released. Returns and baseline come from `value.bootstrap`: V2 copies its value every 100 updates. The released
-    code replaces the predicted continuation of the start by the replayed one. The 1/2 of the value's loss is that of its unit Gaussian.
+    and 1 for choices, as released. Returns and baseline come from `value.bootstrap`: V2 copies its value every 100 updates, and its unit
+    Gaussian is the 1/2 of the value's loss. The released code replaces the predicted continuation of the start by the replayed one.
     `distribution` and `minimum_std` are those of continuous actions.
 
     Gradients: the actor sees detached features, so that returns reach it through the actions alone, straight through those that are

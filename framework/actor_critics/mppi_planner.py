@@ -9,8 +9,8 @@ from torch import Tensor
 
 from framework import actor_critics
 from framework.actor_critics.acting import open_loop, roll_out
-from framework.actor_critics.action_values import ActionValueBehavior, joined
 from framework.actor_critics.base import Action, Imagine, Mode, Plan
+from framework.actor_critics.policy_and_value import ActionValueBehavior, joined
 from framework.actor_critics.policy_network import PolicyNetwork, SquashedLogStdParametrization
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError

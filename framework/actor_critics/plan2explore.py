@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import actor_critics
-from framework.actor_critics.action_values import joined
 from framework.actor_critics.base import Action, ActorCritic, Choose, Imagine, Mode, Plan
+from framework.actor_critics.policy_and_value import joined
 from framework.actor_critics.wrapper import Wrapper
 from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
 from framework.errors import UserError

@@ -6,7 +6,7 @@ from typing import Literal, final
 import torch
 import torch.nn.functional as F
 from dm_env import specs
-from einops import rearrange
+from einops import rearrange, repeat
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -63,9 +63,12 @@ class RandomShift(Encoder):
 
     def _shifted(self, images: UInt8[Tensor, "B T Y X C"], shift: Float[Tensor, "N 2"]) -> UInt8[Tensor, "B T Y X C"]:
         flat = rearrange(images, "b t y x c -> (b t) c y x").float()
-        # Coordinates of a grid go from -1 to 1, the horizontal one first.
-        moved = shift.flip(-1) * 2 / shift.new_tensor([flat.shape[3], flat.shape[2]])
-        straight = torch.eye(2, device=shift.device).expand(len(flat), 2, 2)
-        grid = F.affine_grid(torch.cat([straight, moved.unsqueeze(-1)], dim=-1), list(flat.shape), align_corners=False)
+        y, x = (_coordinates(size, distance) for size, distance in zip(flat.shape[2:], shift.unbind(dim=-1), strict=True))
+        grid = torch.stack([repeat(x, "n x -> n y x", y=y.shape[1]), repeat(y, "n y -> n y x", x=x.shape[1])], dim=-1)
         shifted = F.grid_sample(flat, grid, mode=self.interpolation, padding_mode="border", align_corners=False)
         return rearrange(shifted.round().to(images.dtype), "(b t) c y x -> b t y x c", b=images.shape[0])
+
+
+def _coordinates(size: int, shift: Float[Tensor, " N"]) -> Float[Tensor, "N Y"]:
+    """The centers of the shifted pixels of a row or column, whose ends are -1 and 1."""
+    return (2 * (torch.arange(size, device=shift.device) + shift[:, None]) + 1) / size - 1

@@ -50,6 +50,14 @@ def test_a_bilinear_shift_interpolates_by_any_distance_up_to_its_pixels():
     assert rise.mean().abs() < 3
 
 
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_it_shifts_alike_under_bfloat16(interpolation):
+    encoder, image = make(pixels=3, interpolation=interpolation), observe(OBSERVATIONS["pixels"], 20, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        shifted = encoder.augment(image, key_of(2))["pixels"]
+    assert torch.equal(shifted, encoder.augment(image, key_of(2))["pixels"])
+
+
 @pytest.mark.parametrize(("across", "alike"), [("sequence", True), ("step", False)])
 def test_the_steps_of_a_sequence_are_shifted_alike_unless_each_step_is_bound(across, alike):
     image = observe(OBSERVATIONS["pixels"], 4, 1)["pixels"].expand(4, 6, 8, 8, 3)

@@ -42,14 +42,7 @@ def latent_at(features: Tensor) -> Latent:
 
 def still(reward: Reward) -> Callable[..., Imagination]:
     """A world in which nothing moves."""
-
-    def imagine(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
-        features = start.features
-        actions = torch.stack([choose(features, each) for each in noise], dim=1)
-        rewards = torch.stack([reward(features, action) for action in actions.unbind(dim=1)], dim=1)
-        return rollout(actions, features[:, None].expand(-1, len(noise) + 1, -1), rewards, torch.ones_like(rewards))
-
-    return imagine
+    return moving(lambda features, action: (features, reward(features, action)))
 
 
 def moving(step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Callable[..., Imagination]:

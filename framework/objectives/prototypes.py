@@ -1,25 +1,23 @@
 """DreamerPro: latents and observations are assigned to the same prototypes, in equal shares over a batch."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
-from dm_env import specs
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
 from framework.nn.blocks import copy_parameters, glorot
-from framework.objectives.base import Objective, embedding_rank
+from framework.objectives.base import Objective, after_warm_up
 
 
 @final
@@ -48,10 +46,7 @@ class Prototypes(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         swapped_scale: float = 1.0,
         temporal_scale: float = 1.0,
         norm_scale: float = 0.0,
@@ -64,7 +59,7 @@ class Prototypes(Objective):
         frozen_updates: int = 10_000,
         warm_up: int = 1,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        super().__init__(model=model)
         if prototypes < 2 or iterations < 1 or temperature <= 0 or epsilon <= 0 or not 0 < slow_rate <= 1:
             raise UserError(
                 f"Prototypes.prototypes = {prototypes} must be at least 2, Prototypes.iterations = {iterations} at least 1, "
@@ -75,14 +70,14 @@ class Prototypes(Objective):
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
         self.frozen_updates, self.warm_up, self.slow_rate = frozen_updates, warm_up, slow_rate
         self.reach = ("warm_up", warm_up)
-        self.from_embedding = glorot(nn.Linear(embedding_size, size))
-        self.from_latent = glorot(nn.Linear(latent.feature_size, size))
+        self.from_embedding = glorot(nn.Linear(model.embedding_size, size))
+        self.from_latent = glorot(nn.Linear(model.latent.feature_size, size))
         self.slow_from_embedding = deepcopy(self.from_embedding).requires_grad_(False)
         self.prototypes = nn.Parameter(F.normalize(torch.randn(prototypes, size), dim=-1))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
-        second_view, times = inferred.second, inferred.embedding.shape[1]
+        second_view = inferred.second
         assert second_view is not None  # the world model provides it, and both slow embeddings
         with full_precision(inferred.embedding.device):
             first, second = (self.from_embedding(view.float()) for view in (inferred.embedding, second_view.embedding))
@@ -93,8 +88,7 @@ class Prototypes(Objective):
                 "swapped_prototypes": -(targets[1] * log_first + targets[0] * log_second).sum(dim=-1) / 2,
                 "temporal_prototypes": -(targets[0] * log_latent).sum(dim=-1),
             }
-            # Zero in the warm-up, with the mean of the other steps.
-            losses = {name: F.pad(loss * times / (times - self.warm_up), (self.warm_up, 0)) for name, loss in assigned.items()}
+            losses = {name: after_warm_up(loss, self.warm_up) for name, loss in assigned.items()}
             losses["projection_norm"] = (_norm_error(first) + _norm_error(second)) / 2 + _norm_error(latent)
         return losses, _metrics(log_first.detach(), targets[0], log_latent.detach())
 
@@ -104,9 +98,6 @@ class Prototypes(Objective):
         copy_parameters(source=self.from_embedding, target=self.slow_from_embedding, rate=self.slow_rate)
         self.prototypes.copy_(F.normalize(self.prototypes, dim=-1))
         self.updates.add_(1)
-
-    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        return embedding_rank(inferred)
 
     def _scores(self, projected: Float[Tensor, "B T S"]) -> Float[Tensor, "B L K"]:
         """Cosines after the warm-up, the prototypes having unit length. Gradients: none to the prototypes while they are fixed."""

@@ -455,7 +455,7 @@ IMPOSSIBLE = [
     ("objectives.BarlowTwins", {"redundancy": -1.0}),
     ("objectives.LatentConsistency", {"discount": 1.5}),
     ("objectives.NextEmbedding", {"horizon": 0}),
-    ("objectives.NextEmbedding", {"units": 6, "attention_heads": 2}),
+    ("objectives.NextEmbedding", {"units": 5, "attention_heads": 2}),
     ("objectives.Prototypes", {"temperature": 0.0}),
     ("objectives.TemporalPredictive", {"noise": -0.1}),
     ("optimizers.Adam", {"learning_rate": 0.0}),

@@ -14,6 +14,8 @@ REFUSED = [
     ("ConcatCritic", {"layers": 0}, r"ConcatCritic.layers = 0 must be at least 1"),
     ("ConcatCritic", {"pairs_at_once": 0}, r"ConcatCritic.pairs_at_once = 0 must be at least 1"),
     ("GaussianCritic", {"minimum_std": 0.0}, r"GaussianCritic.minimum_std = 0.0 must be positive"),
+    ("GaussianCritic", {"initial_std": 0.1}, r"GaussianCritic.initial_std = 0.1 must be above GaussianCritic.minimum_std = 0.1"),
+    ("GaussianCritic", {"initial_std": 1.0, "deviation": "fixed"}, r"GaussianCritic.initial_std = 1.0 .* not 'fixed'"),
     ("PriorCritic", {"minimum_std": 0.0}, r"PriorCritic.minimum_std = 0.0 must be positive"),
     *(
         (name, {"temperature": kind, "initial_temperature": value}, rf"{name}.initial_temperature = {value} must be ")

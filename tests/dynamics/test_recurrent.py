@@ -6,6 +6,7 @@ import torch
 from framework.dynamics.block_rssm import BlockRSSM
 from framework.dynamics.categorical_rssm import CategoricalRSSM
 from framework.dynamics.gaussian_rssm import GaussianRSSM
+from framework.dynamics.memoryless_ssm import MemorylessSSM
 from framework.dynamics.transformer_ssm import TransformerSSM
 from framework.errors import UserError
 from framework.functional.categorical import categorical_kl
@@ -114,9 +115,10 @@ def test_the_blocks_of_dreamer_v3_have_the_fan_in_of_their_whole_input():
     [
         (GaussianRSSM, {"balance": -0.1}, r"GaussianRSSM.balance = -0.1 must be a number from 0 to 1"),
         (CategoricalRSSM, {"balance": 2.0}, r"CategoricalRSSM.balance = 2.0 must be a number from 0 to 1"),
+        (MemorylessSSM, {"deviation": "prior"}, r"MemorylessSSM.kl_scale = 1.0 with MemorylessSSM.deviation = 'prior'"),
         (BlockRSSM, {"deterministic": 8, "blocks": 3}, r"BlockRSSM.blocks = 3 does not divide BlockRSSM.deterministic = 8"),
     ],
 )
-def test_it_refuses_a_balance_out_of_range_and_blocks_that_do_not_divide(kind, settings, message):
+def test_it_refuses_settings_that_do_not_fit(kind, settings, message):
     with pytest.raises(UserError, match=message):
         kind(embedding_size=5, action_size=2, **settings)

@@ -19,7 +19,11 @@ REFUSED = [
     ("NextEmbedding", {"horizon": 0}, r"NextEmbedding.horizon = 0 must be at least 1"),
     ("NextEmbedding", {"discount": 1.5}, r"NextEmbedding.discount = 1.5 above 0 and at most 1"),
     ("NextEmbedding", {"redundancy": -1.0}, r"NextEmbedding.redundancy = -1.0 0 or more"),
-    ("NextEmbedding", {"units": 6, "attention_heads": 2}, r"NextEmbedding.units = 6 must be a multiple of 4"),
+    (
+        "NextEmbedding",
+        {"units": 5, "attention_heads": 2},
+        r"NextEmbedding.units = 5 must be a multiple of NextEmbedding.attention_heads = 2",
+    ),
     ("Prototypes", {"prototypes": 1}, r"Prototypes.prototypes = 1 must be at least 2"),
     ("Prototypes", {"iterations": 0}, r"Prototypes.iterations = 0 at least 1"),
     ("Prototypes", {"epsilon": 0.0}, r"Prototypes.epsilon = 0.0 positive"),

@@ -42,8 +42,10 @@ def test_matrices_decay_and_vectors_do_not():
 
 def test_the_learning_rate_of_adam_w_warms_up():
     parameter = nn.Parameter(torch.ones(3))
-    AdamW(parameters=[parameter], learning_rate=0.1, decay=0.0, warmup=10).step([torch.ones(3)])
-    assert torch.allclose(parameter, torch.full((3,), 0.99), atol=1e-5)
+    optimizer = AdamW(parameters=[parameter], learning_rate=0.1, decay=0.0, warmup=10)
+    for moved in (0.0, 0.01, 0.03):
+        optimizer.step([torch.ones(3)])
+        assert torch.allclose(parameter, torch.full((3,), 1 - moved), atol=1e-5)
 
 
 @pytest.mark.parametrize("optimizer", [Adam, AdamW])

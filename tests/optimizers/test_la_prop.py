@@ -10,7 +10,7 @@ from framework.optimizers.la_prop import LaProp
 
 
 def test_the_rate_rises_to_its_value_and_stays():
-    assert [warmed_up(1.0, 4, torch.tensor(float(step))).item() for step in range(1, 7)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert [warmed_up(1.0, 4, torch.tensor(float(step))).item() for step in range(1, 7)] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     assert warmed_up(0.5, 0, torch.tensor(1.0)) == 0.5
 
 

@@ -69,7 +69,7 @@ class Agent(nn.Module):
             heads={name: head(latent=latent) for name, head in heads.items()},
             objectives=[objective(model=model) for objective in objectives],
         )
-        self.behavior: ActorCritic = actor_critic(latent=latent, action=specs.model_action, embedding_size=encode.embedding_size)
+        self.behavior: ActorCritic = actor_critic(model=model)
         self.specs, self.horizon, self.imagination_starts = specs, horizon, imagination_starts
         _check_action(self.behavior, specs)
         self.optimizers = self._optimizers(optimizers)

@@ -102,7 +102,7 @@ class LatentSpec:
 
 @dataclass(frozen=True)
 class ModelSpecs:
-    """What an objective is built for: the latent and the embedding of a world model, the observations and the actions."""
+    """What an objective or a behavior is built for: the latent and the embedding of a world model, the observations and the actions."""
 
     latent: LatentSpec
     embedding_size: int

@@ -169,8 +169,8 @@ def requiring_gradient(value: Latent) -> Latent:
 
 
 def behavior_sizes(spec: LatentSpec, kind: ActionKind = "continuous") -> dict[str, Any]:
-    """The derived arguments of a behavior."""
-    return {"latent": spec, "action": ACTIONS[kind], "embedding_size": 5}
+    """The derived argument of a behavior."""
+    return {"model": ModelSpecs(spec, 5, OBSERVATIONS["both"], ACTIONS[kind])}
 
 
 def actions(kind: ActionKind, *leading: int, seed: int = 0) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import ActionKind, ActionSpec, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.data import ActionKind, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 
 Mode = Literal["explore", "mode"]
 Action = Float[Tensor, "N A"]
@@ -27,7 +27,7 @@ class ActorCritic(nn.Module, ABC):
     alone. The losses in `shapes_model` also train the world model. `imagines` is False where rollouts are not used: they have no steps.
     """
 
-    derived: ClassVar[tuple[str, ...]] = ("latent", "action", "embedding_size")
+    derived: ClassVar[tuple[str, ...]] = ("model",)
     action_kinds: tuple[ActionKind, ...]
     groups: tuple[str, ...]
     shapes_model: tuple[str, ...] = ()
@@ -35,9 +35,9 @@ class ActorCritic(nn.Module, ABC):
     imagines: bool = True
 
     @abstractmethod
-    def __init__(self, *, latent: LatentSpec, action: ActionSpec, embedding_size: int) -> None:
+    def __init__(self, *, model: ModelSpecs) -> None:
         super().__init__()
-        self.action = action
+        self.action = model.action
 
     def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
         """The random numbers of one action for each index of the leading axes: standard normal by default."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from framework import actor_critics
 from framework.actor_critics.acting import exploration_noise, open_loop, roll_out
 from framework.actor_critics.base import Action, ActorCritic, Imagine, Mode, Plan
-from framework.data import ActionKind, ActionSpec, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.data import ActionKind, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 from framework.functional.planning import best_plans, plan_return, refit
 
@@ -40,16 +40,14 @@ class CEMPlanner(ActorCritic):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         horizon: int = 12,
         candidates: int = 1000,
         iterations: int = 10,
         elites: int = 100,
         action_noise: float = 0.3,
     ) -> None:
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size)
+        super().__init__(model=model)
         if min(horizon, iterations) < 1 or not 1 <= elites <= candidates or action_noise < 0:
             raise UserError(
                 f"CEMPlanner.horizon = {horizon} and CEMPlanner.iterations = {iterations} must be at least 1, CEMPlanner.elites = {elites} "

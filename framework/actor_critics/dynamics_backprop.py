@@ -11,7 +11,7 @@ from framework.actor_critics.acting import exploration_noise
 from framework.actor_critics.base import Action, Imagine, Mode, Plan
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import PolicyNetwork, TanhNormalParametrization
-from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.functional.distributions import TanhNormal
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation
@@ -44,9 +44,7 @@ class DynamicsBackprop(PolicyAndValue):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         value: Factory[Value],
         layers: int = 4,
         units: int = 400,
@@ -62,11 +60,9 @@ class DynamicsBackprop(PolicyAndValue):
         return_scale: Literal["none", "percentiles"] = "none",
     ) -> None:
         parametrization = TanhNormalParametrization(mean_scale=mean_scale, initial_std=initial_std, minimum_std=minimum_std)
-        actor = PolicyNetwork(
-            latent=latent, action=action, parametrization=parametrization, layers=layers, units=units, activation=activation
-        )
-        state_value = value(feature_size=latent.feature_size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=state_value)
+        actor = PolicyNetwork(model=model, parametrization=parametrization, layers=layers, units=units, activation=activation)
+        state_value = value(feature_size=model.latent.feature_size)
+        super().__init__(model=model, actor=actor, value=state_value)
         self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
         self.mode, self.return_scale, self.action_noise = mode, return_scale, action_noise
 

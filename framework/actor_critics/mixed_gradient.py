@@ -8,7 +8,7 @@ from torch import Tensor
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import Distribution, PolicyNetwork, parametrization_of
-from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 from framework.functional.distributions import ActionDistribution
 from framework.functional.returns import discount_weights, lambda_return
@@ -40,9 +40,7 @@ class MixedGradient(PolicyAndValue):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         value: Factory[Value],
         layers: int = 4,
         units: int = 400,
@@ -58,18 +56,17 @@ class MixedGradient(PolicyAndValue):
         if mix is not None and not 0 <= mix <= 1:
             raise UserError(f"MixedGradient.mix = {mix} must lie between 0 (through the dynamics) and 1 (score function), or be None.")
         actor = PolicyNetwork(
-            latent=latent,
-            action=action,
+            model=model,
             parametrization=parametrization_of(distribution, minimum_std=minimum_std, owner="MixedGradient"),
             layers=layers,
             units=units,
             activation=activation,
             norm=norm,
         )
-        state_value = value(feature_size=latent.feature_size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=state_value)
+        state_value = value(feature_size=model.latent.feature_size)
+        super().__init__(model=model, actor=actor, value=state_value)
         self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
-        self.mix = mix if mix is not None else float(action.kind != "continuous")
+        self.mix = mix if mix is not None else float(self.action.kind != "continuous")
         self.needs_dynamics_gradient = self.mix < 1
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:

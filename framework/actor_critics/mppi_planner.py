@@ -12,7 +12,7 @@ from framework.actor_critics.acting import open_loop, roll_out
 from framework.actor_critics.base import Action, Imagine, Mode, Plan
 from framework.actor_critics.policy_and_value import ActionValueBehavior, joined
 from framework.actor_critics.policy_network import PolicyNetwork, SquashedLogStdParametrization
-from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
@@ -47,9 +47,7 @@ class MPPIPlanner(ActionValueBehavior):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         value: Factory[Value],
         layers: int = 2,
         units: int = 512,
@@ -76,16 +74,15 @@ class MPPIPlanner(ActionValueBehavior):
                 f"MPPIPlanner.minimum_std = {minimum_std} must be positive and at most MPPIPlanner.maximum_std = {maximum_std}."
             )
         actor = PolicyNetwork(
-            latent=latent,
-            action=action,
+            model=model,
             parametrization=SquashedLogStdParametrization(),
             layers=layers,
             units=units,
             activation=activation,
             norm="layer",
         )
-        action_value = value(feature_size=latent.feature_size + action.size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=action_value)
+        action_value = value(feature_size=model.latent.feature_size + model.action.size)
+        super().__init__(model=model, actor=actor, value=action_value)
         self.horizon, self.candidates, self.policy_plans = horizon, candidates, policy_plans
         self.discount, self.entropy = discount, entropy
         self.iterations, self.elites, self.temperature = iterations, elites, temperature

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from framework.actor_critics.base import Action, ActorCritic, Imagine, Mode, Plan
 from framework.actor_critics.policy_network import PolicyNetwork
-from framework.data import ActionKind, ActionSpec, Imagination, InferredBatch, Latent, LatentSpec
+from framework.data import ActionKind, Imagination, InferredBatch, Latent, ModelSpecs
 from framework.functional.distributions import ActionDistribution, TanhNormal
 from framework.functional.masking import masked
 from framework.values.base import Value
@@ -24,8 +24,8 @@ class PolicyAndValue(ActorCritic):
     groups: tuple[str, ...] = ("actor", "value")
 
     @abstractmethod
-    def __init__(self, *, latent: LatentSpec, action: ActionSpec, embedding_size: int, actor: PolicyNetwork, value: Value) -> None:
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size)
+    def __init__(self, *, model: ModelSpecs, actor: PolicyNetwork, value: Value) -> None:
+        super().__init__(model=model)
         self.actor, self.value = actor, value
 
     def policy(self, features: Float[Tensor, "*B F"]) -> ActionDistribution:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import ActionSpec, LatentSpec
+from framework.data import ModelSpecs
 from framework.errors import UserError
 from framework.functional.actions import BoundedNormal, OneHotGroups, TruncatedNormal
 from framework.functional.categorical import gumbel
@@ -121,8 +121,7 @@ class PolicyNetwork(nn.Module):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
+        model: ModelSpecs,
         parametrization: Parametrization,
         layers: int,
         units: int,
@@ -133,10 +132,10 @@ class PolicyNetwork(nn.Module):
         output_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        self.action, self.parametrization, self.unimix = action, parametrization, unimix
+        self.action, self.parametrization, self.unimix = model.action, parametrization, unimix
         self.net = MLP(
-            input_size=latent.feature_size,
-            output_size=2 * action.size if action.kind == "continuous" else action.size,
+            input_size=model.latent.feature_size,
+            output_size=2 * self.action.size if self.action.kind == "continuous" else self.action.size,
             layers=layers,
             units=units,
             activation=activation,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import Distribution, PolicyNetwork, parametrization_of
-from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation, Norm
@@ -73,9 +73,7 @@ class Reinforce(PolicyAndValue):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         value: Factory[Value],
         layers: int = 3,
         units: int = 256,
@@ -92,8 +90,7 @@ class Reinforce(PolicyAndValue):
         if replay_value < 0:
             raise UserError(f"Reinforce.replay_value = {replay_value} must be at least 0; 0.3 is usual, 0.0 leaves replayed steps out.")
         actor = PolicyNetwork(
-            latent=latent,
-            action=action,
+            model=model,
             parametrization=parametrization_of(distribution, minimum_std=minimum_std, owner="Reinforce"),
             unimix=unimix,
             layers=layers,
@@ -103,8 +100,8 @@ class Reinforce(PolicyAndValue):
             initial_weights="truncated_normal",
             output_scale=0.01,
         )
-        state_value = value(feature_size=latent.feature_size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=state_value)
+        state_value = value(feature_size=model.latent.feature_size)
+        super().__init__(model=model, actor=actor, value=state_value)
         self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
         self.scale = ReturnScale()
         self.replay_value = replay_value

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.actor_critics.base import Action, ActorCritic, Plan
-from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import ActionKind, Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 
 
@@ -22,9 +22,9 @@ class Wrapper(ActorCritic, ABC):
     groups: tuple[str, ...] = ()
 
     @abstractmethod
-    def __init__(self, *, latent: LatentSpec, action: ActionSpec, embedding_size: int, of: Factory[ActorCritic]) -> None:
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size)
-        self.of: ActorCritic = of(latent=latent, action=action, embedding_size=embedding_size)
+    def __init__(self, *, model: ModelSpecs, of: Factory[ActorCritic]) -> None:
+        super().__init__(model=model)
+        self.of: ActorCritic = of(model=model)
         if shared := set(self.of.groups) & set(self.groups):
             raise UserError(
                 f"{type(self).__name__} and {type(self.of).__name__} in it both have a group of parameters named {sorted(shared)}; "

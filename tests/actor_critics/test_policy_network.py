@@ -14,7 +14,7 @@ from framework.actor_critics.policy_network import (
 )
 from framework.functional.actions import BoundedNormal, OneHotGroups, TruncatedNormal
 from framework.functional.distributions import TanhNormal
-from tests.tiny import ACTIONS, LATENT, normal, seeded
+from tests.tiny import ACTIONS, LATENT, behavior_sizes, normal, seeded
 
 DISTRIBUTIONS = {"tanh_normal": TanhNormal, "bounded_normal": BoundedNormal, "truncated_normal": TruncatedNormal}
 
@@ -25,7 +25,7 @@ def released(name, minimum_std=0.1):
 
 def make(kind="continuous", name="bounded_normal", **settings) -> PolicyNetwork:
     sizes = {"layers": 1, "units": 8, "activation": "elu", "unimix": 0.01}
-    return PolicyNetwork(latent=LATENT, action=ACTIONS[kind], parametrization=released(name), **(sizes | settings))
+    return PolicyNetwork(**behavior_sizes(LATENT, kind), parametrization=released(name), **(sizes | settings))
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)

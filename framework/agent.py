@@ -9,14 +9,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from framework.actor_critics.base import ActorCritic, Choose, Mode
-from framework.data import Batch, Factory, Imagination, Latent, Metrics, Observation, Pictures, Specs, UpdateNoise
+from framework.data import Batch, Factory, Imagination, Latent, Metrics, ModelSpecs, Observation, Pictures, Specs, UpdateNoise
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
 from framework.functional.random import new_key
 from framework.heads.base import Head
 from framework.imagination import imagine
-from framework.objectives.base import ModelSpecs, Objective
+from framework.objectives.base import Objective
 from framework.optimizers.base import Optimizer
 from framework.registry import parts
 from framework.world_model import WorldModel
@@ -69,7 +69,7 @@ class Agent(nn.Module):
             heads={name: head(latent=latent) for name, head in heads.items()},
             objectives=[objective(model=model) for objective in objectives],
         )
-        self.behavior: ActorCritic = actor_critic(latent=latent, action=specs.model_action, embedding_size=encode.embedding_size)
+        self.behavior: ActorCritic = actor_critic(model=model)
         self.specs, self.horizon, self.imagination_starts = specs, horizon, imagination_starts
         _check_action(self.behavior, specs)
         self.optimizers = self._optimizers(optimizers)

@@ -56,7 +56,7 @@ import torch
 from torch import Tensor
 
 import framework
-from framework.actor_critics.action_values import joined
+from framework.actor_critics.policy_and_value import joined
 from framework.agent import Agent
 from framework.data import Batch, UpdateNoise
 from framework.registry import registry_of

@@ -26,12 +26,12 @@ from framework.data import (
     LatentKind,
     LatentSpec,
     Metrics,
+    ModelSpecs,
     SecondView,
     Specs,
 )
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.functional.random import new_key
-from framework.objectives.base import ModelSpecs
 
 PIXELS = specs.BoundedArray((8, 8, 3), np.uint8, 0, 255, name="pixels")
 POSITION = specs.Array((3,), np.float32, name="position")
@@ -169,8 +169,8 @@ def requiring_gradient(value: Latent) -> Latent:
 
 
 def behavior_sizes(spec: LatentSpec, kind: ActionKind = "continuous") -> dict[str, Any]:
-    """The derived arguments of a behavior."""
-    return {"latent": spec, "action": ACTIONS[kind], "embedding_size": 5}
+    """The derived argument of a behavior."""
+    return {"model": ModelSpecs(spec, 5, OBSERVATIONS["both"], ACTIONS[kind])}
 
 
 def actions(kind: ActionKind, *leading: int, seed: int = 0) -> Tensor:

@@ -10,13 +10,12 @@ from torch import Tensor
 
 from framework.bounds.infonce_bound import InfoNCEBound
 from framework.critics.base import Critic, examine
-from framework.data import ActionSpec, Batch, ExtraCandidates, InferredBatch, Latent, LatentKind, LatentSpec
+from framework.data import ActionSpec, Batch, ExtraCandidates, InferredBatch, Latent, LatentKind, LatentSpec, ModelSpecs
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.errors import UserError
 from framework.functional.random import new_key
 from framework.lab.members import Member
 from framework.negatives.base import Negatives
-from framework.objectives.base import ModelSpecs
 from framework.objectives.infonce import InfoNCE
 
 GROUP: Final = 8

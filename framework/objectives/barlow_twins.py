@@ -7,14 +7,14 @@ from einops import rearrange
 from torch import nn
 
 from framework import objectives
-from framework.data import InferredBatch, Losses, Metrics
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss
 from framework.nn.blocks import truncated_normal
-from framework.objectives.base import ModelSpecs, Objective
+from framework.objectives.base import Objective
 
 
 @final

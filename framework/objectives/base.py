@@ -2,29 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch.nn.functional as F
-from dm_env import specs
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics, Pictures
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs, Pictures
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.masking import masked
 from framework.functional.random import Key
-
-
-@dataclass(frozen=True)
-class ModelSpecs:
-    """What an objective is built for: the latent and the embedding of a world model, the observations and the actions."""
-
-    latent: LatentSpec
-    embedding_size: int
-    observation: Mapping[str, specs.Array]
-    action: ActionSpec
 
 
 class Objective(nn.Module, ABC):

@@ -9,14 +9,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import InferredBatch, Losses, Metrics
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, redundancy_loss
 from framework.nn.blocks import truncated_normal
-from framework.objectives.base import ModelSpecs, Objective, of_pairs, same_episode
+from framework.objectives.base import Objective, of_pairs, same_episode
 
 
 @final

@@ -8,13 +8,13 @@ from einops import rearrange
 from torch import nn
 
 from framework import objectives
-from framework.data import Factory, InferredBatch, Losses, Metrics, Pictures, is_image
+from framework.data import Factory, InferredBatch, Losses, Metrics, ModelSpecs, Pictures, is_image
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.heads.base import Head
 from framework.nn.patterns import assign_to_patterns
-from framework.objectives.base import ModelSpecs, Objective
+from framework.objectives.base import Objective
 
 
 @final

@@ -9,7 +9,7 @@ break on it.
 """
 
 from framework.composition.load import Composition, compose, load
-from framework.composition.plan import plan
+from framework.composition.plan import check, plan
 from framework.composition.problems import Problem
 from framework.composition.provenance import Difference, diff, show
 from framework.composition.recipes import Recipe, list_recipes
@@ -23,6 +23,7 @@ __all__ = [
     "Plan",
     "Problem",
     "Recipe",
+    "check",
     "compose",
     "diff",
     "list_recipes",

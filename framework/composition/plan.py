@@ -45,6 +45,11 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     )
 
 
+def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = ()) -> list[Problem]:
+    """Everything that reading a recipe finds wrong."""
+    return list(plan(recipe, bindings, imports=imports).problems)
+
+
 def _import(imports: Iterable[tuple[Import, Path]], report: Report) -> dict[str, Path]:
     """Import the modules of statements, each with its recipe; returns the source files that a copy of the run needs."""
     modules: dict[str, Path] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from framework.composition import plan
+from framework.composition import check
 from tests.members import ROOT
 
 GUIDE = (ROOT / "docs" / "guides" / "environments.md").read_text(encoding="utf-8")
@@ -26,4 +26,4 @@ def test_every_command_and_every_recipe_is_right(tmp_path, monkeypatch):
         Path(f"{index}.gin").write_text(text)
         cases.append((Path(f"{index}.gin"), []))
     assert len(cases) == 6
-    assert [str(problem) for recipe, overrides in cases for problem in plan(recipe, overrides).problems] == []
+    assert [str(problem) for recipe, overrides in cases for problem in check(recipe, overrides)] == []

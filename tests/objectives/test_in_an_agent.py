@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from framework.composition import plan
+from framework.composition import check
 from tests.members import ROOT, agent_factory, factory, members
 from tests.tiny import batch, seeded, specs_of, update
 
@@ -38,4 +38,4 @@ def test_the_gin_file_of_an_objective_fits_dreamer_v1(name, tmp_path):
     recipe = tmp_path / "recipe.gin"
     recipe.write_text(f"include 'agents/dreamer_v1.gin'\ninclude 'objectives/{name}'\n")
     augmenting = TWO_VIEWS if name in ("prototypes.gin", "action_conditioned_cpc.gin") else []
-    assert list(map(str, plan(recipe, augmenting).problems)) == []
+    assert [str(problem) for problem in check(recipe, augmenting)] == []

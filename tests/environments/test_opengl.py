@@ -7,6 +7,8 @@ import pytest
 from framework.environments import opengl
 from framework.errors import UserError
 
+IMAGE = "from framework.environments.dm_control import DMControl\nDMControl(task='cartpole_swingup', seed=0).reset()"
+
 
 def test_it_prints_the_users_own_choice_untried():
     variables = os.environ | {opengl.VARIABLE: "the user's own"}
@@ -21,6 +23,19 @@ def test_the_error_names_the_line_to_run_where_nothing_renders(monkeypatch):
         opengl.find_opengl()
     assert "nonsense: RuntimeError" in str(raised.value)
     assert opengl.VARIABLE not in os.environ
+
+
+@pytest.mark.parametrize("chosen", [None, "egl"])
+def test_a_platform_of_the_users_that_does_not_fit_is_to_be_unset(chosen, monkeypatch):
+    """The trial of `dream doctor` and an image refuse it alike."""
+    monkeypatch.setenv(opengl.PLATFORM, "glx")
+    monkeypatch.delenv(opengl.VARIABLE, raising=False)
+    if chosen:
+        monkeypatch.setenv(opengl.VARIABLE, chosen)
+    with pytest.raises(UserError, match="run `unset PYOPENGL_PLATFORM`, which is 'glx'"):
+        opengl.try_opengl()
+    run = subprocess.run([sys.executable, "-c", IMAGE], capture_output=True, text=True, check=False)
+    assert "run `unset PYOPENGL_PLATFORM`, which is 'glx'" in run.stderr
 
 
 def test_specs_need_no_renderer_and_the_first_image_finds_one():
@@ -39,8 +54,7 @@ def test_specs_need_no_renderer_and_the_first_image_finds_one():
 
 
 def test_pixels_with_a_backend_that_does_not_render_are_a_users_error():
-    code = "from framework.environments.dm_control import DMControl\nDMControl(task='cartpole_swingup', seed=0).reset()"
     variables = os.environ | {opengl.VARIABLE: "disabled"}
-    run = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
+    run = subprocess.run([sys.executable, "-c", IMAGE], env=variables, capture_output=True, text=True, check=False)
     assert "UserError: MuJoCo fails with MUJOCO_GL=disabled" in run.stderr
     assert "apt-get install" in run.stderr

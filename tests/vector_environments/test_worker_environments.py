@@ -147,6 +147,10 @@ def test_a_misbehaving_worker_is_an_error_and_ends(how, words, monkeypatch):
     assert not any(is_alive(process) for process in started)
 
 
-def test_an_environment_that_cannot_be_pickled_is_named():
+def test_an_environment_that_a_worker_cannot_import_is_named(monkeypatch):
     with pytest.raises(UserError, match="cannot be sent to a worker process"):
         WorkerEnvironments(environment=lambda seed: Counting(seed=seed), count=1, seed=0)
+    script = type("Maze", (Plain,), {"__module__": "__main__"})
+    monkeypatch.setattr(sys.modules["__main__"], "Maze", script, raising=False)
+    with pytest.raises(UserError, match=r"<class '__main__.Maze'> is defined in the script that runs, .* move the class to a module"):
+        WorkerEnvironments(environment=script, count=1, seed=0)

@@ -9,9 +9,9 @@ from dm_env import specs
 
 from framework import environments
 from framework.environments import gymnasium_spaces, opengl
+from framework.environments.actions import action_form
 from framework.environments.base import SeededEpisodes
-from framework.environments.gymnasium_spaces import SpaceForm
-from framework.environments.observations import agreed
+from framework.environments.observations import agreed, resized
 from framework.errors import UserError
 
 
@@ -47,9 +47,10 @@ class Gymnasium(SeededEpisodes):
         self._size = (size, size) if isinstance(size, int) else size
         added = {"disable_env_checker": True} | ({"render_mode": "rgb_array"} if self._rendered else {})
         self._environment = gymnasium_spaces.make("Gymnasium.task", task, gymnasium_spaces.library().make, dict(arguments or {}) | added)
-        self._action = gymnasium_spaces.action_spec(self._name, self._environment.action_space)
+        self._action = gymnasium_spaces.array_spec(self._name, "action", self._environment.action_space)
+        action_form(self._name, self._action)  # refuses too many options by the name of the task
         own = self._environment.observation_space
-        self._form = None if observe == "pixels" else SpaceForm(owner=self._name, space=own, size=self._size)
+        self._form = None if observe == "pixels" else gymnasium_spaces.observation_form(self._name, own, self._size)
         if self._rendered and self._form is not None and "pixels" in self._form.spec:
             raise UserError(f"{self._name} shows 'pixels' of its own; bind Gymnasium.observe = 'observation'.")
 
@@ -102,5 +103,4 @@ class Gymnasium(SeededEpisodes):
         if not isinstance(image, np.ndarray) or image.ndim != 3:
             modes = self._environment.metadata.get("render_modes", [])
             raise UserError(f"{self._name} renders no images, but {modes or 'nothing'}; bind Gymnasium.observe = 'observation'.")
-        rendered = agreed(self._name, "pixels", specs.Array(image.shape, np.uint8), image)
-        return np.array(gymnasium_spaces.resized(rendered.astype(np.uint8), self._size), order="C")
+        return resized(agreed(self._name, "pixels", specs.Array(image.shape, np.uint8), image), self._size)

@@ -1,20 +1,14 @@
 """What `Gymnasium` and `BatchedGymnasium` share: construction, spaces as dm_env specs, and the outcome of a step."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 from dm_env import specs
-from einops import rearrange
-from PIL import Image
 
-from framework.environments.actions import action_form
-from framework.environments.observations import FLAG, REWARD, ObservationForm, Rows, agreed
+from framework.environments.observations import FLAG, REWARD, ObservationForm, Rows, Size, agreed
 from framework.errors import UserError
 from framework.registry import advice
-
-Size = tuple[int, int] | None
-"""The height and width of images; None keeps their own."""
 
 
 def library() -> Any:
@@ -37,8 +31,8 @@ def make(owner: str, task: str, construct: Callable[..., Any], arguments: Mappin
         raise UserError(f"{owner}: Gymnasium cannot make '{task}' ({type(error).__name__}: {error}){remedy}.") from error
 
 
-def array_spec(space: Any) -> specs.BoundedArray | None:
-    """The dm_env spec of a Box, Discrete, MultiDiscrete or MultiBinary space, else None."""
+def array_spec(owner: str, name: str, space: Any) -> specs.BoundedArray:
+    """The dm_env spec of an action or of an entry of the observation. Raises `UserError` for a space of another kind than the four."""
     spaces = library().spaces
     match space:
         case spaces.Box():
@@ -49,53 +43,18 @@ def array_spec(space: Any) -> specs.BoundedArray | None:
             return specs.BoundedArray(space.shape, space.dtype, space.start, space.start + space.nvec - 1)
         case spaces.MultiBinary():
             return specs.BoundedArray(space.shape, space.dtype, 0, 1)
-    return None
+    raise UserError(
+        f"{owner} declares '{name}' as {space}, and an agent takes a Box, Discrete, MultiDiscrete or MultiBinary: register an id that "
+        "wraps it, an observation for example in gymnasium.wrappers.FlattenObservation."
+    )
 
 
-def action_spec(owner: str, space: Any) -> specs.BoundedArray:
-    """The spec of a task's action. Raises `UserError` for a space of another kind than the four, and for too many options."""
-    spec = array_spec(space)
-    if spec is None:
-        raise UserError(
-            f"{owner} takes actions of {space}, and an agent gives those of a Box, Discrete, MultiDiscrete or MultiBinary: "
-            "register an id that wraps it."
-        )
-    action_form(owner, spec)
-    return spec
-
-
-@final
-class SpaceForm:
-    """Named float32 vectors, in which a choice is one-hot, and uint8 images of a `size` from the values of an observation space."""
-
-    def __init__(self, *, owner: str, space: Any, size: Size) -> None:
-        spaces = library().spaces
-        named = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
-        choices = [name for name, entry in named.items() if isinstance(entry, spaces.Discrete | spaces.MultiDiscrete)]
-        native = {name: _entry_spec(owner, name, entry) for name, entry in named.items()}
-        self._form, self._size = ObservationForm(owner, native, choices), size
-        self.spec = {name: _resized_spec(spec, size) for name, spec in self._form.spec.items()}
-
-    def normalize(self, value: Any, rows: Rows = ()) -> dict[str, np.ndarray]:
-        """Copies of the entries, `[*rows, ..]`. Raises `UserError` where they are not what the space declares."""
-        return {
-            name: resized(array, self._size) if array.dtype == np.uint8 else array
-            for name, array in self._form.normalize(value, rows).items()
-        }
-
-
-def _resized_spec(spec: specs.Array, size: Size) -> specs.Array:
-    return spec.replace(shape=(*size, spec.shape[2])) if size and spec.dtype == np.uint8 else spec
-
-
-def _entry_spec(owner: str, name: str, space: Any) -> specs.BoundedArray:
-    spec = array_spec(space)
-    if spec is None:
-        raise UserError(
-            f"{owner} shows as '{name}' a {space}, which is no vector, image or choice: register an id that wraps it, for example in "
-            "gymnasium.wrappers.FlattenObservation, or bind Gymnasium.observe = 'pixels'."
-        )
-    return spec
+def observation_form(owner: str, space: Any, size: Size) -> ObservationForm:
+    """The entries of an observation space as vectors, in which choices are one-hot, and images of a size."""
+    spaces = library().spaces
+    named = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
+    choices = [name for name, entry in named.items() if isinstance(entry, spaces.Discrete | spaces.MultiDiscrete)]
+    return ObservationForm(owner, {name: array_spec(owner, name, entry) for name, entry in named.items()}, choices, size)
 
 
 def first_observation(owner: str, answer: Any) -> Any:
@@ -114,14 +73,3 @@ def _parts(owner: str, answer: Any, method: str, names: str) -> tuple[Any, ...]:
     if not isinstance(answer, tuple) or len(answer) != len(names.split()):
         raise UserError(f"{owner} must give `{names}` from `{method}`, and gives {str(answer)[:80]}.")
     return answer
-
-
-def resized(images: np.ndarray, size: Size) -> np.ndarray:
-    """Images `[.., Y, X, C]` at a size; each pixel is the mean of those that it covers."""
-    if size is None or images.shape[-3:-1] == size:
-        return images
-    planes = np.ascontiguousarray(rearrange(images, "... y x c -> ... c y x"))
-    scaled = [
-        np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BOX)) for plane in planes.reshape(-1, *planes.shape[-2:])
-    ]
-    return np.moveaxis(np.stack(scaled).reshape(*planes.shape[:-2], *size), -3, -1).copy()

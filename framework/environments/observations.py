@@ -8,12 +8,16 @@ from typing import Any, Final, final
 
 import numpy as np
 from dm_env import specs
+from einops import rearrange
+from PIL import Image
 
 from framework.environments.actions import one_hot, option_counts
 from framework.errors import UserError
 
 Rows = tuple[int, ...]
 """The leading axis of a batch of environments, `(n,)`, or none."""
+Size = tuple[int, int] | None
+"""The height and width of images; None keeps their own."""
 REWARD: Final = specs.Array((), np.float64)
 FLAG: Final = specs.Array((), np.bool_)
 ACCEPTED: Final = {"b": "b", "i": "biu", "u": "iu", "f": "biuf"}
@@ -28,9 +32,9 @@ class ObservationForm:
     is named `observation`. Raises `UserError` for stacked images, images with channels first, and arrays that do not hold numbers.
     """
 
-    def __init__(self, owner: str, native: Any, choices: Collection[str] = ()) -> None:
-        self._owner, self._native = owner, _named(native)
-        self.spec = {name: _normalized_spec(owner, name, spec) for name, spec in self._native.items()}
+    def __init__(self, owner: str, native: Any, choices: Collection[str] = (), size: Size = None) -> None:
+        self._owner, self._native, self._size = owner, _named(native), size
+        self.spec = {name: _normalized_spec(owner, name, spec, size) for name, spec in self._native.items()}
         self._options = {name: option_counts(owner, name, self._native[name]) for name in choices}
         self.spec |= {name: specs.Array((sum(sizes),), np.float32, name=name) for name, sizes in self._options.items()}
 
@@ -46,11 +50,13 @@ class ObservationForm:
         array = agreed(self._owner, name, declared, value, rows)
         if sizes := self._options.get(name):
             return one_hot((array - declared.minimum).reshape(*rows, len(sizes)), sizes)
-        return np.array(array, spec.dtype, order="C").reshape(*rows, *spec.shape)
+        if spec.dtype == np.uint8:
+            return resized(array.reshape(*rows, *_image_shape(declared)), self._size)
+        return np.array(array, np.float32, order="C").reshape(*rows, *spec.shape)
 
 
 def agreed(owner: str, name: str, declared: specs.Array, value: Any, rows: Rows = ()) -> np.ndarray:
-    """A value as an array, if it is what was declared: the shape, and numbers that its type holds."""
+    """A value as an array, if it is what was declared: the shape, and numbers that its type holds. Raises `UserError` otherwise."""
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):  # ragged, or on another device
@@ -58,61 +64,65 @@ def agreed(owner: str, name: str, declared: specs.Array, value: Any, rows: Rows 
     shape = (*rows, *declared.shape)
     if array.shape == shape and array.dtype.kind in ACCEPTED[declared.dtype.kind] and _in_bounds(array, declared):
         return array
-    raise UserError(f"{owner} declares '{name}' as {_expected(declared, shape)}, and gives {_described(value, array)}; make the two agree.")
+    expected = {"b": "True or False", "f": "one number"}.get(declared.dtype.kind if not shape else "")
+    given = _described(array, array, array) if array.dtype.kind in ACCEPTED else repr(value)[:80]
+    raise UserError(
+        f"{owner} declares '{name}' as {expected or _described(np.empty(shape, declared.dtype), *_bounds(declared))}, "
+        f"and gives {given}; make the two agree."
+    )
 
 
-def _image_shape(owner: str, name: str, spec: specs.Array) -> tuple[int, ...] | None:
-    """The height, width and channels of an image, or None for a vector."""
-    shape = spec.shape
-    if spec.dtype != np.uint8 or len(shape) < 2:
-        return None
-    if len(shape) > 3:
-        joined = f" as channels, {(*shape[1:3], shape[0] * shape[3])}" if len(shape) == 4 else ""
-        raise UserError(
-            f"{owner} declares '{name}' as uint8 of shape {shape}, and an image has the axes height, width and channel: "
-            f"show the newest image of a stack alone, as the latent remembers the others, or join them{joined}."
-        )
-    if len(shape) == 3 and shape[0] <= 4 < shape[2]:
-        raise UserError(f"{owner} declares '{name}' as images {shape} with channels first; put them last, in a wrapper.")
-    return (*shape, 1)[:3]
+def resized(images: np.ndarray, size: Size) -> np.ndarray:
+    """A copy of images `[.., Y, X, C]` at a size; each pixel is the mean of those that it covers."""
+    images = np.array(images, np.uint8, order="C")
+    if size is None or images.shape[-3:-1] == size:
+        return images
+    planes = np.ascontiguousarray(rearrange(images, "... y x c -> ... c y x"))
+    flat = planes.reshape(-1, *planes.shape[-2:])
+    scaled = np.stack([np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.BOX)) for plane in flat])
+    return np.ascontiguousarray(rearrange(scaled.reshape(*planes.shape[:-2], *size), "... c y x -> ... y x c"))
 
 
 def _named(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {"observation": value}
 
 
-def _normalized_spec(owner: str, name: str, spec: Any) -> specs.Array:
+def _normalized_spec(owner: str, name: str, spec: Any, size: Size) -> specs.Array:
     if not isinstance(spec, specs.Array) or spec.dtype.kind not in ACCEPTED:
         raise UserError(f"{owner} declares '{name}' as {spec!r}, which is no array of numbers; wrap it.")
-    if shape := _image_shape(owner, name, spec):
-        return specs.BoundedArray(shape, np.uint8, 0, 255, name=name)
-    return specs.Array((int(np.prod(spec.shape)),), np.float32, name=name)
+    if spec.dtype != np.uint8 or len(spec.shape) < 2:
+        return specs.Array((int(np.prod(spec.shape)),), np.float32, name=name)
+    if len(spec.shape) > 3:
+        joined = f" as channels, {(*spec.shape[1:3], spec.shape[0] * spec.shape[3])}" if len(spec.shape) == 4 else ""
+        raise UserError(
+            f"{owner} declares '{name}' as uint8 of shape {spec.shape}, and an image has the axes height, width and channel: "
+            f"show the newest image of a stack alone, as the latent remembers the others, or join them{joined}."
+        )
+    height, width, channels = _image_shape(spec)
+    if len(spec.shape) == 3 and height <= 4 < channels:
+        raise UserError(f"{owner} declares '{name}' as images {spec.shape} with channels first; put them last, in a wrapper.")
+    return specs.BoundedArray((*(size or (height, width)), channels), np.uint8, 0, 255, name=name)
+
+
+def _image_shape(spec: specs.Array) -> tuple[int, int, int]:
+    height, width, channels = (*spec.shape, 1)[:3]
+    return height, width, channels
 
 
 def _in_bounds(array: np.ndarray, declared: specs.Array) -> bool:
-    if declared.dtype.kind not in "iu":
-        return True
     low, high = _bounds(declared)
-    return bool((array >= low).all() and (array <= high).all())
+    return low is None or bool((array >= low).all() and (array <= high).all())
 
 
 def _bounds(declared: specs.Array) -> tuple[Any, Any]:
+    """The bounds of whole numbers; None for others, which may exceed what their environment declares."""
+    if declared.dtype.kind not in "iu":
+        return None, None
     if isinstance(declared, specs.BoundedArray):
         return declared.minimum, declared.maximum
     return np.iinfo(declared.dtype).min, np.iinfo(declared.dtype).max
 
 
-def _expected(declared: specs.Array, shape: tuple[int, ...]) -> str:
-    if not shape and declared.dtype.kind in "bf":
-        return "one number" if declared.dtype.kind == "f" else "True or False"
-    return f"{declared.dtype} of shape {shape}" + (_span(*_bounds(declared)) if declared.dtype.kind in "iu" else "")
-
-
-def _described(value: Any, array: np.ndarray) -> str:
-    if array.dtype.kind not in ACCEPTED:
-        return repr(value)[:80]
-    return f"{array.dtype} of shape {array.shape}" + (_span(array, array) if array.size else "")
-
-
-def _span(low: Any, high: Any) -> str:
-    return f" from {float(np.min(low)):g} to {float(np.max(high)):g}"
+def _described(array: np.ndarray, low: Any, high: Any) -> str:
+    span = "" if low is None or not array.size else f" from {float(np.min(low)):g} to {float(np.max(high)):g}"
+    return f"{array.dtype} of shape {array.shape}{span}"

@@ -151,14 +151,15 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
         raise NotImplementedError
 
     def _compared(self, step: VectorStep) -> VectorStep:
-        """The step, if it is what the specs declare; what the replay would store otherwise are other numbers."""
-        name = type(self).__name__
-        if step.observation.keys() != self.specs.observation.keys():
-            raise UserError(f"{name} declares the observations {[*self.specs.observation]}, and gives {[*step.observation]}.")
-        for entry, spec in self.specs.observation.items():
-            agreed(name, entry, spec, step.observation[entry], (self.count,))
-        for entry, spec in {"reward": REWARD, "is_first": FLAG, "is_last": FLAG, "is_terminal": FLAG}.items():
-            agreed(name, entry, spec, getattr(step, entry), (self.count,))
+        """The step, if it is what the specs declare: the replay would store other numbers."""
+        name, declared = type(self).__name__, self.specs.observation
+        if step.observation.keys() != declared.keys():
+            raise UserError(f"{name} declares the observations {[*declared]}, and gives {[*step.observation]}; make the two agree.")
+        flags = dict.fromkeys(("is_first", "is_last", "is_terminal"), FLAG)
+        for entry, spec in {**declared, "reward": REWARD, **flags}.items():
+            array = step.observation[entry] if entry in declared else getattr(step, entry)
+            if (array.shape, array.dtype) != ((self.count, *spec.shape), spec.dtype):
+                agreed(name, entry, spec, array, (self.count,))
         return step
 
     def _check_rest(self) -> None:

@@ -10,7 +10,6 @@ from framework.data import Factory, Specs
 from framework.environments import gymnasium_spaces
 from framework.environments.actions import action_form
 from framework.environments.base import Environment
-from framework.environments.gymnasium_spaces import SpaceForm
 from framework.environments.server import describe
 from framework.errors import UserError
 from framework.vector_environments.base import VectorEnvironment, VectorStep
@@ -49,8 +48,9 @@ class BatchedGymnasium(VectorEnvironment):
         )
         try:
             self._mask_resets = _mask_resets(self._name, self._simulator)
-            self._form = SpaceForm(owner=self._name, space=self._simulator.single_observation_space, size=size)
-            self._action = action_form(self._name, gymnasium_spaces.action_spec(self._name, self._simulator.single_action_space))
+            self._form = gymnasium_spaces.observation_form(self._name, self._simulator.single_observation_space, size)
+            native = gymnasium_spaces.array_spec(self._name, "action", self._simulator.single_action_space)
+            self._action = action_form(self._name, native)
             super().__init__(specs=Specs(observation=self._form.spec, action=self._action.spec), count=count)
             _check_environment(environment, self.specs)
         except BaseException:

@@ -107,10 +107,10 @@ def test_a_smaller_image_has_the_mean_of_each_patch():
         ({"task": "CartPol-v1"}, "Gymnasium has no task 'CartPol-v1'; did you mean 'CartPole-v1'? Valid are: CartPole-v0, CartPole-v1"),
         ({"task": "no_such_module:X-v0"}, "cannot make 'no_such_module:X-v0' (ModuleNotFoundError"),
         ({"task": "CartPole-v1", "arguments": {"poles": 2}}, "unexpected keyword argument 'poles'"),
-        ({"arguments": {"shows": "graph"}}, "shows as 'observation' a Graph("),
-        ({"arguments": {"shows": "text"}}, "shows as 'order' a Text("),
+        ({"arguments": {"shows": "graph"}}, "declares 'observation' as Graph("),
+        ({"arguments": {"shows": "text"}}, "declares 'order' as Text("),
         ({"arguments": {"shows": "channels first"}}, "images (3, 12, 12) with channels first"),
-        ({"arguments": {"takes": "both kinds"}}, "takes actions of Tuple(Discrete(2), Box"),
+        ({"arguments": {"takes": "both kinds"}}, "declares 'action' as Tuple(Discrete(2), Box"),
         (
             {"arguments": {"takes": "full range"}},
             "as int32 of shape (2,) from -2147483648 to 2147483647: 8,589,934,592 options, and at most 65,536",

@@ -51,7 +51,9 @@ def shown(**arrays: Any) -> dict[str, Any]:
     [
         ({"image": IMAGE / 255}, "'image' as uint8 of shape (8, 6, 3) from 0 to 255, and gives float64 of shape (8, 6, 3) from 0.0352941"),
         ({"image": IMAGE.astype(int) - 10}, "and gives int64 of shape (8, 6, 3) from -1 to -1; make the two agree."),
+        ({"image": IMAGE > 0}, "and gives bool of shape (8, 6, 3)"),
         ({"image": IMAGE[:5]}, "and gives uint8 of shape (5, 6, 3)"),
+        ({"image": [[0], [0, 1]]}, "and gives [[0], [0, 1]]"),
         ({"position": np.zeros(3)}, "'position' as float32 of shape (2,), and gives float64 of shape (3,) from 0 to 0"),
         ({"position": "north"}, "and gives 'north'"),
         ({"depth": np.zeros(1)}, "declares the observations ['image', 'position'], and gives ['image', 'position', 'depth']"),

@@ -1,6 +1,7 @@
 """Images with distractors: backgrounds, colors and cameras that change and do not matter for the task."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -113,11 +114,10 @@ class Distractors(SeededEpisodes):
         """Show the distractors in the images of the inner environment from the next one on."""
         self._frame = self._film.frame(self._time) if self._film else None
         if isinstance(self._inner, Scenic):
-            tint, view = self._color_walk.tint if self._color else None, self._camera_walk.view
+            staging = Staging(tint=self._color_walk.tint if self._color else None, view=self._camera_walk.view)
             if isinstance(self._behind, str):
-                self._inner.stage(Staging(background=self._frame, behind=self._behind, tint=tint, view=view))
-            else:
-                self._inner.stage(Staging(tint=tint, view=view))
+                staging = replace(staging, background=self._frame, behind=self._behind)
+            self._inner.stage(staging)
 
 
 def _seekable(inner: Environment) -> Seekable:

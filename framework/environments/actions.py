@@ -21,7 +21,7 @@ MOST_OPTIONS: Final = 2**16
 class ActionScale:
     """Maps [-1, 1] onto an environment's own range and clips to it. An actuator without limits gets the value unscaled.
 
-    `spec` is the spec of the agent's action.
+    `spec` is the spec of the agent's action, and `size` the length of its vector.
     """
 
     def __init__(self, native: specs.Array) -> None:
@@ -30,11 +30,12 @@ class ActionScale:
         limited = (np.abs(self._low) < UNLIMITED) & (np.abs(self._high) < UNLIMITED)
         low, high = np.where(limited, self._low, -1.0), np.where(limited, self._high, 1.0)
         self._middle, self._half, self._dtype = (high + low) / 2, (high - low) / 2, native.dtype
-        self.spec = specs.BoundedArray((low.size,), np.float32, -1.0, 1.0, name="action")
+        self.size = low.size
+        self.spec = specs.BoundedArray((self.size,), np.float32, -1.0, 1.0, name="action")
 
     def native(self, action: np.ndarray) -> np.ndarray:
         """The environment's actions `[.., *shape]` for `[.., A]`. Raises `ValueError` for a wrong size or numbers that are not finite."""
-        action = _finite(action, self._middle.size, "in [-1, 1]")
+        action = _finite(action, self.size, "in [-1, 1]")
         scaled = self._middle + self._half * action.reshape((*action.shape[:-1], *self._middle.shape))
         return np.asarray(np.clip(scaled, self._low, self._high), self._dtype)
 
@@ -43,12 +44,12 @@ class ActionScale:
 class ActionChoices:
     """Turns one-hot groups, side by side, into an environment's own integers: the largest number of each group chooses.
 
-    `spec` is the spec of the agent's choices, whose options count from 0; `sizes` are the numbers of options.
+    `spec` is the spec of the agent's choices, whose options count from 0; `sizes` are the numbers of options and `size` their sum.
     """
 
     def __init__(self, native: specs.BoundedArray, owner: str) -> None:
         self._native, self.sizes = native, option_counts(owner, "action", native)
-        self._low = np.broadcast_to(native.minimum, native.shape).ravel()
+        self.size, self._low = sum(self.sizes), np.broadcast_to(native.minimum, native.shape).ravel()
         if native.shape:
             self.spec = specs.BoundedArray((len(self.sizes),), np.int64, 0, np.array(self.sizes, np.int64) - 1, name="action")
         else:
@@ -56,7 +57,7 @@ class ActionChoices:
 
     def native(self, action: np.ndarray) -> Any:
         """The environment's integers `[.., *shape]` for `[.., A]`; a lone choice is a Python number. Raises as `ActionScale.native`."""
-        groups = np.split(_finite(action, sum(self.sizes), f"in groups of {self.sizes}"), np.cumsum(self.sizes)[:-1], axis=-1)
+        groups = np.split(_finite(action, self.size, f"in groups of {self.sizes}"), np.cumsum(self.sizes)[:-1], axis=-1)
         chosen = np.stack([group.argmax(axis=-1) for group in groups], axis=-1).astype(self._native.dtype)
         native = (self._low + chosen).reshape((*chosen.shape[:-1], *self._native.shape))
         return native if native.shape else native.item()

@@ -68,6 +68,11 @@ class EnvironmentServer:
         native = [self._action.native(action) for action in actions]
         return self._compared(self._environment.replay(episode, native), first=not native)
 
+    def try_out(self) -> None:
+        """The first step of an episode, with an action of zeros."""
+        self.reset()
+        self.step(np.zeros(self._action.size))
+
     def close(self) -> None:
         self._environment.close()
 
@@ -90,6 +95,6 @@ def describe(environment: Callable[..., Environment], seed: int = 0) -> Environm
 
 
 def try_out(environment: Callable[..., Environment], seed: int = 0) -> None:
-    """Reset an environment once: a missing renderer is an error before a run begins, and a renderer that works serves the workers too."""
+    """Try the first step of an environment before a run begins: what it gives is compared, and a renderer that works serves workers too."""
     with closing(EnvironmentServer(environment, seed)) as server:
-        server.reset()
+        server.try_out()

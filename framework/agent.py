@@ -16,7 +16,7 @@ from framework.errors import UserError
 from framework.functional.random import new_key
 from framework.heads.base import Head
 from framework.imagination import imagine
-from framework.objectives.base import Objective
+from framework.objectives.base import ModelSpecs, Objective
 from framework.optimizers.base import Optimizer
 from framework.registry import parts
 from framework.world_model import WorldModel
@@ -62,14 +62,12 @@ class Agent(nn.Module):
         encode: Encoder = encoder(observation=specs.observation)
         dynamic: Dynamics = dynamics(embedding_size=encode.embedding_size, action_size=specs.action_size)
         latent = dynamic.latent
+        model = ModelSpecs(latent, encode.embedding_size, specs.observation, specs.model_action)
         self.world_model = WorldModel(
             encoder=encode,
             dynamics=dynamic,
             heads={name: head(latent=latent) for name, head in heads.items()},
-            objectives=[
-                objective(latent=latent, embedding_size=encode.embedding_size, observation=specs.observation, action=specs.model_action)
-                for objective in objectives
-            ],
+            objectives=[objective(model=model) for objective in objectives],
         )
         self.behavior: ActorCritic = actor_critic(latent=latent, action=specs.model_action, embedding_size=encode.embedding_size)
         self.specs, self.horizon, self.imagination_starts = specs, horizon, imagination_starts

@@ -31,6 +31,7 @@ from framework.data import (
 )
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.functional.random import new_key
+from framework.objectives.base import ModelSpecs
 
 PIXELS = specs.BoundedArray((8, 8, 3), np.uint8, 0, 255, name="pixels")
 POSITION = specs.Array((3,), np.float32, name="position")
@@ -128,8 +129,8 @@ def inferred(posterior: Latent, prior: Latent, embedding: Tensor, data: Batch) -
 
 
 def objective_sizes(spec: LatentSpec = LATENT, kind: str = "both") -> dict[str, Any]:
-    """The derived arguments of an objective."""
-    return {"latent": spec, "embedding_size": 5, "observation": OBSERVATIONS[kind], "action": ACTIONS["continuous"]}
+    """The derived argument of an objective."""
+    return {"model": ModelSpecs(spec, 5, OBSERVATIONS[kind], ACTIONS["continuous"])}
 
 
 def origin(rows: int, times: int) -> Origin:

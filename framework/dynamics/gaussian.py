@@ -12,7 +12,7 @@ from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
 from framework.dynamics.balanced_kl_loss import KLSettings, balanced_kl_loss
 from framework.dynamics.base import Dynamics, Prepared
 from framework.functional.kl import gaussian_kl
-from framework.nn.blocks import ACTIVATIONS, Activation
+from framework.nn.blocks import ACTIVATIONS, Activation, JoinedLinear
 
 Normal = tuple[Tensor, Tensor]
 """The mean and the standard deviation of a diagonal Gaussian."""
@@ -46,8 +46,7 @@ class GaussianDynamics(Dynamics):
         self.latent = LatentSpec(deterministic=deterministic, stochastic=stochastic, kind="gaussian")
         self.minimum_std, self.kl = minimum_std, kl
         self.activation = ACTIVATIONS[activation]()
-        self.from_latent = nn.Linear(stochastic, hidden)
-        self.from_action = nn.Linear(action_size, hidden, bias=False)
+        self.input = JoinedLinear(first_size=stochastic, second_size=action_size, output_size=hidden)
 
     @abstractmethod
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Prepared:
@@ -60,7 +59,7 @@ class GaussianDynamics(Dynamics):
     def posterior_normal(self, deterministic: Float[Tensor, "N D"], *from_embedding: Tensor) -> Normal: ...
 
     def initial(self, size: int) -> Latent:
-        zeros = self.from_latent.weight.new_zeros
+        zeros = self.input.weight.new_zeros
         stochastic = zeros(size, self.latent.stochastic)
         return Latent(
             deterministic=zeros(size, self.latent.deterministic),
@@ -72,12 +71,12 @@ class GaussianDynamics(Dynamics):
         return torch.randn(*leading, self.latent.stochastic, generator=generator, device=generator.device)
 
     def imagine_step(self, latent: Latent, action: Float[Tensor, "N A"], noise: Float[Tensor, "N Z"]) -> Latent:
-        deterministic = self._advance(latent.stochastic, latent.deterministic, self.from_action(action))
+        deterministic = self._advance(latent.stochastic, latent.deterministic, self.input.second(action))
         return _sampled(deterministic, self.prior_normal(deterministic), noise)
 
     def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
         continuing = (~is_first).unsqueeze(-1).to(action.dtype)
-        return continuing, self.from_action(action * continuing), *self.from_embeddings(embedding)
+        return continuing, self.input.second(action * continuing), *self.from_embeddings(embedding)
 
     def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
         continuing, from_action, *from_embedding = prepared
@@ -99,7 +98,7 @@ class GaussianDynamics(Dynamics):
         return mean, F.softplus(std) + self.minimum_std
 
     def _advance(self, stochastic: Tensor, deterministic: Tensor, from_action: Tensor) -> Tensor:
-        hidden = self.activation(self.from_latent(stochastic) + from_action)
+        hidden = self.activation(self.input.first(stochastic) + from_action)
         return self.cell(hidden, deterministic).float()
 
 

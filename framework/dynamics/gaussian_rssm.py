@@ -10,7 +10,7 @@ from framework.dynamics.balanced_kl_loss import KLSettings
 from framework.dynamics.base import Prepared
 from framework.dynamics.gaussian import GaussianDynamics, Normal
 from framework.functional.kl import FreeNats
-from framework.nn.blocks import Activation, glorot, gru_cell
+from framework.nn.blocks import Activation, JoinedLinear, glorot, gru_cell
 
 
 @final
@@ -55,18 +55,17 @@ class GaussianRSSM(GaussianDynamics):
         )
         self.prior_hidden = nn.Linear(deterministic, hidden)
         self.prior_statistics = nn.Linear(hidden, 2 * stochastic)
-        self.posterior_hidden = nn.Linear(deterministic, hidden)
-        self.from_embedding = nn.Linear(embedding_size, hidden, bias=False)
+        self.posterior_hidden = JoinedLinear(first_size=deterministic, second_size=embedding_size, output_size=hidden)
         self.posterior_statistics = nn.Linear(hidden, 2 * stochastic)
         glorot(self)
         self.cell = gru_cell(hidden, deterministic)
 
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Prepared:
-        return (self.from_embedding(embedding),)
+        return (self.posterior_hidden.second(embedding),)
 
     def prior_normal(self, deterministic: Float[Tensor, "*B D"]) -> Normal:
         return self.normal(self.prior_statistics(self.activation(self.prior_hidden(deterministic))))
 
     def posterior_normal(self, deterministic: Float[Tensor, "N D"], *from_embedding: Tensor) -> Normal:
-        hidden = self.activation(self.posterior_hidden(deterministic) + from_embedding[0])
+        hidden = self.activation(self.posterior_hidden.first(deterministic) + from_embedding[0])
         return self.normal(self.posterior_statistics(hidden))

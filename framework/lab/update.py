@@ -16,6 +16,7 @@ from framework.errors import UserError
 from framework.functional.random import new_key
 from framework.lab.members import Member
 from framework.negatives.base import Negatives
+from framework.objectives.base import ModelSpecs
 from framework.objectives.infonce import InfoNCE
 
 GROUP: Final = 8
@@ -65,10 +66,7 @@ class ObjectiveUpdate:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(sizes.seed)
             objective = InfoNCE(
-                latent=latent,
-                embedding_size=sizes.embedding,
-                observation={},
-                action=ActionSpec(kind="continuous", sizes=(ACTIONS,)),
+                model=ModelSpecs(latent, sizes.embedding, {}, ActionSpec(kind="continuous", sizes=(ACTIONS,))),
                 critic=critic.build,
                 negatives=strategy.build,
                 bound=InfoNCEBound,

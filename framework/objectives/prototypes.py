@@ -1,25 +1,23 @@
 """DreamerPro: latents and observations are assigned to the same prototypes, in equal shares over a batch."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
-from dm_env import specs
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import InferredBatch, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
 from framework.nn.blocks import copy_parameters, glorot
-from framework.objectives.base import Objective, embedding_rank
+from framework.objectives.base import ModelSpecs, Objective
 
 
 @final
@@ -46,10 +44,7 @@ class Prototypes(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         swapped_scale: float = 1.0,
         temporal_scale: float = 1.0,
         norm_scale: float = 0.0,
@@ -62,7 +57,7 @@ class Prototypes(Objective):
         frozen_updates: int = 10_000,
         warm_up: int = 1,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        super().__init__(model=model)
         if prototypes < 2 or iterations < 1 or temperature <= 0 or epsilon <= 0 or not 0 < slow_rate <= 1:
             raise UserError(
                 f"Prototypes.prototypes = {prototypes} must be at least 2, Prototypes.iterations = {iterations} at least 1, "
@@ -73,8 +68,8 @@ class Prototypes(Objective):
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
         self.frozen_updates, self.warm_up, self.slow_rate = frozen_updates, warm_up, slow_rate
         self.reach = ("warm_up", warm_up)
-        self.from_embedding = glorot(nn.Linear(embedding_size, size))
-        self.from_latent = glorot(nn.Linear(latent.feature_size, size))
+        self.from_embedding = glorot(nn.Linear(model.embedding_size, size))
+        self.from_latent = glorot(nn.Linear(model.latent.feature_size, size))
         self.slow_from_embedding = deepcopy(self.from_embedding).requires_grad_(False)
         self.prototypes = nn.Parameter(nn.init.xavier_uniform_(torch.empty(prototypes, size)))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
@@ -100,9 +95,6 @@ class Prototypes(Objective):
         assert self.slow_rate is not None
         copy_parameters(source=self.from_embedding, target=self.slow_from_embedding, rate=self.slow_rate)
         self.updates.add_(1)
-
-    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        return embedding_rank(inferred)
 
     def _scores(self, projected: Float[Tensor, "B L S"]) -> Float[Tensor, "B L K"]:
         """Cosines. Gradients: none to the prototypes while they are fixed."""

@@ -132,7 +132,6 @@ def test_dreamer_v1_weighs_each_step_by_the_probability_of_reaching_it(first):
     assert_equal(losses["value"], v1.value_loss(value, returns, weight))
 
 
-@known_difference(20, "each part of a joined input has a Glorot range of its own")
 def test_the_weights_of_joined_inputs_begin_in_one_glorot_range():
     """Keras's dense layer over `[z, a]`, and over `[h, e]`: `|W| <= sqrt(6 / (inputs + outputs))`."""
     model = reference_of(GaussianRSSM(embedding_size=50, action_size=2, deterministic=20, stochastic=30, hidden=200))

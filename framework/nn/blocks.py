@@ -127,8 +127,10 @@ def gated(gates: Float[Tensor, "*N G"], hidden: Float[Tensor, "*N D"]) -> Float[
     return share * torch.tanh(torch.sigmoid(reset) * candidate) + (1 - share) * hidden
 
 
-def gru_cell(input_size: int, hidden_size: int) -> nn.GRUCell:
-    """A GRU cell with Glorot input and orthogonal recurrent kernels, as Keras has it."""
+def gru_cell(input_size: int, hidden_size: int, norm: Norm = "none") -> nn.GRUCell | NormGRUCell:
+    """A GRU cell with Glorot input and orthogonal recurrent kernels, as Keras has it, or with a norm that of Dreamer V2."""
+    if norm != "none":
+        return NormGRUCell(input_size=input_size, hidden_size=hidden_size, norm=norm)
     cell = nn.GRUCell(input_size, hidden_size)
     nn.init.xavier_uniform_(cell.weight_ih)
     nn.init.orthogonal_(cell.weight_hh)

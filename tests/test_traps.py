@@ -20,7 +20,7 @@
 | no bootstrap at a time limit | several ports | functional/test_returns.py::test_a_time_limit_bootstraps |
 | ... among replayed steps | several ports | reference/test_dreamers.py::test_two_updates_of_dreamer_v3_have_the_losses_of_the_reference |
 | ... in a value of actions | several ports | test_traps.py::test_a_value_of_actions_bootstraps_at_a_time_limit_and_not_at_an_end |
-| the continuation of the start forgotten | a library | actor_critics/test_reinforce.py::test_it_has_no_loss_after_the_end_of_an_episode |
+| the continuation of the start forgotten | a library | contracts/test_actor_critics.py::test_a_rollout_from_a_terminal_latent_has_no_loss_of_the_actor_but_in_dreamer_v2 |
 | the wrong sign of the continuation loss | a library's V1 | reference/test_dreamers.py::test_the_losses_of_the_world_model_equal_the_reference |
 | ... of any head | a library's V1 | contracts/test_heads.py::test_it_learns_its_target |
 | squared errors without their half | a library | reference/test_dreamers.py::test_the_losses_of_the_world_model_equal_the_reference |

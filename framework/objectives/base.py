@@ -19,8 +19,9 @@ class Objective(nn.Module, ABC):
     """An auxiliary loss that ties latents to observations.
 
     `losses` names its losses, each `[B, T]`. The world model adds the mean of each times its weight in `loss_scales`, which is `scale`
-    where there is one loss. `needs_second_view`: it needs a second augmented view of the batch. `slow_rate`: the rate of the slow copy of
-    the encoder that it needs. `reach`: the setting by which a step needs a later one of its sequence, and how many steps later.
+    where there is one loss; where steps have none, the others are scaled so that the mean is theirs. `needs_second_view`: it needs a
+    second augmented view of the batch. `slow_rate`: the rate of the slow copy of the encoder that it needs. `reach`: the setting by which
+    a step needs a later one of its sequence, and how many steps later.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("model",)

@@ -6,9 +6,7 @@ import torch
 from framework.dynamics.block_rssm import BlockRSSM
 from framework.dynamics.categorical_rssm import CategoricalRSSM
 from framework.dynamics.gaussian_rssm import GaussianRSSM
-from framework.dynamics.memoryless_ssm import MemorylessSSM
 from framework.dynamics.transformer_ssm import TransformerSSM
-from framework.errors import UserError
 from framework.functional.categorical import categorical_kl
 from framework.functional.kl import gaussian_kl
 from framework.nn.blocks import NormGRUCell
@@ -108,17 +106,3 @@ def test_the_blocks_of_dreamer_v3_have_the_fan_in_of_their_whole_input():
     dynamics = BlockRSSM(embedding_size=300, action_size=2, deterministic=400, hidden=50, groups=8, classes=8, blocks=8)
     for name, fan_in in {"mixing": 400 + 3 * 8 * 50, "gates": 400, "posterior_hidden": 700}.items():
         assert dynamics.get_submodule(name).weight.std().item() == pytest.approx(fan_in**-0.5, rel=0.03)
-
-
-@pytest.mark.parametrize(
-    ("kind", "settings", "message"),
-    [
-        (GaussianRSSM, {"balance": -0.1}, r"GaussianRSSM.balance = -0.1 must be a number from 0 to 1"),
-        (CategoricalRSSM, {"balance": 2.0}, r"CategoricalRSSM.balance = 2.0 must be a number from 0 to 1"),
-        (MemorylessSSM, {"deviation": "prior"}, r"MemorylessSSM.kl_scale = 1.0 with MemorylessSSM.deviation = 'prior'"),
-        (BlockRSSM, {"deterministic": 8, "blocks": 3}, r"BlockRSSM.blocks = 3 does not divide BlockRSSM.deterministic = 8"),
-    ],
-)
-def test_it_refuses_settings_that_do_not_fit(kind, settings, message):
-    with pytest.raises(UserError, match=message):
-        kind(embedding_size=5, action_size=2, **settings)

@@ -33,7 +33,7 @@
 | ... which a flag hides | several ports | contracts/test_actor_critics.py::test_the_gradient_of_the_dynamics_changes_its_actors_gradient_exactly_where_it_declares_so |
 | the normalized advantage computed and not used | a port of V3 | reference/test_dreamers.py::test_two_updates_of_dreamer_v3_have_the_losses_of_the_reference |
 | the actor's gradient in its features | a teaching port | actor_critics/test_dynamics_backprop.py::test_the_features_of_the_actor_are_detached |
-| the model taught by the actor | a teaching port | contracts/test_agent.py::test_the_gradient_of_the_model_does_not_depend_on_the_behavior |
+| the model taught by the actor | a teaching port | contracts/test_agent.py::test_each_group_receives_the_gradient_of_its_own_loss_alone |
 | no exploration | a teaching port | actor_critics/test_dynamics_backprop.py::test_exploring_adds_noise_to_the_action |
 | evaluation by samples | a teaching port | actor_critics/test_dynamics_backprop.py::test_its_best_action_is_the_likeliest_of_a_hundred |
 | block-linear weights that begin too large | a library | dynamics/test_recurrent.py::test_the_blocks_of_dreamer_v3_have_the_fan_in_of_their_whole_input |

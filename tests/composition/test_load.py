@@ -147,8 +147,6 @@ def test_a_package_keeps_its_layout_and_its_run_loads_with_the_project_gone(writ
     write("project/load_package_beside.py", "def later(): ...\n")
     recipe = "import load_package.parts.encoder\ninclude '../agent.gin'\nAgent.encoder = @PackageEncoder\n"
     write("project/recipe.gin", recipe)
-    program = "from framework.composition import load; print(json.dumps(load({0!r}, root='parts.Agent').operative))"
-    write("train.py", "import json; from pathlib import Path\n" + program.format("project/recipe.gin") + "\n")
     composed = load_elsewhere("project/recipe.gin", write_to="run")
     package = ["__init__.py", "computed.py", "parts/__init__.py", "parts/encoder.py", "sizes.py"]
     code = [*(f"code/load_package/{name}" for name in package), "code/load_package_beside.py"]

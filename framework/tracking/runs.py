@@ -80,8 +80,9 @@ def open_run(run: str, folder: Path) -> RunRecord:
     records = runs(folder)
     if run == LATEST and records:
         return records[0]
-    matches = [record for record in records if run in (record.run_id, record.name)]
-    matches = matches or [each for each in records if run and (each.name.startswith(run) or (each.run_id or "").startswith(run))]
+    names = {record.folder: (record.name, record.folder.name, record.run_id or "") for record in records}
+    matches = [record for record in records if run in names[record.folder]]
+    matches = matches or [record for record in records if run and any(name.startswith(run) for name in names[record.folder])]
     if len(matches) == 1:
         return matches[0]
     problem = f"{len(matches)} runs fit '{run}'" if matches else f"There is no run '{run}' in {folder.absolute()}"

@@ -7,6 +7,7 @@ from shutil import copyfile
 from typing import Any, final
 
 from framework.composition.factory import ComponentFactory, blame, freeze
+from framework.composition.modules import CODE
 from framework.composition.plan import ROOT, plan
 from framework.composition.problems import Problem
 from framework.composition.provenance import show
@@ -33,9 +34,9 @@ class Composition:
         return self.plan.overrides
 
     @property
-    def plugins(self) -> tuple[Path, ...]:
-        """The source files of the recipe's own components."""
-        return self.plan.plugins
+    def modules(self) -> Mapping[str, Path]:
+        """The source files of the user's own modules, by their paths below the folder that Python searches."""
+        return self.plan.modules
 
     @property
     def resolved(self) -> str:
@@ -57,14 +58,15 @@ class Composition:
         return Problem.at(place, error.message)
 
     def write(self, folder: Path) -> None:
-        """Write `resolved.gin`, `operative.gin`, `overrides.txt` and the plugins' source files; a run trains again from these."""
+        """Write `resolved.gin`, `operative.gin`, `overrides.txt` and the user's own modules below `code`; a run trains again from these."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "resolved.gin").write_text(self.resolved, encoding="utf-8")
         (folder / "operative.gin").write_text(self.operative, encoding="utf-8")
         (folder / "overrides.txt").write_text("".join(f"{each}\n" for each in self.overrides), encoding="utf-8")
-        for path in self.plugins:
-            if path.parent != folder.resolve():
-                copyfile(path, folder / path.name)
+        for name, source in self.modules.items():
+            target = folder / CODE / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copyfile(source, target)
 
 
 def compose(checked: Plan) -> Composition:

@@ -1,22 +1,30 @@
 """The modules that a recipe imports: its own, beside it, and anything that Python finds."""
 
+import ast
 import importlib
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.util import resolve_name
+from itertools import accumulate
 from pathlib import Path
+from typing import Final
 
 from framework.errors import UserError
-from framework.signatures import display
+from framework.signatures import PACKAGE, display
+
+CODE: Final = "code"
+"""The folder beside a recipe in which a run keeps the modules that it was composed with."""
 
 
-def import_module(name: str, recipe: Path) -> list[Path]:
+def import_module(name: str, recipe: Path) -> Mapping[str, Path]:
     """Import a module, the one beside the recipe before that of the working directory, and both before an installed one.
 
-    Returns the source files that a copy of the run needs. Raises `UserError` with the line at which the import failed.
+    Returns the source files that a copy of the run needs, by their paths below the folder that Python searches: the module's own, those of
+    its packages, and those of the same folder that they import. Raises `UserError` with the line at which the import failed.
     """
-    folder = next((each for each in (recipe.parent, Path.cwd()) if _lies_in(name, each)), None)
+    folder = find_folder(name, recipe)
     if folder is not None and (other := _loaded_elsewhere(name, folder)):
         raise UserError(
             f"a module named '{name}' was loaded from {display(other)} before, and hides the one in "
@@ -24,26 +32,37 @@ def import_module(name: str, recipe: Path) -> list[Path]:
         )
     try:
         with _searched_first(folder):
-            module = importlib.import_module(name)
+            importlib.import_module(name)
     except Exception as error:
         raise UserError(_reason(name, error, recipe)) from error
-    file = getattr(module, "__file__", None)
-    return _companions(Path(file)) if folder is not None and file is not None else []
+    return {} if folder is None else {file.relative_to(folder).as_posix(): file for file in _sources(name, folder)}
 
 
-def _lies_in(module: str, folder: Path) -> bool:
-    top = folder / module.split(".")[0]
-    return top.with_suffix(".py").is_file() or (top.is_dir() and folder.joinpath(*module.split(".")).with_suffix(".py").is_file())
+def find_folder(module: str, recipe: Path) -> Path | None:
+    """The folder that holds a module: that of the recipe, the code of its run, or the working directory."""
+    folders = (recipe.parent, recipe.parent / CODE, Path.cwd())
+    return next((each for each in folders if _file(module, each)), None)
+
+
+def _file(module: str, folder: Path) -> Path | None:
+    path = folder.joinpath(*module.split("."))
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+
+
+def _and_packages(module: str) -> list[str]:
+    """`a`, `a.b` and `a.b.c` of `a.b.c`."""
+    return list(accumulate(module.split("."), "{}.{}".format))
 
 
 def _loaded_elsewhere(module: str, folder: Path) -> Path | None:
     """The file of another module of that name; a copy of the same text, as it lies beside a run, is the same module."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None or Path(file).resolve().is_relative_to(folder.resolve()):
-        return None
-    wanted = folder.joinpath(*module.split(".")).with_suffix(".py")
-    is_copy = wanted.is_file() and Path(file).is_file() and wanted.read_bytes() == Path(file).read_bytes()
-    return None if is_copy else Path(file)
+    for name in _and_packages(module):
+        loaded, wanted = getattr(sys.modules.get(name), "__file__", None), _file(name, folder)
+        if loaded is None or wanted is None or Path(loaded).resolve() == wanted.resolve():
+            continue
+        if not Path(loaded).is_file() or Path(loaded).read_bytes() != wanted.read_bytes():
+            return Path(loaded)
+    return None
 
 
 @contextmanager
@@ -65,7 +84,7 @@ def _searched_first(folder: Path | None) -> Iterator[None]:
 
 
 def _reason(module: str, error: Exception, recipe: Path) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name in (module, module.split(".")[0]):
+    if isinstance(error, ModuleNotFoundError) and error.name in _and_packages(module):
         return (
             f"there is no module '{module}' in {display(recipe.parent)}, in the working directory or installed; "
             f"put its file beside the recipe, or install it."
@@ -80,12 +99,32 @@ def _reason(module: str, error: Exception, recipe: Path) -> str:
     return f"importing '{module}' failed at {where}: {type(error).__name__}: {error}."
 
 
-def _companions(file: Path) -> list[Path]:
-    """The module's own file, and those that were loaded from the folder in which it lies.
+def _sources(module: str, folder: Path) -> list[Path]:
+    """The files of a module below a folder, sorted.
 
-    A module may have a relative name for its file that is none of the working directory, as `torch.classes` has.
+    Imports are followed in the text, since a function may import later; what else is loaded of the module's own package is added, since
+    a package may import its modules by computed names.
     """
-    folder = file.resolve().parent
-    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    paths = {Path(each).resolve() for each in files if each is not None and Path(each).is_absolute()}
-    return sorted(path for path in paths if path.suffix == ".py" and path.parent == folder)
+    top = module.partition(".")[0]
+    waiting, files = {module, *(name for name in sys.modules if name.startswith(f"{top}."))}, set[Path]()
+    while waiting:
+        name = waiting.pop()
+        file = _file(name, folder)
+        if file is not None and file not in files and name.partition(".")[0] != PACKAGE.name:
+            files.add(file)
+            waiting |= {*_and_packages(name), *_imported(file, name)}
+    return sorted(files)
+
+
+def _imported(file: Path, module: str) -> Iterator[str]:
+    """Every name that a file imports: modules, and perhaps what they define."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    with suppress(SyntaxError, ValueError):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            match node:
+                case ast.Import(names=names):
+                    yield from (each.name for each in names)
+                case ast.ImportFrom(module=source, names=names, level=level):
+                    with suppress(ImportError):
+                        base = resolve_name("." * level + (source or ""), package) if level else source or ""
+                        yield from (base, *(f"{base}.{each.name}" for each in names))

@@ -75,7 +75,10 @@ class Plan:
     root: Node | None
     problems: tuple[Problem, ...]
     overrides: tuple[str, ...]
-    plugins: tuple[Path, ...]
+    imports: tuple[str, ...]
+    """The modules that the recipe imports."""
+    modules: Mapping[str, Path]
+    """The source files of those that are the user's own, by their paths below the folder that Python searches."""
     set_aside: tuple[tuple[Binding, Binding], ...]
     chosen: tuple[tuple[Binding, Path], ...]
 

@@ -110,7 +110,7 @@ class Tracking:
         if difference := provenance.difference(Path.cwd()):
             tracker.record(TextEvent("git.diff", difference))
         for path in files:
-            tracker.record(FileEvent(path, "recipe"))
+            tracker.record(FileEvent(path, (Path("recipe") / path.relative_to(run_folder).parent).as_posix()))
         return tracker
 
     def _open_store(self, run_folder: Path, earlier: RunRecord | None) -> Tracker | None:

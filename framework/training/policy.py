@@ -40,7 +40,7 @@ class PolicyRecipe:
         bounds = {"minimum": np.asarray(action.minimum).tolist(), "maximum": np.asarray(action.maximum).tolist()}
         return PolicyRecipe(
             resolved=composed.resolved,
-            modules={path.name: path.read_text() for path in composed.plugins},
+            modules={name: path.read_text(encoding="utf-8") for name, path in composed.modules.items()},
             observation={name: {"shape": list(spec.shape), "dtype": str(spec.dtype)} for name, spec in shown.observation.items()},
             action={"shape": list(action.shape), "dtype": str(action.dtype), **bounds},
             seed=seed,
@@ -60,7 +60,9 @@ class PolicyRecipe:
         """The recipe, composed again from its own text."""
         with tempfile.TemporaryDirectory(prefix="dream-") as folder:
             for name, text in self.modules.items():
-                (Path(folder) / name).write_text(text)
+                path = Path(folder) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
             recipe = Path(folder) / "resolved.gin"
             recipe.write_text(self.resolved)
             return composition.load(recipe)

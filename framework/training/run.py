@@ -10,6 +10,7 @@ import numpy as np
 
 from framework.agent import Agent
 from framework.composition import Composition
+from framework.composition.modules import CODE
 from framework.data import Factory, Pictures, Specs
 from framework.environments.base import Environment
 from framework.environments.server import try_out
@@ -181,7 +182,7 @@ class Run:
                 total_steps=self.trainer.steps,
                 parameters=self.composed.parameters(),
                 tags=self._tags(learner),
-                files=sorted(path for path in folder.iterdir() if path.suffix in (".gin", ".py", ".txt")),
+                files=sorted([*folder.glob("*.gin"), *folder.glob("*.txt"), *(folder / CODE).rglob("*.py")]),
                 resume_step=None if checkpoint is None else learner.progress.step,
             )
             return self._train(learner, self.run_logger(learner, tracker, checkpoints), folder)

@@ -62,21 +62,24 @@ def program(folder: Path, seed: int, seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_run_is_in_mlflow_with_everything_that_it_recorded(folder: Path, client: Any, tmp_path: Path) -> None:
-    gin = tmp_path / "resolved.gin"
-    gin.write_text("a = 1\n")
-    with begin(folder, files=[gin]) as tracker:
+def test_a_run_is_in_mlflow_with_everything_that_it_recorded(folder: Path, client: Any) -> None:
+    files = [folder / "run" / name for name in ("resolved.gin", "code/mine/negatives.py")]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a = 1\n")
+    with begin(folder, folder / "run", files=files) as tracker:
         tracker.record(MetricsEvent(100, {"train/return": 3.0}))
         tracker.record(VideoEvent("eval/episode", 100, np.zeros((3, 16, 16, 3), np.uint8), 20.0))
     run = client.get_run(tracker.run_id)
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert (run.info.status, run.data.params, run.data.metrics["train/return"]) == ("FINISHED", {"Adam.rate": "1"}, 3.0)
     assert {"seed", "version.torch", "version.mujoco", "version.python", "command", "run_folder"} <= set(run.data.tags)
-    assert [item.path for item in client.list_artifacts(run.info.run_id, "recipe")] == ["recipe/resolved.gin"]
+    assert [item.path for item in client.list_artifacts(run.info.run_id, "recipe")] == ["recipe/code", "recipe/resolved.gin"]
+    assert [item.path for item in client.list_artifacts(run.info.run_id, "recipe/code/mine")] == ["recipe/code/mine/negatives.py"]
     assert [item.path for item in client.list_artifacts(run.info.run_id, "video")] == ["video/eval-episode-100.mp4"]
     assert read_run(tracker.run_folder).run_id == run.info.run_id
     kinds = [record["kind"] for record in read(tracker.run_folder) if record["kind"] != "text"]  # the difference to the commit, if any
-    assert kinds == ["params", "tags", "file", "metrics", "video", "close"]
+    assert kinds == ["params", "tags", "file", "file", "metrics", "video", "close"]
 
 
 def test_without_a_store_the_mirror_records_a_run_and_the_difference_to_the_commit_if_there_is_one(

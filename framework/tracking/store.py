@@ -24,8 +24,8 @@ PORT: Final = 5000
 
 
 def local_uri(folder: Path) -> str:
-    """The store inside a folder; absolute, since a relative one would depend on the working directory."""
-    return f"{SQLITE}{(folder / 'mlflow.db').absolute()}"
+    """The store inside a folder; absolute and without `..`, so that it depends on no other folder."""
+    return f"{SQLITE}{os.path.abspath(folder / 'mlflow.db')}"
 
 
 def chosen_uri(folder: Path) -> str:
@@ -70,7 +70,7 @@ def answers(uri: str) -> bool:
 def database(uri: str) -> Path | None:
     """The file behind an sqlite store, absolute."""
     match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
-    return Path(match[1]).absolute() if match else None
+    return Path(os.path.abspath(match[1])) if match else None
 
 
 def check(uri: str) -> None:

@@ -62,7 +62,7 @@ class Tracking:
         console_seconds: float = 10.0,
         flush_seconds: float = 2.0,
     ) -> None:
-        self.folder, self.experiment, self.name = Path(folder).absolute(), experiment, name
+        self.folder, self.experiment, self.name = Path(os.path.abspath(folder)), experiment, name
         self.console_seconds, self.flush_seconds = console_seconds, flush_seconds
 
     def new_run_folder(self, *, recipe: str, seed: int) -> Path:

@@ -87,15 +87,6 @@ class FileEvent:
 
 @final
 @dataclass(frozen=True)
-class TextEvent:
-    """A text to be stored as a file of that name."""
-
-    name: str
-    content: str
-
-
-@final
-@dataclass(frozen=True)
 class PolicyEvent:
     """The policy in the folder of a checkpoint: the packages that it needs, and two observations and their actions as an example.
 
@@ -110,7 +101,7 @@ class PolicyEvent:
     aliases: Sequence[str] = ()
 
 
-Event = ParamsEvent | TagsEvent | MetricsEvent | PictureEvent | VideoEvent | FileEvent | TextEvent | PolicyEvent
+Event = ParamsEvent | TagsEvent | MetricsEvent | PictureEvent | VideoEvent | FileEvent | PolicyEvent
 
 
 class Tracker(ABC):

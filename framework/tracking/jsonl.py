@@ -20,7 +20,7 @@ MIRROR: Final = "metrics.jsonl"
 
 @final
 class Jsonl(Tracker):
-    """Writes every event into the run's folder: numbers and texts as lines, pictures and videos as files that a line names.
+    """Writes every event into the run's folder: numbers as lines, pictures and videos as files that a line names.
 
     A number that is not finite is the string "nan", "inf" or "-inf": the lines are strict JSON, and `float` reads them back.
 
@@ -54,8 +54,6 @@ class Jsonl(Tracker):
                 self._write("video", step=step, name=name, path=self._relative(path))
             case base.FileEvent(path, folder):
                 self._write("file", path=self._relative(path), folder=folder)
-            case base.TextEvent(name, content):
-                self._write("text", name=name, content=content)
             case base.PolicyEvent(checkpoint, step):
                 self._write("model", step=step, path=self._relative(checkpoint), aliases=list(event.aliases))
 
@@ -106,8 +104,6 @@ def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
         case "metrics":
             values = {name: float(value) for name, value in record["values"].items()}
             return base.MetricsEvent(record["step"], values, record["time"])
-        case "text":
-            return base.TextEvent(record["name"], record["content"])
         case "picture" if path.is_file():
             from PIL import Image
 

@@ -53,7 +53,6 @@ class MLflow(Tracker):
     Args:
         run_id: continue this run, if the store has it; else a new run is made. A metric or picture that the continued run has at a step
             is not sent again, since MLflow would keep both.
-        start_time: when a new run began, if not now; in seconds since 1970.
     """
 
     def __init__(
@@ -64,13 +63,11 @@ class MLflow(Tracker):
         experiment: str,
         name: str,
         run_id: str | None = None,
-        start_time: float | None = None,
         system_seconds: float | None = 10.0,
     ) -> None:
         self.uri, self.name, self.system_seconds = uri, name, system_seconds
         self._pending: list[Metric] = []
         self._stored_steps: dict[str, set[int]] = {}
-        self._stored_images: list[str] | None = None
         self._not_finite: set[str] = set()
         self._next_sample = 0.0
         with _storage():
@@ -84,8 +81,7 @@ class MLflow(Tracker):
                 self.run_id = run_id
                 self._client.update_run(run_id, status="RUNNING")
             else:
-                milliseconds = None if start_time is None else int(1000 * start_time)
-                self.run_id = str(self._client.create_run(self._experiment, milliseconds, run_name=name).info.run_id)
+                self.run_id = str(self._client.create_run(self._experiment, run_name=name).info.run_id)
             self._monitor = SystemMetricsMonitor(self.run_id, tracking_uri=uri)
         server = uri.rstrip("/") if store.is_server(uri) else f"http://{store.HOST}:{store.PORT}"
         self.url = f"{server}/#/experiments/{self._experiment}/runs/{self.run_id}"
@@ -107,8 +103,6 @@ class MLflow(Tracker):
                         self._client.log_artifact(self.run_id, str(path), "video")
                 case base.FileEvent(path, folder):
                     self._client.log_artifact(self.run_id, str(path), folder or None)
-                case base.TextEvent(name, content):
-                    self._client.log_text(self.run_id, content, name)
                 case base.PolicyEvent():
                     self._log_policy(event)
 
@@ -164,10 +158,9 @@ class MLflow(Tracker):
         return {f"system/{name}": value for name, value in values.items()}
 
     def _log_picture(self, name: str, step: int, image: Any) -> None:
-        if self._continued and self._stored_images is None:
-            self._stored_images = [artifact.path for artifact in self._client.list_artifacts(self.run_id, "images")]
+        stored = self._client.list_artifacts(self.run_id, "images") if self._continued else []
         prefix = f"images/{name.replace('/', '~')}+step+{step}+"  # as MLflow names the file of an image
-        if not any(path.startswith(prefix) for path in self._stored_images or []):
+        if not any(artifact.path.startswith(prefix) for artifact in stored):
             self._client.log_image(self.run_id, image, key=name, step=step, synchronous=True)
 
     def _log_policy(self, event: PolicyEvent) -> None:

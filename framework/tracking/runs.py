@@ -1,7 +1,7 @@
 """Run folders, and the search for a run. Imports no mlflow: `run.json` in each folder names the run."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -17,10 +17,7 @@ LISTED: Final = 5
 @final
 @dataclass(frozen=True)
 class RunRecord:
-    """One run: its folder, and its place in MLflow. `run_id` is `None` for a run that MLflow does not have.
-
-    `earlier` holds the id in every other store that has a part of the run, by the store's URI.
-    """
+    """One run: its folder, and its place in MLflow. `run_id` is `None` for a run that MLflow does not have."""
 
     folder: Path
     name: str
@@ -28,7 +25,6 @@ class RunRecord:
     tracking_uri: str
     run_id: str | None
     started: str
-    earlier: dict[str, str] = field(default_factory=dict)
 
     def write(self) -> None:
         """Write `run.json`, whole or not at all."""
@@ -36,17 +32,6 @@ class RunRecord:
         partial = self.folder / f"{RUN}.partial"
         partial.write_text(json.dumps(values, indent=2) + "\n")
         partial.replace(self.folder / RUN)
-
-    def id_in(self, tracking_uri: str) -> str | None:
-        """The run's id in a store, if that store has it."""
-        return self.run_id if tracking_uri == self.tracking_uri else self.earlier.get(tracking_uri)
-
-    def moved_to(self, tracking_uri: str, run_id: str | None) -> "RunRecord":
-        """The record of the same run, continued in this store."""
-        earlier = dict(self.earlier)
-        if self.run_id is not None and self.tracking_uri != tracking_uri:
-            earlier[self.tracking_uri] = self.run_id
-        return RunRecord(**vars(self) | {"tracking_uri": tracking_uri, "run_id": run_id, "earlier": earlier})
 
 
 def new_folder(folder: Path, name: str, seed: int) -> Path:

@@ -4,21 +4,23 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from framework.errors import UserError
 from framework.registry import parts
 from framework.tracking import provenance, store
-from framework.tracking.base import Event, FileEvent, ParamsEvent, Status, TagsEvent, TextEvent, Tracker
+from framework.tracking.base import Event, FileEvent, ParamsEvent, Status, TagsEvent, Tracker
 from framework.tracking.console import Console
-from framework.tracking.jsonl import MIRROR, Jsonl, read
+from framework.tracking.jsonl import MIRROR, Jsonl, read, read_event
 from framework.tracking.runs import RUN, RunRecord, new_folder, read_run
-from framework.tracking.sync import send
 from framework.tracking.writer import Writer
 
+BATCH: Final = 500
+"""Records whose metrics are sent to another store together."""
 log: Final = logging.getLogger("framework.tracking")
 
 
@@ -87,7 +89,8 @@ class Tracking:
         """Begin to record a run, or continue the one in this folder at `resume_step`.
 
         The mirror drops the records of later steps; MLflow keeps its metrics, and those steps are not sent to it again. If a store
-        cannot be opened, the local store takes its place, or else the mirror alone.
+        cannot be opened, the local store takes its place, or else the mirror alone. A run that continues in another store, for example in
+        one that was away when it began, is sent there from the mirror first.
         """
         run_folder.mkdir(parents=True, exist_ok=True)
         earlier = read_run(run_folder) if (run_folder / RUN).exists() else None
@@ -103,19 +106,20 @@ class Tracking:
             remote = Writer(tracker=mlflow, name="MLflow", flush_seconds=self.flush_seconds, deadline=60.0)
             trackers.append(remote)
             if earlier and mlflow.run_id != earlier.run_id:
-                remote.put(partial(send, list(read(run_folder)), run_folder, mlflow))  # its history, to another store
+                remote.put(partial(_send, list(read(run_folder)), run_folder, mlflow))
+        if difference := provenance.difference(Path.cwd()):
+            files = [*files, run_folder / "git.diff"]
+            files[-1].write_text(difference, encoding="utf-8")
         tracker = RunTracker(run_folder=run_folder, trackers=trackers)
         tracker.record(ParamsEvent(parameters))
         tracker.record(TagsEvent({"run_folder": str(run_folder.absolute())} | provenance.facts(Path.cwd()) | dict(tags)))
-        if difference := provenance.difference(Path.cwd()):
-            tracker.record(TextEvent("git.diff", difference))
         for path in files:
             tracker.record(FileEvent(path, (Path("recipe") / path.relative_to(run_folder).parent).as_posix()))
         return tracker
 
     def _open_store(self, run_folder: Path, earlier: RunRecord | None) -> Tracker | None:
         """The run in the first store that works, with `run.json` written; `None` if no store works."""
-        uri = earlier.tracking_uri if earlier else store.chosen_uri(self.folder)
+        uri = earlier.tracking_uri if earlier and not os.environ.get(store.TRACKING_URI) else store.chosen_uri(self.folder)
         working, local = store.working_uri(uri, self.folder), store.local_uri(self.folder)
         record = earlier or RunRecord(
             folder=run_folder.absolute(),
@@ -129,9 +133,9 @@ class Tracking:
         for each in dict.fromkeys((working, local)):
             tracker = self._try(each, record)
             if tracker is not None:
-                record.moved_to(each, tracker.run_id).write()
+                replace(record, tracking_uri=each, run_id=tracker.run_id).write()
                 return tracker
-        log.warning("MLflow cannot record this run; %s records it, and framework.tracking.sync sends it.", run_folder / MIRROR)
+        log.warning("MLflow cannot record this run; %s records it, and a resume sends it.", run_folder / MIRROR)
         record.write()
         return None
 
@@ -158,7 +162,8 @@ class Tracking:
         try:
             from framework.tracking.mlflow import MLflow
 
-            return MLflow(uri=uri, folder=self.folder, experiment=record.experiment, name=record.name, run_id=record.id_in(uri))
+            run_id = record.run_id if record.tracking_uri == uri else None
+            return MLflow(uri=uri, folder=self.folder, experiment=record.experiment, name=record.name, run_id=run_id)
         except Exception as error:  # whatever is wrong with a store, it must not stop a run
             log.warning("MLflow cannot open %s (%s: %s).", uri, type(error).__name__, str(error).split("\n")[0][:300])
             return None
@@ -171,3 +176,13 @@ def _refuse_another_run(run_id: str | None) -> None:
             f"MLFLOW_RUN_ID = {wanted} names a run to be continued, and this one is {run_id or 'a new one'}: unset it; `dream resume` "
             "continues a run from its folder."
         )
+
+
+def _send(records: Sequence[dict[str, Any]], run_folder: Path, tracker: Tracker) -> None:
+    """Record the events of a mirror in a tracker, which then has the history of the run but its policies."""
+    for number, record in enumerate(records):
+        if number % BATCH == 0:
+            tracker.flush()
+        event = read_event(record, run_folder)
+        if event is not None:
+            tracker.record(event)

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from framework.tracking.base import MetricsEvent, ParamsEvent, TextEvent, VideoEvent
+from framework.tracking.base import MetricsEvent, ParamsEvent, VideoEvent
 from framework.tracking.jsonl import MIRROR, Jsonl, read
 
 
@@ -20,12 +20,11 @@ def test_every_call_is_a_line_on_disk_before_the_next(tmp_path: Path) -> None:
     mirror = Jsonl(run_folder=tmp_path)
     mirror.record(ParamsEvent({"a": 1}))
     mirror.record(MetricsEvent(10, {"train/return": 2.5}, time=7.0))
-    mirror.record(TextEvent("git.diff", "two\nlines"))
     mirror.record(MetricsEvent(11, {"a": math.inf, "b": -math.inf, "c": math.nan}))
     lines = [json.loads(line) for line in (tmp_path / MIRROR).read_text().splitlines()]
-    assert [line["kind"] for line in lines] == ["params", "metrics", "text", "metrics"]
+    assert [line["kind"] for line in lines] == ["params", "metrics", "metrics"]
     assert lines[1] == {"time": 7.0, "kind": "metrics", "step": 10, "values": {"train/return": 2.5}}
-    assert lines[3]["values"] == {"a": "inf", "b": "-inf", "c": "nan"}, "which `float` reads, in strict JSON"
+    assert lines[2]["values"] == {"a": "inf", "b": "-inf", "c": "nan"}, "which `float` reads, in strict JSON"
 
 
 def test_a_resumed_mirror_drops_later_steps_and_a_line_cut_short_and_writes_none_twice(tmp_path: Path) -> None:

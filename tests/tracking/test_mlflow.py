@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from framework.tracking.base import FileEvent, MetricsEvent, ParamsEvent, PictureEvent, PolicyEvent, TagsEvent, TextEvent, VideoEvent
+from framework.tracking.base import FileEvent, MetricsEvent, ParamsEvent, PictureEvent, PolicyEvent, TagsEvent, VideoEvent
 from framework.tracking.mlflow import MLflow
 from framework.tracking.policy_model import PolicyModel
 from framework.tracking.store import local_uri
@@ -59,15 +59,14 @@ def test_system_metrics_are_sampled_once_an_interval_at_the_environment_step(fol
     assert all([step for step, _ in history(client, tracker.run_id, name)] == [640] for name in names)
 
 
-def test_pictures_videos_files_and_texts_become_artifacts(folder: Path, client: Any, tmp_path: Path) -> None:
+def test_pictures_videos_and_files_become_artifacts(folder: Path, client: Any, tmp_path: Path) -> None:
     tracker = start(folder)
     (tmp_path / "resolved.gin").write_text("a = 1\n")
     tracker.record(PictureEvent("model/reconstruction", 5, IMAGE))
     tracker.record(VideoEvent("eval/episode", 5, np.zeros((3, 9, 9, 3), np.uint8), 20.0))
     tracker.record(FileEvent(tmp_path / "resolved.gin", "recipe"))
-    tracker.record(TextEvent("git.diff", "+1\n"))
-    names = artifacts(client, tracker.run_id, "images", "video", "recipe", "")
-    assert {"video/eval-episode-5.mp4", "recipe/resolved.gin", "git.diff"} <= names
+    names = artifacts(client, tracker.run_id, "images", "video", "recipe")
+    assert {"video/eval-episode-5.mp4", "recipe/resolved.gin"} <= names
     assert any(name.startswith("images/model~reconstruction+step+5+") and name.endswith(".png") for name in names)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import framework
 from framework.cli import options, output
 from framework.errors import UserError
-from framework.signatures import display
+from framework.text import display
 
 FRAMES_PER_SECOND: Final = 20.0
 

@@ -13,7 +13,7 @@ from framework.composition.problems import Problem
 from framework.composition.provenance import show
 from framework.composition.tree import Plan
 from framework.errors import UserError
-from framework.signatures import display
+from framework.text import display
 
 
 @final

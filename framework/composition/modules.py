@@ -9,20 +9,24 @@ from contextlib import contextmanager, suppress
 from importlib.util import resolve_name
 from itertools import accumulate
 from pathlib import Path
+from sysconfig import get_path
+from types import ModuleType
 from typing import Final
 
 from framework.errors import UserError
-from framework.signatures import PACKAGE, display
+from framework.text import PACKAGE, display
 
 CODE: Final = "code"
 """The folder beside a recipe in which a run keeps the modules that it was composed with."""
+INSTALLED: Final = ("site-packages", "dist-packages")
 
 
 def import_module(name: str, recipe: Path) -> Mapping[str, Path]:
-    """Import a module, the one beside the recipe before that of the working directory, and both before an installed one.
+    """Import a module, the one beside the recipe before that of the working directory, and both before any other.
 
-    Returns the source files that a copy of the run needs, by their paths below the folder that Python searches: the module's own, those of
-    its packages, and those of the same folder that they import. Raises `UserError` with the line at which the import failed.
+    Returns the source files that a copy of the run needs unless the module is installed, by their paths below the folder that Python
+    searches: the module's own, those of its packages, and those of the same folder that they import. Raises `UserError` with the line at
+    which the import failed.
     """
     folder = find_folder(name, recipe)
     if folder is not None and (other := _loaded_elsewhere(name, folder)):
@@ -32,16 +36,25 @@ def import_module(name: str, recipe: Path) -> Mapping[str, Path]:
         )
     try:
         with _searched_first(folder):
-            importlib.import_module(name)
+            module = importlib.import_module(name)
     except Exception as error:
         raise UserError(_reason(name, error, recipe)) from error
-    return {} if folder is None else {file.relative_to(folder).as_posix(): file for file in _sources(name, folder)}
+    root = folder or _project(module)
+    return {} if root is None else {file.relative_to(root).as_posix(): file for file in _sources(name, root)}
 
 
 def find_folder(module: str, recipe: Path) -> Path | None:
     """The folder that holds a module: that of the recipe, the code of its run, or the working directory."""
     folders = (recipe.parent, recipe.parent / CODE, Path.cwd())
     return next((each for each in folders if _file(module, each)), None)
+
+
+def _project(module: ModuleType) -> Path | None:
+    """The folder in Python's path that holds a module, such as the `src` of a project; none if the module is installed."""
+    file = Path(getattr(module, "__file__", None) or INSTALLED[0])  # neither a built-in module nor a namespace has a file
+    if file.is_relative_to(get_path("stdlib")) or not set(INSTALLED).isdisjoint(file.parts):
+        return None
+    return file.parents[module.__name__.count(".") + (file.name == "__init__.py")]
 
 
 def _file(module: str, folder: Path) -> Path | None:

@@ -14,7 +14,7 @@ from framework.composition.resolve import Resolver
 from framework.composition.tree import Node, Plan
 from framework.composition.usage import Usage
 from framework.errors import Place, UserError
-from framework.signatures import display
+from framework.text import display
 
 ROOT: Final = "parts.Run"
 

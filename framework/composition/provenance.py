@@ -6,7 +6,7 @@ from typing import final
 
 from framework.composition.tree import Node, Plan, Setting
 from framework.composition.values import PythonDefault
-from framework.signatures import display
+from framework.text import display
 
 
 @final

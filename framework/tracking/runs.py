@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, final
 
 from framework.errors import UserError
+from framework.text import read_text
 
 RUN: Final = "run.json"
 LATEST: Final = "latest"
@@ -51,7 +52,7 @@ def new_folder(folder: Path, name: str, seed: int) -> Path:
 
 def read_run(folder: Path) -> RunRecord:
     """The record in `run.json`, with the folder where it lies now."""
-    return RunRecord(folder=folder.absolute(), **json.loads((folder / RUN).read_text()))
+    return RunRecord(folder=folder.absolute(), **json.loads(read_text(folder / RUN)))
 
 
 def open_run(run: str, folder: Path) -> RunRecord:

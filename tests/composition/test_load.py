@@ -69,6 +69,11 @@ def test_it_gives_each_class_its_values(write: Write) -> None:
     assert root.keywords["objectives"][0].keywords["negatives"].keywords["rows"] == 10
 
 
+def test_a_macro_may_be_a_key(write: Write) -> None:
+    heads = compose("agent.gin", "Agent.heads = {%NAME: @RewardHead}", "NAME = 'reward'").root.keywords["heads"]
+    assert list(heads) == ["reward"]
+
+
 def test_a_scope_overrides_what_holds_without_one(write: Write) -> None:
     optimizers = compose("agent.gin", "actor/Adam.epsilon = 1e-3").root.keywords["optimizers"]
     assert {name: each.keywords["epsilon"] for name, each in optimizers.items()} == {"model": 1e-5, "actor": 1e-3, "value": 1e-5}
@@ -158,6 +163,13 @@ def test_a_package_keeps_its_layout_and_its_run_loads_with_the_project_gone(writ
     shutil.rmtree("project")
     assert load_elsewhere("run/resolved.gin", write_to="again") == composed
     assert files(Path("again")) == files(Path("run"))
+
+
+def test_a_module_on_the_path_is_kept_unless_it_is_installed(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write("project/src/load_on_path/deep.py", "")
+    monkeypatch.syspath_prepend(Path("project/src").resolve())
+    modules = compose(write("recipe.gin", "import load_on_path.deep\nimport yaml\nimport json\ninclude 'agent.gin'\n")).modules
+    assert modules == {"load_on_path/deep.py": source}
 
 
 def test_the_module_of_a_task_is_kept_whether_the_recipe_imports_it_or_the_task_names_it(write: Write) -> None:

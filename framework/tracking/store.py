@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import sqlite3
-import threading
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -49,22 +48,13 @@ def is_server(uri: str) -> bool:
 
 def answers(uri: str) -> bool:
     """Whether a server answers within some seconds with anything but a server error."""
-    statuses: list[int] = []
-
-    def ask() -> None:
-        try:
-            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE) as response:
-                statuses.append(response.status)
-        except urllib.error.HTTPError as error:
-            statuses.append(error.code)
-        except (OSError, ValueError):
-            pass
-
-    # A thread, since the timeout of a socket bounds neither the look-up of a name nor a slow answer.
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    return any(status < 500 for status in statuses)
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False
 
 
 def database(uri: str) -> Path | None:

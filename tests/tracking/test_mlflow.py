@@ -10,7 +10,6 @@ import pytest
 
 from framework.tracking.base import FileEvent, MetricsEvent, ParamsEvent, PictureEvent, PolicyEvent, TagsEvent, VideoEvent
 from framework.tracking.mlflow import MLflow
-from framework.tracking.policy_model import PolicyModel
 from framework.tracking.store import local_uri
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
@@ -157,19 +156,3 @@ def test_metrics_of_a_deleted_run_are_refused_once_and_dropped(folder: Path, cli
     with pytest.raises(MlflowException, match="active"):
         tracker.flush()
     tracker.flush()
-
-
-class CountingPolicy:
-    """A policy that counts how often it acted since the last reset."""
-
-    def reset(self) -> None:
-        self.acted = 0
-
-    def act(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        self.acted += 1
-        return np.stack([observation["speed"].sum(1), np.full(3, self.acted)], 1)
-
-
-def test_every_row_of_a_prediction_is_the_first_observation_of_an_episode() -> None:
-    model, rows = PolicyModel(CountingPolicy()), {"speed": np.arange(6, dtype=np.float32).reshape(3, 2)}
-    assert model.predict(rows).tolist() == model.predict(rows).tolist() == [[1, 1], [5, 1], [9, 1]]

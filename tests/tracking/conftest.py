@@ -75,6 +75,8 @@ def server(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     from mlflow.server import app
 
     server = Server(app)
+    server.client().search_experiments()
+    del os.environ["MLFLOW_TRACKING_URI"]  # a server sets it for its whole process when it is first asked
     yield server
     server.stop()
     for name in [name for name in os.environ if name.startswith("_MLFLOW_SERVER_")]:

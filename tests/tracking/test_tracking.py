@@ -250,8 +250,8 @@ def test_a_resume_sends_a_run_from_its_mirror_to_the_server_that_was_away(
         for step in (0, 100, 200):
             tracker.record(MetricsEvent(step, {"train/return": 1.0}))
         tracker.record(PictureEvent("model/picture", 100, np.zeros((8, 8, 3), np.uint8)))
+    monkeypatch.setenv(store.TRACKING_URI, server.uri)
     for _ in range(2):
-        monkeypatch.setenv(store.TRACKING_URI, server.uri)  # again, since a server in this process sets it for itself
         with begin(folder, tracker.run_folder, resume_step=200) as again:
             pass
     client = server.client()

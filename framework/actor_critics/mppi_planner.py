@@ -16,8 +16,7 @@ from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, 
 from framework.errors import UserError
 from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
-from framework.functional.planning import best_plans, plan_return, refit
-from framework.functional.returns import percentile_range
+from framework.functional.returns import best_plans, percentile_range, plan_return, refit
 from framework.nn.blocks import Activation
 from framework.values.base import Value
 
@@ -74,12 +73,7 @@ class MPPIPlanner(ActionValueBehavior):
                 f"MPPIPlanner.minimum_std = {minimum_std} must be positive and at most MPPIPlanner.maximum_std = {maximum_std}."
             )
         actor = PolicyNetwork(
-            model=model,
-            parametrization=SquashedLogStdParametrization(),
-            layers=layers,
-            units=units,
-            activation=activation,
-            norm="layer",
+            model=model, parametrization=SquashedLogStdParametrization(), layers=layers, units=units, activation=activation, norm="layer"
         )
         action_value = value(feature_size=model.latent.feature_size + model.action.size)
         super().__init__(model=model, actor=actor, value=action_value)

@@ -97,8 +97,9 @@ class Replay:
         values = _columns_of(steps)
         for key, column in columns(row).items():
             value = torch.from_numpy(np.ascontiguousarray(values[key]))
-            if value.shape != column.shape:
-                raise ValueError(f"{key} of the added steps is {list(value.shape)}, not {list(column.shape)}")
+            if value.shape != column.shape or not torch.can_cast(value.dtype, column.dtype):
+                stored = f"{column.dtype} {list(column.shape)}"
+                raise ValueError(f"{key} of the added steps is {value.dtype} {list(value.shape)}, not {stored}")
             column.copy_(value)
         self._added += 1
 

@@ -4,7 +4,6 @@ import os
 import random
 import time
 from pathlib import Path
-from typing import ClassVar
 
 import dm_env
 import numpy as np
@@ -12,30 +11,14 @@ import numpy as np
 from framework import environments
 from framework.environments.base import Seekable
 from framework.environments.counting import Counting
+from tests.environments.samples import Reticent
 
 
-class Wrapped(Seekable):
+class Wrapped(Reticent, Seekable):
     """The counting environment, to be changed step by step."""
-
-    derived: ClassVar[tuple[str, ...]] = ("seed",)
-
-    def __init__(self, *, seed: int) -> None:
-        self.inner = Counting(seed=seed)
 
     def seek(self, episode: int) -> None:
         self.inner.seek(episode)
-
-    def reset(self) -> dm_env.TimeStep:
-        return self.inner.reset()
-
-    def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        return self.inner.step(action)
-
-    def observation_spec(self) -> object:
-        return self.inner.observation_spec()
-
-    def action_spec(self) -> object:
-        return self.inner.action_spec()
 
 
 @environments.register

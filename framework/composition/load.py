@@ -1,13 +1,13 @@
 """From a plan to frozen factories."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfile
 from typing import Any, final
 
 from framework.composition.factory import ComponentFactory, blame, freeze
-from framework.composition.modules import CODE
+from framework.composition.modules import CODE, distributions, needed
 from framework.composition.plan import ROOT, plan
 from framework.composition.problems import Problem
 from framework.composition.provenance import show
@@ -47,6 +47,16 @@ class Composition:
     def operative(self) -> str:
         """Every value without its place."""
         return show(self.plan)
+
+    def part(self, parameter: str) -> "Composition":
+        """What a parameter of the root holds, by itself: its values and the modules that its components need, and no others."""
+        part = replace(self.plan, root=self.root.node.child(parameter), set_aside=(), chosen=())
+        imports, modules = needed(part.own_components(), self.plan.imports, self.modules)
+        return Composition(plan=replace(part, imports=imports, modules=modules), root=self.root.keywords[parameter])
+
+    def distributions(self) -> list[str]:
+        """The installed distributions that the user's own components come from or import."""
+        return distributions([*self.plan.own_components(), *self.plan.imports], self.modules)
 
     def parameters(self) -> Mapping[str, Any]:
         """Every value by its key, `Agent.horizon`."""

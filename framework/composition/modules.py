@@ -4,7 +4,7 @@ import ast
 import importlib
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import resolve_name
 from itertools import accumulate
@@ -141,3 +141,41 @@ def _imported(file: Path, module: str) -> Iterator[str]:
                     with suppress(ImportError):
                         base = resolve_name("." * level + (source or ""), package) if level else source or ""
                         yield from (base, *(f"{base}.{each.name}" for each in names))
+
+
+def needed(components: Sequence[str], imports: Sequence[str], modules: Mapping[str, Path]) -> tuple[tuple[str, ...], Mapping[str, Path]]:
+    """Of the imports of a recipe and the user's own modules, those that components need, which are named by their modules.
+
+    An import is needed if it leads to a component: to its module, or, of an installed one, to the package, which may define it elsewhere.
+    """
+    wanted = {each if _kept(each, modules) else each.partition(".")[0] for each in components}
+    leading = tuple(each for each in imports if wanted & _reachable([each], modules))
+    tops = {name.partition(".")[0] for name in _reachable([*leading, *components], modules)}
+    return leading, {path: file for path, file in modules.items() if Path(path).parts[0].removesuffix(".py") in tops}
+
+
+def distributions(names: Iterable[str], modules: Mapping[str, Path]) -> list[str]:
+    """The installed distributions that hold some modules, or what these import through the user's own modules."""
+    tops = {name.partition(".")[0] for name in _reachable(names, modules)} - {PACKAGE.name}
+    if not tops:
+        return []
+    from importlib.metadata import packages_distributions  # reads every installed package
+
+    installed = packages_distributions()
+    return sorted({distribution for top in tops for distribution in installed.get(top, ())})
+
+
+def _kept(module: str, modules: Mapping[str, Path]) -> Path | None:
+    path = module.replace(".", "/")
+    return modules.get(f"{path}/__init__.py") or modules.get(f"{path}.py")
+
+
+def _reachable(names: Iterable[str], modules: Mapping[str, Path]) -> set[str]:
+    """Some modules, their packages, and every name that is imported on the way through the user's own."""
+    waiting, reachable = set(names), set[str]()
+    while waiting:
+        name = waiting.pop()
+        reachable.add(name)
+        file = _kept(name, modules)
+        waiting |= {*_and_packages(name), *(_imported(file, name) if file else ())} - reachable
+    return reachable

@@ -56,10 +56,9 @@ def _replacements(plan: Plan) -> Iterator[str]:
 
 
 def _imports(plan: Plan) -> Iterator[str]:
-    components = sorted({node.component.module for node in plan.nodes() if not node.component.builtin})
     lines = [
         f"# {module} is a notebook or a script: define its components before this is loaded" if module == "__main__" else f"import {module}"
-        for module in dict.fromkeys([*plan.imports, *components])
+        for module in dict.fromkeys([*plan.imports, *plan.own_components()])
     ]
     if lines:
         yield "\n".join(lines)

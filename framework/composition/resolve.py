@@ -31,12 +31,13 @@ class Resolver:
         self._scoped = {(scope, selector) for scope, selector, _ in bindings.in_effect}
 
     def build(self, root: str, place: Place) -> Node | None:
-        """The tree of a root."""
-        components = self.catalog.find(root)
+        """The tree of a root, `parts.Run` or `scope/Agent`."""
+        scope, _, selector = root.rpartition("/")
+        components = self.catalog.find(selector)
         if len(components) != 1:
-            self.report(Problem.at(place, f"{self.catalog.complain(root)}."))
+            self.report(Problem.at(place, f"{self.catalog.complain(selector)}."))
             return None
-        return self._node(components[0], "", place, ())
+        return self._node(components[0], scope, place, ())
 
     def _node(self, component: Component, scope: str, place: Place, chain: tuple[str, ...]) -> Node:
         if (scope, component.selector) in self.nodes:

@@ -93,6 +93,10 @@ class Plan:
                 yield node
                 waiting[:0] = [link.node for setting in node.settings.values() for link in setting.links]
 
+    def own_components(self) -> list[str]:
+        """The modules of the components that are the user's own, sorted."""
+        return sorted({node.component.module for node in self.nodes() if not node.component.builtin})
+
     def parameters(self) -> Mapping[str, Any]:
         """Every value by its key, `Agent.horizon`; lists, dicts and components as gin writes them."""
         return {

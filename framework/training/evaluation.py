@@ -15,6 +15,7 @@ from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
 from framework.vector_environments.base import VectorEnvironment
 from framework.vector_environments.worker_environments import WorkerEnvironments
+from framework.visualization.figures import to_rgb
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _run_episodes(*, agent: Agent, runtime: Runtime, vector: VectorEnvironment, 
             returns.append(float(total[index]))
             lengths.append(int(length[index]) * vector.action_repeat)
     images = [frame for frame in frames if frame is not None]
-    return Evaluated(returns=returns[:episodes], lengths=lengths[:episodes], frames=np.stack(images) if images else None)
+    return Evaluated(returns=returns[:episodes], lengths=lengths[:episodes], frames=to_rgb(np.stack(images)) if images else None)
 
 
 def _frame(observation: dict[str, np.ndarray]) -> np.ndarray | None:

@@ -18,7 +18,7 @@ from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
 from framework.replay.replay import Replay
-from framework.tracking.base import Status, Tracker
+from framework.tracking.base import PolicyEvent, Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.checkpoints import Checkpoints
@@ -238,7 +238,7 @@ class Run:
             aliases = [name for name, path in paths.items() if path == checkpoint]
             exported = export_policy(checkpoint, folder / checkpoint.name)
             step, _ = saved.read(exported)
-            run_logger.tracker.model(exported, step=step, observation=example, action=action, aliases=aliases)
+            run_logger.tracker.record(PolicyEvent(exported, step, run_logger.policy.requirements, example, action, aliases))
 
     def _tags(self, learner: Learner) -> dict[str, str]:
         return {

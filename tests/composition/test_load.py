@@ -14,6 +14,7 @@ from dm_env import specs
 
 from framework.agent import Agent
 from framework.composition.factory import ComponentFactory
+from framework.composition.modules import distributions, needed
 from framework.data import Specs
 from framework.encoders.conv_encoder import ConvEncoder
 from framework.errors import UserError
@@ -175,6 +176,22 @@ def test_the_module_of_a_task_is_kept_whether_the_recipe_imports_it_or_the_task_
     assert files(Path("run"))[:3] == ["code/load_named.py", "code/load_registers.py", "code/load_task.py"]
     shutil.rmtree("project")
     assert load_elsewhere("run/resolved.gin", write_to="again", root="parts.Run") == resolved
+
+
+def test_a_part_has_the_imports_that_lead_to_its_components_and_no_others(write: Write) -> None:
+    write("imports.py", "from outside import Registered\n")
+    write("mine/__init__.py", "")
+    write("mine/encoder.py", "from .sizes import SIZE\n")
+    write("mine/sizes.py", "SIZE = 1\n")
+    write("mine/task.py", "import gymnasium\n")
+    names = ("imports.py", "mine/__init__.py", "mine/encoder.py", "mine/sizes.py", "mine/task.py")
+    modules, imports = {name: Path(name).resolve() for name in names}, ["imports", "mine.encoder", "mine.task", "yaml"]
+    assert needed(["mine.sizes"], imports, modules) == (("mine.encoder",), {name: modules[name] for name in names[1:]})
+    assert needed(["outside.deep"], imports, modules) == (("imports",), {"imports.py": modules["imports.py"]})
+    assert needed(["yaml.loader"], imports, modules) == (("yaml",), {})
+    assert distributions(["yaml"], {}) == ["PyYAML"]
+    assert distributions(["mine.encoder"], modules) == []
+    assert distributions(["mine.task"], modules) == ["gymnasium"]
 
 
 def test_a_plugin_can_be_named_on_the_command_line(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, cast, final, runtime_checkable
+from typing import Any, ClassVar, Final, Literal, Protocol, cast, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from framework.replay.chunks import Chunks
 from framework.replay.storage import Column, TensorDict, allocate, columns
 
 Array = np.ndarray[Any, np.dtype[Any]]
+LARGEST_BATCH: Final = 2**20
+"""Steps that a batch, or what is drawn beside it, may have."""
 
 
 @runtime_checkable
@@ -177,6 +179,11 @@ def _check_sizes(*, capacity: int, batch: int, length: int, extra: int, streams:
     for name, value, least in (("batch", batch, 1), ("length", length, 1), ("extra", extra, 0)):
         if value < least:
             raise UserError(f"Replay.{name} is {value}; bind a whole number of at least {least}.")
+    if max(batch * length, extra) > LARGEST_BATCH:
+        raise UserError(
+            f"Replay.batch = {batch} sequences of Replay.length = {length} steps, and Replay.extra = {extra}, must both be at most "
+            f"{LARGEST_BATCH} steps: a batch is in memory at once."
+        )
     if capacity // streams < length:
         raise UserError(
             f"Replay.capacity is {capacity}, which leaves {capacity // streams} steps to each of {streams} environments, fewer than "

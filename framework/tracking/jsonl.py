@@ -2,20 +2,37 @@
 
 import errno
 import json
+import logging
 import math
 import os
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
 
+from framework.errors import UserError
 from framework.tracking import base
 from framework.tracking.base import Event, Status, Tracker
 from framework.tracking.media import file_name, write_picture, write_video
 
 MIRROR: Final = "metrics.jsonl"
+NOT_FINITE: Final = ("nan", "inf", "-inf")
+MEDIUM: Final = {"step": int, "name": str, "path": str}
+FIELDS: Final[Mapping[str, Mapping[str, type]]] = {
+    "params": {"values": dict},
+    "tags": {"values": dict},
+    "metrics": {"step": int, "values": dict},
+    "picture": MEDIUM,
+    "video": MEDIUM,
+    "file": {"path": str, "folder": str},
+    "model": {"step": int, "path": str},
+    "close": {"status": str},
+}
+"""The fields of each kind of record, beside its time."""
+
+log = logging.getLogger(__name__)
 
 
 @final
@@ -80,22 +97,47 @@ def _number(value: float) -> float | str:
 
 
 def read(run_folder: Path) -> Iterator[dict[str, Any]]:
-    """The records of a run in order, without a last line that a crash cut short."""
+    """The records of a run in order, without a last line that a crash cut short, and without damaged ones, with a warning.
+
+    Raises `UserError` where there is no mirror.
+    """
     path = run_folder / MIRROR
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UserError(f"The metrics of the run cannot be read: {path} ({error.strerror}); give the folder of another run.") from error
+    with file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
             try:
-                record: dict[str, Any] = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}:{number} is not a line of JSON: {error}") from error
-            yield record
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                record = None
+            if _is_record(record):
+                yield record
+            else:
+                log.warning("%s:%d is damaged and is passed over.", path, number)
+
+
+def _is_record(record: Any) -> bool:
+    """Whether a line of JSON is a record with the fields of its kind."""
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+        return False
+    wanted = {"time": float, **FIELDS.get(record["kind"], {})}
+    if not all(isinstance(record.get(name), kind) for name, kind in wanted.items()):
+        return False
+    return record["kind"] != "metrics" or all(isinstance(each, float | int) or each in NOT_FINITE for each in record["values"].values())
 
 
 def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
-    """The event of a record; `None` for a policy, for the end of a run, and for a file that no longer exists."""
+    """The event of a record.
+
+    `None` for a policy, for the end of a run, and for a file that is gone, damaged, or outside of the run's folder, which is never sent.
+    """
     path = run_folder / record.get("path", "")
+    if not path.resolve().is_relative_to(run_folder.resolve()):
+        return None
     match record["kind"]:
         case "params":
             return base.ParamsEvent(record["values"])
@@ -107,7 +149,10 @@ def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
         case "picture" if path.is_file():
             from PIL import Image
 
-            return base.PictureEvent(record["name"], record["step"], np.asarray(Image.open(path)))
+            try:
+                return base.PictureEvent(record["name"], record["step"], np.asarray(Image.open(path)))
+            except (OSError, SyntaxError, ValueError):
+                log.warning("The picture %s is damaged and is passed over.", path)
         case "video" | "file" if path.is_file():
             return base.FileEvent(path, record.get("folder", "video"))
     return None

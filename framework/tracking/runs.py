@@ -1,18 +1,21 @@
 """Run folders, and the search for a run. Imports no mlflow: `run.json` in each folder names the run."""
 
 import json
-from dataclasses import asdict, dataclass
+import logging
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Final, final
 
 from framework.errors import UserError
-from framework.text import read_text
+from framework.text import display, read_json
 
 RUN: Final = "run.json"
 LATEST: Final = "latest"
 LISTED: Final = 5
+
+log = logging.getLogger(__name__)
 
 
 @final
@@ -51,8 +54,12 @@ def new_folder(folder: Path, name: str, seed: int) -> Path:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """The record in `run.json`, with the folder where it lies now."""
-    return RunRecord(folder=folder.absolute(), **json.loads(read_text(folder / RUN)))
+    """The record in `run.json`, with the folder where it lies now. Raises `UserError` for one that is damaged."""
+    values = read_json(folder / RUN) | {"folder": folder.absolute()}
+    damaged = [each.name for each in fields(RunRecord) if not isinstance(values.get(each.name), each.type)]
+    if damaged or len(values) > len(fields(RunRecord)):
+        raise UserError(f"{display(folder / RUN)} is damaged (see {', '.join(damaged or values)}); restore it from a copy.")
+    return RunRecord(**values)
 
 
 def open_run(run: str, folder: Path) -> RunRecord:
@@ -76,8 +83,13 @@ def open_run(run: str, folder: Path) -> RunRecord:
 
 
 def runs(folder: Path) -> list[RunRecord]:
-    """Every run in a folder, the latest first."""
-    records = [read_run(path.parent) for path in folder.glob(f"*/{RUN}")]
+    """Every run in a folder whose record can be read, the latest first."""
+    records = []
+    for path in folder.glob(f"*/{RUN}"):
+        try:
+            records.append(read_run(path.parent))
+        except UserError as error:
+            log.warning("Passing over a run: %s", error)
     return sorted(records, key=lambda record: (record.started, record.name), reverse=True)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from framework import files
 from framework.errors import UserError
 from framework.registry import parts
+from framework.text import read_json
 
 Contents = Mapping[str, Any]
 """One file each: nested dicts, lists and tuples of tensors, arrays, numbers, strings and None."""
@@ -126,7 +127,8 @@ class Checkpoints:
                 files.save(temporary / f"{name}.pt", value)
             if write_replay:
                 write_replay()
-            progress = {"format": FORMAT, "step": step, "sha256": {f"{name}.pt": _digest(temporary / f"{name}.pt") for name in contents}}
+            digests = {f"{name}.pt": _digest(temporary / f"{name}.pt") for name in contents}
+            progress = {"format": FORMAT, "step": step, "best": best, "sha256": digests}
             files.write(temporary / PROGRESS, json.dumps(progress, indent=2).encode())
             files.flush(*temporary.rglob("*"), temporary)
             with files.writing(self.folder, size=0):
@@ -163,19 +165,31 @@ def find(folder: Path, which: str | Path) -> Path:
 
 def read(folder: Path) -> tuple[int, dict[str, Any]]:
     """The step and the contents of one checkpoint. Raises `UserError` if a file is missing or changed, or of another format."""
+    progress = read_progress(folder)
     try:
-        progress = json.loads((folder / PROGRESS).read_text())
-        if progress.get("format", 1) != FORMAT:
-            raise UserError(
-                f"The checkpoint {folder} has format {progress.get('format', 1)}, and this version reads format {FORMAT}: train again, or "
-                "load it with the version that wrote it."
-            )
         for name, digest in progress["sha256"].items():
             if _digest(folder / name) != digest:
                 raise ValueError(name)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"The checkpoint {folder} is damaged ({error}); load another.") from error
     return progress["step"], {Path(name).stem: files.load(folder / name) for name in progress["sha256"]}
+
+
+def read_progress(folder: Path) -> dict[str, Any]:
+    """The step of a checkpoint, and the checksums of its files by their names."""
+    try:
+        progress = read_json(folder / PROGRESS)
+    except UserError as error:
+        raise UserError(f"The checkpoint {folder} is damaged ({error}); load another.") from error
+    if progress.get("format", 1) != FORMAT:
+        raise UserError(
+            f"The checkpoint {folder} has format {progress.get('format', 1)}, and this version reads format {FORMAT}: train again, or "
+            "load it with the version that wrote it."
+        )
+    match progress:
+        case {"step": int(), "sha256": dict(digests)} if all(Path(name).name == name and "\0" not in name for name in digests):
+            return progress
+    raise UserError(f"The checkpoint {folder} is damaged (see its {PROGRESS}); load another.")
 
 
 def _plain(value: Any, where: str) -> Any:
@@ -214,10 +228,24 @@ def _by_age(folder: Path) -> list[Path]:
 
 
 def _pointers(folder: Path) -> dict[str, str]:
+    """The names of the latest and the best checkpoint; where the file is damaged, by what the checkpoints say."""
+    names = _names(folder)
     try:
-        return json.loads((folder / POINTERS).read_text())
-    except (OSError, ValueError):
-        return {}
+        pointers = read_json(folder / POINTERS)
+    except UserError:
+        pointers = {}
+    if pointers and all(name in names for name in pointers.values()):
+        return pointers
+    best = [name for name in names if _is_best(folder / name)]
+    return ({"latest": names[0]} if names else {}) | ({"best": best[0]} if best else {})
+
+
+def _is_best(folder: Path) -> bool:
+    """Whether a checkpoint was the best when it was written."""
+    try:
+        return read_progress(folder).get("best") is True
+    except UserError:
+        return False
 
 
 def _drop(folder: Path) -> None:

@@ -1,11 +1,15 @@
 """The check of a recipe before anything runs: its parts are built on torch's `meta` device, where tensors have shapes and no numbers."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_buffer_registration_hook, register_module_parameter_registration_hook
 
 from framework import composition
 from framework.composition import Problem
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from framework.training.run import Run
 
 META: Final = torch.device("meta")
+LARGEST_TENSOR: Final = 2**36
+MOST_TENSORS: Final = 5_000
 Built = TypeVar("Built")
 
 
@@ -49,7 +55,7 @@ def refusals(run: "Run") -> list[Problem]:
     if environment is None:
         return attempt.problems(run)
     specs, action_repeat = environment
-    with META:
+    with META, _bounded():
         replay = attempt(lambda: run.replay(specs=specs, streams=run.environments, device=META, seed=0, storage="device"))
         agent = attempt(lambda: run.agent_factory(specs=specs))
     if replay is not None:
@@ -59,6 +65,21 @@ def refusals(run: "Run") -> list[Problem]:
         for check_part in _batch_checks(agent, rows=replay.batch, times=replay.length, extra=replay.extra):
             attempt(check_part)
     return attempt.problems(run)
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Raise `OverflowError` when a module gets too large a tensor, or too many of them: each takes time and memory on `meta` too."""
+    tensors = count(1)
+
+    def check_tensor(module: nn.Module, name: str, tensor: Tensor | None) -> None:
+        if next(tensors) > MOST_TENSORS:
+            raise OverflowError(f"an agent has at most {MOST_TENSORS} tensors of parameters")
+        if tensor is not None and tensor.numel() > LARGEST_TENSOR:
+            raise OverflowError(f"a tensor of an agent has at most {LARGEST_TENSOR} numbers, and one would have {tensor.numel()}")
+
+    with register_module_parameter_registration_hook(check_tensor), register_module_buffer_registration_hook(check_tensor):
+        yield
 
 
 @final

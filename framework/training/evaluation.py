@@ -14,7 +14,7 @@ from framework.registry import parts
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
 from framework.vector_environments.base import VectorEnvironment
-from framework.vector_environments.worker_environments import WorkerEnvironments
+from framework.vector_environments.worker_environments import MOST_WORKERS, WorkerEnvironments
 from framework.visualization.figures import to_rgb
 
 
@@ -48,6 +48,8 @@ class Evaluation:
                 f"Evaluation.every = {every}, Evaluation.episodes = {episodes} and Evaluation.environments = {environments} "
                 "must all be at least 1."
             )
+        if environments > MOST_WORKERS:
+            raise UserError(f"Evaluation.environments = {environments} must be at most {MOST_WORKERS}: each is a process.")
         self.every, self.episodes, self.environments, self.environment = every, episodes, environments, environment
 
     def run(

@@ -43,6 +43,17 @@ class PolicyRecipe:
     seed: int
 
     @staticmethod
+    def read(contents: Mapping[str, Any], checkpoint: Path) -> "PolicyRecipe":
+        """The recipe among the contents of a checkpoint. Raises `UserError` where it is damaged."""
+        values = contents.get("policy")
+        try:
+            recipe = PolicyRecipe(**values)  # type: ignore[arg-type]
+            recipe.specs()
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"The policy in {checkpoint} is damaged ({error}); load another checkpoint.") from error
+        return recipe
+
+    @staticmethod
     def of(composed: composition.Composition, shown: Specs, seed: int) -> "PolicyRecipe":
         action = shown.action
         bounds = {"minimum": np.asarray(action.minimum).tolist(), "maximum": np.asarray(action.maximum).tolist()}
@@ -116,7 +127,7 @@ class Policy:
 def read_policy(folder: Path, runtime: Runtime) -> Policy:
     """The policy in the folder of one checkpoint."""
     _, contents = checkpoints.read(folder)
-    recipe = PolicyRecipe(**contents["policy"])
+    recipe = PolicyRecipe.read(contents, folder)
     agent = build_agent(recipe.compose().root, recipe.specs(), runtime, recipe.seed)
     agent.load_state_dict(contents["agent"])
     return Policy(agent=agent, runtime=runtime, seed=recipe.seed)
@@ -133,7 +144,7 @@ def build_agent(factory: Factory[Agent], shown: Specs, runtime: Runtime, seed: i
 def export_policy(checkpoint: Path, target: Path) -> Path:
     """Copy the policy in a checkpoint, without replay and optimizers."""
     target.mkdir(parents=True, exist_ok=True)
-    progress = json.loads((checkpoint / checkpoints.PROGRESS).read_text())
+    progress = checkpoints.read_progress(checkpoint)
     names = [f"{name}.pt" for name in FILES]
     for name in names:
         shutil.copy2(checkpoint / name, target / name)

@@ -31,7 +31,7 @@ from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
 from framework.training.trainer import Trainer
 from framework.vector_environments.base import VectorEnvironment, specs_of
-from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
+from framework.vector_environments.worker_environments import MOST_WORKERS, Mode, WorkerEnvironments
 
 ENVIRONMENTS, REPLAY, AGENT = 10, 11, 12
 CHECKPOINTS, POLICY = "checkpoints", "policy"
@@ -82,6 +82,11 @@ class Run:
         if environments < 1 or log_every < 1 or seed < 0:
             raise UserError(
                 f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
+            )
+        if vector is None and environments > MOST_WORKERS:
+            raise UserError(
+                f"Run.environments = {environments} must be at most {MOST_WORKERS}: each is a process; for more, bind a batched simulator "
+                "to Run.vector."
             )
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
         self.environment, self.agent_factory, self.replay, self._vector = environment, agent, replay, vector
@@ -140,7 +145,7 @@ class Run:
     def _restored(self, checkpoint: Path) -> Agent:
         """The agent of a checkpoint."""
         _, contents = saved.read(checkpoint)
-        agent = self.agent(PolicyRecipe(**contents["policy"]).specs())
+        agent = self.agent(PolicyRecipe.read(contents, checkpoint).specs())
         agent.load_state_dict(contents["agent"])
         return agent
 

@@ -1,7 +1,7 @@
 """Environments of any kind that step together, each in a worker process or all in this one."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, final
+from typing import Any, Final, Literal, final
 
 import dm_env
 import numpy as np
@@ -14,6 +14,8 @@ from framework.vector_environments.base import EnvironmentSnapshot, VectorEnviro
 from framework.vector_environments.workers import ProcessWorker, cores
 
 Mode = Literal["process", "serial"]
+MOST_WORKERS: Final = 1024
+"""The most processes that a run may ask for."""
 
 
 @vector_environments.register

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -14,6 +14,8 @@ from framework.text import display, read_json
 RUN: Final = "run.json"
 LATEST: Final = "latest"
 LISTED: Final = 5
+TEXTS: Final = ("name", "experiment", "tracking_uri", "run_id", "started")
+"""What a record must hold as texts; the id may be missing."""
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +57,18 @@ def new_folder(folder: Path, name: str, seed: int) -> Path:
 
 def read_run(folder: Path) -> RunRecord:
     """The record in `run.json`, with the folder where it lies now. Raises `UserError` for one that is damaged."""
-    values = read_json(folder / RUN) | {"folder": folder.absolute()}
-    damaged = [each.name for each in fields(RunRecord) if not isinstance(values.get(each.name), each.type)]
-    if damaged or len(values) > len(fields(RunRecord)):
-        raise UserError(f"{display(folder / RUN)} is damaged (see {', '.join(damaged or values)}); restore it from a copy.")
-    return RunRecord(**values)
+    try:
+        record = RunRecord(**(read_json(folder / RUN) | {"folder": folder.absolute()}))
+    except TypeError as error:
+        raise _damaged(folder, str(error)) from error
+    values = asdict(record) | {"run_id": record.run_id or ""}
+    if wrong := [name for name in TEXTS if not isinstance(values[name], str)]:
+        raise _damaged(folder, f"{wrong[0]} is no text")
+    return record
+
+
+def _damaged(folder: Path, reason: str) -> UserError:
+    return UserError(f"{display(folder / RUN)} is damaged ({reason}); restore it from a copy.")
 
 
 def open_run(run: str, folder: Path) -> RunRecord:

@@ -14,12 +14,13 @@ from framework.training.run import CHECKPOINTS, Result, Run
 from framework.training.runtime import Runtime
 
 
-def compose(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = ()) -> Run:
+def compose(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), trust: bool = False) -> Run:
     """Turn a recipe into a run: `framework.compose("quickstart", ["Run.seed=1"]).train()`.
 
+    Here and below, `trust` lets a run or a policy that this user did not make run its own code.
     Raises `UserError` with every mistake of the recipe, each with its file and line.
     """
-    composed = composition.load(recipe, bindings, imports=imports)
+    composed = composition.load(recipe, bindings, imports=imports, trust=trust)
     return cast(Run, composed.root(composed=composed))
 
 
@@ -41,10 +42,12 @@ def find_checkpoint(run: str, checkpoint: str = "best", folder: str | Path = "ru
         return saved.find(checkpoints, "latest")
 
 
-def resume(run: str, bindings: Sequence[str] = (), *, checkpoint: str = "latest", folder: str | Path = "runs") -> Result:
+def resume(
+    run: str, bindings: Sequence[str] = (), *, checkpoint: str = "latest", folder: str | Path = "runs", trust: bool = False
+) -> Result:
     """Continue a run from its own folder; bindings may change it, for example `Trainer.steps` to make it longer."""
     home = find_run(run, folder)
-    resumed = compose(home / "resolved.gin", [f"Tracking.folder={str(home.parent)!r}", *bindings])
+    resumed = compose(home / "resolved.gin", [f"Tracking.folder={str(home.parent)!r}", *bindings], trust=trust)
     with (home / "overrides.txt").open("a", encoding="utf-8") as file:
         file.writelines(f"{binding}  # from a resume\n" for binding in bindings)
     return resumed.resume(home, checkpoint)
@@ -58,12 +61,15 @@ def evaluate(
     episodes: int | None = None,
     seed: int | None = None,
     folder: str | Path = "runs",
+    trust: bool = False,
 ) -> Evaluated:
     """The returns of a run's policy, or of a checkpoint's by its path, in fresh environments; by default the run's own episodes."""
     path = find_checkpoint(run, checkpoint, folder).absolute()
-    return compose(path.parents[1] / "resolved.gin", bindings).evaluate(path, episodes=episodes, seed=seed)
+    return compose(path.parents[1] / "resolved.gin", bindings, trust=trust).evaluate(path, episodes=episodes, seed=seed)
 
 
-def load_policy(run: str | Path, *, checkpoint: str = "best", folder: str | Path = "runs", device: str = "auto") -> Policy:
+def load_policy(
+    run: str | Path, *, checkpoint: str = "best", folder: str | Path = "runs", device: str = "auto", trust: bool = False
+) -> Policy:
     """The policy of a run or of a checkpoint, ready for `reset()` and `act(observation)`."""
-    return read_policy(find_checkpoint(str(run), checkpoint, folder), Runtime(device=device))
+    return read_policy(find_checkpoint(str(run), checkpoint, folder), Runtime(device=device), trust=trust)

@@ -35,6 +35,8 @@ from framework.vector_environments.worker_environments import MOST_WORKERS, Mode
 
 ENVIRONMENTS, REPLAY, AGENT = 10, 11, 12
 CHECKPOINTS, POLICY = "checkpoints", "policy"
+RECIPE_FILES = ("*.gin", "*.txt", f"{CODE}/**/*.py")
+"""The files of a run's folder that its recipe consists of."""
 
 
 @dataclass(frozen=True)
@@ -181,12 +183,13 @@ class Run:
                 step, contents = checkpoints.load(checkpoint)
                 learner.replay.load(checkpoints.replay_folder(step))
                 learner.load_state_dict(contents)
+            paths = (path for pattern in RECIPE_FILES for path in folder.glob(pattern))
             tracker = self.tracking.start(
                 run_folder=folder,
                 total_steps=self.trainer.steps,
                 parameters=self.composed.parameters(),
                 tags=self._tags(learner),
-                files=sorted([*folder.glob("*.gin"), *folder.glob("*.txt"), *(folder / CODE).rglob("*.py")]),
+                files=sorted(path for path in paths if path.resolve().is_relative_to(folder.resolve())),
                 resume_step=None if checkpoint is None else learner.progress.step,
             )
             return self._train(learner, self.run_logger(learner, tracker, checkpoints), folder)

@@ -41,7 +41,11 @@ BUILT = {
     "rendered image": ([*PIXELS, "DMControl.size=2147483648"], "bind a size between 1 and 16384"),
     "supersampling": ([*PIXELS, "DMControl.supersampling=2000"], "between 1, which is none, and 1024"),
     "planner": (
-        ["Agent.actor_critic=@actor_critics.CEMPlanner", "Agent.optimizers={'model': @model/optimizers.Adam}", "CEMPlanner.horizon=2147483648"],
+        [
+            "Agent.actor_critic=@actor_critics.CEMPlanner",
+            "Agent.optimizers={'model': @model/optimizers.Adam}",
+            "CEMPlanner.horizon=2147483648",
+        ],
         "CEMPlanner.horizon = 2147483648 must be between 1 and 1000",
     ),
     "action repeat": ([*PIXELS, "DMControl.action_repeat=0"], "DMControl.action_repeat = 0 must be at least 1"),

@@ -14,7 +14,6 @@ from sysconfig import get_path
 from types import ModuleType
 from typing import Final
 
-from framework.composition.trust import require_own
 from framework.errors import UserError
 from framework.text import PACKAGE, display
 
@@ -23,17 +22,14 @@ CODE: Final = "code"
 INSTALLED: Final = ("site-packages", "dist-packages")
 
 
-def import_module(name: str, recipe: Path, *, foreign: bool = False) -> Mapping[str, Path]:
+def import_module(name: str, recipe: Path) -> Mapping[str, Path]:
     """Import a module, the one beside the recipe before that of the working directory, and both before any other.
 
-    `foreign` is a recipe whose own code runs only if this user wrote it.
     Returns the source files that a copy of the run needs unless the module is installed, by their paths below the folder that Python
     searches: the module's own, those of its packages, and those of the same folder that they import. Raises `UserError` with the line at
     which the import failed.
     """
     folder = find_folder(name, recipe)
-    if foreign and folder in (recipe.parent, recipe.parent / CODE):
-        require_own(folder)
     if folder is not None and (other := _loaded_elsewhere(name, folder)):
         raise UserError(
             f"a module named '{name}' was loaded from {display(other)} before, and hides the one in "

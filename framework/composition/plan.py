@@ -7,12 +7,12 @@ from typing import Final
 from framework.composition.bindings import Bindings
 from framework.composition.catalog import Catalog
 from framework.composition.includes import Program, read
-from framework.composition.modules import find_folder, import_module
+from framework.composition.modules import CODE, find_folder, import_module
 from framework.composition.parser import Import
 from framework.composition.problems import Problem, Report
 from framework.composition.resolve import Resolver
 from framework.composition.tree import Node, Plan
-from framework.composition.trust import belongs_to_run, is_trusted
+from framework.composition.trust import belongs_to_run, is_trusted, require_own
 from framework.composition.usage import Usage
 from framework.errors import Place, UserError
 from framework.text import display
@@ -62,8 +62,11 @@ def _import(imports: Iterable[tuple[Import, Path]], report: Report, is_foreign: 
     """Import the modules of statements, each with its recipe; returns the source files that a copy of the run needs."""
     modules: dict[str, Path] = {}
     for statement, recipe in imports:
+        folder = find_folder(statement.module, recipe)
+        if folder in (recipe.parent, recipe.parent / CODE) and is_foreign(recipe):
+            require_own(folder, statement.place)
         try:
-            modules |= import_module(statement.module, recipe, foreign=is_foreign(recipe))
+            modules |= import_module(statement.module, recipe)
         except UserError as error:
             report(Problem.at(statement.place, error.message))
     return modules

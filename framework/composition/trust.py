@@ -15,7 +15,7 @@ from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Final
 
-from framework.errors import UserError
+from framework.errors import Place, UserError
 from framework.text import display
 
 VARIABLE: Final = "DREAM_TRUST"
@@ -45,18 +45,20 @@ def record(files: Iterable[Path]) -> None:
         log.warning("%s cannot be written (%s): to resume or evaluate this run will need --trust.", path, error.strerror)
 
 
-def require_own(folder: Path) -> None:
-    """Raise a `UserError` that lists the importable files of a folder that are of no training of this user.
+def require_own(folder: Path, place: Place) -> None:
+    """Raise a `UserError`, with the place of the import, that lists the files of a folder that are of no training of this user.
 
     Python's cached files are dropped, since they may differ from the sources that were recognized.
     """
     recorded = _recorded()
     foreign = [display(file) for file in _importable(folder) if _digest(file) not in recorded]
     if foreign:
-        raise UserError(
+        error = UserError(
             f"this run or policy has code that none of your trainings wrote, which would run: {', '.join(foreign)}; read it, and if you "
             f"trust it give --trust, in Python trust=True, and for mlflow.pyfunc.load_model the environment variable {VARIABLE}=1."
         )
+        error.place = place
+        raise error
     for parent, folders, _ in os.walk(folder, followlinks=True):
         if CACHE in folders:
             try:

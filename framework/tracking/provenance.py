@@ -11,7 +11,7 @@ from typing import Final
 
 import framework
 
-PACKAGES: Final = ("torch", "gin-config", "tensordict", "dm_control", "mujoco", "numpy", "mlflow")
+PACKAGES: Final = ("torch", "gin-config", "dm_control", "mujoco", "numpy", "mlflow")
 NO_PACKAGE: Final = "not installed"
 
 

@@ -50,7 +50,7 @@ def refusals(run: "Run") -> list[Problem]:
         return attempt.problems(run)
     specs, action_repeat = environment
     with META:
-        replay = attempt(lambda: run.replay(specs=specs, streams=run.environments, device=META, seed=0, storage="device"))
+        replay = attempt(lambda: run.replay(specs=specs, streams=run.environments, device=META, seed=0))
         agent = attempt(lambda: run.agent_factory(specs=specs))
     if replay is not None:
         length, environments = replay.length, run.environments

@@ -119,10 +119,8 @@ class Learner:
 
     def check(self, metrics: Metrics) -> None:
         """Raise `Diverged` where a loss or a gradient norm is not finite."""
-        values = {name: float(value) for name, value in metrics.items() if name.startswith("train/")}
-        not_finite = {name: value for name, value in values.items() if not np.isfinite(value)}
-        if not_finite and self.batch is not None:
-            raise Diverged(not_finite, self.batch)
+        if (wrong := not_finite(metrics)) and self.batch is not None:
+            raise Diverged(wrong, self.batch)
 
     def diagnose(self) -> Metrics:
         """Metrics too expensive for every update, of the last batch; training is not affected."""
@@ -179,6 +177,12 @@ class Learner:
         ended = np.flatnonzero(steps.is_last)
         self.progress.episodes += len(ended)
         return [Finished(float(self.totals[index]), int(self.lengths[index])) for index in ended]
+
+
+def not_finite(metrics: Metrics) -> dict[str, float]:
+    """The losses and gradient norms that are nan or infinite."""
+    values = {name: float(value) for name, value in metrics.items() if name.startswith("train/")}
+    return {name: value for name, value in values.items() if not np.isfinite(value)}
 
 
 def _snapshot(*, episode: int, actions: Tensor, sent: Tensor | None) -> EnvironmentSnapshot:

@@ -193,5 +193,5 @@ def test_a_damaged_file_is_named(make, save, restore, folder, name, damage):
 
 def test_a_replay_of_other_sizes_is_refused_by_naming_both(make, save, restore):
     save(make(added=20))
-    with pytest.raises(UserError, match=r"holds 2 streams of 30 steps .*this run's holds 2 streams of 40 steps"):
+    with pytest.raises(UserError, match=r"has steps of each environment = 30, and this run's has steps of each environment = 40; resume"):
         restore(capacity=80)

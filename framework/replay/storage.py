@@ -93,10 +93,10 @@ def allocate(step: Ring, *, streams: int, rows: int, storage: Storage, device: t
 
 
 def layout(ring: Ring) -> dict[str, str]:
-    """The sizes of a ring in words; rings of one layout can load each other's steps."""
+    """The sizes of a ring in words, and by the settings that decide them; rings of one layout can load each other's steps."""
     streams, rows = ring["reward"].shape
     entries = {name: f"{str(entry.dtype).removeprefix('torch.')} {list(entry.shape[2:])}" for name, entry in sorted(ring.items())}
-    return {"environments": str(streams), "steps of each environment": str(rows)} | entries
+    return {"Run.environments": str(streams), "Replay.capacity": str(streams * rows)} | entries
 
 
 def _stored(dtype: np.dtype) -> torch.dtype:

@@ -23,7 +23,7 @@ Contents = Mapping[str, Any]
 ReplaySaver = Callable[[Path], Callable[[], None]]
 """Copies the steps that a folder lacks, and returns the function that writes them: `Replay.snapshot`."""
 
-FORMAT = 2
+FORMAT = 3
 """Increased when the contents of a checkpoint change, so that an old one is refused and not misread."""
 PROGRESS = "progress.json"
 POINTERS = "pointers.json"

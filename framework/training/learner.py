@@ -11,6 +11,7 @@ from framework.agent import Agent
 from framework.data import Batch, Metrics
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
+from framework.training.changes import optimizer_entries, require_fit
 from framework.training.runtime import Runtime, derive
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 
@@ -20,9 +21,15 @@ RANDOM, ACTING, LEARNING, LOOKING = 1, 2, 3, 4
 
 @dataclass
 class Progress:
-    """The counters of a run. Steps are environment steps, action repeats counted; seconds are of training, over every resume."""
+    """The counters of a run. Steps are environment steps, action repeats counted; seconds are of training, over every resume.
+
+    `owed` is the number of replayed time steps that training still owes for the environment steps up to `counted`.
+    """
 
     step: int = 0
+    counted: int = 0
+    owed: float = 0.0
+    pretrained: bool = False
     updates: int = 0
     episodes: int = 0
     seconds: float = 0.0
@@ -113,6 +120,7 @@ class Learner:
         with self.runtime.autocast():
             metrics = self.update_agent(self.batch, self.agent.draw_noise(self.batch, self.generator))
         self.progress.updates += 1
+        self.progress.owed -= self.replay.batch * self.replay.length
         if self.runtime.synchronous:
             self.check(metrics)
         return metrics
@@ -155,8 +163,9 @@ class Learner:
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`; the replay is loaded separately, and before.
 
-        Environments that cannot be restored begin new episodes, which are stored.
+        Environments that cannot be restored begin new episodes, which are stored. Raises `UserError` where sizes differ.
         """
+        self._require_fit(content)
         self.agent.load_state_dict(content["agent"])
         for name, optimizer in self.agent.optimizers.items():
             optimizer.load_state_dict(content["optimizers"][name])
@@ -170,6 +179,10 @@ class Learner:
         if not self.vector.seekable:
             self.replay.add(self.steps)
             self._count(self.steps)
+
+    def _require_fit(self, content: Mapping[str, Any]) -> None:
+        parts = (each["agent"] | {"carry": each["actor"]} | optimizer_entries(each["optimizers"]) for each in (content, self.state_dict()))
+        require_fit(*parts)
 
     def _count(self, steps: VectorStep) -> list[Finished]:
         self.totals = np.where(steps.is_first, 0.0, self.totals + steps.reward)

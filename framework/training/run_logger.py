@@ -43,11 +43,12 @@ class RunLogger:
         checkpoints: Checkpoints,
         environment: Callable[..., Environment],
         policy: PolicyRecipe,
+        settings: Mapping[str, Any],
         log_every: int,
         seconds_left: Callable[[Learner], float | None],
     ) -> None:
         self.tracker, self.evaluation, self.checkpoints = tracker, evaluation, checkpoints
-        self.environment, self.policy, self.log_every = environment, policy, log_every
+        self.environment, self.policy, self.settings, self.log_every = environment, policy, settings, log_every
         self.seconds_left = seconds_left
         self.latest: Evaluated | None = None
         self._history: list[Metrics] = []
@@ -184,7 +185,7 @@ class RunLogger:
             log.warning("%s", error)
 
     def _contents(self, learner: Learner) -> dict[str, Any]:
-        return learner.state_dict() | {"policy": asdict(self.policy)}
+        return learner.state_dict() | {"policy": asdict(self.policy), "settings": self.settings}
 
     def _times(self, learner: Learner) -> dict[str, float]:
         now, progress = time.monotonic(), learner.progress

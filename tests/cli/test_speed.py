@@ -51,7 +51,10 @@ def test_a_check_takes_little_more_than_importing_torch(tmp_path: Path) -> None:
         now = os.times()
         return now.children_user + now.children_system - before.children_user - before.children_system
 
-    assert any(seconds("check", "dreamer_v1_infonce", "-b", "Replay.capacity=10000", folder=tmp_path) < 3.0 / 1.35 * import_seconds() for _ in range(5))
+    assert any(
+        seconds("check", "dreamer_v1_infonce", "-b", "Replay.capacity=10000", folder=tmp_path) < 3.0 / 1.35 * import_seconds()
+        for _ in range(5)
+    )
 
 
 def test_help_listings_show_and_diff_import_no_heavy_package(tmp_path: Path) -> None:

@@ -193,5 +193,5 @@ def test_a_damaged_file_is_named(make, save, restore, folder, name, damage):
 
 def test_a_replay_of_other_sizes_is_refused_by_naming_both(make, save, restore):
     save(make(added=20))
-    with pytest.raises(UserError, match=r"has steps of each environment = 30, and this run's has steps of each environment = 40; resume"):
+    with pytest.raises(UserError, match=r"has Replay.capacity = 60, and this run's has Replay.capacity = 80; resume"):
         restore(capacity=80)

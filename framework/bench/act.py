@@ -4,11 +4,12 @@ import numpy as np
 
 from framework.bench import machine
 from framework.bench.counting import count
-from framework.bench.subject import SEED, Subject, random_steps
+from framework.bench.subject import SEED, Subject
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.measurement.timing import USUAL, Effort, timed
 from framework.training.actor import Actor
 from framework.training.learner import ACTING
+from framework.vector_environments.base import random_steps
 
 
 def measure(subject: Subject, effort: Effort = USUAL, progress: Progress = silent) -> Report:

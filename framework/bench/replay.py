@@ -8,10 +8,11 @@ from typing import Final
 import numpy as np
 
 from framework.bench import machine
-from framework.bench.subject import SEED, Subject, random_steps
+from framework.bench.subject import SEED, Subject
 from framework.errors import UserError
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.measurement.timing import USUAL, Effort, timed
+from framework.vector_environments.base import random_steps
 
 SIZES: Final = (2_000, 20_000)
 STREAMS: Final = 8

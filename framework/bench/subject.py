@@ -19,7 +19,7 @@ from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.policy import build_agent
 from framework.training.runtime import Runtime
-from framework.vector_environments.base import VectorStep, random_actions, specs_of
+from framework.vector_environments.base import random_steps, specs_of
 
 SEED: Final = 0
 ACTIONS: Final = 6
@@ -78,27 +78,6 @@ def read(recipe: str, bindings: Sequence[str] = (), imports: Sequence[str] = (),
         raise UserError("\n".join(str(problem) for problem in plan.problems))
     runtime: Runtime = freeze(_part(plan, "runtime"))()
     return Subject(plan=plan, specs=_specs(plan, actions), runtime=runtime)
-
-
-def random_steps(shown: Specs, streams: int, number: int, random: np.random.Generator) -> VectorStep:
-    """One random step of every stream; the first of an episode at every thousandth."""
-    first = number % 1000 == 0
-
-    def draw(spec: specs.Array) -> np.ndarray:
-        if spec.dtype == np.uint8:
-            return random.integers(0, 256, (streams, *spec.shape), np.uint8)
-        return random.standard_normal((streams, *spec.shape)).astype(spec.dtype)
-
-    zeros, whole = np.zeros(streams, bool), np.ones(streams, bool)
-    return VectorStep(
-        observation={name: draw(spec) for name, spec in shown.observation.items()},
-        action=np.zeros((streams, shown.action_size), np.float32) if first else random_actions(shown.model_action, streams, random),
-        reward=np.zeros(streams, np.float32) if first else random.standard_normal(streams).astype(np.float32),
-        is_first=whole if first else zeros,
-        is_last=whole if number % 1000 == 999 else zeros,
-        is_terminal=zeros,
-        episode=np.full(streams, number // 1000, np.int64),
-    )
 
 
 def _part(plan: Plan, parameter: str) -> Node:

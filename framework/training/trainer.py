@@ -62,7 +62,7 @@ class Trainer:
                 self._act(learner, run_logger)
             while self.due(learner) and not interrupt.requested and not self._out_of_time(learner):
                 with run_logger.stopwatch("update"):
-                    run_logger.updated(learner.update())
+                    run_logger.updates.append(learner.update())
                 progress.seconds = time.monotonic() - started
             if interrupt.requested or self.over(learner):
                 break
@@ -70,7 +70,7 @@ class Trainer:
             progress.seconds = time.monotonic() - started
             self._act(learner, run_logger)
             with run_logger.stopwatch("step"):
-                run_logger.finished(learner.receive())
+                run_logger.episodes += learner.receive()
 
     def due(self, learner: Learner) -> int:
         """The number of updates due; a function of the counters alone, so that a resumed run continues exactly."""

@@ -1,6 +1,5 @@
 """The files of the replay: exact resume, nothing written twice, nothing lost by a kill or a full disk."""
 
-import multiprocessing
 import os
 import resource
 import signal
@@ -10,15 +9,8 @@ import pytest
 import torch
 
 from framework.errors import UserError
+from tests.programs import in_a_child
 from tests.replay.streams import extend, same
-
-
-def in_a_child(work):
-    """Run in a forked process, which may kill itself; returns its exit code."""
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
-    process.join(60)
-    return process.exitcode
 
 
 def chunks(folder):

@@ -115,7 +115,7 @@ def written_out(run: Run, folder: Path) -> Trained:
             else:
                 action = actor.act(steps.observation, steps.is_first)
             for _ in range(trainer.due(learner)):
-                run_logger.updated(learner.update())
+                run_logger.updates.append(learner.update())
             if progress.step >= trainer.steps:
                 run_logger.write(learner)
                 run_logger.checkpoints.wait()
@@ -124,7 +124,7 @@ def written_out(run: Run, folder: Path) -> Trained:
             steps = vector.step(action)
             learner.replay.add(steps)
             progress.step += int((~steps.is_first).sum())
-            run_logger.finished(learner._count(steps))
+            run_logger.episodes += learner._count(steps)
 
 
 def test_an_overlapped_run_in_workers_acts_then_updates_then_steps_whatever_their_speed_and_the_ends_of_episodes(tmp_path: Path) -> None:

@@ -24,9 +24,13 @@ class Fragile(Seekable):
 
     def __init__(self, *, seed: int, fuse: str, after: int = 4) -> None:
         self.inner = Counting(seed=seed)
-        self.seek, self.reset = self.inner.seek, self.inner.reset
-        self.observation_spec, self.action_spec = self.inner.observation_spec, self.inner.action_spec
         self.fuse, self.after, self.count = Path(fuse), after, 0
+
+    def seek(self, episode: int) -> None:
+        self.inner.seek(episode)
+
+    def reset(self) -> dm_env.TimeStep:
+        return self.inner.reset()
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
         self.count += 1
@@ -34,6 +38,12 @@ class Fragile(Seekable):
             self.fuse.unlink(missing_ok=True)
             os._exit(3)
         return self.inner.step(action)
+
+    def observation_spec(self) -> dict[str, specs.Array]:
+        return self.inner.observation_spec()
+
+    def action_spec(self) -> specs.BoundedArray:
+        return self.inner.action_spec()
 
 
 @environments.register

@@ -43,14 +43,14 @@ def dry_run(run: Run) -> dict[str, float]:
     for number in range(replay.length):
         replay.add(random_steps(shown, SEQUENCES, number, random))
     batch = replay.sample()
-    first = {name: value[:, 0] for name, value in batch.observation.items()}
+    first = {name: value[:1, 0] for name, value in batch.observation.items()}
     with ExitStack() as stack:
         stack.enter_context(runtime.autocast())
         stack.enter_context(examined(agent))
         for optimizer in agent.optimizers.values():
             if isinstance(optimizer, TorchOptimizer):
                 stack.enter_context(patched(optimizer, "step", _norm))
-        agent.act(agent.initial(replay.batch), first, batch.is_first[:, 0], "explore", runtime.generator(run.seed, ACTING))
+        agent.act(agent.initial(1), first, batch.is_first[:1, 0], "explore", runtime.generator(run.seed, ACTING))
         metrics = agent.update(batch, agent.draw_noise(batch, runtime.generator(run.seed, LEARNING)))
     if wrong := not_finite(metrics):
         raise UserError(f"The first update gives what is no number: {', '.join(wrong)}; look at loss scales and learning rates.")

@@ -144,7 +144,8 @@ class Run:
         """The agent of a checkpoint."""
         _, contents = saved.read(checkpoint)
         agent = self.agent(PolicyRecipe(**contents["policy"]).specs())
-        with explained_by(changed_settings(contents["settings"], self.composed.parameters())):
+        settings = contents.get("settings", {})  # which an exported policy does not have
+        with explained_by(changed_settings(settings, self.composed.parameters())):
             require_fit(contents["agent"], agent.state_dict())
         agent.load_state_dict(contents["agent"])
         return agent

@@ -122,11 +122,11 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
         checkpoints.load("300")
 
 
-@pytest.mark.parametrize("old", [{}, {"format": FORMAT - 1}], ids=["without a format", "of an old format"])
-def test_a_checkpoint_of_another_format_is_refused_in_one_sentence(checkpoints: Checkpoints, old: dict[str, int]) -> None:
+@pytest.mark.parametrize(("old", "number"), [({}, 1), ({"format": FORMAT - 1}, FORMAT - 1)], ids=["without a format", "of an old format"])
+def test_a_checkpoint_of_another_format_is_refused_in_one_sentence(checkpoints: Checkpoints, old: dict[str, int], number: int) -> None:
     write(checkpoints, 100)
     (checkpoints.folder / "step-00000100" / "progress.json").write_text(json.dumps({"step": 100, "sha256": {}} | old))
-    with pytest.raises(UserError, match=rf"step-00000100 has format 1, and this version reads format {FORMAT}: train again"):
+    with pytest.raises(UserError, match=rf"step-00000100 has format {number}, and this version reads format {FORMAT}: train again"):
         checkpoints.load()
 
 

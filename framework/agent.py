@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from framework.actor_critics.base import ActorCritic, Choose, Mode
-from framework.data import Batch, Factory, Imagination, Latent, Metrics, Observation, Pictures, Specs, UpdateNoise
+from framework.data import Batch, Factory, Imagination, Latent, Metrics, ModelSpecs, Observation, Pictures, Specs, UpdateNoise
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
@@ -62,16 +62,14 @@ class Agent(nn.Module):
         encode: Encoder = encoder(observation=specs.observation)
         dynamic: Dynamics = dynamics(embedding_size=encode.embedding_size, action_size=specs.action_size)
         latent = dynamic.latent
+        model = ModelSpecs(latent, encode.embedding_size, specs.observation, specs.model_action)
         self.world_model = WorldModel(
             encoder=encode,
             dynamics=dynamic,
             heads={name: head(latent=latent) for name, head in heads.items()},
-            objectives=[
-                objective(latent=latent, embedding_size=encode.embedding_size, observation=specs.observation, action=specs.model_action)
-                for objective in objectives
-            ],
+            objectives=[objective(model=model) for objective in objectives],
         )
-        self.behavior: ActorCritic = actor_critic(latent=latent, action=specs.model_action, embedding_size=encode.embedding_size)
+        self.behavior: ActorCritic = actor_critic(model=model)
         self.specs, self.horizon, self.imagination_starts = specs, horizon, imagination_starts
         _check_action(self.behavior, specs)
         self.optimizers = self._optimizers(optimizers)

@@ -101,6 +101,16 @@ class LatentSpec:
 
 
 @dataclass(frozen=True)
+class ModelSpecs:
+    """What an objective or a behavior is built for: the latent and the embedding of a world model, the observations and the actions."""
+
+    latent: LatentSpec
+    embedding_size: int
+    observation: Mapping[str, specs.Array]
+    action: ActionSpec
+
+
+@dataclass(frozen=True)
 class ExtraSteps:
     """Single steps drawn uniformly from the replay, independent of the sequences of the same batch."""
 

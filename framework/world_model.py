@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, cast, final
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -27,6 +28,7 @@ from framework.data import (
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
+from framework.functional.contrastive import effective_rank
 from framework.functional.random import Key, fold_in
 from framework.heads.base import Head
 from framework.nn.blocks import copy_parameters
@@ -123,8 +125,9 @@ class WorldModel(nn.Module):
 
     @torch.no_grad()
     def diagnose(self, batch: Batch, noise: Float[Tensor, "B T Z"], key: Key) -> Metrics:
-        """The metrics that objectives compute once per logging interval."""
-        inferred, metrics = self.observe(batch, noise), dict[str, Tensor]()
+        """The metrics of once per logging interval: the effective rank of the embedding, and those of the objectives."""
+        inferred = self.observe(batch, noise)
+        metrics = {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}
         for objective in self.each_objective:
             metrics = _merged(metrics, objective.diagnose(inferred, self.dynamics, key), objective)
         return metrics

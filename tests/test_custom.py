@@ -31,7 +31,7 @@ def test_the_losses_of_the_policy_gradient_are_those_of_loops():
             discount = 0.99 * rolled.continuation[n, t + 1].item()
             following = rolled.reward[n, t + 1].item() + discount * (0.05 * values[t + 1] + 0.95 * following)
             returns[t] = following
-        weight = 1.0
+        weight = rolled.continuation[n, 0].item()
         for t in range(5):
             policy = behavior.policy(rolled.features[n, t])
             before = td.Normal(policy.mean, policy.std)

@@ -158,6 +158,20 @@ PAPERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "Replay": {"batch": 16, "length": 50},
         "Trainer": {"pretrain": 100},
     },
+    "dreamer_pro": {
+        "GaussianRSSM": {"deterministic": 200, "hidden": 200, "stochastic": 32, "balance": 0.8, "free_nats": 1.0, "free_nats_on": "mean"}
+        | {"std_function": "sigmoid2", "minimum_std": 0.1, "cell_norm": "layer"},
+        "ConvEncoder": {"channels": "(48, 96, 192, 384)", "activation": "elu"},
+        "RandomShift": {"pixels": 3, "across": "sequence", "interpolation": "bilinear"},
+        "Prototypes": {"prototypes": 2500, "size": 32, "temperature": 0.1, "epsilon": 0.0125, "warm_up": 1, "frozen_updates": 10_000},
+        "MixedGradient": {"distribution": "tanh_normal", "minimum_std": 0.1, "mix": None, "entropy": 1e-4},
+        "NormalValue": {"layers": 4, "slow_rate": 1.0, "slow_every": 100},
+        "DMControl": {"action_repeat": 2},
+        "Replay": {"batch": 50, "length": 51},
+        "Trainer": {"prefill": 5000, "pretrain": 100, "train_ratio": 50 * 51 / (5 * 2), "train_every": 5 * 2},
+    },
+    "norm_off": {"Prototypes": {"norm_scale": 0.0}, "RewardHead": {"scale": 1.0}},
+    "reward_1000": {"Prototypes": {"norm_scale": 1.0}, "RewardHead": {"scale": 1000.0}},
     "dreamer_v3": {
         "BlockRSSM": {"deterministic": 2048, "hidden": 256, "groups": 32, "classes": 16, "blocks": 8, "unimix": 0.01}
         | {"free_nats": 1.0, "free_nats_on": "step", "kl_scale": 1.1},
@@ -176,7 +190,7 @@ PAPERS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "Reconstruction": {"scale": 1.0},
     },
 }
-"""The settings of each paper, by component; InfoNCE of the paper is on rows, the released one on columns."""
+"""The settings of each paper, by component; InfoNCE of the paper is on rows, the released one on columns; DreamerPro's code names two."""
 
 
 def settings_of(name: str) -> Mapping[str, Any]:
@@ -193,6 +207,10 @@ def settings_of(name: str) -> Mapping[str, Any]:
         ("dreamer_v1_cpc_window", "dreamer_v1"),
         ("dreamer_v1_cpc_window", "dreamer_v1_cpc_window"),
         ("dreamer_v2", "dreamer_v2"),
+        ("dreamer_pro", "dreamer_pro"),
+        ("dreamer_pro", "norm_off"),
+        ("dreamer_pro_distractors", "dreamer_pro"),
+        ("dreamer_pro_distractors", "reward_1000"),
         ("dreamer_v3", "dreamer_v3"),
     ],
 )

@@ -2,7 +2,7 @@
 
 | mistake | where | excluded by |
 |---|---|---|
-| lambda-return off by one | several ports | functional/test_returns.py::test_it_is_the_weighted_mean_of_the_returns_of_every_length |
+| lambda-return off by one | several ports | functional/test_returns.py::test_it_has_the_value_of_a_literal_example |
 | the value cut short before the bootstrap is read | a port of V1 and V2 | reference/test_dreamers.py::test_an_update_of_dreamer_v1_has_the_losses_and_the_gradients_of_the_reference |
 | the last value bootstrapped twice, its reward counted | a port of V1 | reference/test_dreamers.py::test_an_update_of_dreamer_v2_has_the_losses_of_the_reference |
 | no weights of the discount | two ports of V1 | reference/test_dreamers.py::test_dreamer_v1_weighs_each_step_by_the_probability_of_reaching_it |
@@ -56,7 +56,7 @@ import torch
 from torch import Tensor
 
 import framework
-from framework.actor_critics.action_values import joined
+from framework.actor_critics.policy_and_value import joined
 from framework.agent import Agent
 from framework.data import Batch, UpdateNoise
 from framework.registry import registry_of

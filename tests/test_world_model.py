@@ -134,4 +134,6 @@ def test_metrics_of_two_objectives_under_one_name_get_the_class_in_it():
         assert torch.equal(metrics[name], first[name])
         assert torch.equal(metrics[name.replace("/", "/TemporalPredictive/")], second[name])
     assert second.keys() - shared <= metrics.keys()
-    assert "contrastive/TemporalPredictive/effective_rank" in agent.diagnose(batch(), seeded(0))
+    diagnosed = agent.diagnose(batch(), seeded(0))
+    assert diagnosed["contrastive/TemporalPredictive/own_sequence_mass"] != diagnosed["contrastive/own_sequence_mass"]
+    assert 1 <= diagnosed["model/effective_rank"] <= inferred.embedding.shape[-1]

@@ -26,6 +26,7 @@ from framework.data import (
     LatentKind,
     LatentSpec,
     Metrics,
+    ModelSpecs,
     SecondView,
     Specs,
 )
@@ -128,8 +129,8 @@ def inferred(posterior: Latent, prior: Latent, embedding: Tensor, data: Batch) -
 
 
 def objective_sizes(spec: LatentSpec = LATENT, kind: str = "both") -> dict[str, Any]:
-    """The derived arguments of an objective."""
-    return {"latent": spec, "embedding_size": 5, "observation": OBSERVATIONS[kind], "action": ACTIONS["continuous"]}
+    """The derived argument of an objective."""
+    return {"model": ModelSpecs(spec, 5, OBSERVATIONS[kind], ACTIONS["continuous"])}
 
 
 def origin(rows: int, times: int) -> Origin:
@@ -168,8 +169,8 @@ def requiring_gradient(value: Latent) -> Latent:
 
 
 def behavior_sizes(spec: LatentSpec, kind: ActionKind = "continuous") -> dict[str, Any]:
-    """The derived arguments of a behavior."""
-    return {"latent": spec, "action": ACTIONS[kind], "embedding_size": 5}
+    """The derived argument of a behavior."""
+    return {"model": ModelSpecs(spec, 5, OBSERVATIONS["both"], ACTIONS[kind])}
 
 
 def actions(kind: ActionKind, *leading: int, seed: int = 0) -> Tensor:

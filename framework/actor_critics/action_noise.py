@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import actor_critics
-from framework.actor_critics.base import ActorCritic, Imagine, Mode
-from framework.actor_critics.exploration import exploration_noise
+from framework.actor_critics.acting import exploration_noise
+from framework.actor_critics.base import Action, ActorCritic, Imagine, Mode, Plan
 from framework.actor_critics.wrapper import Wrapper
-from framework.data import ActionSpec, Factory, Latent, LatentSpec
+from framework.data import Factory, Latent, ModelSpecs
 from framework.errors import UserError
 
 
@@ -33,18 +33,16 @@ class ActionNoise(Wrapper):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         of: Factory[ActorCritic],
         initial: float = 0.3,
         final: float = 0.3,
         decay_steps: int = 200_000,
     ) -> None:
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, of=of)
-        largest = float("inf") if action.kind == "continuous" else 1.0
+        super().__init__(model=model, of=of)
+        largest = float("inf") if self.action.kind == "continuous" else 1.0
         if not (0 <= initial <= largest and 0 <= final <= largest and decay_steps >= 1):
-            allowed = "not negative" if action.kind == "continuous" else "probabilities, from 0 to 1"
+            allowed = "not negative" if self.action.kind == "continuous" else "probabilities, from 0 to 1"
             raise UserError(
                 f"ActionNoise.initial = {initial} and ActionNoise.final = {final} must be {allowed}, and ActionNoise.decay_steps = "
                 f"{decay_steps} at least 1."
@@ -58,9 +56,7 @@ class ActionNoise(Wrapper):
         return self.first + (self.last - self.first) * (self.calls / self.decay_steps).clamp(max=1.0)
 
     @torch.no_grad()
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+    def act(self, latent: Latent, plan: Plan, imagine: Imagine, mode: Mode, generator: torch.Generator) -> tuple[Action, Plan]:
         action, plan = self.of.act(latent, plan, imagine, mode, generator)
         if mode == "explore":
             action = exploration_noise(action, self.action, self.amount, generator)

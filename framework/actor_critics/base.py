@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import ActionKind, ActionSpec, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.data import ActionKind, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 
 Mode = Literal["explore", "mode"]
+Action = Float[Tensor, "N A"]
+Plan = Float[Tensor, "N I"]
 Choose = Callable[[Tensor, Tensor], Tensor]
 """An action from features and noise."""
 
@@ -25,7 +27,7 @@ class ActorCritic(nn.Module, ABC):
     alone. The losses in `shapes_model` also train the world model. `imagines` is False where rollouts are not used: they have no steps.
     """
 
-    derived: ClassVar[tuple[str, ...]] = ("latent", "action", "embedding_size")
+    derived: ClassVar[tuple[str, ...]] = ("model",)
     action_kinds: tuple[ActionKind, ...]
     groups: tuple[str, ...]
     shapes_model: tuple[str, ...] = ()
@@ -33,9 +35,9 @@ class ActorCritic(nn.Module, ABC):
     imagines: bool = True
 
     @abstractmethod
-    def __init__(self, *, latent: LatentSpec, action: ActionSpec, embedding_size: int) -> None:
+    def __init__(self, *, model: ModelSpecs) -> None:
         super().__init__()
-        self.action = action
+        self.action = model.action
 
     def draw_noise(self, *leading: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
         """The random numbers of one action for each index of the leading axes: standard normal by default."""
@@ -45,23 +47,19 @@ class ActorCritic(nn.Module, ABC):
     def sample(self, features: Float[Tensor, "*B F"], noise: Float[Tensor, "*B A"]) -> Float[Tensor, "*B A"]:
         """An action of the policy in imagination."""
 
-    def sample_with_parameters(
-        self, features: Float[Tensor, "N F"], noise: Float[Tensor, "N A"]
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N P"] | None]:
+    def sample_with_parameters(self, features: Float[Tensor, "N F"], noise: Action) -> tuple[Action, Float[Tensor, "N P"] | None]:
         """`sample`, with the parameters of the distribution where the losses use them again; called where gradients are taken.
 
         Gradients: those of computing the parameters again at the same features.
         """
         return self.sample(features, noise), None
 
-    def initial(self, size: int) -> Float[Tensor, "N I"]:
+    def initial(self, size: int) -> Plan:
         """The plan before the first step: empty by default."""
         return torch.zeros(size, 0)
 
     @abstractmethod
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+    def act(self, latent: Latent, plan: Plan, imagine: Imagine, mode: Mode, generator: torch.Generator) -> tuple[Action, Plan]:
         """The action for the environment, exploring or greedy, and the plan that the next step starts from."""
 
     @abstractmethod

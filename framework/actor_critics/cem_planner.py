@@ -8,10 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import actor_critics
-from framework.actor_critics.base import ActorCritic, Imagine, Mode
-from framework.actor_critics.exploration import exploration_noise
-from framework.actor_critics.planning import chunks, open_loop, roll_out
-from framework.data import ActionKind, ActionSpec, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.actor_critics.acting import exploration_noise, open_loop, roll_out
+from framework.actor_critics.base import Action, ActorCritic, Imagine, Mode, Plan
+from framework.data import ActionKind, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 from framework.functional.planning import best_plans, plan_return, refit
 
@@ -41,16 +40,14 @@ class CEMPlanner(ActorCritic):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         horizon: int = 12,
         candidates: int = 1000,
         iterations: int = 10,
         elites: int = 100,
         action_noise: float = 0.3,
     ) -> None:
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size)
+        super().__init__(model=model)
         if min(horizon, iterations) < 1 or not 1 <= elites <= candidates or action_noise < 0:
             raise UserError(
                 f"CEMPlanner.horizon = {horizon} and CEMPlanner.iterations = {iterations} must be at least 1, CEMPlanner.elites = {elites} "
@@ -64,14 +61,8 @@ class CEMPlanner(ActorCritic):
         return noise.clamp(-1, 1)
 
     @torch.no_grad()
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        action = torch.cat([self._mean_plan(starts, imagine, generator)[0] for starts, _ in chunks(latent, plan, self.candidates)])
-        return (exploration_noise(action, self.action, self.action_noise, generator) if mode == "explore" else action), plan
-
-    def _mean_plan(self, latent: Latent, imagine: Imagine, generator: torch.Generator) -> Float[Tensor, "H N A"]:
-        size = latent.stochastic.shape[0]
+    def act(self, latent: Latent, plan: Plan, imagine: Imagine, mode: Mode, generator: torch.Generator) -> tuple[Action, Plan]:
+        size = plan.shape[0]
         mean = latent.stochastic.new_zeros(self.horizon, size, self.action.size)
         std = torch.ones_like(mean)
         for _ in range(self.iterations):
@@ -83,7 +74,7 @@ class CEMPlanner(ActorCritic):
             best, _ = best_plans(plans, rearrange(scores, "(n m) -> n m", n=size), self.elites)
             mean, std = refit(best, scores.new_full((size, self.elites), 1 / self.elites))
             std = std.clamp(min=MINIMUM_STD)
-        return mean
+        return (exploration_noise(mean[0], self.action, self.action_noise, generator) if mode == "explore" else mean[0]), plan
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         return {}, {}

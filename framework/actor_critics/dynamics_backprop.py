@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import actor_critics
-from framework.actor_critics.base import Imagine, Mode
-from framework.actor_critics.exploration import exploration_noise
+from framework.actor_critics.acting import exploration_noise
+from framework.actor_critics.base import Action, Imagine, Mode, Plan
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import PolicyNetwork, TanhNormalParametrization
-from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.functional.distributions import TanhNormal
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation
@@ -26,12 +26,12 @@ SAMPLES = 100
 class DynamicsBackprop(PolicyAndValue):
     """Dreamer V1's behavior: lambda-returns, maximized by their gradient through the dynamics; *Dream to Control*, Eqs. 6 to 8.
 
-        actor  -w_t R_t - entropy H(a_t),     value  w_t (v(s_t) - sg R_t)^2 / 2,     w_t = prod_{i<t} gamma c_i
+        actor  -w_t R_t - entropy H(a_t),     value  w_t (v(s_t) - sg R_t)^2 / 2,     w_t = c_0 prod_{0 < i < t} gamma c_i
 
-    The start of a rollout is excluded, and the last step only bootstraps. The policy is a tanh-normal: mean `m tanh(. / m)`, std
-    `softplus(. + raw) + minimum_std`, initially `initial_std`. Exploring adds `N(0, action_noise^2)`; otherwise the action is the
-    likeliest of 100 samples, as in the paper's code. Choices have one-hot groups; exploring replaces them by uniform ones with
-    probability `action_noise`, and otherwise the likeliest is taken. `return_scale = 'percentiles'`, which the paper does not have,
+    The start of a rollout counts by its continuation alone, and the last step only bootstraps. The policy is a tanh-normal: mean
+    `m tanh(. / m)`, std `softplus(. + raw) + minimum_std`, initially `initial_std`. Exploring adds `N(0, action_noise^2)`; otherwise the
+    action is the likeliest of 100 samples, as in the paper's code. Choices have one-hot groups; exploring replaces them by uniform ones
+    with probability `action_noise`, and otherwise the likeliest is taken. `return_scale = 'percentiles'`, which the paper does not have,
     divides the actor's returns by the range from their 5th to their 95th percentile in the batch, at least 1, so that one entropy scale
     fits rewards of any size (as in Dreamer V3, without its moving average).
 
@@ -44,9 +44,7 @@ class DynamicsBackprop(PolicyAndValue):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         value: Factory[Value],
         layers: int = 4,
         units: int = 400,
@@ -62,18 +60,14 @@ class DynamicsBackprop(PolicyAndValue):
         return_scale: Literal["none", "percentiles"] = "none",
     ) -> None:
         parametrization = TanhNormalParametrization(mean_scale=mean_scale, initial_std=initial_std, minimum_std=minimum_std)
-        actor = PolicyNetwork(
-            latent=latent, action=action, parametrization=parametrization, layers=layers, units=units, activation=activation
-        )
-        state_value = value(feature_size=latent.feature_size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=state_value)
+        actor = PolicyNetwork(model=model, parametrization=parametrization, layers=layers, units=units, activation=activation)
+        state_value = value(feature_size=model.latent.feature_size)
+        super().__init__(model=model, actor=actor, value=state_value)
         self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
         self.mode, self.return_scale, self.action_noise = mode, return_scale, action_noise
 
     @torch.no_grad()
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+    def act(self, latent: Latent, plan: Plan, imagine: Imagine, mode: Mode, generator: torch.Generator) -> tuple[Action, Plan]:
         policy, size = self.policy(latent.features), plan.shape[0]
         if mode == "explore":
             action = policy.sample(self.draw_noise(size, generator=generator))
@@ -89,7 +83,7 @@ class DynamicsBackprop(PolicyAndValue):
         discount = self.discount * imagination.continuation[:, 1:]
         bootstrap = self.value.bootstrap(features)
         returns = lambda_return(imagination.reward[:, 1:-1], discount[:, :-1], bootstrap[:, 1:], self.return_lambda)
-        weight = discount_weights(discount[:, :-1]).detach()
+        weight = (imagination.continuation[:, :1] * discount_weights(discount[:, :-1])).detach()
         policy = self.policy_of(imagination, 1, imagination.action.shape[1])
         # Estimated from the one sampled action of a tanh-normal, exact for choices.
         entropy = -policy.log_density(imagination.action[:, 1:]) if self.action.kind == "continuous" else policy.entropy

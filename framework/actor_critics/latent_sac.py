@@ -1,24 +1,21 @@
 """Soft actor-critic on the latents of replayed steps."""
 
 import math
-from typing import Final, final
+from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import actor_critics
-from framework.actor_critics.action_values import ActionValueBehavior, joined
+from framework.actor_critics.policy_and_value import ActionValueBehavior, joined
 from framework.actor_critics.policy_network import ClampedLogStdParametrization, PolicyNetwork
-from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
 from framework.nn.blocks import Activation
 from framework.values.base import Value
-
-LOG_STD: Final = (-20.0, 2.0)
-"""The range of the logarithm of the standard deviation, as in the released code."""
 
 
 @final
@@ -44,9 +41,7 @@ class LatentSAC(ActionValueBehavior):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         value: Factory[Value],
         layers: int = 2,
         units: int = 256,
@@ -58,18 +53,17 @@ class LatentSAC(ActionValueBehavior):
         if initial_temperature <= 0:
             raise UserError(f"LatentSAC.initial_temperature = {initial_temperature} must be positive; 1.0 is SLAC's.")
         actor = PolicyNetwork(
-            latent=latent,
-            action=action,
-            parametrization=ClampedLogStdParametrization(*LOG_STD),
+            model=model,
+            parametrization=ClampedLogStdParametrization(),
             layers=layers,
             units=units,
             activation=activation,
         )
-        action_value = value(feature_size=latent.feature_size + action.size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=action_value)
+        action_value = value(feature_size=model.latent.feature_size + model.action.size)
+        super().__init__(model=model, actor=actor, value=action_value)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(initial_temperature)))
         self.discount = discount
-        self.target_entropy = -float(action.size) if target_entropy is None else target_entropy
+        self.target_entropy = -float(self.action.size) if target_entropy is None else target_entropy
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
         features, acting = inferred.features.detach(), ~inferred.batch.is_terminal

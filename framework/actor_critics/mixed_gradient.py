@@ -7,8 +7,8 @@ from torch import Tensor
 
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
-from framework.actor_critics.policy_network import PARAMETRIZATIONS, Distribution, PolicyNetwork
-from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
+from framework.actor_critics.policy_network import Distribution, PolicyNetwork, parametrization_of
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 from framework.functional.distributions import ActionDistribution
 from framework.functional.returns import discount_weights, lambda_return
@@ -26,9 +26,10 @@ class MixedGradient(PolicyAndValue):
         value  w_t (v(s_t) - sg R_t)^2 / 2
 
     *Mastering Atari with Discrete World Models*, Eqs. 4 to 6, with the indices of the code: an action is rewarded from the step that it
-    leads to, the start counts, and the last action does not. `mix` is the paper's rho: None is 0 for continuous actions and 1 for
-    choices, as released. Returns and baseline come from `value.bootstrap`: V2 copies its value every 100 updates. The released code
-    replaces the predicted continuation of the start by the replayed one, and its value loss has no factor 1/2.
+    leads to, the start counts with a weight of 1, and the last action does not. `mix` is the paper's rho: None is 0 for continuous actions
+    and 1 for choices, as released. Returns and baseline come from `value.bootstrap`: V2 copies its value every 100 updates, and its unit
+    Gaussian is the 1/2 of the value's loss. The released code replaces the predicted continuation of the start by the replayed one.
+    `distribution` and `minimum_std` are those of continuous actions.
 
     Gradients: the actor sees detached features, so that returns reach it through the actions alone, straight through those that are
     choices; the value is trained on detached features and returns; advantages and weights are detached.
@@ -39,15 +40,14 @@ class MixedGradient(PolicyAndValue):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         value: Factory[Value],
         layers: int = 4,
         units: int = 400,
         activation: Activation = "elu",
         norm: Norm = "none",
         distribution: Distribution = "truncated_normal",
+        minimum_std: float = 0.1,
         mix: float | None = None,
         discount: float = 0.99,
         return_lambda: float = 0.95,
@@ -56,18 +56,17 @@ class MixedGradient(PolicyAndValue):
         if mix is not None and not 0 <= mix <= 1:
             raise UserError(f"MixedGradient.mix = {mix} must lie between 0 (through the dynamics) and 1 (score function), or be None.")
         actor = PolicyNetwork(
-            latent=latent,
-            action=action,
-            parametrization=PARAMETRIZATIONS[distribution],
+            model=model,
+            parametrization=parametrization_of(distribution, minimum_std=minimum_std, owner="MixedGradient"),
             layers=layers,
             units=units,
             activation=activation,
             norm=norm,
         )
-        state_value = value(feature_size=latent.feature_size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=state_value)
+        state_value = value(feature_size=model.latent.feature_size)
+        super().__init__(model=model, actor=actor, value=state_value)
         self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
-        self.mix = mix if mix is not None else float(action.kind != "continuous")
+        self.mix = mix if mix is not None else float(self.action.kind != "continuous")
         self.needs_dynamics_gradient = self.mix < 1
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:

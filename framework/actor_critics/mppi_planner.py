@@ -1,6 +1,6 @@
 """TD-MPC2's planner."""
 
-from typing import Final, final
+from typing import final
 
 import torch
 from einops import rearrange
@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import actor_critics
-from framework.actor_critics.action_values import ActionValueBehavior, joined
-from framework.actor_critics.base import Imagine, Mode
-from framework.actor_critics.planning import chunks, open_loop, roll_out
+from framework.actor_critics.acting import open_loop, roll_out
+from framework.actor_critics.base import Action, Imagine, Mode, Plan
+from framework.actor_critics.policy_and_value import ActionValueBehavior, joined
 from framework.actor_critics.policy_network import PolicyNetwork, SquashedLogStdParametrization
-from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
@@ -20,9 +20,6 @@ from framework.functional.planning import best_plans, plan_return, refit
 from framework.functional.returns import percentile_range
 from framework.nn.blocks import Activation
 from framework.values.base import Value
-
-LOG_STD: Final = (-10.0, 2.0)
-"""The range of the logarithm of the policy's standard deviation, which starts in the middle."""
 
 
 @final
@@ -39,9 +36,10 @@ class MPPIPlanner(ActionValueBehavior):
         value  (Q(s_{t-1}, a_t) - r_t - gamma (1 - terminal_t) Q'(s_t, a'))^2 / 2,    actor  -Q(s_t, a') / S - entropy H(a')
 
     Both are trained on replayed steps, as in the paper; `S` is the range from the 5th to the 95th percentile of Q in the batch, at least
-    1. Unlike the paper: `S` has no moving average; the value is whatever `value` binds (`EnsembleValue` of two, `NormalValue.slow_rate =
-    0.01`), where the paper has five of 101 bins and draws two at random; the policy is trained on posteriors, the paper's on rollouts
-    too; and the value's loss does not train the model.
+    1. Unlike the paper: `S` has no moving average; the entropy `H(a')` is that of the squashed action, where the released code has that
+    of the Gaussian before the squash, times the size A of an action; the value is whatever `value` binds (`EnsembleValue` of two,
+    `NormalValue.slow_rate = 0.01`), where the paper has five of 101 bins and draws two at random; the policy is trained on posteriors,
+    the paper's on rollouts too; and the value's loss does not train the model.
 
     Gradients: features are detached, and the value's target is constant; the actor's loss goes through its action.
     """
@@ -49,9 +47,7 @@ class MPPIPlanner(ActionValueBehavior):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         value: Factory[Value],
         layers: int = 2,
         units: int = 512,
@@ -78,36 +74,26 @@ class MPPIPlanner(ActionValueBehavior):
                 f"MPPIPlanner.minimum_std = {minimum_std} must be positive and at most MPPIPlanner.maximum_std = {maximum_std}."
             )
         actor = PolicyNetwork(
-            latent=latent,
-            action=action,
-            parametrization=SquashedLogStdParametrization(*LOG_STD),
+            model=model,
+            parametrization=SquashedLogStdParametrization(),
             layers=layers,
             units=units,
             activation=activation,
             norm="layer",
         )
-        action_value = value(feature_size=latent.feature_size + action.size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=action_value)
+        action_value = value(feature_size=model.latent.feature_size + model.action.size)
+        super().__init__(model=model, actor=actor, value=action_value)
         self.horizon, self.candidates, self.policy_plans = horizon, candidates, policy_plans
         self.discount, self.entropy = discount, entropy
         self.iterations, self.elites, self.temperature = iterations, elites, temperature
         self.minimum_std, self.maximum_std = minimum_std, maximum_std
 
-    def initial(self, size: int) -> Float[Tensor, "N I"]:
+    def initial(self, size: int) -> Plan:
         """A plan of zeros."""
         return torch.zeros(size, self.horizon * self.action.size)
 
     @torch.no_grad()
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
-        parts = [self._plan(*part, imagine, mode, generator) for part in chunks(latent, plan, self.candidates)]
-        actions, plans = zip(*parts, strict=True)
-        return torch.cat(actions), torch.cat(plans)
-
-    def _plan(
-        self, latent: Latent, plan: Tensor, imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+    def act(self, latent: Latent, plan: Plan, imagine: Imagine, mode: Mode, generator: torch.Generator) -> tuple[Action, Plan]:
         size = plan.shape[0]
         mean = rearrange(plan, "n (h a) -> h n a", h=self.horizon)
         std, policy_plans = torch.full_like(mean, self.maximum_std), self._policy_plans(latent, imagine, generator)

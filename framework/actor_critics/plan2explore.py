@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import actor_critics
-from framework.actor_critics.action_values import joined
-from framework.actor_critics.base import ActorCritic, Choose, Imagine, Mode
+from framework.actor_critics.base import Action, ActorCritic, Choose, Imagine, Mode, Plan
+from framework.actor_critics.policy_and_value import joined
 from framework.actor_critics.wrapper import Wrapper
-from framework.data import ActionSpec, Factory, Imagination, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 from framework.functional.masking import masked
 from framework.nn.blocks import MLP, Activation
@@ -42,9 +42,7 @@ class Plan2Explore(Wrapper):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         of: Factory[ActorCritic],
         target: Literal["embedding", "stochastic"] = "stochastic",
         spread: Literal["variance", "deviation", "log_deviation"] = "variance",
@@ -55,11 +53,12 @@ class Plan2Explore(Wrapper):
         intrinsic: float = 1.0,
         extrinsic: float = 0.0,
     ) -> None:
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, of=of)
+        super().__init__(model=model, of=of)
         if members < 2:
             raise UserError(f"Plan2Explore.members = {members} cannot disagree; bind at least 2.")
         self.target, self.spread, self.intrinsic, self.extrinsic = target, spread, intrinsic, extrinsic
-        inputs, outputs = latent.feature_size + action.size, {"embedding": embedding_size, "stochastic": latent.stochastic}[target]
+        inputs = model.latent.feature_size + model.action.size
+        outputs = {"embedding": model.embedding_size, "stochastic": model.latent.stochastic}[target]
         self.ensemble = nn.ModuleList(
             [MLP(input_size=inputs, output_size=outputs, layers=layers, units=units, activation=activation) for _ in range(members)]
         )
@@ -78,9 +77,7 @@ class Plan2Explore(Wrapper):
         return deviation if self.spread == "deviation" else deviation.log()
 
     @torch.no_grad()
-    def act(
-        self, latent: Latent, plan: Float[Tensor, "N I"], imagine: Imagine, mode: Mode, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N I"]]:
+    def act(self, latent: Latent, plan: Plan, imagine: Imagine, mode: Mode, generator: torch.Generator) -> tuple[Action, Plan]:
         def imagine_rewarded(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
             return self._rewarded(imagine(start, choose, noise, generator))
 

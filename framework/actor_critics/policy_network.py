@@ -2,16 +2,16 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, final
+from typing import Literal, final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import ActionSpec, LatentSpec
+from framework.data import ModelSpecs
+from framework.errors import UserError
 from framework.functional.actions import BoundedNormal, OneHotGroups, TruncatedNormal
 from framework.functional.categorical import gumbel
 from framework.functional.distributions import ActionDistribution, TanhNormal
@@ -49,19 +49,23 @@ class TanhNormalParametrization(Parametrization):
 @final
 @dataclass(frozen=True)
 class BoundedNormalParametrization(Parametrization):
-    """Dreamer V3, as released: mean `tanh`, std `0.9 sigmoid(. + 2) + 0.1`, between 0.1 and 1."""
+    """Dreamer V3, as released: mean `tanh`, std `(1 - minimum_std) sigmoid(. + 2) + minimum_std`, at most 1."""
+
+    minimum_std: float = 0.1
 
     def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> BoundedNormal:
-        return BoundedNormal(mean=torch.tanh(mean), std=0.9 * torch.sigmoid(std + 2) + 0.1)
+        return BoundedNormal(mean=torch.tanh(mean), std=(1 - self.minimum_std) * torch.sigmoid(std + 2) + self.minimum_std)
 
 
 @final
 @dataclass(frozen=True)
 class TruncatedNormalParametrization(Parametrization):
-    """Dreamer V2, as released: mean `tanh`, std `2 sigmoid(. / 2) + 0.1`; the noise is uniform."""
+    """Dreamer V2, as released: mean `tanh`, std `2 sigmoid(. / 2) + minimum_std`; the noise is uniform."""
+
+    minimum_std: float = 0.1
 
     def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> TruncatedNormal:
-        return TruncatedNormal(mean=torch.tanh(mean), std=2 * torch.sigmoid(std / 2) + 0.1)
+        return TruncatedNormal(mean=torch.tanh(mean), std=2 * torch.sigmoid(std / 2) + self.minimum_std)
 
     def draw_noise(self, *shape: int, generator: torch.Generator) -> Float[Tensor, "*B A"]:
         return torch.rand(*shape, generator=generator, device=generator.device)
@@ -70,10 +74,10 @@ class TruncatedNormalParametrization(Parametrization):
 @final
 @dataclass(frozen=True)
 class ClampedLogStdParametrization(Parametrization):
-    """Soft actor-critic: a tanh-normal with log std clamped to [low, high]."""
+    """Soft actor-critic, as released: a tanh-normal with log std clamped to [low, high]."""
 
-    low: float
-    high: float
+    low: float = -20.0
+    high: float = 2.0
 
     def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> TanhNormal:
         return TanhNormal(mean=mean, std=std.clamp(self.low, self.high).exp())
@@ -84,18 +88,27 @@ class ClampedLogStdParametrization(Parametrization):
 class SquashedLogStdParametrization(Parametrization):
     """TD-MPC2: a tanh-normal with log std `low + (high - low) (tanh + 1) / 2`."""
 
-    low: float
-    high: float
+    low: float = -10.0
+    high: float = 2.0
 
     def __call__(self, mean: Float[Tensor, "*B A"], std: Float[Tensor, "*B A"]) -> TanhNormal:
         return TanhNormal(mean=mean, std=torch.exp(self.low + (self.high - self.low) / 2 * (torch.tanh(std) + 1)))
 
 
-PARAMETRIZATIONS: Final[Mapping[Distribution, Parametrization]] = {
-    "tanh_normal": TanhNormalParametrization(),
-    "bounded_normal": BoundedNormalParametrization(),
-    "truncated_normal": TruncatedNormalParametrization(),
-}
+def parametrization_of(distribution: Distribution, *, minimum_std: float, owner: str) -> Parametrization:
+    """That of a distribution in Dreamer V2 and V3, whose tanh-normal begins with a std of `softplus(0) + minimum_std`.
+
+    `owner` is the component with the settings `distribution` and `minimum_std`.
+    """
+    if not 0 < minimum_std < 1:
+        raise UserError(f"{owner}.minimum_std = {minimum_std} must lie between 0 and 1; 0.1 is usual.")
+    match distribution:
+        case "tanh_normal":
+            return TanhNormalParametrization(initial_std=math.log(2), minimum_std=minimum_std)
+        case "bounded_normal":
+            return BoundedNormalParametrization(minimum_std)
+        case "truncated_normal":
+            return TruncatedNormalParametrization(minimum_std)
 
 
 @final
@@ -108,8 +121,7 @@ class PolicyNetwork(nn.Module):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
+        model: ModelSpecs,
         parametrization: Parametrization,
         layers: int,
         units: int,
@@ -120,10 +132,10 @@ class PolicyNetwork(nn.Module):
         output_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        self.action, self.parametrization, self.unimix = action, parametrization, unimix
+        self.action, self.parametrization, self.unimix = model.action, parametrization, unimix
         self.net = MLP(
-            input_size=latent.feature_size,
-            output_size=2 * action.size if action.kind == "continuous" else action.size,
+            input_size=model.latent.feature_size,
+            output_size=2 * self.action.size if self.action.kind == "continuous" else self.action.size,
             layers=layers,
             units=units,
             activation=activation,

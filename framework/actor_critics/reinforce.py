@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
-from framework.actor_critics.policy_network import PARAMETRIZATIONS, Distribution, PolicyNetwork
-from framework.data import ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
+from framework.actor_critics.policy_network import Distribution, PolicyNetwork, parametrization_of
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation, Norm
@@ -60,8 +60,8 @@ class Reinforce(PolicyAndValue):
     `S` is a moving average of the range from the 5th to the 95th percentile of the imagined returns, the present ones included. `Q`
     mixes replayed rewards with the return imagined from each replayed step, which alone bootstraps at the last step of an episode; that
     step has no loss of its own. Rollouts must start from every replayed step (`Agent.imagination_starts = None`), or `replay_value` be 0.
-    `distribution` is that of continuous actions, `unimix` the uniform share of choices; the paper's value is a `TwoHotValue`.
-    Evaluation takes the mode, where the released code samples.
+    `distribution` and `minimum_std` are those of continuous actions, `unimix` is the uniform share of choices; the paper's value is a
+    `TwoHotValue`. Evaluation takes the mode, where the released code samples.
 
     Gradients: the actor by its own log-density and entropy alone; the value on detached features and targets, except that its loss on
     replayed steps also trains the world model. Returns, advantages, scales and weights are detached.
@@ -73,15 +73,14 @@ class Reinforce(PolicyAndValue):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         value: Factory[Value],
         layers: int = 3,
         units: int = 256,
         activation: Activation = "silu",
         norm: Norm = "rms",
         distribution: Distribution = "bounded_normal",
+        minimum_std: float = 0.1,
         unimix: float = 0.01,
         discount: float = 0.996997,
         return_lambda: float = 0.95,
@@ -91,9 +90,8 @@ class Reinforce(PolicyAndValue):
         if replay_value < 0:
             raise UserError(f"Reinforce.replay_value = {replay_value} must be at least 0; 0.3 is usual, 0.0 leaves replayed steps out.")
         actor = PolicyNetwork(
-            latent=latent,
-            action=action,
-            parametrization=PARAMETRIZATIONS[distribution],
+            model=model,
+            parametrization=parametrization_of(distribution, minimum_std=minimum_std, owner="Reinforce"),
             unimix=unimix,
             layers=layers,
             units=units,
@@ -102,8 +100,8 @@ class Reinforce(PolicyAndValue):
             initial_weights="truncated_normal",
             output_scale=0.01,
         )
-        state_value = value(feature_size=latent.feature_size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=state_value)
+        state_value = value(feature_size=model.latent.feature_size)
+        super().__init__(model=model, actor=actor, value=state_value)
         self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
         self.scale = ReturnScale()
         self.replay_value = replay_value

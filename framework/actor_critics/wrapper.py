@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.actor_critics.base import ActorCritic
-from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
+from framework.actor_critics.base import Action, ActorCritic, Plan
+from framework.data import ActionKind, Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
 
 
@@ -22,9 +22,9 @@ class Wrapper(ActorCritic, ABC):
     groups: tuple[str, ...] = ()
 
     @abstractmethod
-    def __init__(self, *, latent: LatentSpec, action: ActionSpec, embedding_size: int, of: Factory[ActorCritic]) -> None:
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size)
-        self.of: ActorCritic = of(latent=latent, action=action, embedding_size=embedding_size)
+    def __init__(self, *, model: ModelSpecs, of: Factory[ActorCritic]) -> None:
+        super().__init__(model=model)
+        self.of: ActorCritic = of(model=model)
         if shared := set(self.of.groups) & set(self.groups):
             raise UserError(
                 f"{type(self).__name__} and {type(self.of).__name__} in it both have a group of parameters named {sorted(shared)}; "
@@ -40,12 +40,10 @@ class Wrapper(ActorCritic, ABC):
     def sample(self, features: Float[Tensor, "*B F"], noise: Float[Tensor, "*B A"]) -> Float[Tensor, "*B A"]:
         return self.of.sample(features, noise)
 
-    def sample_with_parameters(
-        self, features: Float[Tensor, "N F"], noise: Float[Tensor, "N A"]
-    ) -> tuple[Float[Tensor, "N A"], Float[Tensor, "N P"] | None]:
+    def sample_with_parameters(self, features: Float[Tensor, "N F"], noise: Action) -> tuple[Action, Float[Tensor, "N P"] | None]:
         return self.of.sample_with_parameters(features, noise)
 
-    def initial(self, size: int) -> Float[Tensor, "N I"]:
+    def initial(self, size: int) -> Plan:
         return self.of.initial(size)
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:

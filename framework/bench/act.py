@@ -2,39 +2,40 @@
 
 import numpy as np
 
-from framework.bench import machine
 from framework.bench.counting import count
-from framework.bench.subject import SEED, Subject
+from framework.bench.setup import SEED, environments_named, setting, specs_of
+from framework.data import Specs
 from framework.measurement.report import Progress, Report, Row, silent
-from framework.measurement.timing import USUAL, Effort, timed
+from framework.measurement.resources import USUAL, Effort, timed
 from framework.training.actor import Actor
 from framework.training.learner import ACTING
+from framework.training.run import Run
 from framework.vector_environments.base import random_steps
 
 
-def measure(subject: Subject, effort: Effort = USUAL, progress: Progress = silent) -> Report:
+def measure(run: Run, effort: Effort = USUAL, progress: Progress = silent, *, actions: int | None = None) -> Report:
     """A row for one environment, and one for the number of environments of the run."""
-    counts = sorted({1, int(subject.settings["Run.environments"])})
+    shown = specs_of(run, actions)
     return Report(
         command="act",
         kind="act",
-        title=f"One action of {subject.plan.recipe.stem}, from arrays to arrays.",
-        rows=[_row(subject, count, effort, progress) for count in counts],
-        setting=subject.facts() | machine.facts(subject.runtime.device),
+        title=f"One action of {run.composed.recipe.stem}, from arrays to arrays.",
+        rows=[_row(run, shown, environments, effort, progress) for environments in sorted({1, run.environments})],
+        setting=setting(run, shown),
     )
 
 
-def _row(subject: Subject, environments: int, effort: Effort, progress: Progress) -> Row:
-    runtime, agent = subject.runtime, subject.agent()
-    runtime.prepare_process(agent)
-    actor = Actor(agent=agent, runtime=runtime, count=environments, mode="explore", generator=runtime.generator(SEED, ACTING))
-    step = random_steps(subject.specs, environments, 1, np.random.default_rng(SEED))
+def _row(run: Run, shown: Specs, environments: int, effort: Effort, progress: Progress) -> Row:
+    agent = run.agent(shown)
+    run.runtime.prepare_process(agent)
+    generator = run.runtime.generator(SEED, ACTING)
+    actor = Actor(agent=agent, runtime=run.runtime, count=environments, mode="explore", generator=generator)
+    step = random_steps(shown, environments, 1, np.random.default_rng(SEED))
 
     def act() -> None:
         actor.act(step.observation, step.is_first)
 
-    name = f"{environments} environment{'s' if environments > 1 else ''}"
-    progress(0, 1, name)
+    progress(0, 1, environments_named(environments))
     times = timed(act, effort)
     values = {**times.milliseconds(), "actions_per_second": environments / times.median, "operators": count(act).operators}
-    return Row(name, values)
+    return Row(environments_named(environments), values)

@@ -3,7 +3,6 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, final
 
 import torch
@@ -20,36 +19,40 @@ WAITING: Final = ("_local_scalar_dense", "is_nonzero", "nonzero", "equal", "mask
 
 
 @final
-@dataclass(frozen=True)
-class OperatorCounts:
+class OperatorCounts(TorchDispatchMode):
     """Of one call: dispatched operators, those that are no views, waits of the host, and the arithmetic of products.
 
     `flops` are two for each multiplication and addition. `bytes` go in and out of every operator that is no view, `heavy_bytes` of
     products and convolutions alone, which remain if everything else is fused.
     """
 
-    operators: int
-    computing: int
-    waits: int
-    flops: int
-    bytes: int
-    heavy_bytes: int
-    by_name: Mapping[str, int]
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_name: Counter[str] = Counter()
+        self.operators = self.computing = self.waits = self.flops = self.bytes = self.heavy_bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        self.by_name[name] += 1
+        self.operators += 1
+        self.waits += _waits(name, args, result)
+        if not func.is_view:
+            moved = sum(each.nbytes for each in _tensors((args, kwargs, result)))
+            self.computing += 1
+            self.bytes += moved
+            self.heavy_bytes += moved * (name in HEAVY)
+        return result
 
 
 def count(call: Callable[[], object]) -> OperatorCounts:
     """Count the operators of one call, backward passes included. The call must not be compiled, since compiled code dispatches none."""
-    with FlopCounterMode(display=False) as flops, _OperatorMode() as mode:
+    with FlopCounterMode(display=False) as flops, OperatorCounts() as counts:
         call()
-    return OperatorCounts(
-        operators=mode.names.total(),
-        computing=mode.computing,
-        waits=mode.waits,
-        flops=flops.get_total_flops(),
-        bytes=mode.bytes,
-        heavy_bytes=mode.heavy_bytes,
-        by_name=dict(mode.names.most_common()),
-    )
+    counts.flops = flops.get_total_flops()
+    return counts
 
 
 def kernels(call: Callable[[], object]) -> int:
@@ -72,30 +75,6 @@ def cuda_waits(call: Callable[[], object]) -> int:
     finally:
         torch.cuda.set_sync_debug_mode(before)
     return sum("synchroniz" in str(each.message) for each in caught)
-
-
-@final
-class _OperatorMode(TorchDispatchMode):
-    """Counts every dispatched operator."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: Counter[str] = Counter()
-        self.computing = self.waits = self.bytes = self.heavy_bytes = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        name = func.overloadpacket.__name__
-        self.names[name] += 1
-        self.waits += _waits(name, args, result)
-        if not func.is_view:
-            moved = sum(each.nbytes for each in _tensors((args, kwargs, result)))
-            self.computing += 1
-            self.bytes += moved
-            self.heavy_bytes += moved * (name in HEAVY)
-        return result
 
 
 def _waits(name: str, args: Sequence[Any], result: Any) -> bool:

@@ -1,14 +1,47 @@
-"""The machine, the versions and the commit of a measurement."""
+"""The machine of a measurement: its facts, and its speed at a matrix product and at a copy, measured in the same run.
+
+Machines differ; ratios to these speeds differ less.
+"""
 
 import os
 import platform
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, final
 
 import torch
 
 import framework
+from framework.measurement.resources import Effort, timed
 from framework.tracking import provenance
+
+SIZE: Final = 2048
+"""Rows and columns of the product; large enough to be bound by arithmetic."""
+COPIED: Final = 2**26
+"""Numbers copied, 256 MiB of float32, far more than caches hold."""
+EFFORT: Final = Effort(seconds=0.0, repeats=5)
+
+
+@final
+@dataclass(frozen=True)
+class MachineLimits:
+    """Operations a second of the product in the run's precision, and bytes a second of the copy, reads and writes."""
+
+    flops: float
+    bytes: float
+
+
+def limits(device: torch.device, dtype: torch.dtype) -> MachineLimits:
+    """By the shortest times, since other work on the machine only slows."""
+
+    def least(call: Callable[[], object]) -> float:
+        return min(timed(call, EFFORT).seconds)
+
+    matrix = torch.randn(SIZE, SIZE, device=device).to(dtype)
+    flops = 2 * SIZE**3 / least(lambda: matrix @ matrix)
+    source, target = torch.ones(COPIED, device=device), torch.empty(COPIED, device=device)
+    return MachineLimits(flops=flops, bytes=2 * source.nbytes / least(lambda: target.copy_(source)))
 
 
 def facts(device: torch.device) -> dict[str, Any]:

@@ -52,18 +52,9 @@ def _marked(agent: Agent, replay: Replay, *, inside: bool) -> Iterator[None]:
     if inside:
         stages += [(model.encoder, "forward", "encoder"), (model.dynamics, "observe", "dynamics")]
         stages += [(each, "forward", "objectives") for each in model.each_objective]
-        stages += [(model.dynamics, "imagine_step", "imagination"), (behavior, "sample", "policy"), (behavior, "losses", "behavior")]
+        policy = "sample_with_parameters" if behavior.needs_dynamics_gradient else "sample"
+        stages += [(model.dynamics, "imagine_step", "imagination"), (behavior, policy, "policy"), (behavior, "losses", "behavior")]
     with ExitStack() as stack:
         for owner, method, name in stages:
-            stack.enter_context(patched(owner, method, _recorded(getattr(owner, method), name)))
+            stack.enter_context(patched(owner, method, record_function(f"{MARK}{name}")(getattr(owner, method))))
         yield
-
-
-def _recorded(function: Callable[..., object], name: str) -> Callable[..., object]:
-    """The same function, with a name in a trace."""
-
-    def recorded(*arguments: Any, **named: Any) -> object:
-        with record_function(f"{MARK}{name}"):
-            return function(*arguments, **named)
-
-    return recorded

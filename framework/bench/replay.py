@@ -7,43 +7,47 @@ from typing import Final
 
 import numpy as np
 
-from framework.bench import machine
-from framework.bench.subject import SEED, Subject
+from framework.bench.setup import SEED, filled_replay, setting, specs_of
+from framework.data import Specs
 from framework.errors import UserError
 from framework.measurement.report import Progress, Report, Row, silent
-from framework.measurement.timing import USUAL, Effort, timed
+from framework.measurement.resources import MEBIBYTE, USUAL, Effort, timed
+from framework.training.run import Run
 from framework.vector_environments.base import random_steps
 
 SIZES: Final = (2_000, 20_000)
 STREAMS: Final = 8
 """Streams that are filled together, as of so many environments."""
-MEBIBYTE: Final = 2**20
 
 
-def measure(subject: Subject, effort: Effort = USUAL, progress: Progress = silent, *, sizes: Sequence[int] = SIZES) -> Report:
-    """A row for each number of stored steps, on which the time of a draw should not depend."""
-    least = STREAMS * int(subject.settings["Replay.length"])
+def measure(
+    run: Run, effort: Effort = USUAL, progress: Progress = silent, *, sizes: Sequence[int] = (), actions: int | None = None
+) -> Report:
+    """A row for each of `sizes`, the numbers of stored steps, on which the time of a draw should not depend."""
+    settings = {name: run.composed.parameters()[f"Replay.{name}"] for name in ("batch", "length", "storage", "extra")}
+    least = STREAMS * settings["length"]
+    sizes = sizes or SIZES
     if small := [size for size in sizes if size < least]:
         raise UserError(f"--steps {small[0]}: {STREAMS} streams of one sequence each are {least} steps; give at least as many.")
-    settings = {name: subject.settings[f"Replay.{name}"] for name in ("batch", "length", "storage", "extra")}
+    shown = specs_of(run, actions)
     return Report(
         command="replay",
         kind="replay",
-        title=f"Batches of {settings['batch']} x {settings['length']} from the replay of {subject.plan.recipe.stem}.",
-        rows=[_row(subject, size, effort, progress) for size in sizes],
-        setting=subject.facts() | settings | machine.facts(subject.runtime.device),
+        title=f"Batches of {settings['batch']} x {settings['length']} from the replay of {run.composed.recipe.stem}.",
+        rows=[_row(run, shown, size, effort, progress) for size in sizes],
+        setting=setting(run, shown) | settings,
     )
 
 
-def _row(subject: Subject, size: int, effort: Effort, progress: Progress) -> Row:
+def _row(run: Run, shown: Specs, size: int, effort: Effort, progress: Progress) -> Row:
     with TemporaryDirectory(prefix="dream-") as folder:
         progress(0, 2, f"{size:,} steps: storing them")
-        replay = subject.replay(steps=size, streams=STREAMS, folder=Path(folder))
+        replay = filled_replay(run, shown, steps=size, streams=STREAMS, folder=Path(folder))
         batch = replay.sample()
         drawn = sum(value.nbytes for value in (*batch.observation.values(), batch.action, batch.reward, batch.episode))
         progress(1, 2, f"{size:,} steps: drawing and storing")
         sampling = timed(replay.sample, effort)
-        steps = random_steps(subject.specs, STREAMS, 1, np.random.default_rng(SEED))
+        steps = random_steps(shown, STREAMS, 1, np.random.default_rng(SEED))
         adding = timed(lambda: replay.add(steps), effort)
     values = {
         **sampling.milliseconds(),

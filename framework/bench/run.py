@@ -8,30 +8,33 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from framework.bench import env
+from framework.bench.setup import setting
 from framework.errors import UserError
-from framework.measurement.report import Report, Row, Value
+from framework.measurement.report import Progress, Report, Row, Value, silent
+from framework.measurement.resources import Effort
 from framework.tracking.jsonl import read
 from framework.training.api import compose
+from framework.training.run import Run
 from framework.training.run_logger import STAGES
 
+MINUTE: Final = Effort(seconds=60.0, repeats=1)
 SHORT: Final = ("Trainer.pretrain=0", "Evaluation.episodes=1")
 """With these a short run spends its time as a long one does; bindings of the command line override them."""
 
 
-def measure(recipe: str, bindings: Sequence[str] = (), imports: Sequence[str] = (), seconds: float = 60.0) -> Report:
+def measure(run: Run, effort: Effort = MINUTE, progress: Progress = silent) -> Report:
     """One row: the means over time of the run's own metrics in `time/`, after the first of its logging intervals with updates.
 
-    The run trains in a temporary folder, with a store of its own, for `seconds`, the prefill included.
+    The run is composed again to train in a temporary folder, with a store of its own, for `effort.seconds`, the prefill included.
     """
     with TemporaryDirectory(prefix="dream-") as folder:
-        bound = [*SHORT, f"Trainer.minutes={seconds / 60}", *bindings, f"Tracking.folder={folder!r}"]
-        run = compose(recipe, bound, imports=imports)
+        settings = [*SHORT, f"Trainer.minutes={effort.seconds / 60}", *run.composed.overrides, f"Tracking.folder={folder!r}"]
+        run = compose(run.composed.recipe, settings)
         result = run.train()
         intervals = _intervals(result.folder)
     if not intervals:
         raise UserError(
-            f"In {seconds:g} s the run did not log one interval with updates; give more --seconds, or bind a smaller "
+            f"In {effort.seconds:g} s the run did not log one interval with updates; give more --seconds, or bind a smaller "
             "Trainer.prefill and Run.log_every."
         )
     mean = partial(_mean, intervals)
@@ -50,7 +53,7 @@ def measure(recipe: str, bindings: Sequence[str] = (), imports: Sequence[str] = 
         kind="run",
         title=f"A whole run of {run.composed.recipe.stem}, after its prefill.",
         rows=[Row("run", values)],
-        setting=env.setting(run),
+        setting=setting(run),
     )
 
 

@@ -1,62 +1,72 @@
 """`dream bench update`: one gradient update on a batch from the replay, with its counts and the limits of the machine."""
 
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
-from framework.bench import limits, machine
+import torch
+
+from framework.bench import machine
 from framework.bench.counting import OperatorCounts, count, cuda_waits, kernels
-from framework.bench.limits import MachineLimits
+from framework.bench.machine import MachineLimits
 from framework.bench.profiling import traced
-from framework.bench.subject import SEED, Subject
+from framework.bench.setup import SEED, filled_replay, setting, specs_of
 from framework.data import Metrics
-from framework.measurement.memory import peak_bytes
 from framework.measurement.report import Progress, Report, Row, Value, silent
-from framework.measurement.timing import USUAL, Effort, timed
+from framework.measurement.resources import MEBIBYTE, USUAL, Effort, peak_bytes, timed
 from framework.training.learner import LEARNING
+from framework.training.run import Run
 
 GIGA: Final = 1e9
-MEBIBYTE: Final = 2**20
 
 
 @final
 class SampledUpdate:
     """Sample a batch and make one update, as the learner does, without an environment."""
 
-    def __init__(self, subject: Subject) -> None:
-        settings = subject.settings
-        self.subject, self.agent = subject, subject.agent()
-        subject.runtime.prepare_process(self.agent)
+    def __init__(self, run: Run, actions: int | None = None) -> None:
+        settings = run.composed.parameters()
+        self.run, self.specs = run, specs_of(run, actions)
+        self.agent = run.agent(self.specs)
+        run.runtime.prepare_process(self.agent)
         self.batch, self.length = int(settings["Replay.batch"]), int(settings["Replay.length"])
-        self.replay = subject.replay(steps=max(2 * self.length, 1000))
-        self.generator = subject.runtime.generator(SEED, LEARNING)
-        self.update = subject.runtime.update(self.agent)
+        self.train_ratio = float(settings["Trainer.train_ratio"])
+        self.replay = filled_replay(run, self.specs, steps=max(2 * self.length, 1000))
+        self.generator = run.runtime.generator(SEED, LEARNING)
+        self.update = run.runtime.update(self.agent)
 
     def __call__(self) -> Metrics:
         batch = self.replay.sample()
-        with self.subject.runtime.autocast():
+        with self.run.runtime.autocast():
             return self.update(batch, self.agent.draw_noise(batch, self.generator))
 
     def uncompiled(self) -> Metrics:
         """The same update, neither compiled nor captured."""
         batch = self.replay.sample()
-        with self.subject.runtime.autocast():
+        with self.run.runtime.autocast():
             return self.agent.update(batch, self.agent.draw_noise(batch, self.generator))
 
 
 def measure(
-    subject: Subject, effort: Effort = USUAL, progress: Progress = silent, *, roofline: bool = False, profile: Path | None = None
+    run: Run,
+    effort: Effort = USUAL,
+    progress: Progress = silent,
+    *,
+    actions: int | None = None,
+    roofline: bool = False,
+    profile: Path | None = None,
 ) -> Report:
     """One row. `roofline` adds the least times that arithmetic and memory allow; `profile` writes a trace, and adds shares of the time.
 
     The limits of the machine are the better ones of two measurements, before and after the updates.
     """
-    update, device = SampledUpdate(subject), subject.runtime.device
+    update, runtime = SampledUpdate(run, actions), run.runtime
+    device, dtype = runtime.device, getattr(torch, runtime.precision)
     progress(0, 3, "limits of the machine")
-    before = limits.measured(device, subject.dtype)
+    before = machine.limits(device, dtype)
     progress(1, 3, "update")
     times = timed(update, effort)
     progress(2, 3, "limits of the machine, counts")
-    after = limits.measured(device, subject.dtype)
+    after = machine.limits(device, dtype)
     best = MachineLimits(flops=max(before.flops, after.flops), bytes=max(before.bytes, after.bytes))
     counts = count(update.uncompiled)
     values = _speeds(update, times.median) | {"peak_MiB": peak_bytes(update, device) / MEBIBYTE} | _counts(counts, times.median, best)
@@ -65,30 +75,26 @@ def measure(
     if device.type == "cuda":
         values |= {"kernels": kernels(update), "waits": cuda_waits(update)}
     if profile is not None:
-        inside = subject.runtime.compile == subject.runtime.capture == "off"
+        inside = runtime.compile == runtime.capture == "off"
         shares = traced(update, update.agent, update.replay, device, profile, inside=inside)
         values |= {f"share_{name}": share for name, share in shares.items()}
-    row = Row("update", times.milliseconds() | values)
-    return Report(command="update", kind="update", title=_title(update), rows=[row], setting=_setting(update))
-
-
-def _setting(update: SampledUpdate) -> dict[str, Any]:
     sizes = {"batch": update.batch, "length": update.length, "parameters": dict(update.agent.parameter_count())}
-    return update.subject.facts() | sizes | machine.facts(update.subject.runtime.device)
-
-
-def _title(update: SampledUpdate) -> str:
-    runtime = update.subject.runtime
-    how = f"compile {runtime.compile}, capture {runtime.capture}"
-    return f"One update of {update.subject.plan.recipe.stem}, {update.batch} x {update.length}, {runtime.precision}, {how}."
+    return Report(
+        command="update",
+        kind="update",
+        title=f"One update of {run.composed.recipe.stem}, {update.batch} x {update.length}, {runtime.precision}, "
+        f"compile {runtime.compile}, capture {runtime.capture}.",
+        rows=[Row("update", times.milliseconds() | values)],
+        setting=setting(run, update.specs) | sizes,
+    )
 
 
 def _speeds(update: SampledUpdate, seconds: float) -> dict[str, Value]:
-    steps, ratio = update.batch * update.length, float(update.subject.settings["Trainer.train_ratio"])
+    replayed = update.batch * update.length / seconds
     return {
         "updates_per_second": 1 / seconds,
-        "replayed_steps_per_second": steps / seconds,
-        "environment_steps_per_second": steps / seconds / ratio if ratio else None,
+        "replayed_steps_per_second": replayed,
+        "environment_steps_per_second": replayed / update.train_ratio if update.train_ratio else None,
     }
 
 

@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import click
 
@@ -12,12 +13,7 @@ from framework.cli import options
 from framework.cli.components import import_modules
 from framework.cli.measuring import as_json_file, progress_bar, show, with_options
 
-if TYPE_CHECKING:
-    from framework.measurement.report import Progress, Report
-    from framework.measurement.timing import Effort
-
-Measure = Callable[..., "Report"]
-"""From an effort, progress and the remaining options to a report."""
+Option = Callable[[Any], Any]
 
 
 @click.group("bench")
@@ -36,46 +32,42 @@ def bench_command() -> None:
     """
 
 
-_repeats = click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="And at least so often.")
-_actions = click.option(
-    "--actions", type=click.IntRange(min=1), help="How many numbers an action has, where the environment is not built; 6 if not given."
-)
+def _json_name(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and path.suffix != ".json":
+        raise click.BadParameter(f"'{path}' must end with .json, the only format that is written.")
+    return path
 
 
-def _command(name: str, seconds: float, *extra: Callable[[Any], Any]) -> Callable[[Measure], Measure]:
-    """A command that shows the report of its function."""
+def _add_command(name: str, seconds: float, text: str, *extra: Option) -> None:
+    """Add the command that calls `measure` of the benchmark's module of that name."""
     length = click.option(
         "--seconds", type=click.FloatRange(min=0), default=seconds, show_default=True, help="Measure at least for so long."
     )
-    recipe = click.argument("recipe", default="quickstart")
+    recipe_argument = click.argument("recipe", default="quickstart")
 
-    def decorate(measure: Measure) -> Measure:
-        @bench_command.command(name, help=measure.__doc__)
-        @with_options(recipe, options.bindings, options.imports, length, *extra, as_json_file)
-        def command(*, seconds: float, json_to: str | None, imports: tuple[str, ...], repeats: int = 1, **arguments: Any) -> None:
-            import_modules(imports)
-            from framework.measurement.timing import Effort
+    @bench_command.command(name, help=text)
+    @with_options(recipe_argument, options.bindings, options.imports, length, *extra, as_json_file)
+    def command(
+        *, recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seconds: float, json_to: str | None, **settings: Any
+    ) -> None:
+        import_modules(imports)
+        import framework
+        from framework.measurement.resources import Effort
 
-            with progress_bar() as progress:
-                report = measure(Effort(seconds=seconds, repeats=repeats), progress, imports=imports, **arguments)
-            show(report, json_to)
-
-        return measure
-
-    return decorate
+        run = framework.compose(recipe, bindings, imports=imports)
+        effort = Effort(seconds=seconds, repeats=settings.pop("repeats", 1))
+        with progress_bar() as progress, redirect_stdout(sys.stderr):
+            report = import_module(f"framework.bench.{name}").measure(run, effort, progress, **settings)
+        show(report, json_to)
 
 
-@_command(
+REPEATS: Final = click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="And at least so often.")
+ACTIONS: Final = click.option(
+    "--actions", type=click.IntRange(min=1), help="How many numbers an action has, where the environment is not built; 6 if not given."
+)
+_add_command(
     "update",
     5.0,
-    _repeats,
-    _actions,
-    click.option("--roofline", is_flag=True, help="Also the least times that arithmetic and memory allow, counted from the model itself."),
-    click.option(
-        "--profile", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.json", help="Write a trace, and shares of time."
-    ),
-)
-def update_command(effort: "Effort", progress: "Progress", *, roofline: bool, profile: Path | None, **recipe: Any) -> "Report":
     """Measure one gradient update, from sampling to slow copies.
 
     Random steps fill the replay: no environment is built where its images follow from the recipe. Operators, waits of the host for the
@@ -85,84 +77,73 @@ def update_command(effort: "Effort", progress: "Progress", *, roofline: bool, pr
     \b
     dream bench update quickstart -b 'Runtime.threads=1' --roofline
     dream bench update dreamer_v1_infonce -b "Runtime.precision='bfloat16'" --json -
-    """
-    if profile is not None and profile.suffix != ".json":
-        raise click.BadParameter(f"'{profile}' must end with .json, the only format that is written.", param_hint="--profile")
-    from framework.bench import subject, update
-
-    return update.measure(subject.read(**recipe), effort, progress, roofline=roofline, profile=profile)
-
-
-@_command("act", 2.0, _repeats, _actions)
-def act_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Report":
+    """,
+    REPEATS,
+    ACTIONS,
+    click.option("--roofline", is_flag=True, help="Also the least times that arithmetic and memory allow, counted from the model itself."),
+    click.option(
+        "--profile",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_json_name,
+        metavar="FILE.json",
+        help="Write a trace, and shares of time.",
+    ),
+)
+_add_command(
+    "act",
+    2.0,
     """Measure the latency of an action.
 
     From an observation in an array to an action in one, for one environment and for as many as `Run.environments`.
 
     \b
     dream bench act quickstart -b Run.environments=8
-    """
-    from framework.bench import act, subject
-
-    return act.measure(subject.read(**recipe), effort, progress)
-
-
-@_command(
+    """,
+    REPEATS,
+    ACTIONS,
+)
+_add_command(
     "replay",
     2.0,
-    _repeats,
-    _actions,
-    click.option("--steps", "sizes", type=click.IntRange(min=1), multiple=True, help="How many steps are stored; may be repeated."),
-)
-def replay_command(effort: "Effort", progress: "Progress", *, sizes: tuple[int, ...], **recipe: Any) -> "Report":
     """Measure drawing batches and storing steps.
 
     \b
     dream bench replay dreamer_v1 --steps 10000 --steps 1000000 -b "Replay.storage='memmap'"
-    """
-    from framework.bench import replay, subject
-
-    return replay.measure(subject.read(**recipe), effort, progress, sizes=sizes or replay.SIZES)
-
-
-@_command("env", 5.0, _repeats)
-def env_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Report":
+    """,
+    REPEATS,
+    ACTIONS,
+    click.option("--steps", "sizes", type=click.IntRange(min=1), multiple=True, help="How many steps are stored; may be repeated."),
+)
+_add_command(
+    "env",
+    5.0,
     """Measure steps of the environment with random actions.
 
-    One environment in this process, and `Run.environments` in worker processes where there are more.
+    One environment in this process, and `Run.environments` in worker processes where there are more, or both in `Run.vector`.
 
     \b
     dream bench env quickstart -b Run.environments=2 -b "DMControl.quality='near'"
-    """
-    import framework
-    from framework.bench import env
-
-    return env.measure(framework.compose(**recipe), effort, progress)
-
-
-@_command("collect", 5.0, _repeats)
-def collect_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Report":
+    """,
+    REPEATS,
+)
+_add_command(
+    "collect",
+    5.0,
     """Measure acting, stepping and storing together.
 
     \b
     dream bench collect quickstart -b Run.environments=2
-    """
-    import framework
-    from framework.bench import env
-
-    return env.measure_collecting(framework.compose(**recipe), effort, progress)
-
-
-@_command("run", 60.0)
-def run_command(effort: "Effort", progress: "Progress", **recipe: Any) -> "Report":
+    """,
+    REPEATS,
+)
+_add_command(
+    "run",
+    60.0,
     """Measure a whole run, everything recorded, and where its time goes.
 
     It trains for `--seconds` in a temporary folder, without updates before the first episode and with one episode in the evaluation.
 
     \b
     dream bench run quickstart --seconds 120
-    """
-    from framework.bench import run
-
-    with redirect_stdout(sys.stderr):
-        return run.measure(**recipe, seconds=effort.seconds)
+    """,
+)

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from framework.contrastive.compatibility import check_some_have_negatives
 from framework.contrastive.contrast import Contrast
 from framework.data import Metrics
-from framework.functional.contrastive import PerAnchor, effective_rank, infonce_loss, log_candidates, mean_where, own_group_mass
+from framework.functional.contrastive import PerAnchor, infonce_loss, log_candidates, mean_where, own_group_mass
 from framework.negatives.base import Negatives
 
 
@@ -93,11 +92,8 @@ def bound_suffix(negatives: Negatives, side: str | None) -> str:
     return "" if negatives.bounds_below() and side == "lower" else "_no_bound"
 
 
-def diagnostics(owner: str, negatives: Negatives, contrast: Contrast, embedding: Float[Tensor, "B T E"]) -> Metrics:
-    """The mass on false negatives and the effective rank of the embedding. Refuses a batch without any negative."""
+def diagnostics(owner: str, negatives: Negatives, contrast: Contrast) -> Metrics:
+    """The mass on false negatives. Refuses a batch without any negative."""
     check_some_have_negatives(owner, negatives, contrast)
     rows = contrast.anchors.row, contrast.candidates.row
-    return {
-        "contrastive/own_sequence_mass": own_group_mass(contrast.scores, contrast.log_weights, *rows),
-        "contrastive/effective_rank": effective_rank(rearrange(embedding, "b t e -> (b t) e")),
-    }
+    return {"contrastive/own_sequence_mass": own_group_mass(contrast.scores, contrast.log_weights, *rows)}

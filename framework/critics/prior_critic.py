@@ -11,6 +11,7 @@ from framework.data import Latent, LatentSpec
 from framework.errors import UserError
 from framework.functional.categorical import mixed_log_probabilities
 from framework.functional.densities import gaussian_scores
+from framework.functional.distributions import normal_log_density
 
 
 @final
@@ -40,3 +41,9 @@ class PriorCritic(Critic):
         if self.classes is not None:
             return mixed_log_probabilities(prior["logits"], self.classes, unimix=0.0) @ embeddings.T
         return gaussian_scores(embeddings, prior["mean"], prior["std"].clamp(min=self.minimum_std)).T
+
+    def score_pairs(self, latents: Latent, embeddings: Float[Tensor, "N Z"]) -> Float[Tensor, " N"]:
+        prior = latents.statistics
+        if self.classes is not None:
+            return (mixed_log_probabilities(prior["logits"], self.classes, unimix=0.0) * embeddings.float()).sum(dim=-1)
+        return normal_log_density(embeddings, prior["mean"], prior["std"].float().clamp(min=self.minimum_std)).sum(dim=-1)

@@ -1,7 +1,8 @@
 """Dynamics with Gaussian latents."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,22 +13,28 @@ from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
 from framework.dynamics.balanced_kl_loss import KLSettings, balanced_kl_loss
 from framework.dynamics.base import Dynamics, Prepared
 from framework.functional.kl import gaussian_kl
-from framework.nn.blocks import ACTIVATIONS, Activation
+from framework.nn.blocks import ACTIVATIONS, Activation, JoinedLinear, NormGRUCell
 
 Normal = tuple[Tensor, Tensor]
 """The mean and the standard deviation of a diagonal Gaussian."""
+StdFunction = Literal["softplus", "sigmoid2"]
+STD_FUNCTIONS: Final[Mapping[StdFunction, Callable[[Tensor], Tensor]]] = {
+    "softplus": F.softplus,
+    "sigmoid2": lambda raw: 2 * torch.sigmoid(raw / 2),
+}
+"""The standard deviation above its minimum: of Dreamer V1, and between 0 and 2 as released with Dreamer V2."""
 
 
 class GaussianDynamics(Dynamics):
     """A GRU and a diagonal-Gaussian `z`; a subclass builds the networks of prior and posterior, and then the `cell`.
 
-        h_t = GRU(h_{t-1}, act(W [z_{t-1}, a_{t-1}])),    sigma = softplus(.) + minimum_std
+        h_t = GRU(h_{t-1}, act(W [z_{t-1}, a_{t-1}])),    sigma = std_function(.) + minimum_std
 
     Gradients: with a balance, each side of the KL is detached in the other's term; nothing else is.
     """
 
     latent_kind: ClassVar[LatentKind] = "gaussian"
-    cell: nn.GRUCell
+    cell: nn.GRUCell | NormGRUCell
 
     def __init__(
         self,
@@ -40,14 +47,14 @@ class GaussianDynamics(Dynamics):
         minimum_std: float,
         activation: Activation,
         kl: KLSettings,
+        std_function: StdFunction = "softplus",
     ) -> None:
         super().__init__(embedding_size=embedding_size, action_size=action_size, kl_scale=kl.scale)
         kl.check(type(self).__name__)
         self.latent = LatentSpec(deterministic=deterministic, stochastic=stochastic, kind="gaussian")
-        self.minimum_std, self.kl = minimum_std, kl
+        self.minimum_std, self.std_function, self.kl = minimum_std, std_function, kl
         self.activation = ACTIVATIONS[activation]()
-        self.from_latent = nn.Linear(stochastic, hidden)
-        self.from_action = nn.Linear(action_size, hidden, bias=False)
+        self.input = JoinedLinear(first_size=stochastic, second_size=action_size, output_size=hidden)
 
     @abstractmethod
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Prepared:
@@ -60,7 +67,7 @@ class GaussianDynamics(Dynamics):
     def posterior_normal(self, deterministic: Float[Tensor, "N D"], *from_embedding: Tensor) -> Normal: ...
 
     def initial(self, size: int) -> Latent:
-        zeros = self.from_latent.weight.new_zeros
+        zeros = self.input.weight.new_zeros
         stochastic = zeros(size, self.latent.stochastic)
         return Latent(
             deterministic=zeros(size, self.latent.deterministic),
@@ -72,12 +79,12 @@ class GaussianDynamics(Dynamics):
         return torch.randn(*leading, self.latent.stochastic, generator=generator, device=generator.device)
 
     def imagine_step(self, latent: Latent, action: Float[Tensor, "N A"], noise: Float[Tensor, "N Z"]) -> Latent:
-        deterministic = self._advance(latent.stochastic, latent.deterministic, self.from_action(action))
+        deterministic = self._advance(latent.stochastic, latent.deterministic, self.input.second(action))
         return _sampled(deterministic, self.prior_normal(deterministic), noise)
 
     def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
         continuing = (~is_first).unsqueeze(-1).to(action.dtype)
-        return continuing, self.from_action(action * continuing), *self.from_embeddings(embedding)
+        return continuing, self.input.second(action * continuing), *self.from_embeddings(embedding)
 
     def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
         continuing, from_action, *from_embedding = prepared
@@ -96,10 +103,10 @@ class GaussianDynamics(Dynamics):
     def normal(self, statistics: Float[Tensor, "*B S"]) -> Normal:
         """Mean and standard deviation from the outputs of a network."""
         mean, std = statistics.float().chunk(2, dim=-1)
-        return mean, F.softplus(std) + self.minimum_std
+        return mean, STD_FUNCTIONS[self.std_function](std) + self.minimum_std
 
     def _advance(self, stochastic: Tensor, deterministic: Tensor, from_action: Tensor) -> Tensor:
-        hidden = self.activation(self.from_latent(stochastic) + from_action)
+        hidden = self.activation(self.input.first(stochastic) + from_action)
         return self.cell(hidden, deterministic).float()
 
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from framework import dynamics
 from framework.dynamics.balanced_kl_loss import KLSettings
 from framework.dynamics.base import Prepared
-from framework.dynamics.gaussian import GaussianDynamics, Normal
+from framework.dynamics.gaussian import GaussianDynamics, Normal, StdFunction
 from framework.functional.kl import FreeNats
-from framework.nn.blocks import Activation, glorot, gru_cell
+from framework.nn.blocks import Activation, JoinedLinear, Norm, NormGRUCell, glorot, gru_cell
 
 
 @final
@@ -20,10 +20,11 @@ class GaussianRSSM(GaussianDynamics):
 
         h_t = GRU(h_{t-1}, ELU(W [z_{t-1}, a_{t-1}]))
         prior      z_t ~ N(mu, sigma) of ELU(W h_t)
-        posterior  z_t ~ N(mu, sigma) of ELU(W [h_t, e_t]),     sigma = softplus(.) + minimum_std
+        posterior  z_t ~ N(mu, sigma) of ELU(W [h_t, e_t]),     sigma = std_function(.) + minimum_std
 
     Hafner et al. (2019), *Learning Latent Dynamics*; *Dream to Control*, Appendix A: 200 and 30 units, 3 free nats. The papers do not
     balance the KL (`balance = None`); a balance `b` is Dreamer V2's `b KL(sg(posterior) || prior) + (1 - b) KL(posterior || sg(prior))`.
+    Dreamer V2's code has `std_function = 'sigmoid2'`, `2 sigmoid(. / 2)`, and its own GRU with `cell_norm = 'layer'`.
 
     Gradients: with a balance, each side of the KL is detached in the other's term; nothing else is.
     """
@@ -37,7 +38,9 @@ class GaussianRSSM(GaussianDynamics):
         stochastic: int = 30,
         hidden: int = 200,
         minimum_std: float = 0.1,
+        std_function: StdFunction = "softplus",
         activation: Activation = "elu",
+        cell_norm: Norm = "none",
         free_nats: float = 3.0,
         free_nats_on: FreeNats = "mean",
         balance: float | None = None,
@@ -50,23 +53,27 @@ class GaussianRSSM(GaussianDynamics):
             stochastic=stochastic,
             hidden=hidden,
             minimum_std=minimum_std,
+            std_function=std_function,
             activation=activation,
             kl=KLSettings(free_nats=free_nats, free_nats_on=free_nats_on, balance=balance, scale=kl_scale),
         )
         self.prior_hidden = nn.Linear(deterministic, hidden)
         self.prior_statistics = nn.Linear(hidden, 2 * stochastic)
-        self.posterior_hidden = nn.Linear(deterministic, hidden)
-        self.from_embedding = nn.Linear(embedding_size, hidden, bias=False)
+        self.posterior_hidden = JoinedLinear(first_size=deterministic, second_size=embedding_size, output_size=hidden)
         self.posterior_statistics = nn.Linear(hidden, 2 * stochastic)
         glorot(self)
-        self.cell = gru_cell(hidden, deterministic)
+        self.cell = (
+            gru_cell(hidden, deterministic)
+            if cell_norm == "none"
+            else NormGRUCell(input_size=hidden, hidden_size=deterministic, norm=cell_norm)
+        )
 
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Prepared:
-        return (self.from_embedding(embedding),)
+        return (self.posterior_hidden.second(embedding),)
 
     def prior_normal(self, deterministic: Float[Tensor, "*B D"]) -> Normal:
         return self.normal(self.prior_statistics(self.activation(self.prior_hidden(deterministic))))
 
     def posterior_normal(self, deterministic: Float[Tensor, "N D"], *from_embedding: Tensor) -> Normal:
-        hidden = self.activation(self.posterior_hidden(deterministic) + from_embedding[0])
+        hidden = self.activation(self.posterior_hidden.first(deterministic) + from_embedding[0])
         return self.normal(self.posterior_statistics(hidden))

@@ -1,6 +1,6 @@
 """A state-space model whose posterior depends on the observation alone."""
 
-from typing import final
+from typing import Literal, final
 
 from jaxtyping import Float
 from torch import Tensor
@@ -9,6 +9,7 @@ from framework import dynamics
 from framework.dynamics.balanced_kl_loss import KLSettings
 from framework.dynamics.base import Prepared
 from framework.dynamics.gaussian import GaussianDynamics, Normal
+from framework.errors import UserError
 from framework.functional.kl import FreeNats
 from framework.nn.blocks import MLP, Activation, glorot, gru_cell
 
@@ -21,9 +22,10 @@ class MemorylessSSM(GaussianDynamics):
         h_t = GRU(h_{t-1}, act(W [z_{t-1}, a_{t-1}])),    prior N(mu, sigma) of act(W h_t),    posterior N(mu, sigma) of MLP(e_t)
 
     *Temporal Predictive Coding* (Nguyen et al., 2021): a prediction of `z_t` comes from `h_t` alone, so that an objective can train it
-    without the posterior's history. Standard deviations are `softplus(.) + minimum_std`.
+    without the posterior's history. Standard deviations are `softplus(.) + minimum_std`. TPC has no KL, and its posterior the prior's
+    sigma: `deviation = 'prior'` with `kl_scale = 0.0`. Another objective needs the KL to train the prior, and a sigma that is `'learned'`.
 
-    Gradients: with a balance, each side of the KL is detached in the other's term; nothing else is.
+    Gradients: none to the prior's sigma through the posterior; with a balance, each side of the KL is detached in the other's term.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class MemorylessSSM(GaussianDynamics):
         stochastic: int = 30,
         hidden: int = 200,
         minimum_std: float = 0.1,
+        deviation: Literal["learned", "prior"] = "learned",
         activation: Activation = "elu",
         free_nats: float = 0.0,
         free_nats_on: FreeNats = "mean",
@@ -51,17 +54,24 @@ class MemorylessSSM(GaussianDynamics):
             activation=activation,
             kl=KLSettings(free_nats=free_nats, free_nats_on=free_nats_on, balance=balance, scale=kl_scale),
         )
+        if deviation == "prior" and kl_scale:
+            raise UserError(
+                f"MemorylessSSM.kl_scale = {kl_scale} with MemorylessSSM.deviation = 'prior' is a KL that falls as the deviation that both "
+                "share grows, without bound; bind MemorylessSSM.kl_scale = 0.0, or MemorylessSSM.deviation = 'learned'."
+            )
+        self.deviation, outputs = deviation, {"learned": 2 * stochastic, "prior": stochastic}[deviation]
         self.prior = MLP(input_size=deterministic, output_size=2 * stochastic, layers=1, units=hidden, activation=activation)
-        self.posterior = MLP(input_size=embedding_size, output_size=2 * stochastic, layers=1, units=hidden, activation=activation)
+        self.posterior = MLP(input_size=embedding_size, output_size=outputs, layers=1, units=hidden, activation=activation)
         glorot(self)
         self.cell = gru_cell(hidden, deterministic)
 
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Prepared:
-        return self.normal(self.posterior(embedding))
+        outputs = self.posterior(embedding)
+        return self.normal(outputs) if self.deviation == "learned" else (outputs.float(),)
 
     def prior_normal(self, deterministic: Float[Tensor, "*B D"]) -> Normal:
         return self.normal(self.prior(deterministic))
 
     def posterior_normal(self, deterministic: Float[Tensor, "N D"], *from_embedding: Tensor) -> Normal:
-        mean, std = from_embedding
-        return mean, std
+        mean, *std = from_embedding
+        return mean, std[0] if std else self.prior_normal(deterministic)[1].detach()

@@ -23,7 +23,8 @@ class RandomShift(Encoder):
     """DrQ's augmentation: in training, images are shifted by up to `pixels` in both directions, with their edges repeated.
 
     *Image Augmentation Is All You Need* (Kostrikov et al., 2021): 4 pixels at 84 x 84. `across = 'sequence'` shifts all steps of a
-    sequence alike, which preserves motion; `'step'` shifts each separately. Vectors are unchanged.
+    sequence alike, which preserves motion; `'step'` shifts each separately. `interpolation = 'nearest'` shifts by whole pixels,
+    `'bilinear'` by any distance, as in DreamerPro, rounded to whole levels of color. Vectors are unchanged.
     """
 
     augments = True
@@ -35,6 +36,7 @@ class RandomShift(Encoder):
         encoder: Factory[Encoder],
         pixels: int = 4,
         across: Literal["sequence", "step"] = "sequence",
+        interpolation: Literal["nearest", "bilinear"] = "nearest",
     ) -> None:
         super().__init__(observation=observation)
         self.images = [name for name, spec in observation.items() if is_image(spec)]
@@ -44,7 +46,8 @@ class RandomShift(Encoder):
                 f"bind Agent.encoder without RandomShift where there is none."
             )
         self.encoder: Encoder = encoder(observation=observation)
-        self.embedding_size, self.pixels, self.across = self.encoder.embedding_size, pixels, across
+        self.embedding_size, self.pixels = self.encoder.embedding_size, pixels
+        self.across, self.interpolation = across, interpolation
 
     def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
         return self.encoder(observation)
@@ -52,15 +55,20 @@ class RandomShift(Encoder):
     def augment(self, observation: Observation, key: Key) -> Observation:
         rows, times = observation[self.images[0]].shape[:2]
         share = uniform(key, rows, 1 if self.across == "sequence" else times, 2).expand(rows, times, 2)
-        offset = rearrange((share * (2 * self.pixels + 1)).long(), "b t two -> (b t) two")
-        return dict(observation) | {name: self._shifted(observation[name], offset) for name in self.images}
+        whole = (share * (2 * self.pixels + 1)).long() - self.pixels
+        shift = whole.float() if self.interpolation == "nearest" else (2 * share - 1) * self.pixels
+        return dict(observation) | {
+            name: self._shifted(observation[name], rearrange(shift, "b t two -> (b t) two")) for name in self.images
+        }
 
-    def _shifted(self, images: UInt8[Tensor, "B T Y X C"], offset: Tensor) -> UInt8[Tensor, "B T Y X C"]:
-        rows, _, height, width, channels = images.shape
-        flat = rearrange(images, "b t y x c -> (b t) c y x")
-        padded = F.pad(flat.float(), [self.pixels] * 4, mode="replicate").to(images.dtype)
-        y = offset[:, :1] + torch.arange(height, device=images.device)
-        x = offset[:, 1:] + torch.arange(width, device=images.device)
-        shifted = padded.gather(2, repeat(y, "n y -> n c y x", c=channels, x=padded.shape[3]))
-        shifted = shifted.gather(3, repeat(x, "n x -> n c y x", c=channels, y=height))
-        return rearrange(shifted, "(b t) c y x -> b t y x c", b=rows)
+    def _shifted(self, images: UInt8[Tensor, "B T Y X C"], shift: Float[Tensor, "N 2"]) -> UInt8[Tensor, "B T Y X C"]:
+        flat = rearrange(images, "b t y x c -> (b t) c y x").float()
+        y, x = (_coordinates(size, distance) for size, distance in zip(flat.shape[2:], shift.unbind(dim=-1), strict=True))
+        grid = torch.stack([repeat(x, "n x -> n y x", y=y.shape[1]), repeat(y, "n y -> n y x", x=x.shape[1])], dim=-1)
+        shifted = F.grid_sample(flat, grid, mode=self.interpolation, padding_mode="border", align_corners=False)
+        return rearrange(shifted.round().to(images.dtype), "(b t) c y x -> b t y x c", b=images.shape[0])
+
+
+def _coordinates(size: int, shift: Float[Tensor, " N"]) -> Float[Tensor, "N Y"]:
+    """The centers of the shifted pixels of a row or column, whose ends are -1 and 1."""
+    return (2 * (torch.arange(size, device=shift.device) + shift[:, None]) + 1) / size - 1

@@ -2,7 +2,8 @@
 
     c_ij = sum_n w_n a_ni b_nj,    loss = sum_i (1 - c_ii)^2 + redundancy sum_{i != j} c_ij^2
 
-with `a` and `b` standardized over the batch, and weights `w` that sum to one. Zbontar et al. (2021), *Barlow Twins*.
+with `a` and `b` standardized over the batch by their unbiased deviations, and weights `w` that sum to one, so that `|c| <= 1 - 1/N`.
+Zbontar et al. (2021), *Barlow Twins*, Algorithm 1.
 """
 
 from typing import Final
@@ -16,10 +17,11 @@ EPSILON: Final = 1e-5
 
 
 def standardized(values: Float[Tensor, "N D"], kept: Bool[Tensor, " N"]) -> Float[Tensor, "N D"]:
-    """Mean 0 and variance 1 in each dimension, over the samples that are kept."""
-    weight = _shares(kept)
-    centered = values.float() - weight @ values.float()
-    return centered * (weight @ centered.square() + EPSILON).rsqrt()
+    """Mean 0 and unbiased variance 1 in each dimension, over the samples that are kept."""
+    count = kept.sum()
+    centered = values.float() - _shares(kept) @ values.float()
+    variance = kept.float() @ centered.square() / (count - 1).clamp(min=1)
+    return centered * (variance + EPSILON).rsqrt()
 
 
 def cross_correlation(one: Float[Tensor, "N D"], other: Float[Tensor, "N D"], kept: Bool[Tensor, " N"]) -> Float[Tensor, "D D"]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import product
-from typing import Final, Literal, final
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +15,13 @@ from framework.bounds.flo import FLO
 from framework.contrastive.contrast import Contrast, Source
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
-from framework.data import Latent, LatentSpec
+from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.functional.contrastive import accuracy
 from framework.lab.estimates import Side, estimate_row
 from framework.lab.members import Member, chosen
 from framework.lab.settings import BoundsSettings
-from framework.lab.sources import GaussianPairs
+from framework.lab.sources import GaussianPairs, latent_of
 from framework.measurement.report import Progress, Report, Row, silent
 
 Scores = Callable[[Tensor, Tensor], Tensor]
@@ -35,8 +35,7 @@ LEAST_BATCHES: Final = 16
 def measure(settings: BoundsSettings, progress: Progress = silent) -> Report:
     """A row for each bound, information and number of candidates."""
     levels = [GaussianPairs.of(nats, settings.dimensions) for nats in settings.mutual_information]
-    rows_of = {"exact": _exact, "trained": _trained}[settings.critic]
-    critic = {"exact": "the exact critic", "trained": "a critic that learned"}[settings.critic]
+    rows_of, critic = {"exact": (_exact, "the exact critic"), "trained": (_trained, "a critic that learned")}[settings.critic]
     rows: list[Row] = []
     members = chosen("bounds", settings.only, settings.bindings)
     for done, member in enumerate(members):
@@ -59,18 +58,18 @@ def _exact(settings: BoundsSettings, member: Member, levels: Sequence[GaussianPa
     """All bounds on the same batches. On the column axis the log ratio is the best critic, and the literal density is not."""
     scores: tuple[ScoreKind, ...] = ("log ratio",) if settings.axis == "row" else ("log density", "log ratio")
     for pairs, candidates, score in product(levels, settings.candidates, scores):
-        bound = _optimal(_build(member, settings), pairs)
-        critic = {"log ratio": pairs.log_ratio, "log density": pairs.log_density}[score]
-        yield _row(settings, member, bound, pairs, candidates, score, partial(_shifted, critic, bound.baseline), settings.seed)
+        bound = _optimal(member.seeded(settings.seed, **_sizes(settings)), pairs)
+        exact = partial(_exact_scores, pairs, score, bound.baseline)
+        yield _row(settings, member, bound, pairs, candidates, score, exact, settings.seed)
 
 
 def _trained(settings: BoundsSettings, member: Member, levels: Sequence[GaussianPairs]) -> Iterator[Row]:
     """The staircase of Poole et al. (2019): a critic for each bound, trained on from each level to the next."""
-    bound = _build(member, settings)
+    bound: Bound = member.seeded(settings.seed, **_sizes(settings))
     if bound.side == "upper":
         raise UserError("not trained: it bounds from above, and a critic could raise it without end.")
     critic: Critic = chosen("critics", ("SeparableCritic",))[0].seeded(
-        settings.seed, latent=_spec(settings), embedding_size=settings.dimensions, layers=2, units=256, size=32, activation="relu"
+        settings.seed, **_sizes(settings), layers=2, units=256, size=32, activation="relu"
     )
     scores = partial(_learned, critic)
     optimizer = torch.optim.Adam([*critic.parameters(), *bound.parameters()], lr=LEARNING_RATE)
@@ -119,42 +118,30 @@ def _row(
     )
 
 
-def _shifted(scores: Scores, baseline: float, x: Tensor, y: Tensor) -> Tensor:
-    return scores(x, y) + baseline
+def _exact_scores(pairs: GaussianPairs, score: ScoreKind, baseline: float, x: Tensor, y: Tensor) -> Tensor:
+    return baseline + (pairs.log_ratio(x, y) if score == "log ratio" else pairs.log_density(x, y))
 
 
 def _learned(critic: Critic, x: Tensor, y: Tensor) -> Tensor:
-    scores: Tensor = critic(_latent(x), y.float())
+    scores: Tensor = critic(latent_of(x.float()), y.float())
     return scores
 
 
-@final
-class _MinusLogRatio(nn.Module):
-    """The best `u` of `FLO`, from `[x, y]` of each pair."""
-
-    def __init__(self, pairs: GaussianPairs) -> None:
-        super().__init__()
-        self.pairs = pairs
-
-    def forward(self, features: Tensor) -> Tensor:
-        return -self.pairs.log_ratio_of_pairs(*features.chunk(2, dim=-1))[:, None]
-
-
 def _optimal(bound: Bound, pairs: GaussianPairs) -> Bound:
-    """The bound with its own network, if it has one, at the optimum."""
+    """The bound whose own network, if it has one, gives the best `u` of `FLO`, the negated log ratio, from `[x, y]` of each pair."""
+
+    def best(network: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        return -pairs.log_ratio_of_pairs(*inputs[0].chunk(2, dim=-1))[:, None]
+
     for module in bound.modules():
         if isinstance(module, FLO):
-            module.network = _MinusLogRatio(pairs)
+            module.network.register_forward_hook(best)
     return bound
 
 
-def _build(member: Member, settings: BoundsSettings) -> Bound:
-    bound: Bound = member.seeded(settings.seed, latent=_spec(settings), embedding_size=settings.dimensions)
-    return bound
-
-
-def _spec(settings: BoundsSettings) -> LatentSpec:
-    return LatentSpec(deterministic=0, stochastic=settings.dimensions, kind="gaussian")
+def _sizes(settings: BoundsSettings) -> dict[str, Any]:
+    latent = LatentSpec(deterministic=0, stochastic=settings.dimensions, kind="gaussian")
+    return {"latent": latent, "embedding_size": settings.dimensions}
 
 
 def _contrast(scores: Scores, x: Tensor, y: Tensor, axis: str) -> Contrast:
@@ -163,14 +150,9 @@ def _contrast(scores: Scores, x: Tensor, y: Tensor, axis: str) -> Contrast:
     if axis == "column":
         return Contrast.of(scores(x, y).T, origin)
     source = Source(
-        latents=_latent(x),
+        latents=latent_of(x.float()),
         embeddings=y.float(),
         score=lambda latents, embeddings: scores(latents.stochastic, embeddings),
         score_pairs=lambda latents, embeddings: scores(latents.stochastic, embeddings).diagonal(),
     )
     return Contrast.of(scores(x, y), origin, source)
-
-
-def _latent(x: Tensor) -> Latent:
-    value = x.float()
-    return Latent(deterministic=value[:, :0], stochastic=value, statistics={"mean": value, "std": torch.ones_like(value)})

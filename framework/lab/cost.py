@@ -16,9 +16,8 @@ from framework.errors import UserError
 from framework.lab.members import Member, batch_caps, chosen
 from framework.lab.settings import CostSettings
 from framework.lab.update import ObjectiveUpdate, UpdateSizes
-from framework.measurement.memory import peak_bytes
 from framework.measurement.report import Progress, Report, Row, Value, silent
-from framework.measurement.timing import seconds_of
+from framework.measurement.resources import MEBIBYTE, peak_bytes, seconds_of
 
 BASELINE: Final = ("BilinearCritic", "InBatch")
 """The unit of ratios, and the partner of each other critic and strategy: cross-entropy within the batch."""
@@ -28,7 +27,6 @@ SECONDS: Final = 0.5
 """An update is timed at least `REPEATS` times and for so long, but not more than `MOST` times."""
 SLOW: Final = 2.0
 """Seconds; an update that takes longer is timed once, as it warms up."""
-MEBIBYTE: Final = 2**20
 
 
 def measure(settings: CostSettings, progress: Progress = silent) -> Report:
@@ -65,23 +63,18 @@ def _sizes(settings: CostSettings) -> UpdateSizes:
 
 
 def _pairs(settings: CostSettings) -> list[tuple[list[Member], Member]]:
-    """All with all, or a cross: every critic with the plain strategy, and every strategy with the plain critic.
-
-    A strategy that cannot go with the first of its critics is measured with the first other one that it can go with.
-    """
+    """All with all, or a cross: every critic with the plain strategy, and every strategy with the plain critic or the first that serves."""
     critics = chosen("critics", settings.critics, flag="--critic")
     strategies = chosen("negatives", settings.strategies, caps=batch_caps(settings.candidates), flag="--strategy")
     if settings.every or (settings.critics and settings.strategies):
         return [([critic], strategy) for critic in critics for strategy in strategies]
     plain_critic, plain_strategy = _baseline()
-    if settings.critics:
-        return [([critic], plain_strategy) for critic in critics]
-    others = [critic for critic in critics if critic.name != plain_critic.name]
-    down = [([plain_critic, *others], strategy) for strategy in strategies]
-    if settings.strategies:
-        return down
     across = [([critic], plain_strategy) for critic in critics]
-    return across + [pair for pair in down if pair[1].name != plain_strategy.name]
+    if settings.critics:
+        return across
+    others = [critic for critic in critics if critic.name != plain_critic.name]
+    down = [([plain_critic, *others], strategy) for strategy in strategies if settings.strategies or strategy.name != plain_strategy.name]
+    return down if settings.strategies else across + down
 
 
 def _baseline() -> tuple[Member, Member]:
@@ -111,10 +104,9 @@ def _costs(update: ObjectiveUpdate, baseline: ObjectiveUpdate, device: torch.dev
     slow = first[0] > SLOW
     turns = [(first[0], statistics.median(seconds_of(baseline) for _ in range(REPEATS)))] if slow else []
     while not slow and (len(turns) < REPEATS or (sum(own for own, _ in turns) < SECONDS and len(turns) < MOST)):
-        unit = seconds_of(baseline)
-        turns.append((seconds_of(update), unit))
-    seconds, ratios = zip(*((own, own / unit) for own, unit in turns), strict=True)
-    return {"milliseconds": 1e3 * statistics.median(seconds), "ratio": statistics.median(ratios), "MiB": peak / MEBIBYTE}
+        turns.append((seconds_of(update), seconds_of(baseline)))
+    seconds, ratio = statistics.median(own for own, _ in turns), statistics.median(own / unit for own, unit in turns)
+    return {"milliseconds": 1e3 * seconds, "ratio": ratio, "MiB": peak / MEBIBYTE}
 
 
 def _device(name: str) -> torch.device:

@@ -10,19 +10,18 @@ from typing import Final, final
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
 from torch import Tensor
 
 from framework.contrastive.contrast import Contrast, Source
 from framework.contrastive.origin import Origin
 from framework.data import ExtraCandidates, Latent
 from framework.errors import UserError
-from framework.functional.contrastive import accuracy, alone, infonce_loss, log_candidates, weighted
+from framework.functional.contrastive import accuracy, alone, infonce_loss, log_candidates
 from framework.functional.random import Key, new_key
 from framework.lab.estimates import average, estimate_row
 from framework.lab.members import Member, batch_caps, chosen
 from framework.lab.settings import NegativesSettings, check_limits
-from framework.lab.sources import Sequences
+from framework.lab.sources import Sequences, latent_of
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.negatives.base import Negatives
 from framework.signatures import SENTENCE_END
@@ -41,7 +40,8 @@ def measure(settings: NegativesSettings, progress: Progress = silent) -> Report:
     check_limits("--batch x --length", candidates, least=2)
     caps = {**batch_caps(candidates), ("MemoryQueue", "size"): candidates}
     sequences, structure = _source(settings)
-    estimates = [_StrategyEstimates(each, sequences) for each in chosen("negatives", settings.only, settings.bindings, caps)]
+    false = _false_negatives(sequences, settings.batch, settings.length)
+    estimates = [_StrategyEstimates(each, sequences, false) for each in chosen("negatives", settings.only, settings.bindings, caps)]
     generator, keys = torch.Generator().manual_seed(settings.seed), torch.Generator().manual_seed(settings.seed + 1)
     for number in range(-WARM_UP, settings.batches):
         progress(max(number, 0), settings.batches, f"{len(estimates)} strategies")
@@ -73,8 +73,8 @@ def _source(settings: NegativesSettings) -> tuple[Sequences, str]:
 class _StrategyEstimates:
     """The estimates of one strategy, batch by batch, or the reason why there are none."""
 
-    def __init__(self, member: Member, sequences: Sequences) -> None:
-        self.member, self.sequences = member, sequences
+    def __init__(self, member: Member, sequences: Sequences, false: tuple[Tensor, Tensor]) -> None:
+        self.member, self.sequences, self.false = member, sequences, false
         self.strategy: Negatives = member.build()
         for each in self.strategy.each():
             each.allocate(len(sequences.pairs.rho))
@@ -82,7 +82,6 @@ class _StrategyEstimates:
         self.reason = ""
 
     def add(self, contrast: Contrast, key: Key) -> None:
-        """An anchor without a negative is an error for a strategy that the user named, and a note for any other."""
         if self.reason:
             return
         try:
@@ -91,14 +90,10 @@ class _StrategyEstimates:
             self.reason = self.member.reason(error)
             return
         if not self.estimates:
-            _check(self.member, selected, contrast)
-            if bool(alone(selected.log_weights).any()):
-                message = f"{self.member.name} leaves a row without a negative; every anchor must keep one candidate beside its positive."
-                if self.member.requested or self.member.bound:
-                    raise UserError(message)
-                self.reason = message
+            self.reason = _reason_against(self.member, selected, contrast)
+            if self.reason:
                 return
-        for name, value in _metrics(selected, self.sequences).items():
+        for name, value in _metrics(selected, *self.false).items():
             self.estimates[name].append(value)
 
     def after_update(self, contrast: Contrast) -> None:
@@ -140,10 +135,10 @@ def _contrast(settings: NegativesSettings, sequences: Sequences, number: int, ge
 
     def predict(drive: Tensor, anchors: Origin) -> Latent:
         driven = sequences.driven(latents, rearrange(drive, "(b t) a -> b t a", b=settings.batch))
-        return _latent(rearrange(driven, "b t d -> (b t) d"))
+        return latent_of(rearrange(driven, "b t d -> (b t) d"))
 
     source = Source(
-        latents=_latent(flat_latents),
+        latents=latent_of(flat_latents),
         embeddings=flat_observations,
         score=lambda anchors, candidates: sequences.pairs.log_ratio(anchors.stochastic, candidates),
         score_pairs=lambda anchors, candidates: sequences.pairs.log_ratio_of_pairs(anchors.stochastic, candidates),
@@ -155,12 +150,11 @@ def _contrast(settings: NegativesSettings, sequences: Sequences, number: int, ge
     return Contrast.of(sequences.pairs.log_ratio(flat_latents, flat_observations), Origin.of(episode), source)
 
 
-def _latent(value: Tensor) -> Latent:
-    return Latent(deterministic=value[:, :0], stochastic=value, statistics={})
+def _reason_against(member: Member, selected: object, contrast: Contrast) -> str:
+    """Refuse a result that no bound can use, and return the reason not to measure the strategy, or an empty text.
 
-
-def _check(member: Member, selected: object, contrast: Contrast) -> None:
-    """Refuse a result that no bound can use."""
+    An anchor without a negative is refused where the user asked for the strategy, and is such a reason elsewhere.
+    """
     if not isinstance(selected, Contrast):
         raise UserError(f"{member.name}.choose gives a {type(selected).__name__}, and must give a Contrast, as contrast.keep(..) does.")
     shapes = [[*part.shape] for part in (selected.scores, selected.log_weights)]
@@ -172,28 +166,32 @@ def _check(member: Member, selected: object, contrast: Contrast) -> None:
         )
     if bool((selected.log_weights.isnan() | selected.log_weights.isposinf()).any()) or not bool(selected.scores.isfinite().all()):
         raise UserError(f"{member.name}.choose gives scores or log-weights that are nan or infinite; a log-weight is a number or -inf.")
+    if not bool(alone(selected.log_weights).any()):
+        return ""
+    reason = f"{member.name} leaves a row without a negative; every anchor must keep one candidate beside its positive."
+    if member.requested or member.bound:
+        raise UserError(reason)
+    return reason
 
 
-def _metrics(selected: Contrast, sequences: Sequences) -> dict[str, Tensor]:
-    """Means over anchors. False negatives are the candidates of the own sequence that are alike, counted by their weights."""
+def _false_negatives(sequences: Sequences, rows: int, times: int) -> tuple[Tensor, Tensor]:
+    """The anchors and candidates of the pairs of one sequence that are alike; the batch comes first among the candidates."""
+    steps = Origin.of(torch.arange(rows)[:, None].expand(rows, times))
+    apart = steps.time[:, None] - steps.time
+    anchors, candidates = torch.nonzero((steps.row[:, None] == steps.row) & (apart != 0) & sequences.alike(apart), as_tuple=True)
+    return anchors, candidates
+
+
+def _metrics(selected: Contrast, anchors: Tensor, candidates: Tensor) -> dict[str, Tensor]:
+    """Means over all anchors. `anchors` and `candidates` are the false negatives, which are counted by their weights."""
     loss, log_count = infonce_loss(selected.scores, selected.log_weights), log_candidates(selected.log_weights)
-    rows, times = selected.anchors.rows, selected.anchors.times
-    scores, weights = (_own_sequence(part, rows, times) for part in (selected.scores, selected.log_weights))
-    step = torch.arange(times)
-    apart = (step[:, None] - step[None, :]).repeat(rows, 1)
-    false = sequences.alike(apart) & (apart != 0)
-    partition = (loss + selected.scores.diagonal())[:, None]
+    scores, weights = (part[anchors, candidates] for part in (selected.scores, selected.log_weights))
+    partition = loss + selected.scores.diagonal()
     negative = selected.log_weights.exp().sum() - selected.log_weights.diagonal().exp().sum()
     return {
         "estimate": (log_count - loss).mean(),
         "accuracy": accuracy(selected.scores, selected.log_weights),
         "ceiling": log_count.mean(),
-        "false_negatives": (weights.exp() * false).sum() / negative.clamp(min=torch.finfo(negative.dtype).tiny),
-        "false_negative_mass": ((weighted(scores, weights) - partition).exp() * false).sum() / (rows * times),
+        "false_negatives": weights.exp().sum() / negative.clamp(min=torch.finfo(negative.dtype).tiny),
+        "false_negative_mass": (scores + weights - partition[anchors]).exp().sum() / len(loss),
     }
-
-
-def _own_sequence(matrix: Float[Tensor, "N M"], rows: int, times: int) -> Float[Tensor, "N T"]:
-    """The entries of each anchor with the candidates of its own sequence; the batch comes first among the candidates."""
-    blocks = rearrange(matrix[:, : rows * times], "(b t) (c u) -> b c t u", b=rows, c=rows)
-    return rearrange(blocks.diagonal(dim1=0, dim2=1), "t u b -> (b t) u")

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from framework.data import Latent
 from framework.errors import UserError
 from framework.functional.densities import gaussian_scores
 from framework.functional.distributions import HALF_LOG_TAU
@@ -26,6 +27,11 @@ def check_stationary(phi: float) -> None:
 
 def normal(*shape: int, generator: torch.Generator) -> Tensor:
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def latent_of(value: Float[Tensor, "N D"]) -> Latent:
+    """A latent without deterministic part."""
+    return Latent(deterministic=value[:, :0], stochastic=value, statistics={"mean": value, "std": torch.ones_like(value)})
 
 
 @final
@@ -106,8 +112,8 @@ class Sequences:
         kept = normal(2, rows, 1, len(self.kept.rho), generator=generator).expand(2, rows, times, -1)
         drive, noise = normal(2, rows, times, len(self.changing.rho), generator=generator)
         changing = [drive[:, 0]]
-        for step in range(1, times):
-            changing.append(self.phi * changing[-1] + math.sqrt(1 - self.phi**2) * drive[:, step])
+        for innovation in drive[:, 1:].unbind(dim=1):
+            changing.append(self.phi * changing[-1] + math.sqrt(1 - self.phi**2) * innovation)
         latents, noise = torch.cat([kept, torch.stack([torch.stack(changing, dim=1), noise])], dim=-1)
         return latents, self.pairs.observe(latents, noise)
 
@@ -118,13 +124,13 @@ class Sequences:
 
     def drive(self, latents: Float[Tensor, "B T D"]) -> Float[Tensor, "B T A"]:
         """Standard normal, and independent of all latents before."""
-        _, changing = self._parts(latents)
-        return (changing - self._predicted(changing)) / self._scale(latents.shape[1])
+        mean, scale = self._transition(latents)
+        return (latents[..., len(self.kept.rho) :] - mean) / scale
 
     def driven(self, latents: Float[Tensor, "B T D"], drive: Float[Tensor, "B T A"]) -> Float[Tensor, "B T D"]:
         """The latents that follow from the latent before each by another drive."""
-        kept, changing = self._parts(latents)
-        return torch.cat([kept, self._predicted(changing) + self._scale(latents.shape[1]) * drive], dim=-1)
+        mean, scale = self._transition(latents)
+        return torch.cat([latents[..., : len(self.kept.rho)], mean + scale * drive], dim=-1)
 
     def drive_information(self, times: int) -> float:
         """`I(o_t; drive_t | s_{t-1})`, the mean over the steps of a sequence."""
@@ -132,16 +138,14 @@ class Sequences:
         information = 0.5 * torch.log1p(signal / self.changing.deviation.square()).sum(dim=-1).mean().item()
         return round(information, 12)
 
-    def _parts(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        kept = len(self.kept.rho)
-        return latents[..., :kept], latents[..., kept:]
-
-    def _predicted(self, changing: Tensor) -> Tensor:
-        """The mean of each latent given the one before it."""
-        return torch.cat([torch.zeros_like(changing[:, :1]), self.phi * changing[:, :-1]], dim=1)
+    def _transition(self, latents: Float[Tensor, "B T D"]) -> tuple[Float[Tensor, "B T A"], Float[Tensor, "T 1"]]:
+        """Mean and standard deviation of the changing part given the latent before."""
+        changing = latents[..., len(self.kept.rho) :]
+        mean = torch.cat([torch.zeros_like(changing[:, :1]), self.phi * changing[:, :-1]], dim=1)
+        return mean, self._scale(latents.shape[1])
 
     def _scale(self, times: int) -> Float[Tensor, "T 1"]:
-        """The standard deviation of each latent given the one before it, 1 at the first step."""
+        """1 at the first step."""
         scale = torch.full((times, 1), math.sqrt(1 - self.phi**2), dtype=torch.float64)
         scale[0] = 1.0
         return scale

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from framework.bounds.infonce_bound import InfoNCEBound
 from framework.critics.base import Critic, examine
-from framework.data import ActionSpec, Batch, ExtraCandidates, InferredBatch, Latent, LatentKind, LatentSpec
+from framework.data import ActionSpec, Batch, ExtraCandidates, InferredBatch, Latent, LatentKind, LatentSpec, ModelSpecs
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.errors import UserError
 from framework.functional.random import new_key
@@ -65,10 +65,7 @@ class ObjectiveUpdate:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(sizes.seed)
             objective = InfoNCE(
-                latent=latent,
-                embedding_size=sizes.embedding,
-                observation={},
-                action=ActionSpec(kind="continuous", sizes=(ACTIONS,)),
+                model=ModelSpecs(latent, sizes.embedding, {}, ActionSpec(kind="continuous", sizes=(ACTIONS,))),
                 critic=critic.build,
                 negatives=strategy.build,
                 bound=InfoNCEBound,

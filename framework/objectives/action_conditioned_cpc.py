@@ -1,12 +1,10 @@
 """TWISTER: latents and the actions that follow predict what is observed some steps later."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar, Literal, cast, final
 
 import torch
-import torch.nn.functional as F
-from dm_env import specs
 from einops import rearrange
 from jaxtyping import Bool
 from torch import Tensor, nn
@@ -17,12 +15,12 @@ from framework.contrastive.contrast import Contrast
 from framework.contrastive.metrics import bound_suffix, contrastive_metrics, diagnostics, infonce_with_stats
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
-from framework.data import ActionSpec, Factory, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.data import Factory, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
-from framework.objectives.base import Objective, same_episode
+from framework.objectives.base import Objective, of_pairs, same_episode
 
 
 @final
@@ -34,7 +32,8 @@ class ActionConditionedCPC(Objective):
     the prior's latent as anchor, a critic of its own for each k (two perceptrons of two layers, a dot product), all steps of the batch as
     negatives. The actions are appended to the deterministic part, so that any critic can be bound. `positive` is the target: the embedding
     of a `second_view`, augmented once more, as in the paper (there the latent drawn from it), the `embedding` of the posterior, or the
-    `stochastic` part of the posterior. A pair across the end of an episode has no loss; as a candidate the observation stays.
+    `stochastic` part of the posterior. A pair across the end of an episode has no loss, and each k is averaged over its pairs; as a
+    candidate the observation stays.
 
     Gradients: to both sides.
     """
@@ -44,10 +43,7 @@ class ActionConditionedCPC(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         scale: float = 1.0,
         critic: Factory[Critic],
         negatives: Factory[Negatives],
@@ -56,7 +52,7 @@ class ActionConditionedCPC(Objective):
         anchor: Literal["prior", "posterior"] = "prior",
         positive: Literal["second_view", "embedding", "stochastic"] = "second_view",
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
+        super().__init__(model=model, scale=scale)
         if steps < 1 or not 0 < discount <= 1:
             raise UserError(
                 f"ActionConditionedCPC.steps = {steps} must be at least 1, and ActionConditionedCPC.discount = {discount} above 0 and "
@@ -66,9 +62,9 @@ class ActionConditionedCPC(Objective):
         self.reach = ("steps", steps - 1)
         self.needs_second_view = positive == "second_view"
         self.weights = [discount**step / sum(discount**each for each in range(steps)) for step in range(steps)]
-        sizes = [latent.deterministic + step * action.size for step in range(steps)]
-        size = latent.stochastic if positive == "stochastic" else embedding_size
-        self.critics = nn.ModuleList([critic(latent=replace(latent, deterministic=each), embedding_size=size) for each in sizes])
+        sizes = [model.latent.deterministic + step * model.action.size for step in range(steps)]
+        size = model.latent.stochastic if positive == "stochastic" else model.embedding_size
+        self.critics = nn.ModuleList([critic(latent=replace(model.latent, deterministic=each), embedding_size=size) for each in sizes])
         self.negatives: Negatives = negatives()
         check_selecting("ActionConditionedCPC", cast(Critic, self.critics[0]), self.negatives, anchor)
 
@@ -76,8 +72,8 @@ class ActionConditionedCPC(Objective):
         total, stats, valid = torch.zeros_like(inferred.batch.reward), [], []
         for step, (contrast, inside) in enumerate(self._contrasts(inferred, key)):
             loss, anchor_stats = infonce_with_stats(contrast)
-            loss = rearrange(loss.where(inside, 0.0), "(b t) -> b t", b=total.shape[0])
-            total = total + self.weights[step] * F.pad(loss, (0, step))
+            of_rows, valid_rows = (rearrange(each, "(b t) -> b t", b=total.shape[0]) for each in (loss, inside))
+            total = total + self.weights[step] * of_pairs(of_rows, valid_rows, step)
             stats.append(anchor_stats)
             valid.append(inside)
         estimate_key = "contrastive/estimate" + bound_suffix(self.negatives, "lower")
@@ -90,7 +86,7 @@ class ActionConditionedCPC(Objective):
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """The diagnostics of the contrast of step 0."""
         contrast, _ = next(self._contrasts(inferred, key))
-        return diagnostics("ActionConditionedCPC", self.negatives, contrast, inferred.embedding)
+        return diagnostics("ActionConditionedCPC", self.negatives, contrast)
 
     def _contrasts(self, inferred: InferredBatch, key: Key) -> Iterator[tuple[Contrast, Bool[Tensor, " N"]]]:
         """The contrast of each step ahead, and which of its anchors have a positive in their own episode."""

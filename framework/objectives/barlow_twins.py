@@ -1,22 +1,20 @@
 """R2-Dreamer: latent and embedding agree in each dimension, without negatives, augmentation or a decoder."""
 
-from collections.abc import Mapping
 from typing import ClassVar, final
 
 import torch
-from dm_env import specs
 from einops import rearrange
 from torch import nn
 
 from framework import objectives
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss
-from framework.nn.blocks import glorot
-from framework.objectives.base import Objective, embedding_rank
+from framework.nn.blocks import truncated_normal
+from framework.objectives.base import Objective
 
 
 @final
@@ -25,7 +23,8 @@ class BarlowTwins(Objective):
     """`sum_i (1 - c_ii)^2 + redundancy sum_{i != j} c_ij^2`: `c` correlates `W [z, h]` with the embedding of the same step.
 
     *R2-Dreamer* (2026, arXiv 2603.18202), after Zbontar et al. (2021): both sides are standardized over the batch, `W` is one linear map
-    without bias, `redundancy` is 5e-4 and the loss has the scale 0.05. It is one number for the batch, the same at every step.
+    without bias from a truncated normal, `redundancy` is 5e-4 and the loss has the scale 0.05. It is one number for the batch, the same at
+    every step.
 
     Gradients: none to the embedding as a target, so that the encoder learns through the posterior alone.
     """
@@ -35,18 +34,15 @@ class BarlowTwins(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         scale: float = 0.05,
         redundancy: float = 5e-4,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
+        super().__init__(model=model, scale=scale)
         if redundancy < 0:
             raise UserError(f"BarlowTwins.redundancy = {redundancy} must be 0 or more; 5e-4 is usual.")
         self.redundancy = redundancy
-        self.map = glorot(nn.Linear(latent.feature_size, embedding_size, bias=False))
+        self.map = truncated_normal(nn.Linear(model.latent.feature_size, model.embedding_size, bias=False))
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         with full_precision(inferred.embedding.device):
@@ -60,6 +56,3 @@ class BarlowTwins(Objective):
             "model/barlow_redundancy": off_diagonal(correlation.detach()).square().mean().sqrt(),
         }
         return {"barlow": loss.expand(inferred.batch.reward.shape)}, metrics
-
-    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        return embedding_rank(inferred)

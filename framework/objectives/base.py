@@ -4,15 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, final
 
-from dm_env import specs
-from einops import rearrange
-from jaxtyping import Bool, Int
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics, Pictures
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs, Pictures
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
-from framework.functional.contrastive import effective_rank
+from framework.functional.masking import masked
 from framework.functional.random import Key
 
 
@@ -20,11 +19,12 @@ class Objective(nn.Module, ABC):
     """An auxiliary loss that ties latents to observations.
 
     `losses` names its losses, each `[B, T]`. The world model adds the mean of each times its weight in `loss_scales`, which is `scale`
-    where there is one loss. `needs_second_view`: it needs a second augmented view of the batch. `slow_rate`: the rate of the slow copy of
-    the encoder that it needs. `reach`: the setting by which a step needs a later one of its sequence, and how many steps later.
+    where there is one loss; where steps have none, the others are scaled so that the mean is theirs. `needs_second_view`: it needs a
+    second augmented view of the batch. `slow_rate`: the rate of the slow copy of the encoder that it needs. `reach`: the setting by which
+    a step needs a later one of its sequence, and how many steps later.
     """
 
-    derived: ClassVar[tuple[str, ...]] = ("latent", "embedding_size", "observation", "action")
+    derived: ClassVar[tuple[str, ...]] = ("model",)
     losses: ClassVar[tuple[str, ...]]
     needs_second_view: bool = False
     slow_rate: float | None = None
@@ -32,15 +32,7 @@ class Objective(nn.Module, ABC):
     loss_scales: Mapping[str, float]
 
     @abstractmethod
-    def __init__(
-        self,
-        *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
-        scale: float = 1.0,
-    ) -> None:
+    def __init__(self, *, model: ModelSpecs, scale: float = 1.0) -> None:
         super().__init__()
         self.loss_scales = dict.fromkeys(self.losses, scale)
 
@@ -81,6 +73,11 @@ def same_episode(episode: Int[Tensor, "B T"], steps: int) -> Bool[Tensor, "B L"]
     return episode[:, : episode.shape[1] - steps] == episode[:, steps:]
 
 
-def embedding_rank(inferred: InferredBatch) -> Metrics:
-    """The effective rank of the embedding: 1 where it has collapsed."""
-    return {"model/effective_rank": effective_rank(rearrange(inferred.embedding, "b t e -> (b t) e"))}
+def of_pairs(loss: Float[Tensor, "B L"], valid: Bool[Tensor, "B L"], steps: int) -> Float[Tensor, "B T"]:
+    """Losses of pairs `steps` apart as losses of all steps, whose mean is that over valid pairs: the others are 0."""
+    return masked(F.pad(loss, (0, steps)), F.pad(valid, (0, steps)))
+
+
+def after_warm_up(loss: Float[Tensor, "B L"], steps: int) -> Float[Tensor, "B T"]:
+    """Losses of what follows the first `steps` as losses of all steps, whose mean is theirs: those of the first are 0."""
+    return F.pad(loss * ((loss.shape[1] + steps) / loss.shape[1]), (steps, 0))

@@ -7,8 +7,6 @@ from functools import partial
 from typing import ClassVar, Literal, cast, final
 
 import torch
-import torch.nn.functional as F
-from dm_env import specs
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -20,13 +18,13 @@ from framework.contrastive.metrics import ContrastiveStats, bound_suffix, contra
 from framework.contrastive.origin import Origin
 from framework.contrastive.pairs import Evaluation, PositivePairs, blocks_of, evaluate_in_blocks, predict
 from framework.critics.base import Critic, UnitCritic
-from framework.data import ActionSpec, Factory, InferredBatch, LatentSpec, Losses, Metrics, Pictures, is_image
+from framework.data import Factory, InferredBatch, Losses, Metrics, ModelSpecs, Pictures, is_image
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.contrastive import mean_where
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
-from framework.objectives.base import Objective, same_episode
+from framework.objectives.base import Objective, of_pairs, same_episode
 from framework.objectives.contrastive_pictures import score_matrix, which
 from framework.objectives.imagination_pictures import ImageBank, imagine
 
@@ -41,7 +39,7 @@ class InfoNCE(Objective):
     `column_as_released` asks for the other by name. `anchor` is the latent that is contrasted: the posterior, or the prior, which does
     not depend on the observation. `bound` is what is trained in place of InfoNCE's own; `diagnostics` are others whose estimates are only
     logged. `offsets = (1, 2, 3)` is contrastive predictive coding (van den Oord et al., 2018): a critic of its own for each offset `k`
-    scores `f_k(s_t, o_{t+k})`, and the loss is the mean over offsets, zero where an episode ends before `t + k`.
+    scores `f_k(s_t, o_{t+k})`, and the loss is the mean over offsets of the mean over the pairs of one episode.
 
     A batch of more than `chunk_above` steps is evaluated in blocks of anchors, whose scores are computed again for the gradient: no matrix
     has more than `chunk_above^2 / 4` numbers, without the candidates that a strategy adds. Pictures and diagnostics show the first block.
@@ -55,10 +53,7 @@ class InfoNCE(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         scale: float = 1.0,
         critic: Factory[Critic],
         negatives: Factory[Negatives],
@@ -70,24 +65,24 @@ class InfoNCE(Objective):
         embedding_gradient: Literal["flow", "stop"] = "flow",
         chunk_above: int = 16_384,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
+        super().__init__(model=model, scale=scale)
         _check_settings(offsets, chunk_above)
         self.offsets = tuple(sorted(offsets))
         self.reach = ("offsets", self.offsets[-1])
-        self.critics = nn.ModuleList([critic(latent=latent, embedding_size=embedding_size) for _ in self.offsets])
+        self.critics = nn.ModuleList([critic(latent=model.latent, embedding_size=model.embedding_size) for _ in self.offsets])
         self.negatives: Negatives = negatives()
-        candidate_size = embedding_size if self.critic.candidate == "embedding" else latent.stochastic
+        candidate_size = model.embedding_size if self.critic.candidate == "embedding" else model.latent.stochastic
         for strategy in self.negatives.each():
             strategy.allocate(candidate_size)
-        self.bound: Bound = bound(latent=latent, embedding_size=candidate_size)
-        self.diagnostics = nn.ModuleList([other(latent=latent, embedding_size=candidate_size) for other in diagnostics])
+        self.bound: Bound = bound(latent=model.latent, embedding_size=candidate_size)
+        self.diagnostics = nn.ModuleList([other(latent=model.latent, embedding_size=candidate_size) for other in diagnostics])
         check_axis(self.critic, axis)
         check_parts(self.critic, self.negatives, anchor=anchor, axis=axis, offsets=self.offsets)
         check_bounds(self.bound, self.diagnostics, axis)
         several: Mapping[str, tuple[Axis, ...]] = {"row": ("row",), "symmetric": ("row", "column")}
         self.axes = several.get(axis, ("column",))
         self.anchor, self.embedding_gradient, self.chunk_above = anchor, embedding_gradient, chunk_above
-        self.images = [name for name, spec in observation.items() if is_image(spec)]
+        self.images = [name for name, spec in model.observation.items() if is_image(spec)]
         self.slow_rate = self.negatives.slow_rate
 
     @property
@@ -101,15 +96,15 @@ class InfoNCE(Objective):
         return "contrastive/estimate" + bound_suffix(self.negatives, self.bound.side)
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
-        losses, stats, valid = [], list[ContrastiveStats](), []
+        losses, stats, valid, rows = [], list[ContrastiveStats](), [], inferred.batch.reward.shape[0]
         for offset, pairs, blocks in self._pairs(inferred, dynamics):
             for axis in self.axes:
                 if len(blocks) == 1:
                     anchor_losses, anchor_stats = self._evaluate(pairs.contrast(axis, blocks[0]), key)
                 else:
                     anchor_losses, anchor_stats = evaluate_in_blocks(self._evaluate, pairs, axis, blocks, key)
-                loss = rearrange(anchor_losses.where(pairs.valid, 0.0), "(b t) -> b t", b=inferred.batch.reward.shape[0])
-                losses.append(F.pad(loss, (0, offset)))
+                loss, inside = (rearrange(each, "(b t) -> b t", b=rows) for each in (anchor_losses, pairs.valid))
+                losses.append(of_pairs(loss, inside, offset))
                 stats.append(anchor_stats)
                 valid.append(pairs.valid)
         return {"infonce": torch.stack(losses).mean(dim=0)}, contrastive_metrics(self.estimate_key, stats, valid)
@@ -131,7 +126,7 @@ class InfoNCE(Objective):
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         contrast, valid = self._first(inferred, dynamics, key)
-        metrics = diagnostics("InfoNCE", self.negatives, contrast, inferred.embedding)
+        metrics = diagnostics("InfoNCE", self.negatives, contrast)
         metrics |= self.critic.diagnose(rearrange(inferred.embedding, "b t e -> (b t) e"))
         numbers = Counter[str]()
         for bound in cast(Sequence[Bound], self.diagnostics):

@@ -1,22 +1,21 @@
 """TD-MPC2 and SPR: the dynamics predicts, some steps ahead under the actions that were taken, what is then inferred."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
-from dm_env import specs
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.nn.blocks import glorot
-from framework.objectives.base import Objective, embedding_rank, same_episode
+from framework.objectives.base import Objective, of_pairs, same_episode
 
 
 @final
@@ -27,7 +26,7 @@ class LatentConsistency(Objective):
     `target = 'latent'` compares the features `[z, h]` with those of the posterior of `t + k`: TD-MPC2 (Hansen et al., 2024: the mean
     squared error, 3 steps, a discount of 0.5, scale 20), whose latent is the encoding itself. `'embedding'` compares `W [z, h]` with the
     embedding of `o_{t+k}`, by a slow copy of the encoder where `slow_rate` is its rate: SPR (Schwarzer et al., 2021: 5 steps,
-    `distance = 'cosine'`, a discount of 1). A pair across the end of an episode has no loss.
+    `distance = 'cosine'`, a discount of 1). A pair across the end of an episode has no loss; each k is averaged over its pairs.
 
     Gradients: none to the targets; to the dynamics and to the posterior of t through the whole roll.
     """
@@ -37,10 +36,7 @@ class LatentConsistency(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         scale: float = 20.0,
         target: Literal["latent", "embedding"] = "latent",
         distance: Literal["squared", "cosine"] = "squared",
@@ -48,7 +44,7 @@ class LatentConsistency(Objective):
         discount: float = 0.5,
         slow_rate: float | None = None,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
+        super().__init__(model=model, scale=scale)
         if horizon < 1 or not 0 < discount <= 1:
             raise UserError(
                 f"LatentConsistency.horizon = {horizon} must be at least 1, and LatentConsistency.discount = {discount} above 0 and "
@@ -61,22 +57,19 @@ class LatentConsistency(Objective):
             )
         self.target, self.distance, self.horizon, self.discount, self.slow_rate = target, distance, horizon, discount, slow_rate
         self.reach = ("horizon", horizon)
-        self.map = glorot(nn.Linear(latent.feature_size, embedding_size)) if target == "embedding" else nn.Identity()
+        self.map = glorot(nn.Linear(model.latent.feature_size, model.embedding_size)) if target == "embedding" else nn.Identity()
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         batch, target = inferred.batch, self._target(inferred).float()
         times = target.shape[1]
         total, first = torch.zeros_like(batch.reward), torch.zeros_like(batch.reward[0, 0])
         for step, rolled in enumerate(self._rolled(inferred, dynamics), start=1):
-            valid = same_episode(batch.episode, step)
-            loss = self._distance(rolled[:, : times - step], target[:, step:]).where(valid, 0.0)
-            total = total + self.discount ** (step - 1) / self.horizon * F.pad(loss, (0, step))
+            distance = self._distance(rolled[:, : times - step], target[:, step:])
+            loss = of_pairs(distance, same_episode(batch.episode, step), step)
+            total = total + self.discount ** (step - 1) / self.horizon * loss
             if step == 1:
-                first = loss.detach().sum() / valid.sum().clamp(min=1)
+                first = loss.detach().mean()
         return {"latent_consistency": total}, {"model/consistency_next_step": first}
-
-    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        return embedding_rank(inferred)
 
     def _target(self, inferred: InferredBatch) -> Tensor:
         if self.target == "latent":

@@ -1,25 +1,23 @@
 """DreamerPro: latents and observations are assigned to the same prototypes, in equal shares over a batch."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
-from dm_env import specs
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
 from framework.nn.blocks import copy_parameters, glorot
-from framework.objectives.base import Objective, embedding_rank
+from framework.objectives.base import Objective, after_warm_up
 
 
 @final
@@ -33,8 +31,10 @@ class Prototypes(Objective):
         projection_norm      (|u_1| - 1)^2 / 2 + (|u_2| - 1)^2 / 2 + (|v| - 1)^2
 
     *DreamerPro* (Deng et al., 2022), after SwAV (Caron et al., 2020). All steps of one view share the assignment, except the first
-    `warm_up` of each sequence, which have no loss; the prototypes are fixed for the first `frozen_updates`. Slow copies of `V` and of the
-    encoder follow at `slow_rate`. The paper infers latents for both views; here for the first alone, at half the cost.
+    `warm_up` of each sequence, which have the norm loss alone. The prototypes have unit length at first and after each update, and are
+    fixed for the first `frozen_updates`. Slow copies of `V` and of the encoder follow at `slow_rate`. Released: an `epsilon` of 0.0125
+    with Gaussian latents, and of 0.05 with categorical ones. The paper infers latents for both views; here for the first alone, at half
+    the cost.
 
     Gradients: none to the assignments, nor to slow copies; the prototypes learn from the three others alone.
     """
@@ -46,10 +46,7 @@ class Prototypes(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         swapped_scale: float = 1.0,
         temporal_scale: float = 1.0,
         norm_scale: float = 0.0,
@@ -62,7 +59,7 @@ class Prototypes(Objective):
         frozen_updates: int = 10_000,
         warm_up: int = 1,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        super().__init__(model=model)
         if prototypes < 2 or iterations < 1 or temperature <= 0 or epsilon <= 0 or not 0 < slow_rate <= 1:
             raise UserError(
                 f"Prototypes.prototypes = {prototypes} must be at least 2, Prototypes.iterations = {iterations} at least 1, "
@@ -73,63 +70,53 @@ class Prototypes(Objective):
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
         self.frozen_updates, self.warm_up, self.slow_rate = frozen_updates, warm_up, slow_rate
         self.reach = ("warm_up", warm_up)
-        self.from_embedding = glorot(nn.Linear(embedding_size, size))
-        self.from_latent = glorot(nn.Linear(latent.feature_size, size))
+        self.from_embedding = glorot(nn.Linear(model.embedding_size, size))
+        self.from_latent = glorot(nn.Linear(model.latent.feature_size, size))
         self.slow_from_embedding = deepcopy(self.from_embedding).requires_grad_(False)
-        self.prototypes = nn.Parameter(nn.init.xavier_uniform_(torch.empty(prototypes, size)))
+        self.prototypes = nn.Parameter(F.normalize(torch.randn(prototypes, size), dim=-1))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
+        second_view = inferred.second
+        assert second_view is not None  # the world model provides it, and both slow embeddings
         with full_precision(inferred.embedding.device):
-            views, slow_views = _embeddings_of_views(inferred, self.warm_up)
-            first, second = (self.from_embedding(view) for view in views)
-            latent = self.from_latent(inferred.posterior.features[:, self.warm_up :].float())
-            with torch.no_grad():
-                targets = [self._assignment(view) for view in slow_views]
+            first, second = (self.from_embedding(view.float()) for view in (inferred.embedding, second_view.embedding))
+            latent = self.from_latent(inferred.posterior.features.float())
+            targets = [self._assignment(view) for view in (inferred.slow_embedding, second_view.slow_embedding)]
             log_first, log_second, log_latent = (self._log_probabilities(each) for each in (first, second, latent))
-            losses = {
+            assigned = {
                 "swapped_prototypes": -(targets[1] * log_first + targets[0] * log_second).sum(dim=-1) / 2,
                 "temporal_prototypes": -(targets[0] * log_latent).sum(dim=-1),
-                "projection_norm": (_norm_error(first) + _norm_error(second)) / 2 + _norm_error(latent),
             }
-        metrics = _metrics(log_first.detach(), targets[0], log_latent.detach())
-        return {name: F.pad(loss, (self.warm_up, 0)) for name, loss in losses.items()}, metrics
+            losses = {name: after_warm_up(loss, self.warm_up) for name, loss in assigned.items()}
+            losses["projection_norm"] = (_norm_error(first) + _norm_error(second)) / 2 + _norm_error(latent)
+        return losses, _metrics(log_first.detach(), targets[0], log_latent.detach())
 
     @torch.no_grad()
     def after_update(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> None:
         assert self.slow_rate is not None
         copy_parameters(source=self.from_embedding, target=self.slow_from_embedding, rate=self.slow_rate)
+        self.prototypes.copy_(F.normalize(self.prototypes, dim=-1))
         self.updates.add_(1)
 
-    def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
-        return embedding_rank(inferred)
-
-    def _scores(self, projected: Float[Tensor, "B L S"]) -> Float[Tensor, "B L K"]:
-        """Cosines. Gradients: none to the prototypes while they are fixed."""
+    def _scores(self, projected: Float[Tensor, "B T S"]) -> Float[Tensor, "B L K"]:
+        """Cosines after the warm-up, the prototypes having unit length. Gradients: none to the prototypes while they are fixed."""
         fixed = self.updates < self.frozen_updates
         prototypes = torch.where(fixed, self.prototypes.detach(), self.prototypes)
-        return F.normalize(projected, dim=-1) @ F.normalize(prototypes, dim=-1).T
+        return F.normalize(projected[:, self.warm_up :], dim=-1) @ prototypes.T
 
-    def _log_probabilities(self, projected: Float[Tensor, "B L S"]) -> Float[Tensor, "B L K"]:
+    def _log_probabilities(self, projected: Float[Tensor, "B T S"]) -> Float[Tensor, "B L K"]:
         return torch.log_softmax(self._scores(projected) / self.temperature, dim=-1)
 
-    def _assignment(self, slow_embedding: Float[Tensor, "B L E"]) -> Float[Tensor, "B L K"]:
-        scores = self._scores(self.slow_from_embedding(slow_embedding))
+    @torch.no_grad()
+    def _assignment(self, slow_embedding: Float[Tensor, "B T E"] | None) -> Float[Tensor, "B L K"]:
+        assert slow_embedding is not None
+        scores = self._scores(self.slow_from_embedding(slow_embedding.float()))
         shares = sinkhorn(rearrange(scores, "b l k -> (b l) k"), self.epsilon, self.iterations)
         return rearrange(shares, "(b l) k -> b l k", b=scores.shape[0])
 
 
-def _embeddings_of_views(inferred: InferredBatch, warm_up: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The embeddings of both views, by the encoder and by its slow copy, after the warm-up, in float32."""
-    second = inferred.second
-    assert second is not None  # the world model provides these three
-    assert inferred.slow_embedding is not None
-    assert second.slow_embedding is not None
-    views, slow_views = (inferred.embedding, second.embedding), (inferred.slow_embedding, second.slow_embedding)
-    return [view[:, warm_up:].float() for view in views], [view[:, warm_up:].float() for view in slow_views]
-
-
-def _norm_error(projected: Float[Tensor, "B L S"]) -> Float[Tensor, "B L"]:
+def _norm_error(projected: Float[Tensor, "B T S"]) -> Float[Tensor, "B T"]:
     """The squared difference of the length from 1."""
     return (torch.linalg.vector_norm(projected, dim=-1) - 1).square()
 

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import ClassVar, cast, final
 
 import torch
-from dm_env import specs
 from einops import rearrange
 from torch import nn
 
 from framework import objectives
-from framework.data import ActionSpec, Factory, InferredBatch, LatentSpec, Losses, Metrics, Pictures, is_image
+from framework.data import Factory, InferredBatch, Losses, Metrics, ModelSpecs, Pictures, is_image
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
@@ -34,14 +33,12 @@ class Reconstruction(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         scale: float = 1.0,
         decoders: Mapping[str, Factory[Head]],
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action, scale=scale)
+        super().__init__(model=model, scale=scale)
+        observation = model.observation
         shares = assign_to_patterns(sorted(observation), decoders)
         idle = [pattern for pattern, names in shares.items() if not names]
         if idle or not decoders:
@@ -50,8 +47,8 @@ class Reconstruction(Objective):
                 "them, or for '*'."
             )
         self.names = list(shares.values())
-        parts = [decoders[pattern](latent=latent, target={name: observation[name] for name in names}) for pattern, names in shares.items()]
-        self.decoders = nn.ModuleList(parts)
+        targets = {pattern: {name: observation[name] for name in names} for pattern, names in shares.items()}
+        self.decoders = nn.ModuleList([decoders[pattern](latent=model.latent, target=target) for pattern, target in targets.items()])
         self.images = {names[0]: number for number, names in enumerate(self.names) if is_image(observation[names[0]])}
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:

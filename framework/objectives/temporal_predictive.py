@@ -1,13 +1,11 @@
 """TPC: histories and the latents that follow them predict each other, by the world model's own prior."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Final, final
 
 import torch
-import torch.nn.functional as F
-from dm_env import specs
 from einops import rearrange
+from jaxtyping import Float
 from torch import Tensor
 
 from framework import objectives
@@ -17,12 +15,12 @@ from framework.contrastive.metrics import bound_suffix, contrastive_metrics, dia
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
 from framework.critics.prior_critic import PriorCritic
-from framework.data import ActionSpec, Factory, InferredBatch, Latent, LatentSpec, Losses, Metrics
+from framework.data import Factory, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key, fold_in, normal
 from framework.negatives.base import Negatives
-from framework.objectives.base import Objective
+from framework.objectives.base import Objective, after_warm_up
 
 NOISE: Final = 2
 """Folded into the key, so that the noise on the latents differs from what the negatives draw."""
@@ -35,14 +33,15 @@ class TemporalPredictive(Objective):
 
         temporal_predictive  -log p(z_i | h_i) + log sum_j p(z_i | h_j)         z_i = mean_i + noise N(0, 1)
         static_predictive    -f(z_i, e_i) + log sum_j exp f(z_i, e_j)
-        consistency          -log p(z_i | h_i)
-        centering             |mean_j z_j|^2
+        consistency          -log p(mean_i | h_i)
+        centering             |mean_j mean_j|^2
 
     *Temporal Predictive Coding* (Nguyen et al., 2021): scales 1, 1, 0.1 and 0.01, the same step of the other sequences as negatives,
-    noise 0.2, the first 5 steps of a sequence left out of what needs a history; DreamerPro's TPC (Deng et al., 2022) leaves out 1, has a
-    floor of 0.1 under the prior's sigma and no centering. Without the static term everything may collapse to one point. The dynamics
-    should have a posterior without history, such as `MemorylessSSM`, or the latent can copy the history that it is contrasted with;
-    `critic` is a head of its own on the embedding, where the paper uses the posterior's. A categorical latent gets no noise.
+    noise 0.2, the first 5 steps of a sequence left out of what needs a history, and of its average; DreamerPro's TPC (Deng et al., 2022)
+    leaves out 1, has a floor of 0.1 under the prior's sigma and no centering. Without the static term everything may collapse to one
+    point. The dynamics should have a posterior without history, such as `MemorylessSSM`, or the latent can copy the history that it is
+    contrasted with; `critic` is a head of its own on the embedding, where the paper uses the posterior's. A categorical latent has its
+    sample in place of `z_i` and `mean_i`.
 
     Gradients: to everything: priors, posteriors and, through the critic, the embedding.
     """
@@ -52,10 +51,7 @@ class TemporalPredictive(Objective):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        embedding_size: int,
-        observation: Mapping[str, specs.Array],
-        action: ActionSpec,
+        model: ModelSpecs,
         temporal_scale: float = 1.0,
         static_scale: float = 1.0,
         consistency_scale: float = 0.1,
@@ -66,29 +62,28 @@ class TemporalPredictive(Objective):
         minimum_std: float = 0.1,
         warm_up: int = 1,
     ) -> None:
-        super().__init__(latent=latent, embedding_size=embedding_size, observation=observation, action=action)
+        super().__init__(model=model)
         if noise < 0 or warm_up < 0:
             raise UserError(f"TemporalPredictive.noise = {noise} and TemporalPredictive.warm_up = {warm_up} must be 0 or more.")
-        self.prior = PriorCritic(latent=latent, embedding_size=embedding_size, minimum_std=minimum_std)
-        self.critic: Critic = critic(latent=latent, embedding_size=embedding_size)
+        self.prior = PriorCritic(latent=model.latent, embedding_size=model.embedding_size, minimum_std=minimum_std)
+        self.critic: Critic = critic(latent=model.latent, embedding_size=model.embedding_size)
         self.negatives: Negatives = negatives()
         check_selecting("TemporalPredictive", self.critic, self.negatives, "posterior")
         self.loss_scales = dict(zip(self.losses, (temporal_scale, static_scale, consistency_scale, centering_scale), strict=True))
-        self.kind, self.noise, self.warm_up = latent.kind, noise, warm_up
+        self.kind, self.noise, self.warm_up = model.latent.kind, noise, warm_up
         self.reach = ("warm_up", warm_up)
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         rows, times = inferred.batch.reward.shape
-        latent = self._noisy(inferred.posterior.without_past(), key)
-        temporal, static = self._temporal(inferred, latent, key), self._static(inferred, latent, key)
-        (predictive, stats), (static_loss, static_stats) = infonce_with_stats(temporal), infonce_with_stats(static)
-        of_history = rearrange(torch.stack([predictive, -temporal.scores.diagonal()]), "two (b t) -> two b t", b=rows)
-        predictive, consistency = F.pad(of_history, (self.warm_up, 0))
+        (temporal, stats), (static, static_stats) = map(infonce_with_stats, self._contrasts(inferred, key))
+        clean = self._clean(inferred.posterior)
+        consistency = -self.prior.score_pairs(*self._after_warm_up(inferred.prior, clean))
+        by_rows = [rearrange(each, "(b t) -> b t", b=rows) for each in (temporal, static, consistency)]
         losses = {
-            "temporal_predictive": predictive,
-            "static_predictive": rearrange(static_loss, "(b t) -> b t", b=rows),
-            "consistency": consistency,
-            "centering": latent.stochastic.float().mean(dim=(0, 1)).square().sum().expand(rows, times),
+            "temporal_predictive": after_warm_up(by_rows[0], self.warm_up),
+            "static_predictive": by_rows[1],
+            "consistency": after_warm_up(by_rows[2], self.warm_up),
+            "centering": clean.mean(dim=(0, 1)).square().sum().expand(rows, times),
         }
         estimate_key, every = "contrastive/estimate" + bound_suffix(self.negatives, "lower"), torch.ones_like(stats.positive_kept)
         return losses, contrastive_metrics(estimate_key, [stats], [every]) | {
@@ -102,27 +97,24 @@ class TemporalPredictive(Objective):
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """The diagnostics of the temporal contrast, and of the critic of the static one."""
-        temporal = self._temporal(inferred, self._noisy(inferred.posterior.without_past(), key), key)
-        metrics = diagnostics("TemporalPredictive", self.negatives, temporal, inferred.embedding)
+        temporal, _ = self._contrasts(inferred, key)
+        metrics = diagnostics("TemporalPredictive", self.negatives, temporal)
         return metrics | self.critic.diagnose(rearrange(inferred.embedding, "b t e -> (b t) e"))
 
-    def _noisy(self, posterior: Latent, key: Key) -> Latent:
-        if self.kind == "categorical":
-            return posterior
-        mean = posterior.statistics["mean"].float()
-        return replace(posterior, stochastic=mean + self.noise * normal(fold_in(key, NOISE), *mean.shape))
-
-    def _temporal(self, inferred: InferredBatch, latent: Latent, key: Key) -> Contrast:
-        """Every latent (rows) against every history (columns)."""
-        history = inferred.prior.map(lambda part: part[:, self.warm_up :]).flatten()
-        stochastic = rearrange(latent.stochastic[:, self.warm_up :], "b t z -> (b t) z")
-        return self._contrast(self.prior(history, stochastic).T, inferred.batch.episode[:, self.warm_up :], key)
-
-    def _static(self, inferred: InferredBatch, latent: Latent, key: Key) -> Contrast:
-        """Every latent (rows) against every observation (columns)."""
+    def _contrasts(self, inferred: InferredBatch, key: Key) -> tuple[Contrast, Contrast]:
+        """Every latent (rows) against every history after the warm-up, and against every observation (columns)."""
+        latents = self._clean(inferred.posterior)
+        if self.kind == "gaussian":
+            latents = latents + self.noise * normal(fold_in(key, NOISE), *latents.shape)
+        scores = self.prior(*self._after_warm_up(inferred.prior, latents)).T
+        temporal = Contrast.of(scores, Origin.of(inferred.batch.episode[:, self.warm_up :]))
         embedding = rearrange(inferred.embedding, "b t e -> (b t) e")
-        return self._contrast(self.critic(latent.flatten(), embedding), inferred.batch.episode, key)
+        scores = self.critic(replace(inferred.posterior.without_past(), stochastic=latents).flatten(), embedding)
+        static = Contrast.of(scores, Origin.of(inferred.batch.episode))
+        return self.negatives(temporal, key), self.negatives(static, key)
 
-    def _contrast(self, scores: Tensor, episode: Tensor, key: Key) -> Contrast:
-        contrast: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode)), key)
-        return contrast
+    def _clean(self, posterior: Latent) -> Float[Tensor, "B T Z"]:
+        return posterior.statistics["mean"].float() if self.kind == "gaussian" else posterior.stochastic
+
+    def _after_warm_up(self, prior: Latent, latents: Float[Tensor, "B T Z"]) -> tuple[Latent, Float[Tensor, "N Z"]]:
+        return prior.map(lambda part: part[:, self.warm_up :]).flatten(), rearrange(latents[:, self.warm_up :], "b t z -> (b t) z")

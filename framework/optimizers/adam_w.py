@@ -18,7 +18,8 @@ from framework.optimizers.base import TorchOptimizer, warmed_up
 class AdamW(TorchOptimizer):
     """Dreamer V2's optimizer: AdamW (Loshchilov and Hutter, 2019) on the gradient clipped to a global norm of 100.
 
-    Decay 1e-6, of matrices and kernels alone, and epsilon 1e-5. The learning rate rises linearly over the first `warmup` steps.
+    Decay 1e-6, of matrices and kernels alone, and epsilon 1e-5. The learning rate rises linearly, from 0 at the first step, over
+    `warmup` steps.
     """
 
     def __init__(

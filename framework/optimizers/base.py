@@ -87,8 +87,8 @@ def in_layout_of(parameter: Tensor, gradient: Tensor) -> Tensor:
 
 
 def warmed_up(learning_rate: float, warmup: int, step: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """The learning rate of a step, counted from 1: it rises linearly over the first `warmup` steps."""
-    return learning_rate * (step / max(1, warmup)).clamp(max=1.0)
+    """The learning rate of a step, counted from 1: `min(1, (step - 1) / warmup)` of the whole, as in Dreamer V3."""
+    return learning_rate * ((step - 1) / warmup).clamp(max=1.0) if warmup else torch.full_like(step, learning_rate)
 
 
 def bias_correction(decay: float, step: Float[Tensor, ""]) -> Float[Tensor, ""]:

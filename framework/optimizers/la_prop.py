@@ -22,7 +22,7 @@ class LaProp(Optimizer):
 
     Both averages are corrected for their start at zero. The gradient of each tensor is first clipped to `clip` times the norm of its
     parameter, which counts as at least `smallest_norm` (Brock et al., 2021; over whole tensors, as in Dreamer V3: 0.3 and 1e-3). The
-    learning rate rises linearly over the first `warmup` steps (V3: 1,000).
+    learning rate rises linearly, from 0 at the first step, over `warmup` steps (V3: 1,000).
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from framework.environments.server import describe
 from framework.errors import UserError
 
 EPISODE: Final = 1000
-"""Steps of the episodes of `random_steps`."""
+"""Steps of an episode of the control suite."""
 
 
 @final

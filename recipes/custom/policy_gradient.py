@@ -9,7 +9,7 @@ from torch import Tensor
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import PolicyNetwork, TanhNormalParametrization
-from framework.data import ActionKind, ActionSpec, Factory, Imagination, InferredBatch, LatentSpec, Losses, Metrics
+from framework.data import ActionKind, Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
 from framework.functional.distributions import TanhNormal, normal_entropy
 from framework.functional.returns import discount_weights, lambda_return
 from framework.nn.blocks import Activation
@@ -22,6 +22,7 @@ class PolicyGradient(PolicyAndValue):
     """REINFORCE with a value as baseline, on imagined lambda-returns; Williams (1992).
 
         actor  -w_t (log pi(a_t | s_t) sg(R_t - v(s_t)) + entropy H),     value  w_t (v(s_t) - sg R_t)^2 / 2
+        w_t    c_0 prod_{0 < i <= t} gamma c_i, with the predicted continuation c
 
     Rollouts take no gradient: an update costs less than with `DynamicsBackprop`, and errors in the gradient of the dynamics cannot
     mislead it; its variance is larger. The policy is a tanh-normal; `H` is its entropy before the tanh.
@@ -35,9 +36,7 @@ class PolicyGradient(PolicyAndValue):
     def __init__(
         self,
         *,
-        latent: LatentSpec,
-        action: ActionSpec,
-        embedding_size: int,
+        model: ModelSpecs,
         value: Factory[Value],
         layers: int = 2,
         units: int = 200,
@@ -49,11 +48,9 @@ class PolicyGradient(PolicyAndValue):
         minimum_std: float = 0.1,
     ) -> None:
         parametrization = TanhNormalParametrization(mean_scale=2.0, initial_std=initial_std, minimum_std=minimum_std)
-        actor = PolicyNetwork(
-            latent=latent, action=action, parametrization=parametrization, layers=layers, units=units, activation=activation
-        )
-        state_value = value(feature_size=latent.feature_size)
-        super().__init__(latent=latent, action=action, embedding_size=embedding_size, actor=actor, value=state_value)
+        actor = PolicyNetwork(model=model, parametrization=parametrization, layers=layers, units=units, activation=activation)
+        state_value = value(feature_size=model.latent.feature_size)
+        super().__init__(model=model, actor=actor, value=state_value)
         self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy
 
     def losses(self, imagination: Imagination, inferred: InferredBatch, noise: Float[Tensor, "B T A"]) -> tuple[Losses, Metrics]:
@@ -63,7 +60,7 @@ class PolicyGradient(PolicyAndValue):
             next_value = self.value.bootstrap(features[:, 1:])
             returns = lambda_return(imagination.reward[:, 1:].detach(), discount, next_value, self.return_lambda)
             advantage = returns - self.value(features[:, :-1])
-        weight = discount_weights(discount)
+        weight = imagination.continuation[:, :1].detach() * discount_weights(discount)
         policy = self.policy(features[:, :-1])
         assert isinstance(policy, TanhNormal)
         log_density = policy.log_density(imagination.action.detach())

@@ -25,12 +25,12 @@ def losses_of(behavior: DynamicsBackprop, imagination: Imagination, kind: Action
 
 
 def test_returns_have_a_gradient_in_the_actors_loss_alone_and_weights_in_none():
-    """At a lambda of 0: `R_t = r_t + gamma c_t v_{t+1}`, without the start."""
+    """At a lambda of 0: `R_t = r_t + gamma c_t v_{t+1}`, without the start, whose continuation weighs all steps."""
     behavior, imagination = make(return_lambda=0.0), random_rollout(2, 6)
     leaves = [each.requires_grad_() for each in (imagination.features, imagination.reward, imagination.continuation)]
     losses = losses_of(behavior, imagination)
     of_features, of_reward, of_continuation = torch.autograd.grad(losses["actor"].sum(), leaves, retain_graph=True)
-    weight = torch.cat([torch.ones(2, 1), (0.99 * imagination.continuation[:, 1:-2]).cumprod(dim=1)], dim=1)
+    weight = torch.cat([imagination.continuation[:, :1], 0.99 * imagination.continuation[:, 1:-2]], dim=1).cumprod(dim=1)
     assert torch.allclose(of_reward[:, 1:-1], -weight, atol=1e-6)
     assert torch.allclose(of_continuation[:, 1:-1], -0.99 * weight * behavior.value(imagination.features[:, 2:]), atol=1e-6)
     assert not any(gradient[:, 0].any() for gradient in (of_features, of_reward, of_continuation))

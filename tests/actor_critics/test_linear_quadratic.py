@@ -8,7 +8,7 @@ from torch import Tensor
 
 from framework.actor_critics.cem_planner import CEMPlanner
 from framework.actor_critics.mppi_planner import MPPIPlanner
-from framework.data import ActionSpec, LatentSpec
+from framework.data import ActionSpec, LatentSpec, ModelSpecs
 from framework.values.base import Value
 from tests.actor_critics.worlds import latent_at, moving
 from tests.tiny import normal, seeded
@@ -16,11 +16,7 @@ from tests.tiny import normal, seeded
 A, B = torch.tensor([[1.0, 0.5], [0.0, 0.8]]), torch.tensor([0.1, 0.7])
 Q, R = torch.tensor([[1.0, 0.0], [0.0, 0.1]]), 0.2
 DISCOUNT, STARTS = 0.9, 0.5 * normal(5, 2, seed=1)
-SIZES = {
-    "latent": LatentSpec(deterministic=0, stochastic=2, kind="gaussian"),
-    "action": ActionSpec(kind="continuous", sizes=(1,)),
-    "embedding_size": 1,
-}
+MODEL = ModelSpecs(LatentSpec(deterministic=0, stochastic=2, kind="gaussian"), 1, {}, ActionSpec(kind="continuous", sizes=(1,)))
 
 
 def step(x: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,14 +62,14 @@ class CostToGo(Value):
 @pytest.mark.parametrize("horizon", [1, 3])
 def test_mppi_with_the_exact_value_is_optimal_at_any_horizon(horizon):
     settings = {"layers": 1, "units": 8, "candidates": 300, "policy_plans": 0, "elites": 30, "iterations": 12, "temperature": 5.0}
-    planner = MPPIPlanner(**SIZES, value=CostToGo, horizon=horizon, discount=DISCOUNT, minimum_std=1e-3, **settings)
+    planner = MPPIPlanner(model=MODEL, value=CostToGo, horizon=horizon, discount=DISCOUNT, minimum_std=1e-3, **settings)
     actions, _ = planner.act(latent_at(STARTS), planner.initial(len(STARTS)), moving(step), "mode", seeded(5))
     assert torch.allclose(actions[:, 0], -STARTS @ gain(), atol=0.03)
 
 
 def test_cem_with_a_long_horizon_is_optimal_without_a_discount():
     """Its actions are those of the undiscounted problem, whose cost beyond ten steps is small."""
-    planner = CEMPlanner(**SIZES, horizon=10, candidates=300, iterations=20, elites=30)
+    planner = CEMPlanner(model=MODEL, horizon=10, candidates=300, iterations=20, elites=30)
     actions, _ = planner.act(latent_at(STARTS), planner.initial(len(STARTS)), moving(step), "mode", seeded(5))
     assert (gain(1.0) - gain()).abs().max() > 0.01
     assert torch.allclose(actions[:, 0], -STARTS @ gain(1.0), atol=0.06)

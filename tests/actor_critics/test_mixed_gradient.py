@@ -6,7 +6,6 @@ from torch import Tensor
 
 from framework.actor_critics.mixed_gradient import MixedGradient
 from framework.data import ActionKind, Imagination
-from framework.errors import UserError
 from tests.actor_critics.worlds import random_rollout
 from tests.members import factory
 from tests.tiny import LATENT, behavior_sizes, normal, replayed, replayed_noise, seeded
@@ -81,9 +80,3 @@ def test_the_gradient_of_the_dynamics_reaches_choices_straight_through(kind):
             parameter += 0.1 * gradient
         again = behavior.sample(features, behavior.draw_noise(40, generator=seeded()))
     assert again[:, 0].sum() > action[:, 0].sum()
-
-
-@pytest.mark.parametrize("mix", [-0.1, 1.5])
-def test_it_refuses_a_mix_out_of_range(mix):
-    with pytest.raises(UserError, match=rf"MixedGradient.mix = {mix}"):
-        make(mix=mix)

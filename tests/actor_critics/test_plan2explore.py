@@ -115,22 +115,6 @@ def test_the_reward_is_differentiable_in_actions_where_the_behavior_needs_it(gra
         assert (torch.autograd.grad(reward[:, 1:].sum(), imagination.action)[0].abs().sum(dim=-1) > 0).all()
 
 
-def test_its_groups_are_those_of_the_inner_behavior_and_its_own():
-    behavior = make()
-    assert (behavior.groups, Plan2Explore.groups) == (("actor", "value", "ensemble"), ("ensemble",))
-    assert [id(each) for each in behavior.group("actor")] == [id(each) for each in behavior.of.group("actor")]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"members": 1}, r"Plan2Explore.members = 1 cannot disagree"),
-        (
-            {"of": factory("actor_critics", "Plan2Explore")},
-            r"Plan2Explore and Plan2Explore in it both have a group of parameters named \['ensemble'\]",
-        ),
-    ],
-)
-def test_it_refuses_one_member_and_two_groups_of_one_name(settings, message):
-    with pytest.raises(UserError, match=message):
-        make(**settings)
+def test_it_refuses_two_groups_of_one_name():
+    with pytest.raises(UserError, match=r"Plan2Explore and Plan2Explore in it both have a group of parameters named \['ensemble'\]"):
+        make(of=factory("actor_critics", "Plan2Explore"))

@@ -1,31 +1,34 @@
 """The network of a policy, and the parametrizations of its distribution."""
 
 import math
-import pickle
 
 import pytest
 import torch
 
 from framework.actor_critics.policy_network import (
-    PARAMETRIZATIONS,
     ClampedLogStdParametrization,
     PolicyNetwork,
     SquashedLogStdParametrization,
     TanhNormalParametrization,
+    parametrization_of,
 )
 from framework.functional.actions import BoundedNormal, OneHotGroups, TruncatedNormal
 from framework.functional.distributions import TanhNormal
-from tests.tiny import ACTIONS, LATENT, normal, seeded
+from tests.tiny import ACTIONS, LATENT, behavior_sizes, normal, seeded
 
 DISTRIBUTIONS = {"tanh_normal": TanhNormal, "bounded_normal": BoundedNormal, "truncated_normal": TruncatedNormal}
 
 
+def released(name, minimum_std=0.1):
+    return parametrization_of(name, minimum_std=minimum_std, owner="MixedGradient")
+
+
 def make(kind="continuous", name="bounded_normal", **settings) -> PolicyNetwork:
     sizes = {"layers": 1, "units": 8, "activation": "elu", "unimix": 0.01}
-    return PolicyNetwork(latent=LATENT, action=ACTIONS[kind], parametrization=PARAMETRIZATIONS[name], **(sizes | settings))
+    return PolicyNetwork(**behavior_sizes(LATENT, kind), parametrization=released(name), **(sizes | settings))
 
 
-@pytest.mark.parametrize("name", PARAMETRIZATIONS)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
 @pytest.mark.parametrize("kind", ACTIONS)
 def test_it_has_the_distribution_of_its_parametrization_and_one_hot_groups_for_choices(name, kind):
     policy = make(kind, name)
@@ -39,15 +42,19 @@ def test_it_has_the_distribution_of_its_parametrization_and_one_hot_groups_for_c
 @pytest.mark.parametrize(
     ("parametrization", "outputs", "mean", "std"),
     [
-        (PARAMETRIZATIONS["tanh_normal"], (0.0, 0.0), 0.0, 5.0001),
-        (PARAMETRIZATIONS["tanh_normal"], (5.0, -100.0), 5 * math.tanh(1), 1e-4),
+        (TanhNormalParametrization(), (0.0, 0.0), 0.0, 5.0001),
+        (TanhNormalParametrization(), (5.0, -100.0), 5 * math.tanh(1), 1e-4),
+        (released("tanh_normal"), (5.0, 0.0), 5 * math.tanh(1), math.log(2) + 0.1),
+        (released("tanh_normal", 0.3), (5.0, -100.0), 5 * math.tanh(1), 0.3),
         (TanhNormalParametrization(mean_scale=0.5, initial_std=2.0, minimum_std=0.1), (100.0, 0.0), 0.5, 2.1),
-        (PARAMETRIZATIONS["bounded_normal"], (0.0, 0.0), 0.0, 0.8927173),
-        (PARAMETRIZATIONS["bounded_normal"], (2.0, 100.0), math.tanh(2), 1.0),
-        (PARAMETRIZATIONS["bounded_normal"], (2.0, -100.0), math.tanh(2), 0.1),
-        (PARAMETRIZATIONS["truncated_normal"], (0.0, 0.0), 0.0, 1.1),
-        (PARAMETRIZATIONS["truncated_normal"], (-2.0, 200.0), -math.tanh(2), 2.1),
-        (PARAMETRIZATIONS["truncated_normal"], (-2.0, -200.0), -math.tanh(2), 0.1),
+        (released("bounded_normal"), (0.0, 0.0), 0.0, 0.8927173),
+        (released("bounded_normal"), (2.0, 100.0), math.tanh(2), 1.0),
+        (released("bounded_normal"), (2.0, -100.0), math.tanh(2), 0.1),
+        (released("truncated_normal"), (0.0, 0.0), 0.0, 1.1),
+        (released("truncated_normal"), (-2.0, 200.0), -math.tanh(2), 2.1),
+        (released("truncated_normal"), (-2.0, -200.0), -math.tanh(2), 0.1),
+        (released("bounded_normal", 0.3), (2.0, -100.0), math.tanh(2), 0.3),
+        (released("truncated_normal", 0.3), (-2.0, -200.0), -math.tanh(2), 0.3),
         (ClampedLogStdParametrization(-20.0, 2.0), (3.0, 1.0), 3.0, math.e),
         (ClampedLogStdParametrization(-20.0, 2.0), (3.0, 5.0), 3.0, math.exp(2)),
         (SquashedLogStdParametrization(-10.0, 2.0), (3.0, 0.0), 3.0, math.exp(-4)),
@@ -73,8 +80,3 @@ def test_its_noise_is_that_of_its_distribution(kind, name, mean, std):
     noise = make(kind, name).draw_noise(20_000, generator=seeded())
     assert noise.mean().item() == pytest.approx(mean, abs=0.02)
     assert noise.std().item() == pytest.approx(std, abs=0.02)
-
-
-def test_it_pickles():
-    policy, features = make(name="tanh_normal"), normal(2, LATENT.feature_size)
-    assert torch.equal(pickle.loads(pickle.dumps(policy))(features), policy(features))

@@ -63,16 +63,6 @@ def test_the_return_scale_is_part_of_a_checkpoint():
     assert torch.equal(losses_of(again, rollout())["actor"], losses_of(behavior, rollout())["actor"])
 
 
-def test_it_has_no_loss_after_the_end_of_an_episode():
-    imagination = rollout()
-    imagination.continuation[2, 0] = 0.0
-    imagination.continuation[3, 2] = 0.0
-    for loss in losses_of(make(replay_value=0.0), imagination).values():
-        assert (loss[2] == 0).all()
-        assert (loss[3, 2:] == 0).all()
-        assert loss[3, :2].all()
-
-
 def test_the_initial_policy_is_near_zero_with_the_released_standard_deviation():
     behavior = make(units=256)
     policy = behavior.policy(normal(200, FEATURES))
@@ -105,8 +95,3 @@ def test_rollouts_may_start_anywhere_without_replayed_steps_alone():
     assert "behavior/replayed_return" not in metrics
     with pytest.raises(UserError, match=r"each of the 15 replayed steps, and there are 4; bind Agent.imagination_starts = None"):
         losses_of(make(), rollout(starts=4))
-
-
-def test_it_refuses_a_negative_weight_of_the_replayed_value():
-    with pytest.raises(UserError, match=r"Reinforce.replay_value = -0.3"):
-        make(replay_value=-0.3)

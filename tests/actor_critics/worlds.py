@@ -1,14 +1,15 @@
 """Random rollouts, and worlds of closed form for planners."""
 
-import math
 from collections.abc import Callable
+from itertools import product
 
 import torch
 from torch import Tensor
 
 from framework.actor_critics.base import Choose
 from framework.data import ActionKind, Imagination, InferredBatch, Latent
-from tests.tiny import LATENT, actions, normal, seeded
+from framework.values.base import Value
+from tests.tiny import LATENT, ROWS, TIMES, actions, normal, seeded
 
 Reward = Callable[[Tensor, Tensor], Tensor]
 """The reward of an action at features."""
@@ -23,9 +24,15 @@ def random_rollout(starts: int, horizon: int, kind: ActionKind = "continuous") -
     )
 
 
-def half_square(value: Tensor, target: Tensor | float) -> Tensor:
-    """The negative log-density of `N(value, 1)`."""
-    return 0.5 * (value - target) ** 2 + 0.5 * math.log(2 * math.pi)
+def temporal_difference_loss(value: Value, inferred: InferredBatch, next_value: Tensor, discount: float) -> Tensor:
+    """The mean loss of `Q(s_{t-1}, a_t)` against `r_t + discount next_value_t`, over a loop of the steps that have one."""
+    batch, losses = inferred.batch, []
+    for b, t in product(range(ROWS), range(1, TIMES)):
+        if not batch.is_first[b, t]:
+            target = batch.reward[b, t] + (0.0 if batch.is_terminal[b, t] else discount * next_value[b, t])
+            losses.append(value.loss(torch.cat([inferred.features[b, t - 1], batch.action[b, t]]), target))
+    assert len(losses) == ROWS * (TIMES - 1) - 1
+    return torch.stack(losses).mean()
 
 
 def latent_at(features: Tensor) -> Latent:
@@ -35,14 +42,7 @@ def latent_at(features: Tensor) -> Latent:
 
 def still(reward: Reward) -> Callable[..., Imagination]:
     """A world in which nothing moves."""
-
-    def imagine(start: Latent, choose: Choose, noise: Tensor, generator: torch.Generator) -> Imagination:
-        features = start.features
-        actions = torch.stack([choose(features, each) for each in noise], dim=1)
-        rewards = torch.stack([reward(features, action) for action in actions.unbind(dim=1)], dim=1)
-        return rollout(actions, features[:, None].expand(-1, len(noise) + 1, -1), rewards, torch.ones_like(rewards))
-
-    return imagine
+    return moving(lambda features, action: (features, reward(features, action)))
 
 
 def moving(step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Callable[..., Imagination]:

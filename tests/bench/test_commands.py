@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from framework.bench import limits, subject
+import framework
+from framework.bench import machine
 from framework.bench.profiling import traced
 from framework.bench.update import SampledUpdate
 from tests.cli.calls import TINY, bound, call_dream, environment
@@ -17,8 +18,8 @@ BRIEF = ["--seconds", "0", "--repeats", "2"]
 
 @pytest.fixture(autouse=True)
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "SIZE", 64)
-    monkeypatch.setattr(limits, "COPIED", 4096)
+    monkeypatch.setattr(machine, "SIZE", 64)
+    monkeypatch.setattr(machine, "COPIED", 4096)
 
 
 def rows(*arguments: object) -> tuple[list[dict], dict]:
@@ -42,14 +43,16 @@ def test_an_update_has_times_counts_least_times_and_shares(tmp_path):
     assert row["times_the_floor"] == pytest.approx(row["median_ms"] / max(row["arithmetic_ms"], row["product_bytes_ms"]))
     assert row["product_GB"] < row["all_GB"]
     shares = {name.removeprefix("share_"): value for name, value in row.items() if name.startswith("share_") and name != "share_of_product"}
-    assert {"sample", "encoder", "dynamics", "objectives", "imagination", "behavior", "backward", "optimizers", "rest"} <= set(shares)
+    assert {"sample", "encoder", "dynamics", "objectives", "imagination", "policy", "behavior", "backward", "optimizers", "rest"} <= set(
+        shares
+    )
     assert sum(shares.values()) == pytest.approx(1.0)
     assert json.loads(trace.read_text())["traceEvents"]
     assert (setting["precision"], setting["batch"]) == ("float32", 4)
 
 
 def test_marking_stages_leaves_the_agent_as_it_was(tmp_path):
-    update = SampledUpdate(subject.read(str(TINY)))
+    update = SampledUpdate(framework.compose(str(TINY)))
     owners = (update.agent.world_model, update.agent.behavior, update.replay)
     before = [[*vars(each)] for each in owners]
     traced(update, update.agent, update.replay, torch.device("cpu"), tmp_path / "trace.json", inside=True)
@@ -69,14 +72,23 @@ def test_the_replay_is_measured_at_every_size():
     assert (setting["batch"], setting["length"], setting["storage"]) == (4, 6, "memory")
 
 
+BATCHED = ("Run.vector=@vector_environments.BatchedGymnasium", "BatchedGymnasium.task='CartPole-v1'")
+CARTPOLE = ("Run.environment=@environments.Gymnasium", "Gymnasium.task='CartPole-v1'", *BATCHED)
+
+
 @pytest.mark.parametrize(
-    ("command", "names"), [("env", ["1 environment, serial", "2 environments, process"]), ("collect", ["2 environments"])]
+    ("command", "bindings", "names"),
+    [
+        ("env", (), ["1 environment, serial", "2 environments, process"]),
+        ("env", CARTPOLE, ["1 environment, BatchedGymnasium", "2 environments, BatchedGymnasium"]),
+        ("collect", (), ["2 environments"]),
+    ],
 )
-def test_the_environment_is_measured_by_itself_and_with_the_actor(command, names):
-    measured, setting = rows(command, TINY, *BRIEF, *bound("Run.environments=2"))
+def test_the_environment_is_measured_by_itself_and_with_the_actor(command, bindings, names):
+    measured, setting = rows(command, TINY, *BRIEF, *bound("Run.environments=2", *bindings))
     assert [row[command] for row in measured] == names
     assert all(row["environment_steps_per_second"] >= row["observations_per_second"] > 0 for row in measured)
-    assert "Counting" in next(iter(setting["environment"]))
+    assert ("Gymnasium" if bindings else "Counting") in next(iter(setting["environment"]))
 
 
 def test_a_run_is_measured_by_its_own_metrics_and_leaves_no_files(tmp_path, monkeypatch):
@@ -116,8 +128,8 @@ def test_update_act_and_replay_need_neither_a_simulator_nor_a_tracker(tmp_path):
     """For a recipe of the control suite, on a machine that has neither."""
     program = """
 import json, sys
-from framework.bench import limits
-limits.SIZE, limits.COPIED = 64, 64
+from framework.bench import machine
+machine.SIZE, machine.COPIED = 64, 64
 from framework.cli import dream
 for command in ("update", "act", "replay"):
     small = ["-b", "Replay.batch=2", "-b", "Replay.length=4", "-b", "Agent.horizon=2"]

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from framework.bench import limits, run
+from framework.bench import machine, run
 from framework.bench.counting import count
-from framework.measurement.timing import Times
+from framework.measurement.resources import Times
 from framework.tracking.jsonl import Jsonl
 
 CPU = torch.device("cpu")
@@ -56,9 +56,9 @@ def test_the_shares_of_a_run_are_means_over_time_since_updates_began(tmp_path):
 
 
 def test_the_limits_are_operations_and_bytes_of_the_least_time(monkeypatch):
-    monkeypatch.setattr(limits, "SIZE", 64)
-    monkeypatch.setattr(limits, "COPIED", 1024)
-    monkeypatch.setattr(limits, "timed", lambda call, effort: call() is None or Times((0.7, 0.5), 2))
-    measured = limits.measured(CPU, torch.float32)
+    monkeypatch.setattr(machine, "SIZE", 64)
+    monkeypatch.setattr(machine, "COPIED", 1024)
+    monkeypatch.setattr(machine, "timed", lambda call, effort: call() is None or Times((0.7, 0.5), 2))
+    measured = machine.limits(CPU, torch.float32)
     assert measured.flops == 2 * 64**3 / 0.5
     assert measured.bytes == 2 * 4 * 1024 / 0.5

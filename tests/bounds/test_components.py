@@ -108,19 +108,3 @@ def test_a_penalty_has_the_properties_of_its_bound(name):
     if plain.is_stateful:
         penalized.after_update(contrast_of(normal(12, 12)))
         assert running(penalized.of) > 0
-
-
-@pytest.mark.parametrize(
-    ("name", "setting", "wrong"),
-    [
-        ("MINE", "rate", 0.0),
-        ("MINE", "rate", 1.5),
-        ("SMILE", "clip", 0.0),
-        ("Interpolated", "alpha", -0.1),
-        ("Interpolated", "alpha", 1.1),
-        ("Penalized", "weight", -1.0),
-    ],
-)
-def test_an_impossible_setting_is_refused_by_name(name, setting, wrong):
-    with pytest.raises(UserError, match=rf"{name}\.{setting} = {wrong}"):
-        make(name, **{setting: wrong})

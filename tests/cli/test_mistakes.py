@@ -18,7 +18,7 @@ STATIC = {
     "whole number": ("Trainer.steps=1e6", "write 1000000"),
     "precision": ("Runtime.precision='float16'", "takes one of 'float32', 'bfloat16'"),
     "text without quotes": ("Runtime.device=cpu", "write text in quotes ('cpu')"),
-    "derived value": ("InfoNCE.embedding_size=3", "Python passes it"),
+    "derived value": ("InfoNCE.model=3", "Python passes it"),
     "old setting": ("Agent.scales={'kl': 1.0, 'reward': 1.0}", "Agent has no parameter 'scales' any more"),
 }
 BUILT = {

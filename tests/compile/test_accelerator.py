@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from framework.bench import subject
+import framework
 from framework.bench.counting import cuda_waits, kernels
 from framework.bench.update import SampledUpdate
 from framework.training.captured import WARM_UP, CapturedUpdate, CudaGraph
@@ -33,7 +33,7 @@ def test_captured_equals_plain_in_metrics_and_parameters_after_10_updates(name):
 @pytest.mark.parametrize("capture", ["off", "update"])
 def test_an_update_never_waits(storage, capture):
     settings = ["Runtime.device='cuda'", f"Runtime.capture='{capture}'", f"Replay.storage='{storage}'"]
-    update = SampledUpdate(subject.read("quickstart", settings))
+    update = SampledUpdate(framework.compose("quickstart", settings))
     for _ in range(WARM_UP + 2):
         update()
     torch.cuda.synchronize()

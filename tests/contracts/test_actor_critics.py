@@ -152,6 +152,15 @@ def test_only_the_losses_that_shape_the_model_reach_replayed_latents(world, imag
         assert reached == (name in world.behavior.shapes_model), name
 
 
+def test_a_rollout_from_a_terminal_latent_has_no_loss_of_the_actor_but_in_dreamer_v2(world, imagination):
+    """Dreamer V2 weighs the start by 1, as released."""
+    if not world.behavior.imagines:
+        pytest.skip("nothing is imagined")
+    imagination.continuation.data[2, 0] = 0.0
+    actor = world.losses(imagination)[0]["actor"].any(dim=1)
+    assert actor.sum() == len(actor) - (type(world.behavior).__name__ != "MixedGradient")
+
+
 def test_the_gradient_of_the_dynamics_changes_its_actors_gradient_exactly_where_it_declares_so(world, imagination):
     behavior = world.behavior
     assert imagination.features.requires_grad == behavior.needs_dynamics_gradient

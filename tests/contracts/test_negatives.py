@@ -13,6 +13,7 @@ from framework.data import ExtraCandidates
 from framework.errors import UserError
 from framework.functional import contrastive
 from framework.functional.densities import gaussian_scores
+from tests.contracts.checks import unchanged
 from tests.members import build, factory
 from tests.tiny import LATENT, contrast, key_of, normal, origin, seeded
 
@@ -113,9 +114,8 @@ def test_it_stays_on_the_device_of_the_contrast(strategy, critic):
 
 
 def test_choosing_has_no_side_effect(strategy, critic):
-    before = {name: value.clone() for name, value in strategy.state_dict().items()}
-    apply(strategy, critic, origin(3, 4))
-    assert all(torch.equal(before[name], value) for name, value in strategy.state_dict().items())
+    with unchanged(strategy):
+        apply(strategy, critic, origin(3, 4))
 
 
 def test_around_another_it_leaves_out_the_candidates_that_the_other_leaves_out(negatives_name, critic):

@@ -25,10 +25,13 @@ def make(optimizer_name):
 
 
 def test_it_moves_every_parameter_downhill(make):
+    """Within two steps: a warm-up begins at a rate of 0."""
     parameters = weights()
     before = [parameter.detach().clone() for parameter in parameters]
     downhill = gradients(5)
-    make(parameters).step([each.clone() for each in downhill])
+    optimizer = make(parameters)
+    for _ in range(2):
+        optimizer.step([each.clone() for each in downhill])
     for parameter, old, gradient in zip(parameters, before, downhill, strict=True):
         assert ((parameter - old) * gradient).sum() < 0
         assert (parameter != old).all()
@@ -52,9 +55,12 @@ def test_it_converges_to_a_minimum(make):
 def test_it_takes_a_gradient_in_any_memory_layout(make):
     weight, gradient = normal(4, 3, 2, 2), normal(4, 3, 2, 2, seed=1)
     one, two = nn.Parameter(weight.clone()), nn.Parameter(weight.clone())
-    make([one]).step([gradient])
-    make([two]).step([gradient.to(memory_format=torch.channels_last)])
+    one_optimizer, two_optimizer = make([one]), make([two])
+    for _ in range(2):
+        one_optimizer.step([gradient])
+        two_optimizer.step([gradient.to(memory_format=torch.channels_last)])
     assert torch.equal(one, two)
+    assert not torch.equal(one, weight)
 
 
 def test_it_continues_exactly_from_a_state_that_it_loads_in_place_and_keeps_its_settings(make, optimizer_name):

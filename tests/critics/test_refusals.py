@@ -1,4 +1,4 @@
-"""Settings that a critic refuses, by name."""
+"""What a critic refuses beside the settings in `tests/composition`."""
 
 import math
 from dataclasses import replace
@@ -9,19 +9,6 @@ from framework.errors import UserError
 from tests.members import build
 from tests.tiny import LATENT, latent_spec
 
-REFUSED = [
-    *(("CategoricalCritic", {"unimix": unimix}, r"CategoricalCritic.unimix = .*between 0 and 1") for unimix in (0.0, 1.0, -0.1)),
-    ("ConcatCritic", {"layers": 0}, r"ConcatCritic.layers = 0 must be at least 1"),
-    ("ConcatCritic", {"pairs_at_once": 0}, r"ConcatCritic.pairs_at_once = 0 must be at least 1"),
-    ("GaussianCritic", {"minimum_std": 0.0}, r"GaussianCritic.minimum_std = 0.0 must be positive"),
-    ("PriorCritic", {"minimum_std": 0.0}, r"PriorCritic.minimum_std = 0.0 must be positive"),
-    *(
-        (name, {"temperature": kind, "initial_temperature": value}, rf"{name}.initial_temperature = {value} must be ")
-        for name in ("CosineCritic", "DistanceCritic")
-        for kind, value in (("fixed", 0.0), ("learned", 0.009), ("fixed", math.nan))
-    ),
-]
-
 
 @pytest.mark.parametrize("classes", [None, 3])
 def test_groups_of_unequal_size_are_refused(classes):
@@ -29,8 +16,12 @@ def test_groups_of_unequal_size_are_refused(classes):
         build("critics", "CategoricalCritic", latent=replace(latent_spec("categorical"), classes=classes), embedding_size=5)
 
 
-@pytest.mark.parametrize(("name", "settings", "message"), REFUSED)
-def test_an_impossible_setting_is_refused(name, settings, message):
-    spec = latent_spec("categorical") if name == "CategoricalCritic" else LATENT
-    with pytest.raises(UserError, match=message):
-        build("critics", name, latent=spec, embedding_size=5, **settings)
+@pytest.mark.parametrize("unimix", [0.0, 1.0, -0.1])
+def test_a_categorical_critic_needs_a_share_of_the_uniform_distribution_for_finite_scores(unimix):
+    with pytest.raises(UserError, match=rf"CategoricalCritic.unimix = {unimix} must lie between 0 and 1"):
+        build("critics", "CategoricalCritic", latent=latent_spec("categorical"), embedding_size=5, unimix=unimix)
+
+
+def test_a_temperature_that_is_no_number_is_refused():
+    with pytest.raises(UserError, match=r"CosineCritic.initial_temperature = nan must be positive"):
+        build("critics", "CosineCritic", latent=LATENT, embedding_size=5, temperature="fixed", initial_temperature=math.nan)

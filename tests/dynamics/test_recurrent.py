@@ -7,9 +7,9 @@ from framework.dynamics.block_rssm import BlockRSSM
 from framework.dynamics.categorical_rssm import CategoricalRSSM
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.dynamics.transformer_ssm import TransformerSSM
-from framework.errors import UserError
 from framework.functional.categorical import categorical_kl
 from framework.functional.kl import gaussian_kl
+from framework.nn.blocks import NormGRUCell
 from tests.tiny import ROWS, TIMES, batch, normal, seeded
 
 GAUSSIAN = {"embedding_size": 5, "action_size": 2, "deterministic": 6, "stochastic": 4, "hidden": 8}
@@ -68,6 +68,23 @@ def test_no_standard_deviation_is_below_the_floor():
     assert all(latent.statistics["std"].min() > 0.5 for latent in observe(GaussianRSSM(**GAUSSIAN, minimum_std=0.5)))
 
 
+@pytest.mark.parametrize(("std_function", "stds"), [("softplus", (0.1, 0.7931, 50.1)), ("sigmoid2", (0.1, 1.1, 2.1))])
+def test_a_standard_deviation_is_a_function_of_the_output_above_the_floor(std_function, stds):
+    mean, std = GaussianRSSM(**GAUSSIAN, std_function=std_function).normal(torch.tensor([1.0, 2.0, 3.0, -50.0, 0.0, 50.0]))
+    assert mean.tolist() == [1.0, 2.0, 3.0]
+    assert std.tolist() == pytest.approx(stds, abs=1e-4)
+
+
+def test_a_gaussian_model_with_a_norm_in_its_cell_steps_as_dreamer_v2():
+    dynamics, cell = GaussianRSSM(**GAUSSIAN, cell_norm="layer"), NormGRUCell(input_size=8, hidden_size=6, norm="layer")
+    cell.load_state_dict(dynamics.cell.state_dict())
+    latent, action = dynamics.initial(3), normal(3, 2)
+    latent.deterministic[:] = normal(3, 6, seed=1)
+    stepped = dynamics.imagine_step(latent, action, normal(3, 4))
+    hidden = torch.nn.functional.elu(dynamics.input(torch.cat([latent.stochastic, action], dim=-1)))
+    assert torch.allclose(stepped.deterministic, cell(hidden, latent.deterministic), atol=1e-6)
+
+
 def test_the_paper_has_230_features():
     assert GaussianRSSM(embedding_size=1024, action_size=6).latent.feature_size == 230
 
@@ -89,16 +106,3 @@ def test_the_blocks_of_dreamer_v3_have_the_fan_in_of_their_whole_input():
     dynamics = BlockRSSM(embedding_size=300, action_size=2, deterministic=400, hidden=50, groups=8, classes=8, blocks=8)
     for name, fan_in in {"mixing": 400 + 3 * 8 * 50, "gates": 400, "posterior_hidden": 700}.items():
         assert dynamics.get_submodule(name).weight.std().item() == pytest.approx(fan_in**-0.5, rel=0.03)
-
-
-@pytest.mark.parametrize(
-    ("kind", "settings", "message"),
-    [
-        (GaussianRSSM, {"balance": -0.1}, r"GaussianRSSM.balance = -0.1 must be a number from 0 to 1"),
-        (CategoricalRSSM, {"balance": 2.0}, r"CategoricalRSSM.balance = 2.0 must be a number from 0 to 1"),
-        (BlockRSSM, {"deterministic": 8, "blocks": 3}, r"BlockRSSM.blocks = 3 does not divide BlockRSSM.deterministic = 8"),
-    ],
-)
-def test_it_refuses_a_balance_out_of_range_and_blocks_that_do_not_divide(kind, settings, message):
-    with pytest.raises(UserError, match=message):
-        kind(embedding_size=5, action_size=2, **settings)

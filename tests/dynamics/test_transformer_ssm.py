@@ -131,16 +131,3 @@ def test_it_refuses_a_latent_without_its_past():
     _, prior = dynamics.observe(**sequence(dynamics))
     with pytest.raises(UserError, match="cannot imagine from a latent without its past"):
         dynamics.imagine_step(prior.map(lambda tensor: tensor[:, 0]), torch.zeros(ROWS, 2), torch.zeros(ROWS, 12))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"attention_heads": 3}, r"TransformerSSM.deterministic = 8 .*attention_heads = 3 an even share.*multiple of 6"),
-        ({"attention_heads": 8}, "multiple of 16"),
-        ({"window": 0}, "TransformerSSM.window = 0 must be at least 1"),
-    ],
-)
-def test_it_refuses_sizes_that_do_not_fit(changes, message):
-    with pytest.raises(UserError, match=message):
-        make(**changes)

@@ -66,16 +66,6 @@ def test_the_entropy_of_a_tanh_normal_is_that_of_quadrature(mean, std, within):
     assert one(TanhNormal, mean, std).mode.item() == pytest.approx(math.tanh(mean))
 
 
-def test_densities_and_entropies_are_sums_over_numbers():
-    mean, std, action = normal(4, 3).tanh(), normal(4, 3, seed=1).sigmoid() + 0.1, normal(4, 3, seed=2).tanh()
-    for distribution in (BoundedNormal, TruncatedNormal, TanhNormal):
-        alone = [distribution(mean[:, [k]], std[:, [k]]) for k in range(3)]
-        together = distribution(mean, std)
-        density = sum(each.log_density(action[:, [k]]) for k, each in enumerate(alone))
-        assert torch.allclose(together.entropy, sum(each.entropy for each in alone), atol=1e-5)
-        assert torch.allclose(together.log_density(action), density, atol=1e-4)
-
-
 def test_groups_are_independent_choices_of_mixed_probabilities():
     logits, actions = 2 * normal(5, sum(SIZES)), every_action()
     distribution = OneHotGroups.of(logits, SIZES, 0.1)

@@ -16,13 +16,6 @@ def mask(size: int, candidates: int, seed: int) -> torch.Tensor:
     return torch.zeros(size, candidates).masked_fill(~kept, -torch.inf)
 
 
-def test_uniform_scores_cost_the_log_of_the_number_of_candidates():
-    weights = mask(6, 6, seed=0)
-    counted = (weights == 0).sum(dim=1)
-    assert torch.allclose(contrastive.infonce_loss(torch.zeros(6, 6), weights), counted.log())
-    assert torch.allclose(contrastive.log_candidates(weights), counted.log())
-
-
 def test_a_constant_of_each_row_changes_nothing_and_one_of_each_column_does():
     scores, weights, constant = normal(5, 5), mask(5, 5, seed=1), normal(5, 1, seed=2)
     before = contrastive.infonce_loss(scores, weights)

@@ -8,17 +8,6 @@ from tests.tiny import normal
 HERE = torch.device("cpu")
 
 
-def test_a_product_depends_on_the_distance_alone():
-    rotation = rotations(12, 6, HERE)
-    query, key = (rotate(normal(6, seed=seed).expand(12, 6), rotation) for seed in (1, 2))
-    products = query @ key.T
-    for distance in range(12):
-        diagonal = products.diagonal(distance)
-        assert torch.allclose(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5)
-    assert not torch.allclose(products[0, 0], products[0, 1])
-    assert not torch.allclose(products[0, 1], products[1, 0])
-
-
 def test_it_multiplies_by_complex_numbers_of_length_one():
     values = normal(7, 4)
     pairs = torch.complex(values[:, :2], values[:, 2:])

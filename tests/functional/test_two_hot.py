@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from framework.functional.two_hot import TwoHot, symexp, symexp_bins, symlog, two_hot
-from tests.tiny import normal
 
 
 def test_symexp_is_the_inverse_of_symlog():
@@ -32,15 +31,6 @@ def test_a_number_has_weights_on_its_two_neighboring_bins():
     expected = torch.tensor([[[1, 0, 0, 0], [0.25, 0.75, 0, 0]], [[0, 0, 1, 0], [0, 0, 0.25, 0.75]]])
     assert torch.allclose(weights, expected)
     assert torch.equal(two_hot(torch.tensor([-9.0, 9.0]), bins), torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 1.0]])), "outside of the bins"
-
-
-def test_the_mean_of_the_weights_is_the_number():
-    bins = symexp_bins(255, 20.0)
-    value = 300 * normal(500)
-    weights = two_hot(value, bins)
-    assert torch.allclose(weights.sum(dim=-1), torch.ones(500))
-    assert ((weights > 0).sum(dim=-1) <= 2).all()
-    assert torch.allclose((weights * bins).sum(dim=-1), value, rtol=1e-4, atol=1e-3)
 
 
 def test_the_mean_of_uniform_probabilities_is_exactly_zero():

@@ -3,11 +3,9 @@
 import math
 
 import pytest
-import torch
 
 from framework.lab import bounds
 from framework.lab.settings import BoundsSettings
-from framework.lab.sources import GaussianPairs
 from framework.registry import components
 
 ANSWERS = {
@@ -74,13 +72,3 @@ def test_a_learned_critic_finds_a_part_of_the_information(row):
     assert 0.8 < row(report, "InfoNCEBound", score="learned")["mean"] < 2.1
     assert row(report, "LeaveOneOut")["mean"] is None
     assert "not trained" in row(report, "LeaveOneOut").note
-
-
-def test_the_exact_log_ratio_is_that_of_the_densities():
-    pairs = GaussianPairs.of(2.0, 3)
-    x, y = pairs.draw(5, torch.Generator().manual_seed(0))
-    rho = pairs.rho[0].item()
-    naive = torch.distributions.Normal(rho * y, math.sqrt(1 - rho**2)).log_prob(x) - torch.distributions.Normal(0.0, 1.0).log_prob(x)
-    for ratio in (pairs.log_ratio(x, y).diagonal(), pairs.log_ratio_of_pairs(x, y)):
-        assert torch.allclose(ratio, naive.sum(dim=1).float(), atol=1e-5)
-    assert pairs.truth == 2.0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from framework.lab.plots.bounds import plot
+from framework.lab.plots import draw
 from framework.measurement.report import Report, Row
 from framework.registry import registry_of
 from framework.tracking.runs import RUN
@@ -19,6 +19,7 @@ BOUNDS = ("lab", "bounds", "--mutual-information", "2", "4", "--candidates", "16
 NEGATIVES = ("lab", "negatives", "--batch", "4", "--length", "4", "--batches", "3")
 CRITICS = ("lab", "critics", "--steps", "0", "--batches", "2", "--candidates", "64")
 DERIVATION = ("lab", "derivation", "--only", "Eq. 15")
+COST = ("lab", "cost", "--candidates", "16", "--features", "16", "--embedding", "8", "--device", "cpu")
 KEYS = {"truth", "mean", "stderr", "std", "ceiling", "accuracy", "is_lower_bound", "note"}
 
 
@@ -52,7 +53,7 @@ def test_several_values_come_after_one_option(call: Call) -> None:
 def test_a_diverged_estimate_is_written_below_its_panel_and_does_not_squeeze_it() -> None:
     means = {2.0: 1.9, 4.0: -700.0, 6.0: 5.5}
     rows = [Row("FLO", {"truth": truth, "candidates": 64, "mean": mean, "std": 0.1}) for truth, mean in means.items()]
-    (panel,) = plot(Report("bounds", "bound", "Bounds.", rows, {})).axes
+    (panel,) = draw(Report("bounds", "bound", "Bounds.", rows, {})).axes
     assert [each.get_text() for each in panel.texts if each.get_text()] == ["far below: -700 to -700 nats"]
     assert panel.get_ylim()[0] > -20
 
@@ -172,5 +173,7 @@ def test_a_users_strategy_is_measured_and_a_users_wrong_critic_is_named(call: Ca
     assert rows[0]["note"] == "no bound: Not a lower bound: it is a test."
     broken = call("lab", "critics", "--import", own_module, "--only", "Broken")
     assert broken.exit_code == 2
-    assert "Broken.score" in broken.output
+    assert "Broken.score gives" in broken.output
     assert "nan" in broken.output
+    cost = call(*COST, "--import", own_module, "--critic", "Broken", "--strategy", "InBatch", "--json", "-")
+    assert "cannot go: Broken.score gives 16 of 16 scores that are nan" in json.loads(cost.stdout)["rows"][0]["note"]

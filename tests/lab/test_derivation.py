@@ -9,7 +9,7 @@ import torch
 from framework.errors import UserError
 from framework.lab.derivation import CANDIDATES, measure
 from framework.lab.estimates import average, standard_error
-from framework.lab.plots.derivation import plot
+from framework.lab.plots import draw
 from framework.lab.settings import DerivationSettings
 from framework.lab.world import Representation, World, entropy
 from framework.measurement.report import Report, Row
@@ -108,6 +108,6 @@ def test_equal_seeds_give_equal_rows_and_others_a_different_world() -> None:
 
 
 def test_the_picture_has_a_panel_for_each_latent(report: Report) -> None:
-    assert len(plot(report).axes) == 3
+    assert len(draw(report).axes) == 3
     with pytest.raises(UserError, match="shows Eq"):
-        plot(measure(DerivationSettings(only=("step B",))))
+        draw(measure(DerivationSettings(only=("step B",))))

@@ -214,6 +214,6 @@ def test_other_actions_train_the_dynamics_through_the_objective():
     sample = contrasts.example()
     losses, metrics = contrasts.make(negatives="ActionNegatives")(sample, DYNAMICS, key_of(0))
     assert torch.allclose(losses["infonce"][sample.batch.is_first], torch.zeros(()))
-    gradient = torch.autograd.grad(losses["infonce"].sum(), DYNAMICS.from_action.weight)[0]
+    gradient = torch.autograd.grad(losses["infonce"].sum(), DYNAMICS.input.weight)[0]
     assert gradient.abs().sum() > 0
     assert "contrastive/estimate_no_bound" in metrics

@@ -1,4 +1,4 @@
-"""What a negative-sampling strategy refuses: impossible settings, too few candidates, and a contrast that lacks what it needs."""
+"""What a strategy refuses beside the settings in `tests/composition`: too few candidates, and a contrast that lacks what it needs."""
 
 import math
 from dataclasses import replace
@@ -17,26 +17,10 @@ from tests.objectives.contrasts import make
 from tests.tiny import LATENT, contrast, key_of, origin
 
 SETTINGS = {
-    "ActionNegatives.count = 0": {"count": 0},
-    "Debiased.positive_share = 1.0": {"positive_share": 1.0},
-    "Debiased.positive_share = -0.1": {"positive_share": -0.1},
-    "HardWeighted.beta = -1.0": {"beta": -1.0},
     "HardWeighted.beta = nan": {"beta": math.nan},
-    "MemoryQueue.size = 0": {"size": 0},
-    "MemoryQueue.slow_rate = 0.0": {"slow_rate": 0.0},
     "MemoryQueue.slow_rate = 0.5, and the strategy in it has 0.01": {"slow_rate": 0.5, "of": partial(MemoryQueue, slow_rate=0.01)},
-    "MoCHi.hardest = 0": {"hardest": 0},
-    "MoCHi.hardest = 3, MoCHi.mixed = 0 and MoCHi.with_anchor = 0": {"mixed": 0, "with_anchor": 0},
-    "Ring.lower = 0.9 and Ring.upper = 0.5": {"lower": 0.9, "upper": 0.5},
-    "Ring.lower = 0.5 and Ring.upper = 1.5": {"upper": 1.5},
-    "RollingWindow.rows = 0": {"rows": 0},
-    "TopK.count = 0": {"count": 0},
     "TopK.count = 12, and there are 11 negatives; bind from 1 to 11": {"count": 12},
-    "UniformSubset.candidates = 1": {"candidates": 1},
     "UniformSubset.candidates = 13, and there are 12 candidates; bind from 2 to 12": {"candidates": 13},
-    "WindowExcluded.steps = 0": {"steps": 0},
-    "WithinCrossMixture.share = 1.5": {"share": 1.5},
-    "WithinCrossMixture.count = 0": {"count": 0},
     "WithinCrossMixture.count = 12, and there are 11 negatives": {"count": 12},
 }
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.functional.rotary import rotate, rotations
-from framework.nn.attention import CausalBlock, CausalTransformer, ages, attention_mask
+from framework.nn.attention import CausalBlock, CausalTransformer, attention_mask
 from tests.tiny import normal
 
 ROWS, TIMES, SIZE = 3, 9, 8
@@ -23,22 +23,6 @@ def starts() -> torch.Tensor:
 
 def at(past, time):
     return {name: value[:, time] for name, value in past.items()}
-
-
-def test_an_age_counts_the_tokens_of_an_episode():
-    counted = ages(torch.tensor([5.0, 2.0, 7.0]), starts())
-    assert counted.tolist() == [[6, 7, 1, 2, 3, 4, 1, 2, 3], [3, 4, 5, 6, 7, 8, 9, 10, 11], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
-
-
-@pytest.mark.parametrize("window", [1, 4, 20])
-def test_a_token_attends_to_the_window_of_its_own_episode(window):
-    age = ages(torch.tensor([5.0, 2.0, 0.0]), starts())
-    mask = attention_mask(age, window)
-    assert mask.shape == (ROWS, TIMES, window - 1 + TIMES)
-    for row in range(ROWS):
-        for time in range(TIMES):
-            attended = {time - position for position in range(window) if position < age[row, time]}
-            assert {position - (window - 1) for position in mask[row, time].nonzero().flatten().tolist()} == attended
 
 
 @pytest.mark.parametrize("window", [1, 4, 20])

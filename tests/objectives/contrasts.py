@@ -43,6 +43,12 @@ def example(spec: LatentSpec = LATENT, rows: int = ROWS, times: int = TIMES, kin
     return inferred(posterior, prior, normal(rows, times, EMBEDDING, seed=3), batch(kind, rows, times))
 
 
+def pairs(sample: InferredBatch, steps: int) -> list[tuple[int, int]]:
+    """The places that are of one episode with the one so many steps later."""
+    rows, times = sample.batch.reward.shape
+    return [(b, t) for b in range(rows) for t in range(times - steps) if not sample.batch.is_first[b, t + 1 : t + steps + 1].any()]
+
+
 def with_equal_actions(example: InferredBatch) -> InferredBatch:
     """The same action at every step, and no first steps."""
     data = replace(example.batch, action=torch.full_like(example.batch.action, 0.3), is_first=torch.zeros_like(example.batch.is_first))

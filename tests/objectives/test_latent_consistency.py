@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from framework.objectives.latent_consistency import LatentConsistency
-from tests.objectives.contrasts import example
+from tests.objectives.contrasts import example, pairs
 from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent_spec, objective_sizes, requiring_gradient
 
 
@@ -29,7 +29,8 @@ def naive(objective, sample, target, distance):
                 expected = objective.map(latent_.features)[0]
                 actual = target[b, t + k]
                 apart = (expected - actual).square().mean() if distance == "squared" else 1 - F.cosine_similarity(expected, actual, dim=0)
-                losses[b, t] += objective.discount ** (k - 1) * apart.detach() / objective.horizon
+                share = len(pairs(sample, k)) / (ROWS * TIMES)
+                losses[b, t] += objective.discount ** (k - 1) * apart.detach() / objective.horizon / share
     return losses
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from framework.errors import UserError
 from framework.optimizers.adam import Adam
 from framework.optimizers.adam_w import AdamW
 from tests.tiny import normal
@@ -42,12 +41,7 @@ def test_matrices_decay_and_vectors_do_not():
 
 def test_the_learning_rate_of_adam_w_warms_up():
     parameter = nn.Parameter(torch.ones(3))
-    AdamW(parameters=[parameter], learning_rate=0.1, decay=0.0, warmup=10).step([torch.ones(3)])
-    assert torch.allclose(parameter, torch.full((3,), 0.99), atol=1e-5)
-
-
-@pytest.mark.parametrize("optimizer", [Adam, AdamW])
-@pytest.mark.parametrize("settings", [{"learning_rate": 0.0}, {"learning_rate": 1e-3, "clip": 0.0}])
-def test_it_refuses_settings_that_are_not_positive(optimizer, settings):
-    with pytest.raises(UserError, match=rf"{optimizer.__name__}.{list(settings)[-1]} = 0.0"):
-        optimizer(parameters=weights(), **settings)
+    optimizer = AdamW(parameters=[parameter], learning_rate=0.1, decay=0.0, warmup=10)
+    for moved in (0.0, 0.01, 0.03):
+        optimizer.step([torch.ones(3)])
+        assert torch.allclose(parameter, torch.full((3,), 1 - moved), atol=1e-5)

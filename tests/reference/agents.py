@@ -103,18 +103,14 @@ def _layer(module: nn.Module, *norms: nn.Module) -> tuple[np.ndarray, ...]:
     return array(module.weight), array(module.bias), *(array(norm.weight) for norm in norms)
 
 
-def _joined(first: nn.Linear, second: nn.Linear) -> tuple[np.ndarray, np.ndarray]:
-    return np.concatenate([array(first.weight), array(second.weight)], axis=1), array(first.bias)
-
-
 def _gaussian(rssm: GaussianRSSM) -> v1.GaussianRSSM:
     cell = rssm.cell
     return v1.GaussianRSSM(
-        input=_joined(rssm.from_latent, rssm.from_action),
+        input=_layer(rssm.input),
         gru_input=(array(cell.weight_ih), array(cell.bias_ih)),
         gru_hidden=(array(cell.weight_hh), array(cell.bias_hh)),
         prior_layers=[_layer(rssm.prior_hidden), _layer(rssm.prior_statistics)],
-        posterior_layers=[_joined(rssm.posterior_hidden, rssm.from_embedding), _layer(rssm.posterior_statistics)],
+        posterior_layers=[_layer(rssm.posterior_hidden), _layer(rssm.posterior_statistics)],
     )
 
 

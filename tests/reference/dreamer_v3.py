@@ -161,7 +161,7 @@ def replay_value_loss(logits, slow_logits, imagined, reward, is_first, is_termin
 def laprop(parameter, gradients, rate, warm_up):
     """LaProp (Ziyin et al., 2020) behind adaptive gradient clipping at 0.3 of the norm: the parameter after the last gradient.
 
-    The rate rises as `t / W`, as in r2dreamer; in Dreamer V3's code it is one step later.
+    The rate rises as `(t - 1) / W`; in r2dreamer it is one step earlier.
     """
     square = mean = 0.0
     for step, gradient in enumerate(gradients, start=1):
@@ -169,5 +169,5 @@ def laprop(parameter, gradients, rate, warm_up):
         clipped = gradient / max(1.0, np.linalg.norm(gradient) / largest)
         square = 0.999 * square + 0.001 * clipped**2
         mean = 0.9 * mean + 0.1 * clipped / (np.sqrt(square / (1 - 0.999**step)) + 1e-20)
-        parameter = parameter - rate * min(1.0, step / max(1, warm_up)) * mean / (1 - 0.9**step)
+        parameter = parameter - rate * (min(1.0, (step - 1) / warm_up) if warm_up else 1.0) * mean / (1 - 0.9**step)
     return parameter

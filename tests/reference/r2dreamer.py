@@ -6,10 +6,10 @@ import numpy as np
 def barlow_loss(projected, embedding, redundancy):
     """`sum_i (1 - c_ii)^2 + redundancy sum_{i != j} c_ij^2` over samples `[N, E]`.
 
-    `c` is the correlation matrix of the projected features and the embeddings over the batch, with batch normalization's epsilon. The
-    released code divides by the unbiased deviation instead: its `c` is smaller by (N - 1) / N.
+    `c` is the correlation matrix of the projected features and the embeddings over the batch, times (N - 1) / N, since the released code
+    divides by unbiased deviations; with batch normalization's epsilon.
     """
-    one, other = ((values - values.mean(axis=0)) / np.sqrt(values.var(axis=0) + 1e-5) for values in (projected, embedding))
+    one, other = ((values - values.mean(axis=0)) / np.sqrt(values.var(axis=0, ddof=1) + 1e-5) for values in (projected, embedding))
     total = 0.0
     for i in range(one.shape[1]):
         for j in range(other.shape[1]):

@@ -68,17 +68,17 @@ BACKPROP = [
 V1 = [*schedule(updates=300), *CONV, *GAUSSIAN, *BACKPROP]
 PROPRIO = [*schedule(updates=300), *MLP, *GAUSSIAN, *BACKPROP]
 TPC = [*schedule(updates=300), *CONV, *MEMORYLESS, *BACKPROP]
-V2 = [
+V2_WITHOUT_DYNAMICS = [
     *schedule(updates=350),
     *CONV,
     *ROLLOUTS,
     *bind("RewardHead", layers=2, units=64),
-    *bind("CategoricalRSSM", deterministic=64, groups=8, classes=8, hidden=64, free_nats=0.5),
     *bind("MixedGradient", layers=2, units=64, discount=0.9),
     *bind("NormalValue", layers=2, units=64, slow_every=20),
     *(f"{group}/AdamW.learning_rate={rate}" for group, rate in (("model", 2e-3), ("actor", 1e-3), ("value", 2e-3))),
 ]
-PRO = [*V2, *SHIFT, *bind("Prototypes", prototypes=64, frozen_updates=100)]
+V2 = [*V2_WITHOUT_DYNAMICS, *bind("CategoricalRSSM", deterministic=64, groups=8, classes=8, hidden=64, free_nats=0.5)]
+PRO = [*V2_WITHOUT_DYNAMICS, *GAUSSIAN, *SHIFT, *bind("Prototypes", prototypes=64, frozen_updates=100)]
 REINFORCE = [
     "Agent.horizon=8",
     *bind("Reinforce", layers=2, discount=0.9),

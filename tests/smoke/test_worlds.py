@@ -25,27 +25,6 @@ def test_the_image_shows_the_point_and_the_target():
     assert world.step(RIGHT).first()
 
 
-def test_an_action_moves_the_point_and_the_reward_falls_with_the_distance():
-    world = Reach(seed=0)
-    world.reset()
-    before = world.point
-    step = world.step(0.2 * RIGHT)
-    assert world.point == pytest.approx(min(1, before + 0.1))
-    assert step.reward == pytest.approx(1 - 2 * abs(world.point - world.target))
-    for _ in range(8):
-        world.step(RIGHT)
-    assert world.point == 1
-
-
-def test_a_choice_is_a_step_to_the_left_none_or_one_to_the_right():
-    world = Reach(seed=0, actions="choices")
-    for choice, moved in enumerate((-0.5, 0, 0.5)):
-        world.reset()
-        world.point = 0.1
-        world.step(choice)
-        assert world.point == pytest.approx(0.1 + moved)
-
-
 @pytest.mark.parametrize("show", ["pixels", "numbers"])
 def test_a_target_of_a_memory_task_is_visible_once(show):
     world = Reach(seed=0, target_visible="at_first", targets="ends", show=show)

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from framework.errors import UserError
 from framework.values.normal_value import NormalValue
 from framework.values.quantile_value import QuantileValue
 from framework.values.two_hot_value import TwoHotValue
@@ -66,10 +65,3 @@ def test_a_slow_copy_moves_by_its_rate_after_the_first_update_and_then_with_its_
         assert len({weight.item() for parameter in made.slow.parameters() for weight in parameter.flatten()}) == 1
         weights.append(next(made.slow.parameters()).flatten()[0].item())
     assert weights == expected
-
-
-@pytest.mark.parametrize("value", [NormalValue, QuantileValue, TwoHotValue])
-@pytest.mark.parametrize("settings", [{"slow_rate": 0.0}, {"slow_rate": 1.1}, {"slow_every": 0}])
-def test_it_refuses_a_rate_or_period_out_of_range(value, settings):
-    with pytest.raises(UserError, match=rf"{value.__name__}.slow_rate = .* and {value.__name__}.slow_every = "):
-        make(value, **settings)

@@ -56,17 +56,17 @@ def stored() -> list[dict[str, str]]:
 
 def curves() -> dict[Run, np.ndarray]:
     """Minutes, return, step and updates of every run in `curves.csv`."""
-    found = defaultdict(list)
+    rows_of_run = defaultdict(list)
     for row in stored():
-        found[run_of(row)].append([float(row[key]) for key in ("minutes", "return", "step", "updates", "std")])
-    return {key: np.array(found[key]) for key in sorted(found)}
+        rows_of_run[run_of(row)].append([float(row[key]) for key in ("minutes", "return", "step", "updates", "std")])
+    return {key: np.array(rows_of_run[key]) for key in sorted(rows_of_run)}
 
 
-def draw(found: dict[Run, np.ndarray]) -> None:
+def draw(rows_of_run: dict[Run, np.ndarray]) -> None:
     """Returns over minutes, which differ with what else the machine did, and over environment steps, which do not."""
     figure, (left, right) = plt.subplots(ncols=2, figsize=(11, 4.4), sharey=True, layout="constrained")
-    for (recipe, seed), rows in found.items():
-        same = [other for name, other in found if name == recipe]
+    for (recipe, seed), rows in rows_of_run.items():
+        same = [other for name, other in rows_of_run if name == recipe]
         label = NAMES[recipe] if seed == min(same) else None
         style = {"color": COLORS[recipe], "alpha": 0.9, "linewidth": 1.8, "marker": ".", "markersize": 5}
         left.plot(rows[:, 0], rows[:, 1], **style)
@@ -84,9 +84,9 @@ def draw(found: dict[Run, np.ndarray]) -> None:
     figure.savefig(HERE / "curves.png", dpi=120)
 
 
-def table(found: dict[Run, np.ndarray]) -> str:
+def table(rows_of_run: dict[Run, np.ndarray]) -> str:
     lines = ["| recipe | seed | at 12 minutes | last | best | environment steps | updates |", "|---|---|---|---|---|---|---|"]
-    for (recipe, seed), rows in found.items():
+    for (recipe, seed), rows in rows_of_run.items():
         early = rows[rows[:, 0] <= 12]
         first = f"{early[-1, 1]:.0f}" if len(early) else "-"
         last, best = rows[-1], rows[rows[:, 1].argmax()]
@@ -106,9 +106,9 @@ def main() -> None:
             writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-    found = curves()
-    draw(found)
-    print(table(found))
+    rows_of_run = curves()
+    draw(rows_of_run)
+    print(table(rows_of_run))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from framework.bench import machine
 from framework.contrastive.pairs import blocks_of
 from framework.lab.members import chosen
 from framework.lab.update import ObjectiveUpdate, UpdateSizes
-from framework.measurement.memory import peak_bytes
+from framework.measurement.resources import peak_bytes
 
 TIMES = 64
 LIMIT = 16_384

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # so that no other process compiles, whose time is not counted
 
-from framework.bench import subject
+import framework
 from framework.bench.update import SampledUpdate
 
 
@@ -35,7 +35,8 @@ def main() -> None:
     recipe, mode, calls, *bindings = sys.argv[1:]
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-        update = SampledUpdate(subject.read(recipe, ["Runtime.device='cpu'", "Runtime.threads=1", *bindings, f"Runtime.compile='{mode}'"]))
+        settings = ["Runtime.device='cpu'", "Runtime.threads=1", *bindings, f"Runtime.compile='{mode}'"]
+        update = SampledUpdate(framework.compose(recipe, settings))
         spent(update.uncompiled)
         begun, first = time.monotonic(), spent(update)
         waited = time.monotonic() - begun

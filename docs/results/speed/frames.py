@@ -44,18 +44,18 @@ def main() -> None:
     options.add_argument("out", type=Path)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=4.0)
-    given = options.parse_args()
+    arguments = options.parse_args()
     assert OWN(WORKERS) != anywhere(WORKERS), "two workers have no cores of their own here"
-    found: dict[str, dict[str, list[float]]] = {}
+    frames: dict[str, dict[str, list[float]]] = {}
     for quality in ("fast", "near", "exact"):
-        found[quality] = {"own": [], "anywhere": []}
-        for _ in range(given.rounds):
+        frames[quality] = {"own": [], "anywhere": []}
+        for _ in range(arguments.rounds):
             for way, cores in (("own", OWN), ("anywhere", anywhere)):
                 vector.cores = cores
-                found[quality][way].append(round(frames_a_second(quality, given.seconds), 1))
-        print(quality, found[quality], flush=True)
+                frames[quality][way].append(round(frames_a_second(quality, arguments.seconds), 1))
+        print(quality, frames[quality], flush=True)
     facts = machine.facts(torch.device("cpu"))
-    given.out.write_text(json.dumps({"frames_per_second": found, "seconds": given.seconds, "setting": facts}, indent=2) + "\n")
+    arguments.out.write_text(json.dumps({"frames_per_second": frames, "seconds": arguments.seconds, "setting": facts}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

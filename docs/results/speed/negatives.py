@@ -22,7 +22,7 @@ from einops import rearrange
 from framework.bench import machine
 from framework.lab.members import Member, chosen
 from framework.lab.update import ObjectiveUpdate, UpdateSizes
-from framework.measurement.memory import peak_bytes
+from framework.measurement.resources import peak_bytes
 from framework.negatives.base import Negatives
 from framework.training.runtime import keep_freed_memory
 

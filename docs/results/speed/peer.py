@@ -24,7 +24,8 @@ import torch
 from omegaconf import OmegaConf
 from tensordict import TensorDict
 
-from framework.bench import limits, machine, subject
+import framework
+from framework.bench import machine, setup
 from framework.bench.update import SampledUpdate
 
 BATCH, LENGTH, ACTIONS = 16, 64, 6
@@ -109,16 +110,17 @@ def main() -> None:
         f"Runtime.device='{arguments.device}'",
         *arguments.binding,
     ]
-    ours = SampledUpdate(subject.read("dreamer_v3_infonce", bindings, actions=ACTIONS))
-    device, dtype = ours.subject.runtime.device, ours.subject.dtype
-    theirs = PeerUpdate(arguments.checkout, arguments.size, device, dtype)
-    before = limits.measured(device, dtype)
+    ours = SampledUpdate(framework.compose("dreamer_v3_infonce", bindings), ACTIONS)
+    runtime = ours.run.runtime
+    device, dtype = runtime.device, getattr(torch, runtime.precision)
+    peer = PeerUpdate(arguments.checkout, arguments.size, device, dtype)
+    before = machine.limits(device, dtype)
     begun = time.perf_counter()
-    first = {"ours": seconds(ours, device), "theirs": seconds(theirs, device)}
+    first = {"ours": seconds(ours, device), "theirs": seconds(peer, device)}
     for _ in range(2 if device.type == "cuda" else 1):
-        ours(), theirs()
-    times = [(seconds(ours, device), seconds(theirs, device)) for _ in range(arguments.rounds)]
-    after = limits.measured(device, dtype)
+        ours(), peer()
+    times = [(seconds(ours, device), seconds(peer, device)) for _ in range(arguments.rounds)]
+    after = machine.limits(device, dtype)
     mine, others = zip(*times, strict=True)
     report = {
         "first_seconds": first,
@@ -129,10 +131,10 @@ def main() -> None:
         "product_flops": [before.flops, after.flops],
         "parameters": {
             "ours": sum(each.numel() for each in ours.agent.parameters() if each.requires_grad),
-            "theirs": sum(each.numel() for each in theirs.agent._named_params.values()),
+            "theirs": sum(each.numel() for each in peer.agent._named_params.values()),
         },
         "wall_seconds": time.perf_counter() - begun,
-        "setting": ours.subject.facts() | {"batch": BATCH, "length": LENGTH} | machine.facts(device),
+        "setting": setup.setting(ours.run, ours.specs) | {"batch": BATCH, "length": LENGTH},
     }
     arguments.out.write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report["median"]), report["median_ratio"])

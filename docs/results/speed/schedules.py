@@ -2,7 +2,7 @@
 
 The task `dreamer_v1_infonce` of `tests/smoke`, once for each seed from FIRST to LAST, by the run's own `Trainer`, with environments in this
 process, which changes no number. One line of JSON for each. A binding changes one thing of an arm, as `Trainer.pretrain=0`; with
-`Evaluation.every=40` the returns on the way are told too, and with `Trainer.steps=1400` it goes on for longer.
+`Evaluation.every=40` the returns on the way are printed too, and with `Trainer.steps=1400` it goes on for longer.
 """
 
 import json
@@ -70,14 +70,14 @@ def trained(arm: str, seed: int, bindings: list[str]) -> dict[str, Any]:
         run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
         run_logger.checkpoints.wait()
         on_the_way = curve(Path(folder))
-    found = run.evaluation.run(agent=learner.agent, runtime=run.runtime, environment=world, seed=run.seed)
+    evaluated = run.evaluation.run(agent=learner.agent, runtime=run.runtime, environment=world, seed=run.seed)
     return {
         "arm": arm,
         "bindings": bindings,
         "seed": seed,
-        "return": round(found.mean, 2),
+        "return": round(evaluated.mean, 2),
         "threshold": round(wanted, 2),
-        "learned": found.mean > wanted,
+        "learned": evaluated.mean > wanted,
         "updates": learner.progress.updates,
         "steps": learner.progress.step,
         "replayed_steps": learner.replay.steps,

@@ -1,18 +1,22 @@
-"""The pictures of the laboratory, one module for each kind."""
+"""The pictures of the laboratory."""
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from framework.lab.plots import bounds, cost, derivation, rows
+from framework.lab.plots.panels import plot_bounds, plot_cost, plot_derivation
+from framework.lab.plots.rows import plot_critics, plot_negatives
+from framework.lab.plots.style import STYLE
 from framework.measurement.report import Report
 
 
+@rc_context(STYLE)
 def draw(report: Report) -> Figure:
     """The picture of a report."""
     plots = {
-        "bounds": bounds.plot,
-        "negatives": rows.plot_negatives,
-        "critics": rows.plot_critics,
-        "derivation": derivation.plot,
-        "cost": cost.plot,
+        "bounds": plot_bounds,
+        "negatives": plot_negatives,
+        "critics": plot_critics,
+        "derivation": plot_derivation,
+        "cost": plot_cost,
     }
     return plots[report.command](report)

@@ -3,28 +3,26 @@
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from framework.lab.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, STYLE, TRUTH, measured_rows, numbers
+from framework.lab.plots.style import BLUE, GRAY, GREEN, ORANGE, RED, TRUTH, measured_rows, numbers
 from framework.measurement.report import Report, Row
 
 
-@rc_context(STYLE)
 def plot_negatives(report: Report) -> Figure:
     """The estimate of each strategy with the truth, and the share of its negatives that are false."""
     rows = measured_rows(report, "mean")
     figure, (left, right) = _panels(report, rows)
     _estimates(left, rows)
     _shares(right, {"top-1 accuracy": numbers(rows, "accuracy"), "share of false negatives": numbers(rows, "false_negatives")})
-    missing = ", ".join(row.name for row in report.rows if row["mean"] is None)
     notes = ["A false negative is a step of the own sequence that is like the anchor."]
-    _footnote(figure, [*notes, f"Not measured, as the table says why: {missing}."] if missing else notes)
+    if missing := ", ".join(row.name for row in report.rows if row["mean"] is None):
+        notes.append(f"Not measured, as the table says why: {missing}.")
+    _footnote(figure, notes)
     return figure
 
 
-@rc_context(STYLE)
 def plot_critics(report: Report) -> Figure:
     """The estimate of each density and critic with its truth."""
     rows = measured_rows(report, "mean")

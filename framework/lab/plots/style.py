@@ -1,9 +1,12 @@
 """The style that all pictures of the laboratory share."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from framework.errors import UserError
 from framework.measurement.report import Report, Row
@@ -17,7 +20,7 @@ STYLE: Final[dict[str, Any]] = {
     "figure.constrained_layout.use": True,
     "figure.dpi": 150,
     "figure.titlesize": 10,
-    "figure.labelsize": 10,
+    "font.size": 9,
     "axes.prop_cycle": cycler(color=COLORS),
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -27,11 +30,8 @@ STYLE: Final[dict[str, Any]] = {
     "axes.titlelocation": "left",
     "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
-    "legend.title_fontsize": 9,
     "lines.markersize": 4,
 }
 
@@ -47,3 +47,9 @@ def measured_rows(report: Report, key: str) -> list[Row]:
 def numbers(rows: list[Row], key: str) -> np.ndarray:
     """nan, which is not drawn, where a row has no such number."""
     return np.array([row.number(key) for row in rows])
+
+
+def legend(figure: Figure, panels: Iterable[Axes], place: str, title: str = "") -> None:
+    """One legend of all panels, each label once."""
+    handles = {label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, title=title, loc=f"outside {place}", ncols=len(handles))

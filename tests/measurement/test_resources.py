@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from framework.measurement.memory import peak_bytes
-from framework.measurement.timing import Effort, Times, timed
+from framework.measurement.resources import Effort, Times, peak_bytes, timed
 from tests.tiny import normal
 
 

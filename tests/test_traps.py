@@ -20,7 +20,7 @@
 | no bootstrap at a time limit | several ports | functional/test_returns.py::test_a_time_limit_bootstraps |
 | ... among replayed steps | several ports | reference/test_dreamers.py::test_two_updates_of_dreamer_v3_have_the_losses_of_the_reference |
 | ... in a value of actions | several ports | test_traps.py::test_a_value_of_actions_bootstraps_at_a_time_limit_and_not_at_an_end |
-| the continuation of the start forgotten | a library | actor_critics/test_reinforce.py::test_it_has_no_loss_after_the_end_of_an_episode |
+| the continuation of the start forgotten | a library | contracts/test_actor_critics.py::test_a_rollout_from_a_terminal_latent_has_no_loss_of_the_actor_but_in_dreamer_v2 |
 | the wrong sign of the continuation loss | a library's V1 | reference/test_dreamers.py::test_the_losses_of_the_world_model_equal_the_reference |
 | ... of any head | a library's V1 | contracts/test_heads.py::test_it_learns_its_target |
 | squared errors without their half | a library | reference/test_dreamers.py::test_the_losses_of_the_world_model_equal_the_reference |
@@ -33,7 +33,7 @@
 | ... which a flag hides | several ports | contracts/test_actor_critics.py::test_the_gradient_of_the_dynamics_changes_its_actors_gradient_exactly_where_it_declares_so |
 | the normalized advantage computed and not used | a port of V3 | reference/test_dreamers.py::test_two_updates_of_dreamer_v3_have_the_losses_of_the_reference |
 | the actor's gradient in its features | a teaching port | actor_critics/test_dynamics_backprop.py::test_the_features_of_the_actor_are_detached |
-| the model taught by the actor | a teaching port | contracts/test_agent.py::test_the_gradient_of_the_model_does_not_depend_on_the_behavior |
+| the model taught by the actor | a teaching port | contracts/test_agent.py::test_each_group_receives_the_gradient_of_its_own_loss_alone |
 | no exploration | a teaching port | actor_critics/test_dynamics_backprop.py::test_exploring_adds_noise_to_the_action |
 | evaluation by samples | a teaching port | actor_critics/test_dynamics_backprop.py::test_its_best_action_is_the_likeliest_of_a_hundred |
 | block-linear weights that begin too large | a library | dynamics/test_recurrent.py::test_the_blocks_of_dreamer_v3_have_the_fan_in_of_their_whole_input |

@@ -104,7 +104,7 @@ def test_a_resume_with_other_sizes_names_the_parameter_and_the_setting(whole: Re
 def test_an_evaluation_with_other_sizes_names_them_too(whole: Result) -> None:
     with pytest.raises(
         UserError,
-        match=r"\S+weight is \[8, 4\] there and \[9, 4\] here, .* Changed since the checkpoint: GaussianRSSM.hidden = 9 \(8 before\)",
+        match=r"\S+weight is \[8, \d\] there and \[9, \d\] here, .* Changed since the checkpoint: GaussianRSSM.hidden = 9 \(8 before\)",
     ):
         framework.evaluate(str(whole.folder), ["GaussianRSSM.hidden=9"])
 

@@ -162,24 +162,14 @@ class Latent:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Latent":
         """Apply one function to every tensor."""
-        return Latent(
-            deterministic=function(self.deterministic),
-            stochastic=function(self.stochastic),
-            statistics={name: function(value) for name, value in self.statistics.items()},
-            past={name: function(value) for name, value in self.past.items()},
-        )
+        return Latent.joined(function, self)
 
     def where(self, chosen: Bool[Tensor, "N 1"], other: "Latent") -> "Latent":
         """This latent where `chosen`, the other elsewhere."""
-        return Latent(
-            deterministic=self.deterministic.where(chosen, other.deterministic),
-            stochastic=self.stochastic.where(chosen, other.stochastic),
-            statistics={name: value.where(chosen, other.statistics[name]) for name, value in self.statistics.items()},
-            past={name: value.where(_like(chosen, value), other.past[name]) for name, value in self.past.items()},
-        )
+        return Latent.joined(lambda own, others: own.where(chosen.reshape(-1, *[1] * (own.dim() - 1)), others), self, other)
 
     def with_past(self, past: dict[str, Tensor]) -> "Latent":
-        return Latent(deterministic=self.deterministic, stochastic=self.stochastic, statistics=self.statistics, past=past)
+        return replace(self, past=past)
 
     def without_past(self) -> "Latent":
         """The same latent for callers that take no further step from it."""
@@ -198,16 +188,18 @@ class Latent:
 
     @staticmethod
     def stack(latents: Sequence["Latent"], dim: int) -> "Latent":
+        return Latent.joined(lambda *tensors: torch.stack(tensors, dim), *latents)
+
+    @staticmethod
+    def joined(function: Callable[..., Tensor], *latents: "Latent") -> "Latent":
+        """One function of the tensors of one name of several latents, for every name of the first."""
+        statistics, past = [each.statistics for each in latents], [each.past for each in latents]
         return Latent(
-            deterministic=torch.stack([latent.deterministic for latent in latents], dim),
-            stochastic=torch.stack([latent.stochastic for latent in latents], dim),
-            statistics={name: torch.stack([latent.statistics[name] for latent in latents], dim) for name in latents[0].statistics},
-            past={name: torch.stack([latent.past[name] for latent in latents], dim) for name in latents[0].past},
+            deterministic=function(*(each.deterministic for each in latents)),
+            stochastic=function(*(each.stochastic for each in latents)),
+            statistics={name: function(*(each[name] for each in statistics)) for name in statistics[0]},
+            past={name: function(*(each[name] for each in past)) for name in past[0]},
         )
-
-
-def _like(chosen: Bool[Tensor, "N 1"], value: Tensor) -> Tensor:
-    return chosen.reshape(-1, *[1] * (value.dim() - 1))
 
 
 @dataclass(frozen=True)

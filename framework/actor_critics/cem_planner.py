@@ -12,7 +12,7 @@ from framework.actor_critics.acting import exploration_noise, open_loop, roll_ou
 from framework.actor_critics.base import Action, ActorCritic, Imagine, Mode, Plan
 from framework.data import ActionKind, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
-from framework.functional.planning import best_plans, plan_return, refit
+from framework.functional.returns import best_plans, plan_return, refit
 
 MINIMUM_STD: Final = 1e-3
 

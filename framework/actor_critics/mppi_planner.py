@@ -16,8 +16,7 @@ from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, 
 from framework.errors import UserError
 from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
-from framework.functional.planning import best_plans, plan_return, refit
-from framework.functional.returns import percentile_range
+from framework.functional.returns import best_plans, percentile_range, plan_return, refit
 from framework.nn.blocks import Activation
 from framework.values.base import Value
 

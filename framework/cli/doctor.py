@@ -12,7 +12,7 @@ from typing import Final, Literal, final
 import click
 
 from framework.cli import options, output
-from framework.environments.opengl import find_opengl
+from framework.environments.opengl import try_opengl
 from framework.errors import UserError
 from framework.registry import plugins, require_gin
 from framework.signatures import display
@@ -102,7 +102,7 @@ def _torch() -> Iterator[Finding]:
 
 def _opengl() -> Finding:
     try:
-        return Finding("opengl", "ok", f"{find_opengl()} renders")
+        return Finding("opengl", "ok", f"{try_opengl()} renders")
     except UserError as error:
         return Finding("opengl", "broken", str(error))
 

@@ -12,7 +12,7 @@ from framework import critics
 from framework.critics.base import Critic
 from framework.data import Latent, LatentKind, LatentSpec, Metrics
 from framework.errors import UserError
-from framework.functional.densities import gaussian_scores
+from framework.functional.distributions import gaussian_scores
 from framework.nn.blocks import MLP, Activation
 
 

@@ -10,8 +10,7 @@ from framework.critics.base import Critic, classes_of
 from framework.data import Latent, LatentSpec
 from framework.errors import UserError
 from framework.functional.categorical import mixed_log_probabilities
-from framework.functional.densities import gaussian_scores
-from framework.functional.distributions import normal_log_density
+from framework.functional.distributions import gaussian_scores, normal_log_density
 
 
 @final

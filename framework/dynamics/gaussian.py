@@ -7,13 +7,13 @@ from typing import ClassVar, Final, Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
 from framework.dynamics.balanced_kl_loss import KLSettings, balanced_kl_loss
 from framework.dynamics.base import Dynamics, Prepared
 from framework.functional.kl import gaussian_kl
-from framework.nn.blocks import ACTIVATIONS, Activation, JoinedLinear, NormGRUCell
+from framework.nn.blocks import ACTIVATIONS, MLP, Activation, JoinedLinear, Norm, glorot, gru_cell
 
 Normal = tuple[Tensor, Tensor]
 """The mean and the standard deviation of a diagonal Gaussian."""
@@ -26,15 +26,14 @@ STD_FUNCTIONS: Final[Mapping[StdFunction, Callable[[Tensor], Tensor]]] = {
 
 
 class GaussianDynamics(Dynamics):
-    """A GRU and a diagonal-Gaussian `z`; a subclass builds the networks of prior and posterior, and then the `cell`.
+    """A GRU and a diagonal-Gaussian `z`; a subclass builds the network of the posterior.
 
-        h_t = GRU(h_{t-1}, act(W [z_{t-1}, a_{t-1}])),    sigma = std_function(.) + minimum_std
+        h_t = GRU(h_{t-1}, act(W [z_{t-1}, a_{t-1}])),    prior N(mu, sigma) of act(W h_t),    sigma = std_function(.) + minimum_std
 
     Gradients: with a balance, each side of the KL is detached in the other's term; nothing else is.
     """
 
     latent_kind: ClassVar[LatentKind] = "gaussian"
-    cell: nn.GRUCell | NormGRUCell
 
     def __init__(
         self,
@@ -48,6 +47,7 @@ class GaussianDynamics(Dynamics):
         activation: Activation,
         kl: KLSettings,
         std_function: StdFunction = "softplus",
+        cell_norm: Norm = "none",
     ) -> None:
         super().__init__(embedding_size=embedding_size, action_size=action_size, kl_scale=kl.scale)
         kl.check(type(self).__name__)
@@ -55,16 +55,19 @@ class GaussianDynamics(Dynamics):
         self.minimum_std, self.std_function, self.kl = minimum_std, std_function, kl
         self.activation = ACTIVATIONS[activation]()
         self.input = JoinedLinear(first_size=stochastic, second_size=action_size, output_size=hidden)
+        glorot(self.input)
+        self.prior = MLP(input_size=deterministic, output_size=2 * stochastic, layers=1, units=hidden, activation=activation)
+        self.cell = gru_cell(hidden, deterministic, cell_norm)
 
     @abstractmethod
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Prepared:
         """The part of the posterior's input that comes from the embedding."""
 
     @abstractmethod
-    def prior_normal(self, deterministic: Float[Tensor, "*B D"]) -> Normal: ...
-
-    @abstractmethod
     def posterior_normal(self, deterministic: Float[Tensor, "N D"], *from_embedding: Tensor) -> Normal: ...
+
+    def prior_normal(self, deterministic: Float[Tensor, "*B D"]) -> Normal:
+        return self.normal(self.prior(deterministic))
 
     def initial(self, size: int) -> Latent:
         zeros = self.input.weight.new_zeros

@@ -10,7 +10,7 @@ from framework.dynamics.balanced_kl_loss import KLSettings
 from framework.dynamics.base import Prepared
 from framework.dynamics.gaussian import GaussianDynamics, Normal, StdFunction
 from framework.functional.kl import FreeNats
-from framework.nn.blocks import Activation, JoinedLinear, Norm, NormGRUCell, glorot, gru_cell
+from framework.nn.blocks import Activation, JoinedLinear, Norm, glorot
 
 
 @final
@@ -55,24 +55,16 @@ class GaussianRSSM(GaussianDynamics):
             minimum_std=minimum_std,
             std_function=std_function,
             activation=activation,
+            cell_norm=cell_norm,
             kl=KLSettings(free_nats=free_nats, free_nats_on=free_nats_on, balance=balance, scale=kl_scale),
         )
-        self.prior_hidden = nn.Linear(deterministic, hidden)
-        self.prior_statistics = nn.Linear(hidden, 2 * stochastic)
         self.posterior_hidden = JoinedLinear(first_size=deterministic, second_size=embedding_size, output_size=hidden)
         self.posterior_statistics = nn.Linear(hidden, 2 * stochastic)
-        glorot(self)
-        self.cell = (
-            gru_cell(hidden, deterministic)
-            if cell_norm == "none"
-            else NormGRUCell(input_size=hidden, hidden_size=deterministic, norm=cell_norm)
-        )
+        for layer in (self.posterior_hidden, self.posterior_statistics):
+            glorot(layer)
 
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Prepared:
         return (self.posterior_hidden.second(embedding),)
-
-    def prior_normal(self, deterministic: Float[Tensor, "*B D"]) -> Normal:
-        return self.normal(self.prior_statistics(self.activation(self.prior_hidden(deterministic))))
 
     def posterior_normal(self, deterministic: Float[Tensor, "N D"], *from_embedding: Tensor) -> Normal:
         hidden = self.activation(self.posterior_hidden.first(deterministic) + from_embedding[0])

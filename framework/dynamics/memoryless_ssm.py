@@ -11,7 +11,7 @@ from framework.dynamics.base import Prepared
 from framework.dynamics.gaussian import GaussianDynamics, Normal
 from framework.errors import UserError
 from framework.functional.kl import FreeNats
-from framework.nn.blocks import MLP, Activation, glorot, gru_cell
+from framework.nn.blocks import MLP, Activation
 
 
 @final
@@ -25,7 +25,8 @@ class MemorylessSSM(GaussianDynamics):
     without the posterior's history. Standard deviations are `softplus(.) + minimum_std`. TPC has no KL, and its posterior the prior's
     sigma: `deviation = 'prior'` with `kl_scale = 0.0`. Another objective needs the KL to train the prior, and a sigma that is `'learned'`.
 
-    Gradients: none to the prior's sigma through the posterior; with a balance, each side of the KL is detached in the other's term.
+    Gradients: where sigma is the prior's, none to it through the posterior; with a balance, each side of the KL is detached in the other's
+    term.
     """
 
     def __init__(
@@ -60,17 +61,11 @@ class MemorylessSSM(GaussianDynamics):
                 "share grows, without bound; bind MemorylessSSM.kl_scale = 0.0, or MemorylessSSM.deviation = 'learned'."
             )
         self.deviation, outputs = deviation, {"learned": 2 * stochastic, "prior": stochastic}[deviation]
-        self.prior = MLP(input_size=deterministic, output_size=2 * stochastic, layers=1, units=hidden, activation=activation)
         self.posterior = MLP(input_size=embedding_size, output_size=outputs, layers=1, units=hidden, activation=activation)
-        glorot(self)
-        self.cell = gru_cell(hidden, deterministic)
 
     def from_embeddings(self, embedding: Float[Tensor, "B T E"]) -> Prepared:
         outputs = self.posterior(embedding)
         return self.normal(outputs) if self.deviation == "learned" else (outputs.float(),)
-
-    def prior_normal(self, deterministic: Float[Tensor, "*B D"]) -> Normal:
-        return self.normal(self.prior(deterministic))
 
     def posterior_normal(self, deterministic: Float[Tensor, "N D"], *from_embedding: Tensor) -> Normal:
         mean, *std = from_embedding

@@ -1,6 +1,7 @@
 """Images with distractors: backgrounds, colors and cameras that change and do not matter for the task."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -9,9 +10,9 @@ import numpy as np
 from dm_env import specs
 
 from framework import environments
-from framework.environments import normalization
 from framework.environments.backgrounds import Folder, Procedural
 from framework.environments.base import Environment, SeededEpisodes, Seekable
+from framework.environments.observations import ObservationForm
 from framework.environments.staging import Scenery, Scenic, Staging, replace_color
 from framework.environments.walks import CameraWalk, ColorWalk
 from framework.errors import UserError
@@ -49,7 +50,8 @@ class Distractors(SeededEpisodes):
     ) -> None:
         super().__init__(seed=seed)
         self._inner = _seekable(of(seed=seed))
-        self._image = _image_of(self._inner)
+        self._form = ObservationForm(_name(self._inner), self._inner.observation_spec())
+        self._image = _image_of(self._inner, self._form.spec)
         _check(self._inner, color=color, camera=camera, behind=behind if background else ())
         size = self._image.shape[0], self._image.shape[1]
         self._backgrounds = Procedural(size) if background == "procedural" else Folder(Path(background), size) if background else None
@@ -69,7 +71,7 @@ class Distractors(SeededEpisodes):
         return self._observed(time_step)
 
     def observation_spec(self) -> dict[str, specs.Array]:
-        return normalization.observation_spec(self._inner.observation_spec())
+        return self._form.spec
 
     def action_spec(self) -> Any:
         return self._inner.action_spec()
@@ -89,7 +91,7 @@ class Distractors(SeededEpisodes):
         return self._inner.step(action)
 
     def _observe(self, observation: Any) -> dict[str, np.ndarray]:
-        named, name = normalization.observation(observation), self._image.name
+        named, name = self._form.normalize(observation), self._image.name
         if self._frame is None or isinstance(self._behind, str):
             return named
         return named | {name: replace_color(named[name], self._behind, self._frame)}
@@ -112,11 +114,10 @@ class Distractors(SeededEpisodes):
         """Show the distractors in the images of the inner environment from the next one on."""
         self._frame = self._film.frame(self._time) if self._film else None
         if isinstance(self._inner, Scenic):
-            tint, view = self._color_walk.tint if self._color else None, self._camera_walk.view
+            staging = Staging(tint=self._color_walk.tint if self._color else None, view=self._camera_walk.view)
             if isinstance(self._behind, str):
-                self._inner.stage(Staging(background=self._frame, behind=self._behind, tint=tint, view=view))
-            else:
-                self._inner.stage(Staging(tint=tint, view=view))
+                staging = replace(staging, background=self._frame, behind=self._behind)
+            self._inner.stage(staging)
 
 
 def _seekable(inner: Environment) -> Seekable:
@@ -125,8 +126,7 @@ def _seekable(inner: Environment) -> Seekable:
     return inner
 
 
-def _image_of(inner: Environment) -> specs.Array:
-    spec = normalization.observation_spec(inner.observation_spec())
+def _image_of(inner: Environment, spec: Mapping[str, specs.Array]) -> specs.Array:
     images = [array for array in spec.values() if len(array.shape) == 3 and array.shape[2] == 3]
     if len(images) != 1:
         raise UserError(

@@ -7,8 +7,10 @@ import numpy as np
 from dm_env import specs
 
 from framework import environments
-from framework.environments import normalization, opengl
+from framework.environments import opengl
+from framework.environments.actions import ActionScale
 from framework.environments.base import SeededEpisodes
+from framework.environments.observations import ObservationForm
 from framework.environments.rendering import Quality, Renderer
 from framework.environments.staging import Scenic, Staging
 from framework.errors import UserError
@@ -44,8 +46,8 @@ class DMControl(SeededEpisodes, Scenic):
         super().__init__(seed=seed)
         self.action_repeat = action_repeat
         self._suite = _load(task, seed)
-        self._vectors = observe != "pixels"
-        self._scale = normalization.ActionScale(self._suite.action_spec())
+        self._form = None if observe == "pixels" else ObservationForm(task, self._suite.observation_spec())
+        self._scale = ActionScale(self._suite.action_spec())
         self._size = (size, size) if isinstance(size, int) else size
         self._renderer: Renderer | None = None
         if observe != "proprioception":
@@ -55,7 +57,7 @@ class DMControl(SeededEpisodes, Scenic):
             self._renderer = Renderer(physics=physics, size=self._size, camera=camera, quality=quality, supersampling=supersampling)
 
     def observation_spec(self) -> dict[str, specs.Array]:
-        spec = normalization.observation_spec(self._suite.observation_spec()) if self._vectors else {}
+        spec = dict(self._form.spec) if self._form else {}
         if self._renderer is not None:
             spec["pixels"] = specs.BoundedArray((*self._size, 3), np.uint8, 0, 255, name="pixels")
         return spec
@@ -89,7 +91,7 @@ class DMControl(SeededEpisodes, Scenic):
         return time_step._replace(reward=reward)
 
     def _observe(self, observation: Any) -> dict[str, np.ndarray]:
-        named = normalization.observation(observation) if self._vectors else {}
+        named = self._form.normalize(observation) if self._form else {}
         return named if self._renderer is None else named | {"pixels": self._renderer.image()}
 
 

@@ -9,7 +9,9 @@ from dm_env import specs
 
 from framework import environments
 from framework.environments import gymnasium_spaces, opengl
+from framework.environments.actions import action_form
 from framework.environments.base import SeededEpisodes
+from framework.environments.observations import agreed, resized
 from framework.errors import UserError
 
 
@@ -40,18 +42,20 @@ class Gymnasium(SeededEpisodes):
         if action_repeat < 1:
             raise UserError(f"Gymnasium.action_repeat = {action_repeat} must be at least 1, which holds an action for one step.")
         super().__init__(seed=seed)
-        self.action_repeat, self._task = action_repeat, task
+        self.action_repeat, self._name = action_repeat, f"Gymnasium.task = '{task}'"
         self._rendered = observe != "observation"
         self._size = (size, size) if isinstance(size, int) else size
         added = {"disable_env_checker": True} | ({"render_mode": "rgb_array"} if self._rendered else {})
         self._environment = gymnasium_spaces.make("Gymnasium.task", task, gymnasium_spaces.library().make, dict(arguments or {}) | added)
-        self._action = gymnasium_spaces.action_spec(task, self._environment.action_space)
-        self._entries = gymnasium_spaces.entries(task, self._environment.observation_space) if observe != "pixels" else {}
-        if self._rendered and "pixels" in self._entries:
-            raise UserError(f"'{task}' shows 'pixels' of its own; bind Gymnasium.observe = 'observation'.")
+        self._action = gymnasium_spaces.array_spec(self._name, "action", self._environment.action_space)
+        action_form(self._name, self._action)  # refuses too many options by the name of the task
+        own = self._environment.observation_space
+        self._form = None if observe == "pixels" else gymnasium_spaces.observation_form(self._name, own, self._size)
+        if self._rendered and self._form is not None and "pixels" in self._form.spec:
+            raise UserError(f"{self._name} shows 'pixels' of its own; bind Gymnasium.observe = 'observation'.")
 
     def observation_spec(self) -> dict[str, specs.Array]:
-        spec = {name: gymnasium_spaces.entry_spec(name, space, self._size) for name, space in self._entries.items()}
+        spec = dict(self._form.spec) if self._form else {}
         if self._rendered:
             spec["pixels"] = specs.BoundedArray(self._pixels_shape(), np.uint8, 0, 255, name="pixels")
         return spec
@@ -63,14 +67,16 @@ class Gymnasium(SeededEpisodes):
         self._environment.close()
 
     def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
-        observation, _ = self._environment.reset(seed=int(entropy.generate_state(1)[0]))
-        return dm_env.restart(observation)
+        answer = self._environment.reset(seed=int(entropy.generate_state(1)[0]))
+        return dm_env.restart(gymnasium_spaces.first_observation(self._name, answer))
 
     def _simulate(self, action: Any) -> dm_env.TimeStep:
-        native = np.asarray(action, self._action.dtype) if self._action.shape else int(action)
+        discrete = isinstance(self._environment.action_space, gymnasium_spaces.library().spaces.Discrete)
+        native = int(action) if discrete else np.asarray(action, self._action.dtype)
         total = 0.0
         for _ in range(self.action_repeat):
-            observation, reward, terminated, truncated, _ = self._environment.step(native)
+            answer = self._environment.step(native)
+            observation, reward, terminated, truncated = gymnasium_spaces.outcome(self._name, answer)
             total += float(reward)
             if terminated or truncated:
                 break
@@ -78,8 +84,7 @@ class Gymnasium(SeededEpisodes):
         return dm_env.TimeStep(kind, total, 0.0 if terminated else 1.0, observation)
 
     def _observe(self, observation: Any) -> dict[str, np.ndarray]:
-        values = observation if isinstance(observation, Mapping) else {"observation": observation}
-        named = {name: gymnasium_spaces.entry_array(space, values[name], self._size) for name, space in self._entries.items()}
+        named = self._form.normalize(observation) if self._form else {}
         return named | {"pixels": self._render()} if self._rendered else named
 
     def _pixels_shape(self) -> tuple[int, ...]:
@@ -94,8 +99,8 @@ class Gymnasium(SeededEpisodes):
         try:
             image = self._environment.render()
         except gymnasium_spaces.library().error.DependencyNotInstalled as error:
-            raise UserError(f"'{self._task}' cannot render ({error}); or bind Gymnasium.observe = 'observation'.") from error
+            raise UserError(f"{self._name} cannot render ({error}); or bind Gymnasium.observe = 'observation'.") from error
         if not isinstance(image, np.ndarray) or image.ndim != 3:
             modes = self._environment.metadata.get("render_modes", [])
-            raise UserError(f"'{self._task}' renders no images, but {modes or 'nothing'}; bind Gymnasium.observe = 'observation'.")
-        return gymnasium_spaces.resized(image, self._size)
+            raise UserError(f"{self._name} renders no images, but {modes or 'nothing'}; bind Gymnasium.observe = 'observation'.")
+        return resized(agreed(self._name, "pixels", specs.Array(image.shape, np.uint8), image), self._size)

@@ -1,17 +1,14 @@
-"""Gymnasium's spaces as dm_env specs, and values of those spaces as named float32 vectors and uint8 images."""
+"""What `Gymnasium` and `BatchedGymnasium` share: construction, spaces as dm_env specs, and the outcome of a step."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from dm_env import specs
-from PIL import Image
 
+from framework.environments.observations import FLAG, REWARD, ObservationForm, Rows, Size, agreed
 from framework.errors import UserError
 from framework.registry import advice
-
-Size = tuple[int, int] | None
-"""The height and width of images; None keeps their own."""
 
 
 def library() -> Any:
@@ -23,72 +20,56 @@ def library() -> Any:
     return gymnasium
 
 
-def make(setting: str, task: str, construct: Callable[..., Any], arguments: Mapping[str, Any], remedy: str = "") -> Any:
+def make(owner: str, task: str, construct: Callable[..., Any], arguments: Mapping[str, Any], remedy: str = "") -> Any:
     """`construct(task, **arguments)`. Raises `UserError` for an unknown id, and for whatever else Gymnasium refuses."""
     try:
         return construct(task, **arguments)
     except library().error.UnregisteredEnv as error:
-        raise UserError(f"{setting}: Gymnasium has no task '{task}'{advice(task, library().registry)}.") from error
+        own = f" An id of your own names the module that registers it, 'my_module:{task}', so that workers import it too."
+        raise UserError(f"{owner}: Gymnasium has no task '{task}'{advice(task, library().registry)}.{own}") from error
     except Exception as error:
-        raise UserError(f"{setting}: Gymnasium cannot make '{task}' ({type(error).__name__}: {error}){remedy}.") from error
+        raise UserError(f"{owner}: Gymnasium cannot make '{task}' ({type(error).__name__}: {error}){remedy}.") from error
 
 
-def action_spec(task: str, space: Any) -> specs.Array:
-    """The spec of a task's action. Raises `UserError` for a space of another kind than the four."""
+def array_spec(owner: str, name: str, space: Any) -> specs.BoundedArray:
+    """The dm_env spec of an action or of an entry of the observation. Raises `UserError` for a space of another kind than the four."""
     spaces = library().spaces
     match space:
         case spaces.Box():
-            return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, name="action")
+            return specs.BoundedArray(space.shape, space.dtype, space.low, space.high)
         case spaces.Discrete():
-            return specs.BoundedArray((), np.int64, space.start, space.start + space.n - 1, name="action")
+            return specs.BoundedArray((), space.dtype, space.start, space.start + space.n - 1)
         case spaces.MultiDiscrete():
-            return specs.BoundedArray(space.shape, space.dtype, space.start, space.start + space.nvec - 1, name="action")
+            return specs.BoundedArray(space.shape, space.dtype, space.start, space.start + space.nvec - 1)
         case spaces.MultiBinary():
-            return specs.BoundedArray(space.shape, space.dtype, 0, 1, name="action")
+            return specs.BoundedArray(space.shape, space.dtype, 0, 1)
     raise UserError(
-        f"'{task}' takes actions of {space}, and an agent those of a Box, Discrete, MultiDiscrete or MultiBinary: "
-        "register an id that wraps it."
+        f"{owner} declares '{name}' as {space}, and an agent takes a Box, Discrete, MultiDiscrete or MultiBinary: register an id that "
+        "wraps it, an observation for example in gymnasium.wrappers.FlattenObservation."
     )
 
 
-def entries(task: str, space: Any) -> dict[str, Any]:
-    """The spaces of a task's observation by name; a lone one is `observation`. Raises `UserError` for a space of another kind."""
+def observation_form(owner: str, space: Any, size: Size) -> ObservationForm:
+    """The entries of an observation space as vectors, in which choices are one-hot, and images of a size."""
     spaces = library().spaces
     named = dict(space.spaces) if isinstance(space, spaces.Dict) else {"observation": space}
-    for name, entry in named.items():
-        if not isinstance(entry, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
-            raise UserError(
-                f"'{task}' shows as '{name}' a {entry}, which is no vector, image or choice: register an id that wraps it, for example "
-                f"in gymnasium.wrappers.FlattenObservation, or bind Gymnasium.observe = 'pixels'."
-            )
-        if is_image(entry) and len(entry.shape) == 3 and entry.shape[0] <= 4 < entry.shape[2]:
-            raise UserError(f"'{task}' shows as '{name}' images {entry.shape} with channels first: register an id that puts them last.")
-    return named
+    choices = [name for name, entry in named.items() if isinstance(entry, spaces.Discrete | spaces.MultiDiscrete)]
+    return ObservationForm(owner, {name: array_spec(owner, name, entry) for name, entry in named.items()}, choices, size)
 
 
-def is_image(space: Any) -> bool:
-    """Whether a space holds images: a uint8 Box of two or three axes."""
-    return isinstance(space, library().spaces.Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)
+def first_observation(owner: str, answer: Any) -> Any:
+    """The observation of a `reset`, as it is."""
+    return _parts(owner, answer, "reset", "observation, info")[0]
 
 
-def entry_spec(name: str, space: Any, size: Size) -> specs.Array:
-    """The spec of one entry: a uint8 image of `size`, or a float32 vector in which a choice is one-hot."""
-    if not is_image(space):
-        return specs.Array((library().spaces.flatdim(space),), np.float32, name=name)
-    height, width, channels = (*space.shape, 1)[:3]
-    return specs.BoundedArray((*(size or (height, width)), channels), np.uint8, 0, 255, name=name)
+def outcome(owner: str, answer: Any, rows: Rows = ()) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
+    """Of a `step`, the observation as it is, and reward, terminated and truncated `[*rows]` as they must be."""
+    observation, reward, terminated, truncated, _ = _parts(owner, answer, "step", "observation, reward, terminated, truncated, info")
+    flags = (agreed(owner, name, FLAG, flag, rows) for name, flag in (("terminated", terminated), ("truncated", truncated)))
+    return observation, agreed(owner, "reward", REWARD, reward, rows), *flags
 
 
-def entry_array(space: Any, value: Any, size: Size) -> np.ndarray:
-    """A copy of a value of one entry, as its spec has it."""
-    if is_image(space):
-        return resized(np.atleast_3d(value), size)
-    return np.array(library().spaces.flatten(space, value), np.float32)
-
-
-def resized(image: np.ndarray, size: Size) -> np.ndarray:
-    """A copy of an image at a size; each pixel is the mean of those that it covers."""
-    if size is None or image.shape[:2] == size:
-        return np.array(image, np.uint8, order="C")
-    planes = [Image.fromarray(plane).resize((size[1], size[0]), Image.Resampling.BOX) for plane in np.moveaxis(image, -1, 0)]
-    return np.stack([np.asarray(plane) for plane in planes], axis=-1)
+def _parts(owner: str, answer: Any, method: str, names: str) -> tuple[Any, ...]:
+    if not isinstance(answer, tuple) or len(answer) != len(names.split()):
+        raise UserError(f"{owner} must give `{names}` from `{method}`, and gives {str(answer)[:80]}.")
+    return answer

@@ -15,6 +15,8 @@ from typing import Any, Final
 from framework.errors import UserError
 
 VARIABLE: Final = "MUJOCO_GL"
+PLATFORM: Final = "PYOPENGL_PLATFORM"
+"""PyOpenGL's own choice, which dm_control refuses unless it is the same."""
 DISABLED: Final = "disabled"
 PACKAGES: Final = "libegl1 libopengl0 libgl1-mesa-dri libosmesa6"
 TRIAL_SECONDS: Final = 60.0
@@ -30,21 +32,24 @@ assert physics.render(16, 16).any()
 
 
 def find_opengl() -> str:
-    """The backend that renders, set in `MUJOCO_GL` for this process and its children; the user's own `MUJOCO_GL` is taken untried.
+    """The user's own `MUJOCO_GL`, untried, or else that of `try_opengl`."""
+    return os.environ.get(VARIABLE) or try_opengl()
+
+
+def try_opengl() -> str:
+    """The backend that renders, set in `MUJOCO_GL` for this process and its children; a backend that the user chose is tried alone.
 
     Raises `UserError` with the one line to run where no backend renders.
     """
     chosen = os.environ.get(VARIABLE)
-    if chosen:
-        return chosen
     reasons = {}
-    for backend in _candidates():
+    for backend in (chosen,) if chosen else _candidates():
         reasons[backend] = _reason_against(backend)
         if not reasons[backend]:
             os.environ[VARIABLE] = backend
             return backend
     tried = "; ".join(f"{backend}: {reason}" for backend, reason in reasons.items())
-    raise UserError(f"no OpenGL renders without a screen here ({tried}): {_remedy()}.")
+    raise UserError(f"no OpenGL renders without a screen here ({tried}): {_remedy(tried)}.")
 
 
 @cache
@@ -77,15 +82,17 @@ def prepare_dm_control() -> None:
         importlib.reload(_render)
 
 
-def _remedy() -> str:
+def _remedy(reason: str) -> str:
     """The line for a user without OpenGL."""
+    if PLATFORM in reason:
+        return f"run `unset {PLATFORM}`, which is '{os.environ.get(PLATFORM, '')}'"
     install = f"run `apt-get install -y {PACKAGES}` as root, or " if sys.platform.startswith("linux") else ""
     return f"{install}set {VARIABLE} to a backend that works"
 
 
 def broken(error: Exception) -> UserError:
     """The error for a backend, chosen by the user or by an earlier process, with which MuJoCo fails."""
-    return UserError(f"MuJoCo fails with {VARIABLE}={os.environ.get(VARIABLE, '')} ({error}): {_remedy()}.")
+    return UserError(f"MuJoCo fails with {VARIABLE}={os.environ.get(VARIABLE, '')} ({error}): {_remedy(str(error))}.")
 
 
 def _candidates() -> tuple[str, ...]:
@@ -95,7 +102,6 @@ def _candidates() -> tuple[str, ...]:
 def _reason_against(backend: str) -> str:
     """Why a backend does not render; empty if it does."""
     environment = os.environ | {VARIABLE: backend, "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment.pop("PYOPENGL_PLATFORM", None)
     trial = [sys.executable, "-c", _TRIAL]
     try:
         run = subprocess.run(trial, env=environment, capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False)

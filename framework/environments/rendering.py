@@ -60,15 +60,12 @@ class Renderer:
     def image(self) -> np.ndarray:
         """A new image of the present state of the physics."""
         with _collection_paused():
-            return self._image()
-
-    def _image(self) -> np.ndarray:
-        if self._staging.background is not None:
-            layers = self._averaged(self._layers())
-            return composite(layers[..., :3], layers[..., 3:] / 255, self._staging.background)
-        image = self._camera.render(render_flag_overrides=self._flags)
-        if self._supersampling == 1:
-            return np.array(image, order="C")
+            if self._staging.background is not None:
+                layers = self._averaged(self._layers())
+                return composite(layers[..., :3], layers[..., 3:] / 255, self._staging.background)
+            image = self._camera.render(render_flag_overrides=self._flags)
+            if self._supersampling == 1:
+                return np.array(image, order="C")
         return self._averaged(image).round().astype(np.uint8)
 
     def _layers(self) -> np.ndarray:

@@ -11,29 +11,18 @@ NEAREST: Final = 0.1
 
 
 def stage_scene(physics: Any, scene: Any, staging: Staging) -> None:
-    """Hide a replaced ground, tint the materials, and move the camera."""
-    if staging.background is not None and staging.behind == "ground":
-        hide_ground(scene)
-    if staging.tint is not None:
-        tint(scene, staging.tint)
-    if staging.view != CameraView():
-        move_camera(scene, staging.view, np.array(physics.data.subtree_com[0]))
-
-
-def hide_ground(scene: Any) -> None:
-    """Make planes and height fields invisible, and with them their reflections."""
+    """Hide a replaced ground with its reflections, tint the materials, and move the camera; geoms without a material keep their color."""
     from mujoco import mjtGeom
 
-    for geom in scene.geoms[: scene.ngeom]:
-        if geom.type in (mjtGeom.mjGEOM_PLANE, mjtGeom.mjGEOM_HFIELD):
+    replaced = staging.background is not None and staging.behind == "ground"
+    grounds = (mjtGeom.mjGEOM_PLANE, mjtGeom.mjGEOM_HFIELD) if replaced else ()
+    for geom in scene.geoms[: scene.ngeom] if replaced or staging.tint is not None else ():
+        if geom.type in grounds:
             geom.rgba[3] = 0.0
-
-
-def tint(scene: Any, shift: np.ndarray) -> None:
-    """Add to the color of each material its row of `shift`; geoms without a material keep their color."""
-    for geom in scene.geoms[: scene.ngeom]:
-        if geom.matid >= 0:
-            geom.rgba[:3] = np.clip(geom.rgba[:3] + shift[geom.matid], 0.0, 1.0)
+        if staging.tint is not None and geom.matid >= 0:
+            geom.rgba[:3] = np.clip(geom.rgba[:3] + staging.tint[geom.matid], 0.0, 1.0)
+    if staging.view != CameraView():
+        move_camera(scene, staging.view, np.array(physics.data.subtree_com[0]))
 
 
 def move_camera(scene: Any, view: CameraView, center: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""One environment behind requests, normalized, in this process or in a worker."""
+"""One environment behind requests, with normalized observations and actions, in this process or in a worker."""
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -9,8 +9,9 @@ import dm_env
 import numpy as np
 from dm_env import specs
 
-from framework.environments import normalization
+from framework.environments.actions import action_form
 from framework.environments.base import Environment, Seekable
+from framework.environments.observations import REWARD, ObservationForm, agreed
 from framework.errors import UserError
 
 
@@ -27,44 +28,64 @@ class EnvironmentDescription:
 
 @final
 class EnvironmentServer:
-    """Normalizes the observations and actions of one environment."""
+    """Answers at `receive` what was requested at `send`: `describe` (at first), `reset`, `step` or `restore`.
+
+    Raises `UserError` where the environment gives other observations, rewards or step types than it declared.
+    """
 
     def __init__(self, environment: Callable[..., Environment], seed: int) -> None:
         self._environment = environment(seed=seed)
-        native = self._environment.action_spec()
-        if not isinstance(native, specs.Array):
-            raise UserError(f"{type(self._environment).__name__} takes {native!r}, and an action must be one array; wrap it.")
-        self._action = normalization.action_form(native)
+        self._name = type(self._environment).__name__
+        self._action = action_form(self._name, self._environment.action_spec())
+        self._observation = ObservationForm(self._name, self._environment.observation_spec())
+        self._request: tuple[Any, ...] = ("describe",)
+        self._over = True
 
-    def answer(self, request: str, *arguments: Any) -> Any:
-        """The answer to the request of this name: `describe`, `reset`, `step` or `restore`."""
+    def send(self, request: str, *arguments: Any) -> None:
+        self._request = (request, *arguments)
+
+    def receive(self) -> Any:
+        request, *arguments = self._request
         return getattr(self, request)(*arguments)
 
     def describe(self) -> EnvironmentDescription:
         return EnvironmentDescription(
-            observation=normalization.observation_spec(self._environment.observation_spec()),
+            observation=self._observation.spec,
             action=self._action.spec,
             seekable=isinstance(self._environment, Seekable),
             action_repeat=self._environment.action_repeat if isinstance(self._environment, Seekable) else 1,
         )
 
     def reset(self) -> dm_env.TimeStep:
-        return _normalized(self._environment.reset())
+        return self._compared(self._environment.reset(), first=True)
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        return _normalized(self._environment.step(self._action.native(action)))
+        return self._compared(self._environment.step(self._action.native(action)), first=self._over)
 
     def restore(self, episode: int, actions: Iterable[np.ndarray]) -> dm_env.TimeStep:
         """Replay an episode of a `Seekable` environment."""
         assert isinstance(self._environment, Seekable)
-        return _normalized(self._environment.replay(episode, [self._action.native(action) for action in actions]))
+        native = [self._action.native(action) for action in actions]
+        return self._compared(self._environment.replay(episode, native), first=not native)
+
+    def try_out(self) -> None:
+        """The first step of an episode, with an action of zeros."""
+        self.reset()
+        self.step(np.zeros(self._action.size))
 
     def close(self) -> None:
         self._environment.close()
 
-
-def _normalized(time_step: dm_env.TimeStep) -> dm_env.TimeStep:
-    return time_step._replace(observation=normalization.observation(time_step.observation))
+    def _compared(self, time_step: Any, *, first: bool) -> dm_env.TimeStep:
+        if not isinstance(time_step, dm_env.TimeStep) or time_step.first() != first:
+            expected = "begins an episode (step_type FIRST)" if first else "continues its episode (step_type MID or LAST)"
+            raise UserError(f"{self._name} must give a dm_env.TimeStep that {expected}, and gives {str(time_step)[:80]}.")
+        self._over = time_step.last()
+        time_step = time_step._replace(observation=self._observation.normalize(time_step.observation))
+        if first:
+            return time_step
+        reward, discount = (float(agreed(self._name, name, REWARD, getattr(time_step, name))) for name in ("reward", "discount"))
+        return time_step._replace(reward=reward, discount=discount)
 
 
 def describe(environment: Callable[..., Environment], seed: int = 0) -> EnvironmentDescription:
@@ -74,6 +95,6 @@ def describe(environment: Callable[..., Environment], seed: int = 0) -> Environm
 
 
 def try_out(environment: Callable[..., Environment], seed: int = 0) -> None:
-    """Reset an environment once: a missing renderer is an error before a run begins, and a renderer that works serves the workers too."""
+    """Try the first step of an environment before a run begins: what it gives is compared, and a renderer that works serves workers too."""
     with closing(EnvironmentServer(environment, seed)) as server:
-        server.reset()
+        server.try_out()

@@ -24,8 +24,9 @@ def serve(connection: Connection) -> None:
                 request = pickle.loads(message)
                 if server is None:
                     server = stack.enter_context(closing(EnvironmentServer(*request)))
-                    request = ("describe",)
-                reply = "done", server.answer(*request)
+                else:
+                    server.send(*request)
+                reply = "done", server.receive()
             except UserError as error:
                 reply = "failed", str(error)
             except Exception as error:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from framework.data import Latent, LatentKind, LatentSpec
 from framework.errors import UserError
-from framework.functional.densities import gaussian_scores
+from framework.functional.distributions import gaussian_scores
 from framework.lab.sources import check_stationary, normal
 
 CLASSES: Final = 8

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from framework.data import Latent
 from framework.errors import UserError
-from framework.functional.densities import gaussian_scores
-from framework.functional.distributions import HALF_LOG_TAU
+from framework.functional.distributions import HALF_LOG_TAU, gaussian_scores
 
 DIMENSIONS: Final = 4
 """Of a part of a sequence's latents."""

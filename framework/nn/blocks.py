@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Final, Literal, final
+from typing import Any, Final, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.errors import UserError
-from framework.functional.clamping import limited
 
 Activation = Literal["elu", "gelu", "mish", "relu", "silu", "tanh"]
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -127,8 +126,10 @@ def gated(gates: Float[Tensor, "*N G"], hidden: Float[Tensor, "*N D"]) -> Float[
     return share * torch.tanh(torch.sigmoid(reset) * candidate) + (1 - share) * hidden
 
 
-def gru_cell(input_size: int, hidden_size: int) -> nn.GRUCell:
-    """A GRU cell with Glorot input and orthogonal recurrent kernels, as Keras has it."""
+def gru_cell(input_size: int, hidden_size: int, norm: Norm = "none") -> nn.GRUCell | NormGRUCell:
+    """A GRU cell with Glorot input and orthogonal recurrent kernels, as Keras has it, or with a norm that of Dreamer V2."""
+    if norm != "none":
+        return NormGRUCell(input_size=input_size, hidden_size=hidden_size, norm=norm)
     cell = nn.GRUCell(input_size, hidden_size)
     nn.init.xavier_uniform_(cell.weight_ih)
     nn.init.orthogonal_(cell.weight_hh)
@@ -183,6 +184,31 @@ class MLP(nn.Module):
 
     def forward(self, values: Float[Tensor, "*B I"]) -> Float[Tensor, "*B O"]:
         return self.net(values)
+
+
+def limited(value: Float[Tensor, ""], limit: float) -> Float[Tensor, ""]:
+    """`min(value, limit)`.
+
+    Gradients: beyond the limit only positive ones pass, which lower the value in gradient descent. With `clamp` all are zero there, and
+    the parameter would stay beyond the limit.
+    """
+    result: Tensor = _Limited.apply(value, limit)
+    return result
+
+
+@final
+class _Limited(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, limit: float) -> Tensor:
+        ctx.save_for_backward(value)
+        ctx.limit = limit
+        return value.clamp(max=limit)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (value,) = ctx.saved_tensors
+        (gradient,) = gradients
+        return gradient.where((value <= ctx.limit) | (gradient > 0), 0.0), None
 
 
 LARGEST_SCALE: Final = 100.0

@@ -102,8 +102,9 @@ class Replay:
         row = self._added % self._rows
         for name, values in _entries_of(steps).items():
             value, place = torch.from_numpy(np.ascontiguousarray(values)), self._ring[name][:, row]
-            if value.shape != place.shape:
-                raise ValueError(f"{name} of the added steps is {list(value.shape)}, not {list(place.shape)}")
+            if value.shape != place.shape or not torch.can_cast(value.dtype, place.dtype):
+                stored = f"{place.dtype} {list(place.shape)}"
+                raise ValueError(f"{name} of the added steps is {value.dtype} {list(value.shape)}, not {stored}")
             place.copy_(value)
         self._added += 1
 

@@ -11,7 +11,9 @@ import numpy as np
 from dm_env import specs
 
 from framework.data import ActionSpec, Factory, Specs
+from framework.environments.actions import one_hot
 from framework.environments.base import Environment
+from framework.environments.observations import FLAG, REWARD, agreed
 from framework.environments.server import describe
 from framework.errors import UserError
 
@@ -68,7 +70,7 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
     def reset(self) -> VectorStep:
         """Start the next episode in every environment."""
         self._check_rest()
-        return self._reset()
+        return self._compared(self._reset())
 
     @final
     def step(self, actions: np.ndarray) -> VectorStep:
@@ -92,7 +94,7 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
         """Return the step that `send` started."""
         if self._sent is None:
             raise RuntimeError("`receive` needs a `send` before it")
-        step = self._finish(self._sent)
+        step = self._compared(self._finish(self._sent))
         self._sent = None
         return step
 
@@ -119,8 +121,8 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
         self._episodes = np.array([each.episode for each in snapshots], np.int64)
         if not self.seekable:
             warnings.warn("an environment without `seek` cannot be resumed where it was: it starts a new episode", stacklevel=2)
-            return self._reset()
-        step = self._seek(snapshots)
+            return self.reset()
+        step = self._compared(self._seek(snapshots))
         if sent := [each.sent for each in snapshots if each.sent is not None]:
             self.send(np.stack(sent))
         return step
@@ -152,6 +154,18 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
         """Replay the actions of every environment, and return its last step."""
         raise NotImplementedError
 
+    def _compared(self, step: VectorStep) -> VectorStep:
+        """The step, if it is what the specs declare: the replay would store other numbers."""
+        name, declared = type(self).__name__, self.specs.observation
+        if step.observation.keys() != declared.keys():
+            raise UserError(f"{name} declares the observations {[*declared]}, and gives {[*step.observation]}; make the two agree.")
+        flags = dict.fromkeys(("is_first", "is_last", "is_terminal"), FLAG)
+        for entry, spec in {**declared, "reward": REWARD, **flags}.items():
+            array = step.observation[entry] if entry in declared else getattr(step, entry)
+            if (array.shape, array.dtype) != ((self.count, *spec.shape), spec.dtype):
+                agreed(name, entry, spec, array, (self.count,))
+        return step
+
     def _check_rest(self) -> None:
         if self.in_flight:
             raise RuntimeError("a step is in flight: `receive` it first")
@@ -167,8 +181,7 @@ def random_actions(action: ActionSpec, count: int, random: np.random.Generator) 
     """Uniform actions `[n, A]`: numbers in [-1, 1], or one option of each choice."""
     if action.kind == "continuous":
         return random.uniform(-1, 1, (count, action.size)).astype(np.float32)
-    groups = [np.eye(size, dtype=np.float32)[random.integers(size, size=count)] for size in action.sizes]
-    return np.concatenate(groups, axis=-1)
+    return one_hot(np.stack([random.integers(size, size=count) for size in action.sizes], axis=-1), action.sizes)
 
 
 def random_steps(shown: Specs, streams: int, number: int, random: np.random.Generator) -> VectorStep:

@@ -7,7 +7,8 @@ import numpy as np
 
 from framework import vector_environments
 from framework.data import Factory, Specs
-from framework.environments import gymnasium_spaces, normalization
+from framework.environments import gymnasium_spaces
+from framework.environments.actions import action_form
 from framework.environments.base import Environment
 from framework.environments.server import describe
 from framework.errors import UserError
@@ -36,7 +37,8 @@ class BatchedGymnasium(VectorEnvironment):
         size: int | tuple[int, int] | None = 64,
         arguments: Mapping[str, Any] | None = None,
     ) -> None:
-        self._seed, self._size = seed, (size, size) if isinstance(size, int) else size
+        self._seed, self._name = seed, f"BatchedGymnasium.task = '{task}'"
+        size = (size, size) if isinstance(size, int) else size
         self._simulator = gymnasium_spaces.make(
             "BatchedGymnasium.task",
             task,
@@ -45,12 +47,11 @@ class BatchedGymnasium(VectorEnvironment):
             remedy="; bind Run.vector = None to step it in worker processes",
         )
         try:
-            self._mask_resets = _mask_resets(task, self._simulator)
-            self._entries = gymnasium_spaces.entries(task, self._simulator.single_observation_space)
-            self._native = gymnasium_spaces.action_spec(task, self._simulator.single_action_space)
-            self._action = normalization.action_form(self._native)
-            observation = {name: gymnasium_spaces.entry_spec(name, space, self._size) for name, space in self._entries.items()}
-            super().__init__(specs=Specs(observation=observation, action=self._action.spec), count=count)
+            self._mask_resets = _mask_resets(self._name, self._simulator)
+            self._form = gymnasium_spaces.observation_form(self._name, self._simulator.single_observation_space, size)
+            native = gymnasium_spaces.array_spec(self._name, "action", self._simulator.single_action_space)
+            self._action = action_form(self._name, native)
+            super().__init__(specs=Specs(observation=self._form.spec, action=self._action.spec), count=count)
             _check_environment(environment, self.specs)
         except BaseException:
             self.close()
@@ -60,25 +61,29 @@ class BatchedGymnasium(VectorEnvironment):
     def _reset(self) -> VectorStep:
         """The simulator's seed derives from the run's and the episodes so far."""
         entropy = np.random.SeedSequence([self._seed, int((self._episodes + 1).sum())])
-        observation, _ = self._simulator.reset(seed=int(entropy.generate_state(1)[0]))
+        answer = self._simulator.reset(seed=int(entropy.generate_state(1)[0]))
+        observation = gymnasium_spaces.first_observation(self._name, answer)
         actions = np.zeros((self.count, self.specs.action_size), np.float32)
-        return self._row(observation, 0.0, (False, False), is_first=np.ones(self.count, bool), actions=actions)
+        none = np.zeros(self.count, bool)
+        return self._row(observation, 0.0, none, none, is_first=~none, actions=actions)
 
     def _finish(self, actions: np.ndarray) -> VectorStep:
         is_first = self._ended.copy()
-        native = np.asarray(self._action.native(actions), self._native.dtype)
-        observation, reward, terminated, truncated, _ = self._simulator.step(native)
+        answer = self._simulator.step(self._action.native(actions))
+        observation, reward, terminated, truncated = gymnasium_spaces.outcome(self._name, answer, (self.count,))
         if self._mask_resets and is_first.any():
-            observation, _ = self._simulator.reset(options={"reset_mask": is_first})
-        return self._row(observation, reward, (terminated, truncated), is_first=is_first, actions=actions)
+            observation = gymnasium_spaces.first_observation(self._name, self._simulator.reset(options={"reset_mask": is_first}))
+        return self._row(observation, reward, terminated, truncated, is_first=is_first, actions=actions)
 
-    def _row(self, observation: Any, reward: Any, ends: tuple[Any, Any], *, is_first: np.ndarray, actions: np.ndarray) -> VectorStep:
-        """The step with these outcomes; `ends` are terminated and truncated. Where `is_first` the observation alone counts."""
-        is_terminal, is_truncated = (np.asarray(end, bool) & ~is_first for end in ends)
+    def _row(
+        self, observation: Any, reward: Any, terminated: np.ndarray, truncated: np.ndarray, *, is_first: np.ndarray, actions: np.ndarray
+    ) -> VectorStep:
+        """The step with these outcomes. Where `is_first` the observation alone counts."""
+        is_terminal, is_truncated = terminated & ~is_first, truncated & ~is_first
         self._ended = is_terminal | is_truncated
         self._episodes += is_first
         return VectorStep(
-            observation=self._observation(observation),
+            observation=self._form.normalize(observation, (self.count,)),
             action=np.where(is_first[:, None], np.float32(0), actions),
             reward=np.where(is_first, 0, reward).astype(np.float32),
             is_first=is_first,
@@ -90,24 +95,14 @@ class BatchedGymnasium(VectorEnvironment):
     def close(self) -> None:
         self._simulator.close()
 
-    def _observation(self, value: Any) -> dict[str, np.ndarray]:
-        named = value if isinstance(value, Mapping) else {"observation": value}
-        return {name: self._stack(space, named[name]) for name, space in self._entries.items()}
 
-    def _stack(self, space: Any, values: Any) -> np.ndarray:
-        """A copy of the values `[n, ..]` of one entry."""
-        if isinstance(space, gymnasium_spaces.library().spaces.Box) and not gymnasium_spaces.is_image(space):
-            return np.array(values, np.float32).reshape(self.count, -1)
-        return np.stack([gymnasium_spaces.entry_array(space, value, self._size) for value in values])
-
-
-def _mask_resets(task: str, simulator: Any) -> bool:
+def _mask_resets(owner: str, simulator: Any) -> bool:
     """Whether ended environments are reset by a mask; otherwise the simulator resets them at the next step."""
     modes = gymnasium_spaces.library().vector.AutoresetMode
     mode = simulator.metadata.get("autoreset_mode")
     if mode not in (modes.NEXT_STEP, modes.DISABLED):
         raise UserError(
-            f"BatchedGymnasium.task = '{task}' has the autoreset mode {mode}, and a row of a batch holds either the last observation of an "
+            f"{owner} has the autoreset mode {mode}, and a row of a batch holds either the last observation of an "
             "episode or the first of the next; choose NEXT_STEP or DISABLED in BatchedGymnasium.arguments or in an id of your own."
         )
     return bool(mode == modes.DISABLED)

@@ -9,8 +9,9 @@ import numpy as np
 from framework import vector_environments
 from framework.data import Factory, Specs
 from framework.environments.base import Environment
+from framework.environments.server import EnvironmentServer
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
-from framework.vector_environments.workers import EnvironmentWorker, ProcessWorker, SerialWorker, cores
+from framework.vector_environments.workers import ProcessWorker, cores
 
 Mode = Literal["process", "serial"]
 
@@ -25,12 +26,12 @@ class WorkerEnvironments(VectorEnvironment):
     """
 
     def __init__(self, *, environment: Factory[Environment], count: int, seed: int, mode: Mode = "process", timeout: float = 120.0) -> None:
-        self._workers: list[EnvironmentWorker] = []
+        self._workers: list[EnvironmentServer | ProcessWorker] = []
         try:
             for index, core in enumerate(cores(count)):
                 derived = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
                 if mode == "serial":
-                    self._workers.append(SerialWorker(environment, derived))
+                    self._workers.append(EnvironmentServer(environment, derived))
                 else:
                     name = f"environment worker {index} of {count}"
                     self._workers.append(ProcessWorker(environment, derived, name=name, timeout=timeout, core=core))

@@ -1,8 +1,9 @@
-"""An environment in this process or in a worker process. A request is sent first and answered later; the first answer describes it."""
+"""An environment in a worker process, with the requests of an `EnvironmentServer`: the first answer describes it."""
 
 import contextlib
 import os
 import pickle
+import pickletools
 import signal
 import socket
 import subprocess
@@ -13,7 +14,6 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, final
 
 from framework.environments.base import Environment
-from framework.environments.server import EnvironmentServer
 from framework.errors import UserError
 
 ONE_THREAD: Final = {"LP_NUM_THREADS": "0", "OMP_NUM_THREADS": "1"}
@@ -24,24 +24,7 @@ STARTUP_SECONDS: Final = 120.0
 """Least time for a worker to import its environment, from a cold disk, and to construct it."""
 STDERR_TAIL: Final = 600
 """Characters of a worker's stderr in an error message."""
-
-
-@final
-class SerialWorker:
-    """Runs the environment in this process, at `receive`."""
-
-    def __init__(self, environment: Callable[..., Environment], seed: int) -> None:
-        self._server = EnvironmentServer(environment, seed)
-        self._request: tuple[Any, ...] = ("describe",)
-
-    def send(self, request: str, *arguments: Any) -> None:
-        self._request = (request, *arguments)
-
-    def receive(self) -> Any:
-        return self._server.answer(*self._request)
-
-    def close(self) -> None:
-        self._server.close()
+SERIAL: Final = "or bind Run.vector = @vector_environments.WorkerEnvironments and WorkerEnvironments.mode = 'serial' to use no workers"
 
 
 @final
@@ -114,9 +97,6 @@ class ProcessWorker:
         return f"; its stderr ends with:\n{text}\n" if text else ", and its stderr is empty"
 
 
-EnvironmentWorker = SerialWorker | ProcessWorker
-
-
 def cores(count: int) -> list[int | None]:
     """A CPU core for each of `count` workers, or None for each where the cores of this process cannot be shared evenly.
 
@@ -140,12 +120,17 @@ def _pin(process: int, core: int | None) -> None:
 
 def _pickled(environment: Callable[..., Environment], seed: int) -> bytes:
     try:
-        return pickle.dumps((environment, seed), protocol=pickle.HIGHEST_PROTOCOL)
+        message = pickle.dumps((environment, seed), protocol=pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         raise UserError(
-            f"{environment!r} cannot be sent to a worker process ({error}); define the environment at the top level of a module, "
-            "or bind WorkerEnvironments.mode = 'serial'."
+            f"{environment!r} cannot be sent to a worker process ({error}); define the environment at the top level of a module, {SERIAL}."
         ) from error
+    if any(argument == "__main__" for _, argument, _ in pickletools.genops(message)):
+        raise UserError(
+            f"{environment!r} is defined in the script that runs, which worker processes do not import; move the class to a module of its "
+            f"own and import it, {SERIAL}."
+        )
+    return message
 
 
 def _cause(status: int) -> str:

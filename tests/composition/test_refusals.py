@@ -76,6 +76,7 @@ INFONCE = "Agent.objectives = [@InfoNCE]\n"
 REINFORCE = "Agent.actor_critic = @Reinforce\nReinforce.value = @TwoHotValue\n"
 DISTRACTORS = "Run.environment = @Distractors\nDistractors.of = @DMControl\nDMControl.task = 'cartpole_swingup'\n"
 GYMNASIUM = "Run.environment = @Gymnasium\nAgent.encoder = @MLPEncoder\n"
+ROOM = "Gymnasium.task = 'tests.environments.gymnasium_tasks:Room-v0'\n"
 CONTROL = "Run.environment = @DMControl\nDMControl.task = 'cartpole_swingup'\nAgent.encoder = @ConvEncoder\n"
 VECTORS = CONTROL + "DMControl.observe = 'proprioception'\nAgent.encoder = @MultiEncoder\n"
 
@@ -243,6 +244,21 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
         GYMNASIUM + "Gymnasium.task = 'CartPol-v1'",
         3,
         "Gymnasium has no task 'CartPol-v1'; did you mean 'CartPole-v1'?",
+    ),
+    "a script's own task without its module": (
+        GYMNASIUM + "Gymnasium.task = 'Maze-v0'",
+        3,
+        "names the module that registers it, 'my_module:Maze-v0', so that workers import it too.",
+    ),
+    "an integer action of full range": (
+        GYMNASIUM + ROOM + "Gymnasium.arguments = {'takes': 'full range'}",
+        3,
+        "declares 'action' as int32 of shape (2,) from -2147483648 to 2147483647: 8,589,934,592 options, and at most 65,536 fit",
+    ),
+    "stacked images": (
+        GYMNASIUM + ROOM + "Gymnasium.arguments = {'shows': 'stack'}",
+        3,
+        "declares 'observation' as uint8 of shape (4, 12, 8, 3), and an image has the axes height, width and channel: show the newest",
     ),
     "a behavior without discrete actions": (
         GYMNASIUM + "Gymnasium.task = 'CartPole-v1'\nAgent.actor_critic = @CEMPlanner\nAgent.optimizers = {'model': @model/Adam}",

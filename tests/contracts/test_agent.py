@@ -94,6 +94,19 @@ def test_each_group_receives_the_gradient_of_its_own_loss_alone(actor_critic):
             assert torch.allclose(gradient, other, rtol=1e-4, atol=1e-6), name
 
 
+def test_the_gradient_of_the_model_does_not_depend_on_the_behavior():
+    one, other = recording(), recording()
+    other.load_state_dict(one.state_dict())
+    with torch.no_grad():
+        for parameter in other.behavior.parameters():
+            parameter.mul_(-2.0)
+    for agent in (one, other):
+        update(agent, batch(), seeded(7))
+    pairs = {name: list(zip(*(agent.optimizers[name].gradients[0] for agent in (one, other)), strict=True)) for name in GROUPS}
+    assert all(torch.equal(left, right) for left, right in pairs["model"])
+    assert not any(torch.equal(left, right) for left, right in pairs["actor"])
+
+
 @pytest.mark.parametrize("actor_critic", members("actor_critics"))
 def test_every_parameter_of_every_group_moves(actor_critic):
     agent = make(actor_critic=factory("actor_critics", actor_critic))

@@ -7,8 +7,8 @@ import dm_env
 import numpy as np
 import pytest
 
+from framework.environments.actions import action_form
 from framework.environments.base import Seekable
-from framework.environments.normalization import action_form
 from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.environments.time_steps import assert_same
 from tests.members import build, factory
@@ -33,7 +33,7 @@ def made(environment_name):
 
 def actions(environment: Seekable, count: int, seed: int = 0) -> list:
     """Random actions in the environment's own form."""
-    random, form = np.random.default_rng(seed), action_form(environment.action_spec())
+    random, form = np.random.default_rng(seed), action_form("environment", environment.action_spec())
     size = sum(form.sizes) if form.spec.dtype.kind == "i" else form.spec.shape[0]
     return [form.native(random.uniform(-1, 1, size)) for _ in range(count)]
 

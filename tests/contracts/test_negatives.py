@@ -12,7 +12,7 @@ from framework.contrastive.origin import Origin
 from framework.data import ExtraCandidates
 from framework.errors import UserError
 from framework.functional import contrastive
-from framework.functional.densities import gaussian_scores
+from framework.functional.distributions import gaussian_scores
 from tests.contracts.checks import unchanged
 from tests.members import build, factory
 from tests.tiny import LATENT, contrast, key_of, normal, origin, seeded

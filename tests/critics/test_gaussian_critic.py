@@ -5,7 +5,7 @@ import torch
 from torch import distributions as td
 
 from framework.critics.gaussian_critic import GaussianCritic
-from framework.functional.densities import gaussian_scores
+from framework.functional.distributions import gaussian_scores
 from tests.tiny import LATENT, normal
 
 

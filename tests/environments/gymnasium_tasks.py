@@ -26,6 +26,13 @@ SPACES: dict[str, spaces.Space] = {
     "several": spaces.MultiDiscrete([2, 3], start=[4, 0]),
     "switches": spaces.MultiBinary(3),
     "from two": spaces.Discrete(3, start=2),
+    "lone": spaces.Box(-2, 2, (), np.float32),
+    "lone integer": spaces.Box(4, 6, (), np.int16),
+    "boolean": spaces.Box(0, 1, (2,), np.bool_),
+    "double": spaces.Box(-1, 3, (1,), np.float64),
+    "full range": spaces.Box(-(2**31), 2**31 - 1, (2,), np.int32),
+    "stack": spaces.Box(0, 255, (4, 12, 8, 3), np.uint8),
+    "many": spaces.Discrete(2**20),
     "both kinds": spaces.Tuple((spaces.Discrete(2), spaces.Box(-1, 1, (1,)))),
 }
 
@@ -57,6 +64,23 @@ class Room(gymnasium.Env):
         return np.full((24, 32, 3), self.count, np.uint8) if self.renders else "a room"
 
 
+class Mismatch(gymnasium.Env):
+    """Declares a 4 x 4 image and a choice of three, and gives what it is told to."""
+
+    observation_space = spaces.Dict({"image": spaces.Box(0, 255, (4, 4, 3), np.uint8), "door": spaces.Discrete(3, start=1)})
+    action_space = spaces.Box(-1, 1, (2,), np.float32)
+
+    def __init__(self, *, shows: dict[str, Any] | None = None, first: Any = None, outcome: tuple[Any, ...] = (1.0, False, False, {})):
+        self.observation = {"image": np.full((4, 4, 3), 7), "door": 3} if shows is None else shows
+        self.first, self.outcome = first, outcome
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> Any:
+        return self.first or (self.observation, {})
+
+    def step(self, action: np.ndarray) -> Any:
+        return (self.observation, *self.outcome)
+
+
 class Clock(gymnasium.Env):
     """The spaces of one clock; it is never stepped."""
 
@@ -69,7 +93,8 @@ class Clock(gymnasium.Env):
 class Clocks(VectorEnv):
     """Clocks that show their times. Clock `i` ends at time `3 + i`: a termination where i is even, else a time limit."""
 
-    def __init__(self, *, num_envs: int, mode: str = "NextStep"):
+    def __init__(self, *, num_envs: int, mode: str = "NextStep", shows: dict[str, Any] | None = None, pays: Any = None):
+        self.shows, self.pays = shows or {}, pays
         self.num_envs, self.metadata = num_envs, {"autoreset_mode": AutoresetMode(mode)}
         self.single_observation_space, self.single_action_space = Clock.observation_space, Clock.action_space
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -87,12 +112,13 @@ class Clocks(VectorEnv):
         index = np.arange(self.num_envs)
         self.ended = self.time == 3 + index
         even = index % 2 == 0
-        return self._observe(), self.time.astype(float), self.ended & even, self.ended & ~even, {}
+        return self._observe(), self.time.astype(float) if self.pays is None else self.pays, self.ended & even, self.ended & ~even, {}
 
     def _observe(self) -> dict[str, np.ndarray]:
         face = np.broadcast_to(self.time[:, None, None], (self.num_envs, 8, 8)).astype(np.uint8)
-        return {"time": self.time.astype(float), "face": face, "hand": self.time % 4}
+        return {"time": self.time.astype(float), "face": face, "hand": self.time % 4} | self.shows
 
 
 gymnasium.register("Room-v0", Room, max_episode_steps=8)
+gymnasium.register("Mismatch-v0", Mismatch)
 gymnasium.register("Clocks-v0", Clock, vector_entry_point=Clocks)

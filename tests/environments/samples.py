@@ -39,16 +39,6 @@ class Plain(dm_env.Environment):
         return specs.BoundedArray((2,), np.float64, [0.0, -1.0], [10.0, 3.0])
 
 
-class Discrete(Plain):
-    """The same, with a choice of four instead."""
-
-    def step(self, action: int) -> dm_env.TimeStep:
-        return super().step(np.array([action, action]))
-
-    def action_spec(self) -> specs.Array:
-        return specs.DiscreteArray(4)
-
-
 class Switches(SeededEpisodes):
     """A square of choices with two, three, four and one options, counted from 5; it ends after `length` steps.
 

@@ -104,6 +104,15 @@ def test_the_background_of_a_flat_image_is_replaced_by_its_color():
     assert scene._inner.stagings[-1].background is None
 
 
+def test_what_the_inner_environment_gives_must_be_what_it_declares():
+    class Bright(Scene):
+        def _observe(self, observation):
+            return super()._observe(observation) | {"pixels": np.full((6, 8, 3), 0.5)}
+
+    with pytest.raises(UserError, match=r"Bright declares 'pixels' as uint8 of shape \(6, 8, 3\) from 0 to 255, and gives float64"):
+        Distractors(of=Bright, seed=0).reset()
+
+
 @pytest.mark.parametrize(
     ("bindings", "words"),
     [

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from framework.environments import dm_control
 from framework.environments.dm_control import DMControl
+from framework.environments.server import EnvironmentServer
 from framework.errors import UserError
 from tests.environments.time_steps import assert_same
 
@@ -19,16 +21,11 @@ def play(environment, length, seed=0):
 
 
 @pytest.mark.parametrize("task", ["cup_catch", "humanoid_CMU_run", "lqr_lqr_6_2", "manipulator_insert_peg"])
-def test_a_task_shows_what_its_specs_say(task):
-    environment = DMControl(task=task, seed=0, observe="proprioception", action_repeat=1)
-    assert (environment.action_spec().minimum.min(), environment.action_spec().maximum.max()) == (-1, 1)
-    spec = environment.observation_spec()
-    for step in play(environment, 2):
-        assert step.observation.keys() == spec.keys()
-        for name, array in step.observation.items():
-            spec[name].validate(array)
-            assert array.ndim == 1
-            assert np.isfinite(array).all()
+def test_a_task_gives_what_it_declares_in_finite_vectors(task):
+    server = EnvironmentServer(partial(DMControl, task=task, observe="proprioception", action_repeat=1), seed=0)
+    server.reset()
+    step = server.step(np.full(server.describe().action.shape, 0.5))
+    assert all(array.ndim == 1 and np.isfinite(array).all() for array in step.observation.values())
 
 
 def test_the_seed_determines_the_random_parts_of_a_model_too():

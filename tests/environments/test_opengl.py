@@ -23,6 +23,25 @@ def test_the_error_names_the_line_to_run_where_nothing_renders(monkeypatch):
     assert opengl.VARIABLE not in os.environ
 
 
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({opengl.VARIABLE: "disabled"}, "apt-get install"),
+        ({opengl.PLATFORM: "glx"}, "run `unset PYOPENGL_PLATFORM`, which is 'glx'."),
+        ({opengl.PLATFORM: "glx", opengl.VARIABLE: "egl"}, "run `unset PYOPENGL_PLATFORM`, which is 'glx'."),
+    ],
+)
+def test_what_does_not_render_has_the_same_remedy_in_the_doctors_trial_and_at_the_first_image(variables, words, monkeypatch):
+    for name in (opengl.VARIABLE, opengl.PLATFORM):
+        monkeypatch.setenv(name, variables.get(name, ""))
+    with pytest.raises(UserError) as raised:
+        opengl.try_opengl()
+    code = "from framework.environments.dm_control import DMControl\nDMControl(task='cartpole_swingup', seed=0).reset()"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "framework.errors.UserError" in run.stderr
+    assert all(words in message for message in (str(raised.value), run.stderr))
+
+
 def test_specs_need_no_renderer_and_the_first_image_finds_one():
     """In a whole process without a choice; the import of dm_control leaves the choice open."""
     code = (
@@ -36,11 +55,3 @@ def test_specs_need_no_renderer_and_the_first_image_finds_one():
     specs, rendered = run.stdout.splitlines()
     assert specs == "(64, 64, 3) (6,) False"
     assert rendered in {f"True {backend}" for backend in opengl._candidates()}
-
-
-def test_pixels_with_a_backend_that_does_not_render_are_a_users_error():
-    code = "from framework.environments.dm_control import DMControl\nDMControl(task='cartpole_swingup', seed=0).reset()"
-    variables = os.environ | {opengl.VARIABLE: "disabled"}
-    run = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
-    assert "UserError: MuJoCo fails with MUJOCO_GL=disabled" in run.stderr
-    assert "apt-get install" in run.stderr

@@ -1,9 +1,12 @@
-"""Returns beside their reference: literal examples, a lambda of each step, and gradients."""
+"""Returns beside their reference: literal examples, a lambda of each step, gradients, and plans."""
 
+import pytest
 import torch
 
-from framework.functional.returns import discount_weights, lambda_return
+from framework.functional.returns import best_plans, discount_weights, lambda_return, plan_return, refit
 from tests.tiny import normal, seeded
+
+H, N, M, A, K = 3, 2, 7, 2, 4
 
 
 def rollout(rows: int, horizon: int):
@@ -46,3 +49,34 @@ def test_its_gradient_is_the_weight_of_each_reward():
 
 def test_discount_weights_start_at_one_and_multiply_the_discounts_before_a_step():
     assert close(discount_weights(torch.tensor([[0.5, 0.2, 3.0, 7.0]])), [[1.0, 0.5, 0.1, 0.3]])
+
+
+def test_the_return_of_a_plan_is_discounted():
+    reward = torch.tensor([[1.0, 10.0, 100.0]])
+    for discount, expected in [
+        ([1.0, 1.0, 1.0], 1111.0),
+        ([0.5, 0.5, 0.5], 1 + 5 + 25 + 125),
+        ([1.0, 0.0, 1.0], 11.0),
+        ([0.0, 1.0, 1.0], 1.0),
+    ]:
+        assert plan_return(reward, torch.tensor([discount]), torch.tensor([1000.0])).item() == pytest.approx(expected)
+
+
+def test_the_best_plans_have_the_highest_scores():
+    plans, scores = normal(H, N, M, A), normal(N, M, seed=1)
+    best, best_scores = best_plans(plans, scores, K)
+    assert best.shape == (H, N, K, A)
+    for n in range(N):
+        order = sorted(range(M), key=lambda m: -scores[n, m].item())[:K]
+        assert torch.equal(best_scores[n], scores[n, order])
+        for k, m in enumerate(order):
+            assert torch.equal(best[:, n, k], plans[:, n, m])
+
+
+def test_a_refit_is_the_weighted_mean_and_deviation():
+    plans, weights = normal(H, N, K, A), torch.rand(N, K, generator=seeded(1)).softmax(dim=-1)
+    mean, std = refit(plans, weights)
+    expected = torch.einsum("nk,hnka->hna", weights, plans)
+    variance = torch.einsum("nk,hnka->hna", weights, plans.square()) - expected.square()
+    assert torch.allclose(mean, expected, atol=1e-5)
+    assert torch.allclose(std, variance.sqrt(), atol=1e-5)

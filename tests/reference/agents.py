@@ -109,7 +109,7 @@ def _gaussian(rssm: GaussianRSSM) -> v1.GaussianRSSM:
         input=_layer(rssm.input),
         gru_input=(array(cell.weight_ih), array(cell.bias_ih)),
         gru_hidden=(array(cell.weight_hh), array(cell.bias_hh)),
-        prior_layers=[_layer(rssm.prior_hidden), _layer(rssm.prior_statistics)],
+        prior_layers=linears(rssm.prior),
         posterior_layers=[_layer(rssm.posterior_hidden), _layer(rssm.posterior_statistics)],
     )
 

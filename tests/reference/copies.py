@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from dm_env import specs
 from torch import Tensor, nn
@@ -37,11 +36,6 @@ def linears(module: nn.Module) -> list[tuple[np.ndarray, Any]]:
 def perceptron(module: nn.Module) -> Perceptron:
     """The perceptron of a module, with its weights as they are now."""
     return Perceptron(linears(module), [array(layer.weight) for layer in module.modules() if isinstance(layer, nn.RMSNorm)])
-
-
-def known_difference(item: int, reason: str) -> pytest.MarkDecorator:
-    """The framework is known to differ from the reference; the mark goes when that is mended, or fails."""
-    return pytest.mark.xfail(strict=True, raises=AssertionError, reason=f"issue 14, item {item}: {reason}")
 
 
 @torch.no_grad()

@@ -34,7 +34,6 @@ from tests.reference.copies import (
     array,
     assert_equal,
     inferred_batch,
-    known_difference,
     linears,
     perceptron,
     perturb,
@@ -44,7 +43,6 @@ from tests.tiny import key_of
 
 MODEL = ModelSpecs(LatentSpec(deterministic=6, stochastic=4, kind="gaussian"), 5, VECTOR, ActionSpec(kind="continuous", sizes=(2,)))
 DYNAMICS = GaussianRSSM(embedding_size=5, action_size=2, deterministic=6, stochastic=4, hidden=7)
-WARM_UP_COUNTS = known_difference(21, "the steps of the warm-up are averaged in as zeros")
 
 
 def losses_of(objective: Objective, inferred: InferredBatch, seed: int = 0) -> Losses:

@@ -178,9 +178,17 @@ def test_the_memory_available_is_bounded_by_every_control_group_around_the_proce
     assert 0 < storage.available_memory() <= psutil.virtual_memory().total
 
 
-@pytest.mark.parametrize("name", ["reward", "action"])
-def test_steps_of_another_shape_are_refused(make, name):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reward", np.ones((1, 1), np.float32)),
+        ("action", np.ones((1, 1), np.float32)),
+        ("observation", {"count": np.zeros((2, 1)), "pixels/front": np.full((2, 4, 4, 3), 0.5)}),
+    ],
+    ids=["reward", "action", "an_image_of_floats"],
+)
+def test_steps_of_another_shape_or_type_are_refused(make, name, value):
     replay = make()
     with pytest.raises(ValueError, match=name):
-        replay.add(replace(counted(2, 0), **{name: np.ones((1, 1), np.float32)}))
+        replay.add(replace(counted(2, 0), **{name: value}))
     assert len(replay) == 0

@@ -41,6 +41,16 @@ def test_a_run_with_choices_resumes_exactly_and_its_policy_gives_one_hot_groups(
     assert [part.sum(axis=1).tolist() for part in np.split(action, [2], axis=1)] == [[1, 1], [1, 1]]
 
 
+def test_what_an_environment_gives_is_tried_before_a_run_begins(tiny: Callable[..., Run], runs: Path) -> None:
+    folders = set(runs.iterdir())
+    task = "tests.environments.gymnasium_tasks:Mismatch-v0"
+    bindings = ["Run.environment=@environments.Gymnasium", f"Gymnasium.task='{task}'", "Gymnasium.size=8"]
+    bindings += ["MultiEncoder.encoders={'image': @encoders.ConvEncoder, 'door': @encoders.MLPEncoder}"]
+    with pytest.raises(UserError, match="'reward' as one number, and gives None"):
+        tiny(*bindings, "Gymnasium.arguments={'outcome': (None, False, False, {})}").train()
+    assert set(runs.iterdir()) == folders
+
+
 @pytest.mark.parametrize(
     "action",
     [

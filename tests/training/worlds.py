@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import dm_env
 import numpy as np
@@ -13,37 +12,26 @@ from dm_env import specs
 
 from framework import environments
 from framework.environments.base import SeededEpisodes, Seekable
-from framework.environments.counting import Counting
+from tests.environments.samples import Reticent
 
 
 @environments.register
-class Fragile(Seekable):
+class Fragile(Reticent, Seekable):
     """The counting environment; it ends its process from its step `after` on while the file `fuse` exists, which it removes."""
 
-    derived: ClassVar[tuple[str, ...]] = ("seed",)
-
     def __init__(self, *, seed: int, fuse: str, after: int = 4) -> None:
-        self.inner = Counting(seed=seed)
+        super().__init__(seed=seed)
         self.fuse, self.after, self.count = Path(fuse), after, 0
 
     def seek(self, episode: int) -> None:
         self.inner.seek(episode)
-
-    def reset(self) -> dm_env.TimeStep:
-        return self.inner.reset()
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
         self.count += 1
         if self.count >= self.after and self.fuse.exists():
             self.fuse.unlink(missing_ok=True)
             os._exit(3)
-        return self.inner.step(action)
-
-    def observation_spec(self) -> dict[str, specs.Array]:
-        return self.inner.observation_spec()
-
-    def action_spec(self) -> specs.BoundedArray:
-        return self.inner.action_spec()
+        return super().step(action)
 
 
 @environments.register
@@ -52,8 +40,6 @@ class Uneven(SeededEpisodes):
 
     `count` is the sum of the episode's actions; the reward at step t is t.
     """
-
-    derived: ClassVar[tuple[str, ...]] = ("seed",)
 
     def __init__(self, *, seed: int, lengths: Sequence[int] = tuple(range(3, 10)), pause: float = 0.005) -> None:
         super().__init__(seed=seed)

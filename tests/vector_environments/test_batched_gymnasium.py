@@ -69,6 +69,28 @@ def test_its_observations_are_named_and_normalized():
         assert (vector.specs.action_kind, vector.specs.model_action.sizes) == ("continuous", (2,))
 
 
+@pytest.mark.parametrize(
+    ("gives", "words"),
+    [
+        (
+            {"shows": {"face": np.full((3, 8, 8), 0.5)}},
+            "'face' as uint8 of shape (3, 8, 8) from 0 to 255, and gives float64 of shape (3, 8, 8)",
+        ),
+        ({"shows": {"hand": np.full(3, 4)}}, "'hand' as int64 of shape (3,) from 0 to 3, and gives int64 of shape (3,) from 4 to 4"),
+        (
+            {"shows": {"date": np.zeros(3)}},
+            "declares the observations ['face', 'hand', 'time'], and gives ['time', 'face', 'hand', 'date']",
+        ),
+        ({"pays": 1.0}, "'reward' as float64 of shape (3,), and gives float64 of shape () from 1 to 1"),
+    ],
+)
+def test_what_a_simulator_gives_must_be_what_it_declares(gives, words):
+    with clocks(**gives) as vector, pytest.raises(UserError) as raised:
+        played(vector, 1)
+    assert words in str(raised.value)
+    assert str(raised.value).startswith(f"BatchedGymnasium.task = '{CLOCKS}' ")
+
+
 def test_it_resumes_with_episodes_that_it_has_not_played():
     with batched() as vector, batched() as restored:
         rows = played(vector, 60)

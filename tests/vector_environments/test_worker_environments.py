@@ -11,7 +11,7 @@ from framework.environments.counting import Counting
 from framework.errors import UserError
 from framework.vector_environments import workers
 from framework.vector_environments.worker_environments import WorkerEnvironments
-from tests.environments.samples import Discrete, Misbehaving, Plain, Switches
+from tests.environments.samples import Misbehaving, Plain, Switches
 from tests.vector_environments.steps import assert_same
 
 CHOICES = partial(Switches, length=7)
@@ -82,31 +82,12 @@ def test_workers_stay_on_their_core_step_while_their_parent_works_and_survive_ct
     assert not is_alive(worker)
 
 
-@pytest.mark.parametrize(
-    ("environment", "kind", "sizes", "chosen", "shown"),
-    [
-        (Plain, "continuous", (2,), [1, -1], [10, -1]),
-        (Discrete, "discrete", (4,), [0, 0, 1, 0], [2, 2]),
-        (Switches, "multi_discrete", (2, 3, 4, 1), [0, 1, 0, 0, 1, 1, 0, 0, 0, 1], [6, 7, 5, 5]),
-    ],
-)
-def test_actions_are_numbers_or_one_hot_groups_side_by_side_and_random_ones_uniform(environment, kind, sizes, chosen, shown):
-    with serial(environment, count=2) as vector:
-        assert (vector.specs.action_kind, vector.specs.model_action.sizes) == (kind, sizes)
+def test_actions_arrive_as_the_environment_has_them_and_are_stored_as_the_agent_gave_them():
+    with serial(Plain, count=2) as vector:
         vector.reset()
-        steps = vector.step(np.array([chosen] * 2))
-        np.testing.assert_array_equal(steps.observation["observation"][:, : len(shown)], [shown] * 2)
-        np.testing.assert_array_equal(steps.action, [chosen] * 2)
-        random = np.random.default_rng(0)
-        drawn = np.concatenate([vector.random_actions(random) for _ in range(600)])
-    assert (steps.observation["observation"].dtype, drawn.dtype) == (np.float32, np.float32)
-    if kind == "continuous":
-        np.testing.assert_allclose(np.quantile(drawn, [0, 0.25, 0.5, 0.75, 1]), [-1, -0.5, 0, 0.5, 1], atol=0.06)
-        return
-    assert set(np.unique(drawn)) == {0.0, 1.0}
-    for size, group in zip(sizes, np.split(drawn, np.cumsum(sizes)[:-1], axis=1), strict=True):
-        assert (group.sum(axis=1) == 1).all()
-        np.testing.assert_allclose(group.mean(axis=0), 1 / size, atol=0.06)
+        steps = vector.step(np.array([[1, -1], [0, 3]]))
+    np.testing.assert_array_equal(steps.observation["observation"], [[10, -1], [5, 3]])
+    np.testing.assert_array_equal(steps.action, [[1, -1], [0, 3]])
 
 
 def test_a_killed_worker_is_an_error_at_once():
@@ -147,6 +128,10 @@ def test_a_misbehaving_worker_is_an_error_and_ends(how, words, monkeypatch):
     assert not any(is_alive(process) for process in started)
 
 
-def test_an_environment_that_cannot_be_pickled_is_named():
+def test_an_environment_that_a_worker_cannot_import_is_named(monkeypatch):
     with pytest.raises(UserError, match="cannot be sent to a worker process"):
         WorkerEnvironments(environment=lambda seed: Counting(seed=seed), count=1, seed=0)
+    script = type("Maze", (Plain,), {"__module__": "__main__"})
+    monkeypatch.setattr(sys.modules["__main__"], "Maze", script, raising=False)
+    with pytest.raises(UserError, match=r"<class '__main__.Maze'> is defined in the script that runs, .* move the class to a module"):
+        WorkerEnvironments(environment=script, count=1, seed=0)

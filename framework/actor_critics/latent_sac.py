@@ -53,11 +53,7 @@ class LatentSAC(ActionValueBehavior):
         if initial_temperature <= 0:
             raise UserError(f"LatentSAC.initial_temperature = {initial_temperature} must be positive; 1.0 is SLAC's.")
         actor = PolicyNetwork(
-            model=model,
-            parametrization=ClampedLogStdParametrization(),
-            layers=layers,
-            units=units,
-            activation=activation,
+            model=model, parametrization=ClampedLogStdParametrization(), layers=layers, units=units, activation=activation
         )
         action_value = value(feature_size=model.latent.feature_size + model.action.size)
         super().__init__(model=model, actor=actor, value=action_value)

@@ -55,14 +55,8 @@ class MixedGradient(PolicyAndValue):
     ) -> None:
         if mix is not None and not 0 <= mix <= 1:
             raise UserError(f"MixedGradient.mix = {mix} must lie between 0 (through the dynamics) and 1 (score function), or be None.")
-        actor = PolicyNetwork(
-            model=model,
-            parametrization=parametrization_of(distribution, minimum_std=minimum_std, owner="MixedGradient"),
-            layers=layers,
-            units=units,
-            activation=activation,
-            norm=norm,
-        )
+        parametrization = parametrization_of(distribution, minimum_std=minimum_std, owner="MixedGradient")
+        actor = PolicyNetwork(model=model, parametrization=parametrization, layers=layers, units=units, activation=activation, norm=norm)
         state_value = value(feature_size=model.latent.feature_size)
         super().__init__(model=model, actor=actor, value=state_value)
         self.discount, self.return_lambda, self.entropy = discount, return_lambda, entropy

@@ -73,12 +73,7 @@ class MPPIPlanner(ActionValueBehavior):
                 f"MPPIPlanner.minimum_std = {minimum_std} must be positive and at most MPPIPlanner.maximum_std = {maximum_std}."
             )
         actor = PolicyNetwork(
-            model=model,
-            parametrization=SquashedLogStdParametrization(),
-            layers=layers,
-            units=units,
-            activation=activation,
-            norm="layer",
+            model=model, parametrization=SquashedLogStdParametrization(), layers=layers, units=units, activation=activation, norm="layer"
         )
         action_value = value(feature_size=model.latent.feature_size + model.action.size)
         super().__init__(model=model, actor=actor, value=action_value)

@@ -1,14 +1,15 @@
 """The state of a training: environments, replay, agent and random generators."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from framework.agent import Agent
-from framework.data import Batch, Metrics
+from framework.data import Batch, Metrics, Pictures
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.changes import optimizer_entries, require_fit
@@ -132,17 +133,17 @@ class Learner:
 
     def diagnose(self) -> Metrics:
         """Metrics too expensive for every update, of the last batch; training is not affected."""
-        if self.batch is None:
-            return {}
-        with self.runtime.autocast():
-            return self.agent.diagnose(self.batch, self.runtime.generator(self.seed, LOOKING))
+        return self._of_last_batch(self.agent.diagnose)
 
-    def pictures(self) -> dict[str, Tensor]:
+    def pictures(self) -> Pictures:
         """Pictures of the last batch."""
+        return self._of_last_batch(self.agent.pictures)
+
+    def _of_last_batch(self, function: Callable[[Batch, torch.Generator], dict[str, Tensor]]) -> dict[str, Tensor]:
         if self.batch is None:
             return {}
         with self.runtime.autocast():
-            return self.agent.pictures(self.batch, self.runtime.generator(self.seed, LOOKING))
+            return function(self.batch, self.runtime.generator(self.seed, LOOKING))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the replay with which training continues exactly, one file for each key."""

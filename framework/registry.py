@@ -12,7 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, final
 
 from framework.errors import UserError
-from framework.signatures import FAMILIES, PACKAGE, Component, builtin_components, component_of, constructor, source_of
+from framework.signatures import FAMILIES, Component, builtin_components, component_of, constructor, source_of
+from framework.text import PACKAGE
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -45,12 +46,8 @@ class Registry(Generic[Base]):
 
     def get(self, name: str) -> type[Base]:
         """The class of a name, which is imported if it was not yet."""
-        if name not in self._classes and (component := builtin_components()[self.family].get(name)):
-            importlib.import_module(component.module)
         if name not in self._classes:
-            plugins()
-        if name not in self._classes:
-            raise _unknown(name, self.list(), f"component of `{self.family}`")
+            importlib.import_module(self.describe(name).module)
         return self._classes[name]
 
     def list(self) -> list[str]:

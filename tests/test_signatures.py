@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from framework.registry import registry_of
 from framework.signatures import Component, builtin_components, component_of, constructor
 from framework.signatures.source import literal
+from tests.programs import answer
 
 ROOT = Path(__file__).parents[1]
 COMPONENTS = [component for members in builtin_components().values() for component in members.values()]
@@ -43,6 +45,23 @@ def test_it_has_a_first_sentence_and_a_place(component: Component) -> None:
     assert lines[component.line - 1].startswith(f"class {component.name}")
     for parameter in component.parameters:
         assert parameter.name in (ROOT / parameter.file).read_text().splitlines()[parameter.line - 1]
+
+
+def test_components_are_kept_between_processes_until_a_source_changes(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "framework", tmp_path / "framework", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "framework" / "__pycache__").mkdir()
+    program = (
+        f"sys.path.insert(0, {str(tmp_path)!r})",
+        "from framework.signatures import builtin_components; from framework.signatures.source import Module",
+        "print(json.dumps([list(builtin_components()['critics']), ",
+        "    Module.of_file.cache_info().misses]))",
+    )
+    first, misses = answer(*program)
+    assert (first, misses > 50) == (list(builtin_components()["critics"]), True)
+    assert answer(*program) == [first, 0]
+    source = (tmp_path / "framework" / "critics" / "cosine_critic.py").read_text()
+    (tmp_path / "framework" / "critics" / "a_critic.py").write_text(source.replace("class CosineCritic", "class ACritic"))
+    assert answer(*program)[0] == ["ACritic", *first]
 
 
 def test_aliases_are_followed_to_their_file() -> None:

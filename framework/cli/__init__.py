@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final, final
@@ -97,5 +98,10 @@ def main() -> None:
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = "0"  # read when torch is imported: OpenMP's waiting threads then leave their cores to others
     gc.set_threshold(20_000)  # imports and syntax trees make many objects and no garbage: a third of a listing is collection by default
+    if os.path.expanduser("~") == "~":
+        from tempfile import gettempdir
+
+        os.environ["HOME"] = gettempdir()  # mlflow cannot be imported without a home
+    sys.path.append(os.getcwd())  # as `python -m framework` does, for a task such as `my_module:MyTask-v0`
     quieten()
     dream(prog_name="dream")

@@ -31,8 +31,8 @@ def list_command(family: str | None, imports: tuple[str, ...], as_json: bool) ->
     members = {name: components(name) for name in families}
     if as_json:
         listed = {
-            name: {"summary": FAMILIES[name].summary, "components": [_brief(each) for each in components_of.values()]}
-            for name, components_of in members.items()
+            name: {"summary": FAMILIES[name].summary, "components": list(map(_brief, of_family.values()))}
+            for name, of_family in members.items()
         }
         output.as_json({"families": listed, "failed_plugins": [vars(plugin) for plugin in failed]})
     elif family:
@@ -62,7 +62,10 @@ def describe_command(component: str, imports: tuple[str, ...], as_json: bool) ->
     recipes, holders = sorted(_recipes(described)), sorted(_holders(described))
     facts = {name: value for name, value in described.facts.items() if name != "derived"}
     if as_json:
-        parameters = [_row(each) for each in described.parameters]
+        parameters = [
+            {"name": each.name, "type": each.annotation, "default": each.default, "required": each.required, "derived": each.derived}
+            for each in described.parameters
+        ]
         uses = {"held_by": holders, "recipes": recipes}
         output.as_json({**_brief(described), "doc": described.doc, "parameters": parameters, "facts": facts, **uses})
         return
@@ -121,24 +124,7 @@ def _holders(component: Component) -> Iterator[str]:
 
 
 def _brief(component: Component) -> dict[str, Any]:
-    return {
-        "family": component.family,
-        "name": component.name,
-        "summary": component.summary,
-        "file": component.file,
-        "line": component.line,
-        "builtin": component.builtin,
-    }
-
-
-def _row(parameter: Parameter) -> dict[str, Any]:
-    return {
-        "name": parameter.name,
-        "type": parameter.annotation,
-        "default": parameter.default,
-        "required": parameter.required,
-        "derived": parameter.derived,
-    }
+    return {name: getattr(component, name) for name in ("family", "name", "summary", "file", "line", "builtin")}
 
 
 def _default(parameter: Parameter) -> str:

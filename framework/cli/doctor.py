@@ -15,7 +15,7 @@ from framework.cli import options, output
 from framework.environments.opengl import try_opengl
 from framework.errors import UserError
 from framework.registry import plugins, require_gin
-from framework.signatures import display
+from framework.text import display
 from framework.tracking import store
 from framework.tracking.provenance import NO_PACKAGE, versions
 

@@ -9,7 +9,7 @@ import numpy as np
 import framework
 from framework.cli import options, output
 from framework.errors import UserError
-from framework.signatures import display
+from framework.text import display
 
 FRAMES_PER_SECOND: Final = 20.0
 
@@ -57,8 +57,8 @@ def evaluate_command(
 
 
 def _film(frames: np.ndarray | None, video: Path) -> None:
-    from framework.tracking.media import write_video
+    from framework.tracking.media import encode_video, write_video
 
     if frames is None:
         raise UserError("There is nothing to film: this run's environment shows no pixels.")
-    click.echo(f"Wrote {display(write_video(video, frames, FRAMES_PER_SECOND))}", err=True)
+    click.echo(f"Wrote {display(write_video(video, encode_video(frames, FRAMES_PER_SECOND)))}", err=True)

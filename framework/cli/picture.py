@@ -7,7 +7,7 @@ import click
 
 import framework
 from framework.cli import options
-from framework.signatures import display
+from framework.text import display
 
 if TYPE_CHECKING:
     from framework.training.pictures import Kind

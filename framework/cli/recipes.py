@@ -9,7 +9,7 @@ import click
 import framework
 from framework import composition
 from framework.cli import options, output
-from framework.composition import Plan
+from framework.composition import Plan, Problem
 from framework.errors import UserError
 
 FIELD: Final = re.compile(r"([A-Z]\w+) {2,}(.*)")
@@ -71,33 +71,34 @@ def check_command(
     """
     problems_of = {recipe: _problems(recipe, bindings, imports, deep) for recipe in recipes}
     if as_json:
-        output.as_json([{"recipe": recipe, "problems": problems} for recipe, problems in problems_of.items()])
+        facts = {recipe: [vars(each) for each in problems] for recipe, problems in problems_of.items()}
+        output.as_json([{"recipe": recipe, "problems": problems} for recipe, problems in facts.items()])
     else:
         for recipe, problems in problems_of.items():
             for problem in problems:
-                click.echo(f"{problem['file']}:{problem['line']}: {problem['message']}" if "file" in problem else problem["message"])
+                click.echo(problem)
             if not problems:
                 click.echo(f"{recipe}: nothing is wrong{', and it builds and trains' if deep else ''}.")
     if any(problems_of.values()):
         ctx.exit(2)
 
 
-def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], deep: bool) -> list[dict[str, Any]]:
+def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], deep: bool) -> list[Problem]:
     try:
         from framework.training.checks import check
 
         problems = check(recipe, bindings, imports=imports)
         if problems or not deep:
-            return [vars(problem) for problem in problems]
+            return problems
         run = framework.compose(recipe, bindings, imports=imports)
     except UserError as error:
-        return [{"message": f"{recipe}: {error}"}]
+        return [Problem(recipe, 1, str(error))]
     from framework.training.dry_run import dry_run
 
     try:
         dry_run(run)
     except UserError as error:
-        return [vars(run.composed.problem(error))]
+        return [run.composed.problem(error)]
     return []
 
 

@@ -11,7 +11,7 @@ import click
 
 from framework.cli import output
 from framework.cli.options import RUNS
-from framework.signatures import display
+from framework.text import display, read_text
 from framework.tracking import jsonl, store
 from framework.tracking.runs import read_run
 
@@ -111,7 +111,7 @@ def _checkpoints(result: "Result") -> str:
 
 def _longer(result: "Result") -> str:
     """The bindings that raise the limits at which the run ended: its minutes, its steps, or both."""
-    resolved = (result.folder / "resolved.gin").read_text(encoding="utf-8")
+    resolved = read_text(result.folder / "resolved.gin")
     limits = dict(re.findall(r"^Trainer\.(steps|minutes) = ([\d.]+)", resolved, re.MULTILINE))
     minutes = f"-b 'Trainer.minutes={math.ceil(2 * result.progress.seconds / 60)}'" if "minutes" in limits else ""
     steps = f"-b 'Trainer.steps={2 * result.progress.step}'" if result.progress.step >= int(limits.get("steps", 0)) else ""

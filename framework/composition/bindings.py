@@ -9,7 +9,7 @@ from framework.composition.catalog import Catalog
 from framework.composition.parser import Binding
 from framework.composition.problems import Problem, Report
 from framework.composition.types import fit
-from framework.composition.values import REQUIRED, Macro, Reference, Target, Unreadable, leaves, map_leaves
+from framework.composition.values import REQUIRED, KeyMistake, Macro, Reference, Target, Unreadable, leaves, map_leaves
 from framework.registry import advice
 from framework.signatures import Component, Parameter
 
@@ -95,11 +95,14 @@ class Bindings:
 
     def _fit(self, binding: Binding, order: int, component: Component, parameter: Parameter) -> ResolvedBinding:
         macros: list[Binding] = []
-        value = self._expand(binding.value, binding, macros, ())
         messages: list[str] = []
-        is_readable = not any(isinstance(each, Macro | Unreadable) for each in leaves(value))
-        if is_readable:
-            value, messages = fit(value, parameter.annotation, self.catalog)
+        try:
+            value = self._expand(binding.value, binding, macros, ())
+            is_readable = not any(isinstance(each, Macro | Unreadable) for each in leaves(value))
+            if is_readable:
+                value, messages = fit(value, parameter.annotation, self.catalog)
+        except KeyMistake as mistake:
+            value, is_readable, messages = Unreadable(), False, [str(mistake)]
         for message in messages:
             self._complain(binding, f"{binding.key} {message}" if message.startswith("takes") else f"{binding.key}: {message}")
         return ResolvedBinding(binding, order, component, parameter, value, tuple(macros), is_valid=is_readable and not messages)

@@ -10,9 +10,9 @@ from framework.composition.parser import Binding, Import, Include, parse
 from framework.composition.problems import Problem
 from framework.composition.recipes import find_recipe, first_file, shipped
 from framework.composition.values import Unreadable
-from framework.errors import Place
+from framework.errors import Place, UserError
 from framework.registry import advice, nearest
-from framework.signatures import display
+from framework.text import display, read_text
 
 MACRO: Final = re.compile(r"%([A-Za-z_]\w*)")
 
@@ -67,6 +67,10 @@ def _read_once(path: Path, bindings: Sequence[str], imports: Sequence[str], macr
     for number, module in enumerate(imports, 1):
         program.imports.append((Import(module, Place(f"--import {module}", number)), path))
     for number, text in enumerate(bindings, 1):
+        legible = text.encode("utf-8", "replace").decode()
+        if legible != text:
+            program.problems.append(Problem(f"-b '{legible}'", number, "the binding is not UTF-8; set your terminal to UTF-8."))
+            continue
         statements, problems = parse(text, f"-b '{text}'", number=number)
         program.problems += problems
         for statement in statements:
@@ -95,7 +99,12 @@ def _unresolved(program: Program, macros: Mapping[str, Binding]) -> list[Problem
 
 def _read_file(path: Path, program: Program, chain: tuple[Path, ...]) -> None:
     program.files.append(path)
-    statements, problems = parse(path.read_text(encoding="utf-8"), display(path))
+    try:
+        statements, problems = parse(read_text(path), display(path))
+    except UserError as error:
+        program.problems.append(Problem.at(error.place or Place(display(path), 1), error.message))
+        program.is_complete = False
+        return
     program.problems += problems
     first: dict[str, Binding] = {}
     for statement in statements:
@@ -131,17 +140,11 @@ def _read_include(include: Include, program: Program, chain: tuple[Path, ...]) -
     if path is None:
         program.problems.append(_not_chosen(include, macros, folders) if macros else _not_found(include, folders))
     elif path in chain:
-        program.problems.append(_circle(include, name, path, chain, folders))
+        circle = " -> ".join(display(each) for each in (*chain[chain.index(path) :], path))
+        program.problems.append(Problem.at(include.place, f"the includes go around in a circle: {circle}."))
     else:
         program.chosen += [(macro, path) for macro in macros]
         _read_file(path, program, chain)
-
-
-def _circle(include: Include, name: str, path: Path, chain: tuple[Path, ...], folders: Sequence[Path]) -> Problem:
-    circle = " -> ".join(display(each) for each in (*chain[chain.index(path) :], path))
-    other = first_file(name, [folder for folder in folders if path.parent != folder.resolve()])
-    hint = f"; if you mean another file, write include '{_shipped_name(other)}'" if other and other not in chain else ""
-    return Problem.at(include.place, f"the includes go around in a circle: {circle}{hint}.")
 
 
 def _not_found(include: Include, folders: Sequence[Path]) -> Problem:
@@ -162,7 +165,3 @@ def _not_chosen(include: Include, macros: Sequence[Binding], folders: Sequence[P
     valid = sorted((path[len(head) : len(path) - len(tail)] for path in paths), key=lambda value: (len(value), value))
     wrong = f"{macro.selector} = {macro.value!r} chooses no file for include '{include.file}' at {include.place}"
     return Problem.at(macro.place, f"{wrong}{advice(macro.value, valid)}.")
-
-
-def _shipped_name(path: Path) -> str:
-    return path.relative_to(shipped().resolve()).as_posix() if path.is_relative_to(shipped().resolve()) else display(path)

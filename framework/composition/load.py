@@ -1,18 +1,19 @@
 """From a plan to frozen factories."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfile
 from typing import Any, final
 
 from framework.composition.factory import ComponentFactory, blame, freeze
+from framework.composition.modules import CODE, distributions, needed
 from framework.composition.plan import ROOT, plan
 from framework.composition.problems import Problem
 from framework.composition.provenance import show
 from framework.composition.tree import Plan
 from framework.errors import UserError
-from framework.signatures import display
+from framework.text import display
 
 
 @final
@@ -33,9 +34,9 @@ class Composition:
         return self.plan.overrides
 
     @property
-    def plugins(self) -> tuple[Path, ...]:
-        """The source files of the recipe's own components."""
-        return self.plan.plugins
+    def modules(self) -> Mapping[str, Path]:
+        """The source files of the user's own modules, by their paths below the folder that Python searches."""
+        return self.plan.modules
 
     @property
     def resolved(self) -> str:
@@ -47,6 +48,16 @@ class Composition:
         """Every value without its place."""
         return show(self.plan)
 
+    def part(self, parameter: str) -> "Composition":
+        """What a parameter of the root holds, by itself: its values and the modules that its components need, and no others."""
+        part = replace(self.plan, root=self.root.node.child(parameter), set_aside=(), chosen=())
+        imports, modules = needed(part.own_components(), self.plan.imports, self.modules)
+        return Composition(plan=replace(part, imports=imports, modules=modules), root=self.root.keywords[parameter])
+
+    def distributions(self) -> list[str]:
+        """The installed distributions that the user's own components come from or import."""
+        return distributions([*self.plan.own_components(), *self.plan.imports], self.modules)
+
     def parameters(self) -> Mapping[str, Any]:
         """Every value by its key, `Agent.horizon`."""
         return self.plan.parameters()
@@ -57,14 +68,15 @@ class Composition:
         return Problem.at(place, error.message)
 
     def write(self, folder: Path) -> None:
-        """Write `resolved.gin`, `operative.gin`, `overrides.txt` and the plugins' source files; a run trains again from these."""
+        """Write `resolved.gin`, `operative.gin`, `overrides.txt` and the user's own modules below `code`; a run trains again from these."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "resolved.gin").write_text(self.resolved, encoding="utf-8")
         (folder / "operative.gin").write_text(self.operative, encoding="utf-8")
         (folder / "overrides.txt").write_text("".join(f"{each}\n" for each in self.overrides), encoding="utf-8")
-        for path in self.plugins:
-            if path.parent != folder.resolve():
-                copyfile(path, folder / path.name)
+        for name, source in self.modules.items():
+            target = folder / CODE / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copyfile(source, target)
 
 
 def compose(checked: Plan) -> Composition:

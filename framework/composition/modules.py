@@ -1,22 +1,34 @@
 """The modules that a recipe imports: its own, beside it, and anything that Python finds."""
 
+import ast
 import importlib
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib.util import resolve_name
+from itertools import accumulate
 from pathlib import Path
+from sysconfig import get_path
+from types import ModuleType
+from typing import Final
 
 from framework.errors import UserError
-from framework.signatures import display
+from framework.text import PACKAGE, display
+
+CODE: Final = "code"
+"""The folder beside a recipe in which a run keeps the modules that it was composed with."""
+INSTALLED: Final = ("site-packages", "dist-packages")
 
 
-def import_module(name: str, recipe: Path) -> list[Path]:
-    """Import a module, the one beside the recipe before that of the working directory, and both before an installed one.
+def import_module(name: str, recipe: Path) -> Mapping[str, Path]:
+    """Import a module, the one beside the recipe before that of the working directory, and both before any other.
 
-    Returns the source files that a copy of the run needs. Raises `UserError` with the line at which the import failed.
+    Returns the source files that a copy of the run needs unless the module is installed, by their paths below the folder that Python
+    searches: the module's own, those of its packages, and those of the same folder that they import. Raises `UserError` with the line at
+    which the import failed.
     """
-    folder = next((each for each in (recipe.parent, Path.cwd()) if _lies_in(name, each)), None)
+    folder = find_folder(name, recipe)
     if folder is not None and (other := _loaded_elsewhere(name, folder)):
         raise UserError(
             f"a module named '{name}' was loaded from {display(other)} before, and hides the one in "
@@ -27,23 +39,43 @@ def import_module(name: str, recipe: Path) -> list[Path]:
             module = importlib.import_module(name)
     except Exception as error:
         raise UserError(_reason(name, error, recipe)) from error
-    file = getattr(module, "__file__", None)
-    return _companions(Path(file)) if folder is not None and file is not None else []
+    root = folder or _project(module)
+    return {} if root is None else {file.relative_to(root).as_posix(): file for file in _sources(name, root)}
 
 
-def _lies_in(module: str, folder: Path) -> bool:
-    top = folder / module.split(".")[0]
-    return top.with_suffix(".py").is_file() or (top.is_dir() and folder.joinpath(*module.split(".")).with_suffix(".py").is_file())
+def find_folder(module: str, recipe: Path) -> Path | None:
+    """The folder that holds a module: that of the recipe, the code of its run, or the working directory."""
+    folders = (recipe.parent, recipe.parent / CODE, Path.cwd())
+    return next((each for each in folders if _file(module, each)), None)
+
+
+def _project(module: ModuleType) -> Path | None:
+    """The folder in Python's path that holds a module, such as the `src` of a project; none if the module is installed."""
+    file = Path(getattr(module, "__file__", None) or INSTALLED[0])  # neither a built-in module nor a namespace has a file
+    if file.is_relative_to(get_path("stdlib")) or not set(INSTALLED).isdisjoint(file.parts):
+        return None
+    return file.parents[module.__name__.count(".") + (file.name == "__init__.py")]
+
+
+def _file(module: str, folder: Path) -> Path | None:
+    path = folder.joinpath(*module.split("."))
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+
+
+def _and_packages(module: str) -> list[str]:
+    """`a`, `a.b` and `a.b.c` of `a.b.c`."""
+    return list(accumulate(module.split("."), "{}.{}".format))
 
 
 def _loaded_elsewhere(module: str, folder: Path) -> Path | None:
     """The file of another module of that name; a copy of the same text, as it lies beside a run, is the same module."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is None or Path(file).resolve().is_relative_to(folder.resolve()):
-        return None
-    wanted = folder.joinpath(*module.split(".")).with_suffix(".py")
-    is_copy = wanted.is_file() and Path(file).is_file() and wanted.read_bytes() == Path(file).read_bytes()
-    return None if is_copy else Path(file)
+    for name in _and_packages(module):
+        loaded, wanted = getattr(sys.modules.get(name), "__file__", None), _file(name, folder)
+        if loaded is None or wanted is None or Path(loaded).resolve() == wanted.resolve():
+            continue
+        if not Path(loaded).is_file() or Path(loaded).read_bytes() != wanted.read_bytes():
+            return Path(loaded)
+    return None
 
 
 @contextmanager
@@ -65,7 +97,7 @@ def _searched_first(folder: Path | None) -> Iterator[None]:
 
 
 def _reason(module: str, error: Exception, recipe: Path) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name in (module, module.split(".")[0]):
+    if isinstance(error, ModuleNotFoundError) and error.name in _and_packages(module):
         return (
             f"there is no module '{module}' in {display(recipe.parent)}, in the working directory or installed; "
             f"put its file beside the recipe, or install it."
@@ -80,12 +112,70 @@ def _reason(module: str, error: Exception, recipe: Path) -> str:
     return f"importing '{module}' failed at {where}: {type(error).__name__}: {error}."
 
 
-def _companions(file: Path) -> list[Path]:
-    """The module's own file, and those that were loaded from the folder in which it lies.
+def _sources(module: str, folder: Path) -> list[Path]:
+    """The files of a module below a folder, sorted.
 
-    A module may have a relative name for its file that is none of the working directory, as `torch.classes` has.
+    Imports are followed in the text, since a function may import later; what else is loaded of the module's own package is added, since
+    a package may import its modules by computed names.
     """
-    folder = file.resolve().parent
-    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-    paths = {Path(each).resolve() for each in files if each is not None and Path(each).is_absolute()}
-    return sorted(path for path in paths if path.suffix == ".py" and path.parent == folder)
+    top = module.partition(".")[0]
+    waiting, files = {module, *(name for name in sys.modules if name.startswith(f"{top}."))}, set[Path]()
+    while waiting:
+        name = waiting.pop()
+        file = _file(name, folder)
+        if file is not None and file not in files and name.partition(".")[0] != PACKAGE.name:
+            files.add(file)
+            waiting |= {*_and_packages(name), *_imported(file, name)}
+    return sorted(files)
+
+
+def _imported(file: Path, module: str) -> Iterator[str]:
+    """Every name that a file imports: modules, and perhaps what they define."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    with suppress(SyntaxError, ValueError):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            match node:
+                case ast.Import(names=names):
+                    yield from (each.name for each in names)
+                case ast.ImportFrom(module=source, names=names, level=level):
+                    with suppress(ImportError):
+                        base = resolve_name("." * level + (source or ""), package) if level else source or ""
+                        yield from (base, *(f"{base}.{each.name}" for each in names))
+
+
+def needed(components: Sequence[str], imports: Sequence[str], modules: Mapping[str, Path]) -> tuple[tuple[str, ...], Mapping[str, Path]]:
+    """Of the imports of a recipe and the user's own modules, those that components need, which are named by their modules.
+
+    An import is needed if it leads to a component: to its module, or, of an installed one, to the package, which may define it elsewhere.
+    """
+    wanted = {each if _kept(each, modules) else each.partition(".")[0] for each in components}
+    leading = tuple(each for each in imports if wanted & _reachable([each], modules))
+    tops = {name.partition(".")[0] for name in _reachable([*leading, *components], modules)}
+    return leading, {path: file for path, file in modules.items() if Path(path).parts[0].removesuffix(".py") in tops}
+
+
+def distributions(names: Iterable[str], modules: Mapping[str, Path]) -> list[str]:
+    """The installed distributions that hold some modules, or what these import through the user's own modules."""
+    tops = {name.partition(".")[0] for name in _reachable(names, modules)} - {PACKAGE.name}
+    if not tops:
+        return []
+    from importlib.metadata import packages_distributions  # reads every installed package
+
+    installed = packages_distributions()
+    return sorted({distribution for top in tops for distribution in installed.get(top, ())})
+
+
+def _kept(module: str, modules: Mapping[str, Path]) -> Path | None:
+    path = module.replace(".", "/")
+    return modules.get(f"{path}/__init__.py") or modules.get(f"{path}.py")
+
+
+def _reachable(names: Iterable[str], modules: Mapping[str, Path]) -> set[str]:
+    """Some modules, their packages, and every name that is imported on the way through the user's own."""
+    waiting, reachable = set(names), set[str]()
+    while waiting:
+        name = waiting.pop()
+        reachable.add(name)
+        file = _kept(name, modules)
+        waiting |= {*_and_packages(name), *(_imported(file, name) if file else ())} - reachable
+    return reachable

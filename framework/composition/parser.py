@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final, final
 
 from framework.composition.problems import Problem
-from framework.composition.values import Macro, Reference, Unreadable
+from framework.composition.values import Macro, Reference, Unreadable, key_mistake
 from framework.errors import Place
 from framework.registry import require_gin
 
@@ -16,6 +16,8 @@ require_gin()
 from gin import config_parser  # noqa: E402
 
 BINDING_KEY: Final = re.compile(r"([A-Za-z_][\w/.]*\w)\s*=")
+TEXT_OR_COMMENT: Final = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|#.*")
+QUOTES: Final = "\u2018\u2019\u201a\u201c\u201d\u201e\u2039\u203a\u00ab\u00bb\u00b4"
 PYTHON_SPELLING: Final = {"true": "True", "false": "False", "none": "None", "null": "None"}
 
 
@@ -68,13 +70,35 @@ class _Delegate(config_parser.ParserDelegate):
         return Macro(macro_name)
 
 
+@final
+class _Parser(config_parser.ConfigParser):
+    """gin's parser, which also refuses a key that stands twice in one dictionary: Python keeps the last without a word."""
+
+    _keys: tuple[object, ...] = ()
+
+    def _maybe_parse_container(self) -> tuple[bool, Any]:
+        outer, self._keys = self._keys, ()
+        try:
+            return super()._maybe_parse_container()
+        finally:
+            self._keys = outer
+
+    def _parse_dict_item(self) -> tuple[object, object]:
+        location = self._current_location()
+        key, value = super()._parse_dict_item()
+        if mistake := key_mistake(key, self._keys):
+            raise SyntaxError(mistake, location)
+        self._keys += (key,)
+        return key, value
+
+
 @lru_cache(maxsize=1024)
 def parse(text: str, file: str, *, number: int | None = None) -> tuple[Sequence[Statement], Sequence[Problem]]:
     """Parse one file, or the one binding that is `number` on the command line; cached, since recipes include the same files.
 
     gin's parser stops at the first error. A statement with an error is blanked, and the text is parsed again, until none is left.
     """
-    lines = text.splitlines()
+    lines = text.split("\n")  # as gin counts them: `splitlines` would also end a line at a form feed or at U+2028
     problems: list[Problem] = []
     unreadable: list[Statement] = []
     while True:
@@ -82,7 +106,7 @@ def parse(text: str, file: str, *, number: int | None = None) -> tuple[Sequence[
         if mistake is None:
             return statements + unreadable, problems
         end = _end(lines, mistake.start)
-        problem = mistake.problem(file, end, number)
+        problem = mistake.problem(lines[mistake.start - 1 : end], file, number)
         problems.append(problem)
         if key := BINDING_KEY.match(lines[mistake.start - 1]):
             scope, selector, parameter = config_parser.parse_binding_key(key[1])
@@ -97,20 +121,22 @@ class _Mistake:
     line: int
     start: int
 
-    def problem(self, file: str, end: int, number: int | None) -> Problem:
-        message = _plain("EOF" if self.line > end else self.message)
-        line = self.line if self.line <= end else self.start
+    def problem(self, statement: list[str], file: str, number: int | None) -> Problem:
+        is_inside = self.line < self.start + len(statement)
+        message = _odd_character("\n".join(statement)) or _plain(self.message if is_inside else "EOF")
+        line = self.line if is_inside else self.start
         where = f" (in the statement that begins on line {self.start})" if line > self.start else ""
-        return Problem(file, line if number is None else number, f"this is not gin{where}: {message}.")
+        return Problem(file, line if number is None else number, f"this cannot be read{where}: {message}.")
 
 
 def _attempt(lines: list[str], file: str, number: int | None) -> tuple[list[Statement], _Mistake | None]:
     statements: list[Statement] = []
     start = 1
     try:
-        parser = config_parser.ConfigParser("\n".join(lines) + "\n", _Delegate())
+        parser = _Parser("\n".join(lines) + "\n", _Delegate())
         while True:
-            start = _next_line(lines, parser.current_token.start[0])
+            parser._skip_whitespace_and_comments()
+            start = parser.current_token.start[0]
             parsed = parser.parse_statement()
             if parsed is None:
                 return statements, None
@@ -124,7 +150,7 @@ def _attempt(lines: list[str], file: str, number: int | None) -> tuple[list[Stat
 def _end(lines: list[str], start: int) -> int:
     """The last line of the statement that begins at `start`: the next statement begins with a name at the margin."""
     end = start
-    while end < len(lines) and not lines[end][:1].isalpha():
+    while end < len(lines) and not lines[end].lstrip("\f")[:1].isalpha():
         end += 1
     return end
 
@@ -139,10 +165,14 @@ def _statement(parsed: Any, place: Place) -> Iterator[Statement]:
             yield Include(name, place)
 
 
-def _next_line(lines: list[str], line: int) -> int:
-    while line < len(lines) and (not lines[line - 1].strip() or lines[line - 1].lstrip().startswith("#")):
-        line += 1
-    return line
+def _odd_character(statement: str) -> str:
+    """What is wrong where a quote or a space that a word processor writes stands outside of a text and a comment; else empty."""
+    for character in TEXT_OR_COMMENT.sub("", statement):
+        if character in QUOTES:
+            return f"{character} is no quote of gin: write ' or \""
+        if not (character.isascii() or character.isprintable()):
+            return f"there is an invisible character, U+{ord(character):04X}: write a plain space, or nothing, in its place"
+    return ""
 
 
 def _plain(message: str) -> str:
@@ -158,5 +188,5 @@ def _plain(message: str) -> str:
     if "EOF" in message or "unterminated" in message:
         return "a bracket or a quote is not closed"
     if message.startswith("Unable to parse value"):
-        return "the value cannot be read: is a quote or a bracket not closed?"
+        return "the value is neither a literal nor a component nor a macro; close its quotes and brackets"
     return " ".join(message.split()).rstrip(".")

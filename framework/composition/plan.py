@@ -1,19 +1,20 @@
 """The reading of a recipe: from its text to the tree of components, with everything that is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from framework.composition.bindings import Bindings
 from framework.composition.catalog import Catalog
 from framework.composition.includes import Program, read
-from framework.composition.modules import import_module
-from framework.composition.problems import Problem
+from framework.composition.modules import find_folder, import_module
+from framework.composition.parser import Import
+from framework.composition.problems import Problem, Report
 from framework.composition.resolve import Resolver
-from framework.composition.tree import Plan
+from framework.composition.tree import Node, Plan
 from framework.composition.usage import Usage
 from framework.errors import Place, UserError
-from framework.signatures import display
+from framework.text import display
 
 ROOT: Final = "parts.Run"
 
@@ -22,25 +23,23 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     """Read a recipe with the bindings of the command line; every problem comes in one pass, and nothing is built."""
     program = read(recipe, bindings, imports)
     problems = list(program.problems)
-    plugins: dict[Path, None] = {}
-    for statement, path in program.imports:
-        try:
-            plugins |= dict.fromkeys(import_module(statement.module, path))
-        except UserError as error:
-            problems.append(Problem.at(statement.place, error.message))
+    modules = _import(program.imports, problems.append)
     catalog = Catalog()
     absent: list[Problem] = []
     resolved = Bindings(program.bindings, catalog, problems.append, absent.append)
     resolver = Resolver(resolved, catalog, absent.append)
     resolver.consumed |= {macro for macro, _ in program.chosen}
     tree = resolver.build(root, Place(display(program.recipe), 1))
+    of_tasks = list(_imports_of_tasks(resolver.nodes.values(), program.recipe))
+    modules |= _import(of_tasks, problems.append)
     set_aside = Usage(resolved, resolver, catalog, absent.append).check()
     return Plan(
         recipe=program.recipe,
         root=tree,
         problems=tuple(_in_order([*problems, *(absent if program.is_complete else [])], program)),
         overrides=tuple(bindings),
-        plugins=tuple(plugins),
+        imports=tuple(dict.fromkeys(statement.module for statement, _ in [*program.imports, *of_tasks])),
+        modules=modules,
         set_aside=tuple(set_aside),
         chosen=tuple(program.chosen),
     )
@@ -49,6 +48,27 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
 def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT) -> list[Problem]:
     """Everything that reading a recipe finds wrong."""
     return list(plan(recipe, bindings, imports=imports, root=root).problems)
+
+
+def _import(imports: Iterable[tuple[Import, Path]], report: Report) -> dict[str, Path]:
+    """Import the modules of statements, each with its recipe; returns the source files that a copy of the run needs."""
+    modules: dict[str, Path] = {}
+    for statement, recipe in imports:
+        try:
+            modules |= import_module(statement.module, recipe)
+        except UserError as error:
+            report(Problem.at(statement.place, error.message))
+    return modules
+
+
+def _imports_of_tasks(nodes: Iterable[Node], recipe: Path) -> Iterator[tuple[Import, Path]]:
+    """The modules of tasks such as `my_module:MyTask-v0`, which gymnasium imports to find the task, if they are the user's own."""
+    for node in nodes:
+        task = node.settings.get("task")
+        if task is not None and task.binding is not None and isinstance(task.value, str):
+            module, colon, _ = task.value.partition(":")
+            if colon and find_folder(module, recipe):
+                yield Import(module, task.binding.place), recipe
 
 
 def _in_order(problems: list[Problem], program: Program) -> list[Problem]:

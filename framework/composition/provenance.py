@@ -6,7 +6,7 @@ from typing import final
 
 from framework.composition.tree import Node, Plan, Setting
 from framework.composition.values import PythonDefault
-from framework.signatures import display
+from framework.text import display
 
 
 @final
@@ -56,10 +56,9 @@ def _replacements(plan: Plan) -> Iterator[str]:
 
 
 def _imports(plan: Plan) -> Iterator[str]:
-    modules = {node.component.module for node in plan.nodes() if not node.component.builtin}
     lines = [
         f"# {module} is a notebook or a script: define its components before this is loaded" if module == "__main__" else f"import {module}"
-        for module in sorted(modules)
+        for module in dict.fromkeys([*plan.imports, *plan.own_components()])
     ]
     if lines:
         yield "\n".join(lines)

@@ -1,13 +1,15 @@
 """The recipes that are shipped, and the files that their names stand for."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final, final
 
 from framework.errors import UserError
 from framework.registry import nearest
-from framework.signatures import PACKAGE
+from framework.text import PACKAGE, read_text
 
 CHECKOUT: Final = PACKAGE.parent
 WHEEL: Final = PACKAGE / "_data"
@@ -23,6 +25,7 @@ class Recipe:
     header: str
 
 
+@cache
 def shipped() -> Path:
     """The folder that holds this project's `gin/` and `recipes/`: the checkout, or the data inside a wheel."""
     return CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() and (CHECKOUT / "recipes").is_dir() else WHEEL
@@ -37,7 +40,7 @@ def list_recipes() -> list[Recipe]:
 def header(path: Path) -> str:
     """The comment at the head of a gin file, without its `#`."""
     lines: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path).split("\n"):
         if not line.startswith("#"):
             break
         lines.append(line.lstrip("#").removeprefix(" ").rstrip())
@@ -57,7 +60,7 @@ def find_recipe(name: str | Path) -> Path:
 def first_file(name: str, folders: Sequence[Path]) -> Path | None:
     """The first gin file of a name, with or without its ending, in some folders."""
     for folder in folders:
-        for candidate in (folder / name, folder / f"{name}.gin"):
-            if candidate.is_file() and candidate.suffix == ".gin":
-                return candidate.resolve()
+        candidate = os.path.join(folder, name if name.endswith(".gin") else f"{name}.gin")
+        if os.path.isfile(candidate):
+            return Path(os.path.realpath(candidate))
     return None

@@ -8,7 +8,7 @@ from framework.composition.catalog import Catalog
 from framework.composition.parser import Binding
 from framework.composition.problems import Problem, Report
 from framework.composition.tree import Link, Node, Setting
-from framework.composition.values import REQUIRED, Macro, PythonDefault, Reference, Target, Unreadable, leaves, map_leaves
+from framework.composition.values import REQUIRED, Macro, PythonDefault, Target, leaves, map_leaves
 from framework.errors import Place
 from framework.signatures import Component, Parameter
 from framework.signatures.source import literal
@@ -31,12 +31,13 @@ class Resolver:
         self._scoped = {(scope, selector) for scope, selector, _ in bindings.in_effect}
 
     def build(self, root: str, place: Place) -> Node | None:
-        """The tree of a root."""
-        components = self.catalog.find(root)
+        """The tree of a root, `parts.Run` or `scope/Agent`."""
+        scope, _, selector = root.rpartition("/")
+        components = self.catalog.find(selector)
         if len(components) != 1:
-            self.report(Problem.at(place, f"{self.catalog.complain(root)}."))
+            self.report(Problem.at(place, f"{self.catalog.complain(selector)}."))
             return None
-        return self._node(components[0], "", place, ())
+        return self._node(components[0], scope, place, ())
 
     def _node(self, component: Component, scope: str, place: Place, chain: tuple[str, ...]) -> Node:
         if (scope, component.selector) in self.nodes:
@@ -72,18 +73,16 @@ class Resolver:
         return None
 
     def _link(self, value: Any, scope: str, place: Place, chain: tuple[str, ...]) -> Any:
-        """The value with a `Link` for each `Target`, and None for each leaf with a problem."""
+        """The value with a `Link` for each `Target`."""
 
         def link_leaf(leaf: Any) -> Any:
-            if isinstance(leaf, Reference | Macro | Unreadable):
-                return None
             if not isinstance(leaf, Target):
                 return leaf
             key = self._key(leaf.component, leaf.scope or scope)
             if key in chain:
                 circle = " -> ".join((*chain, key))
                 self.report(Problem.at(place, f"the components hold each other in a circle: {circle}; give one a scope of its own."))
-                return None
+                return leaf
             return Link(self._node(leaf.component, leaf.scope or scope, place, chain), leaf.scope)
 
         return map_leaves(link_leaf, value)

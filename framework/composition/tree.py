@@ -75,7 +75,10 @@ class Plan:
     root: Node | None
     problems: tuple[Problem, ...]
     overrides: tuple[str, ...]
-    plugins: tuple[Path, ...]
+    imports: tuple[str, ...]
+    """The modules that the recipe imports."""
+    modules: Mapping[str, Path]
+    """The source files of those that are the user's own, by their paths below the folder that Python searches."""
     set_aside: tuple[tuple[Binding, Binding], ...]
     chosen: tuple[tuple[Binding, Path], ...]
 
@@ -89,6 +92,10 @@ class Plan:
                 visited.add(node)
                 yield node
                 waiting[:0] = [link.node for setting in node.settings.values() for link in setting.links]
+
+    def own_components(self) -> list[str]:
+        """The modules of the components that are the user's own, sorted."""
+        return sorted({node.component.module for node in self.nodes() if not node.component.builtin})
 
     def parameters(self) -> Mapping[str, Any]:
         """Every value by its key, `Agent.horizon`; lists, dicts and components as gin writes them."""

@@ -1,6 +1,9 @@
 """The check of a recipe's values against the annotations of parameters."""
 
 import ast
+import math
+import sys
+from collections.abc import Iterable
 from typing import Any, Final, final
 
 from framework.composition.annotations import (
@@ -21,6 +24,7 @@ from framework.composition.values import Reference, Target, map_leaves
 from framework.signatures import Component
 
 TYPES: Final[dict[str, tuple[type, ...]]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+FINITE: Final = "; write a finite number"
 
 
 def fit(value: Any, annotation: str, catalog: Catalog) -> tuple[Any, list[str]]:
@@ -52,9 +56,11 @@ class _Fitting:
 
     def _plain(self, value: Any, name: str, kind: ast.expr) -> Any:
         is_instance = isinstance(value, TYPES[name]) and (name == "bool" or not isinstance(value, bool))
-        if is_instance:
-            return float(value) if name == "float" else value
-        return self._refuse(value, kind, _whole_number(value) if name == "int" else "")
+        if not is_instance:
+            return self._refuse(value, kind, _hint(value, [name]))
+        if name != "float":
+            return value
+        return float(value) if abs(value) <= sys.float_info.max else self._refuse(value, kind, FINITE)
 
     def _generic(self, value: Any, kind: ast.expr, head: str, inner: list[ast.expr]) -> Any:
         if head == "Literal":
@@ -116,13 +122,15 @@ class _Fitting:
             return self.fit(value, factories[0])
         if isinstance(value, list | tuple | dict) and len(members) == 2 and last_name(members[1]) == "None":
             return self.fit(value, members[0])
-        return self._refuse(value, kind, _whole_number(value) if any(last_name(each) == "int" for each in members) else "")
+        return self._refuse(value, kind, _hint(value, map(last_name, members)))
 
     def _attempt(self, value: Any, kind: ast.expr) -> tuple[Any, list[str]]:
         trial = _Fitting(self.catalog)
         return trial.fit(value, kind), trial.messages
 
     def _anything(self, leaf: Any) -> Any:
+        if isinstance(leaf, float) and not math.isfinite(leaf):
+            return self._refuse(leaf, ast.Name("float"), FINITE)
         return self._resolve(leaf, "") if isinstance(leaf, Reference) else leaf
 
     def _refuse(self, value: Any, kind: ast.expr, hint: str = "") -> Any:
@@ -130,5 +138,9 @@ class _Fitting:
         return value
 
 
-def _whole_number(value: object) -> str:
-    return f"; write {int(value)}" if isinstance(value, float) and value.is_integer() else ""
+def _hint(value: object, types: Iterable[str]) -> str:
+    if not isinstance(value, float):
+        return ""
+    if not math.isfinite(value):
+        return FINITE
+    return f"; write {int(value)}" if value.is_integer() and "int" in types else ""

@@ -3,7 +3,7 @@
 The `repr` of a value is the text that gin reads, since every kind of leaf has its gin text as its `repr`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, final
 
@@ -68,18 +68,44 @@ class PythonDefault:
         return self.text
 
 
+@final
+class KeyMistake(ValueError):
+    """A key that cannot be in its dictionary."""
+
+
+def key_mistake(key: object, earlier: Collection[object]) -> str:
+    """Why a dictionary cannot have a key after the earlier ones; empty if it can."""
+    try:
+        hash(key)
+    except TypeError:
+        return f"{key!r} cannot be a key of a dictionary; write a text or a number"
+    return f"the key {key!r} stands twice in one dictionary; keep one of the two" if key in earlier else ""
+
+
 def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
-    """The value with each leaf replaced by the function's result, inside lists, tuples, and the keys and values of dicts."""
+    """The value with each leaf replaced by the function's result, inside lists, tuples, and the keys and values of dicts.
+
+    Raises `KeyMistake` where two keys become equal, or one becomes a list.
+    """
     match value:
         case list() | tuple():
             return type(value)(map_leaves(function, each) for each in value)
         case dict():
-            return {map_leaves(function, key): map_leaves(function, each) for key, each in value.items()}
+            mapped: dict[Any, Any] = {}
+            for key, each in value.items():
+                new = map_leaves(function, key)
+                if mistake := key_mistake(new, mapped):
+                    raise KeyMistake(mistake)
+                mapped[new] = map_leaves(function, each)
+            return mapped
     return function(value)
 
 
 def leaves(value: Any) -> list[Any]:
     """All leaves of a value, in order."""
-    collected: list[Any] = []
-    map_leaves(collected.append, value)
-    return collected
+    match value:
+        case list() | tuple():
+            return [leaf for each in value for leaf in leaves(each)]
+        case dict():
+            return [leaf for pair in value.items() for leaf in leaves(pair)]
+    return [value]

@@ -8,6 +8,7 @@ from typing import Final
 
 from framework.lab.plots import draw
 from framework.measurement.report import Report
+from framework.tracking.base import FileEvent, MetricsEvent
 from framework.tracking.runs import new_folder
 from framework.tracking.tracking import Tracking
 
@@ -27,7 +28,7 @@ def record(report: Report, folder: Path) -> str:
         draw(report).savefig(plot)
         tags = {"laboratory": report.command, "title": report.title}
         with tracking.start(run_folder=run_folder, total_steps=0, parameters=report.setting, tags=tags) as tracker:
-            tracker.metrics(0, report.metrics())
-            tracker.file(table, EXPERIMENT)
-            tracker.file(plot, EXPERIMENT)
+            tracker.record(MetricsEvent(0, report.metrics()))
+            tracker.record(FileEvent(table, EXPERIMENT))
+            tracker.record(FileEvent(plot, EXPERIMENT))
     return tracker.url or os.fspath(run_folder)

@@ -15,6 +15,7 @@ from framework.functional.random import Key
 from framework.heads.base import Head
 from framework.nn.patterns import assign_to_patterns
 from framework.objectives.base import Objective
+from framework.visualization.figures import to_rgb
 
 
 @final
@@ -63,6 +64,6 @@ class Reconstruction(Objective):
         pictures = {}
         for name, number in self.images.items():
             decoded = ((self.decoders[number](features).mean + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
-            pair = torch.stack([inferred.batch.observation[name][:6], decoded])
+            pair = to_rgb(torch.stack([inferred.batch.observation[name][:6], decoded]))
             pictures[f"reconstruction_{name}"] = rearrange(pair, "pair b t y x c -> (b pair y) (t x) c")
         return pictures

@@ -9,7 +9,6 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
@@ -55,6 +54,8 @@ def require_memory(step: Ring, steps: int, available: int | None = None) -> None
 
 def available_memory() -> int:
     """Bytes that the machine and the control groups of this process leave it."""
+    import psutil  # which a policy that only acts does not need
+
     return min([psutil.virtual_memory().available, *left_by_groups(CGROUPS, Path("/proc/self/cgroup"))])
 
 

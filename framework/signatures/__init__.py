@@ -1,12 +1,11 @@
 """What every component is and takes, for listings and for the reading of recipes."""
 
 from framework.signatures.builtin import builtin_components
-from framework.signatures.component import FAMILIES, PACKAGE, SENTENCE_END, Component, Family, Parameter, display
+from framework.signatures.component import FAMILIES, SENTENCE_END, Component, Family, Parameter
 from framework.signatures.imported import component_of, constructor, source_of
 
 __all__ = [
     "FAMILIES",
-    "PACKAGE",
     "SENTENCE_END",
     "Component",
     "Family",
@@ -14,6 +13,5 @@ __all__ = [
     "builtin_components",
     "component_of",
     "constructor",
-    "display",
     "source_of",
 ]

@@ -3,10 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, final
 
-PACKAGE: Final = Path(__file__).parents[1]
 SENTENCE_END: Final = re.compile(r"(?<=[^\s.][.])(?<!\bEq\.)(?<!\bal\.)\s+(?=[A-Z`*])")
 
 
@@ -98,12 +96,3 @@ class Component:
     def place(self) -> str:
         """File and line of the class."""
         return f"{self.file}:{self.line}"
-
-
-def display(path: str | Path) -> str:
-    """A path for messages: relative to the working directory or to this project, if it lies below one of them."""
-    path = Path(path).resolve()
-    for root in (Path.cwd(), PACKAGE / "_data", PACKAGE.parent):
-        if path.is_relative_to(root):
-            return path.relative_to(root).as_posix()
-    return path.as_posix()

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from framework.signatures.component import Component, Parameter, display
+from framework.signatures.component import Component, Parameter
+from framework.text import display
 
 
 def component_of(cls: type, family: str, base: type = object) -> Component:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, final
 
-from framework.signatures.component import PACKAGE
+from framework.text import PACKAGE
 
 ARITHMETIC: Final = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Pow: operator.pow}
 Definition = ast.ClassDef | ast.expr

@@ -1,31 +1,114 @@
-"""The contract of everything that records a run."""
+"""The events of a run, and the contract of everything that records them."""
 
+import threading
 import time as clock
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar, final
 
 import numpy as np
 from jaxtyping import Num, UInt8
 
-from framework.tracking import events
-from framework.tracking.events import Event
+from framework.tracking.media import encode_video
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 Entered = TypeVar("Entered", bound="Tracker")
+ENCODING: Final = threading.Lock()
 
 
-class Unavailable(Exception):
-    """The tracker accepts no records at the moment; the same call may be repeated later."""
+@final
+@dataclass(frozen=True)
+class ParamsEvent:
+    """Settings, one flat name each."""
+
+    values: Mapping[str, object]
+
+
+@final
+@dataclass(frozen=True)
+class TagsEvent:
+    """Facts about the run that may change."""
+
+    values: Mapping[str, str]
+
+
+@final
+@dataclass(frozen=True)
+class MetricsEvent:
+    """Numbers at an environment step, action repeats counted; `time` in seconds since 1970."""
+
+    step: int
+    values: Mapping[str, float]
+    time: float = field(default_factory=clock.time)
+
+
+@final
+@dataclass(frozen=True)
+class PictureEvent:
+    """One picture at an environment step."""
+
+    name: str
+    step: int
+    image: UInt8[np.ndarray, "Y X 3"]
+
+
+@final
+@dataclass(frozen=True)
+class VideoEvent:
+    """One video at an environment step; `fps` in frames per second. The first tracker that asks for the MP4 encodes it for all."""
+
+    name: str
+    step: int
+    frames: UInt8[np.ndarray, "T Y X 3"]
+    fps: float
+
+    @property
+    def mp4(self) -> bytes:
+        with ENCODING:
+            return self._mp4
+
+    @cached_property
+    def _mp4(self) -> bytes:
+        return encode_video(self.frames, self.fps)
+
+
+@final
+@dataclass(frozen=True)
+class FileEvent:
+    """A file to be copied into a folder of the run's artifacts."""
+
+    path: Path
+    folder: str = ""
+
+
+@final
+@dataclass(frozen=True)
+class PolicyEvent:
+    """The policy in the folder of a checkpoint: the packages that it needs, and two observations and their actions as an example.
+
+    Aliases name this version of the policy, for example `best`; `latest` always names the last version.
+    """
+
+    checkpoint: Path
+    step: int
+    requirements: Sequence[str]
+    observation: Mapping[str, Num[np.ndarray, "2 *shape"]]
+    action: Num[np.ndarray, "2 A"]
+    aliases: Sequence[str] = ()
+
+
+Event = ParamsEvent | TagsEvent | MetricsEvent | PictureEvent | VideoEvent | FileEvent | PolicyEvent
 
 
 class Tracker(ABC):
-    """Records the events of a run. Steps are environment steps, action repeats counted; times are seconds since 1970.
+    """Records the events of a run, possibly later and in another thread: the caller must not change what an event holds.
 
-    A tracker may read an array later, from another thread: the caller must not change it. As a context manager it closes itself:
-    KILLED after Ctrl-C, FAILED after another exception, else FINISHED.
+    Each method raises `OSError` where the storage is away at the moment, so that the call may be repeated, and any other exception or
+    `FileNotFoundError` where the event itself is refused.
     """
 
     run_id: str | None = None
@@ -42,53 +125,11 @@ class Tracker(ABC):
     def close(self, status: Status) -> None:
         """Record how the run ended, and release every resource."""
 
-    def params(self, values: Mapping[str, object]) -> None:
-        """Record settings, one flat name each."""
-        self.record(events.ParamsEvent(dict(values)))
-
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Record facts about the run that may change."""
-        self.record(events.TagsEvent(dict(values)))
-
-    def metrics(self, step: int, values: Mapping[str, float], *, time: float | None = None) -> None:
-        """Record numbers at a step, with the present time unless one is given."""
-        self.record(events.MetricsEvent(step, dict(values), clock.time() if time is None else time))
-
-    def picture(self, name: str, step: int, image: UInt8[np.ndarray, "Y X 3"]) -> None:
-        """Record one picture."""
-        self.record(events.PictureEvent(name, step, image))
-
-    def video(self, name: str, step: int, frames: UInt8[np.ndarray, "T Y X 3"], fps: float) -> None:
-        """Record one video."""
-        self.record(events.VideoEvent(name, step, frames, fps))
-
-    def file(self, path: Path, folder: str = "") -> None:
-        """Record a copy of a file, in a folder of the run's artifacts."""
-        self.record(events.FileEvent(path, folder))
-
-    def text(self, name: str, content: str) -> None:
-        """Record a text as a file of that name."""
-        self.record(events.TextEvent(name, content))
-
-    def model(
-        self,
-        checkpoint: Path,
-        *,
-        step: int,
-        observation: Mapping[str, Num[np.ndarray, "2 *shape"]],
-        action: Num[np.ndarray, "2 A"],
-        aliases: Sequence[str] = (),
-    ) -> None:
-        """Record the policy in a checkpoint, with two observations and their actions as an example.
-
-        Aliases name this version of the policy, for example `best`; `latest` always names the last version.
-        """
-        self.record(events.PolicyEvent(checkpoint, step, dict(observation), action, tuple(aliases)))
-
     def __enter__(self: Entered) -> Entered:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close as KILLED after Ctrl-C, FAILED after another exception, else FINISHED."""
         if kind is None:
             self.close("FINISHED")
         else:

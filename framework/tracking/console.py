@@ -10,8 +10,7 @@ from typing import Final, final
 from rich.console import Console as Terminal
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from framework.tracking.base import Status, Tracker
-from framework.tracking.events import Event, MetricsEvent
+from framework.tracking.base import Event, MetricsEvent, Status, Tracker
 
 log: Final = logging.getLogger("framework.tracking")
 FIELDS: Final = {

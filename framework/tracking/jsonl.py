@@ -6,15 +6,13 @@ import math
 import os
 import time as clock
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
 
-from framework.tracking import events
-from framework.tracking.base import Status, Tracker, Unavailable
-from framework.tracking.events import Event
+from framework.tracking import base
+from framework.tracking.base import Event, Status, Tracker
 from framework.tracking.media import file_name, write_picture, write_video
 
 MIRROR: Final = "metrics.jsonl"
@@ -22,7 +20,7 @@ MIRROR: Final = "metrics.jsonl"
 
 @final
 class Jsonl(Tracker):
-    """Writes every event into the run's folder: numbers and texts as lines, pictures and videos as files that a line names.
+    """Writes every event into the run's folder: numbers as lines, pictures and videos as files that a line names.
 
     A number that is not finite is the string "nan", "inf" or "-inf": the lines are strict JSON, and `float` reads them back.
 
@@ -38,41 +36,30 @@ class Jsonl(Tracker):
         self._file = path.open("ab", buffering=0)
 
     def record(self, event: Event) -> None:
-        with self._available():
-            match event:
-                case events.ParamsEvent(values):
-                    self._write("params", values={key: str(value) for key, value in values.items()})
-                case events.TagsEvent(values):
-                    self._write("tags", values=dict(values))
-                case events.MetricsEvent(step, values, time):
-                    present = self._present if step == self.resume_step else set()
-                    new = {name: _number(value) for name, value in values.items() if name not in present}
-                    if new:
-                        self._write("metrics", time=time, step=step, values=new)
-                case events.PictureEvent(name, step, image):
-                    path = write_picture(self.run_folder / "pictures" / file_name(name, step, "png"), image)
-                    self._write("picture", step=step, name=name, path=self._relative(path))
-                case events.VideoEvent(name, step, frames, fps):
-                    path = write_video(self.run_folder / "video" / file_name(name, step, "mp4"), frames, fps)
-                    self._write("video", step=step, name=name, path=self._relative(path))
-                case events.FileEvent(path, folder):
-                    self._write("file", path=self._relative(path), folder=folder)
-                case events.TextEvent(name, content):
-                    self._write("text", name=name, content=content)
-                case events.PolicyEvent(checkpoint, step):
-                    self._write("model", step=step, path=self._relative(checkpoint), aliases=list(event.aliases))
+        match event:
+            case base.ParamsEvent(values):
+                self._write("params", values={key: str(value) for key, value in values.items()})
+            case base.TagsEvent(values):
+                self._write("tags", values=dict(values))
+            case base.MetricsEvent(step, values, time):
+                present = self._present if step == self.resume_step else set()
+                new = {name: _number(value) for name, value in values.items() if name not in present}
+                if new:
+                    self._write("metrics", time=time, step=step, values=new)
+            case base.PictureEvent(name, step, image):
+                path = write_picture(self.run_folder / "pictures" / file_name(name, step, "png"), image)
+                self._write("picture", step=step, name=name, path=self._relative(path))
+            case base.VideoEvent(name, step):
+                path = write_video(self.run_folder / "video" / file_name(name, step, "mp4"), event.mp4)
+                self._write("video", step=step, name=name, path=self._relative(path))
+            case base.FileEvent(path, folder):
+                self._write("file", path=self._relative(path), folder=folder)
+            case base.PolicyEvent(checkpoint, step):
+                self._write("model", step=step, path=self._relative(checkpoint), aliases=list(event.aliases))
 
     def close(self, status: Status) -> None:
-        with self._available():
-            self._write("close", status=status)
-            self._file.close()
-
-    @contextmanager
-    def _available(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise Unavailable(f"cannot write into {self.run_folder}: {error}") from error
+        self._write("close", status=status)
+        self._file.close()
 
     def _relative(self, path: Path) -> str:
         path, home = path.absolute(), self.run_folder.absolute()
@@ -84,7 +71,7 @@ class Jsonl(Tracker):
         start = os.fstat(self._file.fileno()).st_size
         if self._file.write(line) != len(line):
             self._file.truncate(start)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.run_folder))
 
 
 def _number(value: float) -> float | str:
@@ -111,20 +98,18 @@ def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
     path = run_folder / record.get("path", "")
     match record["kind"]:
         case "params":
-            return events.ParamsEvent(record["values"])
+            return base.ParamsEvent(record["values"])
         case "tags":
-            return events.TagsEvent(record["values"])
+            return base.TagsEvent(record["values"])
         case "metrics":
             values = {name: float(value) for name, value in record["values"].items()}
-            return events.MetricsEvent(record["step"], values, record["time"])
-        case "text":
-            return events.TextEvent(record["name"], record["content"])
+            return base.MetricsEvent(record["step"], values, record["time"])
         case "picture" if path.is_file():
             from PIL import Image
 
-            return events.PictureEvent(record["name"], record["step"], np.asarray(Image.open(path).convert("RGB")))
+            return base.PictureEvent(record["name"], record["step"], np.asarray(Image.open(path)))
         case "video" | "file" if path.is_file():
-            return events.FileEvent(path, record.get("folder", "video"))
+            return base.FileEvent(path, record.get("folder", "video"))
     return None
 
 

@@ -28,11 +28,10 @@ from mlflow.models import Model, ModelSignature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.types import Schema, TensorSpec
 
-from framework.tracking import events, store
-from framework.tracking.base import Status, Tracker, Unavailable
-from framework.tracking.events import Event
+from framework.errors import UserError
+from framework.tracking import base, store
+from framework.tracking.base import Event, PolicyEvent, Status, Tracker
 from framework.tracking.media import file_name, write_video
-from framework.tracking.provenance import requirements
 
 TEMPORARY: Final = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED")
 LONGEST_KEY: Final = 250
@@ -54,7 +53,6 @@ class MLflow(Tracker):
     Args:
         run_id: continue this run, if the store has it; else a new run is made. A metric or picture that the continued run has at a step
             is not sent again, since MLflow would keep both.
-        start_time: when a new run began, if not now; in seconds since 1970.
     """
 
     def __init__(
@@ -65,16 +63,14 @@ class MLflow(Tracker):
         experiment: str,
         name: str,
         run_id: str | None = None,
-        start_time: float | None = None,
         system_seconds: float | None = 10.0,
     ) -> None:
         self.uri, self.name, self.system_seconds = uri, name, system_seconds
         self._pending: list[Metric] = []
         self._stored_steps: dict[str, set[int]] = {}
-        self._stored_images: list[str] | None = None
         self._not_finite: set[str] = set()
         self._next_sample = 0.0
-        with _available():
+        with _storage():
             with store.lock(uri, folder):
                 store.check(uri)
                 self._client = _client(uri)
@@ -85,34 +81,29 @@ class MLflow(Tracker):
                 self.run_id = run_id
                 self._client.update_run(run_id, status="RUNNING")
             else:
-                milliseconds = None if start_time is None else int(1000 * start_time)
-                self.run_id = str(self._client.create_run(self._experiment, milliseconds, run_name=name).info.run_id)
+                self.run_id = str(self._client.create_run(self._experiment, run_name=name).info.run_id)
             self._monitor = SystemMetricsMonitor(self.run_id, tracking_uri=uri)
         server = uri.rstrip("/") if store.is_server(uri) else f"http://{store.HOST}:{store.PORT}"
         self.url = f"{server}/#/experiments/{self._experiment}/runs/{self.run_id}"
 
     def record(self, event: Event) -> None:
-        with _available():
+        with _storage():
             match event:
-                case events.ParamsEvent(values):
+                case base.ParamsEvent(values):
                     self._log_params(values)
-                case events.TagsEvent(values):
+                case base.TagsEvent(values):
                     self._log_tags(values)
-                case events.MetricsEvent(step, values, time):
+                case base.MetricsEvent(step, values, time):
                     self._hold(step, {**values, **self._sample()}, int(1000 * time))
-                case events.PictureEvent(name, step, image):
+                case base.PictureEvent(name, step, image):
                     self._log_picture(re.sub(r"[^a-zA-Z0-9_\-./ ]", "_", key(name)), step, image)
-                case events.VideoEvent(name, step, frames, fps):
+                case base.VideoEvent(name, step):
                     with tempfile.TemporaryDirectory() as folder:
-                        path = write_video(Path(folder) / file_name(name, step, "mp4"), frames, fps)
+                        path = write_video(Path(folder) / file_name(name, step, "mp4"), event.mp4)
                         self._client.log_artifact(self.run_id, str(path), "video")
-                case events.FileEvent(path, folder):
-                    if not path.is_file():
-                        raise FileNotFoundError(f"{path} does not exist any more")
+                case base.FileEvent(path, folder):
                     self._client.log_artifact(self.run_id, str(path), folder or None)
-                case events.TextEvent(name, content):
-                    self._client.log_text(self.run_id, content, name)
-                case events.PolicyEvent():
+                case base.PolicyEvent():
                     self._log_policy(event)
 
     def flush(self) -> None:
@@ -120,15 +111,15 @@ class MLflow(Tracker):
         if not pending:
             return
         try:
-            with _available():
+            with _storage():
                 self._client.log_batch(self.run_id, metrics=pending, synchronous=True)
-        except Unavailable:
+        except OSError:
             self._pending = pending
             raise
 
     def close(self, status: Status) -> None:
         self.flush()
-        with _available():
+        with _storage():
             self._client.set_terminated(self.run_id, status)
 
     def _log_params(self, values: Mapping[str, object]) -> None:
@@ -167,13 +158,12 @@ class MLflow(Tracker):
         return {f"system/{name}": value for name, value in values.items()}
 
     def _log_picture(self, name: str, step: int, image: Any) -> None:
-        if self._continued and self._stored_images is None:
-            self._stored_images = [artifact.path for artifact in self._client.list_artifacts(self.run_id, "images")]
+        stored = self._client.list_artifacts(self.run_id, "images") if self._continued else []
         prefix = f"images/{name.replace('/', '~')}+step+{step}+"  # as MLflow names the file of an image
-        if not any(path.startswith(prefix) for path in self._stored_images or []):
+        if not any(artifact.path.startswith(prefix) for artifact in stored):
             self._client.log_image(self.run_id, image, key=name, step=step, synchronous=True)
 
-    def _log_policy(self, event: events.PolicyEvent) -> None:
+    def _log_policy(self, event: PolicyEvent) -> None:
         # `pyfunc.log_model` would read the history of every metric, and load the policy twice.
         client = self._client
         with tempfile.TemporaryDirectory() as folder:
@@ -210,18 +200,31 @@ def experiment_id(uri: str, folder: Path, name: str) -> str:
         return _experiment(_client(uri), uri, name)
 
 
+def experiment_name(uri: str, experiment: str) -> str:
+    """The name of the experiment with this id. Raises `UserError` if the store has none."""
+    store.check(uri)
+    client = _client(uri)
+    with _storage():
+        try:
+            return str(client.get_experiment(experiment).name)
+        except MlflowException as error:
+            if error.error_code in TEMPORARY:
+                raise
+            raise UserError(
+                f"MLFLOW_EXPERIMENT_ID = {experiment} is no experiment of {uri}: unset it, or name its store in MLFLOW_TRACKING_URI."
+            ) from error
+
+
 @contextmanager
-def _available() -> Iterator[None]:
-    """Raise `Unavailable` for a store that is away, so that the call is repeated, and other errors as they are."""
+def _storage() -> Iterator[None]:
+    """Raise `OSError` for a store that is away, so that the call is repeated, and other errors as they are."""
     try:
         yield
-    except FileNotFoundError:
-        raise
-    except (MlflowException, OSError) as error:
-        if isinstance(error, MlflowException) and error.error_code not in TEMPORARY:
+    except MlflowException as error:
+        if error.error_code not in TEMPORARY:
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
-        raise Unavailable(f"the store cannot be reached or written: {reason}") from error
+        raise ConnectionError(f"the store cannot be reached or written: {reason}") from error
 
 
 @contextmanager
@@ -271,7 +274,7 @@ def _params(client: MlflowClient, run_id: str | None) -> dict[str, str] | None:
     return dict(run.data.params) if run.info.lifecycle_stage == "active" else None
 
 
-def _save_policy(path: Path, event: events.PolicyEvent, model: Model) -> None:
+def _save_policy(path: Path, event: PolicyEvent, model: Model) -> None:
     inputs = [TensorSpec(value.dtype, (-1, *value.shape[1:]), name) for name, value in event.observation.items()]
     outputs = [TensorSpec(event.action.dtype, (-1, *event.action.shape[1:]))]
     mlflow.pyfunc.save_model(
@@ -281,5 +284,5 @@ def _save_policy(path: Path, event: events.PolicyEvent, model: Model) -> None:
         mlflow_model=model,
         signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
         input_example=dict(event.observation),
-        pip_requirements=requirements(),
+        pip_requirements=list(event.requirements),
     )

@@ -5,6 +5,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,8 @@ from typing import Final
 import framework
 
 PACKAGES: Final = ("torch", "gin-config", "dm_control", "mujoco", "numpy", "mlflow")
+ACTING: Final = ("dm-env", "einops", "filelock", "gin-config", "jaxtyping", "numpy", "pillow", "rich", "torch")
+"""What acting imports; simulators are not among them."""
 NO_PACKAGE: Final = "not installed"
 
 
@@ -26,9 +29,10 @@ def versions() -> dict[str, str]:
     return installed
 
 
-def requirements() -> list[str]:
-    """The packages that a policy needs to be loaded elsewhere, pinned to the installed versions."""
-    return [f"{name}=={number}" for name, number in versions().items() if number != NO_PACKAGE and name != "mlflow"]
+def requirements(distributions: Iterable[str]) -> list[str]:
+    """What a policy needs to be loaded and to act elsewhere, pinned to the installed versions; `distributions` are the user's own."""
+    pinned = [f"{name}=={version(name)}" for name in sorted({*ACTING, *distributions})]
+    return [f"dream-framework=={framework.__version__}", *pinned]
 
 
 def facts(folder: Path) -> dict[str, str]:

@@ -1,13 +1,14 @@
 """Run folders, and the search for a run. Imports no mlflow: `run.json` in each folder names the run."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Final, final
 
 from framework.errors import UserError
+from framework.text import read_text
 
 RUN: Final = "run.json"
 LATEST: Final = "latest"
@@ -17,10 +18,7 @@ LISTED: Final = 5
 @final
 @dataclass(frozen=True)
 class RunRecord:
-    """One run: its folder, and its place in MLflow. `run_id` is `None` for a run that MLflow does not have.
-
-    `earlier` holds the id in every other store that has a part of the run, by the store's URI.
-    """
+    """One run: its folder, and its place in MLflow. `run_id` is `None` for a run that MLflow does not have."""
 
     folder: Path
     name: str
@@ -28,7 +26,6 @@ class RunRecord:
     tracking_uri: str
     run_id: str | None
     started: str
-    earlier: dict[str, str] = field(default_factory=dict)
 
     def write(self) -> None:
         """Write `run.json`, whole or not at all."""
@@ -36,17 +33,6 @@ class RunRecord:
         partial = self.folder / f"{RUN}.partial"
         partial.write_text(json.dumps(values, indent=2) + "\n")
         partial.replace(self.folder / RUN)
-
-    def id_in(self, tracking_uri: str) -> str | None:
-        """The run's id in a store, if that store has it."""
-        return self.run_id if tracking_uri == self.tracking_uri else self.earlier.get(tracking_uri)
-
-    def moved_to(self, tracking_uri: str, run_id: str | None) -> "RunRecord":
-        """The record of the same run, continued in this store."""
-        earlier = dict(self.earlier)
-        if self.run_id is not None and self.tracking_uri != tracking_uri:
-            earlier[self.tracking_uri] = self.run_id
-        return RunRecord(**vars(self) | {"tracking_uri": tracking_uri, "run_id": run_id, "earlier": earlier})
 
 
 def new_folder(folder: Path, name: str, seed: int) -> Path:
@@ -66,7 +52,7 @@ def new_folder(folder: Path, name: str, seed: int) -> Path:
 
 def read_run(folder: Path) -> RunRecord:
     """The record in `run.json`, with the folder where it lies now."""
-    return RunRecord(folder=folder.absolute(), **json.loads((folder / RUN).read_text()))
+    return RunRecord(folder=folder.absolute(), **json.loads(read_text(folder / RUN)))
 
 
 def open_run(run: str, folder: Path) -> RunRecord:
@@ -80,8 +66,9 @@ def open_run(run: str, folder: Path) -> RunRecord:
     records = runs(folder)
     if run == LATEST and records:
         return records[0]
-    matches = [record for record in records if run in (record.run_id, record.name)]
-    matches = matches or [each for each in records if run and (each.name.startswith(run) or (each.run_id or "").startswith(run))]
+    names = {record.folder: (record.name, record.folder.name, record.run_id or "") for record in records}
+    matches = [record for record in records if run in names[record.folder]]
+    matches = matches or [record for record in records if run and any(name.startswith(run) for name in names[record.folder])]
     if len(matches) == 1:
         return matches[0]
     problem = f"{len(matches)} runs fit '{run}'" if matches else f"There is no run '{run}' in {folder.absolute()}"

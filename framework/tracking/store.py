@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import sqlite3
-import threading
 import urllib.error
 import urllib.request
 from contextlib import closing
@@ -24,8 +23,8 @@ PORT: Final = 5000
 
 
 def local_uri(folder: Path) -> str:
-    """The store inside a folder; absolute, since a relative one would depend on the working directory."""
-    return f"{SQLITE}{(folder / 'mlflow.db').absolute()}"
+    """The store inside a folder; absolute and without `..`, so that it depends on no other folder."""
+    return f"{SQLITE}{os.path.abspath(folder / 'mlflow.db')}"
 
 
 def chosen_uri(folder: Path) -> str:
@@ -49,28 +48,19 @@ def is_server(uri: str) -> bool:
 
 def answers(uri: str) -> bool:
     """Whether a server answers within some seconds with anything but a server error."""
-    statuses: list[int] = []
-
-    def ask() -> None:
-        try:
-            with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE) as response:
-                statuses.append(response.status)
-        except urllib.error.HTTPError as error:
-            statuses.append(error.code)
-        except (OSError, ValueError):
-            pass
-
-    # A thread, since the timeout of a socket bounds neither the look-up of a name nor a slow answer.
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    return any(status < 500 for status in statuses)
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=PATIENCE):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except (OSError, ValueError):
+        return False
 
 
 def database(uri: str) -> Path | None:
     """The file behind an sqlite store, absolute."""
     match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", uri)
-    return Path(match[1]).absolute() if match else None
+    return Path(os.path.abspath(match[1])) if match else None
 
 
 def check(uri: str) -> None:

@@ -1,23 +1,26 @@
 """The part `Tracking`, which starts the trackers of a run, and the one that passes its events to all."""
 
 import logging
+import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
+from framework.errors import UserError
 from framework.registry import parts
 from framework.tracking import provenance, store
-from framework.tracking.base import Status, Tracker
+from framework.tracking.base import Event, FileEvent, ParamsEvent, Status, TagsEvent, Tracker
 from framework.tracking.console import Console
-from framework.tracking.events import Event
-from framework.tracking.jsonl import MIRROR, Jsonl, read
+from framework.tracking.jsonl import MIRROR, Jsonl, read, read_event
 from framework.tracking.runs import RUN, RunRecord, new_folder, read_run
-from framework.tracking.sync import send
 from framework.tracking.writer import Writer
 
+BATCH: Final = 500
+"""Records whose metrics are sent to another store together."""
 log: Final = logging.getLogger("framework.tracking")
 
 
@@ -33,10 +36,6 @@ class RunTracker(Tracker):
         for tracker in self.trackers:
             tracker.record(event)
 
-    def flush(self) -> None:
-        for tracker in self.trackers:
-            tracker.flush()
-
     def close(self, status: Status) -> None:
         for tracker in self.trackers:
             tracker.close(status)
@@ -49,8 +48,9 @@ class Tracking:
 
     Args:
         folder: holds the run folders and the default store, `mlflow.db`. `MLFLOW_TRACKING_URI` names another store.
-        experiment: the MLflow experiment.
-        name: the run's name; by default the recipe's. The run folder is `<folder>/<name>-<timestamp>-<seed>`.
+        experiment: the MLflow experiment; by default that of `MLFLOW_EXPERIMENT_NAME` or `MLFLOW_EXPERIMENT_ID`, else `dream`.
+        name: the run's name; by default the recipe's. The run folder is `<folder>/<name>-<timestamp>-<seed>`, which is the run's name in
+            MLflow too, unless `MLFLOW_RUN_NAME` gives one.
         console_seconds: seconds between two lines where standard output is not a terminal.
         flush_seconds: how long metrics are held back to be sent to MLflow together.
     """
@@ -59,12 +59,12 @@ class Tracking:
         self,
         *,
         folder: str = "runs",
-        experiment: str = "dream",
+        experiment: str | None = None,
         name: str | None = None,
         console_seconds: float = 10.0,
         flush_seconds: float = 2.0,
     ) -> None:
-        self.folder, self.experiment, self.name = Path(folder).absolute(), experiment, name
+        self.folder, self.experiment, self.name = Path(os.path.abspath(folder)), experiment, name
         self.console_seconds, self.flush_seconds = console_seconds, flush_seconds
 
     def new_run_folder(self, *, recipe: str, seed: int) -> Path:
@@ -89,7 +89,8 @@ class Tracking:
         """Begin to record a run, or continue the one in this folder at `resume_step`.
 
         The mirror drops the records of later steps; MLflow keeps its metrics, and those steps are not sent to it again. If a store
-        cannot be opened, the local store takes its place, or else the mirror alone.
+        cannot be opened, the local store takes its place, or else the mirror alone. A run that continues in another store, for example in
+        one that was away when it began, is sent there from the mirror first.
         """
         run_folder.mkdir(parents=True, exist_ok=True)
         earlier = read_run(run_folder) if (run_folder / RUN).exists() else None
@@ -105,41 +106,83 @@ class Tracking:
             remote = Writer(tracker=mlflow, name="MLflow", flush_seconds=self.flush_seconds, deadline=60.0)
             trackers.append(remote)
             if earlier and mlflow.run_id != earlier.run_id:
-                remote.put(partial(send, list(read(run_folder)), run_folder, mlflow))  # its history, to another store
-        tracker = RunTracker(run_folder=run_folder, trackers=trackers)
-        tracker.params(parameters)
-        tracker.tags({"run_folder": str(run_folder.absolute())} | provenance.facts(Path.cwd()) | dict(tags))
+                remote.put(partial(_send, list(read(run_folder)), run_folder, mlflow))
         if difference := provenance.difference(Path.cwd()):
-            tracker.text("git.diff", difference)
+            files = [*files, run_folder / "git.diff"]
+            files[-1].write_text(difference, encoding="utf-8")
+        tracker = RunTracker(run_folder=run_folder, trackers=trackers)
+        tracker.record(ParamsEvent(parameters))
+        tracker.record(TagsEvent({"run_folder": str(run_folder.absolute())} | provenance.facts(Path.cwd()) | dict(tags)))
         for path in files:
-            tracker.file(path, "recipe")
+            tracker.record(FileEvent(path, (Path("recipe") / path.relative_to(run_folder).parent).as_posix()))
         return tracker
 
     def _open_store(self, run_folder: Path, earlier: RunRecord | None) -> Tracker | None:
         """The run in the first store that works, with `run.json` written; `None` if no store works."""
-        uri = earlier.tracking_uri if earlier else store.chosen_uri(self.folder)
+        uri = earlier.tracking_uri if earlier and not os.environ.get(store.TRACKING_URI) else store.chosen_uri(self.folder)
+        working, local = store.working_uri(uri, self.folder), store.local_uri(self.folder)
         record = earlier or RunRecord(
             folder=run_folder.absolute(),
-            name=run_folder.name,
-            experiment=self.experiment,
+            name=run_folder.name if self.name else os.environ.get("MLFLOW_RUN_NAME") or run_folder.name,
+            experiment=self._experiment_name(working if working == uri else None),
             tracking_uri=uri,
             run_id=None,
             started=datetime.now().astimezone().isoformat(),
         )
-        for each in dict.fromkeys((store.working_uri(uri, self.folder), store.local_uri(self.folder))):
+        _refuse_another_run(record.run_id)
+        for each in dict.fromkeys((working, local)):
             tracker = self._try(each, record)
             if tracker is not None:
-                record.moved_to(each, tracker.run_id).write()
+                replace(record, tracking_uri=each, run_id=tracker.run_id).write()
                 return tracker
-        log.warning("MLflow cannot record this run; %s records it, and framework.tracking.sync sends it.", run_folder / MIRROR)
+        log.warning("MLflow cannot record this run; %s records it, and a resume sends it.", run_folder / MIRROR)
         record.write()
         return None
+
+    def _experiment_name(self, uri: str | None) -> str:
+        """The experiment of a new run; its id is looked up in the chosen store, unless that is away (None)."""
+        name, identifier = os.environ.get("MLFLOW_EXPERIMENT_NAME"), os.environ.get("MLFLOW_EXPERIMENT_ID")
+        if self.experiment or not (identifier and uri):
+            return self.experiment or name or "dream"
+        try:
+            from framework.tracking.mlflow import experiment_name
+
+            identified = experiment_name(uri, identifier)
+        except UserError:
+            raise
+        except Exception:  # a store that does not work is replaced, where the id means nothing
+            return name or "dream"
+        if name and name != identified:
+            raise UserError(
+                f"MLFLOW_EXPERIMENT_NAME = {name}, but MLFLOW_EXPERIMENT_ID = {identifier} is the experiment '{identified}': unset one."
+            )
+        return identified
 
     def _try(self, uri: str, record: RunRecord) -> Tracker | None:
         try:
             from framework.tracking.mlflow import MLflow
 
-            return MLflow(uri=uri, folder=self.folder, experiment=record.experiment, name=record.name, run_id=record.id_in(uri))
+            run_id = record.run_id if record.tracking_uri == uri else None
+            return MLflow(uri=uri, folder=self.folder, experiment=record.experiment, name=record.name, run_id=run_id)
         except Exception as error:  # whatever is wrong with a store, it must not stop a run
             log.warning("MLflow cannot open %s (%s: %s).", uri, type(error).__name__, str(error).split("\n")[0][:300])
             return None
+
+
+def _refuse_another_run(run_id: str | None) -> None:
+    wanted = os.environ.get("MLFLOW_RUN_ID")
+    if wanted and wanted != run_id:
+        raise UserError(
+            f"MLFLOW_RUN_ID = {wanted} names a run to be continued, and this one is {run_id or 'a new one'}: unset it; `dream resume` "
+            "continues a run from its folder."
+        )
+
+
+def _send(records: Sequence[dict[str, Any]], run_folder: Path, tracker: Tracker) -> None:
+    """Record the events of a mirror in a tracker, which then has the history of the run but its policies."""
+    for number, record in enumerate(records):
+        if number % BATCH == 0:
+            tracker.flush()
+        event = read_event(record, run_folder)
+        if event is not None:
+            tracker.record(event)

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Literal, final
 
-from framework.tracking.base import Status, Tracker, Unavailable
-from framework.tracking.events import Event
+from framework.tracking.base import Event, Status, Tracker
 
 log: Final = logging.getLogger("framework.tracking")
 FIRST_WAIT: Final = 0.5
@@ -21,8 +20,8 @@ Outcome = Literal["done", "refused", "unavailable"]
 class Writer(Tracker):
     """Passes every call to another tracker from a thread, so that the caller never waits and never sees its errors.
 
-    `Unavailable` is logged once and retried with growing pauses; any other exception drops that one call and counts it. Calls beyond
-    `capacity` are dropped and counted. `close` logs how many were lost, and never takes longer than its deadline.
+    A storage that is away is logged once and tried again with growing pauses; any other error drops that one call and counts it. Calls
+    beyond `capacity` are dropped and counted. `close` logs how many were lost, and never takes longer than its deadline.
 
     Args:
         tracker: does the work.
@@ -46,7 +45,6 @@ class Writer(Tracker):
         self.run_id, self.url = tracker.run_id, tracker.url
         self.flush_seconds, self.longest_wait, self.deadline = flush_seconds, longest_wait, deadline
         self.last_error = ""
-        self._lock = threading.Lock()
         self._submitted = self._recorded = self._delivered = 0
         self._status: Status = "FINISHED"
         self._closing = threading.Event()
@@ -61,9 +59,6 @@ class Writer(Tracker):
 
     def record(self, event: Event) -> None:
         self.put(partial(self.tracker.record, event))
-
-    def flush(self) -> None:
-        self.put(self.tracker.flush)
 
     def close(self, status: Status) -> None:
         """Deliver the waiting calls within the deadline, and log how many were lost. A second call does nothing."""
@@ -80,8 +75,7 @@ class Writer(Tracker):
 
     def put(self, call: Call) -> None:
         """Queue any call for the thread."""
-        with self._lock:
-            self._submitted += 1
+        self._submitted += 1
         if self._closing.is_set():
             self.last_error = "the tracker was closed before"
         elif self._calls.qsize() >= self.capacity:
@@ -122,22 +116,20 @@ class Writer(Tracker):
             closing = self._closing.is_set()
             try:
                 call()
-            except Unavailable as error:
-                if wait == FIRST_WAIT:
-                    log.warning("%s: %s; training goes on, and this is tried again.", self.name, error)
-                self.last_error = str(error)
             except Exception as error:  # whatever a tracker raises, training must not see it
                 reason = f"{type(error).__name__}: {error}"
-                if reason != self.last_error:
+                refused = not isinstance(error, OSError) or isinstance(error, FileNotFoundError)
+                if refused and reason != self.last_error:
                     log.warning("%s: a record was refused and dropped: %s", self.name, reason)
-                self.last_error = reason
-                return "refused"
+                elif not refused and wait == FIRST_WAIT:
+                    log.warning("%s: %s; training goes on, and this is tried again.", self.name, error)
+                self.last_error = reason if refused else str(error)
+                if refused or closing:
+                    return "refused" if refused else "unavailable"
             else:
                 if wait > FIRST_WAIT:
                     log.warning("%s: works again.", self.name)
                 return "done"
-            if closing:
-                return "unavailable"
             self._closing.wait(wait)
             wait = min(2 * wait, self.longest_wait)
 

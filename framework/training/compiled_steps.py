@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any, Final, final
 
 import torch
@@ -20,8 +19,8 @@ from framework.errors import UserError
 log = logging.getLogger(__name__)
 Step = Callable[..., Any]
 CACHE: Final = "TORCHINDUCTOR_CACHE_DIR"
-CACHE_FOLDER: Final = Path.home() / ".cache" / "dream-framework" / "compiled"
-"""Holds compiled code, unless the user names another folder: torch's own default is among temporary files."""
+CACHE_FOLDER: Final = os.path.expanduser("~/.cache/dream-framework/compiled")
+"""Holds compiled code, unless the user names another folder or has no home: torch's own default is among temporary files."""
 
 
 @final
@@ -36,8 +35,9 @@ class CompiledSteps:
     def __init__(self, agent: Agent, *, falls_back: bool, backend: str = "inductor") -> None:
         from torch._inductor.runtime.cache_dir_utils import default_cache_dir  # imports torch's whole compiler
 
-        if os.environ.get(CACHE) in (None, default_cache_dir()):  # torch sets its own default when it is imported
-            os.environ[CACHE] = str(CACHE_FOLDER)
+        is_default = os.environ.get(CACHE) in (None, default_cache_dir())  # torch sets its own default when it is imported
+        if is_default and os.path.isabs(CACHE_FOLDER):
+            os.environ[CACHE] = CACHE_FOLDER
         self._agent, self._falls_back = agent, falls_back
         self._update: Callable[[Batch, UpdateNoise], Metrics] = self._first_update
         dynamics, behavior = agent.world_model.dynamics, agent.behavior

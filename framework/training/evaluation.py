@@ -15,6 +15,7 @@ from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
 from framework.vector_environments.base import VectorEnvironment
 from framework.vector_environments.worker_environments import WorkerEnvironments
+from framework.visualization.figures import to_rgb
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def run_episodes(*, agent: Agent, runtime: Runtime, vector: VectorEnvironment, e
             ended[index].append((float(total[index]), int(length[index])))
     returns, lengths = zip(*(each for own, share in zip(ended, shares, strict=True) for each in own[:share]), strict=True)
     images = [frame for frame in frames if frame is not None]
-    return Evaluated(returns=list(returns), lengths=list(lengths), frames=np.stack(images) if images else None)
+    return Evaluated(returns=list(returns), lengths=list(lengths), frames=to_rgb(np.stack(images)) if images else None)
 
 
 def _frame(observation: dict[str, np.ndarray]) -> np.ndarray | None:

@@ -1,5 +1,6 @@
 """A trained policy outside training: `reset()` and `act(observation)`."""
 
+import atexit
 import json
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from framework import composition
 from framework.agent import Agent
 from framework.data import Factory, Specs
 from framework.errors import UserError
+from framework.tracking.provenance import requirements
 from framework.training import checkpoints
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime
@@ -26,10 +28,16 @@ FILES = ("agent", "policy")
 @final
 @dataclass(frozen=True)
 class PolicyRecipe:
-    """The part of a checkpoint from which its agent is built: resolved recipe, the user's own modules, specs, seed."""
+    """The part of a checkpoint from which its agent is built, without an environment.
 
+    `resolved` is a recipe of the agent alone, whose root `agent` is; `modules` are the texts of the user's own modules that it needs, by
+    their paths, and `requirements` the packages to be installed.
+    """
+
+    agent: str
     resolved: str
     modules: dict[str, str]
+    requirements: list[str]
     observation: dict[str, dict[str, Any]]
     action: dict[str, Any]
     seed: int
@@ -38,9 +46,12 @@ class PolicyRecipe:
     def of(composed: composition.Composition, shown: Specs, seed: int) -> "PolicyRecipe":
         action = shown.action
         bounds = {"minimum": np.asarray(action.minimum).tolist(), "maximum": np.asarray(action.maximum).tolist()}
+        link, part = composed.root.node.settings["agent"].links[0], composed.part("agent")
         return PolicyRecipe(
-            resolved=composed.resolved,
-            modules={path.name: path.read_text() for path in composed.plugins},
+            agent=f"{link.scope}/{link.node.component.selector}".removeprefix("/"),
+            resolved=part.resolved,
+            modules={name: path.read_text(encoding="utf-8") for name, path in part.modules.items()},
+            requirements=requirements(part.distributions()),
             observation={name: {"shape": list(spec.shape), "dtype": str(spec.dtype)} for name, spec in shown.observation.items()},
             action={"shape": list(action.shape), "dtype": str(action.dtype), **bounds},
             seed=seed,
@@ -57,13 +68,14 @@ class PolicyRecipe:
         return Specs(observation=shown, action=action)
 
     def compose(self) -> composition.Composition:
-        """The recipe, composed again from its own text."""
-        with tempfile.TemporaryDirectory(prefix="dream-") as folder:
-            for name, text in self.modules.items():
-                (Path(folder) / name).write_text(text)
-            recipe = Path(folder) / "resolved.gin"
-            recipe.write_text(self.resolved)
-            return composition.load(recipe)
+        """The agent's recipe, composed again from its own text. Its modules stay until the process ends, since they may import later."""
+        folder = Path(tempfile.mkdtemp(prefix="dream-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        for name, text in self.modules.items() | {("resolved.gin", self.resolved)}:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        return composition.load(folder / "resolved.gin", root=self.agent)
 
 
 @final
@@ -105,7 +117,7 @@ def read_policy(folder: Path, runtime: Runtime) -> Policy:
     """The policy in the folder of one checkpoint."""
     _, contents = checkpoints.read(folder)
     recipe = PolicyRecipe(**contents["policy"])
-    agent = build_agent(recipe.compose().root.keywords["agent"], recipe.specs(), runtime, recipe.seed)
+    agent = build_agent(recipe.compose().root, recipe.specs(), runtime, recipe.seed)
     agent.load_state_dict(contents["agent"])
     return Policy(agent=agent, runtime=runtime, seed=recipe.seed)
 

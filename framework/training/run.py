@@ -11,6 +11,7 @@ import numpy as np
 
 from framework.agent import Agent
 from framework.composition import Composition
+from framework.composition.modules import CODE
 from framework.data import Factory, Pictures, Specs
 from framework.environments.base import Environment
 from framework.environments.server import try_out
@@ -18,7 +19,7 @@ from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
 from framework.replay.replay import Replay
-from framework.tracking.base import Status, Tracker
+from framework.tracking.base import PolicyEvent, Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.changes import announcement, changed_settings, explained_by, require_fit
@@ -185,7 +186,7 @@ class Run:
                 total_steps=self.trainer.steps,
                 parameters=self.composed.parameters(),
                 tags=self._tags(learner),
-                files=sorted(path for path in folder.iterdir() if path.suffix in (".gin", ".py", ".txt")),
+                files=sorted([*folder.glob("*.gin"), *folder.glob("*.txt"), *(folder / CODE).rglob("*.py")]),
                 resume_step=None if checkpoint is None else learner.progress.step,
             )
             return self._train(learner, self.run_logger(learner, tracker, checkpoints), folder)
@@ -252,7 +253,7 @@ class Run:
             aliases = [name for name, path in paths.items() if path == checkpoint]
             exported = export_policy(checkpoint, folder / checkpoint.name)
             step, _ = saved.read(exported)
-            run_logger.tracker.model(exported, step=step, observation=example, action=action, aliases=aliases)
+            run_logger.tracker.record(PolicyEvent(exported, step, run_logger.policy.requirements, example, action, aliases))
 
     def _tags(self, learner: Learner) -> dict[str, str]:
         return {

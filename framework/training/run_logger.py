@@ -15,7 +15,7 @@ from torch import Tensor
 from framework.data import Metrics
 from framework.environments.base import Environment
 from framework.errors import UserError
-from framework.tracking.base import Tracker
+from framework.tracking.base import MetricsEvent, PictureEvent, Tracker, VideoEvent
 from framework.training.checkpoints import Checkpoints
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.learner import Diverged, Finished, Learner
@@ -95,7 +95,7 @@ class RunLogger:
             values["train/return"] = np.mean([episode.value for episode in self.episodes])
             values["train/length"] = np.mean([episode.length for episode in self.episodes])
         progress.logged = progress.step
-        self.tracker.metrics(progress.step, {name: float(value) for name, value in values.items()})
+        self.tracker.record(MetricsEvent(progress.step, {name: float(value) for name, value in values.items()}))
         self.updates, self.episodes = [], []
 
     def evaluate(self, learner: Learner) -> None:
@@ -105,21 +105,19 @@ class RunLogger:
             evaluated = self.evaluation.run(agent=learner.agent, runtime=learner.runtime, environment=self.environment, seed=learner.seed)
         progress.evaluated = progress.step
         self.latest = evaluated
-        self.tracker.metrics(
-            progress.step,
-            {
-                "eval/return": evaluated.mean,
-                "eval/return_std": float(np.std(evaluated.returns)),
-                "eval/return_min": min(evaluated.returns),
-                "eval/return_max": max(evaluated.returns),
-                "eval/length": float(np.mean(evaluated.lengths)),
-                "eval/episodes": float(len(evaluated.returns)),
-            },
-        )
+        values = {
+            "eval/return": evaluated.mean,
+            "eval/return_std": float(np.std(evaluated.returns)),
+            "eval/return_min": min(evaluated.returns),
+            "eval/return_max": max(evaluated.returns),
+            "eval/length": float(np.mean(evaluated.lengths)),
+            "eval/episodes": float(len(evaluated.returns)),
+        }
+        self.tracker.record(MetricsEvent(progress.step, values))
         if evaluated.frames is not None:
-            self.tracker.video("evaluation", progress.step, evaluated.frames, fps=20.0)
+            self.tracker.record(VideoEvent("evaluation", progress.step, evaluated.frames, fps=20.0))
         for name, picture in learner.pictures().items():
-            self.tracker.picture(name, progress.step, picture.cpu().numpy())
+            self.tracker.record(PictureEvent(name, progress.step, picture.cpu().numpy()))
         if progress.best is None or evaluated.mean > progress.best:
             progress.best = evaluated.mean
             self.checkpoint(learner, best=True)

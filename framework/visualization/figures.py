@@ -1,6 +1,8 @@
 """Figures of exact pixel size, which never touch the user's matplotlib backend. matplotlib is imported when one is drawn."""
 
-from typing import TYPE_CHECKING, Final
+import logging
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from einops import repeat
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+log: Final = logging.getLogger(__name__)
 DPI: Final = 100
 FAINT, GREEN, RED, BLANK = "0.43", "#00963c", "#cd1919", 228
 
@@ -57,8 +60,26 @@ def to_pixels(figure: "Figure") -> Pixels:
     return np.array(canvas.buffer_rgba())[..., :3].copy()
 
 
+def to_rgb(images: Any) -> Any:
+    """The array or tensor `[.., C]` of images as red, green and blue.
+
+    One channel is gray. Of stacked frames, 3k channels, the last is shown. Of any other number, the first three, or the first as gray.
+    """
+    channels = images.shape[-1]
+    if channels % 3 == 0:
+        return images[..., -3:]
+    if channels > 1:
+        _warn_of_channels(channels)
+    return images[..., :3] if channels > 3 else repeat(images[..., :1], "... 1 -> ... color", color=3)
+
+
+@cache
+def _warn_of_channels(channels: int) -> None:
+    shown = "the first three, as red, green and blue" if channels > 3 else "the first, as gray"
+    log.warning("Of images with %d channels, pictures and videos show %s.", channels, shown)
+
+
 def enlarged(images: Images, side: int) -> UInt8[np.ndarray, "M height width 3"]:
-    """Images in color, each pixel repeated so that the longer side comes near to `side`. Of stacked images, the newest."""
-    colors = images[..., -3:] if images.shape[-1] >= 3 else repeat(images[..., -1], "m y x -> m y x 3")
+    """Images in color, each pixel repeated so that the longer side comes near to `side`."""
     factor = max(1, round(side / max(images.shape[1:3])))
-    return repeat(colors, "m y x c -> m (y a) (x b) c", a=factor, b=factor)
+    return repeat(to_rgb(images), "m y x c -> m (y a) (x b) c", a=factor, b=factor)

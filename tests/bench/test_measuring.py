@@ -6,6 +6,7 @@ import torch
 from framework.bench import machine, run
 from framework.bench.counting import count
 from framework.measurement.resources import Times
+from framework.tracking.base import MetricsEvent
 from framework.tracking.jsonl import Jsonl
 
 CPU = torch.device("cpu")
@@ -47,8 +48,8 @@ def test_the_shares_of_a_run_are_means_over_time_since_updates_began(tmp_path):
     tracker = Jsonl(run_folder=tmp_path)
     for step, (minutes, share, updates) in enumerate([(1, 0.0, False), (3, 0.9, True), (4, 0.0, False), (7, 0.8, True)]):
         values = {"time/minutes": minutes, "time/share_update": share} | ({"time/seconds_per_update": 0.1} if updates else {})
-        tracker.metrics(step, values)
-        tracker.metrics(step, {"eval/return": 1.0})
+        tracker.record(MetricsEvent(step, values))
+        tracker.record(MetricsEvent(step, {"eval/return": 1.0}))
     tracker.close("FINISHED")
     intervals = run._intervals(tmp_path)
     assert [each["minutes"] for each in intervals] == [1.0, 3.0]

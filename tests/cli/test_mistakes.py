@@ -67,7 +67,7 @@ def test_every_mistake_of_a_recipe_comes_at_once(call: Call) -> None:
     result = call("check", TINY, *bound("Trainer.stps=3", "Replay.batch=2.5", "InfoNCE.axis='rows'"))
     assert result.exit_code == 2
     assert len(result.stdout.splitlines()) == 3
-    assert result.stdout.startswith("-b 'Trainer.stps=3':1: ")
+    assert result.stdout.startswith("-b 'Trainer.stps=3' (number 1): ")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_its_component_beside_its_recipe_trains_in_their_folder(tmp_path: Path, 
     bindings = [*shortened(tmp_path), "FarInTime.steps=3"]
     result = CliRunner().invoke(dream, ["train", "far_in_time.gin", *bound(*bindings)])
     assert result.exit_code == 0, result.output
-    assert len(list(tmp_path.glob("runs/*/far_in_time.py"))) == 1
+    assert len(list(tmp_path.glob("runs/*/code/far_in_time.py"))) == 1
 
 
 def test_its_python_runs(tmp_path: Path) -> None:

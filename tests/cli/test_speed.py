@@ -33,13 +33,10 @@ def slowness() -> float:
     return max(1.0, (time.process_time() - started) / sum(text.count("\n") for text in texts) / PARSED)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "limit"),
-    [("--help", 0.5), ("list critics", 0.5), ("recipes", 0.5)],
-)
-def test_a_command_answers_within_its_limit(tmp_path: Path, arguments: str, limit: float) -> None:
+@pytest.mark.parametrize("arguments", ["--help", "list", "describe InfoNCE", "recipes", "show dreamer_v3", "diff dreamer_v1 dreamer_v3"])
+def test_a_listing_answers_in_half_a_second(tmp_path: Path, arguments: str) -> None:
     """In one of five calls, since the first may read from a cold disk, and others may share the processor with other work."""
-    assert any(seconds(*arguments.split(), folder=tmp_path) < limit * slowness() for _ in range(5))
+    assert any(seconds(*arguments.split(), folder=tmp_path) < 0.5 * slowness() for _ in range(5))
 
 
 @pytest.mark.parametrize(("arguments", "limit"), [("dreamer_v1_infonce", 3.0), ("twister_cpc --deep", 5.0)])

@@ -88,7 +88,7 @@ def test_off_is_the_plain_update_and_on_a_cpu_so_is_auto():
 
 @pytest.mark.parametrize(
     ("setting", "folder"),
-    [(None, str(CACHE_FOLDER)), (default_cache_dir(), str(CACHE_FOLDER)), ("/somewhere/else", "/somewhere/else")],
+    [(None, CACHE_FOLDER), (default_cache_dir(), CACHE_FOLDER), ("/somewhere/else", "/somewhere/else")],
 )
 def test_compiled_code_outlives_the_temporary_files_unless_the_user_names_a_folder(setting, folder, monkeypatch):
     monkeypatch.setenv(CACHE, setting) if setting else monkeypatch.delenv(CACHE)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,12 @@ from dm_env import specs
 from framework.agent import Agent
 from framework.composition import Composition, load
 from framework.composition.factory import ComponentFactory
+from framework.composition.modules import distributions, needed
 from framework.data import Specs
 from framework.encoders.conv_encoder import ConvEncoder
 from framework.errors import UserError
+from tests.cli.calls import TINY
+from tests.programs import answer
 
 Write = Callable[[str, str], Path]
 PLUGIN = """
@@ -47,6 +51,10 @@ def small(**observation: specs.Array) -> Specs:
     return Specs(observation=observation, action=specs.BoundedArray((2,), np.float32, -1.0, 1.0))
 
 
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+
+
 def build_there(factory: ComponentFactory) -> tuple[int, str]:
     agent = factory(specs=small(pixels=specs.Array((64, 64, 3), np.uint8)))
     return agent.horizon, type(agent).__name__
@@ -59,6 +67,11 @@ def test_it_gives_each_class_its_values(write: Write) -> None:
     assert root.keywords["encoder"].func is ConvEncoder
     assert root.keywords["encoder"].keywords == {"channels": (8, 16), "kernel": 4, "activation": "relu", "normalize": "none"}
     assert root.keywords["objectives"][0].keywords["negatives"].keywords["rows"] == 10
+
+
+def test_a_macro_may_be_a_key(write: Write) -> None:
+    heads = compose("agent.gin", "Agent.heads = {%NAME: @RewardHead}", "NAME = 'reward'").root.keywords["heads"]
+    assert list(heads) == ["reward"]
 
 
 def test_a_scope_overrides_what_holds_without_one(write: Write) -> None:
@@ -106,17 +119,87 @@ def test_a_plugin_beside_the_recipe_is_imported_written_and_found_by_a_spawned_p
     before = list(sys.path)
     composed = compose("mine/recipe.gin")
     assert composed.parameters()["LoadPluginEncoder.size"] == 1
-    assert [path.name for path in composed.plugins] == ["load_plugin.py", "load_plugin_helper.py"]
+    assert composed.modules == {name: Path("mine", name).resolve() for name in ("load_plugin.py", "load_plugin_helper.py")}
     assert sys.path == [*before, str(Path("mine").resolve())]
     monkeypatch.setattr(sys, "path", before)
 
     composed.write(Path("run"))
-    names = ["load_plugin.py", "load_plugin_helper.py", "operative.gin", "overrides.txt", "resolved.gin"]
-    assert sorted(path.name for path in Path("run").iterdir()) == names
+    names = ["code/load_plugin.py", "code/load_plugin_helper.py", "operative.gin", "overrides.txt", "resolved.gin"]
+    assert files(Path("run")) == names
     assert compose("run/resolved.gin").operative == composed.operative
     assert load("mine/recipe.gin", root="parts.Agent").root.keywords["encoder"].func.__name__ == "LoadPluginEncoder"
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(build_there, (composed.root,))[1] == "Agent"
+
+
+def load_elsewhere(recipe: str, *, write_to: str, root: str = "parts.Agent") -> str:
+    """The operative recipe, loaded and written by a process of its own."""
+    return str(
+        answer(
+            "from pathlib import Path; from framework.composition import load",
+            f"composed = load({recipe!r}, root={root!r}); composed.write(Path({write_to!r})); print(json.dumps(composed.operative))",
+        )
+    )
+
+
+def test_a_package_keeps_its_layout_and_its_run_loads_with_the_project_gone(write: Write) -> None:
+    """Of the package what the component needs: what a function imports later too, and what was loaded by a computed name."""
+    write("project/load_package/__init__.py", "import importlib\nimportlib.import_module('load_package.' + 'computed')\n")
+    write("project/load_package/parts/__init__.py", "")
+    text = PLUGIN.replace("LoadPluginEncoder", "PackageEncoder").replace("from load_plugin_helper import SIZE", "from ..sizes import SIZE")
+    write("project/load_package/parts/encoder.py", text + "\n        from load_package_beside import later\n")
+    write("project/load_package/sizes.py", "SIZE = 1\n")
+    write("project/load_package/computed.py", "")
+    write("project/load_package/unneeded.py", "")
+    write("project/load_package_beside.py", "def later(): ...\n")
+    recipe = "import load_package.parts.encoder\ninclude '../agent.gin'\nAgent.encoder = @PackageEncoder\n"
+    write("project/recipe.gin", recipe)
+    program = "from framework.composition import load; print(json.dumps(load({0!r}, root='parts.Agent').operative))"
+    write("train.py", "import json; from pathlib import Path\n" + program.format("project/recipe.gin") + "\n")
+    composed = load_elsewhere("project/recipe.gin", write_to="run")
+    package = ["__init__.py", "computed.py", "parts/__init__.py", "parts/encoder.py", "sizes.py"]
+    code = [*(f"code/load_package/{name}" for name in package), "code/load_package_beside.py"]
+    assert files(Path("run")) == [*code, "operative.gin", "overrides.txt", "resolved.gin"]
+    shutil.rmtree("project")
+    assert load_elsewhere("run/resolved.gin", write_to="again") == composed
+    assert files(Path("again")) == files(Path("run"))
+
+
+def test_a_module_on_the_path_is_kept_unless_it_is_installed(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write("project/src/load_on_path/deep.py", "")
+    monkeypatch.syspath_prepend(Path("project/src").resolve())
+    modules = compose(write("recipe.gin", "import load_on_path.deep\nimport yaml\nimport json\ninclude 'agent.gin'\n")).modules
+    assert modules == {"load_on_path/deep.py": source}
+
+
+def test_the_module_of_a_task_is_kept_whether_the_recipe_imports_it_or_the_task_names_it(write: Write) -> None:
+    write("project/load_registers.py", "from load_task import SPEED\n")
+    write("project/load_task.py", "SPEED = 1\n")
+    write("project/load_named.py", "")
+    lines = "import load_registers\ninclude '../tiny.gin'\nRun.environment = @Gymnasium\nGymnasium.task = 'load_named:Task-v0'\n"
+    write("project/recipe.gin", lines)
+    write("tiny.gin", TINY.read_text())
+    resolved = load_elsewhere("project/recipe.gin", write_to="run", root="parts.Run")
+    assert resolved.startswith("import load_registers\nimport load_named\n\n")
+    assert files(Path("run"))[:3] == ["code/load_named.py", "code/load_registers.py", "code/load_task.py"]
+    shutil.rmtree("project")
+    assert load_elsewhere("run/resolved.gin", write_to="again", root="parts.Run") == resolved
+
+
+def test_a_part_has_the_imports_that_lead_to_its_components_and_no_others(write: Write) -> None:
+    write("imports.py", "from outside import Registered\n")
+    write("mine/__init__.py", "")
+    write("mine/encoder.py", "from .sizes import SIZE\n")
+    write("mine/sizes.py", "SIZE = 1\n")
+    write("mine/task.py", "import gymnasium\n")
+    names = ("imports.py", "mine/__init__.py", "mine/encoder.py", "mine/sizes.py", "mine/task.py")
+    modules, imports = {name: Path(name).resolve() for name in names}, ["imports", "mine.encoder", "mine.task", "yaml"]
+    assert needed(["mine.sizes"], imports, modules) == (("mine.encoder",), {name: modules[name] for name in names[1:]})
+    assert needed(["outside.deep"], imports, modules) == (("imports",), {"imports.py": modules["imports.py"]})
+    assert needed(["yaml.loader"], imports, modules) == (("yaml",), {})
+    assert distributions(["yaml"], {}) == ["PyYAML"]
+    assert distributions(["mine.encoder"], modules) == []
+    assert distributions(["mine.task"], modules) == ["gymnasium"]
 
 
 def test_a_plugin_can_be_named_on_the_command_line(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The reading of a recipe finds every mistake that needs no building, at its exact line."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,14 @@ MISTAKES = {
     "a component that nothing refers to": ("ImageHead.base = 512", "this run has no ImageHead, its heads are RewardHead"),
     "a required parameter that is unset": ("Agent.dynamics = %gin.REQUIRED", "Agent.dynamics is required and nothing sets it"),
     "a module that is not there": ("import no_such_module_anywhere", "there is no module 'no_such_module_anywhere'"),
+    "infinity": ("Adam.clip = 1e999", "takes a number or None, not inf; write a finite number."),
+    "minus infinity": ("GaussianRSSM.free_nats = -1e999", "takes a number, not -inf; write a finite number."),
+    "a key that stands twice": ("Agent.optimizers = {'model': @Adam, 'model': @Adam}", "the key 'model' stands twice in one"),
+    "a key that a macro repeats": ("Agent.optimizers = {%RATE: @Adam, 8e-5: @Adam}", "optimizers: the key 8e-05 stands twice in one"),
+    "a key that is an unknown macro": ("Agent.optimizers = {%RAT: @Adam}", "there is no macro %RAT; did you mean 'RATE'?"),
+    "a key that is a list": ("Agent.optimizers = {[1]: @Adam}", "[1] cannot be a key of a dictionary"),
+    "a quote of a word processor": ("InfoNCE.axis = \u2018row\u2019", "\u2018 is no quote of gin: write ' or \""),
+    "an invisible space": ("InfoNCE.axis\u00a0= 'row'", "there is an invisible character, U+00A0: write a plain space"),
     "a value without quotes": ("InfoNCE.axis = row", "`row` is no value: write text in quotes ('row')"),
     "a bracket that is not closed": ("ConvEncoder.channels = [1, 2", "a bracket or a quote is not closed"),
 }
@@ -104,6 +113,28 @@ def test_it_finds_on_the_command_line(name: str, write: Write) -> None:
     assert (problem.file, problem.line) == (f"-b '{line}'", 2)
     assert str(problem).startswith(f"-b '{line}' (number 2): ")
     assert message in problem.message
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (f"{INCLUDE}# é\n".encode("utf-16"), "recipe.gin:1: the file is UTF-16; save it as UTF-8."),
+        (INCLUDE.encode("utf-16-le"), "recipe.gin:1: the file is UTF-16; save it as UTF-8."),
+        (f"{INCLUDE}\n# é\n".encode("latin-1"), "recipe.gin:3: the file is not UTF-8 (its byte 0xe9 is none); save it as UTF-8."),
+        (b"include 'part.gin'\n", "part.gin:2: the file is not UTF-8 (its byte 0xff is none); save it as UTF-8."),
+        (f"{INCLUDE}# \u2028 \x85 \x0b \x0c “é”\n\x0cWIDTH = 2\n".encode(), "recipe.gin:3: nothing reads the macro %WIDTH"),
+        (f"{INCLUDE}# é\nWIDTH = 2\n".replace("\n", "\r\n").encode("utf-8-sig"), "recipe.gin:3: nothing reads the macro %WIDTH"),
+    ],
+)
+def test_it_reads_utf8_and_names_the_line_of_anything_else(content: bytes, problem: str, write: Write) -> None:
+    Path("part.gin").write_bytes(b"\n# \xff\n")
+    Path("recipe.gin").write_bytes(content)
+    assert str(only(problems("recipe.gin"))).startswith(problem)
+
+
+def test_a_binding_that_is_not_utf8_is_refused(write: Write) -> None:
+    problem = only(problems("agent.gin", "Agent.horizon = 3", os.fsdecode(b"RATE = '\xe9'")))
+    assert str(problem) == "-b 'RATE = '?'' (number 2): the binding is not UTF-8; set your terminal to UTF-8."
 
 
 def test_a_required_parameter_is_missed_where_its_component_is_referred_to(write: Write) -> None:

@@ -16,6 +16,10 @@ from framework.composition.types import fit
         ("Tuple[int, ...]", (1, 2), ("x",)),
         ("Dict[str, float]", {"a": 1.0}, {"a": "x"}),
         ("'float | None'", None, "x"),
+        ("float", 1, 10**400),
+        ("list[float]", [0.5], [float("nan")]),
+        ("Mapping[str, float]", {"a": 1.0}, {"a": float("inf")}),
+        ("Mapping[str, Any]", {"a": "x"}, {"a": [float("-inf")]}),
     ],
 )
 def test_a_value_fits_its_annotation_or_is_refused(annotation, value, wrong):

@@ -5,7 +5,8 @@ import inspect
 import pytest
 
 from framework.registry import registry_of
-from framework.signatures import FAMILIES, PACKAGE, builtin_components
+from framework.signatures import FAMILIES, builtin_components
+from framework.text import PACKAGE
 from tests.contracts.conftest import FAMILY_OF_FIXTURE
 from tests.members import PLUGINS, ROOT, members
 

@@ -19,6 +19,8 @@ SPACES: dict[str, spaces.Space] = {
         }
     ),
     "own pixels": spaces.Dict({"pixels": spaces.Box(0, 255, (12, 8, 3), np.uint8)}),
+    "gray": spaces.Box(0, 255, (16, 16), np.uint8),
+    "five channels": spaces.Box(0, 255, (16, 16, 5), np.uint8),
     "channels first": spaces.Box(0, 255, (3, 12, 12), np.uint8),
     "vector": spaces.Box(-1, 1, (1,), np.float32),
     "graph": spaces.Graph(spaces.Box(-1, 1, (2,)), None),

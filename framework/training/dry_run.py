@@ -32,9 +32,9 @@ CAPACITY: Final = 4096
 def dry_run(run: Run) -> dict[str, float]:
     """Build the agent, act once, and take one update on a small batch of random numbers. Nothing is simulated, rendered or written.
 
-    The batch has two short sequences, or more and longer ones if an objective needs them; planners iterate once. torch's own optimizers take no step, since
-    their first one imports the compiler. Returns the update's metrics. Raises `UserError` where parts do not fit, or where a score or a
-    loss is not finite.
+    The batch has two short sequences, or more and longer ones if an objective needs them; planners iterate once. torch's own
+    optimizers take no step, since their first one imports the compiler. Returns the update's metrics. Raises `UserError` where parts do
+    not fit, or where a score or a loss is not finite.
     """
     shown, runtime = run.specs(), run.runtime
     agent = run.agent(shown)

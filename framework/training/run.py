@@ -28,6 +28,7 @@ from framework.training.checks import require_sound
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.interrupt import Interrupt
 from framework.training.learner import LOOKING, Diverged, Learner, Progress
+from framework.training.lock import run_lock
 from framework.training.policy import Policy, PolicyRecipe, build_agent, export_policy
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
@@ -172,7 +173,11 @@ class Run:
         return Learner(agent=self.agent(vector.specs), runtime=self.runtime, vector=vector, replay=replay, seed=self.seed)
 
     def _run(self, folder: Path, checkpoint: str | None = None) -> Result:
-        """Train in a folder, from the beginning or from a checkpoint."""
+        """Train in a folder, from the beginning or from a checkpoint, while no other process does."""
+        with run_lock(folder):
+            return self._run_alone(folder, checkpoint)
+
+    def _run_alone(self, folder: Path, checkpoint: str | None) -> Result:
         checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
         with self.vector(self.environments, mode="process" if in_workers else "serial") as vector:

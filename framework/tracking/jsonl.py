@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import time as clock
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,28 @@ def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
         case "video" | "file" if path.is_file():
             return base.FileEvent(path, record.get("folder", "video"))
     return None
+
+
+def keep_aside(run_folder: Path, checkpoint: int) -> None:
+    """Keep a copy of a mirror whose run goes back to a checkpoint, as long as this is the number of its last one.
+
+    If the process dies before it writes another, the next call returns to the copy.
+    """
+    mirror, copy = run_folder / MIRROR, run_folder / f"{MIRROR}.{checkpoint}"
+    if not mirror.exists() and not copy.exists():
+        return
+    source, target = (copy, mirror) if copy.exists() else (mirror, copy)
+    partial = run_folder / f"{MIRROR}.copy"
+    shutil.copyfile(source, partial)
+    partial.replace(target)
+    drop_aside(run_folder, but=copy)
+
+
+def drop_aside(run_folder: Path, *, but: Path | None = None) -> None:
+    """Remove the copies of a mirror whose run has gone on to another checkpoint."""
+    for copy in run_folder.glob(f"{MIRROR}.*[0-9]"):
+        if copy != but:
+            copy.unlink()
 
 
 def truncate(run_folder: Path, step: int | None) -> set[str]:

@@ -151,6 +151,7 @@ class Learner:
             "agent": self.agent.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.agent.optimizers.items()},
             "actor": self.actor.state_dict(),
+            "batch": {} if self.batch is None else self.batch.state_dict(),
             "environments": [vars(snapshot) for snapshot in self.vector.snapshot()],
             "progress": {
                 **vars(self.progress),
@@ -176,6 +177,7 @@ class Learner:
         self.generator.set_state(progress.pop("generator"))
         self.random.bit_generator.state = progress.pop("random")
         self.progress = Progress(**progress)
+        self.batch = Batch.of(content["batch"]).to(self.runtime.device) if content["batch"] else None
         self.steps = self.vector.restore([_snapshot(**snapshot) for snapshot in content["environments"]])
         if not self.vector.seekable:
             self.replay.add(self.steps)

@@ -22,15 +22,20 @@ OWNER: Final = ".lock.json"
 def run_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of a run folder, which the operating system releases when the process ends, however it ends.
 
-    Raises `UserError` where another process holds it, with the number of that process and its machine.
+    The thread that holds it may take it again. Raises `UserError` where another process holds it, with the number of that process and
+    its machine.
     """
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = FileLock(folder / LOCK, timeout=0, is_singleton=True)
     try:
         lock.acquire()
     except Timeout as error:
         raise UserError(f"The run in {folder} is being trained by {_owner(folder)}; stop that process, or wait until it ends.") from error
     try:
-        owner = {"process": os.getpid(), "machine": socket.gethostname(), "since": datetime.now().astimezone().isoformat(timespec="seconds")}
+        owner = {
+            "process": os.getpid(),
+            "machine": socket.gethostname(),
+            "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+        }
         files.write(folder / OWNER, json.dumps(owner).encode())
         yield
     finally:

@@ -57,9 +57,11 @@ class Composition:
     def continuing(self, folder: Path) -> Mapping[str, str]:
         """These texts for the run in a folder that continues with this recipe: unchanged values keep their places, bindings are added."""
         earlier = {name: read_text(folder / name) if (folder / name).exists() else "" for name in self.texts}
-        places = dict(zip(earlier["operative.gin"].splitlines(), earlier["resolved.gin"].splitlines(), strict=False))
-        statements, lines = self.operative.splitlines(), self.resolved.splitlines()
-        resolved = [places.get(statement, line) for statement, line in zip(statements, lines, strict=False)] + lines[len(statements) :]
+        old, old_lines = earlier["operative.gin"].splitlines(), earlier["resolved.gin"].splitlines()
+        new, new_lines = self.operative.splitlines(), self.resolved.splitlines()
+        unchanged = dict(zip(old, old_lines, strict=False))
+        resolved = [unchanged.get(statement, line) for statement, line in zip(new, new_lines, strict=False)]
+        resolved += [*old_lines[len(old) :], *new_lines[len(new) :]]
         added = [f"{each}  # from a resume\n" for each in self.overrides if not each.startswith("Tracking.folder")]
         return {
             **self.texts,

@@ -114,25 +114,26 @@ def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
     return None
 
 
-def keep_aside(run_folder: Path, checkpoint: int) -> None:
-    """Keep a copy of a mirror whose run goes back to a checkpoint, as long as this is the number of its last one.
-
-    If the process dies before it writes another, the next call returns to the copy.
-    """
-    mirror, copy = run_folder / MIRROR, run_folder / f"{MIRROR}.{checkpoint}"
-    if not mirror.exists() and not copy.exists():
-        return
-    source, target = (copy, mirror) if copy.exists() else (mirror, copy)
+def keep_copy(run_folder: Path, checkpoint: int) -> None:
+    """Copy the mirror of a run that goes back, and whose last checkpoint has this number, until it has written another."""
     partial = run_folder / f"{MIRROR}.copy"
-    shutil.copyfile(source, partial)
-    partial.replace(target)
-    drop_aside(run_folder, but=copy)
+    if (run_folder / MIRROR).exists():
+        shutil.copyfile(run_folder / MIRROR, partial)
+        partial.replace(run_folder / f"{MIRROR}.{checkpoint}")
 
 
-def drop_aside(run_folder: Path, *, but: Path | None = None) -> None:
-    """Remove the copies of a mirror whose run has gone on to another checkpoint."""
+def restore_copy(run_folder: Path, checkpoint: int) -> None:
+    """Return to the copy of a mirror, where a run went back, and ended before it wrote another checkpoint than this."""
+    drop_copies(run_folder, but=checkpoint)
+    copy = run_folder / f"{MIRROR}.{checkpoint}"
+    if copy.exists():
+        copy.replace(run_folder / MIRROR)
+
+
+def drop_copies(run_folder: Path, *, but: int) -> None:
+    """Remove the copies that a checkpoint has made unneeded."""
     for copy in run_folder.glob(f"{MIRROR}.*[0-9]"):
-        if copy != but:
+        if copy.name != f"{MIRROR}.{but}":
             copy.unlink()
 
 

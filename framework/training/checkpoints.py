@@ -42,8 +42,8 @@ class Checkpoints:
     disk leaves the earlier checkpoints intact. An error in the thread is raised at the next `save` or `wait`.
 
     Each checkpoint is complete in itself, and every byte of it is covered by a checksum. Replay files that did not change are hard links,
-    made only of files that are whole; one that was damaged is written again. After a return to an earlier step, the next save drops the
-    later checkpoints, except the best.
+    made only of files that are whole; one that was damaged is written again. After a return to an earlier step, later checkpoints stay
+    until the run has passed their steps.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("folder",)
@@ -190,7 +190,7 @@ class Checkpoints:
         self._source = folder
         whole = _whole(self.folder)
         earlier = [path for path, other in whole.items() if other.step <= manifest.step]
-        for path in whole.keys() - {*earlier[: self.keep], self.best}:
+        for path in set(earlier[self.keep :]) - {self.best}:
             _drop(path)
 
 
@@ -274,7 +274,7 @@ def _whole(folder: Path) -> dict[Path, Manifest]:
 
 
 def _by_age(folder: Path) -> list[Path]:
-    """The checkpoints from which a run continues, in their order: those of a later step than the last were abandoned.
+    """The checkpoints from which a run continues, in their order: those of a later step than the last are of a future that it left.
 
     What cannot be read comes first, so that it is named.
     """

@@ -193,7 +193,9 @@ class Run:
             self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
             if checkpoint is not None:
                 contents, changed = self._load(learner, checkpoints, checkpoint)
-                jsonl.keep_aside(folder, checkpoints.number)
+                jsonl.restore_copy(folder, checkpoints.number)
+                if checkpoints.source != checkpoints.latest:
+                    jsonl.keep_copy(folder, checkpoints.number)
             tracker = self.tracking.start(
                 run_folder=folder,
                 total_steps=self.trainer.steps,
@@ -240,6 +242,7 @@ class Run:
             with Interrupt() as interrupt:
                 self.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
                 run_logger.finish(learner, evaluate=not interrupt.requested)
+            jsonl.drop_copies(folder, but=run_logger.checkpoints.number)
             status = "KILLED" if interrupt.requested else "FINISHED"
             self._log_policies(learner, run_logger, folder / POLICY)
         except Diverged as error:

@@ -14,9 +14,9 @@ VALUES: Final = (
     "1 + 1", "lambda: 0", "b'x'", "...", "'“'", "“a”", "'" + "x" * 500 + "'", "[" * 40 + "]" * 40, "(1, 'a', None)", "1j",
 )  # fmt: skip
 INSERTED: Final = (
-    "", " ", "\t", "\n", "\f", "\r", "\u2028", "\x85", "\ufeff", "\x00", "#", "'", '"', "'''", "(", ")", "[", "]", "{", "}", "@", "%", "/", ".",
-    "=", ",", "\\", "\\\n", "é", "😀", "include 'x.gin'\n", "include\n", "import os\n", "import a.b.c\n", "from a import b\n", "a = 1\n", "a/b.c = 2\n",
-    "include 'recipes/quickstart.gin'\n", "Agent.losses = {}\n",
+    "", " ", "\t", "\n", "\f", "\r", "\u2028", "\x85", "\ufeff", "\x00", "#", "'", '"', "'''", "(", ")", "[", "]", "{", "}", "@", "%", "/",
+    ".", "=", ",", "\\", "\\\n", "é", "😀", "include 'x.gin'\n", "include\n", "import os\n", "import a.b.c\n", "from a import b\n", "a = 1\n",
+    "a/b.c = 2\n", "include 'recipes/quickstart.gin'\n", "Agent.losses = {}\n",
 )  # fmt: skip
 
 
@@ -33,7 +33,9 @@ def binding(rng: random.Random) -> str:
     names = [parameter.name for parameter in component.parameters] or ["x"]
     name = f"{component.name}.{rng.choice(names)}"
     key = rng.choice((name, name, name, name, f"model/{name}", name[:-1], name.replace(".", ".."), f"{component.family}.{name}"))
-    value = rng.choice((*VALUES, str(rng.randint(-(2**40), 2**40)), str(rng.gauss(0, 1e6)), f"@{component.family}.{rng.choice(COMPONENTS).name}"))
+    value = rng.choice(
+        (*VALUES, str(rng.randint(-(2**40), 2**40)), str(rng.gauss(0, 1e6)), f"@{component.family}.{rng.choice(COMPONENTS).name}")
+    )
     return mutated_text(f"{key} = {value}", rng) if rng.random() < 0.1 else f"{key} = {value}"
 
 

@@ -1,6 +1,5 @@
 """One process at a time trains a run."""
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +11,6 @@ import pytest
 import framework
 from framework.errors import UserError
 from framework.training.lock import run_lock
-from framework.training.run import Result
 
 HOLD = """
 import sys, time
@@ -22,12 +20,6 @@ with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
-
-
-@pytest.fixture
-def copy(whole: Result, tmp_path: Path) -> Path:
-    """A run that ended, elsewhere."""
-    return Path(shutil.copytree(whole.folder, tmp_path / "copy"))
 
 
 def test_a_resume_of_a_run_that_another_process_trains_is_refused_and_names_it(copy: Path) -> None:

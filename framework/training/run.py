@@ -246,7 +246,7 @@ class Run:
             status = "KILLED" if interrupt.requested else "FINISHED"
             self._log_policies(learner, run_logger, folder / POLICY)
         except Diverged as error:
-            raise run_logger.diverged(error, folder) from error
+            raise run_logger.diverged(error, learner, folder) from error
         except UserError:
             run_logger.rescue(learner)
             raise

@@ -18,6 +18,7 @@ from framework.errors import UserError
 from framework.tracking.base import MetricsEvent, PictureEvent, Tracker, VideoEvent
 from framework.training.checkpoints import Checkpoints
 from framework.training.evaluation import Evaluated, Evaluation
+from framework.training.fault import FAULT, save_fault
 from framework.training.learner import Diverged, Finished, Learner
 from framework.training.policy import PolicyRecipe
 
@@ -155,15 +156,18 @@ class RunLogger:
         if learner.steps is not None and _reached(learner) != self._saved and self.checkpoint(learner):
             self.settle()
 
-    def diverged(self, error: Diverged, folder: Path) -> UserError:
-        """Save the batch of an update that was not finite; the error to raise names it and the last good checkpoint."""
-        path = folder / "diverged.pt"
-        batch = {name: value for name, value in vars(error.batch.map(Tensor.cpu)).items() if isinstance(value, Tensor | Mapping)}
-        torch.save({"batch": batch, "metrics": dict(error.metrics)}, path)
-        self.checkpoints.wait()
+    def diverged(self, error: Diverged, learner: Learner, folder: Path) -> UserError:
+        """Keep the update that was not finite; the error to raise names its file and the last good checkpoint."""
+        path = folder / FAULT
+        try:
+            save_fault(path, learner=learner, recipe=self.policy, metrics=error.metrics)
+            kept = f"The update is in {path}, and `dream replay-fault` makes it again"
+        except UserError as refusal:
+            kept = f"The update could not be kept ({refusal.message.removesuffix('.')})"
+        self.settle()
         names = ", ".join(f"{name} = {value}" for name, value in sorted(error.metrics.items()))
         return UserError(
-            f"Training stopped because a loss or a gradient is no number: {names}. The batch is in {path}, the last good checkpoint is "
+            f"Training stopped because a loss or a gradient is no number: {names}. {kept}. The last good checkpoint is "
             f"{self.checkpoints.latest or 'none yet'}; resume from it with a smaller learning rate, as in "
             "-b 'model/Adam.learning_rate=1e-4'."
         )

@@ -176,6 +176,7 @@ class Checkpoints:
             files.flush(*temporary.rglob("*"), temporary)
             for path, text in beside.items():
                 files.write(path, text.encode())
+            files.flush(*beside)
             with files.writing(self.folder, size=0):
                 self._publish(temporary, manifest)
         finally:

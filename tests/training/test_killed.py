@@ -134,6 +134,34 @@ def test_the_first_line_after_a_resume_is_that_of_a_run_that_never_stopped(tiny:
     assert {"train/model_loss", "train/return", "contrastive/estimate"} <= names
 
 
+def test_a_damaged_file_of_any_kind_is_named_and_the_run_goes_on_from_the_checkpoint_before(
+    whole: Result, copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoints, last = Checkpoints(every=40, folder=copy / "checkpoints"), copy / "checkpoints" / "step-00000100"
+    kinds = [file for file in last.rglob("*") if file.is_file()]
+    for file in kinds:
+        intact = file.read_bytes()
+        file.write_bytes(intact[:-40] + bytes([intact[-40] ^ 1]) + intact[-39:])
+        caplog.clear()
+        assert checkpoints.load()[0] == 80
+        assert f"step-00000100 is damaged ({file.relative_to(last)}); load another" in caplog.text
+        if file != kinds[-1]:
+            file.write_bytes(intact)
+    assert {file.stem for file in kinds} > {
+        "agent",
+        "optimizers",
+        "environments",
+        "progress",
+        "batch",
+        "logger",
+        "settings",
+        "policy",
+        "index",
+    }
+    assert differing(saved(whole.latest), saved(framework.resume(str(copy)).latest)) == []
+    assert points(copy) == points(whole.folder)
+
+
 def test_a_binding_of_a_resume_is_kept_where_it_was_killed(whole: Result, copy: Path) -> None:
     assert killed_at(Learner, "receive", lambda: framework.resume(str(copy), ["Trainer.steps=140"]), step=100)
     assert framework.resume(str(copy)).progress.step == 140

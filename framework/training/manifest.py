@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -14,6 +15,8 @@ from framework.errors import UserError
 FORMAT = 4
 """Increased when the contents of a checkpoint change, so that an old one is refused and not misread."""
 PROGRESS = "progress.json"
+NAME = re.compile(r"(replay/)?[\w-]+\.pt")
+"""A file of a checkpoint, and none outside of it."""
 
 
 @final
@@ -44,8 +47,11 @@ class Manifest:
                 )
             if record.pop("checksum") != _checksum({"format": written, **record}):
                 raise ValueError(PROGRESS)
-            return Manifest(**record)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            manifest = Manifest(**record)
+            if not all(NAME.fullmatch(name) for name in manifest.sha256) or not isinstance(manifest.step + manifest.number, int):
+                raise ValueError(f"{PROGRESS} names no files of a checkpoint")
+            return manifest
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise _damaged(folder, str(error)) from error
 
     def require_whole(self, folder: Path, names: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from framework import files
 from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.checkpoints import REPLAY, Checkpoints, find, read
-from framework.training.manifest import FORMAT
+from framework.training.manifest import FORMAT, Manifest
 from tests.programs import in_a_child
 from tests.replay.streams import SPECS, extend
 
@@ -123,6 +124,15 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
     assert "step-00000300 is damaged" in caplog.text
     with pytest.raises(UserError, match="step-00000300 is damaged"):
         checkpoints.load("300")
+
+
+@pytest.mark.parametrize("name", ["../agent.pt", "/agent.pt", "replay/../agent.pt", "a\0.pt", "code.py"])
+def test_a_manifest_names_no_file_outside_of_its_checkpoint(checkpoints: Checkpoints, name: str) -> None:
+    write(checkpoints, 100)
+    folder = checkpoints.folder / "step-00000100"
+    replace(Manifest.read(folder), sha256={name: "0"}).write(folder)
+    with pytest.raises(UserError, match=r"step-00000100 is damaged \(progress\.json names no files of a checkpoint\)"):
+        checkpoints.load("100")
 
 
 @pytest.mark.parametrize(("old", "number"), [({}, 1), ({"format": FORMAT - 1}, FORMAT - 1)], ids=["without a format", "of an old format"])

@@ -153,6 +153,7 @@ class RunLogger:
 
     def rescue(self, learner: Learner) -> None:
         """Checkpoint what was trained before an environment or a disk failed, if possible."""
+        self.settle()
         if learner.steps is not None and _reached(learner) != self._saved and self.checkpoint(learner):
             self.settle()
 
@@ -181,6 +182,7 @@ class RunLogger:
         try:
             self.checkpoints.wait()
         except UserError as error:
+            self._saved = None
             log.warning("%s", error)
 
     def _contents(self, learner: Learner) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from framework.errors import UserError
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "train": ("training", "Train the agent of a recipe."),
     "resume": ("training", "Continue a run from one of its checkpoints."),
+    "sync": ("sync", "Send to MLflow what it lacks of a run."),
     "evaluate": ("evaluate", "Let a run's policy act, and show its returns."),
     "picture": ("picture", "Draw the contrast of a run: its ranking of images, imagination, scores or estimate."),
     "list": ("components", "List the components that a recipe can name."),

@@ -1,7 +1,6 @@
 """The command `dream`. Each command's module is imported only when it is called, so that `--help` is quick."""
 
 import errno
-import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -98,7 +97,6 @@ def main() -> None:
     """The entry point of `dream` and of `python -m framework`."""
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = "0"  # read when torch is imported: OpenMP's waiting threads then leave their cores to others
-    gc.set_threshold(20_000)  # imports and syntax trees make many objects and no garbage: a third of a listing is collection by default
     if os.path.expanduser("~") == "~":
         from tempfile import gettempdir
 

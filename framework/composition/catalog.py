@@ -1,6 +1,6 @@
 """The components that a recipe can name: the built-in ones, and those of the modules that it imports."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import final
 
 from framework.composition import renamed
@@ -13,13 +13,16 @@ class Catalog:
     """Finds a component by `Name` or `family.Name`. Installed plugins are loaded when a name is not found without them."""
 
     def __init__(self) -> None:
-        self._families = _all_components()
+        self._read()
+
+    def _read(self) -> None:
+        self._families = {family: components(family) for family in FAMILIES}
 
     def find(self, selector: str) -> list[Component]:
         """Every component of that name: one, none if it is unknown, several if it needs its family before it."""
         matches = self._match(selector)
         if not matches and any(not plugin.error for plugin in plugins()):
-            self._families = _all_components()
+            self._read()
             matches = self._match(selector)
         return matches
 
@@ -47,7 +50,3 @@ class Catalog:
         prefix, _, name = selector.rpartition(".")
         families = [prefix] if prefix else list(self._families)
         return [self._families[each][name] for each in families if name in self._families.get(each, {})]
-
-
-def _all_components() -> Mapping[str, Mapping[str, Component]]:
-    return {family: components(family) for family in FAMILIES}

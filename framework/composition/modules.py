@@ -4,8 +4,9 @@ import ast
 import importlib
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.util import resolve_name
 from itertools import accumulate
 from pathlib import Path
@@ -119,14 +120,9 @@ def _sources(module: str, folder: Path) -> list[Path]:
     a package may import its modules by computed names.
     """
     top = module.partition(".")[0]
-    waiting, files = {module, *(name for name in sys.modules if name.startswith(f"{top}."))}, set[Path]()
-    while waiting:
-        name = waiting.pop()
-        file = _file(name, folder)
-        if file is not None and file not in files and name.partition(".")[0] != PACKAGE.name:
-            files.add(file)
-            waiting |= {*_and_packages(name), *_imported(file, name)}
-    return sorted(files)
+    loaded = [name for name in sys.modules if name.startswith(f"{top}.")]
+    names = _reachable([module, *loaded], lambda name: None if name.partition(".")[0] == PACKAGE.name else _file(name, folder))
+    return sorted({file for file in names.values() if file})
 
 
 def _imported(file: Path, module: str) -> Iterator[str]:
@@ -148,15 +144,16 @@ def needed(components: Sequence[str], imports: Sequence[str], modules: Mapping[s
 
     An import is needed if it leads to a component: to its module, or, of an installed one, to the package, which may define it elsewhere.
     """
-    wanted = {each if _kept(each, modules) else each.partition(".")[0] for each in components}
-    leading = tuple(each for each in imports if wanted & _reachable([each], modules))
-    tops = {name.partition(".")[0] for name in _reachable([*leading, *components], modules)}
+    find = partial(_kept, modules=modules)
+    wanted = {each if find(each) else each.partition(".")[0] for each in components}
+    leading = tuple(each for each in imports if wanted & _reachable([each], find).keys())
+    tops = {name.partition(".")[0] for name in _reachable([*leading, *components], find)}
     return leading, {path: file for path, file in modules.items() if Path(path).parts[0].removesuffix(".py") in tops}
 
 
 def distributions(names: Iterable[str], modules: Mapping[str, Path]) -> list[str]:
     """The installed distributions that hold some modules, or what these import through the user's own modules."""
-    tops = {name.partition(".")[0] for name in _reachable(names, modules)} - {PACKAGE.name}
+    tops = {name.partition(".")[0] for name in _reachable(names, partial(_kept, modules=modules))} - {PACKAGE.name}
     if not tops:
         return []
     from importlib.metadata import packages_distributions  # reads every installed package
@@ -170,12 +167,11 @@ def _kept(module: str, modules: Mapping[str, Path]) -> Path | None:
     return modules.get(f"{path}/__init__.py") or modules.get(f"{path}.py")
 
 
-def _reachable(names: Iterable[str], modules: Mapping[str, Path]) -> set[str]:
-    """Some modules, their packages, and every name that is imported on the way through the user's own."""
-    waiting, reachable = set(names), set[str]()
+def _reachable(names: Iterable[str], find: Callable[[str], Path | None]) -> dict[str, Path | None]:
+    """Some modules, their packages, and every name that is imported on the way through those that have a file, each with its file."""
+    waiting, reachable = set(names), dict[str, Path | None]()
     while waiting:
         name = waiting.pop()
-        reachable.add(name)
-        file = _kept(name, modules)
-        waiting |= {*_and_packages(name), *(_imported(file, name) if file else ())} - reachable
+        file = reachable[name] = find(name)
+        waiting |= {*_and_packages(name), *(_imported(file, name) if file else ())} - reachable.keys()
     return reachable

@@ -45,9 +45,9 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     )
 
 
-def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT) -> list[Problem]:
+def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = ()) -> list[Problem]:
     """Everything that reading a recipe finds wrong."""
-    return list(plan(recipe, bindings, imports=imports, root=root).problems)
+    return list(plan(recipe, bindings, imports=imports).problems)
 
 
 def _import(imports: Iterable[tuple[Import, Path]], report: Report) -> dict[str, Path]:

@@ -1,5 +1,6 @@
 """Which component holds which: the tree from the root down, by gin's rules of scopes."""
 
+import ast
 from typing import Any, final
 
 from framework.composition.annotations import describe, parse_annotation
@@ -11,7 +12,6 @@ from framework.composition.tree import Link, Node, Setting
 from framework.composition.values import REQUIRED, Macro, PythonDefault, Target, leaves, map_leaves
 from framework.errors import Place
 from framework.signatures import Component, Parameter
-from framework.signatures.source import literal
 
 
 @final
@@ -90,6 +90,6 @@ class Resolver:
 
 def _default(text: str) -> Any:
     try:
-        return literal(text)
+        return ast.literal_eval(text)
     except (SyntaxError, ValueError):
         return PythonDefault(text)

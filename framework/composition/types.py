@@ -73,7 +73,7 @@ class _Fitting:
             if not isinstance(value, dict):
                 return self._refuse(value, kind)
             return {self.fit(key, inner[0]): self.fit(each, inner[1]) for key, each in value.items()}
-        return self.fit(value, inner[0]) if head in ("Final", "Annotated") else map_leaves(self._anything, value)
+        return map_leaves(self._anything, value)
 
     def _sequence(self, value: Any, kind: ast.expr, head: str, inner: list[ast.expr]) -> Any:
         if not isinstance(value, list | tuple):

@@ -8,16 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.util import cache_from_source
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 from framework.signatures.component import FAMILIES, Component, Parameter
-from framework.signatures.source import Module, expand, literal
+from framework.signatures.source import Module, expand
 from framework.text import PACKAGE
 
 Lineage = Sequence[tuple[Module, ast.ClassDef]]
-Row = tuple[str, ast.expr | None, ast.expr | None, int]
-"""Name, annotation, default and line of one parameter."""
 
 
 @cache
@@ -101,37 +100,22 @@ def _facts(module: Module, node: ast.ClassDef) -> dict[str, Any]:
             case _:
                 continue
         try:
-            facts[name] = literal(expand(value, module))
+            facts[name] = ast.literal_eval(expand(value, module))
         except ValueError:
             continue
     return facts
 
 
 def _parameters(lineage: Lineage, derived: tuple[str, ...]) -> Iterator[Parameter]:
-    for module, node in lineage:
-        rows = _rows(node)
-        if rows is None:
-            continue
-        for name, annotation, default, line in rows:
+    """The parameters of the first constructor in a lineage."""
+    methods = ((module, each) for module, node in lineage for each in node.body if isinstance(each, ast.FunctionDef))
+    for module, constructor in islice((each for each in methods if each[1].name == "__init__"), 1):
+        for argument, default in zip(constructor.args.kwonlyargs, constructor.args.kw_defaults, strict=True):
             yield Parameter(
-                name=name,
-                annotation=ast.unparse(expand(annotation, module)) if annotation else "",
+                name=argument.arg,
+                annotation=ast.unparse(expand(argument.annotation, module)) if argument.annotation else "",
                 default=ast.unparse(expand(default, module)) if default else None,
-                derived=name in derived,
+                derived=argument.arg in derived,
                 file=module.file,
-                line=line,
+                line=argument.lineno,
             )
-        return
-
-
-def _rows(node: ast.ClassDef) -> list[Row] | None:
-    """The parameters of the constructor that a class defines: its `__init__`, or the fields of a dataclass."""
-    for statement in node.body:
-        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-            arguments = statement.args
-            pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-            return [(argument.arg, argument.annotation, default, argument.lineno) for argument, default in pairs]
-    if not any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
-        return None
-    fields = [each for each in node.body if isinstance(each, ast.AnnAssign) and "ClassVar" not in ast.unparse(each.annotation)]
-    return [(ast.unparse(each.target), each.annotation, each.value, each.lineno) for each in fields]

@@ -1,16 +1,14 @@
 """One source file as a syntax tree; its names are followed to the files of this package that define them."""
 
 import ast
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, final
+from typing import final
 
 from framework.text import PACKAGE
 
-ARITHMETIC: Final = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.Pow: operator.pow}
 Definition = ast.ClassDef | ast.expr
 
 
@@ -93,17 +91,3 @@ class _Expansion(ast.NodeTransformer):
         if ast.unparse(node.value).split(".")[-1] != "Literal":
             node.slice = self.visit(node.slice)
         return node
-
-
-def literal(expression: ast.expr | str) -> Any:
-    """The value of a literal, arithmetic of numbers included (`5 * 10**6`); else ValueError."""
-    if isinstance(expression, str):
-        expression = ast.parse(expression.strip(), mode="eval").body
-    match expression:
-        case ast.BinOp(left=left, op=symbol, right=right) if type(symbol) in ARITHMETIC:
-            return ARITHMETIC[type(symbol)](literal(left), literal(right))
-        case ast.Tuple(elts=elements):
-            return tuple(literal(element) for element in elements)
-        case ast.List(elts=elements):
-            return [literal(element) for element in elements]
-    return ast.literal_eval(expression)

@@ -13,7 +13,7 @@ from typing import Final
 
 import framework
 
-PACKAGES: Final = ("torch", "gin-config", "tensordict", "dm_control", "mujoco", "numpy", "mlflow")
+PACKAGES: Final = ("torch", "gin-config", "dm_control", "mujoco", "numpy", "mlflow")
 ACTING: Final = ("dm-env", "einops", "filelock", "gin-config", "jaxtyping", "numpy", "pillow", "rich", "torch")
 """What acting imports; simulators are not among them."""
 NO_PACKAGE: Final = "not installed"

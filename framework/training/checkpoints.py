@@ -56,11 +56,6 @@ class Checkpoints:
         self._pending: Future[None] | None = None
 
     @property
-    def step(self) -> int:
-        """The step of the last save or load, 0 before the first."""
-        return self._step
-
-    @property
     def latest(self) -> Path | None:
         """The folder of the last checkpoint."""
         return next(iter(_by_age(self.folder)), None)

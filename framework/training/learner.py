@@ -1,16 +1,18 @@
 """The state of a training: environments, replay, agent and random generators."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from framework.agent import Agent
-from framework.data import Batch, Metrics
+from framework.data import Batch, Metrics, Pictures
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
+from framework.training.changes import optimizer_entries, require_fit
 from framework.training.runtime import Runtime, derive
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 
@@ -20,9 +22,15 @@ RANDOM, ACTING, LEARNING, LOOKING = 1, 2, 3, 4
 
 @dataclass
 class Progress:
-    """The counters of a run. Steps are environment steps, action repeats counted; seconds are of training, over every resume."""
+    """The counters of a run. Steps are environment steps, action repeats counted; seconds are of training, over every resume.
+
+    `owed` is the number of replayed time steps that training still owes for the environment steps up to `counted`.
+    """
 
     step: int = 0
+    counted: int = 0
+    owed: float = 0.0
+    pretrained: bool = False
     updates: int = 0
     episodes: int = 0
     seconds: float = 0.0
@@ -113,30 +121,29 @@ class Learner:
         with self.runtime.autocast():
             metrics = self.update_agent(self.batch, self.agent.draw_noise(self.batch, self.generator))
         self.progress.updates += 1
+        self.progress.owed -= self.replay.batch * self.replay.length
         if self.runtime.synchronous:
             self.check(metrics)
         return metrics
 
     def check(self, metrics: Metrics) -> None:
         """Raise `Diverged` where a loss or a gradient norm is not finite."""
-        values = {name: float(value) for name, value in metrics.items() if name.startswith("train/")}
-        not_finite = {name: value for name, value in values.items() if not np.isfinite(value)}
-        if not_finite and self.batch is not None:
-            raise Diverged(not_finite, self.batch)
+        if (wrong := not_finite(metrics)) and self.batch is not None:
+            raise Diverged(wrong, self.batch)
 
     def diagnose(self) -> Metrics:
         """Metrics too expensive for every update, of the last batch; training is not affected."""
-        if self.batch is None:
-            return {}
-        with self.runtime.autocast():
-            return self.agent.diagnose(self.batch, self.runtime.generator(self.seed, LOOKING))
+        return self._of_last_batch(self.agent.diagnose)
 
-    def pictures(self) -> dict[str, Tensor]:
+    def pictures(self) -> Pictures:
         """Pictures of the last batch."""
+        return self._of_last_batch(self.agent.pictures)
+
+    def _of_last_batch(self, function: Callable[[Batch, torch.Generator], dict[str, Tensor]]) -> dict[str, Tensor]:
         if self.batch is None:
             return {}
         with self.runtime.autocast():
-            return self.agent.pictures(self.batch, self.runtime.generator(self.seed, LOOKING))
+            return function(self.batch, self.runtime.generator(self.seed, LOOKING))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the replay with which training continues exactly, one file for each key."""
@@ -157,8 +164,9 @@ class Learner:
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`; the replay is loaded separately, and before.
 
-        Environments that cannot be restored begin new episodes, which are stored.
+        Environments that cannot be restored begin new episodes, which are stored. Raises `UserError` where sizes differ.
         """
+        self._require_fit(content)
         self.agent.load_state_dict(content["agent"])
         for name, optimizer in self.agent.optimizers.items():
             optimizer.load_state_dict(content["optimizers"][name])
@@ -173,12 +181,22 @@ class Learner:
             self.replay.add(self.steps)
             self._count(self.steps)
 
+    def _require_fit(self, content: Mapping[str, Any]) -> None:
+        parts = (each["agent"] | {"carry": each["actor"]} | optimizer_entries(each["optimizers"]) for each in (content, self.state_dict()))
+        require_fit(*parts)
+
     def _count(self, steps: VectorStep) -> list[Finished]:
         self.totals = np.where(steps.is_first, 0.0, self.totals + steps.reward)
         self.lengths = np.where(steps.is_first, 0, self.lengths + self.vector.action_repeat)
         ended = np.flatnonzero(steps.is_last)
         self.progress.episodes += len(ended)
         return [Finished(float(self.totals[index]), int(self.lengths[index])) for index in ended]
+
+
+def not_finite(metrics: Metrics) -> dict[str, float]:
+    """The losses and gradient norms that are nan or infinite."""
+    values = {name: float(value) for name, value in metrics.items() if name.startswith("train/")}
+    return {name: value for name, value in values.items() if not np.isfinite(value)}
 
 
 def _snapshot(*, episode: int, actions: Tensor, sent: Tensor | None) -> EnvironmentSnapshot:

@@ -1,5 +1,6 @@
 """A run: a composed recipe that can be trained, resumed and evaluated. The root of every recipe."""
 
+import logging
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from framework.replay.replay import Replay
 from framework.tracking.base import PolicyEvent, Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
+from framework.training.changes import announcement, changed_settings, explained_by, require_fit
 from framework.training.checkpoints import Checkpoints
 from framework.training.checks import require_sound
 from framework.training.evaluation import Evaluated, Evaluation
@@ -35,6 +37,8 @@ from framework.vector_environments.worker_environments import Mode, WorkerEnviro
 
 ENVIRONMENTS, REPLAY, AGENT = 10, 11, 12
 CHECKPOINTS, POLICY = "checkpoints", "policy"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,9 @@ class Run:
         """The agent of a checkpoint."""
         _, contents = saved.read(checkpoint)
         agent = self.agent(PolicyRecipe(**contents["policy"]).specs())
+        settings = contents.get("settings", {})  # which an exported policy does not have
+        with explained_by(changed_settings(settings, self.composed.parameters())):
+            require_fit(contents["agent"], agent.state_dict())
         agent.load_state_dict(contents["agent"])
         return agent
 
@@ -173,9 +180,7 @@ class Run:
             self.runtime.prepare_process(learner.agent)
             self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
             if checkpoint is not None:
-                step, contents = checkpoints.load(checkpoint)
-                learner.replay.load(checkpoints.replay_folder(step))
-                learner.load_state_dict(contents)
+                self._load(learner, checkpoints, checkpoint)
             tracker = self.tracking.start(
                 run_folder=folder,
                 total_steps=self.trainer.steps,
@@ -186,6 +191,15 @@ class Run:
             )
             return self._train(learner, self.run_logger(learner, tracker, checkpoints), folder)
 
+    def _load(self, learner: Learner, checkpoints: Checkpoints, which: str) -> None:
+        step, contents = checkpoints.load(which)
+        changes = changed_settings(contents["settings"], self.composed.parameters())
+        with explained_by(changes):
+            learner.replay.load(checkpoints.replay_folder(step))
+            learner.load_state_dict(contents)
+        if changes:
+            log.warning(announcement(step, changes, pretrained=learner.progress.pretrained))
+
     def run_logger(self, learner: Learner, tracker: Tracker, checkpoints: Checkpoints) -> RunLogger:
         """The logger of a training."""
         return RunLogger(
@@ -194,6 +208,7 @@ class Run:
             checkpoints=checkpoints,
             environment=self.environment,
             policy=PolicyRecipe.of(self.composed, learner.vector.specs, self.seed),
+            settings=self.composed.parameters(),
             log_every=self.log_every,
             seconds_left=self.trainer.seconds_left,
         )

@@ -1,9 +1,8 @@
 """The records of a run as it trains: metrics, evaluations, pictures, checkpoints."""
 
 import logging
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +31,8 @@ log = logging.getLogger(__name__)
 class RunLogger:
     """Logs every `log_every` environment steps, evaluates and checkpoints when due.
 
+    `updates` and `episodes` hold the metrics of updates and the finished episodes since the last log.
+
     A full disk does not end a run: the checkpoint is tried again at the next interval.
     """
 
@@ -43,15 +44,16 @@ class RunLogger:
         checkpoints: Checkpoints,
         environment: Callable[..., Environment],
         policy: PolicyRecipe,
+        settings: Mapping[str, Any],
         log_every: int,
         seconds_left: Callable[[Learner], float | None],
     ) -> None:
         self.tracker, self.evaluation, self.checkpoints = tracker, evaluation, checkpoints
-        self.environment, self.policy, self.log_every = environment, policy, log_every
+        self.environment, self.policy, self.settings, self.log_every = environment, policy, settings, log_every
         self.seconds_left = seconds_left
         self.latest: Evaluated | None = None
-        self._history: list[Metrics] = []
-        self._episodes: list[Finished] = []
+        self.updates: list[Metrics] = []
+        self.episodes: list[Finished] = []
         self._spent = dict.fromkeys(STAGES, 0.0)
         self._since = time.monotonic()
         self._from: tuple[int, int] | None = None
@@ -63,14 +65,6 @@ class RunLogger:
         started = time.monotonic()
         yield
         self._spent[stage] += time.monotonic() - started
-
-    def updated(self, metrics: Metrics) -> None:
-        """Add the metrics of an update to the next log."""
-        self._history.append(metrics)
-
-    def finished(self, episodes: Sequence[Finished]) -> None:
-        """Add finished episodes to the next log."""
-        self._episodes += episodes
 
     def mark(self, learner: Learner) -> None:
         """Log, evaluate and checkpoint, each if it is due."""
@@ -88,21 +82,21 @@ class RunLogger:
         """Log the means since the last log, and the diagnostics of the last batch."""
         progress = learner.progress
         values: dict[str, Any] = {
-            **_means(self._history),
+            **_means(self.updates),
             **self._times(learner),
             "train/updates": progress.updates,
             "train/episodes": progress.episodes,
             "train/replay_steps": len(learner.replay),
         }
-        if self._history:
-            learner.check(self._history[-1])
+        if self.updates:
+            learner.check(self.updates[-1])
             values |= learner.diagnose()
-        if self._episodes:
-            values["train/return"] = np.mean([episode.value for episode in self._episodes])
-            values["train/length"] = np.mean([episode.length for episode in self._episodes])
+        if self.episodes:
+            values["train/return"] = np.mean([episode.value for episode in self.episodes])
+            values["train/length"] = np.mean([episode.length for episode in self.episodes])
         progress.logged = progress.step
         self.tracker.record(MetricsEvent(progress.step, {name: float(value) for name, value in values.items()}))
-        self._history, self._episodes = [], []
+        self.updates, self.episodes = [], []
 
     def evaluate(self, learner: Learner) -> None:
         """Run the evaluation episodes; a better mean than ever before makes the next checkpoint the best."""
@@ -139,17 +133,14 @@ class RunLogger:
         return True
 
     def finish(self, learner: Learner, *, evaluate: bool) -> None:
-        """The last log, evaluation and checkpoint of a run; on a full disk the checkpoint goes to the folder of temporary files."""
+        """The last log, evaluation and checkpoint of a run. Raises `UserError` on a full disk."""
         if learner.progress.logged < learner.progress.step:
             self.write(learner)
         if evaluate and learner.progress.evaluated < learner.progress.step and learner.progress.updates:
             self.evaluate(learner)
         self._settle()
-        try:
-            self._save(learner)
-            self.checkpoints.wait()
-        except UserError as error:
-            raise UserError(f"{error} {_save_elsewhere(self._contents(learner))}") from error
+        self._save(learner)
+        self.checkpoints.wait()
 
     def rescue(self, learner: Learner) -> None:
         """Checkpoint what was trained before an environment or a disk failed, if possible."""
@@ -182,7 +173,7 @@ class RunLogger:
             log.warning("%s", error)
 
     def _contents(self, learner: Learner) -> dict[str, Any]:
-        return learner.state_dict() | {"policy": asdict(self.policy)}
+        return learner.state_dict() | {"policy": asdict(self.policy), "settings": self.settings}
 
     def _times(self, learner: Learner) -> dict[str, float]:
         now, progress = time.monotonic(), learner.progress
@@ -192,8 +183,8 @@ class RunLogger:
         values["time/steps_per_second"] = (progress.step - step) / wall
         values["time/updates_per_second"] = (progress.updates - updates) / wall
         values["time/minutes"] = progress.seconds / 60
-        if self._history:
-            values["time/seconds_per_update"] = self._spent["update"] / len(self._history)
+        if self.updates:
+            values["time/seconds_per_update"] = self._spent["update"] / len(self.updates)
         left = self.seconds_left(learner)
         if left is not None:
             values["time/seconds_left"] = left
@@ -209,14 +200,3 @@ def _means(history: list[Metrics]) -> dict[str, float]:
     names = list(history[0])
     stacked = torch.stack([torch.stack([metrics[name].float() for name in names]) for metrics in history])
     return dict(zip(names, stacked.mean(dim=0).tolist(), strict=True))
-
-
-def _save_elsewhere(contents: dict[str, Any]) -> str:
-    """Write a checkpoint without the replay among temporary files; the sentence says where it is."""
-    try:
-        checkpoints = Checkpoints(every=1, folder=Path(tempfile.mkdtemp(prefix="dream-")))
-        checkpoints.save(int(contents["progress"]["step"]), contents)
-        checkpoints.wait()
-    except (OSError, UserError):
-        return "It could not be written anywhere else either."
-    return f"What was learned is in {checkpoints.latest}, without the replay."

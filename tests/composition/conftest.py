@@ -1,9 +1,10 @@
 """A small agent in one file, which the tests of composition change."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.composition.agents import Write
 
 AGENT = """\
 # A small agent.
@@ -24,11 +25,6 @@ value/Adam.learning_rate = %RATE
 Adam.epsilon = 1e-5
 RATE = 8e-5
 """
-
-ROOT = "parts.Agent"
-"""The tests compose an agent alone: a whole run is composed from the shipped recipes, elsewhere."""
-
-Write = Callable[[str, str], Path]
 
 
 @pytest.fixture

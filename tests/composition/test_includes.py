@@ -1,17 +1,16 @@
 """Recipes by their names, their includes, and the files that a macro chooses."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from framework.composition import check, list_recipes, load
+from framework.composition import list_recipes
 from framework.composition.recipes import find_recipe, header
 from framework.errors import UserError
+from tests.composition.agents import Write, compose, problem
 from tests.programs import answer
 
-Write = Callable[[str, str], Path]
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").rglob("*.gin"))
 AGENT = "include 'agent.gin'\n"
@@ -26,14 +25,8 @@ def recipe(write: Write) -> Path:
     return write("recipe.gin", CHOICE)
 
 
-def problem(*bindings: str, recipe: str = "recipe.gin") -> str:
-    problems = check(recipe, bindings, root="parts.Agent")
-    assert len(problems) == 1, "\n".join(map(str, problems))
-    return str(problems[0])
-
-
 def hidden(recipe: str | Path, *bindings: str) -> int:
-    return load(recipe, bindings, root="parts.Agent").parameters()["GaussianRSSM.hidden"]
+    return compose(recipe, *bindings).parameters()["GaussianRSSM.hidden"]
 
 
 def test_it_lists_every_shipped_recipe_with_its_header() -> None:
@@ -66,8 +59,8 @@ def test_it_finds_recipes_and_includes_inside_a_wheel(tmp_path: Path, monkeypatc
     (site / "pyproject.toml").touch()
     names, problems = answer(
         f"sys.path.insert(0, {str(site)!r})",
-        "from framework.composition import check, list_recipes",
-        "print(json.dumps([[r.name for r in list_recipes()], [str(p) for p in check('recipes/dreamer_v1.gin')]]))",
+        "from framework.composition import plan, list_recipes",
+        "print(json.dumps([[r.name for r in list_recipes()], list(map(str, plan('recipes/dreamer_v1.gin').problems))]))",
     )
     assert (names, problems) == ([recipe.name for recipe in list_recipes()], [])
 
@@ -88,17 +81,17 @@ def test_the_macro_in_effect_chooses_the_file(recipe: Path, bindings: tuple[str,
 def test_a_chosen_file_may_choose_another(recipe: Path, write: Write) -> None:
     write("sizes/large.gin", "include '../kinds/%kind%size.gin'\nkind = 'very-'\n")
     write("kinds/very-large.gin", "hidden = 5000\n")
-    composed = load(recipe, ["size='large'"], root="parts.Agent")
+    composed = compose(recipe, "size='large'")
     assert composed.parameters()["GaussianRSSM.hidden"] == 5000
     assert [path.name for _, path in composed.plan.chosen] == ["large.gin", "very-large.gin", "very-large.gin"]
 
 
 def test_a_resolved_recipe_names_the_chosen_files_and_loads_without_them(recipe: Path, write: Write) -> None:
-    composed = load(recipe, ["size='large'"], root="parts.Agent")
+    composed = compose(recipe, "size='large'")
     lines = composed.resolved.splitlines()
     assert "GaussianRSSM.hidden = 1000  # recipe.gin:5, hidden at sizes/large.gin:2" in lines
     assert lines[lines.index("# Chosen by a macro:") + 1] == "#   sizes/large.gin  # size at -b 'size='large'' (number 1)"
-    again = load(write("alone/again.gin", composed.resolved), root="parts.Agent")
+    again = compose(write("alone/again.gin", composed.resolved))
     assert again.parameters() == composed.parameters()
     assert "# Chosen" not in again.resolved
 
@@ -114,14 +107,14 @@ def test_a_resolved_recipe_names_the_chosen_files_and_loads_without_them(recipe:
     ],
 )
 def test_a_wrong_choice_is_one_problem(recipe: Path, binding: str, start: str | None, end: str | None) -> None:
-    text = problem(binding)
+    text = str(problem(recipe, binding))
     assert text.startswith(start or "")
     assert text.endswith(end or "")
 
 
 def test_a_choice_without_a_macro_names_the_nearest(recipe: Path, write: Write) -> None:
     write("recipe.gin", CHOICE.replace("size = ", "sizes = "))
-    assert problem() == (
+    assert str(problem("recipe.gin")) == (
         "recipe.gin:2: the include reads the macro %size, which nothing defines; did you mean 'sizes'? Valid are: RATE, sizes."
     )
 
@@ -132,16 +125,17 @@ def test_a_chosen_file_cannot_change_the_choice(write: Write) -> None:
     write("sizes/small.gin", "hidden = 10\nsize = 'large'\n")
     write("sizes/large.gin", "hidden = 1000\nsize = 'small'\n")
     write("recipe.gin", AGENT + "include 'default.gin'\ninclude 'sizes/%size.gin'\nGaussianRSSM.hidden = %hidden\n")
-    assert problem() == "sizes/small.gin:2: size chose this file for the include at recipe.gin:3, so it cannot be set here."
+    text = "sizes/small.gin:2: size chose this file for the include at recipe.gin:3, so it cannot be set here."
+    assert str(problem("recipe.gin")) == text
 
 
 def test_a_choice_that_leads_back_is_a_circle(recipe: Path, write: Write) -> None:
     write("sizes/large.gin", "include '../recipe.gin'\nhidden = 1000\n")
     circle = "sizes/large.gin:1: the includes go around in a circle: recipe.gin -> sizes/large.gin -> recipe.gin."
-    assert problem("size='large'") == circle
+    assert str(problem(recipe, "size='large'")) == circle
     assert hidden(recipe) == 10
 
 
 def test_names_that_a_missing_include_may_define_are_not_reported(write: Write) -> None:
     write("recipe.gin", AGENT + "include 'agnt.gin'\nGaussianRSSM.hidden = %hidden\n")
-    assert "there is no file 'agnt.gin'" in problem()
+    assert "there is no file 'agnt.gin'" in str(problem("recipe.gin"))

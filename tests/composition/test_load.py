@@ -4,7 +4,6 @@ import multiprocessing
 import pickle
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,15 @@ import pytest
 from dm_env import specs
 
 from framework.agent import Agent
-from framework.composition import Composition, load
 from framework.composition.factory import ComponentFactory
 from framework.composition.modules import distributions, needed
 from framework.data import Specs
 from framework.encoders.conv_encoder import ConvEncoder
 from framework.errors import UserError
 from tests.cli.calls import TINY
+from tests.composition.agents import Write, compose
 from tests.programs import answer
 
-Write = Callable[[str, str], Path]
 PLUGIN = """
 from load_plugin_helper import SIZE
 from framework.encoders.base import Encoder
@@ -41,10 +39,6 @@ class LoadPluginEncoder(Encoder):
     def forward(self, observation):
         return observation["pixels"].float().mean((-1, -2, -3), keepdim=True)[..., 0]
 """.replace("observation, size", "observation: object, size")
-
-
-def compose(recipe: str | Path, *bindings: str) -> Composition:
-    return load(recipe, bindings, root="parts.Agent")
 
 
 def small(**observation: specs.Array) -> Specs:
@@ -127,7 +121,7 @@ def test_a_plugin_beside_the_recipe_is_imported_written_and_found_by_a_spawned_p
     names = ["code/load_plugin.py", "code/load_plugin_helper.py", "operative.gin", "overrides.txt", "resolved.gin"]
     assert files(Path("run")) == names
     assert compose("run/resolved.gin").operative == composed.operative
-    assert load("mine/recipe.gin", root="parts.Agent").root.keywords["encoder"].func.__name__ == "LoadPluginEncoder"
+    assert compose("mine/recipe.gin").root.keywords["encoder"].func.__name__ == "LoadPluginEncoder"
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(build_there, (composed.root,))[1] == "Agent"
 
@@ -154,8 +148,6 @@ def test_a_package_keeps_its_layout_and_its_run_loads_with_the_project_gone(writ
     write("project/load_package_beside.py", "def later(): ...\n")
     recipe = "import load_package.parts.encoder\ninclude '../agent.gin'\nAgent.encoder = @PackageEncoder\n"
     write("project/recipe.gin", recipe)
-    program = "from framework.composition import load; print(json.dumps(load({0!r}, root='parts.Agent').operative))"
-    write("train.py", "import json; from pathlib import Path\n" + program.format("project/recipe.gin") + "\n")
     composed = load_elsewhere("project/recipe.gin", write_to="run")
     package = ["__init__.py", "computed.py", "parts/__init__.py", "parts/encoder.py", "sizes.py"]
     code = [*(f"code/load_package/{name}" for name in package), "code/load_package_beside.py"]
@@ -208,8 +200,8 @@ def test_a_plugin_can_be_named_on_the_command_line(write: Write, monkeypatch: py
         "named_plugin.py",
         PLUGIN.replace("LoadPluginEncoder", "NamedPluginEncoder").replace("from load_plugin_helper import SIZE", "SIZE = 2"),
     )
-    bindings = ["Agent.encoder = @NamedPluginEncoder"]
-    assert load("agent.gin", bindings, imports=["named_plugin"], root="parts.Agent").parameters()["NamedPluginEncoder.size"] == 2
+    composed = compose("agent.gin", "Agent.encoder = @NamedPluginEncoder", imports=["named_plugin"])
+    assert composed.parameters()["NamedPluginEncoder.size"] == 2
 
 
 def test_two_different_modules_of_one_name_are_a_mistake(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

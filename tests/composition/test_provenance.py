@@ -1,18 +1,12 @@
 """What holds and where it came from: text that loads again by itself."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import gin
 import pytest
 
-from framework.composition import Composition, diff, load, plan, show
-
-Write = Callable[[str, str], Path]
-
-
-def compose(recipe: str | Path, *bindings: str) -> Composition:
-    return load(recipe, bindings, root="parts.Agent")
+from framework.composition import diff, show
+from tests.composition.agents import Write, compose, plan
 
 
 def test_each_value_has_the_place_that_it_came_from(write: Write) -> None:
@@ -72,14 +66,14 @@ def test_bindings_that_were_set_aside_are_told(write: Write) -> None:
 
 
 def test_operative_has_no_comments(write: Write) -> None:
-    checked = plan("agent.gin", root="parts.Agent")
+    checked = plan("agent.gin")
     assert "#" not in show(checked)
     assert "# agent.gin:2" in show(checked, provenance=True)
 
 
 def test_the_difference_of_two_recipes_is_in_their_values(write: Write) -> None:
-    left = plan("agent.gin", root="parts.Agent")
-    right = plan("agent.gin", ["InfoNCE.negatives = @InBatch", "Agent.horizon = 9", "GaussianRSSM.hidden = 200"], root="parts.Agent")
+    left = plan("agent.gin")
+    right = plan("agent.gin", "InfoNCE.negatives = @InBatch", "Agent.horizon = 9", "GaussianRSSM.hidden = 200")
     rows = {row.key: (row.left, row.right) for row in diff(left, right)}
     assert rows == {
         "Agent.horizon": ("15", "9"),

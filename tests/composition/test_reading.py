@@ -1,16 +1,13 @@
 """The reading of a recipe finds every mistake that needs no building, at its exact line."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from framework.composition import check
-from framework.composition.problems import Problem
+from tests.composition.agents import Write, plan, problem
 from tests.programs import answer
 
-Write = Callable[[str, str], Path]
 INCLUDE = "include 'agent.gin'\n"
 TWICE_NAMED = """
 from framework import negatives
@@ -29,15 +26,6 @@ class Other(negatives.Negatives):
 Other.__name__ = "TwiceNamed"
 negatives.register(Other)
 """
-
-
-def problems(recipe: str | Path, *bindings: str) -> list[Problem]:
-    return check(recipe, bindings, root="parts.Agent")
-
-
-def only(problems: list[Problem]) -> Problem:
-    assert len(problems) == 1, "\n".join(map(str, problems))
-    return problems[0]
 
 
 MISTAKES = {
@@ -92,6 +80,12 @@ MISTAKES = {
     "a key that is a list": ("Agent.optimizers = {[1]: @Adam}", "[1] cannot be a key of a dictionary"),
     "a quote of a word processor": ("InfoNCE.axis = \u2018row\u2019", "\u2018 is no quote of gin: write ' or \""),
     "an invisible space": ("InfoNCE.axis\u00a0= 'row'", "there is an invisible character, U+00A0: write a plain space"),
+    "an unknown component that is bound": (
+        "Agnt.horizon = 3",
+        "there is no component 'Agnt'; did you mean 'Agent'? Valid are: Adam, Agent,",
+    ),
+    "a macro with a scope": ("model/RATE = 3", "'model/RATE' is no name for a macro: write one word"),
+    "a word of another language": ("GaussianRSSM.balance = null", "write None for `null`"),
     "a value without quotes": ("InfoNCE.axis = row", "`row` is no value: write text in quotes ('row')"),
     "a bracket that is not closed": ("ConvEncoder.channels = [1, 2", "a bracket or a quote is not closed"),
 }
@@ -101,22 +95,26 @@ MISTAKES = {
 def test_it_finds(name: str, write: Write) -> None:
     line, message = MISTAKES[name]
     write("recipe.gin", f"{INCLUDE}\n# A mistake:\n{line}\n")
-    problem = only(problems("recipe.gin"))
-    assert (problem.file, problem.line) == ("recipe.gin", 4)
-    assert message in problem.message
+    mistake = problem("recipe.gin")
+    assert (mistake.file, mistake.line) == ("recipe.gin", 4)
+    assert message in mistake.message
+
+
+def test_the_command_line_takes_only_bindings(write: Write) -> None:
+    assert problem("agent.gin", "import json").message.startswith("the command line takes only bindings")
 
 
 @pytest.mark.parametrize("name", ["an unknown scope", "an unused macro", "a component of another family", "a value without quotes"])
 def test_it_finds_on_the_command_line(name: str, write: Write) -> None:
     line, message = MISTAKES[name]
-    problem = only(problems("agent.gin", "Agent.imagination_starts = 8", line))
-    assert (problem.file, problem.line) == (f"-b '{line}'", 2)
-    assert str(problem).startswith(f"-b '{line}' (number 2): ")
-    assert message in problem.message
+    mistake = problem("agent.gin", "Agent.imagination_starts = 8", line)
+    assert (mistake.file, mistake.line) == (f"-b '{line}'", 2)
+    assert str(mistake).startswith(f"-b '{line}' (number 2): ")
+    assert message in mistake.message
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"),
+    ("content", "text"),
     [
         (f"{INCLUDE}# é\n".encode("utf-16"), "recipe.gin:1: the file is UTF-16; save it as UTF-8."),
         (INCLUDE.encode("utf-16-le"), "recipe.gin:1: the file is UTF-16; save it as UTF-8."),
@@ -126,38 +124,38 @@ def test_it_finds_on_the_command_line(name: str, write: Write) -> None:
         (f"{INCLUDE}# é\nWIDTH = 2\n".replace("\n", "\r\n").encode("utf-8-sig"), "recipe.gin:3: nothing reads the macro %WIDTH"),
     ],
 )
-def test_it_reads_utf8_and_names_the_line_of_anything_else(content: bytes, problem: str, write: Write) -> None:
+def test_it_reads_utf8_and_names_the_line_of_anything_else(content: bytes, text: str, write: Write) -> None:
     Path("part.gin").write_bytes(b"\n# \xff\n")
     Path("recipe.gin").write_bytes(content)
-    assert str(only(problems("recipe.gin"))).startswith(problem)
+    assert str(problem("recipe.gin")).startswith(text)
 
 
 def test_a_binding_that_is_not_utf8_is_refused(write: Write) -> None:
-    problem = only(problems("agent.gin", "Agent.horizon = 3", os.fsdecode(b"RATE = '\xe9'")))
-    assert str(problem) == "-b 'RATE = '?'' (number 2): the binding is not UTF-8; set your terminal to UTF-8."
+    mistake = problem("agent.gin", "Agent.horizon = 3", os.fsdecode(b"RATE = '\xe9'"))
+    assert str(mistake) == "-b 'RATE = '?'' (number 2): the binding is not UTF-8; set your terminal to UTF-8."
 
 
 def test_a_required_parameter_is_missed_where_its_component_is_referred_to(write: Write) -> None:
     write("recipe.gin", INCLUDE + "\nAgent.actor_critic = @other/DynamicsBackprop\nAgent.dynamics = @x/GaussianRSSM\n")
-    assert problems("recipe.gin") == []
+    assert plan("recipe.gin").problems == ()
     write("agent.gin", (Path("agent.gin").read_text()).replace("InfoNCE.critic", "# InfoNCE.critic"))
-    problem = only(problems("recipe.gin"))
-    assert (problem.file, problem.line) == ("agent.gin", 5)
-    assert "InfoNCE.critic is required and nothing sets it: bind InfoNCE.critic to a component of `critics`" in problem.message
+    mistake = problem("recipe.gin")
+    assert (mistake.file, mistake.line) == ("agent.gin", 5)
+    assert "InfoNCE.critic is required and nothing sets it: bind InfoNCE.critic to a component of `critics`" in mistake.message
 
 
 def test_many_mistakes_come_in_one_pass_and_in_order(write: Write) -> None:
     lines = [line for line, _ in MISTAKES.values()]
     chosen = [line for line in lines if line.partition("=")[0] not in [each.partition("=")[0] for each in lines[: lines.index(line)]]]
     write("recipe.gin", INCLUDE + "".join(f"{line}\n" for line in chosen))
-    numbers = [problem.line for problem in problems("recipe.gin") if problem.file == "recipe.gin"]
+    numbers = [each.line for each in plan("recipe.gin").problems if each.file == "recipe.gin"]
     assert set(numbers) >= set(range(2, 2 + len(chosen)))
     assert len(chosen) >= 10
     assert numbers == sorted(numbers)
 
 
 def test_a_mistake_brings_no_others_with_it(write: Write) -> None:
-    assert "InfoNC'" in only(problems("agent.gin", "Agent.objectives = [@InfoNC]")).message
+    assert "InfoNC'" in problem("agent.gin", "Agent.objectives = [@InfoNC]").message
 
 
 FILES = {
@@ -199,13 +197,13 @@ def test_it_finds_in_files(name: str, write: Write) -> None:
     files, text = FILES[name]
     for file, content in files.items():
         write(file, content)
-    assert str(only(problems("recipe.gin"))).startswith(text)
+    assert str(problem("recipe.gin")).startswith(text)
 
 
 def test_it_finds_every_syntax_error_of_a_file(write: Write) -> None:
     lines = "Agent.horizon = row\nGaussianRSSM.hidden = 3 4\nConvEncoder.channels = (1,\nGaussianRSSM.stochastic = 0.5\n"
     write("recipe.gin", INCLUDE + lines)
-    assert [problem.line for problem in problems("recipe.gin")] == [2, 3, 4, 5]
+    assert [each.line for each in plan("recipe.gin").problems] == [2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +216,7 @@ def test_it_finds_every_syntax_error_of_a_file(write: Write) -> None:
     ],
 )
 def test_it_accepts(binding: str, write: Write) -> None:
-    assert problems("agent.gin", binding) == []
+    assert plan("agent.gin", binding).problems == ()
 
 
 def test_it_reads_without_torch_in_under_a_second_and_a_half(write: Write) -> None:
@@ -226,8 +224,8 @@ def test_it_reads_without_torch_in_under_a_second_and_a_half(write: Write) -> No
     program = (
         "import time",
         "start = time.process_time()",
-        "from framework.composition import check",
-        "problems = check('dreamer_v3', ['DMControl.size = 84', 'BlockRSSM.blocks = 7'])",
+        "from framework.composition import plan",
+        "problems = plan('dreamer_v3', ['DMControl.size = 84', 'BlockRSSM.blocks = 7']).problems",
         "heavy = [name for name in ('torch', 'numpy', 'dm_env', 'dm_control') if name in sys.modules]",
         "print(json.dumps([len(problems), heavy, time.process_time() - start]))",
     )

@@ -2,27 +2,25 @@
 
 import json
 import logging
-import multiprocessing
 import os
 import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from dm_env import specs
 from torch import nn
 
 from framework import files
-from framework.data import Specs
 from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.checkpoints import FORMAT, Checkpoints, find, read
+from tests.programs import in_a_child
+from tests.replay.streams import SPECS, extend
 
 CONTENTS = {"agent": {"weight": torch.arange(6.0)}, "environments": [3, "x"]}
 
@@ -46,13 +44,6 @@ def write(checkpoints: Checkpoints, *steps: int, best: int | None = None) -> Non
 
 def weight(contents: dict[str, Any]) -> list[float]:
     return contents["agent"]["weight"].tolist()
-
-
-def in_a_child(work: Callable[[], None]) -> int | None:
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
-    process.join(60)
-    return process.exitcode
 
 
 def test_it_gives_back_every_plain_value_of_the_moment_of_the_save(checkpoints: Checkpoints) -> None:
@@ -131,11 +122,11 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
         checkpoints.load("300")
 
 
-@pytest.mark.parametrize("old", [{}, {"format": FORMAT - 1}], ids=["without a format", "of an old format"])
-def test_a_checkpoint_of_another_format_is_refused_in_one_sentence(checkpoints: Checkpoints, old: dict[str, int]) -> None:
+@pytest.mark.parametrize(("old", "number"), [({}, 1), ({"format": FORMAT - 1}, FORMAT - 1)], ids=["without a format", "of an old format"])
+def test_a_checkpoint_of_another_format_is_refused_in_one_sentence(checkpoints: Checkpoints, old: dict[str, int], number: int) -> None:
     write(checkpoints, 100)
     (checkpoints.folder / "step-00000100" / "progress.json").write_text(json.dumps({"step": 100, "sha256": {}} | old))
-    with pytest.raises(UserError, match=rf"step-00000100 has format [1-9], and this version reads format {FORMAT}: train again"):
+    with pytest.raises(UserError, match=rf"step-00000100 has format {number}, and this version reads format {FORMAT}: train again"):
         checkpoints.load()
 
 
@@ -235,8 +226,7 @@ def test_what_cannot_be_written_is_named_with_its_place(checkpoints: Checkpoints
 
 
 def replay() -> Replay:
-    size = Specs(observation={"x": specs.Array((1,), np.float32)}, action=specs.BoundedArray((1,), np.float32, -1, 1))
-    return Replay(capacity=50, batch=4, length=5, specs=size, streams=1, device=torch.device("cpu"), seed=0)
+    return Replay(capacity=50, batch=4, length=5, specs=SPECS, streams=1, device=torch.device("cpu"), seed=0)
 
 
 def loaded(checkpoints: Checkpoints, step: int) -> Replay:
@@ -245,21 +235,13 @@ def loaded(checkpoints: Checkpoints, step: int) -> Replay:
     return restored
 
 
-def fill(into: Replay, steps: range) -> None:
-    """Add steps whose reward is their number."""
-    action, no, episode = np.zeros((1, 1), np.float32), np.zeros(1, bool), np.zeros(1, np.int64)
-    for step in steps:
-        number, shown = np.full(1, step, np.float32), {"x": np.full((1, 1), step, np.float32)}
-        into.add(SimpleNamespace(observation=shown, action=action, reward=number, is_first=no, is_terminal=no, episode=episode))
-
-
 def test_every_checkpoint_holds_its_own_replay_and_a_resumed_run_writes_only_new_steps(checkpoints: Checkpoints) -> None:
     ours, again, expected = replay(), Checkpoints(every=20, keep=3, folder=checkpoints.folder), {}
     for step in (20, 40, 60, 80, 100):
         if step == 80:
             ours, checkpoints = loaded(checkpoints, 60), again
             checkpoints.load()
-        fill(ours, range(step - 19, step + 1))
+        extend(ours, step - 20, step)
         checkpoints.save(step, CONTENTS, replay_saver=ours.snapshot)
         checkpoints.wait()
         expected[step] = loaded(checkpoints, step).sample().reward

@@ -1,6 +1,7 @@
 """A run trains, stops and resumes, with a closed-form environment, a real store and real files."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,60 @@ def test_a_run_killed_after_a_checkpoint_continues_from_it_and_ends_as_one_that_
     shutil.copytree(whole.folder, other)
     again = framework.resume(str(other), checkpoint="80")
     assert differing(saved(whole.latest), saved(again.latest)) == []
+
+
+def continued(whole: Result, name: str, *bindings: str, checkpoint: str = "80") -> Result:
+    """A copy of a run, resumed from one of its checkpoints with other settings."""
+    other = whole.folder.with_name(name)
+    shutil.copytree(whole.folder, other, dirs_exist_ok=True)
+    return framework.resume(str(other), bindings, checkpoint=checkpoint)
+
+
+def test_a_resume_with_another_ratio_counts_its_updates_from_its_first_step_and_says_so(
+    whole: Result, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At step 80 12 updates were made, and half of one is owed; then 60 steps are worth 300 updates."""
+    result = continued(whole, "other_ratio", "Trainer.train_ratio=120.0", "Trainer.pretrain=9", "Trainer.steps=140")
+    assert result.progress.updates == 12 + 300
+    assert [record.getMessage() for record in caplog.records if "Resumed" in record.getMessage()] == [
+        "Resumed at step 80 with Trainer.steps = 140 (100 before), Trainer.pretrain = 9 (0 before), Trainer.train_ratio = 120.0 "
+        "(6.0 before). Updates are counted from here, and the pretraining is over."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bindings", "message"),
+    [
+        (["DynamicsBackprop.units=16"], r"behavior\.\S+ is \[8, 12\] there and \[16, 12\] here, and \d+ others differ too; continue"),
+        (
+            ["Agent.actor_critic=@Reinforce", "Reinforce.value=@values.NormalValue", "Reinforce.replay_value=0.0"],
+            r"behavior\.\S+ is \[8, 12\] there and \[256, 12\] here",
+        ),
+        (
+            [
+                "Agent.optimizers={'model': @optimizers.LaProp, 'actor': @optimizers.LaProp, 'value': @optimizers.LaProp}",
+                "LaProp.learning_rate=1e-3",
+            ],
+            r"the optimizer of model is one with param_groups, state there and one with means, squares, steps here",
+        ),
+        (["Replay.capacity=400"], r"has Replay.capacity = 500, and this run's has Replay.capacity = 400"),
+        (["Run.environments=2"], r"has Run.environments = 1, and this run's has Run.environments = 2"),
+        (["Counting.size=16"], r"observation/pixels = uint8 \[8, 8, 3\], and this run's has observation/pixels = uint8 \[16, 16, 3\]"),
+    ],
+)
+def test_a_resume_with_other_sizes_names_the_parameter_and_the_setting(whole: Result, bindings: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        continued(whole, "other_sizes", *bindings)
+    setting = bindings[0].partition("=")[0]
+    assert re.search(rf"Changed since the checkpoint: .*{setting} = .* before\)", str(caught.value))
+
+
+def test_an_evaluation_with_other_sizes_names_them_too(whole: Result) -> None:
+    with pytest.raises(
+        UserError,
+        match=r"\S+weight is \[8, \d\] there and \[9, \d\] here, .* Changed since the checkpoint: GaussianRSSM.hidden = 9 \(8 before\)",
+    ):
+        framework.evaluate(str(whole.folder), ["GaussianRSSM.hidden=9"])
 
 
 def test_a_policy_acts_from_a_checkpoint_alone_and_carries_its_latent_until_it_is_reset(whole: Result) -> None:

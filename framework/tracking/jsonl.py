@@ -54,8 +54,11 @@ class Jsonl(Tracker):
                 self._write("video", step=step, name=name, path=self._relative(path))
             case base.FileEvent(path, folder):
                 self._write("file", path=self._relative(path), folder=folder)
-            case base.PolicyEvent(checkpoint, step):
-                self._write("model", step=step, path=self._relative(checkpoint), aliases=list(event.aliases))
+            case base.PolicyEvent(checkpoint, step, requirements, observation, action, aliases):
+                example = {"observation": {name: (f"{value.dtype}", value.shape[1:]) for name, value in observation.items()}}
+                example |= {"action": action.tolist()}
+                names = {"requirements": list(requirements), "aliases": list(aliases)}
+                self._write("model", step=step, path=self._relative(checkpoint), **names, **example)
 
     def close(self, status: Status) -> None:
         self._write("close", status=status)
@@ -94,7 +97,7 @@ def read(run_folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
-    """The event of a record; `None` for a policy, for the end of a run, and for a file that no longer exists."""
+    """The event of a record; `None` for the end of a run, and for a file that no longer exists. A policy's example is of zeros."""
     path = run_folder / record.get("path", "")
     match record["kind"]:
         case "params":
@@ -110,6 +113,10 @@ def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
             return base.PictureEvent(record["name"], record["step"], np.asarray(Image.open(path)))
         case "video" | "file" if path.is_file():
             return base.FileEvent(path, record.get("folder", "video"))
+        case "model" if path.is_dir() and "action" in record:
+            observation = {name: np.zeros((2, *shape), kind) for name, (kind, shape) in record["observation"].items()}
+            action = np.asarray(record["action"], np.float32)
+            return base.PolicyEvent(path, record["step"], record["requirements"], observation, action, record["aliases"])
     return None
 
 

@@ -114,6 +114,8 @@ class MLflow(Tracker):
                     self._hold(step, values, int(1000 * time))
                 case base.FileEvent():
                     self._store(partial(self._log_file, event, resend=False))
+                case base.PolicyEvent(_, step) if step in self._policy_steps():
+                    pass
                 case _:
                     self.record(event)
 
@@ -123,6 +125,10 @@ class MLflow(Tracker):
             listed = self._client.list_artifacts(self.run_id, folder or None)
             self._stored_files[folder] = {PurePosixPath(artifact.path).name: artifact.file_size for artifact in listed}
         return self._stored_files[folder].get(name) == size
+
+    def _policy_steps(self) -> set[int]:
+        outputs = self._client.get_run(self.run_id).outputs
+        return {model.step for model in outputs.model_outputs} if outputs else set()
 
     def _store(self, upload: Callable[[], object]) -> None:
         """Upload an artifact. If that fails twice while the store answers, the artifact is refused: nothing may wait behind it."""
@@ -229,8 +235,8 @@ class MLflow(Tracker):
                 client.delete_logged_model(logged.model_id)
                 raise
             client.finalize_logged_model(logged.model_id, "READY")
-            client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, event.step)])
             self._register(logged, event.aliases)
+            client.log_outputs(self.run_id, [LoggedModelOutput(logged.model_id, event.step)])
 
     def _register(self, logged: Any, aliases: Sequence[str]) -> None:
         """Enter the policy as a new version of the registered model that is named after the run."""

@@ -51,9 +51,9 @@ class Resumption:
         return run_id in (record.run_id, *record.run_ids.values())
 
     def _changed(self, params: Mapping[str, str], tags: Mapping[str, str]) -> list[str]:
-        """The names of the settings that differ from those with which the run went on last."""
+        """The names of the settings with another value than when the run went on last; one of them holds a component that was replaced."""
         from framework.tracking.mlflow import latest_settings, texts
 
         earlier, now = latest_settings(params, tags), texts(self.parameters)
-        names = sorted(name for name in earlier.keys() | now.keys() if earlier.get(name) != now.get(name))
+        names = sorted(name for name in earlier.keys() & now.keys() if earlier[name] != now[name])
         return [name for name in names if name not in LIMITS and not name.startswith("Tracking.")]

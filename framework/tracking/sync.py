@@ -25,7 +25,7 @@ log: Final = logging.getLogger("framework.tracking")
 
 @final
 class Backlog:
-    """What a store lacks of the mirror of a run: its parameters, tags, metrics, pictures, videos and files.
+    """What a store lacks of the mirror of a run: its parameters, tags, metrics, pictures, videos, files and policies.
 
     Args:
         written: whether the mirror has all that was recorded so far.

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from framework.tracking import store
-from framework.tracking.base import MetricsEvent, PictureEvent, VideoEvent
+from framework.tracking.base import MetricsEvent, PictureEvent, PolicyEvent, VideoEvent
 from framework.tracking.jsonl import Jsonl
 from framework.tracking.mlflow import PARENT, MLflow
 from framework.tracking.mlflow_store import open_store
@@ -149,6 +149,9 @@ def test_a_sync_sends_a_whole_run_once_with_its_times_and_status(tables: Path, t
         tracker.record(MetricsEvent(step, {"train/return": 1.0}, time=1_000.0 + step))
     tracker.record(PictureEvent("model/picture", 10, IMAGE))
     tracker.record(VideoEvent("evaluation", 10, VIDEO, 20.0))
+    (run_folder / "policy").mkdir()
+    observation, action = {"image": np.zeros((2, 16, 16, 3), np.uint8)}, np.ones((2, 1), np.float32)
+    tracker.record(PolicyEvent(run_folder / "policy", 20, ["numpy"], observation, action, ["best"]))
     tracker.close("FAILED")
     (folder / "mlflow.db").rmdir()
     (folder / "mlflow.db").write_bytes(tables.read_bytes())
@@ -165,6 +168,8 @@ def test_a_sync_sends_a_whole_run_once_with_its_times_and_status(tables: Path, t
         assert artifacts(client, record.run_id, "video") == ["evaluation-10.mp4"]
         assert len(artifacts(client, record.run_id, "images")) == 1
         assert not [name for name in run.data.metrics if name.startswith("system/")]
+        assert [version.version for version in client.search_model_versions(f"run_id = '{record.run_id}'")] == ["1"]
+        assert client.get_model_version_by_alias("run", "best").run_id == record.run_id
         record, refused = sync(read_run(run_folder))
     assert abs(info.start_time / 1000 - info.end_time / 1000) < 60
 

@@ -97,8 +97,13 @@ def read(run_folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
-    """The event of a record; `None` for the end of a run, and for a file that no longer exists. A policy's example is of zeros."""
+    """The event of a record; `None` for the end of a run, and for a file that no longer exists. A policy's example is of zeros.
+
+    Raises `ValueError` for a file outside the run folder, which another process may have entered.
+    """
     path = run_folder / record.get("path", "")
+    if not path.resolve().is_relative_to(run_folder.resolve()):
+        raise ValueError(f"{path} is outside the run folder")
     match record["kind"]:
         case "params":
             return base.ParamsEvent(record["values"])

@@ -26,6 +26,8 @@ PARENT: Final = "mlflow.parentRunId"
 LONGEST_KEY: Final = 250
 LONGEST_PARAMETER: Final = 6000
 LONGEST_TAG: Final = 5000
+MEASURED: Final = ("time/", "system/")
+"""The metrics that no two runs have alike."""
 TEXT: Final = (".gin", ".txt", ".diff", ".py", ".json")
 """The endings of files whose addresses are masked before they are sent."""
 
@@ -41,7 +43,7 @@ class MLflow(Tracker):
 
     Args:
         run_id: continue this run, if the store has it; else a new run is made. A metric or picture that the continued run has at a step
-            is not sent again, since MLflow would keep both.
+            is not sent again, since MLflow would keep both; if it has another value, the tag `contradicted` says so.
         parent: the run below which MLflow shows a new one.
         started: when a new run began, in seconds since 1970; now, if it is not given.
     """
@@ -60,9 +62,10 @@ class MLflow(Tracker):
     ) -> None:
         self.uri, self.name, self.system_seconds = uri, name, system_seconds
         self._pending: list[Metric] = []
-        self._stored_steps: dict[str, set[int]] = {}
+        self._stored_points: dict[str, dict[int, float]] = {}
         self._stored_files: dict[str, dict[str, int]] = {}
         self._not_finite: set[str] = set()
+        self._contradicted = False
         self._next_sample = 0.0
         with storage():
             self._client = open_store(uri, folder)
@@ -103,7 +106,7 @@ class MLflow(Tracker):
         """Read again what the store has, at its next use, so that nothing that it has is sent twice."""
         self.flush()
         self._continued = True
-        self._stored_steps.clear()
+        self._stored_points.clear()
         self._stored_files.clear()
 
     def restore(self, event: Event) -> None:
@@ -119,12 +122,12 @@ class MLflow(Tracker):
                 case _:
                     self.record(event)
 
-    def _has(self, folder: str, name: str, size: int) -> bool:
-        """Whether the store has a file of this name and size; each folder is listed once."""
-        if folder not in self._stored_files:
+    def _listed(self, folder: str) -> dict[str, int]:
+        """The sizes of the files that the run had in a folder of its artifacts when it was continued; listed once."""
+        if self._continued and folder not in self._stored_files:
             listed = self._client.list_artifacts(self.run_id, folder or None)
             self._stored_files[folder] = {PurePosixPath(artifact.path).name: artifact.file_size for artifact in listed}
-        return self._stored_files[folder].get(name) == size
+        return self._stored_files.get(folder, {})
 
     def _policy_steps(self) -> set[int]:
         outputs = self._client.get_run(self.run_id).outputs
@@ -179,17 +182,27 @@ class MLflow(Tracker):
 
     def _hold(self, step: int, values: Mapping[str, float], milliseconds: int) -> None:
         """Keep metrics for the next batch, without those that the store has at this step."""
-        new = {key(name): float(value) for name, value in values.items() if step not in self._steps(key(name))}
+        named = {key(name): float(value) for name, value in values.items()}
+        new = {name: value for name, value in named.items() if step not in self._stored(name)}
+        self._mark(step, [name for name in named.keys() - new.keys() if not _same(self._stored(name)[step], named[name])])
         not_finite = {name: value for name, value in new.items() if not math.isfinite(value)}
         self._log_tags({f"not_finite.{name}": f"{not_finite[name]} at step {step}" for name in not_finite.keys() - self._not_finite})
         self._not_finite |= not_finite.keys()
         self._pending += [Metric(name, math.nan if name in not_finite else value, milliseconds, step) for name, value in new.items()]
 
-    def _steps(self, name: str) -> set[int]:
-        """The steps at which a continued run had this metric when it was continued; read once, at its first use."""
-        if self._continued and name not in self._stored_steps:
-            self._stored_steps[name] = {point.step for point in self._client.get_metric_history(self.run_id, name)}
-        return self._stored_steps.get(name, set())
+    def _stored(self, name: str) -> dict[int, float]:
+        """The points by step that a continued run had of this metric when it was continued; read once, at its first use."""
+        if self._continued and name not in self._stored_points:
+            self._stored_points[name] = {point.step: point.value for point in self._client.get_metric_history(self.run_id, name)}
+        return self._stored_points.get(name, {})
+
+    def _mark(self, step: int, names: Sequence[str]) -> None:
+        """Note once that points which the store has and keeps differ from those of the resumed run; measured times always do."""
+        names = [name for name in sorted(names) if not name.startswith(MEASURED)]
+        if names and not self._contradicted:
+            self._log_tags({"contradicted": f"from step {step} on, by the resumed run: {', '.join(names)}"})
+            store.log.warning("MLflow has other values than the resumed run from step %d on, and keeps them (%s).", step, ", ".join(names))
+            self._contradicted = True
 
     def _sample(self) -> dict[str, float]:
         if self.system_seconds is None or clock.monotonic() < self._next_sample:
@@ -208,7 +221,7 @@ class MLflow(Tracker):
 
     def _log_file(self, event: FileEvent, *, resend: bool = True) -> None:
         path, content = event.path, _content(event.path)
-        if not resend and self._has(event.folder, path.name, len(content)):
+        if not resend and self._listed(event.folder).get(path.name) == len(content):
             return
         with tempfile.TemporaryDirectory() as folder:
             if content != path.read_bytes():
@@ -217,9 +230,8 @@ class MLflow(Tracker):
             self._client.log_artifact(self.run_id, str(path), event.folder or None)
 
     def _log_picture(self, name: str, step: int, image: Any) -> None:
-        stored = self._client.list_artifacts(self.run_id, "images") if self._continued else []
-        prefix = f"images/{name.replace('/', '~')}+step+{step}+"  # as MLflow names the file of an image
-        if not any(artifact.path.startswith(prefix) for artifact in stored):
+        prefix = f"{name.replace('/', '~')}+step+{step}+"  # as MLflow names the file of an image
+        if not any(stored.startswith(prefix) for stored in self._listed("images")):
             self._client.log_image(self.run_id, image, key=name, step=step, synchronous=True)
 
     def _log_policy(self, event: PolicyEvent) -> None:
@@ -255,6 +267,11 @@ def key(name: str) -> str:
     parts = re.sub(r"[^\w\-. :/]", "_", name).split("/")
     cleaned = "/".join(part for part in parts if part.strip(".")) or "_"
     return cleaned if len(cleaned) <= LONGEST_KEY else f"{cleaned[: LONGEST_KEY - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _same(stored: float, value: float) -> bool:
+    """Whether a value was stored as it is: those that are not finite are stored as nan."""
+    return stored == value or (math.isnan(stored) and not math.isfinite(value))
 
 
 def texts(parameters: Mapping[str, object]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,10 @@ def test_a_sync_sends_a_whole_run_once_with_its_times_and_status(tables: Path, t
     observation, action = {"image": np.zeros((2, 16, 16, 3), np.uint8)}, np.ones((2, 1), np.float32)
     tracker.record(PolicyEvent(run_folder / "policy", 20, ["numpy"], observation, action, ["best"]))
     tracker.close("FAILED")
+    (tmp_path / "secret.txt").write_text("outside of the run")
+    with (run_folder / "metrics.jsonl").open("a") as mirror:
+        mirror.write('{"time": 1.0, "kind": "file", "path": "../../secret.txt", "folder": "recipe"}\n')
+        mirror.write('{"time": 2000.0, "kind": "close", "status": "FAILED"}\n')
     (folder / "mlflow.db").rmdir()
     (folder / "mlflow.db").write_bytes(tables.read_bytes())
     record, refused = sync(read_run(run_folder))
@@ -161,17 +166,18 @@ def test_a_sync_sends_a_whole_run_once_with_its_times_and_status(tables: Path, t
     for _ in range(2):
         assert read_run(run_folder).run_id == record.run_id
         run = client.get_run(record.run_id)
-        assert (refused, run.info.status, run.data.params, run.data.tags["seed"]) == (0, "FAILED", {"Adam.rate": "1"}, "1")
+        assert (refused, run.info.status, run.data.params, run.data.tags["seed"]) == (1, "FAILED", {"Adam.rate": "1"}, "1")
         assert (run.info.start_time, run.info.end_time) == (info.start_time, info.end_time)
         assert [(p.step, p.timestamp) for p in client.get_metric_history(record.run_id, "train/return")] == [(10, 1010000), (20, 1020000)]
         assert artifacts(client, record.run_id, "recipe") == ["resolved.gin"]
         assert artifacts(client, record.run_id, "video") == ["evaluation-10.mp4"]
         assert len(artifacts(client, record.run_id, "images")) == 1
         assert not [name for name in run.data.metrics if name.startswith("system/")]
-        assert [version.version for version in client.search_model_versions(f"run_id = '{record.run_id}'")] == ["1"]
+        assert len(client.search_model_versions(f"run_id = '{record.run_id}'")) == 1
         assert client.get_model_version_by_alias("run", "best").run_id == record.run_id
         record, refused = sync(read_run(run_folder))
-    assert abs(info.start_time / 1000 - info.end_time / 1000) < 60
+    assert info.start_time == pytest.approx(1000 * datetime.fromisoformat(record.started).timestamp(), abs=1)
+    assert info.end_time == 2_000_000
 
 
 def test_a_resume_whose_settings_contradict_stored_points_goes_on_below_the_run(
@@ -183,6 +189,7 @@ def test_a_resume_whose_settings_contradict_stored_points_goes_on_below_the_run(
     again = recorded(folder, 200, run_folder=first.run_folder, resume_step=150, rate=2)
     changed = recorded(folder, 300, run_folder=first.run_folder, resume_step=200, rate=1)
     assert same.run_id == first.run_id != child.run_id == again.run_id == changed.run_id
+    assert not any("contradicted" in client.get_run(tracker.run_id).data.tags for tracker in (first, child))
     assert client.get_run(child.run_id).data.tags[PARENT] == first.run_id
     assert client.get_run(child.run_id).data.params == {"Adam.rate": "1"}, "with which its first points were made"
     assert client.get_run(child.run_id).data.tags["changed.Adam.rate"] == "1"

@@ -55,10 +55,15 @@ class Jsonl(Tracker):
             case base.FileEvent(path, folder):
                 self._write("file", path=self._relative(path), folder=folder)
             case base.PolicyEvent(checkpoint, step, requirements, observation, action, aliases):
-                example = {"observation": {name: (f"{value.dtype}", value.shape[1:]) for name, value in observation.items()}}
-                example |= {"action": action.tolist()}
-                names = {"requirements": list(requirements), "aliases": list(aliases)}
-                self._write("model", step=step, path=self._relative(checkpoint), **names, **example)
+                self._write(
+                    "model",
+                    step=step,
+                    path=self._relative(checkpoint),
+                    requirements=list(requirements),
+                    observation={name: (f"{value.dtype}", value.shape[1:]) for name, value in observation.items()},
+                    action=action.tolist(),
+                    aliases=list(aliases),
+                )
 
     def close(self, status: Status) -> None:
         self._write("close", status=status)

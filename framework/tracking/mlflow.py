@@ -1,6 +1,5 @@
 """MLflow behind the tracker's contract. Imported when a run starts, since MLflow takes seconds."""
 
-import hashlib
 import math
 import re
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any, Final, final
 from framework.tracking import base, store
 from framework.tracking.base import ArtifactError, Event, FileEvent, PolicyEvent, Status, Tracker, VideoEvent
 from framework.tracking.media import file_name, write_video
+from framework.tracking.mlflow_names import CHANGED, LONGEST_TAG, key, latest_settings, texts
 from framework.tracking.mlflow_store import existing, experiment_id, find, first_line, open_store, storage
 
 import mlflow.pyfunc  # isort: skip -- after the settings in mlflow_store
@@ -21,11 +21,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.types import Schema, TensorSpec
 
-CHANGED: Final = "changed."
 PARENT: Final = "mlflow.parentRunId"
-LONGEST_KEY: Final = 250
-LONGEST_PARAMETER: Final = 6000
-LONGEST_TAG: Final = 5000
 MEASURED: Final = ("time/", "system/")
 """The metrics that no two runs have alike."""
 TEXT: Final = (".gin", ".txt", ".diff", ".py", ".json")
@@ -262,26 +258,9 @@ class MLflow(Tracker):
             self._client.set_registered_model_alias(name, alias, version.version)
 
 
-def key(name: str) -> str:
-    """A name in which what MLflow refuses is replaced: `train/Adam.betas[0]` becomes `train/Adam.betas_0_`."""
-    parts = re.sub(r"[^\w\-. :/]", "_", name).split("/")
-    cleaned = "/".join(part for part in parts if part.strip(".")) or "_"
-    return cleaned if len(cleaned) <= LONGEST_KEY else f"{cleaned[: LONGEST_KEY - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
 def _same(stored: float, value: float) -> bool:
     """Whether a value was stored as it is: those that are not finite are stored as nan."""
     return stored == value or (math.isnan(stored) and not math.isfinite(value))
-
-
-def texts(parameters: Mapping[str, object]) -> dict[str, str]:
-    """Parameters as MLflow stores them."""
-    return {key(name): store.masked(str(value))[:LONGEST_PARAMETER] for name, value in parameters.items()}
-
-
-def latest_settings(params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
-    """The parameters with which a run went on last: MLflow keeps the first ones, and tags hold those that a resume changed."""
-    return dict(params) | {name.removeprefix(CHANGED): text for name, text in tags.items() if name.startswith(CHANGED)}
 
 
 def _content(path: Path) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
+from framework.tracking.mlflow_names import latest_settings, texts
 from framework.tracking.runs import RUN, read_run
 
 LIMITS: Final = ("Trainer.steps", "Trainer.minutes")
@@ -52,8 +53,6 @@ class Resumption:
 
     def _changed(self, params: Mapping[str, str], tags: Mapping[str, str]) -> list[str]:
         """The names of the settings with another value than when the run went on last; one of them holds a component that was replaced."""
-        from framework.tracking.mlflow import latest_settings, texts
-
         earlier, now = latest_settings(params, tags), texts(self.parameters)
         names = sorted(name for name in earlier.keys() & now.keys() if earlier[name] != now[name])
         return [name for name in names if name not in LIMITS and not name.startswith("Tracking.")]

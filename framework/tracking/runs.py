@@ -47,7 +47,8 @@ class RunRecord:
 
     def write(self) -> None:
         """Write `run.json`, whole or not at all."""
-        values = asdict(self) | {"folder": str(self.folder)}
+        values = asdict(self)
+        values["folder"] = str(values.pop("folder"))
         partial = self.folder / f"{RUN}.partial"
         partial.write_text(json.dumps(values, indent=2) + "\n")
         partial.replace(self.folder / RUN)

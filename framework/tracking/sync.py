@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -13,6 +14,7 @@ from framework.errors import UserError
 from framework.tracking import store
 from framework.tracking.base import Event, Status
 from framework.tracking.jsonl import MIRROR, read, read_event
+from framework.tracking.resumption import Resumption
 from framework.tracking.runs import RunRecord
 
 if TYPE_CHECKING:
@@ -95,24 +97,22 @@ def sync(record: RunRecord) -> tuple[RunRecord, int]:
         raise UserError(f"The tracking server {store.masked(uri)} does not answer ({reason}): start it, or name another store.")
     from framework.tracking.mlflow import MLflow
 
+    folder, run_id, name = record.folder.parent, record.id_in(uri), record.name
     status, end = _end(record.folder)
     try:
-        tracker = MLflow(
-            uri=uri,
-            folder=record.folder.parent,
-            experiment=record.experiment,
-            name=record.name,
-            run_id=record.id_in(uri),
-            started=datetime.fromisoformat(record.started).timestamp(),
-            system_seconds=None,
-        )
-        record = record.at(uri, tracker.run_id)
+        parent = Resumption(record.folder, {}, 0).parent(uri, folder, run_id) if run_id else None
+        if parent:
+            run_id, name = None, record.folder.name
+        started = datetime.fromisoformat(record.started).timestamp()
+        place: dict[str, Any] = {"uri": uri, "folder": folder, "experiment": record.experiment}
+        tracker = MLflow(**place, name=name, run_id=run_id, parent=parent, started=started, system_seconds=None)
+        record = replace(record.at(uri, tracker.run_id), name=name)
         record.write()
         backlog = Backlog(run_folder=record.folder, tracker=tracker)
         backlog.send()
         tracker.close(status, end)
-    except OSError as error:
-        raise UserError(f"{store.masked(uri)} cannot be written ({store.masked(str(error))}): sync the run again.") from error
+    except Exception as error:  # whatever is wrong with a store
+        raise UserError(f"{store.masked(uri)} does not take the run ({store.masked(str(error))}): sync it again when it does.") from error
     return record, backlog.refused
 
 

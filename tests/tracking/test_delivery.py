@@ -1,6 +1,7 @@
 """What a run recorded reaches its store, whatever happened in between."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from framework.errors import UserError
 from framework.tracking import store
 from framework.tracking.base import MetricsEvent, PictureEvent, PolicyEvent, VideoEvent
 from framework.tracking.jsonl import Jsonl
@@ -196,3 +198,23 @@ def test_a_resume_whose_settings_contradict_stored_points_goes_on_below_the_run(
     assert points(client, first.run_id) == [0, 100, 200]
     assert points(client, child.run_id) == [0, 100, 150, 200, 300]
     assert "that has points after step 100 of other settings (Adam.rate)" in caplog.text
+
+
+def test_a_sync_is_refused_in_a_sentence_where_the_store_cannot_be_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = read_run(recorded(folder, 0).run_folder)
+    for uri, sentence in (
+        ("http://127.0.0.1:9", r"The tracking server http://127.0.0.1:9 does not answer \(.*refused.*\): start it"),
+        ("postgresql://ann:hush@127.0.0.1:9/agents", r"^postgresql://\*\*\*@127.0.0.1:9/agents does not take the run \((?!.*hush)"),
+    ):
+        monkeypatch.setenv(store.TRACKING_URI, uri)
+        with pytest.raises(UserError, match=sentence):
+            sync(record)
+
+
+def test_a_sync_of_a_copy_leaves_the_run_of_the_original_alone(folder: Path, client: Any) -> None:
+    first = recorded(folder, 0, 100)
+    copied = shutil.copytree(first.run_folder, folder / "copy")
+    record, _ = sync(read_run(copied))
+    assert record.run_id != first.run_id
+    assert client.get_run(record.run_id).data.tags[PARENT] == first.run_id
+    assert points(client, record.run_id) == [0, 100]

@@ -9,8 +9,8 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeVar
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any, Final, Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -146,19 +146,17 @@ class Batch:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """Apply one function to every tensor."""
-        return Batch(
-            observation={name: function(value) for name, value in self.observation.items()},
-            action=function(self.action),
-            reward=function(self.reward),
-            is_first=function(self.is_first),
-            is_terminal=function(self.is_terminal),
-            episode=function(self.episode),
-            extra=self.extra
-            and ExtraSteps(
-                observation={name: function(value) for name, value in self.extra.observation.items()},
-                episode=function(self.extra.episode),
-            ),
-        )
+        return cast(Batch, _mapped(self, function))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its fields, as plain values."""
+        return asdict(self)
+
+    @staticmethod
+    def of(content: Mapping[str, Any]) -> "Batch":
+        """The batch of a `state_dict`."""
+        extra = content["extra"]
+        return Batch(**{**content, "extra": None if extra is None else ExtraSteps(**extra)})
 
     def to(self, device: torch.device) -> "Batch":
         """Copy to a device, without waiting for the copy where memory is pinned."""
@@ -280,14 +278,7 @@ class InferredBatch:
 
     def detach(self) -> "InferredBatch":
         """The same numbers without gradient."""
-        return replace(
-            self,
-            embedding=self.embedding.detach(),
-            posterior=self.posterior.detach(),
-            prior=self.prior.detach(),
-            extra=self.extra and replace(self.extra, embedding=self.extra.embedding.detach()),
-            second=self.second and replace(self.second, embedding=self.second.embedding.detach()),
-        )
+        return cast(InferredBatch, _mapped(self, Tensor.detach))
 
 
 @dataclass(frozen=True)
@@ -303,4 +294,15 @@ class UpdateNoise:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "UpdateNoise":
         """Apply one function to every tensor."""
-        return replace(self, **{name: function(value) for name, value in vars(self).items() if value is not None})
+        return cast(UpdateNoise, _mapped(self, function))
+
+
+def _mapped(value: object, function: Callable[[Tensor], Tensor]) -> object:
+    """A value with one function applied to every tensor in it, in the order of the fields of dataclasses."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, Mapping):
+        return {name: _mapped(each, function) for name, each in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: _mapped(getattr(value, each.name), function) for each in fields(value)})
+    return value

@@ -5,7 +5,7 @@ from dm_env import specs
 
 from framework.contrastive.origin import Origin
 from framework.data import Latent, Specs, is_image
-from tests.tiny import ACTION, OBSERVATIONS, batch, latent, normal
+from tests.tiny import ACTION, OBSERVATIONS, latent, normal
 
 
 def test_the_origin_of_an_anchor_is_its_step_of_the_flattened_latent():
@@ -46,27 +46,9 @@ def test_where_takes_the_chosen_rows_of_one_latent_and_the_others_of_another():
         assert torch.equal(mixed[[1, 2, 5]], right[[1, 2, 5]])
 
 
-def test_features_are_the_sample_and_the_deterministic_part():
-    value = latent(4)
-    assert torch.equal(value.features, torch.cat([value.stochastic, value.deterministic], dim=-1))
-
-
-def test_a_detached_latent_has_no_gradient():
-    value = latent(4).map(lambda tensor: tensor.requires_grad_())
-    assert value.features.requires_grad
-    assert not value.detach().features.requires_grad
-
-
 def test_specs_give_the_kind_and_size_of_an_action():
     discrete = Specs(observation=OBSERVATIONS["both"], action=specs.DiscreteArray(4))
     continuous = Specs(observation=OBSERVATIONS["both"], action=ACTION)
     assert (discrete.action_kind, discrete.action_size) == ("discrete", 4)
     assert (continuous.action_kind, continuous.action_size) == ("continuous", 2)
     assert [is_image(spec) for spec in continuous.observation.values()] == [True, False, False]
-
-
-def test_a_batch_moves_to_a_device_with_all_its_fields():
-    data = batch()
-    moved = data.to(torch.device("cpu"))
-    assert {*vars(moved)} == {*vars(data)}
-    assert torch.equal(moved.observation["pixels"], data.observation["pixels"])

@@ -10,13 +10,11 @@ from framework.data import Specs
 from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.run import Run
-from framework.vector_environments.base import VectorStep, random_actions
+from framework.vector_environments.base import random_steps
 
 SEED: Final = 0
 ACTIONS: Final = 6
 """The size of an action of walker and cheetah, on which the cost of an update hardly depends."""
-EPISODE: Final = 1000
-"""Steps of an episode of the control suite."""
 
 
 def specs_of(run: Run, actions: int | None = None) -> Specs:
@@ -41,26 +39,6 @@ def filled_replay(run: Run, shown: Specs, *, steps: int, streams: int = 1, **set
     for number in range(steps // streams):
         replay.add(random_steps(shown, streams, number, random))
     return replay
-
-
-def random_steps(shown: Specs, streams: int, number: int, random: np.random.Generator) -> VectorStep:
-    """One random step of every stream; the first of an episode at every thousandth."""
-    first = number % EPISODE == 0
-
-    def draw(spec: specs.Array) -> np.ndarray:
-        if spec.dtype == np.uint8:
-            return random.integers(0, 256, (streams, *spec.shape), np.uint8)
-        return random.standard_normal((streams, *spec.shape)).astype(spec.dtype)
-
-    return VectorStep(
-        observation={name: draw(spec) for name, spec in shown.observation.items()},
-        action=np.zeros((streams, shown.action_size), np.float32) if first else random_actions(shown.model_action, streams, random),
-        reward=np.zeros(streams, np.float32) if first else random.standard_normal(streams).astype(np.float32),
-        is_first=np.full(streams, first),
-        is_last=np.full(streams, number % EPISODE == EPISODE - 1),
-        is_terminal=np.zeros(streams, bool),
-        episode=np.full(streams, number // EPISODE, np.int64),
-    )
 
 
 def setting(run: Run, shown: Specs | None = None) -> dict[str, Any]:

@@ -79,7 +79,8 @@ class TransformerSSM(CategoricalDynamics):
         )
         glorot(self)
         # The first input of an episode is zero, where the gradient of a norm is 1 / sqrt(epsilon), and those of the blocks multiply.
-        nn.init.normal_(self.input.bias, std=0.02)
+        # A normal distribution, cut at 100 deviations: on the meta device `normal_` imports torch's compiler.
+        nn.init.trunc_normal_(self.input.bias, std=0.02)
 
     def initial(self, size: int) -> Latent:
         return super().initial(size).with_past(self.transformer.empty_past(size))

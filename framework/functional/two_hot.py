@@ -8,6 +8,7 @@ Hafner et al. (2023), *Mastering Diverse Domains through World Models*; the bins
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -23,11 +24,9 @@ def symexp(value: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
 
 def symexp_bins(count: int, limit: float) -> Float[Tensor, " K"]:
     """Bins from `-symexp(limit)` to `symexp(limit)`, exactly symmetric; an odd count has a bin at zero."""
-    half = symexp(torch.linspace(-limit, 0, (count + 1) // 2, dtype=torch.float64)).to(torch.float32)
-    if count % 2:
-        return torch.cat([half, -half[:-1].flip(0)])
-    half = symexp(torch.linspace(-limit, limit, count, dtype=torch.float64)[: count // 2]).to(torch.float32)
-    return torch.cat([half, -half.flip(0)])
+    exponents = np.linspace(-limit, 0, (count + 1) // 2) if count % 2 else np.linspace(-limit, limit, count)[: count // 2]
+    half = -np.expm1(-exponents)  # numpy: on the meta device `torch.linspace` imports torch's compiler
+    return torch.tensor(np.concatenate([half, -half[-1 - count % 2 :: -1]]), dtype=torch.float32)
 
 
 def two_hot(value: Float[Tensor, "*B"], bins: Float[Tensor, " K"]) -> Float[Tensor, "*B K"]:

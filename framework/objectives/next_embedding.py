@@ -73,7 +73,7 @@ class NextEmbedding(Objective):
             nn.Sequential(nn.LayerNorm(units), nn.Linear(units, units), nn.GELU(), nn.Linear(units, size)) for _ in range(horizon)
         )
         truncated_normal(self)
-        nn.init.normal_(self.positions, std=0.02)
+        nn.init.trunc_normal_(self.positions, std=0.02)  # `normal_` on the meta device imports torch's compiler
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         times = inferred.batch.reward.shape[1]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Protocol, cast, final, runtime_checkable
+from typing import Any, ClassVar, Final, Literal, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,11 +14,13 @@ from framework.data import Batch, ExtraSteps, Specs
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import Chunks
-from framework.replay.storage import Column, TensorDict, allocate, columns
+from framework.replay.storage import OBSERVATION, Ring, allocate, require_memory, step_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LARGEST_BATCH: Final = 2**20
 """Steps that a batch, or what is drawn beside it, may have."""
+SEAM: Final = 2**62
+"""Added to the number of an episode whose oldest step follows its newest in a sequence."""
 
 
 @runtime_checkable
@@ -47,7 +49,8 @@ class Replay:
     A stream holds the steps of one environment, episode after episode. Sequences cross episode boundaries: `is_first` resets the model.
     Each stream is a circle: a sequence that runs past the newest step continues at the oldest, which is always a reset (`is_first`, no
     action). Every step is an equally likely start, so that **every stored step is drawn exactly as often as any other**, the last of an
-    episode, the newest and the oldest too. All streams have the same length.
+    episode, the newest and the oldest too. All streams have the same length. Where both ends are of one episode, the steps after the
+    newest have another episode number, so that no number spans a jump in time.
 
     `extra` single steps, drawn uniformly and independently of the sequences, come with each batch as further candidates.
     The time of a draw does not depend on the capacity. One seed draws the same sequences from every storage: indices are drawn on the
@@ -73,9 +76,12 @@ class Replay:
         _check_sizes(capacity=capacity, batch=batch, length=length, extra=extra, streams=streams)
         self.batch, self.length, self.streams, self.extra = batch, length, streams, extra
         self._rows, self._device = capacity // streams, device
+        step = step_of(specs)
+        if storage == "memory":
+            require_memory(step, streams * self._rows)
         if device.type != "meta":  # the check of a recipe stores nothing
-            self._ring = allocate(specs=specs, streams=streams, rows=self._rows, storage=storage, device=device, folder=folder)
-            self._flat = self._ring.flatten(0, 1)
+            self._ring = allocate(step, streams=streams, rows=self._rows, storage=storage, device=device, folder=folder)
+            self._flat = {name: entry.flatten(0, 1) for name, entry in self._ring.items()}
         self._added = 0
         self._generator = torch.Generator().manual_seed(seed)
         self._chunks = Chunks()
@@ -95,14 +101,13 @@ class Replay:
 
     def add(self, steps: StoredSteps) -> None:
         """Store one step of every environment in the place of the oldest."""
-        row = self._ring[:, self._added % self._rows]
-        values = _columns_of(steps)
-        for key, column in columns(row).items():
-            value = torch.from_numpy(np.ascontiguousarray(values[key]))
-            if value.shape != column.shape or not torch.can_cast(value.dtype, column.dtype):
-                stored = f"{column.dtype} {list(column.shape)}"
-                raise ValueError(f"{key} of the added steps is {value.dtype} {list(value.shape)}, not {stored}")
-            column.copy_(value)
+        row = self._added % self._rows
+        for name, values in _entries_of(steps).items():
+            value, place = torch.from_numpy(np.ascontiguousarray(values)), self._ring[name][:, row]
+            if value.shape != place.shape or not torch.can_cast(value.dtype, place.dtype):
+                stored = f"{place.dtype} {list(place.shape)}"
+                raise ValueError(f"{name} of the added steps is {value.dtype} {list(value.shape)}, not {stored}")
+            place.copy_(value)
         self._added += 1
 
     def sample(self) -> Batch:
@@ -117,18 +122,20 @@ class Replay:
 
     def windows(self, starts: Int[Tensor, " B"]) -> Batch:
         """The sequences from the given stored steps on, which are numbered stream by stream, from the oldest to the newest."""
-        age = (starts[:, None] % self._filled + torch.arange(self.length)) % self._filled
-        rows = self._gather((starts // self._filled)[:, None], age)
-        if self._device.type == "cuda" and not rows.is_cuda:
-            rows = rows.pin_memory()
-        is_first = rows["is_first"] | (age == 0).to(rows.device, non_blocking=True)
+        stream, place = starts // self._filled, starts[:, None] % self._filled + torch.arange(self.length)
+        rows = self._gather(stream[:, None], place % self._filled)
+        if self._device.type == "cuda" and not rows["reward"].is_cuda:
+            rows = {name: entry.pin_memory() for name, entry in rows.items()}
+        is_first = rows["is_first"] | self._placed(place % self._filled == 0)
+        newest = self._ring["episode"][:, (self._added - 1) % self._rows][self._placed(stream)]
+        jumped = self._placed(place >= self._filled) & (rows["episode"] == newest[:, None])
         batch = Batch(
-            observation=dict(rows["observation"].items()),
+            observation=_observation(rows),
             action=rows["action"].masked_fill(is_first[..., None], 0.0),
             reward=rows["reward"],
             is_first=is_first,
             is_terminal=rows["is_terminal"],
-            episode=rows["episode"],
+            episode=rows["episode"] + SEAM * jumped,
         )
         return batch.to(self._device)
 
@@ -138,15 +145,19 @@ class Replay:
 
     def _draw_extra(self) -> ExtraSteps:
         steps = torch.randint(len(self), (self.extra,), generator=self._generator)
-        rows = self._gather(steps // self._filled, steps % self._filled).to(self._device, non_blocking=True)
-        return ExtraSteps(observation=dict(rows["observation"].items()), episode=rows["episode"])
+        rows = self._gather(steps // self._filled, steps % self._filled)
+        rows = {name: entry.to(self._device, non_blocking=True) for name, entry in rows.items()}
+        return ExtraSteps(observation=_observation(rows), episode=rows["episode"])
 
-    def _gather(self, stream: Tensor, age: Tensor) -> TensorDict:
-        """The stored steps of these streams and ages, from 0 for the oldest. The index is copied without a synchronization."""
+    def _gather(self, stream: Tensor, age: Tensor) -> Ring:
+        """The stored steps of these streams and ages, from 0 for the oldest."""
         slot = (self._added - self._filled + age) % self._rows
-        index = (stream * self._rows + slot).flatten().to(self._ring.device, non_blocking=True)
-        rows = self._flat.apply(lambda column: column.index_select(0, index), batch_size=index.shape)
-        return cast(TensorDict, rows).reshape(age.shape)
+        index = self._placed((stream * self._rows + slot).flatten())
+        return {name: entry.index_select(0, index).unflatten(0, age.shape) for name, entry in self._flat.items()}
+
+    def _placed(self, index: Tensor) -> Tensor:
+        """A tensor of the host where the steps are, copied without a synchronization."""
+        return index.to(self._ring["reward"].device, non_blocking=True)
 
     def snapshot(self, folder: Path) -> Callable[[], None]:
         """Copy the steps since the last save, and return a function that writes them and the sampler into a folder, in any thread.
@@ -162,11 +173,15 @@ class Replay:
         self._generator.set_state(sampler)
 
 
-def _columns_of(steps: StoredSteps) -> dict[Column, Array]:
-    """The columns of the ring. The episode numbers, which each environment counts by itself, become unique over the streams."""
+def _observation(rows: Ring) -> dict[str, Tensor]:
+    return {name.removeprefix(OBSERVATION): entry for name, entry in rows.items() if name.startswith(OBSERVATION)}
+
+
+def _entries_of(steps: StoredSteps) -> dict[str, Array]:
+    """The entries of the ring. The episode numbers, which each environment counts by itself, become unique over the streams."""
     streams = len(steps.episode)
     return {
-        **{("observation", name): value for name, value in steps.observation.items()},
+        **{f"{OBSERVATION}{name}": value for name, value in steps.observation.items()},
         "action": steps.action,
         "reward": steps.reward,
         "is_first": steps.is_first,

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import time as clock
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -71,8 +72,16 @@ class Jsonl(Tracker):
                 self._write("video", step=step, name=name, path=self._relative(path))
             case base.FileEvent(path, folder):
                 self._write("file", path=self._relative(path), folder=folder)
-            case base.PolicyEvent(checkpoint, step):
-                self._write("model", step=step, path=self._relative(checkpoint), aliases=list(event.aliases))
+            case base.PolicyEvent(checkpoint, step, requirements, observation, action, aliases):
+                self._write(
+                    "model",
+                    step=step,
+                    path=self._relative(checkpoint),
+                    requirements=list(requirements),
+                    observation={name: (f"{value.dtype}", value.shape[1:]) for name, value in observation.items()},
+                    action=action.tolist(),
+                    aliases=list(aliases),
+                )
 
     def close(self, status: Status) -> None:
         self._write("close", status=status)
@@ -131,13 +140,20 @@ def _is_record(record: Any) -> bool:
 
 
 def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
-    """The event of a record.
+    """The event of a record; `None` for the end of a run, and for a file that no longer exists. A policy's example is of zeros.
 
-    `None` for a policy, for the end of a run, and for a file that is gone, damaged, or outside of the run's folder, which is never sent.
+    Raises `OSError` or `ValueError` for what is damaged, and for a file outside the run folder, which another process may have entered.
     """
     path = run_folder / record.get("path", "")
     if not path.resolve().is_relative_to(run_folder.resolve()):
-        return None
+        raise ValueError(f"{path} is outside the run folder")
+    try:
+        return _event(record, path)
+    except (AttributeError, KeyError, SyntaxError, TypeError) as error:  # a damaged picture is a `SyntaxError`
+        raise ValueError(f"a record of {path} is damaged ({error})") from error
+
+
+def _event(record: dict[str, Any], path: Path) -> Event | None:
     match record["kind"]:
         case "params":
             return base.ParamsEvent(record["values"])
@@ -149,13 +165,37 @@ def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
         case "picture" if path.is_file():
             from PIL import Image
 
-            try:
-                return base.PictureEvent(record["name"], record["step"], np.asarray(Image.open(path)))
-            except (OSError, SyntaxError, ValueError):
-                log.warning("The picture %s is damaged and is passed over.", path)
+            return base.PictureEvent(record["name"], record["step"], np.asarray(Image.open(path)))
         case "video" | "file" if path.is_file():
             return base.FileEvent(path, record.get("folder", "video"))
+        case "model" if path.is_dir() and "action" in record:
+            observation = {name: np.zeros((2, *shape), kind) for name, (kind, shape) in record["observation"].items()}
+            action = np.asarray(record["action"], np.float32)
+            return base.PolicyEvent(path, record["step"], record["requirements"], observation, action, record["aliases"])
     return None
+
+
+def keep_copy(run_folder: Path, checkpoint: int) -> None:
+    """Copy the mirror of a run that goes back, and whose last checkpoint has this number, until it has written another."""
+    partial = run_folder / f"{MIRROR}.copy"
+    if (run_folder / MIRROR).exists():
+        shutil.copyfile(run_folder / MIRROR, partial)
+        partial.replace(run_folder / f"{MIRROR}.{checkpoint}")
+
+
+def restore_copy(run_folder: Path, checkpoint: int) -> None:
+    """Return to the copy of a mirror, where a run went back, and ended before it wrote another checkpoint than this."""
+    drop_copies(run_folder, but=checkpoint)
+    copy = run_folder / f"{MIRROR}.{checkpoint}"
+    if copy.exists():
+        copy.replace(run_folder / MIRROR)
+
+
+def drop_copies(run_folder: Path, *, but: int) -> None:
+    """Remove the copies that a checkpoint has made unneeded."""
+    for copy in run_folder.glob(f"{MIRROR}.*[0-9]"):
+        if copy.name != f"{MIRROR}.{but}":
+            copy.unlink()
 
 
 def truncate(run_folder: Path, step: int | None) -> set[str]:

@@ -1,6 +1,7 @@
 """The origin of a run: the commit, uncommitted changes, versions, the command."""
 
 import getpass
+import hashlib
 import platform
 import shlex
 import subprocess
@@ -12,7 +13,7 @@ from typing import Final
 
 import framework
 
-PACKAGES: Final = ("torch", "gin-config", "tensordict", "dm_control", "mujoco", "numpy", "mlflow")
+PACKAGES: Final = ("torch", "gin-config", "dm_control", "mujoco", "numpy", "mlflow")
 ACTING: Final = ("dm-env", "einops", "filelock", "gin-config", "jaxtyping", "numpy", "pillow", "rich", "torch")
 """What acting imports; simulators are not among them."""
 NO_PACKAGE: Final = "not installed"
@@ -45,6 +46,7 @@ def facts(folder: Path) -> dict[str, str]:
     if commit:
         tags |= {"mlflow.source.git.commit": commit, "git.commit": commit}
         tags["git.changed"] = str(bool(_git(folder, "status", "--porcelain").strip())).lower()
+        tags["git.diff.sha256"] = hashlib.sha256(difference(folder).encode()).hexdigest()
     return tags
 
 

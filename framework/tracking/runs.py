@@ -2,20 +2,20 @@
 
 import json
 import logging
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from framework.errors import UserError
 from framework.text import display, read_json
+from framework.tracking.store import local_uri, masked
 
 RUN: Final = "run.json"
 LATEST: Final = "latest"
 LISTED: Final = 5
-TEXTS: Final = ("name", "experiment", "tracking_uri", "run_id", "started")
-"""What a record must hold as texts; the id may be missing."""
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,12 @@ log = logging.getLogger(__name__)
 @final
 @dataclass(frozen=True)
 class RunRecord:
-    """One run: its folder, and its place in MLflow. `run_id` is `None` for a run that MLflow does not have."""
+    """One run: its folder, and its place in MLflow.
+
+    `chosen_uri` is the store in which it was to be recorded, `tracking_uri` the one that records it: the local one, while the chosen one is
+    away. `run_id` is its id there, `None` for a run that MLflow does not have, and `run_ids` holds those in all stores. No address has
+    credentials. A local store moves with the folder.
+    """
 
     folder: Path
     name: str
@@ -31,10 +36,22 @@ class RunRecord:
     tracking_uri: str
     run_id: str | None
     started: str
+    chosen_uri: str = ""
+    run_ids: Mapping[str, str] = field(default_factory=dict)
+
+    def id_in(self, uri: str) -> str | None:
+        """The run's id in a store."""
+        return self.run_id if masked(uri) == self.tracking_uri else self.run_ids.get(masked(uri))
+
+    def at(self, uri: str, run_id: str | None) -> "RunRecord":
+        """The record of a run that goes on in a store."""
+        uri = masked(uri)
+        return replace(self, tracking_uri=uri, run_id=run_id, run_ids={**self.run_ids, uri: run_id} if run_id else self.run_ids)
 
     def write(self) -> None:
         """Write `run.json`, whole or not at all."""
-        values = {name: value for name, value in asdict(self).items() if name != "folder"}
+        values = asdict(self)
+        values["folder"] = str(values.pop("folder"))
         partial = self.folder / f"{RUN}.partial"
         partial.write_text(json.dumps(values, indent=2) + "\n")
         partial.replace(self.folder / RUN)
@@ -56,19 +73,31 @@ def new_folder(folder: Path, name: str, seed: int) -> Path:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """The record in `run.json`, with the folder where it lies now. Raises `UserError` for one that is damaged."""
+    """The record in `run.json`, with the folder where it lies now, and the local store beside that.
+
+    Raises `UserError` for one that is damaged.
+    """
+    values = read_json(folder / RUN)
     try:
-        record = RunRecord(**(read_json(folder / RUN) | {"folder": folder.absolute()}))
-    except TypeError as error:
-        raise _damaged(folder, str(error)) from error
-    values = asdict(record) | {"run_id": record.run_id or ""}
-    if wrong := [name for name in TEXTS if not isinstance(values[name], str)]:
-        raise _damaged(folder, f"{wrong[0]} is no text")
+        return _record(folder.absolute(), values)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(f"{display(folder / RUN)} is damaged ({error}); restore it from a copy.") from error
+
+
+def _record(folder: Path, values: dict[str, Any]) -> RunRecord:
+    earlier = Path(values.pop("folder", folder))
+    # A laboratory's runs lie one folder deeper than its store.
+    moved = {local_uri(old): local_uri(new) for old, new in zip(earlier.parents[:2], folder.parents[:2], strict=False)}
+    uri = values.pop("tracking_uri")
+    chosen_uri = values.pop("chosen_uri", uri)
+    run_ids = {moved.get(each, each): run_id for each, run_id in values.pop("run_ids", {}).items()}
+    record = RunRecord(
+        folder=folder, tracking_uri=moved.get(uri, uri), chosen_uri=moved.get(chosen_uri, chosen_uri), run_ids=run_ids, **values
+    )
+    for name, value in asdict(record).items():
+        if name not in ("folder", "run_ids") and not isinstance(value, str | None):
+            raise TypeError(f"{name} is no text")
     return record
-
-
-def _damaged(folder: Path, reason: str) -> UserError:
-    return UserError(f"{display(folder / RUN)} is damaged ({reason}); restore it from a copy.")
 
 
 def open_run(run: str, folder: Path) -> RunRecord:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol, TypeVar, final, runtime_checkable
+from typing import Final, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -16,28 +16,15 @@ WARM_UP: Final = 3
 """Plain updates before the capture: they compile, choose algorithms, and allocate the state of optimizers."""
 
 
-@runtime_checkable
-class Graph(Protocol):
-    """Recorded work of a device, with the addresses of all that it reads and writes."""
-
-    def warm_up(self, work: Callable[[], Result]) -> Result:
-        """Do the work on the stream on which it will be recorded."""
-
-    def record(self, work: Callable[[], Result]) -> Result:
-        """Record the work without doing it; `replay` fills the tensors of the result."""
-
-    def replay(self) -> None:
-        """Do the recorded work."""
-
-
 @final
 class CudaGraph:
-    """A CUDA graph, after PyTorch's notes on CUDA semantics; untested on CUDA."""
+    """Recorded work of a device, with the addresses of all that it reads and writes; after PyTorch's notes on CUDA semantics."""
 
     def __init__(self, device: torch.device) -> None:
         self._graph, self._side = torch.cuda.CUDAGraph(), torch.cuda.Stream(device)
 
     def warm_up(self, work: Callable[[], Result]) -> Result:
+        """Do the work on the stream on which it will be recorded."""
         current = torch.cuda.current_stream()
         self._side.wait_stream(current)
         with torch.cuda.stream(self._side):
@@ -46,10 +33,12 @@ class CudaGraph:
         return result
 
     def record(self, work: Callable[[], Result]) -> Result:
+        """Record the work without doing it; `replay` fills the tensors of the result."""
         with torch.cuda.graph(self._graph, stream=self._side):
             return work()
 
     def replay(self) -> None:
+        """Do the recorded work."""
         self._graph.replay()
 
 
@@ -61,7 +50,7 @@ class CapturedUpdate:
     changed in place, by numbers that are in tensors. Metrics are copies, which the next replay does not change.
     """
 
-    def __init__(self, update: Update, graph: Graph) -> None:
+    def __init__(self, update: Update, graph: CudaGraph) -> None:
         self._update, self._graph, self._calls = update, graph, 0
         self._inputs: list[Tensor] | None = None
         self._names: list[str] = []

@@ -1,29 +1,27 @@
 """The check of a recipe before anything runs: its parts are built on torch's `meta` device, where tensors have shapes and no numbers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar, final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_buffer_registration_hook, register_module_parameter_registration_hook
 
 from framework import composition
+from framework.agent import Agent
 from framework.composition import Problem
 from framework.errors import UserError
+from framework.replay.replay import Replay
 
 if TYPE_CHECKING:
-    from framework.agent import Agent
-    from framework.data import Specs
     from framework.training.run import Run
 
 META: Final = torch.device("meta")
 LARGEST_TENSOR: Final = 2**36
 MOST_TENSORS: Final = 5_000
-Built = TypeVar("Built")
 
 
 def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), trust: bool = False) -> list[Problem]:
@@ -50,21 +48,29 @@ def refusals(run: "Run") -> list[Problem]:
     The environment is asked for its specs; agent and replay are built without memory; objectives and behavior are asked about the batches
     that the replay gives.
     """
-    attempt = _Attempts()
-    environment = attempt(lambda: _describe_environment(run))
-    if environment is None:
-        return attempt.problems(run)
-    specs, action_repeat = environment
-    with META, _bounded():
-        replay = attempt(lambda: run.replay(specs=specs, streams=run.environments, device=META, seed=0, storage="device"))
-        agent = attempt(lambda: run.agent_factory(specs=specs))
+    errors: list[UserError] = []
+    replay: Replay | None = None
+    agent: Agent | None = None
+    try:
+        with run.vector(1, mode="serial") as vector:
+            specs, action_repeat = vector.specs, vector.action_repeat
+    except UserError as error:
+        return [run.composed.problem(error)]
+    with META, _collected(errors):
+        replay = run.replay(specs=specs, streams=run.environments, device=META, seed=0)
+    with META, _bounded(), _collected(errors):
+        agent = run.agent_factory(specs=specs)
     if replay is not None:
-        length, environments = replay.length, run.environments
-        attempt(lambda: run.trainer.check(length=length, environments=environments, action_repeat=action_repeat))
+        with _collected(errors):
+            run.trainer.check(length=replay.length, environments=run.environments, action_repeat=action_repeat)
     if replay is not None and agent is not None:
-        for check_part in _batch_checks(agent, rows=replay.batch, times=replay.length, extra=replay.extra):
-            attempt(check_part)
-    return attempt.problems(run)
+        steps = replay.batch * replay.length
+        for objective in agent.world_model.each_objective:
+            with _collected(errors):
+                objective.check(rows=replay.batch, times=replay.length, extra=replay.extra)
+        with _collected(errors):
+            agent.behavior.check(rollouts=min(agent.imagination_starts or steps, steps), steps=steps)
+    return list(dict.fromkeys(map(run.composed.problem, errors)))
 
 
 @contextmanager
@@ -82,32 +88,9 @@ def _bounded() -> Iterator[None]:
         yield
 
 
-@final
-class _Attempts:
-    """Calls functions and collects the `UserError` of each."""
-
-    def __init__(self) -> None:
-        self.errors: list[UserError] = []
-
-    def __call__(self, function: Callable[[], Built]) -> Built | None:
-        try:
-            return function()
-        except UserError as error:
-            self.errors.append(error)
-            return None
-
-    def problems(self, run: "Run") -> list[Problem]:
-        return list(dict.fromkeys(run.composed.problem(error) for error in self.errors))
-
-
-def _describe_environment(run: "Run") -> tuple["Specs", int]:
-    """The specs of the environment, and its control steps for each action."""
-    with run.vector(1, mode="serial") as vector:
-        return vector.specs, vector.action_repeat
-
-
-def _batch_checks(agent: "Agent", *, rows: int, times: int, extra: int) -> Iterator[Callable[[], None]]:
-    for objective in agent.world_model.each_objective:
-        yield partial(objective.check, rows=rows, times=times, extra=extra)
-    steps = rows * times
-    yield partial(agent.behavior.check, rollouts=min(agent.imagination_starts or steps, steps), steps=steps)
+@contextmanager
+def _collected(errors: list[UserError]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        errors.append(error)

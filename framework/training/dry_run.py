@@ -1,61 +1,79 @@
-"""The smallest real training, which shows whether the parts of a recipe work together."""
+"""The smallest training, which shows whether the parts of a recipe work together."""
 
+from contextlib import ExitStack
 from typing import Final
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from framework.actor_critics.cem_planner import CEMPlanner
+from framework.actor_critics.mppi_planner import MPPIPlanner
+from framework.agent import Agent
 from framework.critics.base import examined
+from framework.data import Metrics
 from framework.errors import UserError
+from framework.optimizers.base import TorchOptimizer
 from framework.replay.replay import Replay
-from framework.training.learner import Diverged, Learner
+from framework.training.compiled_steps import patched
+from framework.training.learner import ACTING, LEARNING, not_finite
 from framework.training.run import Run
+from framework.vector_environments.base import random_steps
 
 SEQUENCES: Final = 2
-SHORT: Final = 16
-"""Steps of a sequence."""
+SHORT: Final = (8, 16)
+"""Steps of a sequence, if every objective accepts them; else as many as in the recipe."""
+HORIZON: Final = 3
+"""Steps of a rollout."""
 CAPACITY: Final = 4096
-"""Only the steps that are collected take memory."""
+"""Only the steps that are added take memory."""
 
 
 def dry_run(run: Run) -> dict[str, float]:
-    """Build the environment and the agent, act once, collect random steps, and take one update on a small batch. Writes nothing.
+    """Build the agent, act once, and take one update on a small batch of random numbers. Nothing is simulated, rendered or written.
 
-    The batch has two short sequences, or more and longer ones if an objective needs them. Returns the update's metrics. Raises `UserError`
-    where parts do not fit, or where a score or a loss is not finite.
+    The batch has two short sequences, or more and longer ones if an objective needs them; planners iterate once. torch's own
+    optimizers take no step, since their first one imports the compiler. Returns the update's metrics. Raises `UserError` where parts do
+    not fit, or where a score or a loss is not finite.
     """
-    with run.vector(1, mode="serial") as vector:
-        device, specs = run.runtime.device, vector.specs
-        replay: Replay = run.replay(specs=specs, streams=1, device=device, seed=run.seed, capacity=CAPACITY, storage="memory")
-        learner = Learner(agent=run.agent(specs), runtime=run.runtime, vector=vector, replay=replay, seed=run.seed)
-        learner.update_agent = learner.agent.update  # uncompiled, so that scores can be examined
-        replay.batch, replay.length = _smallest_batch(learner)
-        _collect(learner)
-        try:
-            with examined(learner.agent):
-                metrics = learner.update()
-            learner.check(metrics)
-        except Diverged as error:
-            raise UserError(f"The first update gives what is no number: {error}; look at loss scales and learning rates.") from error
+    shown, runtime = run.specs(), run.runtime
+    agent = run.agent(shown)
+    agent.horizon = min(agent.horizon, HORIZON)
+    for module in agent.modules():
+        if isinstance(module, CEMPlanner | MPPIPlanner):
+            module.iterations = 1
+    replay: Replay = run.replay(specs=shown, streams=SEQUENCES, device=runtime.device, seed=run.seed, capacity=CAPACITY, storage="memory")
+    replay.batch, replay.length = _smallest_batch(agent, replay)
+    random = np.random.default_rng(run.seed)
+    for number in range(replay.length):
+        replay.add(random_steps(shown, SEQUENCES, number, random))
+    batch = replay.sample()
+    first = {name: value[:1, 0] for name, value in batch.observation.items()}
+    with ExitStack() as stack:
+        stack.enter_context(runtime.autocast())
+        stack.enter_context(examined(agent))
+        for optimizer in agent.optimizers.values():
+            if isinstance(optimizer, TorchOptimizer):
+                stack.enter_context(patched(optimizer, "step", _norm))
+        agent.act(agent.initial(1), first, batch.is_first[:1, 0], "explore", runtime.generator(run.seed, ACTING))
+        metrics = agent.update(batch, agent.draw_noise(batch, runtime.generator(run.seed, LEARNING)))
+    if wrong := not_finite(metrics):
+        raise UserError(f"The first update gives what is no number: {', '.join(wrong)}; look at loss scales and learning rates.")
     return {name: float(value) for name, value in metrics.items()}
 
 
-def _collect(learner: Learner) -> None:
-    """One action of the policy, and random steps until the replay holds a sequence."""
-    learner.begin()
-    learner.collect(randomly=False)
-    random = np.random.default_rng(learner.seed)
-    while len(learner.replay) < learner.replay.length:
-        learner.replay.add(learner.vector.step(learner.vector.random_actions(random)))
+def _norm(gradients: list[Tensor]) -> Metrics:
+    return {"gradient_norm": torch.nn.utils.get_total_norm(gradients)}
 
 
-def _smallest_batch(learner: Learner) -> tuple[int, int]:
+def _smallest_batch(agent: Agent, replay: Replay) -> tuple[int, int]:
     """The fewest and shortest sequences, of a few sizes, that every objective accepts."""
-    rows, times = learner.replay.batch, learner.replay.length
-    for size in ((min(SEQUENCES, rows), min(SHORT, times)), (min(SEQUENCES, rows), times)):
+    rows = min(SEQUENCES, replay.batch)
+    for times in (*(min(short, replay.length) for short in SHORT), replay.length):
         try:
-            for objective in learner.agent.world_model.each_objective:
-                objective.check(rows=size[0], times=size[1], extra=learner.replay.extra)
+            for objective in agent.world_model.each_objective:
+                objective.check(rows=rows, times=times, extra=replay.extra)
         except UserError:
             continue
-        return size
-    return rows, times
+        return rows, times
+    return replay.batch, replay.length

@@ -36,8 +36,8 @@ class Evaluated:
 class Evaluation:
     """Runs `episodes` episodes every `every` environment steps, the same ones each time: their seeds derive from the run's.
 
-    They run in the run's own environment, or in another `environment` with the same observations and actions, for example with other
-    distractors.
+    Each of the `environments` runs an equal share of them, in the run's own environment or in another `environment` with the same
+    observations and actions, for example with other distractors.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Evaluation:
             environment=self.environment or environment, count=size, seed=derive(seed, 900), mode="serial" if size == 1 else "process"
         ) as vector:
             _check_specs(vector.specs, agent.specs)
-            return _run_episodes(agent=agent, runtime=runtime, vector=vector, episodes=count, seed=seed)
+            return run_episodes(agent=agent, runtime=runtime, vector=vector, episodes=count, seed=seed)
 
 
 def _check_specs(evaluated: Specs, trained: Specs) -> None:
@@ -74,23 +74,24 @@ def _check_specs(evaluated: Specs, trained: Specs) -> None:
         )
 
 
-def _run_episodes(*, agent: Agent, runtime: Runtime, vector: VectorEnvironment, episodes: int, seed: int) -> Evaluated:
+def run_episodes(*, agent: Agent, runtime: Runtime, vector: VectorEnvironment, episodes: int, seed: int) -> Evaluated:
+    """Each environment runs its share of the episodes: the first to end, in whichever environment, would be the short ones."""
     actor = Actor(agent=agent, runtime=runtime, count=vector.count, mode="mode", generator=runtime.generator(seed, 901))
-    steps = vector.reset()
+    shares = np.bincount(np.arange(episodes) % vector.count)
+    ended: list[list[tuple[float, int]]] = [[] for _ in range(vector.count)]
     total, length = np.zeros(vector.count), np.zeros(vector.count, int)
-    returns: list[float] = []
-    lengths: list[int] = []
+    steps = vector.reset()
     frames = [_frame(steps.observation)]
-    while len(returns) < episodes:
+    while any(len(own) < share for own, share in zip(ended, shares, strict=True)):
         steps = vector.step(actor.act(steps.observation, steps.is_first))
-        total, length = np.where(steps.is_first, 0.0, total + steps.reward), np.where(steps.is_first, 0, length + 1)
+        total, length = np.where(steps.is_first, 0.0, total + steps.reward), np.where(steps.is_first, 0, length + vector.action_repeat)
         if steps.episode[0] == 0:
             frames.append(_frame(steps.observation))
         for index in np.flatnonzero(steps.is_last):
-            returns.append(float(total[index]))
-            lengths.append(int(length[index]) * vector.action_repeat)
+            ended[index].append((float(total[index]), int(length[index])))
+    returns, lengths = zip(*(each for own, share in zip(ended, shares, strict=True) for each in own[:share]), strict=True)
     images = [frame for frame in frames if frame is not None]
-    return Evaluated(returns=returns[:episodes], lengths=lengths[:episodes], frames=to_rgb(np.stack(images)) if images else None)
+    return Evaluated(returns=list(returns), lengths=list(lengths), frames=to_rgb(np.stack(images)) if images else None)
 
 
 def _frame(observation: dict[str, np.ndarray]) -> np.ndarray | None:

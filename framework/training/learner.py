@@ -1,16 +1,19 @@
 """The state of a training: environments, replay, agent and random generators."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from framework.agent import Agent
-from framework.data import Batch, Metrics
+from framework.data import Batch, Metrics, Pictures, UpdateNoise
+from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
+from framework.training.changes import optimizer_entries, require_fit
 from framework.training.runtime import Runtime, derive
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 
@@ -20,9 +23,15 @@ RANDOM, ACTING, LEARNING, LOOKING = 1, 2, 3, 4
 
 @dataclass
 class Progress:
-    """The counters of a run. Steps are environment steps, action repeats counted; seconds are of training, over every resume."""
+    """The counters of a run. Steps are environment steps, action repeats counted; seconds are of training, over every resume.
+
+    `owed` is the number of replayed time steps that training still owes for the environment steps up to `counted`.
+    """
 
     step: int = 0
+    counted: int = 0
+    owed: float = 0.0
+    pretrained: bool = False
     updates: int = 0
     episodes: int = 0
     seconds: float = 0.0
@@ -41,11 +50,11 @@ class Finished:
 
 @final
 class Diverged(Exception):
-    """A loss or a gradient norm is not finite; holds the metrics and the batch of that update."""
+    """A loss or a gradient norm of the last update is not finite; holds these metrics."""
 
-    def __init__(self, metrics: Mapping[str, float], batch: Batch) -> None:
+    def __init__(self, metrics: Mapping[str, float]) -> None:
         super().__init__(", ".join(sorted(metrics)))
-        self.metrics, self.batch = metrics, batch
+        self.metrics = metrics
 
 
 @final
@@ -76,6 +85,9 @@ class Learner:
         self.random = np.random.default_rng(derive(self.seed, RANDOM))
         self.totals, self.lengths = np.zeros(self.vector.count), np.zeros(self.vector.count, np.int64)
         self.batch: Batch | None = None
+        self._noise: UpdateNoise | None = None
+        self._tensors = {name: value for name, value in self.agent.state_dict().items() if isinstance(value, Tensor)}
+        self._before = [torch.empty_like(tensor) for tensor in self._tensors.values()]
         self.steps: VectorStep | None = None
 
     def begin(self) -> None:
@@ -110,33 +122,42 @@ class Learner:
     def update(self) -> Metrics:
         """One update of the agent on a new batch."""
         self.batch = self.replay.sample()
+        self._noise = self.agent.draw_noise(self.batch, self.generator)
+        with torch.no_grad():
+            torch._foreach_copy_(self._before, [*self._tensors.values()])
         with self.runtime.autocast():
-            metrics = self.update_agent(self.batch, self.agent.draw_noise(self.batch, self.generator))
+            metrics = self.update_agent(self.batch, self._noise)
         self.progress.updates += 1
+        self.progress.owed -= self.replay.batch * self.replay.length
         if self.runtime.synchronous:
             self.check(metrics)
         return metrics
 
     def check(self, metrics: Metrics) -> None:
         """Raise `Diverged` where a loss or a gradient norm is not finite."""
-        values = {name: float(value) for name, value in metrics.items() if name.startswith("train/")}
-        not_finite = {name: value for name, value in values.items() if not np.isfinite(value)}
-        if not_finite and self.batch is not None:
-            raise Diverged(not_finite, self.batch)
+        if wrong := not_finite(metrics):
+            raise Diverged(wrong)
+
+    def last_update(self) -> dict[str, Any]:
+        """What the last update was made of: the agent before it, its batch and its random numbers."""
+        if self.batch is None or self._noise is None:
+            raise UserError("No update was made since the run was resumed.")
+        agent = dict(zip(self._tensors, self._before, strict=True))
+        return {"agent": agent, "batch": self.batch.state_dict(), "noise": vars(self._noise)}
 
     def diagnose(self) -> Metrics:
         """Metrics too expensive for every update, of the last batch; training is not affected."""
-        if self.batch is None:
-            return {}
-        with self.runtime.autocast():
-            return self.agent.diagnose(self.batch, self.runtime.generator(self.seed, LOOKING))
+        return self._of_last_batch(self.agent.diagnose)
 
-    def pictures(self) -> dict[str, Tensor]:
+    def pictures(self) -> Pictures:
         """Pictures of the last batch."""
+        return self._of_last_batch(self.agent.pictures)
+
+    def _of_last_batch(self, function: Callable[[Batch, torch.Generator], dict[str, Tensor]]) -> dict[str, Tensor]:
         if self.batch is None:
             return {}
         with self.runtime.autocast():
-            return self.agent.pictures(self.batch, self.runtime.generator(self.seed, LOOKING))
+            return function(self.batch, self.runtime.generator(self.seed, LOOKING))
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the replay with which training continues exactly, one file for each key."""
@@ -144,6 +165,7 @@ class Learner:
             "agent": self.agent.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.agent.optimizers.items()},
             "actor": self.actor.state_dict(),
+            "batch": {} if self.batch is None else self.batch.state_dict(),
             "environments": [vars(snapshot) for snapshot in self.vector.snapshot()],
             "progress": {
                 **vars(self.progress),
@@ -157,8 +179,9 @@ class Learner:
     def load_state_dict(self, content: Mapping[str, Any]) -> None:
         """Continue from a `state_dict`; the replay is loaded separately, and before.
 
-        Environments that cannot be restored begin new episodes, which are stored.
+        Environments that cannot be restored begin new episodes, which are stored. Raises `UserError` where sizes differ.
         """
+        self._require_fit(content)
         self.agent.load_state_dict(content["agent"])
         for name, optimizer in self.agent.optimizers.items():
             optimizer.load_state_dict(content["optimizers"][name])
@@ -168,10 +191,15 @@ class Learner:
         self.generator.set_state(progress.pop("generator"))
         self.random.bit_generator.state = progress.pop("random")
         self.progress = Progress(**progress)
+        self.batch = Batch.of(content["batch"]).to(self.runtime.device) if content["batch"] else None
         self.steps = self.vector.restore([_snapshot(**snapshot) for snapshot in content["environments"]])
         if not self.vector.seekable:
             self.replay.add(self.steps)
             self._count(self.steps)
+
+    def _require_fit(self, content: Mapping[str, Any]) -> None:
+        parts = (each["agent"] | {"carry": each["actor"]} | optimizer_entries(each["optimizers"]) for each in (content, self.state_dict()))
+        require_fit(*parts)
 
     def _count(self, steps: VectorStep) -> list[Finished]:
         self.totals = np.where(steps.is_first, 0.0, self.totals + steps.reward)
@@ -179,6 +207,12 @@ class Learner:
         ended = np.flatnonzero(steps.is_last)
         self.progress.episodes += len(ended)
         return [Finished(float(self.totals[index]), int(self.lengths[index])) for index in ended]
+
+
+def not_finite(metrics: Metrics) -> dict[str, float]:
+    """The losses and gradient norms that are nan or infinite."""
+    values = {name: float(value) for name, value in metrics.items() if name.startswith("train/")}
+    return {name: value for name, value in values.items() if not np.isfinite(value)}
 
 
 def _snapshot(*, episode: int, actions: Tensor, sent: Tensor | None) -> EnvironmentSnapshot:

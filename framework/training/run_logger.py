@@ -1,9 +1,8 @@
 """The records of a run as it trains: metrics, evaluations, pictures, checkpoints."""
 
 import logging
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from framework.errors import UserError
 from framework.tracking.base import MetricsEvent, PictureEvent, Tracker, VideoEvent
 from framework.training.checkpoints import Checkpoints
 from framework.training.evaluation import Evaluated, Evaluation
+from framework.training.fault import FAULT, save_fault
 from framework.training.learner import Diverged, Finished, Learner
 from framework.training.policy import PolicyRecipe
 
@@ -32,6 +32,10 @@ log = logging.getLogger(__name__)
 class RunLogger:
     """Logs every `log_every` environment steps, evaluates and checkpoints when due.
 
+    `updates` and `episodes` hold the metrics of updates and the finished episodes since the last log; a checkpoint holds them too, so that
+    the first line after a resume is that of a run that never stopped. `recipe` has the texts of the run's recipe by their files, which
+    are written with each checkpoint where they changed.
+
     A full disk does not end a run: the checkpoint is tried again at the next interval.
     """
 
@@ -43,19 +47,21 @@ class RunLogger:
         checkpoints: Checkpoints,
         environment: Callable[..., Environment],
         policy: PolicyRecipe,
+        settings: Mapping[str, Any],
         log_every: int,
         seconds_left: Callable[[Learner], float | None],
     ) -> None:
         self.tracker, self.evaluation, self.checkpoints = tracker, evaluation, checkpoints
-        self.environment, self.policy, self.log_every = environment, policy, log_every
+        self.environment, self.policy, self.settings, self.log_every = environment, policy, settings, log_every
         self.seconds_left = seconds_left
         self.latest: Evaluated | None = None
-        self._history: list[Metrics] = []
-        self._episodes: list[Finished] = []
+        self.updates: list[Metrics] = []
+        self.episodes: list[Finished] = []
         self._spent = dict.fromkeys(STAGES, 0.0)
         self._since = time.monotonic()
         self._from: tuple[int, int] | None = None
-        self._saved = (0, 0)
+        self.recipe: Mapping[Path, str] = {}
+        self._saved: tuple[int, int, int] | None = None
 
     @contextmanager
     def stopwatch(self, stage: str) -> Iterator[None]:
@@ -63,14 +69,6 @@ class RunLogger:
         started = time.monotonic()
         yield
         self._spent[stage] += time.monotonic() - started
-
-    def updated(self, metrics: Metrics) -> None:
-        """Add the metrics of an update to the next log."""
-        self._history.append(metrics)
-
-    def finished(self, episodes: Sequence[Finished]) -> None:
-        """Add finished episodes to the next log."""
-        self._episodes += episodes
 
     def mark(self, learner: Learner) -> None:
         """Log, evaluate and checkpoint, each if it is due."""
@@ -88,21 +86,21 @@ class RunLogger:
         """Log the means since the last log, and the diagnostics of the last batch."""
         progress = learner.progress
         values: dict[str, Any] = {
-            **_means(self._history),
+            **_means(self.updates),
             **self._times(learner),
             "train/updates": progress.updates,
             "train/episodes": progress.episodes,
             "train/replay_steps": len(learner.replay),
         }
-        if self._history:
-            learner.check(self._history[-1])
+        if self.updates:
+            learner.check(self.updates[-1])
             values |= learner.diagnose()
-        if self._episodes:
-            values["train/return"] = np.mean([episode.value for episode in self._episodes])
-            values["train/length"] = np.mean([episode.length for episode in self._episodes])
+        if self.episodes:
+            values["train/return"] = np.mean([episode.value for episode in self.episodes])
+            values["train/length"] = np.mean([episode.length for episode in self.episodes])
         progress.logged = progress.step
         self.tracker.record(MetricsEvent(progress.step, {name: float(value) for name, value in values.items()}))
-        self._history, self._episodes = [], []
+        self.updates, self.episodes = [], []
 
     def evaluate(self, learner: Learner) -> None:
         """Run the evaluation episodes; a better mean than ever before makes the next checkpoint the best."""
@@ -139,50 +137,68 @@ class RunLogger:
         return True
 
     def finish(self, learner: Learner, *, evaluate: bool) -> None:
-        """The last log, evaluation and checkpoint of a run; on a full disk the checkpoint goes to the folder of temporary files."""
-        if learner.progress.logged < learner.progress.step:
+        """The last log, evaluation and checkpoint of a run. Raises `UserError` on a full disk.
+
+        Without an evaluation, which is after an interrupt, the log waits for a resume. Where nothing was trained since a checkpoint, there
+        is no other, so that a run that only went back to an earlier one keeps the later ones.
+        """
+        if evaluate and learner.progress.logged < learner.progress.step:
             self.write(learner)
         if evaluate and learner.progress.evaluated < learner.progress.step and learner.progress.updates:
             self.evaluate(learner)
-        self._settle()
-        try:
+        self.settle()
+        if _reached(learner) != self._saved:
             self._save(learner)
-            self.checkpoints.wait()
-        except UserError as error:
-            raise UserError(f"{error} {_save_elsewhere(self._contents(learner))}") from error
+        self.checkpoints.wait()
 
     def rescue(self, learner: Learner) -> None:
         """Checkpoint what was trained before an environment or a disk failed, if possible."""
-        reached = (learner.progress.step, learner.progress.updates)
-        if learner.steps is not None and reached > self._saved and self.checkpoint(learner):
-            self._settle()
+        self.settle()
+        if learner.steps is not None and _reached(learner) != self._saved and self.checkpoint(learner):
+            self.settle()
 
-    def diverged(self, error: Diverged, folder: Path) -> UserError:
-        """Save the batch of an update that was not finite; the error to raise names it and the last good checkpoint."""
-        path = folder / "diverged.pt"
-        batch = {name: value for name, value in vars(error.batch.map(Tensor.cpu)).items() if isinstance(value, Tensor | Mapping)}
-        torch.save({"batch": batch, "metrics": dict(error.metrics)}, path)
-        self.checkpoints.wait()
+    def diverged(self, error: Diverged, learner: Learner, folder: Path) -> UserError:
+        """Keep the update that was not finite; the error to raise names its file and the last good checkpoint."""
+        path = folder / FAULT
+        try:
+            save_fault(path, learner=learner, recipe=self.policy, metrics=error.metrics)
+            kept = f"The update is in {path}, and `dream replay-fault` makes it again"
+        except UserError as refusal:
+            kept = f"The update could not be kept ({refusal.message.removesuffix('.')})"
+        self.settle()
         names = ", ".join(f"{name} = {value}" for name, value in sorted(error.metrics.items()))
         return UserError(
-            f"Training stopped because a loss or a gradient is no number: {names}. The batch is in {path}, the last good checkpoint is "
+            f"Training stopped because a loss or a gradient is no number: {names}. {kept}. The last good checkpoint is "
             f"{self.checkpoints.latest or 'none yet'}; resume from it with a smaller learning rate, as in "
             "-b 'model/Adam.learning_rate=1e-4'."
         )
 
     def _save(self, learner: Learner, *, best: bool = False) -> None:
-        self._saved = (learner.progress.step, learner.progress.updates)
-        self.checkpoints.save(learner.progress.step, self._contents(learner), learner.replay.snapshot, best=best)
+        self.checkpoints.save(learner.progress.step, self._contents(learner), learner.replay.snapshot, best=best, beside=self.recipe)
+        self._saved = _reached(learner)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Wait for the checkpoint being written; if it failed, log that and go on."""
         try:
             self.checkpoints.wait()
         except UserError as error:
+            self._saved = None
             log.warning("%s", error)
 
     def _contents(self, learner: Learner) -> dict[str, Any]:
-        return learner.state_dict() | {"policy": asdict(self.policy)}
+        return learner.state_dict() | {"policy": asdict(self.policy), "settings": self.settings, "logger": self.state_dict()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The metrics and the episodes since the last log."""
+        names = list(self.updates[0]) if self.updates else []
+        return {"names": names, "updates": _stacked(self.updates, names), "episodes": [vars(episode) for episode in self.episodes]}
+
+    def load_state_dict(self, content: Mapping[str, Any], learner: Learner) -> None:
+        """Continue from a `state_dict`, in a run whose learner was loaded."""
+        updates = content["updates"].to(learner.runtime.device)
+        self.updates = [dict(zip(content["names"], row.unbind(), strict=True)) for row in updates]
+        self.episodes = [Finished(**episode) for episode in content["episodes"]]
+        self._saved = _reached(learner)
 
     def _times(self, learner: Learner) -> dict[str, float]:
         now, progress = time.monotonic(), learner.progress
@@ -192,8 +208,8 @@ class RunLogger:
         values["time/steps_per_second"] = (progress.step - step) / wall
         values["time/updates_per_second"] = (progress.updates - updates) / wall
         values["time/minutes"] = progress.seconds / 60
-        if self._history:
-            values["time/seconds_per_update"] = self._spent["update"] / len(self._history)
+        if self.updates:
+            values["time/seconds_per_update"] = self._spent["update"] / len(self.updates)
         left = self.seconds_left(learner)
         if left is not None:
             values["time/seconds_left"] = left
@@ -207,16 +223,16 @@ def _means(history: list[Metrics]) -> dict[str, float]:
     if not history:
         return {}
     names = list(history[0])
-    stacked = torch.stack([torch.stack([metrics[name].float() for name in names]) for metrics in history])
-    return dict(zip(names, stacked.mean(dim=0).tolist(), strict=True))
+    return dict(zip(names, _stacked(history, names).mean(dim=0).tolist(), strict=True))
 
 
-def _save_elsewhere(contents: dict[str, Any]) -> str:
-    """Write a checkpoint without the replay among temporary files; the sentence says where it is."""
-    try:
-        checkpoints = Checkpoints(every=1, folder=Path(tempfile.mkdtemp(prefix="dream-")))
-        checkpoints.save(int(contents["progress"]["step"]), contents)
-        checkpoints.wait()
-    except (OSError, UserError):
-        return "It could not be written anywhere else either."
-    return f"What was learned is in {checkpoints.latest}, without the replay."
+def _stacked(history: list[Metrics], names: list[str]) -> Tensor:
+    """A row for each update, and a column for each metric."""
+    if not history:
+        return torch.zeros(0, 0)
+    return torch.stack([torch.stack([metrics[name].float() for name in names]) for metrics in history])
+
+
+def _reached(learner: Learner) -> tuple[int, int, int]:
+    """The steps, updates and evaluations that a checkpoint covers."""
+    return learner.progress.step, learner.progress.updates, learner.progress.evaluated

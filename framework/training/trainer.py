@@ -1,13 +1,16 @@
 """The schedule of collecting, updating and stopping."""
 
 import time
-from typing import Literal, final
+from typing import Final, Literal, final
 
 from framework.errors import UserError
 from framework.registry import parts
 from framework.training.interrupt import Interrupt
-from framework.training.learner import Learner
+from framework.training.learner import Learner, Progress
 from framework.training.run_logger import RunLogger
+
+ROUNDING: Final = 1e-9
+"""The share of an update that sums of fractions may lack."""
 
 
 @final
@@ -17,8 +20,8 @@ class Trainer:
 
     `train_ratio` is the number of replayed time steps trained on per environment step, so that papers compare: Dreamer V1 makes 100
     updates of 50 x 50 every 1,000 steps, which is 250. Updates come in bursts, every `train_every` environment steps, and begin when
-    the replay holds one sequence. `minutes` bounds the wall-clock of training, evaluations included, over every resume (None: no
-    bound).
+    the replay holds one sequence; after a resume with other settings they are counted from its first step. `minutes` bounds the
+    wall-clock of training, evaluations included, over every resume (None: no bound).
 
     `schedule = 'alternating'`, as in papers: update, act, step, store; environments wait for updates, and updates for them.
     `'overlapped'`: act, start the step, update, store; environments step in worker processes during the updates that are due. The
@@ -54,12 +57,14 @@ class Trainer:
         progress, started = learner.progress, time.monotonic() - learner.progress.seconds
         if learner.steps is None:
             learner.begin()
+            if run_logger.checkpoint(learner):
+                run_logger.settle()  # before the first step, so that a run that is killed from here on can be resumed
         while True:
             if self.schedule == "overlapped":
                 self._act(learner, run_logger)
             while self.due(learner) and not interrupt.requested and not self._out_of_time(learner):
                 with run_logger.stopwatch("update"):
-                    run_logger.updated(learner.update())
+                    run_logger.updates.append(learner.update())
                 progress.seconds = time.monotonic() - started
             if interrupt.requested or self.over(learner):
                 break
@@ -67,16 +72,24 @@ class Trainer:
             progress.seconds = time.monotonic() - started
             self._act(learner, run_logger)
             with run_logger.stopwatch("step"):
-                run_logger.finished(learner.receive())
+                run_logger.episodes += learner.receive()
 
     def due(self, learner: Learner) -> int:
         """The number of updates due; a function of the counters alone, so that a resumed run continues exactly."""
-        step = learner.progress.step
-        if step < self.prefill or len(learner.replay) < learner.replay.length * learner.vector.count:
+        progress, replay = learner.progress, learner.replay
+        self._count(progress, update=replay.batch * replay.length)
+        if progress.step < self.prefill or len(replay) < replay.length * learner.vector.count:
             return 0
-        reached = max(0, step // self.train_every * self.train_every - self.prefill)
-        trained = learner.replay.batch * learner.replay.length
-        return max(0, self.pretrain + int(reached * self.train_ratio / trained) - learner.progress.updates)
+        return max(0, int(progress.owed / (replay.batch * replay.length) + ROUNDING))
+
+    def _count(self, progress: Progress, *, update: int) -> None:
+        """Add what the environment steps since the last count are worth; an update trains on `update` time steps."""
+        reached = progress.step // self.train_every * self.train_every
+        progress.owed += self.train_ratio * max(0, reached - max(progress.counted, self.prefill))
+        progress.counted = max(progress.counted, reached)
+        if progress.step >= self.prefill and not progress.pretrained:
+            progress.owed += self.pretrain * update
+            progress.pretrained = True
 
     def check(self, *, length: int, environments: int, action_repeat: int) -> None:
         """Raise `UserError` where the run would end before the replay holds what its first update takes."""

@@ -5,9 +5,10 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 import numpy as np
+from dm_env import specs
 
 from framework.data import ActionSpec, Factory, Specs
 from framework.environments.actions import one_hot
@@ -15,6 +16,9 @@ from framework.environments.base import Environment
 from framework.environments.observations import FLAG, REWARD, agreed
 from framework.environments.server import describe
 from framework.errors import UserError
+
+EPISODE: Final = 1000
+"""Steps of an episode of the control suite."""
 
 
 @final
@@ -178,3 +182,23 @@ def random_actions(action: ActionSpec, count: int, random: np.random.Generator) 
     if action.kind == "continuous":
         return random.uniform(-1, 1, (count, action.size)).astype(np.float32)
     return one_hot(np.stack([random.integers(size, size=count) for size in action.sizes], axis=-1), action.sizes)
+
+
+def random_steps(shown: Specs, streams: int, number: int, random: np.random.Generator) -> VectorStep:
+    """One random step of every stream; the first of an episode at every thousandth."""
+    first = number % EPISODE == 0
+
+    def draw(spec: specs.Array) -> np.ndarray:
+        if spec.dtype == np.uint8:
+            return random.integers(0, 256, (streams, *spec.shape), np.uint8)
+        return random.standard_normal((streams, *spec.shape)).astype(spec.dtype)
+
+    return VectorStep(
+        observation={name: draw(spec) for name, spec in shown.observation.items()},
+        action=np.zeros((streams, shown.action_size), np.float32) if first else random_actions(shown.model_action, streams, random),
+        reward=np.zeros(streams, np.float32) if first else random.standard_normal(streams).astype(np.float32),
+        is_first=np.full(streams, first),
+        is_last=np.full(streams, number % EPISODE == EPISODE - 1),
+        is_terminal=np.zeros(streams, bool),
+        episode=np.full(streams, number // EPISODE, np.int64),
+    )

@@ -81,7 +81,7 @@ def test_a_field_of_a_header_goes_on_where_it_is_indented() -> None:
 
 
 def test_check_finds_nothing_wrong_with_shipped_recipes(call: Call) -> None:
-    result = call("check", "dreamer_v1", "dreamer_v3_infonce")
+    result = call("check", "dreamer_v1", "dreamer_v3_infonce", *bound("Replay.capacity=10000"))
     assert result.exit_code == 0, result.output
     assert [line.partition(":")[0] for line in result.stdout.splitlines()] == ["dreamer_v1", "dreamer_v3_infonce"]
 

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from framework.data import Latent
 from tests.members import behaviors, build, members
 from tests.tiny import ACTIONS, ROWS, TIMES, batch, behavior_sizes, latent_spec, normal, seeded
+from tests.training.tape import tensors
 
 SAMPLE = ("CategoricalRSSM", "GaussianRSSM", ("DynamicsBackprop", "continuous"), ("DynamicsBackprop", "discrete"))
 
@@ -22,19 +21,6 @@ def fresh_compiler() -> Iterator[None]:
     torch.compiler.reset()
 
 
-def tensors(value: Any) -> list[Tensor]:
-    match value:
-        case Tensor():
-            return [value]
-        case Latent():
-            return tensors(list(vars(value).values()))
-        case dict():
-            return tensors(list(value.values()))
-        case list() | tuple():
-            return [tensor for each in value for tensor in tensors(each)]
-    return []
-
-
 def sampled(members: list[Any]) -> list[Any]:
     """Members, all but a sample marked for the night: tracing takes seconds."""
     return [each if each in SAMPLE else pytest.param(*np.atleast_1d(each).tolist(), marks=pytest.mark.nightly) for each in members]
@@ -42,7 +28,7 @@ def sampled(members: list[Any]) -> list[Any]:
 
 def check(function: Callable[..., Any], *arguments: Any) -> None:
     """Compiled as one graph, a function gives the same tensors."""
-    expected = tensors(function(*arguments))
+    expected = [*tensors(function(*arguments))]
     compiled = tensors(torch.compile(function, fullgraph=True, backend="eager")(*arguments))
     assert expected
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(compiled, expected, strict=True))

@@ -1,6 +1,5 @@
 """The files of the replay: exact resume, nothing written twice, nothing lost by a kill or a full disk."""
 
-import multiprocessing
 import os
 import resource
 import signal
@@ -10,15 +9,8 @@ import pytest
 import torch
 
 from framework.errors import UserError
+from tests.programs import in_a_child
 from tests.replay.streams import extend, same
-
-
-def in_a_child(work):
-    """Run in a forked process, which may kill itself; returns its exit code."""
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
-    process.join(60)
-    return process.exitcode
 
 
 def chunks(folder):
@@ -193,5 +185,5 @@ def test_a_damaged_file_is_named(make, save, restore, folder, name, damage):
 
 def test_a_replay_of_other_sizes_is_refused_by_naming_both(make, save, restore):
     save(make(added=20))
-    with pytest.raises(UserError, match=r"holds 2 streams of 30 steps .*this run's holds 2 streams of 40 steps"):
+    with pytest.raises(UserError, match=r"has Replay.capacity = 60, and this run's has Replay.capacity = 80; resume"):
         restore(capacity=80)

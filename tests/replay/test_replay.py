@@ -4,10 +4,12 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
 from framework.errors import UserError
+from framework.replay import storage
 from tests.replay.streams import count, counted, extend, same, tensors, windows
 
 ADDED = (6, 17, 30, 31, 95)
@@ -81,6 +83,21 @@ def test_an_episode_has_one_number_and_shares_it_with_no_other(make):
     assert len(both.unique(dim=0)) == len(names.flatten(0, 1).unique(dim=0)) == len(batch.episode.unique())
 
 
+@pytest.mark.parametrize("added", [9, 20, 40])
+def test_no_episode_number_spans_the_jump_from_the_newest_step_to_the_oldest(make, added):
+    """Where the first episode has not ended too, as when 9 steps are stored, or 40 in a ring of 30, of an episode of 5 + 1000."""
+    replay = make()
+    for number in range(added):
+        replay.add(replace(counted(2, number), episode=np.array([0, number // 5])))
+    batch = windows(replay)
+    jumped = count(batch).diff(dim=1) != 1
+    assert jumped.any()
+    assert (batch.episode.diff(dim=1) != 0)[jumped].all()
+    first = batch.episode[count(batch) < 1000]
+    assert set(first.tolist()) == {0, 2**62}
+    assert (first == 0).sum() > (first != 0).sum()
+
+
 @pytest.mark.parametrize("streams", [1, 2, 3])
 @pytest.mark.parametrize(("capacity", "added"), [(18, 0), (20, 9), (31, 40)])
 def test_it_keeps_the_newest_steps_up_to_its_capacity(make, streams, capacity, added):
@@ -92,9 +109,9 @@ def test_it_keeps_the_newest_steps_up_to_its_capacity(make, streams, capacity, a
         assert time(windows(replay)).unique().tolist() == list(range(added - filled, added))
 
 
-@pytest.mark.parametrize("storage", ["memory", "memmap", "device"])
-def test_one_seed_draws_the_same_to_the_bit_from_every_storage(make, storage):
-    replay, again, different = (make(added=47, extra=3, **kind) for kind in ({"seed": 1}, {"seed": 1, "storage": storage}, {"seed": 2}))
+@pytest.mark.parametrize("kind", ["memory", "memmap", "device"])
+def test_one_seed_draws_the_same_to_the_bit_from_every_storage(make, kind):
+    replay, again, different = (make(added=47, extra=3, **each) for each in ({"seed": 1}, {"seed": 1, "storage": kind}, {"seed": 2}))
     torch.manual_seed(0)
     first = replay.sample()
     torch.manual_seed(1)
@@ -103,10 +120,10 @@ def test_one_seed_draws_the_same_to_the_bit_from_every_storage(make, storage):
     assert all(same(replay.sample(), again.sample()) for _ in range(9))
 
 
-@pytest.mark.parametrize("storage", ["memory", "memmap", "device"])
-def test_a_batch_shares_memory_with_no_other_row_and_not_with_the_replay(make, storage):
+@pytest.mark.parametrize("kind", ["memory", "memmap", "device"])
+def test_a_batch_shares_memory_with_no_other_row_and_not_with_the_replay(make, kind):
     """Windows overlap: a batch of all of them holds each step in several rows, and each of those is a copy."""
-    replay = make(added=30, storage=storage, extra=4)
+    replay = make(added=30, storage=kind, extra=4)
     batch, before = windows(replay), windows(replay)
     for tensor in tensors(batch).values():
         untouched = tensor[1:].clone()
@@ -134,12 +151,31 @@ def test_a_sequence_longer_than_what_is_stored_is_refused_with_the_prefill_that_
         ({"batch": 0}, "Replay.batch is 0"),
         ({"length": 0}, "Replay.length is 0"),
         ({"extra": -1}, "Replay.extra is -1"),
-        ({"capacity": 10**15}, r"needs \d+\.\d GB, .* bind a smaller Replay.capacity"),
+        (
+            {"capacity": 10**12},
+            r"Replay.capacity = 1000000000000 takes 74000.0 GB of memory \(1,000,000,000,000 steps x 74 bytes\), and \d+\.\d GB are "
+            r"available; bind Replay.capacity = \d+ or less, or Replay.storage = 'memmap'",
+        ),
     ],
 )
 def test_sizes_that_cannot_work_are_refused(make, changes, message):
     with pytest.raises(UserError, match=message):
         make(**changes)
+
+
+@pytest.mark.parametrize("limit", ["memory.max", "memory.limit_in_bytes"])
+def test_the_memory_available_is_bounded_by_every_control_group_around_the_process(tmp_path, limit):
+    """The inner group has no limit; the outer one holds 1,000 bytes, of which 500 are in use, 200 of them by the page cache."""
+    second = limit == "memory.max"
+    outer = tmp_path / "groups" / ("" if second else "memory") / "outer"
+    (outer / "inner").mkdir(parents=True)
+    (outer / "inner" / limit).write_text("max\n")
+    (outer / limit).write_text("1000\n")
+    (outer / ("memory.current" if second else "memory.usage_in_bytes")).write_text("500\n")
+    (outer / "memory.stat").write_text("anon 300\ninactive_file 200\n")
+    (tmp_path / "cgroup").write_text(f"4:pids:/elsewhere\n0:{'' if second else 'memory'}:/outer/inner\n")
+    assert list(storage.left_by_groups(tmp_path / "groups", tmp_path / "cgroup")) == [700]
+    assert 0 < storage.available_memory() <= psutil.virtual_memory().total
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from framework.bench.counting import WAITING
+from framework.data import Latent
 
 Result = TypeVar("Result")
 
@@ -57,9 +58,12 @@ class Tape(TorchDispatchMode):
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
+    """Every tensor in a value, in its order."""
     match value:
         case Tensor():
             yield value
+        case Latent():
+            yield from tensors(list(vars(value).values()))
         case Mapping():
             yield from tensors(list(value.values()))
         case list() | tuple():

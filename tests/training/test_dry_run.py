@@ -1,4 +1,4 @@
-"""A rehearsal says which of the parts is wrong: a critic whose scores are no numbers is named before a loss is."""
+"""The update of a deep check names the part that is wrong, on a batch that every objective accepts."""
 
 import math
 

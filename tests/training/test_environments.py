@@ -12,8 +12,11 @@ import framework
 from framework.data import ActionSpec, Specs
 from framework.errors import UserError
 from framework.tracking.jsonl import read
+from framework.training.evaluation import run_episodes
 from framework.training.policy import PolicyRecipe
 from framework.training.run import Result, Run
+from framework.training.runtime import Runtime, derive
+from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.training.agents import differing, saved
 
 VECTORS = ["MultiEncoder.encoders={'*': @encoders.MLPEncoder}", "Agent.actor_critic=@actor_critics.Reinforce"]
@@ -89,6 +92,25 @@ def test_an_evaluation_may_be_in_another_environment(tiny: Callable[..., Run], w
     assert framework.evaluate(str(whole.folder), elsewhere, episodes=2).returns == [10.0, 10.0]
     with pytest.raises(UserError, match=r"Evaluation.environment shows .* \(16, 16, 3\).* learned from .* \(8, 8, 3\)"):
         framework.evaluate(str(whole.folder), [*elsewhere, "elsewhere/Counting.size=16"], episodes=1)
+
+
+@pytest.mark.parametrize("count", [1, 3, 10])
+def test_each_environment_of_an_evaluation_runs_its_share_of_the_episodes_however_short_they_are(
+    count: int, tiny: Callable[..., Run]
+) -> None:
+    """Of 10 episodes of 2 or 40 steps, the first to end would be short ones."""
+    run = framework.compose(Path(__file__).parent / "uneven.gin", ["Uneven.lengths=(2, 40)", "Uneven.pause=0.0"])
+    with WorkerEnvironments(environment=run.environment, count=count, seed=derive(5, 900), mode="serial") as vector:
+        agent, runtime = run.agent(vector.specs), Runtime(device="cpu")
+        lengths = run_episodes(agent=agent, runtime=runtime, vector=vector, episodes=10, seed=5).lengths
+    expected = []
+    for index in range(count):
+        alone = run.environment(seed=int(np.random.SeedSequence([derive(5, 900), index]).generate_state(1)[0]))
+        for _ in range(len(range(index, 10, count))):
+            alone.reset()
+            expected.append(alone.length)
+    assert lengths == expected
+    assert 9 < np.mean(lengths) < 33
 
 
 def test_a_run_trains_in_a_batched_simulator_and_evaluates_in_the_single_environment(tiny: Callable[..., Run]) -> None:

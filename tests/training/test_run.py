@@ -1,9 +1,11 @@
 """A run trains, stops and resumes, with a closed-form environment, a real store and real files."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ import torch
 
 import framework
 from framework.errors import UserError
-from framework.training import checkpoints
+from framework.training.checkpoints import Checkpoints
+from framework.training.manifest import Manifest
 from framework.training.run import Result, Run
 from tests.training.agents import differing, saved
 
@@ -54,6 +57,60 @@ def test_a_run_killed_after_a_checkpoint_continues_from_it_and_ends_as_one_that_
     assert differing(saved(whole.latest), saved(again.latest)) == []
 
 
+def continued(whole: Result, name: str, *bindings: str, checkpoint: str = "80") -> Result:
+    """A copy of a run, resumed from one of its checkpoints with other settings."""
+    other = whole.folder.with_name(name)
+    shutil.copytree(whole.folder, other, dirs_exist_ok=True)
+    return framework.resume(str(other), bindings, checkpoint=checkpoint)
+
+
+def test_a_resume_with_another_ratio_counts_its_updates_from_its_first_step_and_says_so(
+    whole: Result, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At step 80 12 updates were made, and half of one is owed; then 60 steps are worth 300 updates."""
+    result = continued(whole, "other_ratio", "Trainer.train_ratio=120.0", "Trainer.pretrain=9", "Trainer.steps=140")
+    assert result.progress.updates == 12 + 300
+    assert [record.getMessage() for record in caplog.records if "Resumed" in record.getMessage()] == [
+        "Resumed at step 80 with Trainer.steps = 140 (100 before), Trainer.pretrain = 9 (0 before), Trainer.train_ratio = 120.0 "
+        "(6.0 before). Updates are counted from here, and the pretraining is over."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bindings", "message"),
+    [
+        (["DynamicsBackprop.units=16"], r"behavior\.\S+ is \[8, 12\] there and \[16, 12\] here, and \d+ others differ too; continue"),
+        (
+            ["Agent.actor_critic=@Reinforce", "Reinforce.value=@values.NormalValue", "Reinforce.replay_value=0.0"],
+            r"behavior\.\S+ is \[8, 12\] there and \[256, 12\] here",
+        ),
+        (
+            [
+                "Agent.optimizers={'model': @optimizers.LaProp, 'actor': @optimizers.LaProp, 'value': @optimizers.LaProp}",
+                "LaProp.learning_rate=1e-3",
+            ],
+            r"the optimizer of model is one with param_groups, state there and one with means, squares, steps here",
+        ),
+        (["Replay.capacity=400"], r"has Replay.capacity = 500, and this run's has Replay.capacity = 400"),
+        (["Run.environments=2"], r"has Run.environments = 1, and this run's has Run.environments = 2"),
+        (["Counting.size=16"], r"observation/pixels = uint8 \[8, 8, 3\], and this run's has observation/pixels = uint8 \[16, 16, 3\]"),
+    ],
+)
+def test_a_resume_with_other_sizes_names_the_parameter_and_the_setting(whole: Result, bindings: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        continued(whole, "other_sizes", *bindings)
+    setting = bindings[0].partition("=")[0]
+    assert re.search(rf"Changed since the checkpoint: .*{setting} = .* before\)", str(caught.value))
+
+
+def test_an_evaluation_with_other_sizes_names_them_too(whole: Result) -> None:
+    with pytest.raises(
+        UserError,
+        match=r"\S+weight is \[8, \d\] there and \[9, \d\] here, .* Changed since the checkpoint: GaussianRSSM.hidden = 9 \(8 before\)",
+    ):
+        framework.evaluate(str(whole.folder), ["GaussianRSSM.hidden=9"])
+
+
 def test_a_policy_acts_from_a_checkpoint_alone_and_carries_its_latent_until_it_is_reset(whole: Result) -> None:
     assert whole.latest is not None
     policy = framework.load_policy(whole.latest)
@@ -70,15 +127,18 @@ def test_a_policy_acts_from_a_checkpoint_alone_and_carries_its_latent_until_it_i
         policy.act({"count": one["count"]})
 
 
-def test_a_loss_that_is_no_number_stops_it_and_keeps_the_batch_and_the_last_good_checkpoint(tiny: Callable[..., Run]) -> None:
-    run = tiny("Tracking.name='diverging'", "model/Adam.learning_rate=1e30", "Checkpoints.every=10", "Trainer.train_ratio=12.0")
-    with pytest.raises(UserError, match="no number") as caught:
-        run.train()
-    folder = next(Path(run.tracking.folder).glob("diverging-*"))
-    content = torch.load(folder / "diverged.pt", weights_only=True)
-    assert content["batch"]["reward"].shape == (4, 6)
-    assert "checkpoints/step-" in str(caught.value)
-    assert all(value.isfinite().all() for value in saved(checkpoints.find(folder / "checkpoints", "latest")).values())
+def test_a_last_checkpoint_that_cannot_be_written_is_an_error(tiny: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The evaluation at the end is the best, and its checkpoint fails first."""
+    write = Checkpoints._write
+
+    def write_early_ones(self: Checkpoints, temporary: Path, manifest: Manifest, *others: Any) -> None:
+        if manifest.step == 100:
+            raise UserError("The disk is full.")
+        write(self, temporary, manifest, *others)
+
+    monkeypatch.setattr(Checkpoints, "_write", write_early_ones)
+    with pytest.raises(UserError, match="The disk is full"):
+        tiny("Tracking.name='unwritten'", "Evaluation.every=100").train()
 
 
 @pytest.mark.parametrize("device", ["cuda", "tpu", "cuda:x"])

@@ -14,9 +14,9 @@ from framework.data import Batch
 from framework.errors import UserError
 from framework.tracking.jsonl import Jsonl
 from framework.training import checkpoints
-from framework.training.checkpoints import Checkpoints
+from framework.training.checkpoints import REPLAY, Checkpoints
 from framework.training.interrupt import Interrupt
-from framework.training.learner import Learner
+from framework.training.learner import Learner, Progress
 from framework.training.run import Run
 from framework.training.run_logger import RunLogger
 from framework.vector_environments.worker_environments import Mode
@@ -115,7 +115,7 @@ def written_out(run: Run, folder: Path) -> Trained:
             else:
                 action = actor.act(steps.observation, steps.is_first)
             for _ in range(trainer.due(learner)):
-                run_logger.updated(learner.update())
+                run_logger.updates.append(learner.update())
             if progress.step >= trainer.steps:
                 run_logger.write(learner)
                 run_logger.checkpoints.wait()
@@ -124,7 +124,7 @@ def written_out(run: Run, folder: Path) -> Trained:
             steps = vector.step(action)
             learner.replay.add(steps)
             progress.step += int((~steps.is_first).sum())
-            run_logger.finished(learner._count(steps))
+            run_logger.episodes += learner._count(steps)
 
 
 def test_an_overlapped_run_in_workers_acts_then_updates_then_steps_whatever_their_speed_and_the_ends_of_episodes(tmp_path: Path) -> None:
@@ -160,14 +160,42 @@ def test_a_run_that_was_interrupted_in_flight_ends_as_one_that_was_not(whole: Tr
     with run.vector(2, mode="serial") as vector:
         learner = run.learner(vector, None)
         run_logger = logger_of(run, learner, tmp_path / "rest")
-        step, contents = kept.load()
-        learner.replay.load(kept.replay_folder(step))
+        _, contents = kept.load()
+        learner.replay.load(kept.source / REPLAY)
         learner.load_state_dict(contents)
         assert vector.in_flight
         run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
         run_logger.checkpoints.wait()
     assert learner.progress.updates == whole.updates
     assert differing(learner.agent.state_dict(), whole.agent) == []
+
+
+@pytest.mark.parametrize(
+    ("binding", "updates"),
+    [
+        ("Trainer.train_ratio=6.0", 15),
+        ("Trainer.train_ratio=0.6", 2),
+        ("Trainer.train_ratio=120.0", 300),
+        ("Trainer.train_every=40", 10),
+        ("Trainer.prefill=90", 13),
+        ("Trainer.prefill=10", 15),
+        ("Trainer.pretrain=50", 15),
+        ("Replay.batch=2", 31),
+        ("Replay.length=12", 7),
+    ],
+)
+def test_the_updates_due_after_a_resume_are_those_of_the_steps_since(binding: str, updates: int) -> None:
+    """Of 60 steps at 6 / 24, and of the half of an update that was owed at step 80."""
+    run = framework.compose(TINY, [binding])
+    with run.vector(1, mode="serial") as vector:
+        learner = run.learner(vector, None)
+        learner.begin()
+        for _ in range(20):
+            learner.collect(randomly=True)
+        learner.progress = Progress(step=80, counted=80, owed=12.0, pretrained=True, updates=12)
+        assert run.trainer.due(learner) == 12 // (learner.replay.batch * learner.replay.length)
+        learner.progress.step = 140
+        assert run.trainer.due(learner) == run.trainer.due(learner) == updates
 
 
 def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_path: Path) -> None:
@@ -182,7 +210,7 @@ def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_p
         kept.wait()
     with run.vector(1, mode="serial") as vector:
         again = run.learner(vector, None)
-        again.replay.load(kept.replay_folder(4))
+        again.replay.load(kept.source / REPLAY)
         with pytest.warns(UserWarning, match="without `seek`"):
             again.load_state_dict(kept.load()[1])
         finished = [episode for _ in range(10) for episode in again.collect(randomly=True)]

@@ -1,12 +1,12 @@
 """A run and a model that another user made run none of their code, and write nothing outside of their folders."""
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import framework
 from framework import files
 from framework.errors import UserError
 from framework.tracking import jsonl
-from framework.training.checkpoints import PROGRESS
+from framework.training.lock import LOCK, OWNER
+from framework.training.manifest import Manifest
 from framework.training.policy import read_policy
 from framework.training.run import Result
 from framework.training.runtime import Runtime
@@ -81,7 +82,9 @@ USES: dict[str, Callable[..., Any]] = {
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """The files below a folder, without the lock of a process that looked at a run."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in (LOCK, OWNER)]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize("use", USES)
@@ -137,9 +140,9 @@ def test_a_policy_writes_no_file_outside_of_its_folder(whole: Result, tmp_path: 
     policy = files.load(checkpoint / "policy.pt")
     policy["modules"] = {name.format(outside=tmp_path): "EXECUTED = True\n"}
     files.save(checkpoint / "policy.pt", policy)
-    progress = json.loads((checkpoint / PROGRESS).read_text())
-    progress["sha256"]["policy.pt"] = hashlib.sha256((checkpoint / "policy.pt").read_bytes()).hexdigest()
-    (checkpoint / PROGRESS).write_text(json.dumps(progress))
+    manifest = Manifest.read(checkpoint)
+    digest = hashlib.sha256((checkpoint / "policy.pt").read_bytes()).hexdigest()
+    replace(manifest, sha256={**manifest.sha256, "policy.pt": digest}).write(checkpoint)
     before = contents(tmp_path)
     for trust in (False, True):
         with pytest.raises(UserError, match="is no name of a module"):
@@ -155,4 +158,5 @@ def test_a_mirror_sends_no_file_from_outside_of_its_run(tmp_path: Path, kind: st
     (tmp_path / "run" / "link").symlink_to(secret)
     for path in ("../secret", str(secret), "link", "../run/../secret"):
         record = {"kind": kind, "time": 0.0, "step": 1, "name": "x", "path": path, "folder": ""}
-        assert jsonl.read_event(record, tmp_path / "run") is None
+        with pytest.raises(ValueError, match="is outside the run folder"):
+            jsonl.read_event(record, tmp_path / "run")

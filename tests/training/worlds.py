@@ -1,33 +1,30 @@
-"""Environments around the counting one: mortal, or of uneven speed and episodes."""
+"""Environments that die, or whose steps and episodes last unevenly long."""
 
 import os
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import dm_env
 import numpy as np
+from dm_env import specs
 
 from framework import environments
-from framework.environments.base import Seekable
-from framework.environments.counting import Counting
+from framework.environments.base import SeededEpisodes, Seekable
 from tests.environments.samples import Reticent
 
 
-class Wrapped(Reticent, Seekable):
-    """The counting environment, to be changed step by step."""
-
-    def seek(self, episode: int) -> None:
-        self.inner.seek(episode)
-
-
 @environments.register
-class Fragile(Wrapped):
-    """Ends its process from its step `after` on while the file `fuse` exists, which it removes."""
+class Fragile(Reticent, Seekable):
+    """The counting environment; it ends its process from its step `after` on while the file `fuse` exists, which it removes."""
 
     def __init__(self, *, seed: int, fuse: str, after: int = 4) -> None:
         super().__init__(seed=seed)
         self.fuse, self.after, self.count = Path(fuse), after, 0
+
+    def seek(self, episode: int) -> None:
+        self.inner.seek(episode)
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
         self.count += 1
@@ -38,32 +35,35 @@ class Fragile(Wrapped):
 
 
 @environments.register
-class Uneven(Wrapped):
-    """Episodes of 3 to 9 steps, about half of which terminate, and steps of any duration. `count` is the sum of the episode's actions."""
+class Uneven(SeededEpisodes):
+    """Episodes of one of the `lengths`, about half of which terminate, and steps of any duration up to `pause` seconds.
 
-    def __init__(self, *, seed: int) -> None:
+    `count` is the sum of the episode's actions; the reward at step t is t.
+    """
+
+    def __init__(self, *, seed: int, lengths: Sequence[int] = tuple(range(3, 10)), pause: float = 0.005) -> None:
         super().__init__(seed=seed)
-        self._seed, self._episode, self._done = seed, -1, True
+        self.lengths, self.pause = lengths, pause
 
-    def seek(self, episode: int) -> None:
-        self._episode, self._done = episode - 1, True
+    def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
+        generator = np.random.default_rng(entropy)
+        self.length, self.discount = int(generator.choice(self.lengths)), float(generator.integers(2))
+        self.time, self.sum = 0, 0.0
+        return dm_env.restart(None)
 
-    def reset(self) -> dm_env.TimeStep:
-        self._episode += 1
-        generator = np.random.default_rng([self._seed, self._episode])
-        ending = "termination" if generator.integers(2) else "time_limit"
-        self.inner = Counting(seed=self._seed, length=int(generator.integers(3, 10)), ending=ending)
-        self._sum, self._done = 0.0, False
-        return self._with_sum(self.inner.reset())
+    def _simulate(self, action: np.ndarray) -> dm_env.TimeStep:
+        time.sleep(random.SystemRandom().uniform(0, self.pause))
+        self.time += 1
+        self.sum += float(np.sum(action))
+        if self.time < self.length:
+            return dm_env.transition(float(self.time), None)
+        return dm_env.TimeStep(dm_env.StepType.LAST, float(self.time), self.discount, None)
 
-    def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        if self._done:
-            return self.reset()
-        time.sleep(random.SystemRandom().uniform(0, 0.005))
-        self._sum += float(np.sum(action))
-        time_step = self.inner.step(action)
-        self._done = time_step.last()
-        return self._with_sum(time_step)
+    def _observe(self, observation: None) -> dict[str, np.ndarray]:
+        return {"count": np.array([self.sum], np.float32), "pixels": np.full((8, 8, 3), self.time, np.uint8)}
 
-    def _with_sum(self, time_step: dm_env.TimeStep) -> dm_env.TimeStep:
-        return time_step._replace(observation=time_step.observation | {"count": np.array([self._sum], np.float32)})
+    def observation_spec(self) -> dict[str, specs.Array]:
+        return {"count": specs.Array((1,), np.float32), "pixels": specs.BoundedArray((8, 8, 3), np.uint8, 0, 255)}
+
+    def action_spec(self) -> specs.BoundedArray:
+        return specs.BoundedArray((2,), np.float32, -1.0, 1.0)

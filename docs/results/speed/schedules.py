@@ -43,6 +43,7 @@ def logger_of(run: Run, vector: WorkerEnvironments, folder: Path) -> RunLogger:
         checkpoints=Checkpoints(every=1_000_000, folder=folder / "checkpoints"),
         environment=environment_of(run, TASK),
         policy=PolicyRecipe.of(run.composed, vector.specs, run.seed),
+        settings=run.composed.parameters(),
         log_every=run.log_every,
         seconds_left=run.trainer.seconds_left,
     )

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import time as clock
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,29 @@ def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
             action = np.asarray(record["action"], np.float32)
             return base.PolicyEvent(path, record["step"], record["requirements"], observation, action, record["aliases"])
     return None
+
+
+def keep_copy(run_folder: Path, checkpoint: int) -> None:
+    """Copy the mirror of a run that goes back, and whose last checkpoint has this number, until it has written another."""
+    partial = run_folder / f"{MIRROR}.copy"
+    if (run_folder / MIRROR).exists():
+        shutil.copyfile(run_folder / MIRROR, partial)
+        partial.replace(run_folder / f"{MIRROR}.{checkpoint}")
+
+
+def restore_copy(run_folder: Path, checkpoint: int) -> None:
+    """Return to the copy of a mirror, where a run went back, and ended before it wrote another checkpoint than this."""
+    drop_copies(run_folder, but=checkpoint)
+    copy = run_folder / f"{MIRROR}.{checkpoint}"
+    if copy.exists():
+        copy.replace(run_folder / MIRROR)
+
+
+def drop_copies(run_folder: Path, *, but: int) -> None:
+    """Remove the copies that a checkpoint has made unneeded."""
+    for copy in run_folder.glob(f"{MIRROR}.*[0-9]"):
+        if copy.name != f"{MIRROR}.{but}":
+            copy.unlink()
 
 
 def truncate(run_folder: Path, step: int | None) -> set[str]:

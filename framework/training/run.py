@@ -2,10 +2,11 @@
 
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
 from framework.replay.replay import Replay
+from framework.tracking import jsonl
 from framework.tracking.base import PolicyEvent, Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
@@ -28,6 +30,7 @@ from framework.training.checks import require_sound
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.interrupt import Interrupt
 from framework.training.learner import LOOKING, Diverged, Learner, Progress
+from framework.training.lock import run_lock
 from framework.training.policy import Policy, PolicyRecipe, build_agent, export_policy
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
@@ -108,7 +111,11 @@ class Run:
             raise
 
     def resume(self, folder: Path, checkpoint: str = "latest") -> Result:
-        """Continue the run in a folder from one of its checkpoints, exactly as if it had never stopped."""
+        """Continue the run in a folder from one of its checkpoints, exactly as if it had never stopped.
+
+        The recipe in the folder becomes this one with the first checkpoint that is written, which is at once where settings changed and
+        no later checkpoint is given up.
+        """
         try_out(self.environment)
         return self._run(folder, checkpoint)
 
@@ -129,6 +136,7 @@ class Run:
         """
         if not (checkpoint / saved.REPLAY / INDEX).is_file():
             raise UserError(f"The checkpoint {checkpoint} has no replay to draw images from; give another, as in --checkpoint latest.")
+        saved.require_whole_replay(checkpoint)
         agent, device = self._restored(checkpoint), self.runtime.device
         replay: Replay = self.replay(specs=agent.specs, streams=self.environments, device=device, seed=0, storage="memory")
         replay.load(checkpoint / saved.REPLAY)
@@ -172,7 +180,11 @@ class Run:
         return Learner(agent=self.agent(vector.specs), runtime=self.runtime, vector=vector, replay=replay, seed=self.seed)
 
     def _run(self, folder: Path, checkpoint: str | None = None) -> Result:
-        """Train in a folder, from the beginning or from a checkpoint."""
+        """Train in a folder, from the beginning or from a checkpoint, while no other process does."""
+        with run_lock(folder):
+            return self._run_alone(folder, checkpoint)
+
+    def _run_alone(self, folder: Path, checkpoint: str | None) -> Result:
         checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
         with self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
@@ -180,7 +192,10 @@ class Run:
             self.runtime.prepare_process(learner.agent)
             self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
             if checkpoint is not None:
-                self._load(learner, checkpoints, checkpoint)
+                contents, changed = self._load(learner, checkpoints, checkpoint)
+                jsonl.restore_copy(folder, checkpoints.number)
+                if checkpoints.source != checkpoints.latest:
+                    jsonl.keep_copy(folder, checkpoints.number)
             tracker = self.tracking.start(
                 run_folder=folder,
                 total_steps=self.trainer.steps,
@@ -189,16 +204,24 @@ class Run:
                 files=sorted([*folder.glob("*.gin"), *folder.glob("*.txt"), *(folder / CODE).rglob("*.py")]),
                 resume_step=None if checkpoint is None else learner.progress.step,
             )
-            return self._train(learner, self.run_logger(learner, tracker, checkpoints), folder)
+            run_logger = self.run_logger(learner, tracker, checkpoints)
+            if checkpoint is not None:
+                run_logger.load_state_dict(contents["logger"], learner)
+                run_logger.recipe = {folder / name: text for name, text in self.composed.continuing(folder).items()}
+                if changed and checkpoints.source == checkpoints.latest and run_logger.checkpoint(learner):
+                    run_logger.settle()
+            return self._train(learner, run_logger, folder)
 
-    def _load(self, learner: Learner, checkpoints: Checkpoints, which: str) -> None:
+    def _load(self, learner: Learner, checkpoints: Checkpoints, which: str) -> tuple[Mapping[str, Any], bool]:
+        """Load a checkpoint; returns its contents, and whether settings changed since."""
         step, contents = checkpoints.load(which)
         changes = changed_settings(contents["settings"], self.composed.parameters())
         with explained_by(changes):
-            learner.replay.load(checkpoints.replay_folder(step))
+            learner.replay.load(checkpoints.source / saved.REPLAY)
             learner.load_state_dict(contents)
         if changes:
             log.warning(announcement(step, changes, pretrained=learner.progress.pretrained))
+        return contents, bool(changes)
 
     def run_logger(self, learner: Learner, tracker: Tracker, checkpoints: Checkpoints) -> RunLogger:
         """The logger of a training."""
@@ -219,10 +242,11 @@ class Run:
             with Interrupt() as interrupt:
                 self.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
                 run_logger.finish(learner, evaluate=not interrupt.requested)
+            jsonl.drop_copies(folder, but=run_logger.checkpoints.number)
             status = "KILLED" if interrupt.requested else "FINISHED"
             self._log_policies(learner, run_logger, folder / POLICY)
         except Diverged as error:
-            raise run_logger.diverged(error, folder) from error
+            raise run_logger.diverged(error, learner, folder) from error
         except UserError:
             run_logger.rescue(learner)
             raise

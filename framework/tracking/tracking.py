@@ -21,11 +21,11 @@ from framework.tracking.runs import RUN, RunRecord, new_folder, read_run
 from framework.tracking.sync import Backlog
 from framework.tracking.writer import Writer
 
-MIRROR_CAPACITY: Final = 1_000_000
-"""Records that may wait for the disk; whatever cannot wait for MLflow is read from the mirror."""
 if TYPE_CHECKING:
     from framework.tracking.mlflow import MLflow
 
+MIRROR_CAPACITY: Final = 1_000_000
+"""Records that may wait for the disk; whatever cannot wait for MLflow is read from the mirror."""
 log: Final = logging.getLogger("framework.tracking")
 
 

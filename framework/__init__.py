@@ -32,6 +32,7 @@ _HOMES = {
 }
 
 __all__ = [
+    
     "Result",
     "Run",
     "compose",
@@ -43,6 +44,7 @@ __all__ = [
     "replay_fault",
     "resume",
     "sync",
+,
 ]
 
 

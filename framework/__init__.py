@@ -32,7 +32,6 @@ _HOMES = {
 }
 
 __all__ = [
-    
     "Result",
     "Run",
     "compose",
@@ -44,7 +43,6 @@ __all__ = [
     "replay_fault",
     "resume",
     "sync",
-,
 ]
 
 

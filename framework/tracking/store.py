@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -31,10 +32,8 @@ def local_uri(folder: Path) -> str:
 
 def sqlite_uri(path: Path) -> str:
     """The address of an sqlite file. SQLAlchemy unquotes it from version 2.1 on, and takes `?` for the beginning of options."""
-    from sqlalchemy.engine import make_url
-
-    quoted = make_url("sqlite:///%3F").database == "?"
-    return SQLITE + (str(path).replace("%", "%25").replace("?", "%3F") if quoted else str(path))
+    unquotes = tuple(int(number) for number in version("sqlalchemy").split(".")[:2]) >= (2, 1)
+    return SQLITE + (str(path).replace("%", "%25").replace("?", "%3F") if unquotes else str(path))
 
 
 def database(uri: str) -> Path | None:

@@ -6,7 +6,8 @@ from typing import cast
 
 from framework import composition
 from framework.errors import UserError
-from framework.tracking.runs import open_run
+from framework.tracking import sync as mirrors
+from framework.tracking.runs import RunRecord, open_run
 from framework.training import checkpoints as saved
 from framework.training.evaluation import Evaluated
 from framework.training.lock import run_lock
@@ -55,6 +56,13 @@ def resume(
     with run_lock(home):
         settings = [f"Tracking.folder={str(home.parent)!r}", *bindings]
         return compose(home / "resolved.gin", settings, trust=trust).resume(home, checkpoint)
+
+
+def sync(run: str, *, folder: str | Path = "runs") -> tuple[RunRecord, int]:
+    """Send to MLflow what it lacks of a run that is not being trained; returns its record, and how many events MLflow refused."""
+    record = open_run(run, Path(folder).absolute())
+    with run_lock(record.folder):
+        return mirrors.sync(record)
 
 
 def evaluate(

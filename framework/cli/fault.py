@@ -11,9 +11,10 @@ from framework.cli import options, output
 @click.command("replay-fault")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--device", default="auto", show_default=True, help="Where the update is made, such as cpu or cuda:1.")
+@options.trust
 @options.as_json
 @click.pass_context
-def replay_fault_command(ctx: click.Context, file: Path, device: str, as_json: bool) -> None:
+def replay_fault_command(ctx: click.Context, file: Path, device: str, trust: bool, as_json: bool) -> None:
     """Make the update again in which a run diverged.
 
     FILE is the `diverged.pt` of a run; it holds all that is needed, on another machine too. The status is 1 where every number is finite
@@ -22,7 +23,7 @@ def replay_fault_command(ctx: click.Context, file: Path, device: str, as_json: b
     \b
     dream replay-fault runs/quickstart-20260101-120000-0/diverged.pt
     """
-    fault = framework.replay_fault(file, device=device)
+    fault = framework.replay_fault(file, device=device, trust=trust)
     if as_json:
         facts = {"step": fault.step, "update": fault.update, "then": fault.then, "here": fault.here, "not_finite": fault.not_finite}
         output.as_json(

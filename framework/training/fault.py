@@ -45,16 +45,20 @@ def save_fault(file: Path, *, learner: Learner, recipe: PolicyRecipe, metrics: M
     files.save(file, plain(contents, "fault"))
 
 
-def replay_fault(file: str | Path, *, device: str = "auto") -> Fault:
-    """Make the update in a `diverged.pt` again, with nothing but this file, on any machine."""
+def replay_fault(file: str | Path, *, device: str = "auto", trust: bool = False) -> Fault:
+    """Make the update in a `diverged.pt` again, with nothing but this file, on any machine.
+
+    `trust` lets the file of another user run the modules that it holds.
+    """
     try:
         content = files.load(Path(file))
     except UserError:
         content = None
     if not isinstance(content, Mapping) or not {"agent", "batch", "noise", "recipe"} <= content.keys():
         raise UserError(f"{file} is missing, damaged, or holds no update that diverged; give the `{FAULT}` of a run.")
-    recipe, runtime = PolicyRecipe(**content["recipe"]), Runtime(device=device, precision=content["precision"])
-    agent = build_agent(recipe.compose().root, recipe.specs(), runtime, recipe.seed)
+    recipe = PolicyRecipe.read({"policy": content["recipe"]}, Path(file))
+    runtime = Runtime(device=device, precision=content["precision"])
+    agent = build_agent(recipe.compose(trust=trust).root, recipe.specs(), runtime, recipe.seed)
     agent.load_state_dict(content["agent"])
     batch, noise = Batch.of(content["batch"]).to(runtime.device), UpdateNoise(**content["noise"])
     counts = _not_finite(content["agent"]) | _not_finite(content["batch"], "batch.")

@@ -86,6 +86,27 @@ def test_another_file_is_refused(stopped: tuple[Path, str], tmp_path: Path) -> N
             framework.replay_fault(file)
 
 
+def test_a_module_outside_of_its_folder_is_refused_and_not_written(moved: Path, tmp_path: Path) -> None:
+    content = files.load(moved)
+    content["recipe"]["modules"] = {str(tmp_path / "planted.py"): ""}
+    files.save(tmp_path / "diverged.pt", content)
+    with pytest.raises(UserError, match="is no name of a module"):
+        framework.replay_fault(tmp_path / "diverged.pt")
+    assert not (tmp_path / "planted.py").exists()
+
+
+def test_a_module_of_another_user_runs_with_trust_alone(moved: Path, tmp_path: Path) -> None:
+    content = files.load(moved)
+    content["recipe"]["modules"] = {"planted.py": f"open({str(tmp_path / 'ran')!r}, 'w')"}
+    content["recipe"]["resolved"] = "import planted\n" + content["recipe"]["resolved"]
+    files.save(tmp_path / "diverged.pt", content)
+    with pytest.raises(UserError, match="trust"):
+        framework.replay_fault(tmp_path / "diverged.pt")
+    assert not (tmp_path / "ran").exists()
+    assert framework.replay_fault(tmp_path / "diverged.pt", trust=True).again
+    assert (tmp_path / "ran").exists()
+
+
 def test_on_a_full_disk_a_run_that_diverges_still_says_so(tiny: Callable[..., Run], tmp_path: Path) -> None:
     run = tiny("Tracking.name='full'", *DIVERGING, "Checkpoints.every=1000")
 

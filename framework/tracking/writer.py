@@ -12,6 +12,8 @@ from framework.tracking.base import Event, Status, Tracker
 
 log: Final = logging.getLogger("framework.tracking")
 FIRST_WAIT: Final = 0.5
+KILLED_SECONDS: Final = 3.0
+"""Time for `close` where a signal ended the run, which is itself killed soon."""
 Call = Callable[[], object]
 Outcome = Literal["done", "refused", "unavailable"]
 
@@ -61,15 +63,20 @@ class Writer(Tracker):
         self.put(partial(self.tracker.record, event))
 
     def close(self, status: Status) -> None:
-        """Deliver the waiting calls within the deadline, and log how many were lost. A second call does nothing."""
-        if self._closing.is_set():
+        """Deliver the waiting calls within the deadline, of a killed run within seconds, and log how many were lost.
+
+        A second call may change the status of what is not closed yet.
+        """
+        if self._closing.is_set() and not self._thread.is_alive():
             return
         self._status = status
-        self._calls.put(None)
-        self._closing.set()
-        self._thread.join(self.deadline)
+        if not self._closing.is_set():
+            self._calls.put(None)
+            self._closing.set()
+        seconds = min(self.deadline, KILLED_SECONDS) if status == "KILLED" else self.deadline
+        self._thread.join(seconds)
         if self._thread.is_alive():
-            self.last_error = self.last_error or f"no answer within {self.deadline:g} s"
+            self.last_error = self.last_error or f"no answer within {seconds:g} s"
         if self.undelivered:
             log.warning("%s: %d records were not delivered (%s).", self.name, self.undelivered, self.last_error)
 
@@ -92,7 +99,7 @@ class Writer(Tracker):
                 outcome, flushed = self._deliver(self.tracker.flush), clock.monotonic()
             if outcome == "unavailable":  # only once the run is closing
                 return
-        self._deliver(partial(self.tracker.close, self._status))
+        self._deliver(lambda: self.tracker.close(self._status))
 
     def _next(self) -> Call | None:
         try:

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from framework.composition import Composition
 from framework.composition.modules import CODE
 from framework.data import Factory, Pictures, Specs
 from framework.environments.base import Environment
+from framework.environments.deadline import Overdue, deadline
 from framework.environments.server import try_out
 from framework.errors import UserError
 from framework.registry import parts
@@ -26,6 +28,7 @@ from framework.training.changes import announcement, changed_settings, explained
 from framework.training.checkpoints import Checkpoints
 from framework.training.checks import require_sound
 from framework.training.evaluation import Evaluated, Evaluation
+from framework.training.faults import Faults
 from framework.training.interrupt import Interrupt
 from framework.training.learner import LOOKING, Diverged, Learner, Progress
 from framework.training.policy import Policy, PolicyRecipe, build_agent, export_policy
@@ -36,6 +39,8 @@ from framework.vector_environments.base import VectorEnvironment, specs_of
 from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
 
 ENVIRONMENTS, REPLAY, AGENT = 10, 11, 12
+LAST_EVALUATION = 1.1
+"""The share of `Trainer.minutes` after which the last evaluation is given up."""
 CHECKPOINTS, POLICY = "checkpoints", "policy"
 
 log = logging.getLogger(__name__)
@@ -60,6 +65,10 @@ class Result:
 class Run:
     """Everything that a recipe binds. `seed` determines the whole run; `environments` step together, by default in worker processes.
 
+    An environment that raises, dies, has no answer after `environment_timeout` seconds (a bound `vector` has a limit of its own), or gives
+    nan or another shape than it declared, is replaced: its episode ends there, a checkpoint is written, and a fresh one begins the next
+    episode. After `max_environment_errors` of one environment in a row, with no end of an episode between them, the run stops.
+
     The constructor has no side effects: environments, agent and folder are made by `train`, `resume` or `evaluate`, and the process is
     changed by `train` and `resume` alone.
     """
@@ -81,12 +90,20 @@ class Run:
         vector: Factory[VectorEnvironment] | None = None,
         seed: int = 0,
         environments: int = 1,
+        environment_timeout: float = 120.0,
+        max_environment_errors: int = 3,
         log_every: int = 1_000,
     ) -> None:
         if environments < 1 or log_every < 1 or seed < 0:
             raise UserError(
                 f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
             )
+        if environment_timeout <= 0 or max_environment_errors < 1:
+            raise UserError(
+                f"Run.environment_timeout = {environment_timeout} must be more than 0 seconds, and Run.max_environment_errors = "
+                f"{max_environment_errors} at least 1, which stops at the first error."
+            )
+        self.environment_timeout, self.max_environment_errors = environment_timeout, max_environment_errors
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
         self.environment, self.agent_factory, self.replay, self._vector = environment, agent, replay, vector
         self.trainer: Trainer = trainer()
@@ -114,13 +131,17 @@ class Run:
 
     def evaluate(self, checkpoint: Path, *, episodes: int | None = None, seed: int | None = None) -> Evaluated:
         """The returns of a checkpoint's policy, in fresh environments."""
-        return self.evaluation.run(
+        evaluated = self.evaluation.run(
             agent=self._restored(checkpoint),
             runtime=self.runtime,
             environment=self.environment,
             seed=self.seed if seed is None else seed,
             episodes=episodes,
+            timeout=self.environment_timeout,
+            faults=Faults(most=self.max_environment_errors),
         )
+        assert evaluated is not None, "nothing stops it"
+        return evaluated
 
     def pictures(self, checkpoint: Path, *, seed: int = 0, extra: int = 0) -> Pictures:
         """Pictures of a checkpoint's agent, by name, on a batch that the seed draws from the checkpoint's own replay.
@@ -157,7 +178,7 @@ class Run:
 
     def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
         """The environments that step together: those of `Run.vector`, or workers in this mode."""
-        vector = self._vector or partial(WorkerEnvironments, mode=mode)
+        vector = self._vector or partial(WorkerEnvironments, mode=mode, timeout=self.environment_timeout)
         return vector(environment=self.environment, count=count, seed=derive(self.seed, ENVIRONMENTS))
 
     def learner(self, vector: VectorEnvironment, folder: Path | None) -> Learner:
@@ -169,14 +190,16 @@ class Run:
             seed=derive(self.seed, REPLAY),
             folder=folder / "replay" if folder else None,
         )
-        return Learner(agent=self.agent(vector.specs), runtime=self.runtime, vector=vector, replay=replay, seed=self.seed)
+        faults = Faults(most=self.max_environment_errors)
+        return Learner(agent=self.agent(vector.specs), runtime=self.runtime, vector=vector, replay=replay, seed=self.seed, faults=faults)
 
     def _run(self, folder: Path, checkpoint: str | None = None) -> Result:
         """Train in a folder, from the beginning or from a checkpoint."""
         checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
-        with self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
+        with Interrupt() as interrupt, self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
+            learner.faults.interrupted = interrupt.is_requested
             self.runtime.prepare_process(learner.agent)
             self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
             if checkpoint is not None:
@@ -189,7 +212,7 @@ class Run:
                 files=sorted([*folder.glob("*.gin"), *folder.glob("*.txt"), *(folder / CODE).rglob("*.py")]),
                 resume_step=None if checkpoint is None else learner.progress.step,
             )
-            return self._train(learner, self.run_logger(learner, tracker, checkpoints), folder)
+            return self._train(learner, self.run_logger(learner, tracker, checkpoints), folder, interrupt)
 
     def _load(self, learner: Learner, checkpoints: Checkpoints, which: str) -> None:
         step, contents = checkpoints.load(which)
@@ -207,20 +230,22 @@ class Run:
             evaluation=self.evaluation,
             checkpoints=checkpoints,
             environment=self.environment,
+            environment_timeout=self.environment_timeout,
             policy=PolicyRecipe.of(self.composed, learner.vector.specs, self.seed),
             settings=self.composed.parameters(),
             log_every=self.log_every,
             seconds_left=self.trainer.seconds_left,
         )
 
-    def _train(self, learner: Learner, run_logger: RunLogger, folder: Path) -> Result:
+    def _train(self, learner: Learner, run_logger: RunLogger, folder: Path, interrupt: Interrupt) -> Result:
         status: Status = "FAILED"
         try:
-            with Interrupt() as interrupt:
-                self.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
-                run_logger.finish(learner, evaluate=not interrupt.requested)
-            status = "KILLED" if interrupt.requested else "FINISHED"
-            self._log_policies(learner, run_logger, folder / POLICY)
+            self.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
+            stop = self.trainer.stop(learner, interrupt, share=LAST_EVALUATION)
+            run_logger.finish(learner, evaluate=not interrupt.requested, stop=stop)
+            if not interrupt.requested:
+                self._log_policies(learner, run_logger, folder / POLICY)
+            status = "FINISHED"
         except Diverged as error:
             raise run_logger.diverged(error, folder) from error
         except UserError:
@@ -230,7 +255,7 @@ class Run:
             status = "KILLED"
             raise
         finally:
-            run_logger.tracker.close(status)
+            status = _closed(run_logger.tracker, status, interrupt)
         return Result(
             folder=folder,
             run_id=run_logger.tracker.run_id,
@@ -262,3 +287,17 @@ class Run:
             "recipe": self.composed.recipe.name,
             "parameters": ", ".join(f"{name} {count:,}" for name, count in learner.agent.parameter_count().items()),
         }
+
+
+def _closed(tracker: Tracker, status: Status, interrupt: Interrupt) -> Status:
+    """Close a tracker; after an interrupt as KILLED, and soon. Returns the status that was recorded."""
+    if not interrupt.requested:
+        try:
+            with deadline(threading.TIMEOUT_MAX):
+                tracker.close(status)
+        except Overdue:
+            pass
+        else:
+            return status
+    tracker.close("KILLED")
+    return "KILLED"

@@ -17,7 +17,8 @@ from framework.environments.base import Environment
 from framework.errors import UserError
 from framework.tracking.base import MetricsEvent, PictureEvent, Tracker, VideoEvent
 from framework.training.checkpoints import Checkpoints
-from framework.training.evaluation import Evaluated, Evaluation
+from framework.training.evaluation import Evaluated, Evaluation, Stop, never
+from framework.training.faults import Faults
 from framework.training.learner import Diverged, Finished, Learner
 from framework.training.policy import PolicyRecipe
 
@@ -43,6 +44,7 @@ class RunLogger:
         evaluation: Evaluation,
         checkpoints: Checkpoints,
         environment: Callable[..., Environment],
+        environment_timeout: float,
         policy: PolicyRecipe,
         settings: Mapping[str, Any],
         log_every: int,
@@ -50,7 +52,7 @@ class RunLogger:
     ) -> None:
         self.tracker, self.evaluation, self.checkpoints = tracker, evaluation, checkpoints
         self.environment, self.policy, self.settings, self.log_every = environment, policy, settings, log_every
-        self.seconds_left = seconds_left
+        self.seconds_left, self.environment_timeout = seconds_left, environment_timeout
         self.latest: Evaluated | None = None
         self.updates: list[Metrics] = []
         self.episodes: list[Finished] = []
@@ -58,6 +60,7 @@ class RunLogger:
         self._since = time.monotonic()
         self._from: tuple[int, int] | None = None
         self._saved = (0, 0)
+        self._errors: int | None = None
 
     @contextmanager
     def stopwatch(self, stage: str) -> Iterator[None]:
@@ -66,17 +69,18 @@ class RunLogger:
         yield
         self._spent[stage] += time.monotonic() - started
 
-    def mark(self, learner: Learner) -> None:
-        """Log, evaluate and checkpoint, each if it is due."""
+    def mark(self, learner: Learner, stop: Stop = never) -> None:
+        """Log, evaluate and checkpoint, each if it is due; after errors of environments a checkpoint is."""
         progress = learner.progress
         if self._from is None:
             self._from = (progress.step, progress.updates)
         if progress.step // self.log_every > progress.logged // self.log_every:
             self.write(learner)
         if progress.updates and progress.step // self.evaluation.every > progress.evaluated // self.evaluation.every:
-            self.evaluate(learner)
-        if self.checkpoints.due(progress.step):
+            self.evaluate(learner, stop)
+        if self.checkpoints.due(progress.step) or self._errors not in (None, progress.environment_errors):
             self.checkpoint(learner)
+        self._errors = progress.environment_errors
 
     def write(self, learner: Learner) -> None:
         """Log the means since the last log, and the diagnostics of the last batch."""
@@ -86,6 +90,7 @@ class RunLogger:
             **self._times(learner),
             "train/updates": progress.updates,
             "train/episodes": progress.episodes,
+            "train/environment_errors": progress.environment_errors,
             "train/replay_steps": len(learner.replay),
         }
         if self.updates:
@@ -98,11 +103,29 @@ class RunLogger:
         self.tracker.record(MetricsEvent(progress.step, {name: float(value) for name, value in values.items()}))
         self.updates, self.episodes = [], []
 
-    def evaluate(self, learner: Learner) -> None:
-        """Run the evaluation episodes; a better mean than ever before makes the next checkpoint the best."""
-        progress = learner.progress
-        with self.stopwatch("evaluate"):
-            evaluated = self.evaluation.run(agent=learner.agent, runtime=learner.runtime, environment=self.environment, seed=learner.seed)
+    def evaluate(self, learner: Learner, stop: Stop = never) -> None:
+        """Run the evaluation episodes; a better mean than ever before makes the next checkpoint the best.
+
+        Where `stop` ends them, nothing is recorded, and a resume evaluates again.
+        """
+        progress, faults = learner.progress, Faults(most=learner.faults.most, interrupted=learner.faults.interrupted)
+        try:
+            with self.stopwatch("evaluate"):
+                evaluated = self.evaluation.run(
+                    agent=learner.agent,
+                    runtime=learner.runtime,
+                    environment=self.environment,
+                    seed=learner.seed,
+                    timeout=self.environment_timeout,
+                    faults=faults,
+                    stop=stop,
+                )
+        finally:
+            progress.environment_errors += faults.total
+        if evaluated is None:
+            if not faults.interrupted():
+                log.warning("The evaluation at step %d was not over with Trainer.minutes, and is left out.", progress.step)
+            return
         progress.evaluated = progress.step
         self.latest = evaluated
         values = {
@@ -132,12 +155,12 @@ class RunLogger:
                 return False
         return True
 
-    def finish(self, learner: Learner, *, evaluate: bool) -> None:
+    def finish(self, learner: Learner, *, evaluate: bool, stop: Stop = never) -> None:
         """The last log, evaluation and checkpoint of a run. Raises `UserError` on a full disk."""
         if learner.progress.logged < learner.progress.step:
             self.write(learner)
         if evaluate and learner.progress.evaluated < learner.progress.step and learner.progress.updates:
-            self.evaluate(learner)
+            self.evaluate(learner, stop)
         self._settle()
         self._save(learner)
         self.checkpoints.wait()

@@ -12,7 +12,7 @@ from framework.tracking.base import Event, Status, Tracker
 
 log: Final = logging.getLogger("framework.tracking")
 FIRST_WAIT: Final = 0.5
-KILLED_SECONDS: Final = 3.0
+KILLED_SECONDS: Final = 4.0
 """Time for `close` where a signal ended the run, which is itself killed soon."""
 Call = Callable[[], object]
 Outcome = Literal["done", "refused", "unavailable"]

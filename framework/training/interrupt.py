@@ -4,15 +4,19 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final, final
 
-from framework.environments.deadline import hasten
+from framework.environments.deadline import Overdue, deadline, hasten
 from framework.errors import UserError
 
 log = logging.getLogger(__name__)
 GRACE: Final = 2.0
 """Seconds that an environment, or a tracker that closes, may still take after a signal."""
+UNBOUNDED: Final = 1e6
+"""Seconds of work that nothing but a signal ends."""
 ONE_GESTURE: Final = 1.0
 """Seconds within which a Ctrl-C is the same as the one before, which reaches a process twice if its group and itself are signaled."""
 
@@ -42,6 +46,17 @@ class Interrupt:
             signal.signal(number, handler)
         if self.requested and isinstance(error, UserError):
             log.warning("Stopped, and then: %s", error)
+            raise KeyboardInterrupt from error
+
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Raise `KeyboardInterrupt` in work that may be left half done, at once after a signal before it, and soon after one within it."""
+        try:
+            if self.requested:
+                raise KeyboardInterrupt
+            with deadline(UNBOUNDED):
+                yield
+        except Overdue as error:
             raise KeyboardInterrupt from error
 
     def is_requested(self) -> bool:

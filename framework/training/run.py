@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,6 @@ from framework.composition import Composition
 from framework.composition.modules import CODE
 from framework.data import Factory, Pictures, Specs
 from framework.environments.base import Environment
-from framework.environments.deadline import Overdue, deadline
 from framework.environments.server import try_out
 from framework.errors import UserError
 from framework.registry import parts
@@ -204,14 +202,15 @@ class Run:
             self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
             if checkpoint is not None:
                 self._load(learner, checkpoints, checkpoint)
-            tracker = self.tracking.start(
-                run_folder=folder,
-                total_steps=self.trainer.steps,
-                parameters=self.composed.parameters(),
-                tags=self._tags(learner),
-                files=sorted([*folder.glob("*.gin"), *folder.glob("*.txt"), *(folder / CODE).rglob("*.py")]),
-                resume_step=None if checkpoint is None else learner.progress.step,
-            )
+            with interrupt.stopping():
+                tracker = self.tracking.start(
+                    run_folder=folder,
+                    total_steps=self.trainer.steps,
+                    parameters=self.composed.parameters(),
+                    tags=self._tags(learner),
+                    files=sorted([*folder.glob("*.gin"), *folder.glob("*.txt"), *(folder / CODE).rglob("*.py")]),
+                    resume_step=None if checkpoint is None else learner.progress.step,
+                )
             return self._train(learner, self.run_logger(learner, tracker, checkpoints), folder, interrupt)
 
     def _load(self, learner: Learner, checkpoints: Checkpoints, which: str) -> None:
@@ -291,13 +290,10 @@ class Run:
 
 def _closed(tracker: Tracker, status: Status, interrupt: Interrupt) -> Status:
     """Close a tracker; after an interrupt as KILLED, and soon. Returns the status that was recorded."""
-    if not interrupt.requested:
-        try:
-            with deadline(threading.TIMEOUT_MAX):
-                tracker.close(status)
-        except Overdue:
-            pass
-        else:
-            return status
-    tracker.close("KILLED")
-    return "KILLED"
+    try:
+        with interrupt.stopping():
+            tracker.close(status)
+    except KeyboardInterrupt:
+        status = "KILLED"
+        tracker.close(status)
+    return status

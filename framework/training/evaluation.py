@@ -20,6 +20,8 @@ from framework.vector_environments.worker_environments import Mode, WorkerEnviro
 from framework.visualization.figures import to_rgb
 
 Stop = Callable[[], bool]
+Played = tuple[float, int, bool]
+"""The return and the length of an episode, and whether it was cut."""
 log = logging.getLogger(__name__)
 
 
@@ -116,12 +118,11 @@ class Player:
         self._total, self._length = np.zeros(vector.count), np.zeros(vector.count, int)
         self._waiting = np.zeros(vector.count, bool)
         self._frames: list[np.ndarray | None] = []
-        self.cut = 0
 
     def play(self, *, episodes: int, stop: Stop = never) -> Evaluated | None:
         """The returns of some episodes; None where `stop` or an interrupt ends them."""
         shares = np.bincount(np.arange(episodes) % self.vector.count)
-        ended: list[list[tuple[float, int]]] = [[] for _ in range(self.vector.count)]
+        ended: list[list[Played]] = [[] for _ in range(self.vector.count)]
         steps = self._taken(self.vector.reset)
         while steps is not None and (missing := np.array([len(own) for own in ended]) < shares).any():
             if stop():
@@ -132,7 +133,7 @@ class Player:
             self.vector.send(self._actor.act(steps.observation, steps.is_first))
             steps = self._taken(self.vector.receive)
             for index in [] if steps is None else self._ended(steps):
-                ended[index].append((float(self._total[index]), int(self._length[index])))
+                ended[index].append((float(self._total[index]), int(self._length[index]), bool(self._waiting[index])))
         return None if steps is None else self._evaluated([each for own, share in zip(ended, shares, strict=True) for each in own[:share]])
 
     def _taken(self, take: Callable[[], VectorStep]) -> VectorStep | None:
@@ -151,17 +152,16 @@ class Player:
         cut = ~steps.is_last & ~self._waiting & (self._length >= self.max_steps)
         ended = np.flatnonzero(cut | (steps.is_last & ~self._waiting))
         self._waiting |= cut
-        self.cut += int(cut.sum())
         return ended.tolist()
 
-    def _evaluated(self, played: list[tuple[float, int]]) -> Evaluated:
-        if self.cut:
+    def _evaluated(self, played: list[Played]) -> Evaluated:
+        returns, lengths, cut = zip(*played, strict=True)
+        if any(cut):
             log.warning(
                 "%d of the evaluation's episodes did not end within Evaluation.max_steps = %d environment steps, and were cut there.",
-                self.cut,
+                sum(cut),
                 self.max_steps,
             )
-        returns, lengths = zip(*played, strict=True)
         images = [frame for frame in self._frames if frame is not None]
         return Evaluated(returns=list(returns), lengths=list(lengths), frames=to_rgb(np.stack(images)) if images else None)
 

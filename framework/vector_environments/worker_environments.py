@@ -110,7 +110,7 @@ class WorkerEnvironments(VectorEnvironment):
             worker.send(*request)
 
     def _gather(self) -> list[dm_env.TimeStep]:
-        """Every answer, kept until all are there. Raises `UserError` where some are not, with the first reason."""
+        """Every answer, kept until all are there. Raises `UserError` where some are not, with the reasons."""
         errors = []
         for index, worker in enumerate(self._workers):
             try:
@@ -119,7 +119,7 @@ class WorkerEnvironments(VectorEnvironment):
                 errors.append(self._failure(index, error))
         if errors:
             self.failed = [index for index in range(self.count) if index not in self._answers]
-            raise errors[0]
+            raise UserError("\n".join(map(str, errors))) from errors[0]
         return [self._answers[index] for index in range(self.count)]
 
     def _failure(self, index: int, error: Exception) -> UserError:

@@ -1,5 +1,6 @@
 """Environments that fail, or whose steps and episodes last unevenly long."""
 
+import ctypes
 import os
 import random
 import time
@@ -72,13 +73,16 @@ class Uneven(SeededEpisodes):
 
 @environments.register
 class Faulty(SeededEpisodes):
-    """Counts, and fails at one step of some episodes (None: of all); a fault `endless` is that no episode ends."""
+    """Counts, and fails at one step of some episodes (None: of all): `hang` returns to Python now and then, `freeze` never does.
+
+    With `endless` no episode ends.
+    """
 
     def __init__(
         self,
         *,
         seed: int,
-        how: Literal["raise", "exit", "hang", "nan", "nan reward", "shape", "endless"],
+        how: Literal["raise", "exit", "hang", "freeze", "nan", "nan reward", "shape", "endless"],
         episodes: Sequence[int] | None = (2,),
         at: int = 4,
     ) -> None:
@@ -97,6 +101,8 @@ class Faulty(SeededEpisodes):
             os._exit(3)
         while self.faulty("hang"):
             time.sleep(60)
+        if self.faulty("freeze"):
+            ctypes.PyDLL(None).sleep(600)
         reward = np.nan if self.faulty("nan reward") else float(self.time)
         return (dm_env.truncation if self.time == self.length else dm_env.transition)(reward, None)
 

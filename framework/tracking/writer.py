@@ -49,7 +49,7 @@ class Writer(Tracker):
         self.last_error = ""
         self._submitted = self._recorded = self._delivered = 0
         self._status: Status = "FINISHED"
-        self._closing = threading.Event()
+        self._closing, self._closed = threading.Event(), threading.Event()
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=f"tracking-{name}", daemon=True)
         self._thread.start()
@@ -67,15 +67,14 @@ class Writer(Tracker):
 
         A second call may change the status of what is not closed yet.
         """
-        if self._closing.is_set() and not self._thread.is_alive():
+        if self._closed.is_set():
             return
         self._status = status
         if not self._closing.is_set():
             self._calls.put(None)
             self._closing.set()
         seconds = min(self.deadline, KILLED_SECONDS) if status == "KILLED" else self.deadline
-        self._thread.join(seconds)
-        if self._thread.is_alive():
+        if not self._closed.wait(seconds):  # unlike a `join`, it may be interrupted and repeated
             self.last_error = self.last_error or f"no answer within {seconds:g} s"
         if self.undelivered:
             log.warning("%s: %d records were not delivered (%s).", self.name, self.undelivered, self.last_error)
@@ -98,8 +97,10 @@ class Writer(Tracker):
             if outcome != "unavailable" and clock.monotonic() - flushed >= self.flush_seconds:
                 outcome, flushed = self._deliver(self.tracker.flush), clock.monotonic()
             if outcome == "unavailable":  # only once the run is closing
-                return
-        self._deliver(lambda: self.tracker.close(self._status))
+                break
+        else:
+            self._deliver(lambda: self.tracker.close(self._status))
+        self._closed.set()
 
     def _next(self) -> Call | None:
         try:

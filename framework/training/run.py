@@ -254,7 +254,7 @@ class Run:
             status = "KILLED"
             raise
         finally:
-            status = _closed(run_logger.tracker, status, interrupt)
+            status = close_tracker(run_logger.tracker, status, interrupt)
         return Result(
             folder=folder,
             run_id=run_logger.tracker.run_id,
@@ -288,7 +288,7 @@ class Run:
         }
 
 
-def _closed(tracker: Tracker, status: Status, interrupt: Interrupt) -> Status:
+def close_tracker(tracker: Tracker, status: Status, interrupt: Interrupt) -> Status:
     """Close a tracker; after an interrupt as KILLED, and soon. Returns the status that was recorded."""
     try:
         with interrupt.stopping():

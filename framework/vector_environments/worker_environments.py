@@ -69,7 +69,7 @@ class WorkerEnvironments(VectorEnvironment):
     def _recover(self) -> VectorStep:
         """Seekable environments are made with the same seed and go to their next episode; others are made with another seed."""
         for index in self.failed:
-            self._workers[index].close(grace=0)
+            self._workers[index].close(grace=0.0)
             entropy = [self._seed, index] if self.seekable else [self._seed, index, self._next[index]]
             try:
                 self._workers[index] = self._worker(index, self.count, np.random.SeedSequence(entropy))

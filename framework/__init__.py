@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from framework.training.api import compose, evaluate, find_checkpoint, find_run, load_policy, resume
+    from framework.training.fault import replay_fault
     from framework.training.pictures import picture
     from framework.training.run import Result, Run
 
@@ -25,10 +26,11 @@ _HOMES = {
     "find_run": "framework.training.api",
     "load_policy": "framework.training.api",
     "picture": "framework.training.pictures",
+    "replay_fault": "framework.training.fault",
     "resume": "framework.training.api",
 }
 
-__all__ = ["Result", "Run", "compose", "evaluate", "find_checkpoint", "find_run", "load_policy", "picture", "resume"]
+__all__ = ["Result", "Run", "compose", "evaluate", "find_checkpoint", "find_run", "load_policy", "picture", "replay_fault", "resume"]
 
 
 def __getattr__(name: str) -> Any:

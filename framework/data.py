@@ -8,8 +8,8 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Literal, TypeVar, cast
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -135,6 +135,16 @@ class Batch:
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """Apply one function to every tensor."""
         return cast(Batch, _mapped(self, function))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its fields, as plain values."""
+        return asdict(self)
+
+    @staticmethod
+    def of(content: Mapping[str, Any]) -> "Batch":
+        """The batch of a `state_dict`."""
+        extra = content["extra"]
+        return Batch(**{**content, "extra": None if extra is None else ExtraSteps(**extra)})
 
     def to(self, device: torch.device) -> "Batch":
         """Copy to a device, without waiting for the copy where memory is pinned."""

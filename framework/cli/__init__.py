@@ -16,7 +16,9 @@ from framework.errors import UserError
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "train": ("training", "Train the agent of a recipe."),
     "resume": ("training", "Continue a run from one of its checkpoints."),
+    "sync": ("sync", "Send to MLflow what it lacks of a run."),
     "evaluate": ("evaluate", "Let a run's policy act, and show its returns."),
+    "replay-fault": ("fault", "Make the update again in which a run diverged."),
     "picture": ("picture", "Draw the contrast of a run: its ranking of images, imagination, scores or estimate."),
     "list": ("components", "List the components that a recipe can name."),
     "describe": ("components", "Describe one component: what it is and what it takes."),
@@ -51,7 +53,7 @@ class Dream(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"framework.cli.{COMMANDS[cmd_name][0]}"), f"{cmd_name}_command")
+        command: click.Command = getattr(import_module(f"framework.cli.{COMMANDS[cmd_name][0]}"), f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

@@ -109,17 +109,19 @@ def _opengl() -> Finding:
 
 def _store(folder: Path) -> Finding:
     uri = store.chosen_uri(folder)
-    database = store.database(uri)
+    address, database = store.masked(uri), store.database(uri)
     if store.is_server(uri):
-        answers = store.answers(uri)
-        return Finding("mlflow store", "ok" if answers else "note", uri if answers else f"{uri} does not answer: runs go to {folder}")
+        reason = store.problem(uri)
+        return Finding(
+            "mlflow store", "note" if reason else "ok", f"{address} does not answer ({reason}): runs go to {folder}" if reason else address
+        )
     if database is not None and not database.exists():
         return Finding("mlflow store", "ok", f"{display(database)}, which the first run makes")
     try:
         store.check(uri)
     except sqlite3.Error as error:
-        return Finding("mlflow store", "broken", f"{uri} cannot be written ({error}): name another --folder")
-    return Finding("mlflow store", "ok", f"{uri} can be written")
+        return Finding("mlflow store", "broken", f"{address} cannot be written ({error}): name another --folder")
+    return Finding("mlflow store", "ok", f"{address} can be written")
 
 
 def _space(folder: Path) -> Finding:

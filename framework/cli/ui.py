@@ -36,14 +36,14 @@ def ui_command(ctx: click.Context, folder: Path, port: int, only_print: bool) ->
     """
     uri = store.chosen_uri(folder)
     if store.is_server(uri):
-        click.echo(f"The runs are on a server that has pages of its own: {uri}")
+        click.echo(f"The runs are on a server that has pages of its own: {store.masked(uri)}")
         return
     database = store.database(uri)
     if database is not None and not database.is_file():
         raise UserError(f"There is no store {database}: start a run with `dream train`, or name another --folder.")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", HOST, "--port", str(port), "--workers", "1"]
     if only_print:
-        click.echo(shlex.join(command))
+        click.echo(store.masked(shlex.join(command)))
         return
     _refuse_taken(port)
     click.echo(f"The runs are at {_table(uri, folder, port)} in some seconds; Ctrl-C ends it.")
@@ -60,11 +60,11 @@ def serve(command: list[str]) -> int:
 
 def _table(uri: str, folder: Path, port: int) -> str:
     """The address of the table of the latest run's experiment."""
-    from framework.tracking.mlflow import experiment_id
+    from framework.tracking.mlflow_store import experiment_id, open_store
 
     records = runs(folder)
     page = f"http://{HOST}:{port}"
-    return f"{page}/#/experiments/{experiment_id(uri, folder, records[0].experiment)}/runs" if records else page
+    return f"{page}/#/experiments/{experiment_id(open_store(uri, folder), uri, records[0].experiment)}/runs" if records else page
 
 
 def _refuse_taken(port: int) -> None:

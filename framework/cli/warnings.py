@@ -17,14 +17,16 @@ class OneLine(logging.Handler):
         text = record.getMessage()
         if record.exc_info and record.exc_info[1]:
             text = f"{text} ({type(record.exc_info[1]).__name__}: {record.exc_info[1]})"
-        click.echo(f"{record.levelname.capitalize()}: {' '.join(text.split())}", err=True)
+        level = f"{record.levelname.capitalize()}: " if record.levelno > logging.INFO else ""
+        click.echo(f"{level}{' '.join(text.split())}", err=True)
 
 
 def quieten() -> None:
     """Set up logging and warnings for a command, once."""
     root = logging.getLogger()
     if not any(isinstance(handler, OneLine) for handler in root.handlers):
-        root.addHandler(OneLine(logging.WARNING))
+        root.addHandler(OneLine(logging.INFO))
+        logging.getLogger("framework").setLevel(logging.INFO)
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler, which the laboratory reads memory from
     logging.captureWarnings(True)

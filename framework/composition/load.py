@@ -13,7 +13,7 @@ from framework.composition.problems import Problem
 from framework.composition.provenance import show
 from framework.composition.tree import Plan
 from framework.errors import UserError
-from framework.text import display
+from framework.text import display, read_text
 
 
 @final
@@ -48,6 +48,27 @@ class Composition:
         """Every value without its place."""
         return show(self.plan)
 
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """The texts of `resolved.gin`, `operative.gin` and `overrides.txt`, by these names."""
+        overrides = "".join(f"{each}\n" for each in self.overrides)
+        return {"resolved.gin": self.resolved, "operative.gin": self.operative, "overrides.txt": overrides}
+
+    def continuing(self, folder: Path) -> Mapping[str, str]:
+        """These texts for the run in a folder that continues with this recipe: unchanged values keep their places, bindings are added."""
+        earlier = {name: read_text(folder / name) if (folder / name).exists() else "" for name in self.texts}
+        old, old_lines = earlier["operative.gin"].splitlines(), earlier["resolved.gin"].splitlines()
+        new, new_lines = self.operative.splitlines(), self.resolved.splitlines()
+        unchanged = dict(zip(old, old_lines, strict=False))
+        resolved = [unchanged.get(statement, line) for statement, line in zip(new, new_lines, strict=False)]
+        resolved += [*old_lines[len(old) :], *new_lines[len(new) :]]
+        added = [f"{each}  # from a resume\n" for each in self.overrides if not each.startswith("Tracking.folder")]
+        return {
+            **self.texts,
+            "resolved.gin": "".join(f"{line}\n" for line in resolved),
+            "overrides.txt": earlier["overrides.txt"] + "".join(added),
+        }
+
     def part(self, parameter: str) -> "Composition":
         """What a parameter of the root holds, by itself: its values and the modules that its components need, and no others."""
         part = replace(self.plan, root=self.root.node.child(parameter), set_aside=(), chosen=())
@@ -70,9 +91,8 @@ class Composition:
     def write(self, folder: Path) -> None:
         """Write `resolved.gin`, `operative.gin`, `overrides.txt` and the user's own modules below `code`; a run trains again from these."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "resolved.gin").write_text(self.resolved, encoding="utf-8")
-        (folder / "operative.gin").write_text(self.operative, encoding="utf-8")
-        (folder / "overrides.txt").write_text("".join(f"{each}\n" for each in self.overrides), encoding="utf-8")
+        for name, text in self.texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
         for name, source in self.modules.items():
             target = folder / CODE / name
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,6 @@
 import json
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from framework.lab.plots import draw
@@ -22,13 +21,12 @@ def record(report: Report, folder: Path) -> str:
     """
     tracking = Tracking(folder=str(folder), experiment=EXPERIMENT)
     run_folder = new_folder(folder / EXPERIMENT, f"lab-{report.command}", int(report.setting.get("seed", 0)))
-    with TemporaryDirectory() as temporary:
-        table, plot = Path(temporary) / f"{report.command}.json", Path(temporary) / f"{report.command}.png"
-        table.write_text(json.dumps(report.json(), indent=2), encoding="utf-8")
-        draw(report).savefig(plot)
-        tags = {"laboratory": report.command, "title": report.title}
-        with tracking.start(run_folder=run_folder, total_steps=0, parameters=report.setting, tags=tags) as tracker:
-            tracker.record(MetricsEvent(0, report.metrics()))
-            tracker.record(FileEvent(table, EXPERIMENT))
-            tracker.record(FileEvent(plot, EXPERIMENT))
+    table, plot = run_folder / f"{report.command}.json", run_folder / f"{report.command}.png"
+    table.write_text(json.dumps(report.json(), indent=2), encoding="utf-8")
+    draw(report).savefig(plot)
+    tags = {"laboratory": report.command, "title": report.title}
+    with tracking.start(run_folder=run_folder, total_steps=0, parameters=report.setting, tags=tags) as tracker:
+        tracker.record(MetricsEvent(0, report.metrics()))
+        tracker.record(FileEvent(table, EXPERIMENT))
+        tracker.record(FileEvent(plot, EXPERIMENT))
     return tracker.url or os.fspath(run_folder)

@@ -104,6 +104,11 @@ class PolicyEvent:
 Event = ParamsEvent | TagsEvent | MetricsEvent | PictureEvent | VideoEvent | FileEvent | PolicyEvent
 
 
+@final
+class ArtifactError(Exception):
+    """An artifact that cannot be stored where numbers can."""
+
+
 class Tracker(ABC):
     """Records the events of a run, possibly later and in another thread: the caller must not change what an event holds.
 

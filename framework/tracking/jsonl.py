@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import time as clock
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,8 +55,16 @@ class Jsonl(Tracker):
                 self._write("video", step=step, name=name, path=self._relative(path))
             case base.FileEvent(path, folder):
                 self._write("file", path=self._relative(path), folder=folder)
-            case base.PolicyEvent(checkpoint, step):
-                self._write("model", step=step, path=self._relative(checkpoint), aliases=list(event.aliases))
+            case base.PolicyEvent(checkpoint, step, requirements, observation, action, aliases):
+                self._write(
+                    "model",
+                    step=step,
+                    path=self._relative(checkpoint),
+                    requirements=list(requirements),
+                    observation={name: (f"{value.dtype}", value.shape[1:]) for name, value in observation.items()},
+                    action=action.tolist(),
+                    aliases=list(aliases),
+                )
 
     def close(self, status: Status) -> None:
         self._write("close", status=status)
@@ -94,8 +103,13 @@ def read(run_folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
-    """The event of a record; `None` for a policy, for the end of a run, and for a file that no longer exists."""
+    """The event of a record; `None` for the end of a run, and for a file that no longer exists. A policy's example is of zeros.
+
+    Raises `ValueError` for a file outside the run folder, which another process may have entered.
+    """
     path = run_folder / record.get("path", "")
+    if not path.resolve().is_relative_to(run_folder.resolve()):
+        raise ValueError(f"{path} is outside the run folder")
     match record["kind"]:
         case "params":
             return base.ParamsEvent(record["values"])
@@ -110,7 +124,34 @@ def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
             return base.PictureEvent(record["name"], record["step"], np.asarray(Image.open(path)))
         case "video" | "file" if path.is_file():
             return base.FileEvent(path, record.get("folder", "video"))
+        case "model" if path.is_dir() and "action" in record:
+            observation = {name: np.zeros((2, *shape), kind) for name, (kind, shape) in record["observation"].items()}
+            action = np.asarray(record["action"], np.float32)
+            return base.PolicyEvent(path, record["step"], record["requirements"], observation, action, record["aliases"])
     return None
+
+
+def keep_copy(run_folder: Path, checkpoint: int) -> None:
+    """Copy the mirror of a run that goes back, and whose last checkpoint has this number, until it has written another."""
+    partial = run_folder / f"{MIRROR}.copy"
+    if (run_folder / MIRROR).exists():
+        shutil.copyfile(run_folder / MIRROR, partial)
+        partial.replace(run_folder / f"{MIRROR}.{checkpoint}")
+
+
+def restore_copy(run_folder: Path, checkpoint: int) -> None:
+    """Return to the copy of a mirror, where a run went back, and ended before it wrote another checkpoint than this."""
+    drop_copies(run_folder, but=checkpoint)
+    copy = run_folder / f"{MIRROR}.{checkpoint}"
+    if copy.exists():
+        copy.replace(run_folder / MIRROR)
+
+
+def drop_copies(run_folder: Path, *, but: int) -> None:
+    """Remove the copies that a checkpoint has made unneeded."""
+    for copy in run_folder.glob(f"{MIRROR}.*[0-9]"):
+        if copy.name != f"{MIRROR}.{but}":
+            copy.unlink()
 
 
 def truncate(run_folder: Path, step: int | None) -> set[str]:

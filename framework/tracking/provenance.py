@@ -1,6 +1,7 @@
 """The origin of a run: the commit, uncommitted changes, versions, the command."""
 
 import getpass
+import hashlib
 import platform
 import shlex
 import subprocess
@@ -45,6 +46,7 @@ def facts(folder: Path) -> dict[str, str]:
     if commit:
         tags |= {"mlflow.source.git.commit": commit, "git.commit": commit}
         tags["git.changed"] = str(bool(_git(folder, "status", "--porcelain").strip())).lower()
+        tags["git.diff.sha256"] = hashlib.sha256(difference(folder).encode()).hexdigest()
     return tags
 
 

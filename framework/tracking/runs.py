@@ -1,7 +1,8 @@
 """Run folders, and the search for a run. Imports no mlflow: `run.json` in each folder names the run."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Final, final
 
 from framework.errors import UserError
 from framework.text import read_text
+from framework.tracking.store import local_uri, masked
 
 RUN: Final = "run.json"
 LATEST: Final = "latest"
@@ -18,7 +20,12 @@ LISTED: Final = 5
 @final
 @dataclass(frozen=True)
 class RunRecord:
-    """One run: its folder, and its place in MLflow. `run_id` is `None` for a run that MLflow does not have."""
+    """One run: its folder, and its place in MLflow.
+
+    `chosen_uri` is the store in which it was to be recorded, `tracking_uri` the one that records it: the local one, while the chosen one is
+    away. `run_id` is its id there, `None` for a run that MLflow does not have, and `run_ids` holds those in all stores. No address has
+    credentials. A local store moves with the folder.
+    """
 
     folder: Path
     name: str
@@ -26,10 +33,22 @@ class RunRecord:
     tracking_uri: str
     run_id: str | None
     started: str
+    chosen_uri: str = ""
+    run_ids: Mapping[str, str] = field(default_factory=dict)
+
+    def id_in(self, uri: str) -> str | None:
+        """The run's id in a store."""
+        return self.run_id if masked(uri) == self.tracking_uri else self.run_ids.get(masked(uri))
+
+    def at(self, uri: str, run_id: str | None) -> "RunRecord":
+        """The record of a run that goes on in a store."""
+        uri = masked(uri)
+        return replace(self, tracking_uri=uri, run_id=run_id, run_ids={**self.run_ids, uri: run_id} if run_id else self.run_ids)
 
     def write(self) -> None:
         """Write `run.json`, whole or not at all."""
-        values = {name: value for name, value in asdict(self).items() if name != "folder"}
+        values = asdict(self)
+        values["folder"] = str(values.pop("folder"))
         partial = self.folder / f"{RUN}.partial"
         partial.write_text(json.dumps(values, indent=2) + "\n")
         partial.replace(self.folder / RUN)
@@ -51,8 +70,18 @@ def new_folder(folder: Path, name: str, seed: int) -> Path:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """The record in `run.json`, with the folder where it lies now."""
-    return RunRecord(folder=folder.absolute(), **json.loads(read_text(folder / RUN)))
+    """The record in `run.json`, with the folder where it lies now, and the local store beside that."""
+    folder = folder.absolute()
+    values = json.loads(read_text(folder / RUN))
+    earlier = Path(values.pop("folder", folder))
+    # A laboratory's runs lie one folder deeper than its store.
+    moved = {local_uri(old): local_uri(new) for old, new in zip(earlier.parents[:2], folder.parents[:2], strict=False)}
+    uri = values.pop("tracking_uri")
+    chosen_uri = values.pop("chosen_uri", uri)
+    run_ids = {moved.get(each, each): run_id for each, run_id in values.pop("run_ids", {}).items()}
+    return RunRecord(
+        folder=folder, tracking_uri=moved.get(uri, uri), chosen_uri=moved.get(chosen_uri, chosen_uri), run_ids=run_ids, **values
+    )
 
 
 def open_run(run: str, folder: Path) -> RunRecord:

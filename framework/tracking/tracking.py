@@ -8,19 +8,22 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 from framework.errors import UserError
 from framework.registry import parts
 from framework.tracking import provenance, store
 from framework.tracking.base import Event, FileEvent, ParamsEvent, Status, TagsEvent, Tracker
 from framework.tracking.console import Console
-from framework.tracking.jsonl import MIRROR, Jsonl, read, read_event
+from framework.tracking.jsonl import MIRROR, Jsonl
+from framework.tracking.resumption import Resumption
 from framework.tracking.runs import RUN, RunRecord, new_folder, read_run
+from framework.tracking.sync import Backlog
 from framework.tracking.writer import Writer
 
-BATCH: Final = 500
-"""Records whose metrics are sent to another store together."""
+if TYPE_CHECKING:
+    from framework.tracking.mlflow import MLflow
+
 log: Final = logging.getLogger("framework.tracking")
 
 
@@ -33,6 +36,8 @@ class RunTracker(Tracker):
         self.run_id, self.url = trackers[-1].run_id, trackers[-1].url
 
     def record(self, event: Event) -> None:
+        if isinstance(event, (ParamsEvent, TagsEvent)):
+            event = replace(event, values={name: store.masked(str(value)) for name, value in event.values.items()})
         for tracker in self.trackers:
             tracker.record(event)
 
@@ -53,6 +58,7 @@ class Tracking:
             MLflow too, unless `MLFLOW_RUN_NAME` gives one.
         console_seconds: seconds between two lines where standard output is not a terminal.
         flush_seconds: how long metrics are held back to be sent to MLflow together.
+        git_diff: also record the difference of the working directory to its commit, which may hold secrets; its hash is always recorded.
     """
 
     def __init__(
@@ -63,7 +69,9 @@ class Tracking:
         name: str | None = None,
         console_seconds: float = 10.0,
         flush_seconds: float = 2.0,
+        git_diff: bool = False,
     ) -> None:
+        self.git_diff = git_diff
         self.folder, self.experiment, self.name = Path(os.path.abspath(folder)), experiment, name
         self.console_seconds, self.flush_seconds = console_seconds, flush_seconds
 
@@ -89,53 +97,66 @@ class Tracking:
         """Begin to record a run, or continue the one in this folder at `resume_step`.
 
         The mirror drops the records of later steps; MLflow keeps its metrics, and those steps are not sent to it again. If a store
-        cannot be opened, the local store takes its place, or else the mirror alone. A run that continues in another store, for example in
-        one that was away when it began, is sent there from the mirror first.
+        cannot be opened, the local store takes its place, or else the mirror alone. A run that continues is compared with its mirror, and
+        what the store lacks is sent. The run goes on below its earlier one in MLflow if this folder is a copy, or if other settings
+        contradict the points that the store has after `resume_step`.
         """
         run_folder.mkdir(parents=True, exist_ok=True)
         earlier = read_run(run_folder) if (run_folder / RUN).exists() else None
         if earlier and resume_step is None:
             raise ValueError(f"{run_folder} holds a run already: give the step at which it continues as resume_step")
-        mlflow = self._open_store(run_folder, earlier)
-        mirror = Jsonl(run_folder=run_folder, resume_step=resume_step)
-        trackers: list[Tracker] = [
-            Console(total_steps=total_steps, first_step=resume_step or 0, seconds=self.console_seconds),
-            Writer(tracker=mirror, name=MIRROR, flush_seconds=self.flush_seconds, deadline=10.0),
-        ]
+        mlflow = self._open_store(run_folder, earlier, Resumption(run_folder, parameters, resume_step or 0))
+        mirror = Writer(
+            tracker=Jsonl(run_folder=run_folder, resume_step=resume_step), name=MIRROR, flush_seconds=self.flush_seconds, deadline=10.0
+        )
+        console = Console(total_steps=total_steps, first_step=resume_step or 0, seconds=self.console_seconds)
+        trackers: list[Tracker] = [console, mirror]
         if mlflow:
-            remote = Writer(tracker=mlflow, name="MLflow", flush_seconds=self.flush_seconds, deadline=60.0)
+            backlog = Backlog(run_folder=run_folder, tracker=mlflow, written=partial(mirror.wait, 10.0))
+            remedy = f"; `dream sync {run_folder.name}` sends what {MIRROR} has"
+            remote = Writer(
+                tracker=mlflow, name="MLflow", catch_up=backlog.send, remedy=remedy, flush_seconds=self.flush_seconds, deadline=60.0
+            )
             trackers.append(remote)
-            if earlier and mlflow.run_id != earlier.run_id:
-                remote.put(partial(_send, list(read(run_folder)), run_folder, mlflow))
-        if difference := provenance.difference(Path.cwd()):
-            files = [*files, run_folder / "git.diff"]
-            files[-1].write_text(difference, encoding="utf-8")
+            if earlier:
+                remote.put(backlog.send)
         tracker = RunTracker(run_folder=run_folder, trackers=trackers)
         tracker.record(ParamsEvent(parameters))
         tracker.record(TagsEvent({"run_folder": str(run_folder.absolute())} | provenance.facts(Path.cwd()) | dict(tags)))
-        for path in files:
+        for path in [*files, *self._difference(run_folder)]:
             tracker.record(FileEvent(path, (Path("recipe") / path.relative_to(run_folder).parent).as_posix()))
         return tracker
 
-    def _open_store(self, run_folder: Path, earlier: RunRecord | None) -> Tracker | None:
+    def _difference(self, run_folder: Path) -> list[Path]:
+        """The file of the difference to the commit, where it is asked for and there is one."""
+        difference = provenance.difference(Path.cwd()) if self.git_diff else ""
+        path = run_folder / "git.diff"
+        if difference:
+            path.write_text(difference, encoding="utf-8")
+        return [path] if difference else []
+
+    def _open_store(self, run_folder: Path, earlier: RunRecord | None, resumption: Resumption) -> "MLflow | None":
         """The run in the first store that works, with `run.json` written; `None` if no store works."""
-        uri = earlier.tracking_uri if earlier and not os.environ.get(store.TRACKING_URI) else store.chosen_uri(self.folder)
-        working, local = store.working_uri(uri, self.folder), store.local_uri(self.folder)
+        chosen = earlier.chosen_uri if earlier and not store.is_chosen() else store.chosen_uri(self.folder)
+        working, local = store.working_uri(chosen, self.folder), store.local_uri(self.folder)
         record = earlier or RunRecord(
             folder=run_folder.absolute(),
             name=run_folder.name if self.name else os.environ.get("MLFLOW_RUN_NAME") or run_folder.name,
-            experiment=self._experiment_name(working if working == uri else None),
-            tracking_uri=uri,
+            experiment=self._experiment_name(working if working == chosen else None),
+            tracking_uri=store.masked(chosen),
             run_id=None,
             started=datetime.now().astimezone().isoformat(),
         )
+        record = replace(record, chosen_uri=store.masked(chosen))
         _refuse_another_run(record.run_id)
-        for each in dict.fromkeys((working, local)):
-            tracker = self._try(each, record)
+        for uri in dict.fromkeys((working, local)):
+            tracker = self._try(uri, record, resumption)
             if tracker is not None:
-                replace(record, tracking_uri=each, run_id=tracker.run_id).write()
+                replace(record.at(uri, tracker.run_id), name=tracker.name).write()
+                if earlier:
+                    log.info("The run goes on as %s in %s.", tracker.run_id, store.masked(uri))
                 return tracker
-        log.warning("MLflow cannot record this run; %s records it, and a resume sends it.", run_folder / MIRROR)
+        log.warning("MLflow cannot record this run; %s records it, and a resume or `dream sync` sends it.", run_folder / MIRROR)
         record.write()
         return None
 
@@ -145,9 +166,9 @@ class Tracking:
         if self.experiment or not (identifier and uri):
             return self.experiment or name or "dream"
         try:
-            from framework.tracking.mlflow import experiment_name
+            from framework.tracking.mlflow_store import experiment_name
 
-            identified = experiment_name(uri, identifier)
+            identified = experiment_name(uri, self.folder, identifier)
         except UserError:
             raise
         except Exception:  # a store that does not work is replaced, where the id means nothing
@@ -158,14 +179,18 @@ class Tracking:
             )
         return identified
 
-    def _try(self, uri: str, record: RunRecord) -> Tracker | None:
+    def _try(self, uri: str, record: RunRecord, resumption: Resumption) -> "MLflow | None":
         try:
             from framework.tracking.mlflow import MLflow
 
-            run_id = record.run_id if record.tracking_uri == uri else None
-            return MLflow(uri=uri, folder=self.folder, experiment=record.experiment, name=record.name, run_id=run_id)
+            run_id, name = record.id_in(uri), record.name
+            parent = resumption.parent(uri, self.folder, run_id) if run_id else None
+            if parent:
+                run_id, name = None, resumption.run_folder.name
+            return MLflow(uri=uri, folder=self.folder, experiment=record.experiment, name=name, run_id=run_id, parent=parent)
         except Exception as error:  # whatever is wrong with a store, it must not stop a run
-            log.warning("MLflow cannot open %s (%s: %s).", uri, type(error).__name__, str(error).split("\n")[0][:300])
+            reason = store.masked(str(error).split("\n")[0][:300])
+            log.warning("MLflow cannot open %s (%s: %s).", store.masked(uri), type(error).__name__, reason)
             return None
 
 
@@ -176,13 +201,3 @@ def _refuse_another_run(run_id: str | None) -> None:
             f"MLFLOW_RUN_ID = {wanted} names a run to be continued, and this one is {run_id or 'a new one'}: unset it; `dream resume` "
             "continues a run from its folder."
         )
-
-
-def _send(records: Sequence[dict[str, Any]], run_folder: Path, tracker: Tracker) -> None:
-    """Record the events of a mirror in a tracker, which then has the history of the run but its policies."""
-    for number, record in enumerate(records):
-        if number % BATCH == 0:
-            tracker.flush()
-        event = read_event(record, run_folder)
-        if event is not None:
-            tracker.record(event)

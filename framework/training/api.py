@@ -9,6 +9,8 @@ from framework.errors import UserError
 from framework.tracking.runs import open_run
 from framework.training import checkpoints as saved
 from framework.training.evaluation import Evaluated
+from framework.training.lock import run_lock
+from framework.training.manifest import PROGRESS
 from framework.training.policy import Policy, read_policy
 from framework.training.run import CHECKPOINTS, Result, Run
 from framework.training.runtime import Runtime
@@ -30,7 +32,7 @@ def find_run(run: str, folder: str | Path = "runs") -> Path:
 
 def find_checkpoint(run: str, checkpoint: str = "best", folder: str | Path = "runs") -> Path:
     """The folder of a checkpoint: of a run by its name, or of a path to the checkpoint itself; without a best one, the latest."""
-    if (Path(run) / saved.PROGRESS).is_file():
+    if (Path(run) / PROGRESS).is_file():
         return Path(run)
     checkpoints = find_run(run, folder) / CHECKPOINTS
     try:
@@ -42,12 +44,13 @@ def find_checkpoint(run: str, checkpoint: str = "best", folder: str | Path = "ru
 
 
 def resume(run: str, bindings: Sequence[str] = (), *, checkpoint: str = "latest", folder: str | Path = "runs") -> Result:
-    """Continue a run from its own folder; bindings may change it, for example `Trainer.steps` to make it longer."""
+    """Continue a run from its own folder; bindings may change it, for example `Trainer.steps` to make it longer.
+
+    Bindings become part of the run's recipe with the first checkpoint that is written with them.
+    """
     home = find_run(run, folder)
-    resumed = compose(home / "resolved.gin", [f"Tracking.folder={str(home.parent)!r}", *bindings])
-    with (home / "overrides.txt").open("a", encoding="utf-8") as file:
-        file.writelines(f"{binding}  # from a resume\n" for binding in bindings)
-    return resumed.resume(home, checkpoint)
+    with run_lock(home):
+        return compose(home / "resolved.gin", [f"Tracking.folder={str(home.parent)!r}", *bindings]).resume(home, checkpoint)
 
 
 def evaluate(

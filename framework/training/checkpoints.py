@@ -1,12 +1,13 @@
 """Checkpoints: the whole state of a run, written completely or not at all, in a thread beside training."""
 
-import hashlib
-import json
 import logging
-import os
+import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -17,17 +18,16 @@ from torch import Tensor
 from framework import files
 from framework.errors import UserError
 from framework.registry import parts
+from framework.replay.chunks import INDEX
+from framework.training.manifest import PROGRESS, Manifest, digests
 
 Contents = Mapping[str, Any]
 """One file each: nested dicts, lists and tuples of tensors, arrays, numbers, strings and None."""
 ReplaySaver = Callable[[Path], Callable[[], None]]
 """Copies the steps that a folder lacks, and returns the function that writes them: `Replay.snapshot`."""
 
-FORMAT = 3
-"""Increased when the contents of a checkpoint change, so that an old one is refused and not misread."""
-PROGRESS = "progress.json"
-POINTERS = "pointers.json"
 REPLAY = "replay"
+NAME = re.compile(r"step-(\d{8,18})(?:-\d+)?")
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +37,13 @@ log = logging.getLogger(__name__)
 class Checkpoints:
     """Writes `step-00012000/{agent.pt, ..., replay/, progress.json}` below `folder`, every `every` environment steps.
 
-    The `keep` latest and the best by evaluation return are kept. `save` copies, and one thread writes: to a hidden folder, flushed,
-    then renamed, so that a kill or a full disk leaves the earlier checkpoints intact. An error in the thread is raised at the next
-    `save` or `wait`. Each checkpoint is complete in itself; replay files that did not change are hard links. After a return to an
-    earlier step, the next save drops the later checkpoints, except the best.
+    The `keep` latest and the best by evaluation return are kept. `save` copies, and one thread writes: to a hidden folder, flushed, then
+    renamed to a name that is free (`step-00012000-2` for a second save at a step), and only then older ones are removed. A kill or a full
+    disk leaves the earlier checkpoints intact. An error in the thread is raised at the next `save` or `wait`.
+
+    Each checkpoint is complete in itself, and every byte of it is covered by a checksum. Replay files that did not change are hard links,
+    made only of files that are whole; one that was damaged is written again. After a return to an earlier step, later checkpoints stay
+    until the run has passed their steps.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("folder",)
@@ -58,24 +61,41 @@ class Checkpoints:
     @property
     def latest(self) -> Path | None:
         """The folder of the last checkpoint."""
-        return next(iter(_by_age(self.folder)), None)
+        return next(iter(_whole(self.folder)), None)
 
     @property
     def best(self) -> Path | None:
         """The folder of the checkpoint with the best evaluation return."""
-        name = _pointers(self.folder).get("best")
-        return self.folder / name if name else None
+        return next((path for path, manifest in _whole(self.folder).items() if manifest.best), None)
+
+    @property
+    def number(self) -> int:
+        """The number of the last save, from 1; 0 before the first."""
+        return next((manifest.number for manifest in _whole(self.folder).values()), 0)
+
+    @property
+    def source(self) -> Path:
+        """The folder that was loaded or written last."""
+        assert self._source is not None, "load or save first"
+        return self._source
 
     def due(self, step: int) -> bool:
         """Whether a multiple of `every` was passed since the last save."""
         return step // self.every > self._step // self.every
 
-    def replay_folder(self, step: int) -> Path:
-        """The folder of the replay in the checkpoint of a step."""
-        return self.folder / _name(step) / REPLAY
+    def save(
+        self,
+        step: int,
+        contents: Contents,
+        replay_saver: ReplaySaver | None = None,
+        *,
+        best: bool = False,
+        beside: Mapping[Path, str] | None = None,
+    ) -> None:
+        """Copy the contents to the CPU and write them in the thread, after the last save. Raises `UserError` on a full disk.
 
-    def save(self, step: int, contents: Contents, replay_saver: ReplaySaver | None = None, best: bool = False) -> None:
-        """Copy the contents to the CPU and write them in the thread, after the last save. Raises `UserError` on a full disk."""
+        `beside` are the texts of files outside the checkpoint that are true from it on.
+        """
         self.wait()
         self._step = step
         with files.writing(self.folder, size=0):
@@ -84,11 +104,11 @@ class Checkpoints:
                 shutil.rmtree(leftover)
             temporary = self.folder / f".writing-{_name(step)}"
             temporary.mkdir()
-            if replay_saver and self._source:
-                shutil.copytree(self._source / REPLAY, temporary / REPLAY, copy_function=_link)
-        copied = {name: _plain(value, name) for name, value in contents.items()}
+            linked = self._link_replay(temporary) if replay_saver and self._source else {}
+        copied = {name: plain(value, name) for name, value in contents.items()}
         write_replay = replay_saver(temporary / REPLAY) if replay_saver else None
-        self._pending = self._writer.submit(self._write, temporary, step, copied, write_replay, best)
+        manifest = Manifest(step, self.number + 1, best, linked)
+        self._pending = self._writer.submit(self._write, temporary, manifest, copied, write_replay, beside or {})
 
     def wait(self) -> None:
         """Wait until the last save is on the disk, and raise its error if it failed."""
@@ -97,14 +117,18 @@ class Checkpoints:
             pending.result()
 
     def load(self, which: str | Path = "latest") -> tuple[int, dict[str, Any]]:
-        """The step and the contents of `latest`, `best`, a name, a step number or a folder.
+        """The step and the contents of `latest`, `best`, a name, a step number or a folder of this run; `source` is its folder.
 
-        If the latest is damaged, the one before is loaded, with a warning. Raises `UserError` if there is no such checkpoint.
+        If the latest is damaged, its replay included, the one before is loaded, with a warning. Raises `UserError` if there is no such
+        checkpoint.
         """
         self.wait()
         candidates = _by_age(self.folder) if which == "latest" else [find(self.folder, which)]
         for folder in candidates:
+            if folder.resolve().parent != self.folder.resolve():
+                raise UserError(f"The checkpoint {folder} is of another run than {self.folder.parent}; resume that run to go on from it.")
             try:
+                require_whole_replay(folder)
                 self._step, contents = read(folder)
             except UserError as error:
                 if folder == candidates[-1]:
@@ -115,65 +139,92 @@ class Checkpoints:
                 return self._step, contents
         raise UserError(f"There is no checkpoint in {self.folder}; train first, or name the folder of another run.")
 
-    def _write(self, temporary: Path, step: int, contents: Contents, write_replay: Callable[[], None] | None, best: bool) -> None:
+    def _link_replay(self, target: Path) -> dict[str, str]:
+        """Link the files of steps of the last replay that are whole; returns their checksums."""
+        try:
+            manifest = Manifest.read(self.source)
+        except UserError as error:
+            log.warning("%s The replay is written again.", error)
+            return {}
+        names = [name for name in manifest.sha256 if name.startswith(f"{REPLAY}/") and name != f"{REPLAY}/{INDEX}"]
+        linked = {}
+        (target / REPLAY).mkdir()
+        for name, digest in digests(self.source, names).items():
+            if digest == manifest.sha256[name]:
+                _link(self.source / name, target / name)
+                linked[name] = digest
+            else:
+                log.warning("The replay file %s is damaged; the replay is written again.", self.source / name)
+        return linked
+
+    def _write(
+        self,
+        temporary: Path,
+        manifest: Manifest,
+        contents: Contents,
+        write_replay: Callable[[], None] | None,
+        beside: Mapping[Path, str],
+    ) -> None:
         try:
             for name, value in contents.items():
                 files.save(temporary / f"{name}.pt", value)
             if write_replay:
                 write_replay()
-            progress = {"format": FORMAT, "step": step, "sha256": {f"{name}.pt": _digest(temporary / f"{name}.pt") for name in contents}}
-            files.write(temporary / PROGRESS, json.dumps(progress, indent=2).encode())
+            names = [path.relative_to(temporary).as_posix() for path in temporary.rglob("*") if path.is_file()]
+            new = digests(temporary, [name for name in names if name not in manifest.sha256])
+            replace(manifest, sha256={name: new.get(name) or manifest.sha256[name] for name in sorted(names)}).write(temporary)
             files.flush(*temporary.rglob("*"), temporary)
+            for path, text in beside.items():
+                files.write(path, text.encode())
+            files.flush(*beside)
             with files.writing(self.folder, size=0):
-                self._publish(temporary, best)
+                self._publish(temporary, manifest)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def _publish(self, temporary: Path, best: bool) -> None:
-        folder = self.folder / temporary.name.removeprefix(".writing-")
-        if folder.exists():
-            _drop(folder)
+    def _publish(self, temporary: Path, manifest: Manifest) -> None:
+        """Give the checkpoint its name; once that is on the disk, remove what it replaces."""
+        name = _name(manifest.step)
+        folder = next(path for path in _free_names(self.folder / name) if not path.exists())
         temporary.rename(folder)
-        pointers = _pointers(self.folder) | {"latest": folder.name} | ({"best": folder.name} if best else {})
-        files.write(self.folder / POINTERS, json.dumps(pointers, indent=2).encode())
         files.flush(self.folder)
         self._source = folder
-        kept = {path.name for path in _by_age(self.folder)[: self.keep]} | {pointers.get("best")}
-        for name in _names(self.folder):
-            if name not in kept:
-                _drop(self.folder / name)
+        whole = _whole(self.folder)
+        earlier = [path for path, other in whole.items() if other.step <= manifest.step]
+        for path in set(earlier[self.keep :]) - {self.best}:
+            _drop(path)
 
 
 def find(folder: Path, which: str | Path) -> Path:
     """The folder of `latest`, `best`, a name or a step number below `folder`, or a path of its own."""
-    names = _names(folder)
-    pointers = ({"latest": names[0]} if names else {}) | _pointers(folder)
-    name = _name(int(str(which))) if str(which).isdecimal() else pointers.get(str(which), str(which))
-    if name in names:
-        return folder / name
+    whole, folders = _whole(folder), _folders(folder)
+    best = next((path for path, manifest in whole.items() if manifest.best), None)
+    ranked = {name: path for name, path in (("latest", next(iter([*whole, *folders]), None)), ("best", best)) if path}
+    names = {path.name: path for path in folders}
+    of_step = {str(_step(path)): path for path in reversed([*whole, *(path for path in folders if path not in whole)])}
+    chosen = (of_step | names | ranked).get(str(which))
+    if chosen is not None:
+        return chosen
     if (Path(which) / PROGRESS).is_file():
         return Path(which)
-    raise UserError(f"There is no checkpoint '{which}' in {folder}; there are: {', '.join([*pointers, *names]) or 'none'}.")
+    raise UserError(f"There is no checkpoint '{which}' in {folder}; there are: {', '.join([*ranked, *names]) or 'none'}.")
 
 
 def read(folder: Path) -> tuple[int, dict[str, Any]]:
-    """The step and the contents of one checkpoint. Raises `UserError` if a file is missing or changed, or of another format."""
-    try:
-        progress = json.loads((folder / PROGRESS).read_text())
-        if progress.get("format", 1) != FORMAT:
-            raise UserError(
-                f"The checkpoint {folder} has format {progress.get('format', 1)}, and this version reads format {FORMAT}: train again, or "
-                "load it with the version that wrote it."
-            )
-        for name, digest in progress["sha256"].items():
-            if _digest(folder / name) != digest:
-                raise ValueError(name)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"The checkpoint {folder} is damaged ({error}); load another.") from error
-    return progress["step"], {Path(name).stem: files.load(folder / name) for name in progress["sha256"]}
+    """The step and the contents of one checkpoint, but the replay. Raises `UserError` if a file is missing, changed or too old."""
+    manifest = Manifest.read(folder)
+    names = [name for name in manifest.sha256 if not name.startswith(f"{REPLAY}/")]
+    manifest.require_whole(folder, names)
+    return manifest.step, {Path(name).stem: files.load(folder / name) for name in names}
 
 
-def _plain(value: Any, where: str) -> Any:
+def require_whole_replay(folder: Path) -> None:
+    """Raise `UserError` where a file of a checkpoint's replay is missing or changed."""
+    manifest = Manifest.read(folder)
+    manifest.require_whole(folder, [name for name in manifest.sha256 if name.startswith(f"{REPLAY}/")])
+
+
+def plain(value: Any, where: str) -> Any:
     """A copy on the CPU, in types that load without running code."""
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True)
@@ -182,9 +233,9 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        return {key: _plain(item, f"{where}.{key}") for key, item in value.items()}
+        return {key: plain(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        items = [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        items = [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
         return tuple(items) if isinstance(value, tuple) else items
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return value
@@ -195,24 +246,43 @@ def _name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def _names(folder: Path) -> list[str]:
+def _step(folder: Path) -> int:
+    match = NAME.fullmatch(folder.name)
+    assert match is not None
+    return int(match[1])
+
+
+def _free_names(folder: Path) -> Iterator[Path]:
+    """The folder itself, and then names for later saves at the same step."""
+    yield folder
+    yield from (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+
+
+def _folders(folder: Path) -> list[Path]:
     """The checkpoints below a folder, the largest step first."""
-    names = [path.name for path in folder.glob("step-*") if path.name.removeprefix("step-").isdecimal()]
-    return sorted(names, key=lambda name: int(name.removeprefix("step-")), reverse=True)
+    return sorted(
+        (path for path in folder.glob("step-*") if NAME.fullmatch(path.name)), key=lambda path: (_step(path), path.name), reverse=True
+    )
+
+
+def _whole(folder: Path) -> dict[Path, Manifest]:
+    """The checkpoints whose manifest can be read, the last written first."""
+    manifests = {}
+    for path in _folders(folder):
+        with suppress(UserError):
+            manifests[path] = Manifest.read(path)
+    return dict(sorted(manifests.items(), key=lambda each: each[1].number, reverse=True))
 
 
 def _by_age(folder: Path) -> list[Path]:
-    """The last written first, without later steps, which were abandoned when a run returned to an earlier one."""
-    names = _names(folder)
-    latest = _pointers(folder).get("latest")
-    return [folder / name for name in (names[names.index(latest) :] if latest in names else names)]
+    """The checkpoints from which a run continues, in their order: those of a later step than the last are of a future that it left.
 
-
-def _pointers(folder: Path) -> dict[str, str]:
-    try:
-        return json.loads((folder / POINTERS).read_text())
-    except (OSError, ValueError):
-        return {}
+    What cannot be read comes first, so that it is named.
+    """
+    whole = _whole(folder)
+    unreadable = [path for path in _folders(folder) if path not in whole]
+    last = next((manifest.step for manifest in whole.values()), 0)
+    return [*unreadable, *(path for path, manifest in whole.items() if manifest.step <= last)]
 
 
 def _drop(folder: Path) -> None:
@@ -222,14 +292,9 @@ def _drop(folder: Path) -> None:
     shutil.rmtree(hidden)
 
 
-def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _link(source: str, target: str) -> None:
+def _link(source: Path, target: Path) -> None:
     """A hard link to a file; a copy where the file system has none."""
     try:
-        os.link(source, target)
+        target.hardlink_to(source)
     except OSError:
         shutil.copy2(source, target)

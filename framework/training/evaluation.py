@@ -13,8 +13,8 @@ from framework.environments.base import Environment
 from framework.errors import UserError
 from framework.registry import parts
 from framework.training.actor import Actor
-from framework.training.faults import Faults
 from framework.training.runtime import Runtime, derive
+from framework.training.tolerance import Tolerance
 from framework.vector_environments.base import VectorEnvironment, VectorStep
 from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
 from framework.visualization.figures import to_rgb
@@ -79,7 +79,7 @@ class Evaluation:
         seed: int,
         episodes: int | None = None,
         timeout: float = 120.0,
-        faults: Faults | None = None,
+        tolerance: Tolerance | None = None,
         stop: Stop = never,
     ) -> Evaluated | None:
         """Evaluate an agent; the training environments are not used. None where it was stopped before the last episode ended."""
@@ -90,7 +90,9 @@ class Evaluation:
             environment=self.environment or environment, count=size, seed=derive(seed, 900), mode=mode, timeout=timeout
         ) as vector:
             _check_specs(vector.specs, agent.specs)
-            player = Player(agent=agent, runtime=runtime, vector=vector, seed=seed, faults=faults or Faults(), max_steps=self.max_steps)
+            player = Player(
+                agent=agent, runtime=runtime, vector=vector, seed=seed, tolerance=tolerance or Tolerance(), max_steps=self.max_steps
+            )
             return player.play(episodes=count, stop=stop)
 
 
@@ -112,8 +114,10 @@ class Player:
     not count.
     """
 
-    def __init__(self, *, agent: Agent, runtime: Runtime, vector: VectorEnvironment, seed: int, faults: Faults, max_steps: int) -> None:
-        self.vector, self.faults, self.max_steps = vector, faults, max_steps
+    def __init__(
+        self, *, agent: Agent, runtime: Runtime, vector: VectorEnvironment, seed: int, tolerance: Tolerance, max_steps: int
+    ) -> None:
+        self.vector, self.tolerance, self.max_steps = vector, tolerance, max_steps
         self._actor = Actor(agent=agent, runtime=runtime, count=vector.count, mode="mode", generator=runtime.generator(seed, 901))
         self._total, self._length = np.zeros(vector.count), np.zeros(vector.count, int)
         self._waiting = np.zeros(vector.count, bool)
@@ -138,7 +142,7 @@ class Player:
 
     def _taken(self, take: Callable[[], VectorStep]) -> VectorStep | None:
         """The step; returns and lengths are those of its episodes so far."""
-        steps = self.faults.take(self.vector, take)
+        steps = self.tolerance.take(self.vector, take)
         if steps is not None:
             self._total = np.where(steps.is_first, 0.0, self._total + steps.reward)
             self._length = np.where(steps.is_first, 0, self._length + self.vector.action_repeat)

@@ -11,6 +11,7 @@ from typing import Any, Final, final
 
 from framework.environments.deadline import Overdue, deadline, hasten
 from framework.errors import UserError
+from framework.tracking.base import Status, Tracker
 
 log = logging.getLogger(__name__)
 GRACE: Final = 2.0
@@ -69,3 +70,14 @@ class Interrupt:
         elif number == signal.SIGINT and now - self._since > ONE_GESTURE:
             raise KeyboardInterrupt
         hasten(GRACE)
+
+
+def close_tracker(tracker: Tracker, status: Status, interrupt: Interrupt) -> Status:
+    """Close a tracker; after an interrupt as KILLED, and soon. Returns the status that was recorded."""
+    try:
+        with interrupt.stopping():
+            tracker.close(status)
+    except KeyboardInterrupt:
+        status = "KILLED"
+        tracker.close(status)
+    return status

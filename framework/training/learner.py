@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from framework.agent import Agent
-from framework.data import Batch, Metrics, Pictures
+from framework.data import Batch, Metrics, Pictures, UpdateNoise
+from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.changes import optimizer_entries, require_fit
-from framework.training.faults import Faults
 from framework.training.runtime import Runtime, derive
+from framework.training.tolerance import Tolerance
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 
 RANDOM, ACTING, LEARNING, LOOKING = 1, 2, 3, 4
@@ -51,11 +52,11 @@ class Finished:
 
 @final
 class Diverged(Exception):
-    """A loss or a gradient norm is not finite; holds the metrics and the batch of that update."""
+    """A loss or a gradient norm of the last update is not finite; holds these metrics."""
 
-    def __init__(self, metrics: Mapping[str, float], batch: Batch) -> None:
+    def __init__(self, metrics: Mapping[str, float]) -> None:
         super().__init__(", ".join(sorted(metrics)))
-        self.metrics, self.batch = metrics, batch
+        self.metrics = metrics
 
 
 @final
@@ -72,7 +73,7 @@ class Learner:
     replay: Replay
     seed: int
     progress: Progress = field(default_factory=Progress)
-    faults: Faults = field(default_factory=Faults)
+    tolerance: Tolerance = field(default_factory=Tolerance)
 
     def __post_init__(self) -> None:
         self.actor = Actor(
@@ -87,6 +88,9 @@ class Learner:
         self.random = np.random.default_rng(derive(self.seed, RANDOM))
         self.totals, self.lengths = np.zeros(self.vector.count), np.zeros(self.vector.count, np.int64)
         self.batch: Batch | None = None
+        self._noise: UpdateNoise | None = None
+        self._tensors = {name: value for name, value in self.agent.state_dict().items() if isinstance(value, Tensor)}
+        self._before = [torch.empty_like(tensor) for tensor in self._tensors.values()]
         self.steps: VectorStep | None = None
 
     def begin(self) -> None:
@@ -126,8 +130,11 @@ class Learner:
     def update(self) -> Metrics:
         """One update of the agent on a new batch."""
         self.batch = self.replay.sample()
+        self._noise = self.agent.draw_noise(self.batch, self.generator)
+        with torch.no_grad():
+            torch._foreach_copy_(self._before, [*self._tensors.values()])
         with self.runtime.autocast():
-            metrics = self.update_agent(self.batch, self.agent.draw_noise(self.batch, self.generator))
+            metrics = self.update_agent(self.batch, self._noise)
         self.progress.updates += 1
         self.progress.owed -= self.replay.batch * self.replay.length
         if self.runtime.synchronous:
@@ -136,8 +143,15 @@ class Learner:
 
     def check(self, metrics: Metrics) -> None:
         """Raise `Diverged` where a loss or a gradient norm is not finite."""
-        if (wrong := not_finite(metrics)) and self.batch is not None:
-            raise Diverged(wrong, self.batch)
+        if wrong := not_finite(metrics):
+            raise Diverged(wrong)
+
+    def last_update(self) -> dict[str, Any]:
+        """What the last update was made of: the agent before it, its batch and its random numbers."""
+        if self.batch is None or self._noise is None:
+            raise UserError("No update was made since the run was resumed.")
+        agent = dict(zip(self._tensors, self._before, strict=True))
+        return {"agent": agent, "batch": self.batch.state_dict(), "noise": vars(self._noise)}
 
     def diagnose(self) -> Metrics:
         """Metrics too expensive for every update, of the last batch; training is not affected."""
@@ -159,6 +173,7 @@ class Learner:
             "agent": self.agent.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.agent.optimizers.items()},
             "actor": self.actor.state_dict(),
+            "batch": {} if self.batch is None else self.batch.state_dict(),
             "environments": [vars(snapshot) for snapshot in self.vector.snapshot()],
             "progress": {
                 **vars(self.progress),
@@ -184,6 +199,7 @@ class Learner:
         self.generator.set_state(progress.pop("generator"))
         self.random.bit_generator.state = progress.pop("random")
         self.progress = Progress(**progress)
+        self.batch = Batch.of(content["batch"]).to(self.runtime.device) if content["batch"] else None
         self.steps = self.vector.restore([_snapshot(**snapshot) for snapshot in content["environments"]])
         if not self.vector.seekable:
             self.replay.add(self.steps)
@@ -194,11 +210,11 @@ class Learner:
         require_fit(*parts)
 
     def _take(self, step: Callable[[], VectorStep]) -> VectorStep | None:
-        before = self.faults.total
+        before = self.tolerance.total
         try:
-            return self.faults.take(self.vector, step)
+            return self.tolerance.take(self.vector, step)
         finally:
-            self.progress.environment_errors += self.faults.total - before
+            self.progress.environment_errors += self.tolerance.total - before
 
     def _count(self, steps: VectorStep) -> list[Finished]:
         self.totals = np.where(steps.is_first, 0.0, self.totals + steps.reward)

@@ -1,11 +1,10 @@
 """A trained policy outside training: `reset()` and `act(observation)`."""
 
 import atexit
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -20,6 +19,7 @@ from framework.errors import UserError
 from framework.tracking.provenance import requirements
 from framework.training import checkpoints
 from framework.training.actor import Actor
+from framework.training.manifest import Manifest
 from framework.training.runtime import Runtime
 
 FILES = ("agent", "policy")
@@ -133,10 +133,8 @@ def build_agent(factory: Factory[Agent], shown: Specs, runtime: Runtime, seed: i
 def export_policy(checkpoint: Path, target: Path) -> Path:
     """Copy the policy in a checkpoint, without replay and optimizers."""
     target.mkdir(parents=True, exist_ok=True)
-    progress = json.loads((checkpoint / checkpoints.PROGRESS).read_text())
-    names = [f"{name}.pt" for name in FILES]
+    manifest, names = Manifest.read(checkpoint), [f"{name}.pt" for name in FILES]
     for name in names:
         shutil.copy2(checkpoint / name, target / name)
-    kept = progress | {"sha256": {name: progress["sha256"][name] for name in names}}
-    (target / checkpoints.PROGRESS).write_text(json.dumps(kept, indent=2))
+    replace(manifest, sha256={name: manifest.sha256[name] for name in names}).write(target)
     return target

@@ -1,13 +1,11 @@
 """A run: a composed recipe that can be trained, resumed and evaluated. The root of every recipe."""
 
 import logging
-import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, final
-
-import numpy as np
+from typing import Any, ClassVar, final
 
 from framework.agent import Agent
 from framework.composition import Composition
@@ -19,19 +17,21 @@ from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
 from framework.replay.replay import Replay
-from framework.tracking.base import PolicyEvent, Status, Tracker
+from framework.tracking import jsonl
+from framework.tracking.base import Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.changes import announcement, changed_settings, explained_by, require_fit
 from framework.training.checkpoints import Checkpoints
 from framework.training.checks import require_sound
 from framework.training.evaluation import Evaluated, Evaluation
-from framework.training.faults import Faults
-from framework.training.interrupt import Interrupt
+from framework.training.interrupt import Interrupt, close_tracker
 from framework.training.learner import LOOKING, Diverged, Learner, Progress
-from framework.training.policy import Policy, PolicyRecipe, build_agent, export_policy
+from framework.training.lock import run_lock
+from framework.training.policy import PolicyRecipe, build_agent
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
+from framework.training.tolerance import Tolerance
 from framework.training.trainer import Trainer
 from framework.vector_environments.base import VectorEnvironment, specs_of
 from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
@@ -92,14 +92,10 @@ class Run:
         max_environment_errors: int = 3,
         log_every: int = 1_000,
     ) -> None:
-        if environments < 1 or log_every < 1 or seed < 0:
+        if min(environments, max_environment_errors, log_every) < 1 or seed < 0 or environment_timeout <= 0:
             raise UserError(
-                f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
-            )
-        if environment_timeout <= 0 or max_environment_errors < 1:
-            raise UserError(
-                f"Run.environment_timeout = {environment_timeout} must be more than 0 seconds, and Run.max_environment_errors = "
-                f"{max_environment_errors} at least 1, which stops at the first error."
+                f"Run.environments = {environments}, Run.max_environment_errors = {max_environment_errors} and Run.log_every = {log_every} "
+                f"must be at least 1, Run.seed = {seed} at least 0, Run.environment_timeout = {environment_timeout} more than 0 seconds."
             )
         self.environment_timeout, self.max_environment_errors = environment_timeout, max_environment_errors
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
@@ -123,7 +119,11 @@ class Run:
             raise
 
     def resume(self, folder: Path, checkpoint: str = "latest") -> Result:
-        """Continue the run in a folder from one of its checkpoints, exactly as if it had never stopped."""
+        """Continue the run in a folder from one of its checkpoints, exactly as if it had never stopped.
+
+        The recipe in the folder becomes this one with the first checkpoint that is written, which is at once where settings changed and
+        no later checkpoint is given up.
+        """
         try_out(self.environment)
         return self._run(folder, checkpoint)
 
@@ -136,7 +136,7 @@ class Run:
             seed=self.seed if seed is None else seed,
             episodes=episodes,
             timeout=self.environment_timeout,
-            faults=Faults(most=self.max_environment_errors),
+            tolerance=Tolerance(most=self.max_environment_errors),
         )
         assert evaluated is not None, "nothing stops it"
         return evaluated
@@ -148,6 +148,7 @@ class Run:
         """
         if not (checkpoint / saved.REPLAY / INDEX).is_file():
             raise UserError(f"The checkpoint {checkpoint} has no replay to draw images from; give another, as in --checkpoint latest.")
+        saved.require_whole_replay(checkpoint)
         agent, device = self._restored(checkpoint), self.runtime.device
         replay: Replay = self.replay(specs=agent.specs, streams=self.environments, device=device, seed=0, storage="memory")
         replay.load(checkpoint / saved.REPLAY)
@@ -188,20 +189,27 @@ class Run:
             seed=derive(self.seed, REPLAY),
             folder=folder / "replay" if folder else None,
         )
-        faults = Faults(most=self.max_environment_errors)
-        return Learner(agent=self.agent(vector.specs), runtime=self.runtime, vector=vector, replay=replay, seed=self.seed, faults=faults)
+        agent, tolerance = self.agent(vector.specs), Tolerance(most=self.max_environment_errors)
+        return Learner(agent=agent, runtime=self.runtime, vector=vector, replay=replay, seed=self.seed, tolerance=tolerance)
 
     def _run(self, folder: Path, checkpoint: str | None = None) -> Result:
-        """Train in a folder, from the beginning or from a checkpoint."""
+        """Train in a folder, from the beginning or from a checkpoint, while no other process does."""
+        with run_lock(folder):
+            return self._run_alone(folder, checkpoint)
+
+    def _run_alone(self, folder: Path, checkpoint: str | None) -> Result:
         checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
         with Interrupt() as interrupt, self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
-            learner.faults.interrupted = interrupt.is_requested
+            learner.tolerance.interrupted = interrupt.is_requested
             self.runtime.prepare_process(learner.agent)
             self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
             if checkpoint is not None:
-                self._load(learner, checkpoints, checkpoint)
+                contents, changed = self._load(learner, checkpoints, checkpoint)
+                jsonl.restore_copy(folder, checkpoints.number)
+                if checkpoints.source != checkpoints.latest:
+                    jsonl.keep_copy(folder, checkpoints.number)
             with interrupt.stopping():
                 tracker = self.tracking.start(
                     run_folder=folder,
@@ -211,16 +219,24 @@ class Run:
                     files=sorted([*folder.glob("*.gin"), *folder.glob("*.txt"), *(folder / CODE).rglob("*.py")]),
                     resume_step=None if checkpoint is None else learner.progress.step,
                 )
-            return self._train(learner, self.run_logger(learner, tracker, checkpoints), folder, interrupt)
+            run_logger = self.run_logger(learner, tracker, checkpoints)
+            if checkpoint is not None:
+                run_logger.load_state_dict(contents["logger"], learner)
+                run_logger.recipe = {folder / name: text for name, text in self.composed.continuing(folder).items()}
+                if changed and checkpoints.source == checkpoints.latest and run_logger.checkpoint(learner):
+                    run_logger.settle()
+            return self._train(learner, run_logger, folder, interrupt)
 
-    def _load(self, learner: Learner, checkpoints: Checkpoints, which: str) -> None:
+    def _load(self, learner: Learner, checkpoints: Checkpoints, which: str) -> tuple[Mapping[str, Any], bool]:
+        """Load a checkpoint; returns its contents, and whether settings changed since."""
         step, contents = checkpoints.load(which)
         changes = changed_settings(contents["settings"], self.composed.parameters())
         with explained_by(changes):
-            learner.replay.load(checkpoints.replay_folder(step))
+            learner.replay.load(checkpoints.source / saved.REPLAY)
             learner.load_state_dict(contents)
         if changes:
             log.warning(announcement(step, changes, pretrained=learner.progress.pretrained))
+        return contents, bool(changes)
 
     def run_logger(self, learner: Learner, tracker: Tracker, checkpoints: Checkpoints) -> RunLogger:
         """The logger of a training."""
@@ -242,11 +258,12 @@ class Run:
             self.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
             stop = self.trainer.stop(learner, interrupt, share=LAST_EVALUATION)
             run_logger.finish(learner, evaluate=not interrupt.requested, stop=stop)
+            jsonl.drop_copies(folder, but=run_logger.checkpoints.number)
             if not interrupt.requested:
-                self._log_policies(learner, run_logger, folder / POLICY)
+                run_logger.record_policies(learner, folder / POLICY)
             status = "FINISHED"
         except Diverged as error:
-            raise run_logger.diverged(error, folder) from error
+            raise run_logger.diverged(error, learner, folder) from error
         except UserError:
             run_logger.rescue(learner)
             raise
@@ -266,19 +283,6 @@ class Run:
             best=run_logger.checkpoints.best,
         )
 
-    def _log_policies(self, learner: Learner, run_logger: RunLogger, folder: Path) -> None:
-        """Export the policies of the latest and the best checkpoint, and record them."""
-        shutil.rmtree(folder, ignore_errors=True)
-        shown = learner.vector.specs.observation
-        example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in shown.items()}
-        action = Policy(agent=learner.agent, runtime=self.runtime, seed=self.seed).act(example)
-        paths = {"latest": run_logger.checkpoints.latest, "best": run_logger.checkpoints.best}
-        for checkpoint in {path for path in paths.values() if path}:
-            aliases = [name for name, path in paths.items() if path == checkpoint]
-            exported = export_policy(checkpoint, folder / checkpoint.name)
-            step, _ = saved.read(exported)
-            run_logger.tracker.record(PolicyEvent(exported, step, run_logger.policy.requirements, example, action, aliases))
-
     def _tags(self, learner: Learner) -> dict[str, str]:
         return {
             "seed": str(self.seed),
@@ -286,14 +290,3 @@ class Run:
             "recipe": self.composed.recipe.name,
             "parameters": ", ".join(f"{name} {count:,}" for name, count in learner.agent.parameter_count().items()),
         }
-
-
-def close_tracker(tracker: Tracker, status: Status, interrupt: Interrupt) -> Status:
-    """Close a tracker; after an interrupt as KILLED, and soon. Returns the status that was recorded."""
-    try:
-        with interrupt.stopping():
-            tracker.close(status)
-    except KeyboardInterrupt:
-        status = "KILLED"
-        tracker.close(status)
-    return status

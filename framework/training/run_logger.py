@@ -1,6 +1,7 @@
 """The records of a run as it trains: metrics, evaluations, pictures, checkpoints."""
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,12 +16,13 @@ from torch import Tensor
 from framework.data import Metrics
 from framework.environments.base import Environment
 from framework.errors import UserError
-from framework.tracking.base import MetricsEvent, PictureEvent, Tracker, VideoEvent
-from framework.training.checkpoints import Checkpoints
+from framework.tracking.base import MetricsEvent, PictureEvent, PolicyEvent, Tracker, VideoEvent
+from framework.training.checkpoints import Checkpoints, read
 from framework.training.evaluation import Evaluated, Evaluation, Stop, never
-from framework.training.faults import Faults
+from framework.training.fault import FAULT, save_fault
 from framework.training.learner import Diverged, Finished, Learner
-from framework.training.policy import PolicyRecipe
+from framework.training.policy import Policy, PolicyRecipe, export_policy
+from framework.training.tolerance import Tolerance
 
 STAGES: Final = ("update", "act", "step", "evaluate", "checkpoint")
 """The stages whose share of the time is `time/share_update` and so on; `step` is waiting for environments, and storing."""
@@ -32,7 +34,9 @@ log = logging.getLogger(__name__)
 class RunLogger:
     """Logs every `log_every` environment steps, evaluates and checkpoints when due.
 
-    `updates` and `episodes` hold the metrics of updates and the finished episodes since the last log.
+    `updates` and `episodes` hold the metrics of updates and the finished episodes since the last log; a checkpoint holds them too, so that
+    the first line after a resume is that of a run that never stopped. `recipe` has the texts of the run's recipe by their files, which
+    are written with each checkpoint where they changed.
 
     A full disk does not end a run: the checkpoint is tried again at the next interval.
     """
@@ -59,7 +63,8 @@ class RunLogger:
         self._spent = dict.fromkeys(STAGES, 0.0)
         self._since = time.monotonic()
         self._from: tuple[int, int] | None = None
-        self._saved = (0, 0)
+        self.recipe: Mapping[Path, str] = {}
+        self._saved: tuple[int, int, int] | None = None
         self._errors: int | None = None
 
     @contextmanager
@@ -108,7 +113,7 @@ class RunLogger:
 
         Where `stop` ends them, nothing is recorded, and a resume evaluates again.
         """
-        progress, faults = learner.progress, Faults(most=learner.faults.most, interrupted=learner.faults.interrupted)
+        progress, tolerance = learner.progress, Tolerance(most=learner.tolerance.most, interrupted=learner.tolerance.interrupted)
         try:
             with self.stopwatch("evaluate"):
                 evaluated = self.evaluation.run(
@@ -117,13 +122,13 @@ class RunLogger:
                     environment=self.environment,
                     seed=learner.seed,
                     timeout=self.environment_timeout,
-                    faults=faults,
+                    tolerance=tolerance,
                     stop=stop,
                 )
         finally:
-            progress.environment_errors += faults.total
+            progress.environment_errors += tolerance.total
         if evaluated is None:
-            if not faults.interrupted():
+            if not tolerance.interrupted():
                 log.warning("The evaluation at step %d was not over with Trainer.minutes, and is left out.", progress.step)
             return
         progress.evaluated = progress.step
@@ -156,47 +161,81 @@ class RunLogger:
         return True
 
     def finish(self, learner: Learner, *, evaluate: bool, stop: Stop = never) -> None:
-        """The last log, evaluation and checkpoint of a run. Raises `UserError` on a full disk."""
-        if learner.progress.logged < learner.progress.step:
+        """The last log, evaluation and checkpoint of a run. Raises `UserError` on a full disk.
+
+        Without an evaluation, which is after an interrupt, the log waits for a resume. Where nothing was trained since a checkpoint, there
+        is no other, so that a run that only went back to an earlier one keeps the later ones.
+        """
+        if evaluate and learner.progress.logged < learner.progress.step:
             self.write(learner)
         if evaluate and learner.progress.evaluated < learner.progress.step and learner.progress.updates:
             self.evaluate(learner, stop)
-        self._settle()
-        self._save(learner)
+        self.settle()
+        if _reached(learner) != self._saved:
+            self._save(learner)
         self.checkpoints.wait()
+
+    def record_policies(self, learner: Learner, folder: Path) -> None:
+        """Export the policies of the latest and the best checkpoint into a folder, and record them."""
+        shutil.rmtree(folder, ignore_errors=True)
+        shown = learner.vector.specs.observation
+        example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in shown.items()}
+        action = Policy(agent=learner.agent, runtime=learner.runtime, seed=learner.seed).act(example)
+        paths = {"latest": self.checkpoints.latest, "best": self.checkpoints.best}
+        for checkpoint in {path for path in paths.values() if path}:
+            aliases = [name for name, path in paths.items() if path == checkpoint]
+            exported = export_policy(checkpoint, folder / checkpoint.name)
+            step, _ = read(exported)
+            self.tracker.record(PolicyEvent(exported, step, self.policy.requirements, example, action, aliases))
 
     def rescue(self, learner: Learner) -> None:
         """Checkpoint what was trained before an environment or a disk failed, if possible."""
-        reached = (learner.progress.step, learner.progress.updates)
-        if learner.steps is not None and reached > self._saved and self.checkpoint(learner):
-            self._settle()
+        self.settle()
+        if learner.steps is not None and _reached(learner) != self._saved and self.checkpoint(learner):
+            self.settle()
 
-    def diverged(self, error: Diverged, folder: Path) -> UserError:
-        """Save the batch of an update that was not finite; the error to raise names it and the last good checkpoint."""
-        path = folder / "diverged.pt"
-        batch = {name: value for name, value in vars(error.batch.map(Tensor.cpu)).items() if isinstance(value, Tensor | Mapping)}
-        torch.save({"batch": batch, "metrics": dict(error.metrics)}, path)
-        self.checkpoints.wait()
+    def diverged(self, error: Diverged, learner: Learner, folder: Path) -> UserError:
+        """Keep the update that was not finite; the error to raise names its file and the last good checkpoint."""
+        path = folder / FAULT
+        try:
+            save_fault(path, learner=learner, recipe=self.policy, metrics=error.metrics)
+            kept = f"The update is in {path}, and `dream replay-fault` makes it again"
+        except UserError as refusal:
+            kept = f"The update could not be kept ({refusal.message.removesuffix('.')})"
+        self.settle()
         names = ", ".join(f"{name} = {value}" for name, value in sorted(error.metrics.items()))
         return UserError(
-            f"Training stopped because a loss or a gradient is no number: {names}. The batch is in {path}, the last good checkpoint is "
+            f"Training stopped because a loss or a gradient is no number: {names}. {kept}. The last good checkpoint is "
             f"{self.checkpoints.latest or 'none yet'}; resume from it with a smaller learning rate, as in "
             "-b 'model/Adam.learning_rate=1e-4'."
         )
 
     def _save(self, learner: Learner, *, best: bool = False) -> None:
-        self._saved = (learner.progress.step, learner.progress.updates)
-        self.checkpoints.save(learner.progress.step, self._contents(learner), learner.replay.snapshot, best=best)
+        self.checkpoints.save(learner.progress.step, self._contents(learner), learner.replay.snapshot, best=best, beside=self.recipe)
+        self._saved = _reached(learner)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Wait for the checkpoint being written; if it failed, log that and go on."""
         try:
             self.checkpoints.wait()
         except UserError as error:
+            self._saved = None
             log.warning("%s", error)
 
     def _contents(self, learner: Learner) -> dict[str, Any]:
-        return learner.state_dict() | {"policy": asdict(self.policy), "settings": self.settings}
+        return learner.state_dict() | {"policy": asdict(self.policy), "settings": self.settings, "logger": self.state_dict()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The metrics and the episodes since the last log."""
+        names = list(self.updates[0]) if self.updates else []
+        return {"names": names, "updates": _stacked(self.updates, names), "episodes": [vars(episode) for episode in self.episodes]}
+
+    def load_state_dict(self, content: Mapping[str, Any], learner: Learner) -> None:
+        """Continue from a `state_dict`, in a run whose learner was loaded."""
+        updates = content["updates"].to(learner.runtime.device)
+        self.updates = [dict(zip(content["names"], row.unbind(), strict=True)) for row in updates]
+        self.episodes = [Finished(**episode) for episode in content["episodes"]]
+        self._saved = _reached(learner)
 
     def _times(self, learner: Learner) -> dict[str, float]:
         now, progress = time.monotonic(), learner.progress
@@ -221,5 +260,16 @@ def _means(history: list[Metrics]) -> dict[str, float]:
     if not history:
         return {}
     names = list(history[0])
-    stacked = torch.stack([torch.stack([metrics[name].float() for name in names]) for metrics in history])
-    return dict(zip(names, stacked.mean(dim=0).tolist(), strict=True))
+    return dict(zip(names, _stacked(history, names).mean(dim=0).tolist(), strict=True))
+
+
+def _stacked(history: list[Metrics], names: list[str]) -> Tensor:
+    """A row for each update, and a column for each metric."""
+    if not history:
+        return torch.zeros(0, 0)
+    return torch.stack([torch.stack([metrics[name].float() for name in names]) for metrics in history])
+
+
+def _reached(learner: Learner) -> tuple[int, int, int]:
+    """The steps, updates and evaluations that a checkpoint covers."""
+    return learner.progress.step, learner.progress.updates, learner.progress.evaluated

@@ -59,6 +59,8 @@ class Trainer:
         stop = self.stop(learner, interrupt)
         if learner.steps is None:
             learner.begin()
+            if run_logger.checkpoint(learner):
+                run_logger.settle()  # before the first step, so that a run that is killed from here on can be resumed
         while True:
             if self.schedule == "overlapped":
                 self._act(learner, run_logger)

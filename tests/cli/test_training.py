@@ -112,3 +112,15 @@ def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes(tmp_path: Path) -> N
     (mirror,) = tmp_path.glob("runs/tiny-*/metrics.jsonl")
     assert '"status": "KILLED"' in mirror.read_text().splitlines()[-1]
     assert any(mirror.parent.glob("checkpoints/step-*/progress.json"))
+
+
+def test_sync_sends_a_run_that_mlflow_lacks(after: Call, trained: tuple[Path, Result]) -> None:
+    result = after("sync", "small")
+    assert result.exit_code == 0, result.output
+    assert re.search(
+        r"^All that metrics\.jsonl has of small-.* is in sqlite:.*/runs/mlflow\.db as run [0-9a-f]{32}\.$", result.stdout, re.MULTILINE
+    )
+    from mlflow import MlflowClient
+
+    run_id = result.stdout.split()[-1].rstrip(".")
+    assert MlflowClient(f"sqlite:///{trained[0]}/runs/mlflow.db").get_run(run_id).info.status == "FINISHED"

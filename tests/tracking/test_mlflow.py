@@ -92,6 +92,7 @@ def test_a_continued_run_fills_the_gaps_holds_nothing_twice_and_tags_changed_par
     data = client.get_run(again.run_id).data
     assert data.params == {"Adam.learning_rate": "1", "Trainer.steps": "10", "new": "3"}
     assert {name: tag for name, tag in data.tags.items() if name.startswith("changed")} == {"changed.Trainer.steps": "20"}
+    assert data.tags["contradicted"] == "from step 200 on, by the resumed run: train/return"
     assert start(folder, run_id="0" * 32).run_id not in ("0" * 32, first.run_id), "a run that the store does not have"
 
 

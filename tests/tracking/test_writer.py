@@ -3,7 +3,6 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,7 @@ from framework.tracking.jsonl import Jsonl, read
 from framework.tracking.mlflow import MLflow
 from framework.tracking.store import local_uri
 from framework.tracking.writer import Writer
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert condition()
+from tests.tracking.starting import wait_for
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Whole runs, small enough for tests."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,3 +35,10 @@ def tiny(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
 def whole(runs: Path) -> Result:
     """One run to its end, for every test that only looks at what it left."""
     return framework.compose(TINY, [f"Tracking.folder='{runs}'"]).train()
+
+
+@pytest.fixture
+def copy(whole: Result, tmp_path: Path) -> Path:
+    """That run, in a folder of the test's own, which has no store either."""
+    (tmp_path / "mlflow.db").mkdir()
+    return Path(shutil.copytree(whole.folder, tmp_path / "copy"))

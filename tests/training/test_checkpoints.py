@@ -3,10 +3,12 @@
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from torch import nn
 from framework import files
 from framework.errors import UserError
 from framework.replay.replay import Replay
-from framework.training.checkpoints import FORMAT, Checkpoints, find, read
+from framework.training.checkpoints import REPLAY, Checkpoints, find, read
+from framework.training.manifest import FORMAT, Manifest
 from tests.programs import in_a_child
 from tests.replay.streams import SPECS, extend
 
@@ -104,6 +107,7 @@ DAMAGES: list[Callable[[Path], object]] = [
     lambda folder: (folder / "agent.pt").unlink(),
     lambda folder: (folder / "progress.json").unlink(),
     lambda folder: (folder / "progress.json").write_text('{"step": 30'),
+    lambda folder: (folder / "progress.json").write_text((folder / "progress.json").read_text().replace('"step": 300', '"step": 301')),
 ]
 
 
@@ -122,6 +126,15 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
         checkpoints.load("300")
 
 
+@pytest.mark.parametrize("name", ["../agent.pt", "/agent.pt", "replay/../agent.pt", "a\0.pt", "code.py"])
+def test_a_manifest_names_no_file_outside_of_its_checkpoint(checkpoints: Checkpoints, name: str) -> None:
+    write(checkpoints, 100)
+    folder = checkpoints.folder / "step-00000100"
+    replace(Manifest.read(folder), sha256={name: "0"}).write(folder)
+    with pytest.raises(UserError, match=r"step-00000100 is damaged \(progress\.json names no files of a checkpoint\)"):
+        checkpoints.load("100")
+
+
 @pytest.mark.parametrize(("old", "number"), [({}, 1), ({"format": FORMAT - 1}, FORMAT - 1)], ids=["without a format", "of an old format"])
 def test_a_checkpoint_of_another_format_is_refused_in_one_sentence(checkpoints: Checkpoints, old: dict[str, int], number: int) -> None:
     write(checkpoints, 100)
@@ -136,20 +149,35 @@ def test_a_save_after_going_back_is_the_latest(checkpoints: Checkpoints) -> None
     again.load("100")
     write(again, 150)
     assert again.load()[0] == 150
-    assert names(again) == ["step-00000100", "step-00000150", "step-00000300"], "the best stays, the rest of that future goes"
+    assert names(again) == [f"step-00000{step}" for step in (100, 150, 200, 300)], "the future that was left stays until it is passed"
+    write(again, 200, 250)
+    assert names(again) == ["step-00000150", "step-00000200-2", "step-00000250", "step-00000300"]
+    write(again, 300, 350, 400)
+    assert names(again) == ["step-00000300", "step-00000300-2", "step-00000350", "step-00000400"], "the best stays"
 
 
-def test_saving_a_step_twice_keeps_the_second_and_the_pointers_are_not_needed(checkpoints: Checkpoints) -> None:
-    write(checkpoints, 50, 100)
-    checkpoints.save(100, {"agent": {"weight": torch.zeros(3)}}, best=True)
-    assert weight(checkpoints.load("best")[1]) == [0] * 3
-    (checkpoints.folder / "pointers.json").unlink()
-    assert weight(checkpoints.load()[1]) == [0] * 3
-    assert names(checkpoints) == ["step-00000050", "step-00000100"]
+def test_a_second_save_at_a_step_is_a_checkpoint_of_its_own_and_the_latest(checkpoints: Checkpoints) -> None:
+    write(checkpoints, 50, 100, best=100)
+    checkpoints.save(100, {"agent": {"weight": torch.zeros(3)}})
+    for which in ("latest", "100"):
+        assert weight(checkpoints.load(which)[1]) == [0] * 3
+    assert weight(checkpoints.load("best")[1]) == [100] * 3
+    assert names(checkpoints) == ["step-00000050", "step-00000100", "step-00000100-2"]
+    write(checkpoints, 100, 100)
+    assert names(checkpoints) == ["step-00000100", "step-00000100-2", "step-00000100-3", "step-00000100-4"], "three, and the best"
+
+
+def test_a_checkpoint_of_another_run_is_refused(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    write(checkpoints, 100)
+    other = Checkpoints(every=100, folder=tmp_path / "other" / "checkpoints")
+    write(other, 200)
+    with pytest.raises(UserError, match=r"step-00000200 is of another run than .*; resume that run"):
+        checkpoints.load(other.folder / "step-00000200")
+    assert checkpoints.load(checkpoints.folder / ".." / "checkpoints" / "step-00000100")[0] == 100
 
 
 def test_a_kill_at_any_moment_of_a_save_leaves_one_whole(checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture) -> None:
-    write(checkpoints, 100, 200, 300)
+    write(checkpoints, 100, 200, 300, best=100)
     deaths, loaded = 0, set()
     for moment in range(0, 40, 3):
 
@@ -163,17 +191,19 @@ def test_a_kill_at_any_moment_of_a_save_leaves_one_whole(checkpoints: Checkpoint
                         os.kill(os.getpid(), signal.SIGKILL)
 
             sys.addaudithook(hook)
-            write(Checkpoints(every=100, keep=2, folder=checkpoints.folder), 400 + moment)
+            ours = Checkpoints(every=100, keep=2, folder=checkpoints.folder)
+            write(ours, 400 + moment, 400 + moment, best=400 + moment)
 
         deaths += in_a_child(save_and_die) == -signal.SIGKILL
         with caplog.at_level(logging.WARNING):
             step, contents = checkpoints.load()
         assert weight(contents) == [step] * 3
+        assert checkpoints.best is not None
         loaded.add(step)
     assert 3 <= deaths < 14
     assert len(loaded) > 5
     assert not caplog.records, "a name is never on half of a checkpoint"
-    assert len(names(checkpoints)) <= 4
+    assert len(names(checkpoints)) <= 6
 
 
 def test_a_full_disk_is_raised_at_the_next_call_and_loses_nothing(checkpoints: Checkpoints, tmp_path: Path) -> None:
@@ -196,7 +226,7 @@ def test_a_full_disk_is_raised_at_the_next_call_and_loses_nothing(checkpoints: C
     message = (tmp_path / "message").read_text()
     assert "is full" in message
     assert "4.0 MB are needed and" in message
-    assert (tmp_path / "left").read_text() == "pointers.json step-00000100"
+    assert (tmp_path / "left").read_text() == "step-00000100"
     assert weight(checkpoints.load("100")[1]) == [100] * 3
     assert checkpoints.load()[0] == 400
 
@@ -229,9 +259,13 @@ def replay() -> Replay:
     return Replay(capacity=50, batch=4, length=5, specs=SPECS, streams=1, device=torch.device("cpu"), seed=0)
 
 
+def replay_inodes(checkpoints: Checkpoints, step: int) -> list[int]:
+    return [file.stat().st_ino for file in (find(checkpoints.folder, str(step)) / REPLAY).glob("steps-*.pt")]
+
+
 def loaded(checkpoints: Checkpoints, step: int) -> Replay:
     restored = replay()
-    restored.load(checkpoints.replay_folder(step))
+    restored.load(find(checkpoints.folder, str(step)) / REPLAY)
     return restored
 
 
@@ -245,10 +279,76 @@ def test_every_checkpoint_holds_its_own_replay_and_a_resumed_run_writes_only_new
         checkpoints.save(step, CONTENTS, replay_saver=ours.snapshot)
         checkpoints.wait()
         expected[step] = loaded(checkpoints, step).sample().reward
-    inodes = {step: {file.stat().st_ino for file in checkpoints.replay_folder(step).glob("steps-*.pt")} for step in (60, 80, 100)}
+    inodes = {step: set(replay_inodes(checkpoints, step)) for step in (60, 80, 100)}
     assert [len(files) for files in inodes.values()] == [3, 3, 3]
     assert [len(inodes[60] & inodes[80]), len(inodes[80] & inodes[100])] == [2, 2]
     for step in (60, 80, 100):
         restored = loaded(checkpoints, step)
         assert restored.steps == step
         assert torch.equal(restored.sample().reward, expected[step])
+
+
+@pytest.fixture
+def three(checkpoints: Checkpoints) -> Replay:
+    """The replay of the last of three checkpoints, at the steps 20, 40 and 60."""
+    ours = replay()
+    for step in (20, 40, 60):
+        extend(ours, step - 20, step)
+        checkpoints.save(step, CONTENTS, replay_saver=ours.snapshot)
+    checkpoints.wait()
+    return ours
+
+
+def flip(file: Path, place: int, bit: int = 1) -> None:
+    """Change one bit of a file, in place, as a disk would."""
+    with file.open("r+b") as stream:
+        stream.seek(place)
+        (byte,) = stream.read(1)
+        stream.seek(place)
+        stream.write(bytes([byte ^ bit]))
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_noticed_and_the_one_before_is_loaded(three: Replay, checkpoints: Checkpoints) -> None:
+    random = np.random.default_rng(0)
+    (last, *_) = sorted(checkpoints.folder.glob("step-*"), reverse=True)
+    own = [file for file in last.rglob("*") if file.is_file() and file.stat().st_nlink == 1]
+    assert sorted(file.name.partition("-")[0] for file in own) == ["agent.pt", "environments.pt", "index.pt", "progress.json", "steps"]
+    noticed, steps = 0, []
+    for file in own:
+        for place in random.integers(file.stat().st_size, size=40):
+            bit = 1 << int(random.integers(8))
+            blank = file.name == "progress.json" and chr(file.read_bytes()[place] ^ bit) in " \t\n\r"
+            flip(file, int(place), bit)
+            step, _ = checkpoints.load()
+            noticed += step == 40 or blank
+            steps.append(loaded(checkpoints, step).steps)
+            flip(file, int(place), bit)
+    assert noticed == len(steps) == 200
+    assert set(steps) <= {40, 60}
+    assert checkpoints.load()[0] == 60
+
+
+def test_a_damaged_file_of_steps_is_not_linked_into_the_next_checkpoint(
+    three: Replay, checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = next(file for file in (checkpoints.source / REPLAY).glob("steps-*.pt") if file.stat().st_nlink == 3)
+    flip(shared, shared.stat().st_size // 2)
+    extend(three, 60, 80)
+    with caplog.at_level(logging.WARNING):
+        checkpoints.save(80, CONTENTS, replay_saver=three.snapshot)
+        checkpoints.wait()
+    assert f"{shared} is damaged; the replay is written again" in caplog.text
+    (shared.parent / shared.name).unlink()
+    assert checkpoints.load()[0] == 80
+    assert torch.equal(loaded(checkpoints, 80).sample().reward, three.sample().reward)
+
+
+@pytest.mark.parametrize("name", ["index.pt", "steps-*.pt"])
+def test_a_damaged_replay_is_passed_over_with_its_checkpoint(
+    three: Replay, checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    file = next(file for file in (checkpoints.source / REPLAY).glob(name) if file.stat().st_nlink == 1)
+    file.unlink()
+    with caplog.at_level(logging.WARNING):
+        assert checkpoints.load()[0] == 40
+    assert re.search(rf"step-00000060 is damaged \(replay/{file.name}\); load another", caplog.text)

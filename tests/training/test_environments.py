@@ -13,10 +13,10 @@ from framework.data import ActionSpec, Specs
 from framework.errors import UserError
 from framework.tracking.jsonl import read
 from framework.training.evaluation import Player
-from framework.training.faults import Faults
 from framework.training.policy import PolicyRecipe
 from framework.training.run import Result, Run
 from framework.training.runtime import Runtime, derive
+from framework.training.tolerance import Tolerance
 from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.training.agents import differing, saved
 
@@ -103,7 +103,7 @@ def test_each_environment_of_an_evaluation_runs_its_share_of_the_episodes_howeve
     run = framework.compose(Path(__file__).parent / "uneven.gin", ["Uneven.lengths=(2, 40)", "Uneven.pause=0.0"])
     with WorkerEnvironments(environment=run.environment, count=count, seed=derive(5, 900), mode="serial") as vector:
         agent, runtime = run.agent(vector.specs), Runtime(device="cpu")
-        player = Player(agent=agent, runtime=runtime, vector=vector, seed=5, faults=Faults(), max_steps=100)
+        player = Player(agent=agent, runtime=runtime, vector=vector, seed=5, tolerance=Tolerance(), max_steps=100)
         evaluated = player.play(episodes=10)
         assert evaluated is not None
         lengths = evaluated.lengths

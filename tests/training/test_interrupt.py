@@ -12,8 +12,7 @@ from framework.errors import UserError
 from framework.tracking.base import Event, Status, Tracker
 from framework.tracking.writer import Writer
 from framework.training import interrupt as module
-from framework.training.interrupt import Interrupt
-from framework.training.run import close_tracker
+from framework.training.interrupt import Interrupt, close_tracker
 
 
 class Stuck(Tracker):

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import torch
 
 import framework
 from framework.errors import UserError
-from framework.training import checkpoints
+from framework.training.checkpoints import Checkpoints
+from framework.training.manifest import Manifest
 from framework.training.run import Result, Run
 from tests.training.agents import differing, saved
 
@@ -125,15 +127,18 @@ def test_a_policy_acts_from_a_checkpoint_alone_and_carries_its_latent_until_it_i
         policy.act({"count": one["count"]})
 
 
-def test_a_loss_that_is_no_number_stops_it_and_keeps_the_batch_and_the_last_good_checkpoint(tiny: Callable[..., Run]) -> None:
-    run = tiny("Tracking.name='diverging'", "model/Adam.learning_rate=1e30", "Checkpoints.every=10", "Trainer.train_ratio=12.0")
-    with pytest.raises(UserError, match="no number") as caught:
-        run.train()
-    folder = next(Path(run.tracking.folder).glob("diverging-*"))
-    content = torch.load(folder / "diverged.pt", weights_only=True)
-    assert content["batch"]["reward"].shape == (4, 6)
-    assert "checkpoints/step-" in str(caught.value)
-    assert all(value.isfinite().all() for value in saved(checkpoints.find(folder / "checkpoints", "latest")).values())
+def test_a_last_checkpoint_that_cannot_be_written_is_an_error(tiny: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The evaluation at the end is the best, and its checkpoint fails first."""
+    write = Checkpoints._write
+
+    def write_early_ones(self: Checkpoints, temporary: Path, manifest: Manifest, *others: Any) -> None:
+        if manifest.step == 100:
+            raise UserError("The disk is full.")
+        write(self, temporary, manifest, *others)
+
+    monkeypatch.setattr(Checkpoints, "_write", write_early_ones)
+    with pytest.raises(UserError, match="The disk is full"):
+        tiny("Tracking.name='unwritten'", "Evaluation.every=100").train()
 
 
 @pytest.mark.parametrize("device", ["cuda", "tpu", "cuda:x"])

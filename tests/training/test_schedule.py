@@ -14,7 +14,7 @@ from framework.data import Batch
 from framework.errors import UserError
 from framework.tracking.jsonl import Jsonl
 from framework.training import checkpoints
-from framework.training.checkpoints import Checkpoints
+from framework.training.checkpoints import REPLAY, Checkpoints
 from framework.training.interrupt import Interrupt
 from framework.training.learner import Learner, Progress
 from framework.training.run import Run
@@ -160,8 +160,8 @@ def test_a_run_that_was_interrupted_in_flight_ends_as_one_that_was_not(whole: Tr
     with run.vector(2, mode="serial") as vector:
         learner = run.learner(vector, None)
         run_logger = logger_of(run, learner, tmp_path / "rest")
-        step, contents = kept.load()
-        learner.replay.load(kept.replay_folder(step))
+        _, contents = kept.load()
+        learner.replay.load(kept.source / REPLAY)
         learner.load_state_dict(contents)
         assert vector.in_flight
         run.trainer.run(learner=learner, run_logger=run_logger, interrupt=Interrupt())
@@ -210,7 +210,7 @@ def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_p
         kept.wait()
     with run.vector(1, mode="serial") as vector:
         again = run.learner(vector, None)
-        again.replay.load(kept.replay_folder(4))
+        again.replay.load(kept.source / REPLAY)
         with pytest.warns(UserWarning, match="without `seek`"):
             again.load_state_dict(kept.load()[1])
         finished = [episode for _ in range(10) for episode in again.collect(randomly=True)]

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 @final
-class Faults:
+class Tolerance:
     """Takes steps past the errors of environments, and counts them in `total`.
 
     Where an environment fails, its episode ends there, as by a time limit, and a fresh environment begins the next. After `most` errors of

@@ -68,7 +68,7 @@ def test_an_environment_that_fails_is_named_its_episode_ends_there_and_training_
     assert words in error
     assert error.count("Step 4 of episode 2: ") == result.progress.environment_errors == run.environments
     assert (result.status, recorded(result, "train/environment_errors")[-1]) == ("FINISHED", run.environments)
-    assert len(list((result.folder / "checkpoints").glob("step-*"))) == 2, "one after the error, and one at the end"
+    assert len(list((result.folder / "checkpoints").glob("step-*"))) == 3, "at the start, after the error, and at the end"
     steps, streams = stored(run, result)
     counts, is_first = steps.observation["count"][:, 0, 0].reshape(streams, -1), steps.is_first[:, 0].reshape(streams, -1)
     for stream in range(streams):

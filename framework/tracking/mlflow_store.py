@@ -1,0 +1,178 @@
+"""MLflow's stores: opened, created and probed by its own client. Imported when a run starts, since MLflow takes seconds."""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+ENVIRONMENT: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the writer thread retries; MLflow's own seven tries block for minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+for _setting, _value in ENVIRONMENT.items():
+    os.environ.setdefault(_setting, _value)  # before the first import of mlflow
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from framework.errors import UserError
+from framework.tracking import store
+from framework.tracking.store import masked
+
+TEMPORARY: Final = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED")
+ARTIFACTS: Final = "artifacts"
+"""The folder of artifacts beside a database."""
+LOCATIONS: Final = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""The columns of MLflow's tables that hold the address of an artifact."""
+EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
+"""Without this tag MLflow opens an experiment on its page for language models, and not on the table of runs."""
+
+
+@contextmanager
+def storage() -> Iterator[None]:
+    """Raise `OSError` for a store that is away, so that the call is repeated, and other errors as they are."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in TEMPORARY:
+            raise
+        raise ConnectionError(f"the store cannot be reached or written: {first_line(error)}") from error
+
+
+@contextmanager
+def existing() -> Iterator[None]:
+    """Accept that something to be created exists."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error, or the cause that it names, without credentials."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return masked(line.rpartition("(Caused by ")[2].removesuffix(")")[:300])
+
+
+def open_store(uri: str, folder: Path) -> MlflowClient:
+    """The client of a store, which is made if it is a database that does not exist. `folder` is that of the runs."""
+    with store.lock(uri, folder):
+        _create(uri)
+        store.check(uri)
+        if uri == store.local_uri(folder):
+            _relocate(folder)
+        return _client(uri)
+
+
+def _create(uri: str) -> None:
+    """Make the tables of an sqlite store under another name, then rename it: a kill meanwhile leaves no store that is half made."""
+    path = store.database(uri)
+    if path is None or (path.exists() and (path.is_dir() or path.stat().st_size)):
+        return
+    aside = path.with_name(f".{path.name}.creating")
+    for left in (aside, aside.with_name(f"{aside.name}-journal")):  # by a creation that was killed
+        left.unlink(missing_ok=True)
+    client = _client(store.sqlite_uri(aside))
+    client.search_experiments(max_results=1)
+    client._tracking_client.store._dispose_engine()  # or else a connection stays open, to the file under its new name
+    aside.replace(path)
+
+
+def _relocate(folder: Path) -> None:
+    """Lead a local store that was moved to the artifacts beside it: MLflow keeps their absolute address, and has no way to change it."""
+    here = (Path(os.path.abspath(folder)) / ARTIFACTS).as_uri()
+    with closing(sqlite3.connect(folder / store.DATABASE, timeout=20)) as connection, connection:
+        locations = {location for (location,) in connection.execute("SELECT artifact_location FROM experiments")}
+        for earlier in (each for each in locations if each.startswith("file:///") and each.endswith(f"/{ARTIFACTS}") and each != here):
+            for table, column in LOCATIONS:
+                moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"
+                connection.execute(moved, (here, len(earlier) + 1, len(earlier), earlier))
+
+
+def _client(uri: str) -> MlflowClient:
+    """The client of a store, with logging below a warning off."""
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for an error that is raised as well
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    client = MlflowClient(uri, registry_uri=uri)
+    path, named = store.database(uri), Path(uri.removeprefix(store.SQLITE))
+    if path is not None and named != path:  # MLflow makes the folder of an address as it is written, which may be quoted
+        client.search_registered_models(max_results=1)
+        with suppress(OSError):
+            os.removedirs(named.parent)
+    return client
+
+
+def probe(uri: str, seconds: float) -> str | None:
+    """Why MLflow's client cannot use a server; `None` if it can."""
+    usual = {name: os.environ[name] for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")}
+    os.environ |= dict.fromkeys(usual, "0") | {"MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(1, round(seconds))}"}
+    try:
+        _client(uri).search_experiments(max_results=1)
+    except Exception as error:  # of MLflow, of requests, or of a plugin
+        return first_line(error)
+    finally:
+        os.environ |= usual
+    return None
+
+
+def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
+    """The id of the experiment of that name, created if there is none, restored if it was deleted."""
+    path = store.database(uri)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        with existing():
+            client.create_experiment(name, (path.parent / ARTIFACTS).as_uri() if path else None, tags=EXPERIMENT_TAGS)
+        experiment = client.get_experiment_by_name(name)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+        store.log.warning("The experiment %s had been deleted; it was restored for this run.", name)
+    for tag in EXPERIMENT_TAGS.keys() - experiment.tags.keys():
+        client.set_experiment_tag(experiment.experiment_id, tag, EXPERIMENT_TAGS[tag])
+    return str(experiment.experiment_id)
+
+
+def experiment_name(uri: str, folder: Path, experiment: str) -> str:
+    """The name of the experiment with this id. Raises `UserError` if the store has none."""
+    with storage():
+        client = open_store(uri, folder)
+        try:
+            return str(client.get_experiment(experiment).name)
+        except MlflowException as error:
+            if error.error_code in TEMPORARY:
+                raise
+            raise UserError(
+                f"MLFLOW_EXPERIMENT_ID = {experiment} is no experiment of {masked(uri)}: "
+                "unset it, or name its store in MLFLOW_TRACKING_URI."
+            ) from error
+
+
+def find(client: MlflowClient, run_id: str | None) -> Run | None:
+    """The run of this id, unless the store does not have it or it was deleted."""
+    if run_id is None:
+        return None
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def has_points_after(client: MlflowClient, run: Run, step: int) -> bool:
+    """Whether a run has a metric of its own, not of the system, after this step."""
+    names = [name for name in run.data.metrics if not name.startswith("system/")]
+    return any(point.step > step for name in names for point in client.get_metric_history(run.info.run_id, name))

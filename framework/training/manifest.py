@@ -1,0 +1,84 @@
+"""The manifest of a checkpoint: what it is, and the checksum of each of its files."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+from framework import files
+from framework.errors import UserError
+
+FORMAT = 4
+"""Increased when the contents of a checkpoint change, so that an old one is refused and not misread."""
+PROGRESS = "progress.json"
+NAME = re.compile(r"(replay/)?[\w-]+\.pt")
+"""A file of a checkpoint, and none outside of it."""
+
+
+@final
+@dataclass(frozen=True)
+class Manifest:
+    """`progress.json`: the step, the number of the save, whether it is the best so far, and the checksum of every other file."""
+
+    step: int
+    number: int
+    best: bool
+    sha256: Mapping[str, str]
+
+    def write(self, folder: Path) -> None:
+        """Write it, with a checksum of its own."""
+        record = {"format": FORMAT, **asdict(self)}
+        files.write(folder / PROGRESS, json.dumps(record | {"checksum": _checksum(record)}, indent=2).encode())
+
+    @staticmethod
+    def read(folder: Path) -> "Manifest":
+        """Read that of a checkpoint. Raises `UserError` if it is missing, changed or of another format."""
+        try:
+            record = json.loads((folder / PROGRESS).read_text())
+            written = record.pop("format", 1)
+            if written != FORMAT:
+                raise UserError(
+                    f"The checkpoint {folder} has format {written}, and this version reads format {FORMAT}: train again, or load it with "
+                    "the version that wrote it."
+                )
+            if record.pop("checksum") != _checksum({"format": written, **record}):
+                raise ValueError(PROGRESS)
+            manifest = Manifest(**record)
+            if not all(NAME.fullmatch(name) for name in manifest.sha256) or not isinstance(manifest.step + manifest.number, int):
+                raise ValueError(f"{PROGRESS} names no files of a checkpoint")
+            return manifest
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise _damaged(folder, str(error)) from error
+
+    def require_whole(self, folder: Path, names: Iterable[str]) -> None:
+        """Raise `UserError` where one of these files is missing or changed."""
+        for name, digest in digests(folder, names).items():
+            if digest != self.sha256[name]:
+                raise _damaged(folder, name)
+
+
+def digests(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
+    """The checksums of files, read by several threads; `None` for one that cannot be read."""
+    names = list(names)
+    with ThreadPoolExecutor() as readers:
+        return dict(zip(names, readers.map(_digest, (folder / name for name in names)), strict=True))
+
+
+def _digest(file: Path) -> str | None:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _damaged(folder: Path, reason: str) -> UserError:
+    return UserError(f"The checkpoint {folder} is damaged ({reason}); load another.")
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

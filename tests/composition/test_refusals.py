@@ -222,7 +222,7 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     "no error of environments": (
         "Run.max_environment_errors = 0",
         1,
-        "Run.max_environment_errors = 0 and Run.log_every = 1000 must be at least 1",
+        "Run.max_environment_errors = 0 and Run.log_every = ",
     ),
     "no steps of an evaluation": ("Evaluation.max_steps = 0", 1, "Evaluation.max_steps = 0 must all be at least 1"),
     "no sequence in a batch": ("Replay.batch = 0", 1, "Replay.batch is 0; bind a whole number of at least 1"),

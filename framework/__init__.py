@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from framework.training.api import compose, evaluate, find_checkpoint, find_run, load_policy, resume
+    from framework.training.api import compose, evaluate, find_checkpoint, find_run, load_policy, resume, sync
     from framework.training.fault import replay_fault
     from framework.training.pictures import picture
     from framework.training.run import Result, Run
@@ -28,9 +28,22 @@ _HOMES = {
     "picture": "framework.training.pictures",
     "replay_fault": "framework.training.fault",
     "resume": "framework.training.api",
+    "sync": "framework.training.api",
 }
 
-__all__ = ["Result", "Run", "compose", "evaluate", "find_checkpoint", "find_run", "load_policy", "picture", "replay_fault", "resume"]
+__all__ = [
+    "Result",
+    "Run",
+    "compose",
+    "evaluate",
+    "find_checkpoint",
+    "find_run",
+    "load_policy",
+    "picture",
+    "replay_fault",
+    "resume",
+    "sync",
+]
 
 
 def __getattr__(name: str) -> Any:

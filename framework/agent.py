@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,6 +20,8 @@ from framework.objectives.base import Objective
 from framework.optimizers.base import Optimizer
 from framework.registry import parts
 from framework.world_model import WorldModel
+
+LONGEST_HORIZON: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Agent(nn.Module):
         imagination_starts: int | None = None,
     ) -> None:
         super().__init__()
+        if not 1 <= horizon <= LONGEST_HORIZON:
+            raise UserError(f"Agent.horizon = {horizon} must be between 1 and {LONGEST_HORIZON}: an imagined rollout is in memory at once.")
         encode: Encoder = encoder(observation=specs.observation)
         dynamic: Dynamics = dynamics(embedding_size=encode.embedding_size, action_size=specs.action_size)
         latent = dynamic.latent

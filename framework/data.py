@@ -7,9 +7,10 @@
 **Step unit, stated once.** An *environment step* is one control step of the simulator, action repeats counted.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from framework.errors import UserError
+
+LARGEST_OBSERVATION: Final = 2**30
 Built = TypeVar("Built")
 Factory = Callable[..., Built]
 """What a recipe binds with `@family.Name`. The stage that owns it calls it once, with the sizes that it derives."""
@@ -62,6 +66,14 @@ class Specs:
 
     observation: Mapping[str, specs.Array]
     action: specs.Array
+
+    def __post_init__(self) -> None:
+        for name, spec in {**self.observation, "action": self.action}.items():
+            if math.prod(spec.shape) > LARGEST_OBSERVATION:
+                raise UserError(
+                    f"The environment's '{name}' has the shape {tuple(spec.shape)}, and an array of one step has at most "
+                    f"{LARGEST_OBSERVATION} numbers; bind a smaller size."
+                )
 
     @property
     def model_action(self) -> ActionSpec:

@@ -1,8 +1,9 @@
-"""Text files that users write, and paths as messages show them."""
+"""Text files as they are read from disk, and paths as messages show them."""
 
+import json
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from framework.errors import Place, UserError
 
@@ -26,6 +27,17 @@ def read_text(path: Path) -> str:
         kind = "UTF-16" if b"\0" in data else f"not UTF-8 (its byte 0x{data[wrong]:02x} is none)"
         raise _refusal(path, data[:wrong].count(b"\n") + 1, f"the file is {kind}; save it as UTF-8.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object of JSON in a file. Raises `UserError` where it is missing or damaged, or holds anything else."""
+    try:
+        values = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise _refusal(path, 1, f"the file is damaged ({error}); restore it from a copy.") from error
+    if not isinstance(values, dict):
+        raise _refusal(path, 1, "the file is damaged (it holds no object of JSON); restore it from a copy.")
+    return values
 
 
 def _refusal(path: Path, line: int, message: str) -> UserError:

@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 import torch
 from filelock import FileLock
 
 torch.set_num_threads(1)
+os.environ["XDG_DATA_HOME"] = mkdtemp(prefix="dream-tests-")  # what these tests train is not entered as the user's own
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
 

@@ -1,5 +1,7 @@
 """What behaviors share when they act: exploration noise, and rollouts of many plans for each environment."""
 
+from typing import Final
+
 import torch
 from einops import rearrange
 from jaxtyping import Float
@@ -7,8 +9,12 @@ from torch import Tensor
 
 from framework.actor_critics.base import Action, Choose, Imagine
 from framework.data import ActionSpec, Imagination, Latent
+from framework.errors import UserError
 from framework.functional.actions import OneHotGroups
 from framework.functional.categorical import gumbel
+
+LONGEST_SEARCH: Final = 1_000
+MOST_CANDIDATES: Final = 2**20
 
 
 def exploration_noise(action: Action, spec: ActionSpec, amount: float | Float[Tensor, ""], generator: torch.Generator) -> Action:
@@ -30,3 +36,14 @@ def roll_out(latent: Latent, choose: Choose, noise: Float[Tensor, "H N M A"], im
 def open_loop(features: Tensor, action: Tensor) -> Tensor:
     """The choice of a plan: the planned action, whatever the features."""
     return action
+
+
+def check_search(owner: str, *, horizon: int, iterations: int, candidates: int, elites: int) -> None:
+    """Raise a `UserError` for sizes of a planner's search that cannot be."""
+    for name, value in (("horizon", horizon), ("iterations", iterations)):
+        if not 1 <= value <= LONGEST_SEARCH:
+            raise UserError(f"{owner}.{name} = {value} must be between 1 and {LONGEST_SEARCH}.")
+    if not 1 <= elites <= candidates <= MOST_CANDIDATES:
+        raise UserError(
+            f"{owner}.elites = {elites} must be between 1 and {owner}.candidates = {candidates}, and these at most {MOST_CANDIDATES}."
+        )

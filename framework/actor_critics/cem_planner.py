@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import actor_critics
-from framework.actor_critics.acting import exploration_noise, open_loop, roll_out
+from framework.actor_critics.acting import check_search, exploration_noise, open_loop, roll_out
 from framework.actor_critics.base import Action, ActorCritic, Imagine, Mode, Plan
 from framework.data import ActionKind, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
 from framework.errors import UserError
@@ -48,11 +48,9 @@ class CEMPlanner(ActorCritic):
         action_noise: float = 0.3,
     ) -> None:
         super().__init__(model=model)
-        if min(horizon, iterations) < 1 or not 1 <= elites <= candidates or action_noise < 0:
-            raise UserError(
-                f"CEMPlanner.horizon = {horizon} and CEMPlanner.iterations = {iterations} must be at least 1, CEMPlanner.elites = {elites} "
-                f"from 1 to CEMPlanner.candidates = {candidates}, and CEMPlanner.action_noise = {action_noise} not negative."
-            )
+        check_search("CEMPlanner", horizon=horizon, iterations=iterations, candidates=candidates, elites=elites)
+        if action_noise < 0:
+            raise UserError(f"CEMPlanner.action_noise = {action_noise} must not be negative.")
         self.horizon, self.candidates, self.iterations, self.elites = horizon, candidates, iterations, elites
         self.action_noise = action_noise
 

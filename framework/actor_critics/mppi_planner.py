@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import actor_critics
-from framework.actor_critics.acting import open_loop, roll_out
+from framework.actor_critics.acting import check_search, open_loop, roll_out
 from framework.actor_critics.base import Action, Imagine, Mode, Plan
 from framework.actor_critics.policy_and_value import ActionValueBehavior, joined
 from framework.actor_critics.policy_network import PolicyNetwork, SquashedLogStdParametrization
@@ -62,12 +62,9 @@ class MPPIPlanner(ActionValueBehavior):
         minimum_std: float = 0.05,
         maximum_std: float = 2.0,
     ) -> None:
-        if min(horizon, iterations) < 1 or not 1 <= elites <= candidates or not 0 <= policy_plans <= candidates:
-            raise UserError(
-                f"MPPIPlanner.horizon = {horizon} and MPPIPlanner.iterations = {iterations} must be at least 1, "
-                f"MPPIPlanner.elites = {elites} (one or more) and MPPIPlanner.policy_plans = {policy_plans} at most "
-                f"MPPIPlanner.candidates = {candidates}."
-            )
+        check_search("MPPIPlanner", horizon=horizon, iterations=iterations, candidates=candidates, elites=elites)
+        if not 0 <= policy_plans <= candidates:
+            raise UserError(f"MPPIPlanner.policy_plans = {policy_plans} must be between 0 and MPPIPlanner.candidates = {candidates}.")
         if not 0 < minimum_std <= maximum_std:
             raise UserError(
                 f"MPPIPlanner.minimum_std = {minimum_std} must be positive and at most MPPIPlanner.maximum_std = {maximum_std}."

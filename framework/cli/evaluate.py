@@ -22,6 +22,7 @@ FRAMES_PER_SECOND: Final = 20.0
 @click.option("--seed", type=click.IntRange(min=0), help="Of the environments; by default the run's own, so the episodes of its training.")
 @click.option("--video", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.mp4", help="Film the first episode.")
 @options.folder
+@options.trust
 @options.as_json
 def evaluate_command(
     run: str,
@@ -31,6 +32,7 @@ def evaluate_command(
     seed: int | None,
     video: Path | None,
     folder: Path,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Let a run's policy act, and show its returns.
@@ -43,7 +45,7 @@ def evaluate_command(
     if video is not None and video.suffix != ".mp4":
         raise click.BadParameter(f"'{video}' must end with .mp4, the only format that is written.", param_hint="--video")
     path = framework.find_checkpoint(run, checkpoint, folder)
-    evaluated = framework.evaluate(str(path), bindings, episodes=episodes, seed=seed)
+    evaluated = framework.evaluate(str(path), bindings, episodes=episodes, seed=seed, trust=trust)
     returns, lengths, mean, std = evaluated.returns, evaluated.lengths, evaluated.mean, float(np.std(evaluated.returns))
     if as_json:
         output.as_json({"checkpoint": path, "returns": returns, "lengths": lengths, "mean": mean, "std": std, "video": video})

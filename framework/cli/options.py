@@ -16,6 +16,7 @@ bindings: Final = click.option(
 imports: Final = click.option(
     "--import", "imports", multiple=True, metavar="MODULE", help="Import a module of your own components first; may be repeated."
 )
+trust: Final = click.option("--trust", is_flag=True, help="Let a run that you did not make run its own code.")
 as_json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 folder: Final = click.option(
     "--folder", type=click.Path(path_type=Path), default=RUNS, show_default=True, help="Where the run folders are."

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws the batch from the checkpoint's replay.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="By default in the run's folder.")
 @options.folder
-def picture_command(run: str, kind: "Kind", bindings: tuple[str, ...], checkpoint: str, seed: int, out: Path | None, folder: Path) -> None:
+@options.trust
+def picture_command(
+    run: str, kind: "Kind", bindings: tuple[str, ...], checkpoint: str, seed: int, out: Path | None, folder: Path, trust: bool
+) -> None:
     """Draw the contrast of a run: its ranking of images, imagination, scores or estimate.
 
     RUN is `latest`, a name, an MLflow id, a folder, or the beginning of a name or an id.
@@ -43,4 +46,5 @@ def picture_command(run: str, kind: "Kind", bindings: tuple[str, ...], checkpoin
     """
     if out is not None and out.suffix != ".png":
         raise click.BadParameter(f"'{out}' must end with .png, the only format that is written.", param_hint="--out")
-    click.echo(display(framework.picture(run, kind, bindings, checkpoint=checkpoint, seed=seed, out=out, folder=folder)))
+    drawn = framework.picture(run, kind, bindings, checkpoint=checkpoint, seed=seed, out=out, folder=folder, trust=trust)
+    click.echo(display(drawn))

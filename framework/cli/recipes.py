@@ -54,11 +54,18 @@ def header_fields(header: str) -> dict[str, str]:
 @click.argument("recipes", metavar="RECIPE...", nargs=-1, required=True)
 @options.bindings
 @options.imports
+@options.trust
 @click.option("--deep", is_flag=True, help="Also build the agent with numbers, and take one update on a small batch.")
 @options.as_json
 @click.pass_context
 def check_command(
-    ctx: click.Context, recipes: tuple[str, ...], bindings: tuple[str, ...], imports: tuple[str, ...], deep: bool, as_json: bool
+    ctx: click.Context,
+    recipes: tuple[str, ...],
+    bindings: tuple[str, ...],
+    imports: tuple[str, ...],
+    trust: bool,
+    deep: bool,
+    as_json: bool,
 ) -> None:
     """Check recipes, and show everything that is wrong with them.
 
@@ -69,7 +76,7 @@ def check_command(
     dream check recipes/*.gin
     dream check quickstart --deep -b "DMControl.task='cheetah_run'"
     """
-    problems_of = {recipe: _problems(recipe, bindings, imports, deep) for recipe in recipes}
+    problems_of = {recipe: _problems(recipe, bindings, imports, trust=trust, deep=deep) for recipe in recipes}
     if as_json:
         facts = {recipe: [vars(each) for each in problems] for recipe, problems in problems_of.items()}
         output.as_json([{"recipe": recipe, "problems": problems} for recipe, problems in facts.items()])
@@ -83,14 +90,14 @@ def check_command(
         ctx.exit(2)
 
 
-def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], deep: bool) -> list[Problem]:
+def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, trust: bool, deep: bool) -> list[Problem]:
     try:
         from framework.training.checks import check
 
-        problems = check(recipe, bindings, imports=imports)
+        problems = check(recipe, bindings, imports=imports, trust=trust)
         if problems or not deep:
             return problems
-        run = framework.compose(recipe, bindings, imports=imports)
+        run = framework.compose(recipe, bindings, imports=imports, trust=trust)
     except UserError as error:
         return [Problem(recipe, 1, str(error))]
     from framework.training.dry_run import dry_run
@@ -106,9 +113,10 @@ def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], deep
 @click.argument("recipe")
 @options.bindings
 @options.imports
+@options.trust
 @click.option("--provenance", is_flag=True, help="Add the place of each value.")
 @options.as_json
-def show_command(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], provenance: bool, as_json: bool) -> None:
+def show_command(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], trust: bool, provenance: bool, as_json: bool) -> None:
     """Show every value of a recipe.
 
     The output is a recipe by itself, defaults and includes resolved.
@@ -116,7 +124,7 @@ def show_command(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...
     \b
     dream show dreamer_v1 --provenance
     """
-    plan = _plan(recipe, bindings, imports)
+    plan = _plan(recipe, bindings, imports, trust)
     if as_json:
         output.as_json(_values(plan))
     else:
@@ -127,8 +135,9 @@ def show_command(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...
 @click.argument("left")
 @click.argument("right")
 @options.imports
+@options.trust
 @options.as_json
-def diff_command(left: str, right: str, imports: tuple[str, ...], as_json: bool) -> None:
+def diff_command(left: str, right: str, imports: tuple[str, ...], trust: bool, as_json: bool) -> None:
     """Show where two recipes differ.
 
     LEFT and RIGHT are recipes, or the `resolved.gin` of runs. All their values are compared, defaults included.
@@ -136,7 +145,7 @@ def diff_command(left: str, right: str, imports: tuple[str, ...], as_json: bool)
     \b
     dream diff dreamer_v1 dreamer_v1_infonce
     """
-    differences = composition.diff(_plan(left, (), imports), _plan(right, (), imports))
+    differences = composition.diff(_plan(left, (), imports, trust), _plan(right, (), imports, trust))
     if as_json:
         output.as_json([vars(each) for each in differences])
     elif not differences:
@@ -145,8 +154,8 @@ def diff_command(left: str, right: str, imports: tuple[str, ...], as_json: bool)
         output.table(["value", left, right], [[each.key, each.left or "-", each.right or "-"] for each in differences])
 
 
-def _plan(recipe: str, bindings: Sequence[str], imports: Sequence[str]) -> Plan:
-    plan = composition.plan(recipe, bindings, imports=imports)
+def _plan(recipe: str, bindings: Sequence[str], imports: Sequence[str], trust: bool) -> Plan:
+    plan = composition.plan(recipe, bindings, imports=imports, trust=trust)
     if plan.problems:
         raise UserError("\n".join(str(problem) for problem in plan.problems))
     return plan

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import click
 
+import framework
 from framework.cli import options
 from framework.tracking.jsonl import MIRROR
-from framework.tracking.runs import open_run
-from framework.tracking.sync import sync
 
 
 @click.command("sync")
@@ -23,7 +22,7 @@ def sync_command(ctx: click.Context, run: str, folder: Path) -> None:
     \b
     dream sync latest
     """
-    record, refused = sync(open_run(run, folder))
+    record, refused = framework.sync(run, folder=folder)
     but = f", but {refused} records that were refused" if refused else ""
     click.echo(f"All that {MIRROR} has of {record.folder.name} is in {record.tracking_uri} as run {record.run_id}{but}.")
     if refused:

@@ -18,12 +18,20 @@ if TYPE_CHECKING:
 @click.argument("recipe")
 @options.bindings
 @options.imports
+@options.trust
 @click.option("--seed", type=click.IntRange(min=0), help="Determines the whole run; the same as -b Run.seed=N.")
 @click.option("--name", help="What the run is called; the recipe's name if not given.")
 @options.as_json
 @click.pass_context
 def train_command(
-    ctx: click.Context, recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seed: int | None, name: str | None, as_json: bool
+    ctx: click.Context,
+    recipe: str,
+    bindings: tuple[str, ...],
+    imports: tuple[str, ...],
+    trust: bool,
+    seed: int | None,
+    name: str | None,
+    as_json: bool,
 ) -> None:
     """Train the agent of a recipe.
 
@@ -39,7 +47,7 @@ def train_command(
     seeded = [f"Run.seed={seed}"] if seed is not None else []
     named = [f"Tracking.name={name!r}"] if name is not None else []
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        result = framework.compose(recipe, [*bindings, *seeded, *named], imports=imports).train()
+        result = framework.compose(recipe, [*bindings, *seeded, *named], imports=imports, trust=trust).train()
     _end(ctx, result, as_json)
 
 
@@ -48,9 +56,12 @@ def train_command(
 @options.bindings
 @options.checkpoint("latest")
 @options.folder
+@options.trust
 @options.as_json
 @click.pass_context
-def resume_command(ctx: click.Context, run: str, bindings: tuple[str, ...], checkpoint: str, folder: Path, as_json: bool) -> None:
+def resume_command(
+    ctx: click.Context, run: str, bindings: tuple[str, ...], checkpoint: str, folder: Path, trust: bool, as_json: bool
+) -> None:
     """Continue a run from one of its checkpoints.
 
     RUN is `latest`, a name, an MLflow id, a folder, or the beginning of a name or an id. On a CPU the run ends as if it had never
@@ -61,7 +72,7 @@ def resume_command(ctx: click.Context, run: str, bindings: tuple[str, ...], chec
     dream resume quickstart-20260101-120000-0 -b 'Trainer.steps=200000'
     """
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        result = framework.resume(run, bindings, checkpoint=checkpoint, folder=folder)
+        result = framework.resume(run, bindings, checkpoint=checkpoint, folder=folder, trust=trust)
     _end(ctx, result, as_json)
 
 

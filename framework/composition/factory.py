@@ -3,12 +3,17 @@
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, final
+from typing import Any, Final, final
 
 from framework.composition.tree import Link, Node
-from framework.composition.values import PythonDefault, map_leaves
+from framework.composition.values import PythonDefault, leaves, map_leaves
 from framework.errors import Place, UserError
 from framework.registry import registry_of
+
+TOO_LARGE: Final = re.compile(r"overflow|allocate memory|not enough memory|out of memory|too big|dimension exceeded", re.IGNORECASE)
+"""How torch and numpy refuse a size: only the type of some of these errors is their own."""
+SMALL: Final = 1000
+"""No number up to this is too large by itself."""
 
 
 @final
@@ -28,6 +33,12 @@ class ComponentFactory(partial[Any]):
             if error.place is None:
                 error.place = blame(error.message, [self.node], self.recipe) or self.node.place
             raise
+        except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+            if not isinstance(error, MemoryError | OverflowError) and not TOO_LARGE.search(str(error)):
+                raise
+            refusal = UserError(f"{_largest(self.node)} too large to be built ({_reason(error)}); bind smaller sizes.")
+            refusal.place = blame(refusal.message, [self.node], self.recipe) or self.node.place
+            raise refusal from error
 
 
 def freeze(node: Node, recipe: str = "") -> ComponentFactory:
@@ -40,6 +51,17 @@ def freeze(node: Node, recipe: str = "") -> ComponentFactory:
     factory = ComponentFactory(registry_of(node.component.family).get(node.name), **settings)
     factory.node, factory.recipe = node, recipe
     return factory
+
+
+def _largest(node: Node) -> str:
+    """The largest number among the settings of a component, as the subject of a sentence."""
+    numbers = [(leaf, name) for name, each in node.settings.items() for leaf in leaves(each.value) if isinstance(leaf, int)]
+    value, name = max(numbers, default=(0, ""))
+    return f"{node.name}.{name} = {value} is" if value > SMALL else f"{node.name} and the components around it are"
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or ["memory is exhausted"])[0][:200]
 
 
 def blame(message: str, nodes: list[Node], recipe: str) -> Place | None:

@@ -12,6 +12,7 @@ from framework.composition.plan import ROOT, plan
 from framework.composition.problems import Problem
 from framework.composition.provenance import show
 from framework.composition.tree import Plan
+from framework.composition.trust import record
 from framework.errors import UserError
 from framework.text import display, read_text
 
@@ -97,6 +98,7 @@ class Composition:
             target = folder / CODE / name
             target.parent.mkdir(parents=True, exist_ok=True)
             copyfile(source, target)
+        record(self.modules.values())
 
 
 def compose(checked: Plan) -> Composition:
@@ -106,6 +108,8 @@ def compose(checked: Plan) -> Composition:
     return Composition(plan=checked, root=freeze(checked.root, display(checked.recipe)))
 
 
-def load(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT) -> Composition:
+def load(
+    recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT, trust: bool = False
+) -> Composition:
     """Read a recipe and freeze it; the `UserError` that it raises lists everything that is wrong with it."""
-    return compose(plan(recipe, bindings, imports=imports, root=root))
+    return compose(plan(recipe, bindings, imports=imports, root=root, trust=trust))

@@ -1,17 +1,18 @@
 """The reading of a recipe: from its text to the tree of components, with everything that is wrong."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from framework.composition.bindings import Bindings
 from framework.composition.catalog import Catalog
 from framework.composition.includes import Program, read
-from framework.composition.modules import find_folder, import_module
+from framework.composition.modules import CODE, find_folder, import_module
 from framework.composition.parser import Import
 from framework.composition.problems import Problem, Report
 from framework.composition.resolve import Resolver
 from framework.composition.tree import Node, Plan
+from framework.composition.trust import belongs_to_run, is_trusted, require_own
 from framework.composition.usage import Usage
 from framework.errors import Place, UserError
 from framework.text import display
@@ -19,11 +20,18 @@ from framework.text import display
 ROOT: Final = "parts.Run"
 
 
-def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT) -> Plan:
-    """Read a recipe with the bindings of the command line; every problem comes in one pass, and nothing is built."""
+def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT, trust: bool = False) -> Plan:
+    """Read a recipe with the bindings of the command line; every problem comes in one pass, and nothing is built.
+
+    The recipe of a run imports code of its own only if this user's trainings wrote it, or with `trust`.
+    """
     program = read(recipe, bindings, imports)
     problems = list(program.problems)
-    modules = _import(program.imports, problems.append)
+
+    def is_foreign(file: Path) -> bool:
+        return not is_trusted(trust) and (belongs_to_run(program.recipe) or belongs_to_run(file))
+
+    modules = _import(program.imports, problems.append, is_foreign)
     catalog = Catalog()
     absent: list[Problem] = []
     resolved = Bindings(program.bindings, catalog, problems.append, absent.append)
@@ -31,7 +39,7 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     resolver.consumed |= {macro for macro, _ in program.chosen}
     tree = resolver.build(root, Place(display(program.recipe), 1))
     of_tasks = list(_imports_of_tasks(resolver.nodes.values(), program.recipe))
-    modules |= _import(of_tasks, problems.append)
+    modules |= _import(of_tasks, problems.append, is_foreign)
     set_aside = Usage(resolved, resolver, catalog, absent.append).check()
     return Plan(
         recipe=program.recipe,
@@ -50,10 +58,13 @@ def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence
     return list(plan(recipe, bindings, imports=imports).problems)
 
 
-def _import(imports: Iterable[tuple[Import, Path]], report: Report) -> dict[str, Path]:
+def _import(imports: Iterable[tuple[Import, Path]], report: Report, is_foreign: Callable[[Path], bool]) -> dict[str, Path]:
     """Import the modules of statements, each with its recipe; returns the source files that a copy of the run needs."""
     modules: dict[str, Path] = {}
     for statement, recipe in imports:
+        folder = find_folder(statement.module, recipe)
+        if folder in (recipe.parent, recipe.parent / CODE) and is_foreign(recipe):
+            require_own(folder, statement.place)
         try:
             modules |= import_module(statement.module, recipe)
         except UserError as error:

@@ -25,6 +25,9 @@ from framework.signatures import Component
 
 TYPES: Final[dict[str, tuple[type, ...]]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
 FINITE: Final = "; write a finite number"
+LARGEST: Final = 2**63 - 1
+"""The largest whole number: what an index or a seed of a tensor holds."""
+BOUNDED: Final = f"; write a whole number up to {LARGEST}"
 
 
 def fit(value: Any, annotation: str, catalog: Catalog) -> tuple[Any, list[str]]:
@@ -58,6 +61,8 @@ class _Fitting:
         is_instance = isinstance(value, TYPES[name]) and (name == "bool" or not isinstance(value, bool))
         if not is_instance:
             return self._refuse(value, kind, _hint(value, [name]))
+        if name == "int" and abs(value) > LARGEST:
+            return self._refuse(value, kind, BOUNDED)
         if name != "float":
             return value
         return float(value) if abs(value) <= sys.float_info.max else self._refuse(value, kind, FINITE)
@@ -131,6 +136,8 @@ class _Fitting:
     def _anything(self, leaf: Any) -> Any:
         if isinstance(leaf, float) and not math.isfinite(leaf):
             return self._refuse(leaf, ast.Name("float"), FINITE)
+        if isinstance(leaf, int) and abs(leaf) > LARGEST:
+            return self._refuse(leaf, ast.Name("int"), BOUNDED)
         return self._resolve(leaf, "") if isinstance(leaf, Reference) else leaf
 
     def _refuse(self, value: Any, kind: ast.expr, hint: str = "") -> Any:

@@ -1,6 +1,6 @@
 """A state-space model with a causal transformer."""
 
-from typing import final
+from typing import Final, final
 
 import torch
 from einops import rearrange
@@ -17,6 +17,8 @@ from framework.functional.categorical import mixed_log_probabilities, straight_t
 from framework.functional.kl import FreeNats
 from framework.nn.attention import CausalTransformer, Past
 from framework.nn.blocks import ACTIVATIONS, MLP, NORMS, Activation, JoinedLinear, glorot
+
+LONGEST_WINDOW: Final = 2**16
 
 
 @final
@@ -125,5 +127,7 @@ def _check(deterministic: int, attention_heads: int, window: int) -> None:
             f"TransformerSSM.deterministic = {deterministic} does not give each of attention_heads = {attention_heads} an even share, "
             f"which rotary positions need; bind a multiple of {2 * attention_heads}."
         )
-    if window < 1:
-        raise UserError(f"TransformerSSM.window = {window} must be at least 1, which attends to the step before alone.")
+    if not 1 <= window <= LONGEST_WINDOW:
+        raise UserError(
+            f"TransformerSSM.window = {window} must be between 1, which attends to the step before alone, and {LONGEST_WINDOW}."
+        )

@@ -1,6 +1,6 @@
 """An environment in closed form, for tests of alignment."""
 
-from typing import Any, Literal, final
+from typing import Any, Final, Literal, final
 
 import dm_env
 import numpy as np
@@ -8,6 +8,10 @@ from dm_env import specs
 
 from framework import environments
 from framework.environments.base import SeededEpisodes
+from framework.errors import UserError
+
+LARGEST: Final = 2**16
+"""The step from which two bytes no longer hold its number."""
 
 
 @environments.register
@@ -28,6 +32,9 @@ class Counting(SeededEpisodes):
         action_size: int = 2,
         size: int = 8,
     ) -> None:
+        for name, value in (("length", length), ("action_size", action_size), ("size", size)):
+            if not 1 <= value <= LARGEST:
+                raise UserError(f"Counting.{name} = {value} must be between 1 and {LARGEST}.")
         super().__init__(seed=seed)
         self._length, self._action_size, self._size = length, action_size, size
         self._last_discount = 1.0 if ending == "time_limit" else 0.0

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Literal, final
+from typing import Any, Final, Literal, final
 
 import numpy as np
 from einops import reduce
@@ -17,6 +17,8 @@ from framework.registry import advice
 
 Quality = Literal["exact", "near", "fast"]
 NEAR_SHADOW_MAP = 256
+LARGEST_IMAGE: Final = 16_384
+"""Pixels in a row and in a column."""
 
 
 @final
@@ -30,10 +32,15 @@ class Renderer:
 
     def __init__(self, *, physics: Any, size: tuple[int, int], camera: int | str, quality: Quality, supersampling: int = 1) -> None:
         height, width = size
-        if height < 1 or width < 1:
-            raise UserError(f"DMControl.size: an image of {height} x {width} pixels cannot be rendered; bind a size of at least 1.")
-        if supersampling < 1:
-            raise UserError(f"DMControl.supersampling = {supersampling} must be at least 1, which is none.")
+        if not 1 <= min(size) <= max(size) <= LARGEST_IMAGE:
+            raise UserError(
+                f"DMControl.size: an image of {height} x {width} pixels cannot be rendered; bind a size between 1 and {LARGEST_IMAGE}."
+            )
+        if not 1 <= supersampling <= LARGEST_IMAGE // max(size):
+            raise UserError(
+                f"DMControl.supersampling = {supersampling} must be between 1, which is none, and {LARGEST_IMAGE // max(size)}: "
+                f"OpenGL renders {LARGEST_IMAGE} pixels in a row at most."
+            )
         self._size, self._supersampling = (height * supersampling, width * supersampling), supersampling
         _prepare(physics.model.vis, size=self._size, quality=quality)
         self._index = _index(physics.model, camera)

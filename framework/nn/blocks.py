@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Any, Final, Literal, final
 
 import torch
@@ -153,7 +153,7 @@ class ChannelRMSNorm(nn.Module):
 def hidden_layers(*, input_size: int, layers: int, units: int, activation: Activation, norm: Norm) -> list[nn.Module]:
     """`layers` linear maps to `units`, each followed by its norm and the activation."""
     stack: list[nn.Module] = []
-    for size, following in pairwise([input_size] + [units] * layers):
+    for size, following in pairwise(chain((input_size,), repeat(units, layers))):
         norms = [] if norm == "none" else [NORMS[norm](following)]
         stack += [nn.Linear(size, following), *norms, ACTIVATIONS[activation]()]
     return stack

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar, Literal, cast, final
+from typing import ClassVar, Final, Literal, cast, final
 
 import torch
 from einops import rearrange
@@ -21,6 +21,8 @@ from framework.errors import UserError
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
 from framework.objectives.base import Objective, of_pairs, same_episode
+
+MOST_STEPS: Final = 1_000
 
 
 @final
@@ -53,10 +55,10 @@ class ActionConditionedCPC(Objective):
         positive: Literal["second_view", "embedding", "stochastic"] = "second_view",
     ) -> None:
         super().__init__(model=model, scale=scale)
-        if steps < 1 or not 0 < discount <= 1:
+        if not 1 <= steps <= MOST_STEPS or not 0 < discount <= 1:
             raise UserError(
-                f"ActionConditionedCPC.steps = {steps} must be at least 1, and ActionConditionedCPC.discount = {discount} above 0 and "
-                "at most 1."
+                f"ActionConditionedCPC.steps = {steps} must be between 1 and {MOST_STEPS}, and ActionConditionedCPC.discount = {discount} "
+                "above 0 and at most 1."
             )
         self.steps, self.anchor, self.positive = steps, anchor, positive
         self.reach = ("steps", steps - 1)

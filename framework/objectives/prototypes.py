@@ -1,7 +1,7 @@
 """DreamerPro: latents and observations are assigned to the same prototypes, in equal shares over a batch."""
 
 from copy import deepcopy
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,8 @@ from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
 from framework.nn.blocks import copy_parameters, glorot
 from framework.objectives.base import Objective, after_warm_up
+
+MOST_ITERATIONS: Final = 1_000
 
 
 @final
@@ -60,9 +62,9 @@ class Prototypes(Objective):
         warm_up: int = 1,
     ) -> None:
         super().__init__(model=model)
-        if prototypes < 2 or iterations < 1 or temperature <= 0 or epsilon <= 0 or not 0 < slow_rate <= 1:
+        if prototypes < 2 or not 1 <= iterations <= MOST_ITERATIONS or temperature <= 0 or epsilon <= 0 or not 0 < slow_rate <= 1:
             raise UserError(
-                f"Prototypes.prototypes = {prototypes} must be at least 2, Prototypes.iterations = {iterations} at least 1, "
+                f"Prototypes.prototypes = {prototypes} must be at least 2, Prototypes.iterations = {iterations} 1 to {MOST_ITERATIONS}, "
                 f"Prototypes.temperature = {temperature} and Prototypes.epsilon = {epsilon} positive, and Prototypes.slow_rate = "
                 f"{slow_rate} above 0 and at most 1."
             )

@@ -17,6 +17,8 @@ from framework.replay.chunks import Chunks
 from framework.replay.storage import OBSERVATION, Ring, allocate, require_memory, step_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
+LARGEST_BATCH: Final = 2**20
+"""Steps that a batch, or what is drawn beside it, may have."""
 SEAM: Final = 2**62
 """Added to the number of an episode whose oldest step follows its newest in a sequence."""
 
@@ -192,6 +194,11 @@ def _check_sizes(*, capacity: int, batch: int, length: int, extra: int, streams:
     for name, value, least in (("batch", batch, 1), ("length", length, 1), ("extra", extra, 0)):
         if value < least:
             raise UserError(f"Replay.{name} is {value}; bind a whole number of at least {least}.")
+    if max(batch * length, extra) > LARGEST_BATCH:
+        raise UserError(
+            f"Replay.batch = {batch} sequences of Replay.length = {length} steps, and Replay.extra = {extra}, must both be at most "
+            f"{LARGEST_BATCH} steps: a batch is in memory at once."
+        )
     if capacity // streams < length:
         raise UserError(
             f"Replay.capacity is {capacity}, which leaves {capacity // streams} steps to each of {streams} environments, fewer than "

@@ -2,21 +2,38 @@
 
 import errno
 import json
+import logging
 import math
 import os
 import shutil
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, final
 
 import numpy as np
 
+from framework.errors import UserError
 from framework.tracking import base
 from framework.tracking.base import Event, Status, Tracker
 from framework.tracking.media import file_name, write_picture, write_video
 
 MIRROR: Final = "metrics.jsonl"
+NOT_FINITE: Final = ("nan", "inf", "-inf")
+MEDIUM: Final = {"step": int, "name": str, "path": str}
+FIELDS: Final[Mapping[str, Mapping[str, type]]] = {
+    "params": {"values": dict},
+    "tags": {"values": dict},
+    "metrics": {"step": int, "values": dict},
+    "picture": MEDIUM,
+    "video": MEDIUM,
+    "file": {"path": str, "folder": str},
+    "model": {"step": int, "path": str},
+    "close": {"status": str},
+}
+"""The fields of each kind of record, beside its time."""
+
+log = logging.getLogger(__name__)
 
 
 @final
@@ -89,27 +106,54 @@ def _number(value: float) -> float | str:
 
 
 def read(run_folder: Path) -> Iterator[dict[str, Any]]:
-    """The records of a run in order, without a last line that a crash cut short."""
+    """The records of a run in order, without a last line that a crash cut short, and without damaged ones, with a warning.
+
+    Raises `UserError` where there is no mirror.
+    """
     path = run_folder / MIRROR
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UserError(f"The metrics of the run cannot be read: {path} ({error.strerror}); give the folder of another run.") from error
+    with file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
             try:
-                record: dict[str, Any] = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}:{number} is not a line of JSON: {error}") from error
-            yield record
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                record = None
+            if _is_record(record):
+                yield record
+            else:
+                log.warning("%s:%d is damaged and is passed over.", path, number)
+
+
+def _is_record(record: Any) -> bool:
+    """Whether a line of JSON is a record with the fields of its kind."""
+    if not isinstance(record, dict) or not isinstance(record.get("kind"), str):
+        return False
+    wanted = {"time": float, **FIELDS.get(record["kind"], {})}
+    if not all(isinstance(record.get(name), kind) for name, kind in wanted.items()):
+        return False
+    return record["kind"] != "metrics" or all(isinstance(each, float | int) or each in NOT_FINITE for each in record["values"].values())
 
 
 def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
     """The event of a record; `None` for the end of a run, and for a file that no longer exists. A policy's example is of zeros.
 
-    Raises `ValueError` for a file outside the run folder, which another process may have entered.
+    Raises `OSError` or `ValueError` for what is damaged, and for a file outside the run folder, which another process may have entered.
     """
     path = run_folder / record.get("path", "")
     if not path.resolve().is_relative_to(run_folder.resolve()):
         raise ValueError(f"{path} is outside the run folder")
+    try:
+        return _event(record, path)
+    except (AttributeError, KeyError, SyntaxError, TypeError) as error:  # a damaged picture is a `SyntaxError`
+        raise ValueError(f"a record of {path} is damaged ({error})") from error
+
+
+def _event(record: dict[str, Any], path: Path) -> Event | None:
     match record["kind"]:
         case "params":
             return base.ParamsEvent(record["values"])

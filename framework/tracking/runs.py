@@ -1,20 +1,23 @@
 """Run folders, and the search for a run. Imports no mlflow: `run.json` in each folder names the run."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Final, final
+from typing import Any, Final, final
 
 from framework.errors import UserError
-from framework.text import read_text
+from framework.text import display, read_json
 from framework.tracking.store import local_uri, masked
 
 RUN: Final = "run.json"
 LATEST: Final = "latest"
 LISTED: Final = 5
+
+log = logging.getLogger(__name__)
 
 
 @final
@@ -70,18 +73,31 @@ def new_folder(folder: Path, name: str, seed: int) -> Path:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """The record in `run.json`, with the folder where it lies now, and the local store beside that."""
-    folder = folder.absolute()
-    values = json.loads(read_text(folder / RUN))
+    """The record in `run.json`, with the folder where it lies now, and the local store beside that.
+
+    Raises `UserError` for one that is damaged.
+    """
+    values = read_json(folder / RUN)
+    try:
+        return _record(folder.absolute(), values)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(f"{display(folder / RUN)} is damaged ({error}); restore it from a copy.") from error
+
+
+def _record(folder: Path, values: dict[str, Any]) -> RunRecord:
     earlier = Path(values.pop("folder", folder))
     # A laboratory's runs lie one folder deeper than its store.
     moved = {local_uri(old): local_uri(new) for old, new in zip(earlier.parents[:2], folder.parents[:2], strict=False)}
     uri = values.pop("tracking_uri")
     chosen_uri = values.pop("chosen_uri", uri)
     run_ids = {moved.get(each, each): run_id for each, run_id in values.pop("run_ids", {}).items()}
-    return RunRecord(
+    record = RunRecord(
         folder=folder, tracking_uri=moved.get(uri, uri), chosen_uri=moved.get(chosen_uri, chosen_uri), run_ids=run_ids, **values
     )
+    for name, value in asdict(record).items():
+        if name not in ("folder", "run_ids") and not isinstance(value, str | None):
+            raise TypeError(f"{name} is no text")
+    return record
 
 
 def open_run(run: str, folder: Path) -> RunRecord:
@@ -105,8 +121,13 @@ def open_run(run: str, folder: Path) -> RunRecord:
 
 
 def runs(folder: Path) -> list[RunRecord]:
-    """Every run in a folder, the latest first."""
-    records = [read_run(path.parent) for path in folder.glob(f"*/{RUN}")]
+    """Every run in a folder whose record can be read, the latest first."""
+    records = []
+    for path in folder.glob(f"*/{RUN}"):
+        try:
+            records.append(read_run(path.parent))
+        except UserError as error:
+            log.warning("Passing over a run: %s", error)
     return sorted(records, key=lambda record: (record.started, record.name), reverse=True)
 
 

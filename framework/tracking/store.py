@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 from contextlib import closing
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -32,7 +32,10 @@ def local_uri(folder: Path) -> str:
 
 def sqlite_uri(path: Path) -> str:
     """The address of an sqlite file. SQLAlchemy unquotes it from version 2.1 on, and takes `?` for the beginning of options."""
-    unquotes = tuple(int(number) for number in version("sqlalchemy").split(".")[:2]) >= (2, 1)
+    try:
+        unquotes = tuple(int(number) for number in version("sqlalchemy").split(".")[:2]) >= (2, 1)
+    except PackageNotFoundError:  # a policy is loaded where MLflow is not installed
+        unquotes = False
     return SQLITE + (str(path).replace("%", "%25").replace("?", "%3F") if unquotes else str(path))
 
 

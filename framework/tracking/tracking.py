@@ -24,6 +24,8 @@ from framework.tracking.writer import Writer
 if TYPE_CHECKING:
     from framework.tracking.mlflow import MLflow
 
+MIRROR_CAPACITY: Final = 1_000_000
+"""Records that may wait for the disk; whatever cannot wait for MLflow is read from the mirror."""
 log: Final = logging.getLogger("framework.tracking")
 
 
@@ -107,7 +109,11 @@ class Tracking:
             raise ValueError(f"{run_folder} holds a run already: give the step at which it continues as resume_step")
         mlflow = self._open_store(run_folder, earlier, Resumption(run_folder, parameters, resume_step or 0))
         mirror = Writer(
-            tracker=Jsonl(run_folder=run_folder, resume_step=resume_step), name=MIRROR, flush_seconds=self.flush_seconds, deadline=10.0
+            tracker=Jsonl(run_folder=run_folder, resume_step=resume_step),
+            name=MIRROR,
+            capacity=MIRROR_CAPACITY,
+            flush_seconds=self.flush_seconds,
+            deadline=10.0,
         )
         console = Console(total_steps=total_steps, first_step=resume_step or 0, seconds=self.console_seconds)
         trackers: list[Tracker] = [console, mirror]

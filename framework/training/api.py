@@ -6,7 +6,8 @@ from typing import cast
 
 from framework import composition
 from framework.errors import UserError
-from framework.tracking.runs import open_run
+from framework.tracking import sync as mirrors
+from framework.tracking.runs import RunRecord, open_run
 from framework.training import checkpoints as saved
 from framework.training.evaluation import Evaluated
 from framework.training.lock import run_lock
@@ -16,12 +17,13 @@ from framework.training.run import CHECKPOINTS, Result, Run
 from framework.training.runtime import Runtime
 
 
-def compose(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = ()) -> Run:
+def compose(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), trust: bool = False) -> Run:
     """Turn a recipe into a run: `framework.compose("quickstart", ["Run.seed=1"]).train()`.
 
+    Here and below, `trust` lets a run or a policy that this user did not make run its own code.
     Raises `UserError` with every mistake of the recipe, each with its file and line.
     """
-    composed = composition.load(recipe, bindings, imports=imports)
+    composed = composition.load(recipe, bindings, imports=imports, trust=trust)
     return cast(Run, composed.root(composed=composed))
 
 
@@ -43,14 +45,24 @@ def find_checkpoint(run: str, checkpoint: str = "best", folder: str | Path = "ru
         return saved.find(checkpoints, "latest")
 
 
-def resume(run: str, bindings: Sequence[str] = (), *, checkpoint: str = "latest", folder: str | Path = "runs") -> Result:
+def resume(
+    run: str, bindings: Sequence[str] = (), *, checkpoint: str = "latest", folder: str | Path = "runs", trust: bool = False
+) -> Result:
     """Continue a run from its own folder; bindings may change it, for example `Trainer.steps` to make it longer.
 
     Bindings become part of the run's recipe with the first checkpoint that is written with them.
     """
     home = find_run(run, folder)
     with run_lock(home):
-        return compose(home / "resolved.gin", [f"Tracking.folder={str(home.parent)!r}", *bindings]).resume(home, checkpoint)
+        settings = [f"Tracking.folder={str(home.parent)!r}", *bindings]
+        return compose(home / "resolved.gin", settings, trust=trust).resume(home, checkpoint)
+
+
+def sync(run: str, *, folder: str | Path = "runs") -> tuple[RunRecord, int]:
+    """Send to MLflow what it lacks of a run that is not being trained; returns its record, and how many events MLflow refused."""
+    record = open_run(run, Path(folder).absolute())
+    with run_lock(record.folder):
+        return mirrors.sync(record)
 
 
 def evaluate(
@@ -61,12 +73,15 @@ def evaluate(
     episodes: int | None = None,
     seed: int | None = None,
     folder: str | Path = "runs",
+    trust: bool = False,
 ) -> Evaluated:
     """The returns of a run's policy, or of a checkpoint's by its path, in fresh environments; by default the run's own episodes."""
     path = find_checkpoint(run, checkpoint, folder).absolute()
-    return compose(path.parents[1] / "resolved.gin", bindings).evaluate(path, episodes=episodes, seed=seed)
+    return compose(path.parents[1] / "resolved.gin", bindings, trust=trust).evaluate(path, episodes=episodes, seed=seed)
 
 
-def load_policy(run: str | Path, *, checkpoint: str = "best", folder: str | Path = "runs", device: str = "auto") -> Policy:
+def load_policy(
+    run: str | Path, *, checkpoint: str = "best", folder: str | Path = "runs", device: str = "auto", trust: bool = False
+) -> Policy:
     """The policy of a run or of a checkpoint, ready for `reset()` and `act(observation)`."""
-    return read_policy(find_checkpoint(str(run), checkpoint, folder), Runtime(device=device))
+    return read_policy(find_checkpoint(str(run), checkpoint, folder), Runtime(device=device), trust=trust)

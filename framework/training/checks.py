@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_buffer_registration_hook, register_module_parameter_registration_hook
 
 from framework import composition
 from framework.agent import Agent
@@ -17,11 +20,13 @@ if TYPE_CHECKING:
     from framework.training.run import Run
 
 META: Final = torch.device("meta")
+LARGEST_TENSOR: Final = 2**36
+MOST_TENSORS: Final = 5_000
 
 
-def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = ()) -> list[Problem]:
+def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), trust: bool = False) -> list[Problem]:
     """Everything that is wrong with a recipe: what reading it finds, or else what building it refuses, each with its place."""
-    plan = composition.plan(recipe, bindings, imports=imports)
+    plan = composition.plan(recipe, bindings, imports=imports, trust=trust)
     if plan.problems:
         return list(plan.problems)
     composed = composition.compose(plan)
@@ -53,7 +58,7 @@ def refusals(run: "Run") -> list[Problem]:
         return [run.composed.problem(error)]
     with META, _collected(errors):
         replay = run.replay(specs=specs, streams=run.environments, device=META, seed=0)
-    with META, _collected(errors):
+    with META, _bounded(), _collected(errors):
         agent = run.agent_factory(specs=specs)
     if replay is not None:
         with _collected(errors):
@@ -66,6 +71,21 @@ def refusals(run: "Run") -> list[Problem]:
         with _collected(errors):
             agent.behavior.check(rollouts=min(agent.imagination_starts or steps, steps), steps=steps)
     return list(dict.fromkeys(map(run.composed.problem, errors)))
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Raise `OverflowError` when a module gets too large a tensor, or too many of them: each takes time and memory on `meta` too."""
+    tensors = count(1)
+
+    def check_tensor(module: nn.Module, name: str, tensor: Tensor | None) -> None:
+        if next(tensors) > MOST_TENSORS:
+            raise OverflowError(f"an agent has at most {MOST_TENSORS} tensors of parameters")
+        if tensor is not None and tensor.numel() > LARGEST_TENSOR:
+            raise OverflowError(f"a tensor of an agent has at most {LARGEST_TENSOR} numbers, and one would have {tensor.numel()}")
+
+    with register_module_parameter_registration_hook(check_tensor), register_module_buffer_registration_hook(check_tensor):
+        yield
 
 
 @contextmanager

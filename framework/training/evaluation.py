@@ -16,7 +16,7 @@ from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
 from framework.training.tolerance import Tolerance
 from framework.vector_environments.base import VectorEnvironment, VectorStep
-from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
+from framework.vector_environments.worker_environments import MOST_WORKERS, Mode, WorkerEnvironments
 from framework.visualization.figures import to_rgb
 
 Stop = Callable[[], bool]
@@ -67,6 +67,8 @@ class Evaluation:
                 f"Evaluation.every = {every}, Evaluation.episodes = {episodes}, Evaluation.environments = {environments} and "
                 f"Evaluation.max_steps = {max_steps} must all be at least 1."
             )
+        if environments > MOST_WORKERS:
+            raise UserError(f"Evaluation.environments = {environments} must be at most {MOST_WORKERS}: each is a process.")
         self.every, self.episodes, self.environments, self.environment = every, episodes, environments, environment
         self.max_steps = max_steps
 

@@ -47,5 +47,5 @@ def _owner(folder: Path) -> str:
     try:
         owner = json.loads((folder / OWNER).read_text())
         return f"process {owner['process']} on {owner['machine']} (since {owner['since']})"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -30,6 +30,7 @@ def picture(
     seed: int = 0,
     out: str | Path | None = None,
     folder: str | Path = "runs",
+    trust: bool = False,
 ) -> Path:
     """Draw one picture of a run and return its file, by default `pictures/<kind>-<step>.png` in the run's folder.
 
@@ -43,7 +44,8 @@ def picture(
     else:
         saved = find_checkpoint(run, checkpoint, folder).absolute()
         home = saved.parents[1]
-        pictures = compose(home / "resolved.gin", bindings).pictures(saved, seed=seed, extra=BANK if kind == "imagine" else 0)
+        run_of_home = compose(home / "resolved.gin", bindings, trust=trust)
+        pictures = run_of_home.pictures(saved, seed=seed, extra=BANK if kind == "imagine" else 0)
         step, image = checkpoints.read(saved)[0], _chosen(pictures, kind, home)
     return write_picture(Path(out) if out else home / "pictures" / f"{kind}-{step}.png", image)
 

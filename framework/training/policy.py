@@ -1,12 +1,13 @@
 """A trained policy outside training: `reset()` and `act(observation)`."""
 
 import atexit
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ from framework.training.manifest import Manifest
 from framework.training.runtime import Runtime
 
 FILES = ("agent", "policy")
+MODULE: Final = re.compile(r"(\w+/)*\w+\.py")
+"""The path of a module: names of Python, and so inside of its folder."""
 
 
 @final
@@ -41,6 +44,19 @@ class PolicyRecipe:
     observation: dict[str, dict[str, Any]]
     action: dict[str, Any]
     seed: int
+
+    @staticmethod
+    def read(contents: Mapping[str, Any], checkpoint: Path) -> "PolicyRecipe":
+        """The recipe among the contents of a checkpoint. Raises `UserError` where it is damaged."""
+        values = contents.get("policy")
+        try:
+            recipe = PolicyRecipe(**values)  # type: ignore[arg-type]
+            recipe.specs()
+            if wrong := [name for name in recipe.modules if not MODULE.fullmatch(name)]:
+                raise ValueError(f"{wrong[0]!r} is no name of a module")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"The policy in {checkpoint} is damaged ({error}); load another checkpoint.") from error
+        return recipe
 
     @staticmethod
     def of(composed: composition.Composition, shown: Specs, seed: int) -> "PolicyRecipe":
@@ -67,15 +83,18 @@ class PolicyRecipe:
         shown = {name: specs.Array(tuple(spec["shape"]), np.dtype(spec["dtype"]), name=name) for name, spec in self.observation.items()}
         return Specs(observation=shown, action=action)
 
-    def compose(self) -> composition.Composition:
-        """The agent's recipe, composed again from its own text. Its modules stay until the process ends, since they may import later."""
+    def compose(self, *, trust: bool = False) -> composition.Composition:
+        """The agent's recipe, composed again from its own text. Its modules stay until the process ends, since they may import later.
+
+        They run only if this user's trainings wrote them, or with `trust`.
+        """
         folder = Path(tempfile.mkdtemp(prefix="dream-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         for name, text in self.modules.items() | {("resolved.gin", self.resolved)}:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        return composition.load(folder / "resolved.gin", root=self.agent)
+        return composition.load(folder / "resolved.gin", root=self.agent, trust=trust)
 
 
 @final
@@ -113,11 +132,11 @@ class Policy:
         return action[0] if single else action
 
 
-def read_policy(folder: Path, runtime: Runtime) -> Policy:
+def read_policy(folder: Path, runtime: Runtime, *, trust: bool = False) -> Policy:
     """The policy in the folder of one checkpoint."""
     _, contents = checkpoints.read(folder)
-    recipe = PolicyRecipe(**contents["policy"])
-    agent = build_agent(recipe.compose().root, recipe.specs(), runtime, recipe.seed)
+    recipe = PolicyRecipe.read(contents, folder)
+    agent = build_agent(recipe.compose(trust=trust).root, recipe.specs(), runtime, recipe.seed)
     agent.load_state_dict(contents["agent"])
     return Policy(agent=agent, runtime=runtime, seed=recipe.seed)
 

@@ -34,12 +34,14 @@ from framework.training.runtime import Runtime, derive
 from framework.training.tolerance import Tolerance
 from framework.training.trainer import Trainer
 from framework.vector_environments.base import VectorEnvironment, specs_of
-from framework.vector_environments.worker_environments import Mode, WorkerEnvironments
+from framework.vector_environments.worker_environments import MOST_WORKERS, Mode, WorkerEnvironments
 
 ENVIRONMENTS, REPLAY, AGENT = 10, 11, 12
 LAST_EVALUATION = 1.1
 """The share of `Trainer.minutes` after which the last evaluation is given up."""
 CHECKPOINTS, POLICY = "checkpoints", "policy"
+RECIPE_FILES = ("*.gin", "*.txt", f"{CODE}/**/*.py")
+"""The files of a run's folder that its recipe consists of."""
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +100,11 @@ class Run:
                 f"must be at least 1, Run.seed = {seed} at least 0, Run.environment_timeout = {environment_timeout} more than 0 seconds."
             )
         self.environment_timeout, self.max_environment_errors = environment_timeout, max_environment_errors
+        if vector is None and environments > MOST_WORKERS:
+            raise UserError(
+                f"Run.environments = {environments} must be at most {MOST_WORKERS}: each is a process; for more, bind a batched simulator "
+                "to Run.vector."
+            )
         self.composed, self.seed, self.environments, self.log_every = composed, seed, environments, log_every
         self.environment, self.agent_factory, self.replay, self._vector = environment, agent, replay, vector
         self.trainer: Trainer = trainer()
@@ -164,7 +171,7 @@ class Run:
     def _restored(self, checkpoint: Path) -> Agent:
         """The agent of a checkpoint."""
         _, contents = saved.read(checkpoint)
-        agent = self.agent(PolicyRecipe(**contents["policy"]).specs())
+        agent = self.agent(PolicyRecipe.read(contents, checkpoint).specs())
         settings = contents.get("settings", {})  # which an exported policy does not have
         with explained_by(changed_settings(settings, self.composed.parameters())):
             require_fit(contents["agent"], agent.state_dict())
@@ -210,13 +217,14 @@ class Run:
                 jsonl.restore_copy(folder, checkpoints.number)
                 if checkpoints.source != checkpoints.latest:
                     jsonl.keep_copy(folder, checkpoints.number)
+            paths = (path for pattern in RECIPE_FILES for path in folder.glob(pattern))
             with interrupt.stopping():
                 tracker = self.tracking.start(
                     run_folder=folder,
                     total_steps=self.trainer.steps,
                     parameters=self.composed.parameters(),
                     tags=self._tags(learner),
-                    files=sorted([*folder.glob("*.gin"), *folder.glob("*.txt"), *(folder / CODE).rglob("*.py")]),
+                    files=sorted(path for path in paths if path.resolve().is_relative_to(folder.resolve())),
                     resume_step=None if checkpoint is None else learner.progress.step,
                 )
             run_logger = self.run_logger(learner, tracker, checkpoints)

@@ -17,6 +17,7 @@ from framework.training.compiled_steps import CompiledSteps
 DEVICES: Final = ("auto", "cpu", "cuda", "mps", "xpu")
 SMALL: Final = 2_000_000
 """Parameters up to which an agent trains on one CPU thread: a second one was not found to make it faster."""
+MOST_THREADS: Final = 1024
 TRIM_THRESHOLD: Final = -1
 MMAP_THRESHOLD: Final = -3
 """Parameters of glibc's `mallopt`, by their numbers in `malloc.h`."""
@@ -49,8 +50,8 @@ class Runtime:
         self.precision, self.compile, self.capture, self.threads = precision, compile, capture, threads
         if capture != "off" and self.device.type != "cuda":
             raise UserError(f"Runtime.capture = '{capture}' needs CUDA, and the device is {self.device}; bind Runtime.capture = 'off'.")
-        if threads is not None and threads < 1:
-            raise UserError(f"Runtime.threads = {threads} must be at least 1, or None for one that fits the agent.")
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            raise UserError(f"Runtime.threads = {threads} must be between 1 and {MOST_THREADS}, or None for one that fits the agent.")
 
     @property
     def synchronous(self) -> bool:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any, Literal, final
+from typing import Any, Final, Literal, final
 
 import dm_env
 import numpy as np
@@ -16,6 +16,8 @@ from framework.vector_environments.base import EnvironmentSnapshot, VectorEnviro
 from framework.vector_environments.workers import SHUTDOWN_SECONDS, LocalWorker, ProcessWorker, cores
 
 Mode = Literal["process", "serial"]
+MOST_WORKERS: Final = 1024
+"""The most processes that a run may ask for."""
 
 
 @vector_environments.register

@@ -19,6 +19,7 @@ STATIC = {
     "precision": ("Runtime.precision='float16'", "takes one of 'float32', 'bfloat16'"),
     "text without quotes": ("Runtime.device=cpu", "write text in quotes ('cpu')"),
     "derived value": ("InfoNCE.model=3", "Python passes it"),
+    "whole number beyond 64 bits": ("Trainer.steps=99999999999999999999", "write a whole number up to 9223372036854775807"),
     "old setting": ("Agent.scales={'kl': 1.0, 'reward': 1.0}", "Agent has no parameter 'scales' any more"),
 }
 BUILT = {
@@ -29,6 +30,24 @@ BUILT = {
     "task": ([*PIXELS, "DMControl.task='cartpol_swingup'"], "did you mean 'cartpole_swingup'"),
     "camera": ([*PIXELS, "DMControl.camera='front'"], "Valid are: 0 (fixed)"),
     "image size": ([*PIXELS, "DMControl.size=2"], "ConvEncoder cannot take images of 2 x 2"),
+    "layers": (["DynamicsBackprop.layers=2147483648"], "an agent has at most 5000 tensors of parameters"),
+    "units": (["GaussianRSSM.hidden=2147483648"], "a tensor of an agent has at most 68719476736 numbers"),
+    "product of sizes": (["GaussianRSSM.hidden=9223372036854775807"], "is too large to be built"),
+    "batch": (["Replay.batch=2147483648"], "must both be at most 1048576 steps"),
+    "horizon": (["Agent.horizon=2147483648"], "Agent.horizon = 2147483648 must be between 1 and 10000"),
+    "environments": (["Run.environments=2000"], "must be at most 1024: each is a process"),
+    "threads": (["Runtime.threads=2147483648"], "must be between 1 and 1024"),
+    "observation": (["Counting.size=60000"], "an array of one step has at most 1073741824 numbers"),
+    "rendered image": ([*PIXELS, "DMControl.size=2147483648"], "bind a size between 1 and 16384"),
+    "supersampling": ([*PIXELS, "DMControl.supersampling=2000"], "between 1, which is none, and 1024"),
+    "planner": (
+        [
+            "Agent.actor_critic=@actor_critics.CEMPlanner",
+            "Agent.optimizers={'model': @model/optimizers.Adam}",
+            "CEMPlanner.horizon=2147483648",
+        ],
+        "CEMPlanner.horizon = 2147483648 must be between 1 and 1000",
+    ),
     "action repeat": ([*PIXELS, "DMControl.action_repeat=0"], "DMControl.action_repeat = 0 must be at least 1"),
 }
 

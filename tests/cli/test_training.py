@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import Result
+from filelock import FileLock
 
 import framework
+from framework.training.lock import LOCK
 from tests.cli.calls import TINY, Call, bound, environment, without_store
 
 
@@ -124,3 +126,6 @@ def test_sync_sends_a_run_that_mlflow_lacks(after: Call, trained: tuple[Path, Re
 
     run_id = result.stdout.split()[-1].rstrip(".")
     assert MlflowClient(f"sqlite:///{trained[0]}/runs/mlflow.db").get_run(run_id).info.status == "FINISHED"
+    with FileLock(framework.find_run("small") / LOCK):
+        result = after("sync", "small")
+    assert (result.exit_code, "is being trained by process" in result.output) == (2, True)

@@ -14,9 +14,11 @@ VALUES: Final = (
     "1 + 1", "lambda: 0", "b'x'", "...", "'“'", "“a”", "'" + "x" * 500 + "'", "[" * 40 + "]" * 40, "(1, 'a', None)", "1j",
 )  # fmt: skip
 INSERTED: Final = (
-    "", " ", "\t", "\n", "\f", "\r", "\u2028", "\x85", "\ufeff", "\x00", "#", "'", '"', "'''", "(", ")", "[", "]", "{", "}", "@", "%", "/",
-    ".", "=", ",", "\\", "\\\n", "é", "😀", "include 'x.gin'\n", "include\n", "import os\n", "import a.b.c\n", "from a import b\n",
-    "a = 1\n", "a/b.c = 2\n", "include 'recipes/quickstart.gin'\n", "Agent.losses = {}\n",
+    "", " ", "\t", "\n", "\f", "\r", "\u2028", "\x85", "\ufeff", "\x00", "#", "'", '"', "'''", "(", ")", "[", "]", "{", "}", "@",
+    "%", "/", ".",
+    "=", ",", "\\", "\\\n", "é", "😀", "include 'x.gin'\n", "include\n", "import os\n", "import a.b.c\n",
+    "from a import b\n", "a = 1\n", "a/b.c = 2\n",
+    "include 'recipes/quickstart.gin'\n", "Agent.losses = {}\n",
 )  # fmt: skip
 
 

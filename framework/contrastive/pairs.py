@@ -87,4 +87,4 @@ def predict(inferred: InferredBatch, dynamics: Dynamics, action: Float[Tensor, "
     is_first = inferred.batch.is_first[steps.row, steps.time]
     before = inferred.posterior.map(lambda part: part[steps.row, steps.time - 1])
     before = dynamics.initial(action.shape[0]).where((is_first | (steps.time == 0))[:, None], before)
-    return dynamics.imagine_step(before, action * ~is_first[:, None], torch.zeros_like(before.stochastic))
+    return dynamics.imagine_step(before, action.masked_fill(is_first[:, None], 0.0), torch.zeros_like(before.stochastic))

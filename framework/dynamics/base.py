@@ -17,7 +17,8 @@ class Dynamics(nn.Module, ABC):
     """A latent state-space model `q(z_t | h_t, o_t)`, `p(z_t | h_t)`, `h_t = f(h_{t-1}, z_{t-1}, a_{t-1})`.
 
     Noise is an argument, drawn by the caller with `draw_noise`, so that a step is a function of its arguments. The action at `is_first`
-    is ignored, and the latent starts from `initial`. What `imagine_step` needs beyond `h` and `z` is in `Latent.past`, which priors lack.
+    is ignored, and the latent starts from `initial`, after one that is nan too. What `imagine_step` needs beyond `h` and `z` is in
+    `Latent.past`, which priors lack.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("embedding_size", "action_size")

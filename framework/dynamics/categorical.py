@@ -88,12 +88,13 @@ class CategoricalRecurrence(CategoricalDynamics):
         return self._latent(deterministic, self.prior_logits(deterministic), noise)
 
     def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
-        continuing = (~is_first).unsqueeze(-1).to(action.dtype)
-        return continuing, self.from_actions(action * continuing), self.from_embeddings(embedding)
+        first = is_first.unsqueeze(-1)
+        return first, self.from_actions(action.masked_fill(first, 0.0)), self.from_embeddings(embedding)
 
     def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
-        continuing, from_action, from_embedding = prepared
-        deterministic = self.advance(latent.stochastic * continuing, latent.deterministic * continuing, from_action).float()
+        first, from_action, from_embedding = prepared
+        before = latent.stochastic.masked_fill(first, 0.0), latent.deterministic.masked_fill(first, 0.0)
+        deterministic = self.advance(*before, from_action).float()
         return self._latent(deterministic, self.posterior_logits(deterministic, from_embedding), noise)
 
 

@@ -86,12 +86,13 @@ class GaussianDynamics(Dynamics):
         return _sampled(deterministic, self.prior_normal(deterministic), noise)
 
     def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
-        continuing = (~is_first).unsqueeze(-1).to(action.dtype)
-        return continuing, self.input.second(action * continuing), *self.from_embeddings(embedding)
+        first = is_first.unsqueeze(-1)
+        return first, self.input.second(action.masked_fill(first, 0.0)), *self.from_embeddings(embedding)
 
     def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
-        continuing, from_action, *from_embedding = prepared
-        deterministic = self._advance(latent.stochastic * continuing, latent.deterministic * continuing, from_action)
+        first, from_action, *from_embedding = prepared
+        before = latent.stochastic.masked_fill(first, 0.0), latent.deterministic.masked_fill(first, 0.0)
+        deterministic = self._advance(*before, from_action)
         return _sampled(deterministic, self.posterior_normal(deterministic, *from_embedding), noise)
 
     def finish(self, posterior: Latent) -> tuple[Latent, Latent]:

@@ -97,7 +97,7 @@ class TransformerSSM(CategoricalDynamics):
 
     def prepare(self, embedding: Float[Tensor, "B T E"], action: Float[Tensor, "B T A"], is_first: Bool[Tensor, "B T"]) -> Prepared:
         logits = mixed_log_probabilities(self.posterior(embedding), self.classes, self.unimix)
-        return is_first, self.input.second(action * ~is_first[..., None]), logits
+        return is_first, self.input.second(action.masked_fill(is_first[..., None], 0.0)), logits
 
     def recur(self, latent: Latent, prepared: Prepared, noise: Float[Tensor, "N Z"]) -> Latent:
         one_step = tuple(part[:, None] for part in prepared)
@@ -107,7 +107,7 @@ class TransformerSSM(CategoricalDynamics):
         """All steps in one pass, since no posterior depends on the one before."""
         is_first, from_action, logits = prepared
         stochastic = straight_through(logits, noise, self.classes)
-        before = torch.cat([start.stochastic[:, None], stochastic[:, :-1]], dim=1) * ~is_first[..., None]
+        before = torch.cat([start.stochastic[:, None], stochastic[:, :-1]], dim=1).masked_fill(is_first[..., None], 0.0)
         deterministic, past = self._attend(self._token(before, from_action), is_first, start)
         return Latent(deterministic=deterministic, stochastic=stochastic, statistics={"logits": logits}, past=past)
 

@@ -56,13 +56,14 @@ class ObservationForm:
 
 
 def agreed(owner: str, name: str, declared: specs.Array, value: Any, rows: Rows = ()) -> np.ndarray:
-    """A value as an array, if it is what was declared: the shape, and numbers that its type holds. Raises `UserError` otherwise."""
+    """A value as an array, if it is what was declared: the shape, and finite numbers that its type holds. Raises `UserError` otherwise."""
     try:
         array = np.asarray(value)
     except (TypeError, ValueError):  # ragged, or on another device
         array = np.array(None)
     shape = (*rows, *declared.shape)
     if array.shape == shape and array.dtype.kind in ACCEPTED[declared.dtype.kind] and _in_bounds(array, declared):
+        _check_finite(owner, name, array)
         return array
     expected = {"b": "True or False", "f": "one number"}.get(declared.dtype.kind if not shape else "")
     given = _described(array, array, array) if array.dtype.kind in ACCEPTED else repr(value)[:80]
@@ -112,6 +113,16 @@ def _image_shape(spec: specs.Array) -> tuple[int, int, int]:
 def _in_bounds(array: np.ndarray, declared: specs.Array) -> bool:
     low, high = _bounds(declared)
     return low is None or bool((array >= low).all() and (array <= high).all())
+
+
+def _check_finite(owner: str, name: str, array: np.ndarray) -> None:
+    if array.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(array.astype(np.float32, copy=False))
+    if not finite.all():
+        place = np.argwhere(~finite)[0].tolist()
+        raise UserError(f"{owner} gives {array[tuple(place)]} in '{name}'{f' at {place}' if place else ''}, which is no finite float32.")
 
 
 def _bounds(declared: specs.Array) -> tuple[Any, Any]:

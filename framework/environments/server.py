@@ -1,5 +1,6 @@
 """One environment behind requests, with normalized observations and actions, in this process or in a worker."""
 
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -86,6 +87,11 @@ class EnvironmentServer:
             return time_step
         reward, discount = (float(agreed(self._name, name, REWARD, getattr(time_step, name))) for name in ("reward", "discount"))
         return time_step._replace(reward=reward, discount=discount)
+
+
+def reason(error: BaseException) -> str:
+    """The words of an error: its sentence if it is a `UserError`, else its type and its traceback too."""
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}"
 
 
 def describe(environment: Callable[..., Environment], seed: int = 0) -> EnvironmentDescription:

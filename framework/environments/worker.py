@@ -3,15 +3,22 @@
 Unlike `multiprocessing` it never imports the user's script again, and the parent reads its stderr when it dies. It imports no torch.
 """
 
+import ctypes
+import os
 import pickle
 import signal
 import sys
-import traceback
 from contextlib import ExitStack, closing, suppress
 from multiprocessing.connection import Connection
+from types import FrameType
+from typing import Final
 
-from framework.environments.server import EnvironmentServer
-from framework.errors import UserError
+from framework.environments.server import EnvironmentServer, reason
+
+STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that reach every process of a terminal or of a group. The parent decides what they mean; closing the socket ends the worker."""
+PR_SET_PDEATHSIG: Final = 1
+"""The option of Linux's `prctl` for the signal at the end of the thread that started this process, of `sys/prctl.h`."""
 
 
 def serve(connection: Connection) -> None:
@@ -27,15 +34,30 @@ def serve(connection: Connection) -> None:
                 else:
                     server.send(*request)
                 reply = "done", server.receive()
-            except UserError as error:
-                reply = "failed", str(error)
             except Exception as error:
-                reply = "failed", f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+                reply = "failed", reason(error)
             connection.send_bytes(pickle.dumps(reply, protocol=pickle.HIGHEST_PROTOCOL))
 
 
+def leave_signals_to(parent: int) -> None:
+    """Die with the parent process, however both are busy then, and take no other signal that stops a group of processes.
+
+    They are handled by nothing rather than ignored, which the environment's own processes would inherit.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit()
+    for number in STOPPING:
+        signal.signal(number, _nothing)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    pass
+
+
 if __name__ == "__main__":
-    # Ctrl-C reaches every process of the terminal. The parent decides what it means; closing the socket ends the worker.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to(int(sys.argv[2]))
     with Connection(int(sys.argv[1])) as connection, suppress(EOFError, BrokenPipeError, ConnectionResetError):
         serve(connection)

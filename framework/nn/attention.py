@@ -70,6 +70,8 @@ class CausalBlock(nn.Module):
         normed = self.attention_norm(tokens)
         present = self.key_value(normed)
         keys_values = torch.cat([past.to(present.dtype), present], dim=1)
+        # A weight of zero times nan is nan: one of an earlier episode would reach the tokens that do not attend to it.
+        keys_values = keys_values.masked_fill(keys_values.isnan(), 0.0)
         key, value = rearrange(keys_values, "n m (two h e) -> two n h m e", two=2, h=self.attention_heads)
         query = rotate(rearrange(self.query(normed), "n l (h e) -> n h l e", h=self.attention_heads), rotation[:, -tokens.shape[1] :])
         attended = F.scaled_dot_product_attention(query, rotate(key, rotation), value, attn_mask=rearrange(mask, "n l m -> n 1 l m"))
@@ -80,7 +82,7 @@ class CausalBlock(nn.Module):
 def ages(before: Float[Tensor, " N"], is_first: Bool[Tensor, "N L"]) -> Float[Tensor, "N L"]:
     """The number of tokens of its episode up to each token, itself included; `before` is that number before the first."""
     places = torch.arange(is_first.shape[1], device=is_first.device, dtype=before.dtype)
-    starts = torch.where(is_first, places, -before.detach()[:, None]).cummax(dim=1).values
+    starts = torch.where(is_first, places, -before.detach().nan_to_num()[:, None]).cummax(dim=1).values
     return places + 1 - starts
 
 

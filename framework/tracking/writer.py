@@ -13,6 +13,8 @@ from framework.tracking.store import masked
 
 log: Final = logging.getLogger("framework.tracking")
 FIRST_WAIT: Final = 0.5
+KILLED_SECONDS: Final = 4.0
+"""Time for `close` where a signal ended the run, which is itself killed soon."""
 Call = Callable[[], object]
 Outcome = Literal["done", "refused", "unavailable"]
 
@@ -54,7 +56,7 @@ class Writer(Tracker):
         self._spilled, self._lock = 0, threading.Lock()
         self._submitted = self._recorded = self._delivered = 0
         self._status: Status = "FINISHED"
-        self._closing = threading.Event()
+        self._closing, self._closed = threading.Event(), threading.Event()
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=f"tracking-{name}", daemon=True)
         self._thread.start()
@@ -68,15 +70,19 @@ class Writer(Tracker):
         self.put(partial(self.tracker.record, event))
 
     def close(self, status: Status) -> None:
-        """Deliver the waiting calls within the deadline, and log how many were lost. A second call does nothing."""
-        if self._closing.is_set():
+        """Deliver the waiting calls within the deadline, of a killed run within seconds, and log how many were lost.
+
+        A second call may change the status of what is not closed yet.
+        """
+        if self._closed.is_set():
             return
         self._status = status
-        self._calls.put(None)
-        self._closing.set()
-        self._thread.join(self.deadline)
-        if self._thread.is_alive():
-            self.last_error = self.last_error or f"no answer within {self.deadline:g} s"
+        if not self._closing.is_set():
+            self._calls.put(None)
+            self._closing.set()
+        seconds = min(self.deadline, KILLED_SECONDS) if status == "KILLED" else self.deadline
+        if not self._closed.wait(seconds):  # unlike a `join`, it may be interrupted and repeated
+            self.last_error = self.last_error or f"no answer within {seconds:g} s"
         if self.undelivered:
             log.warning("%s: %d records were not delivered (%s)%s.", self.name, self.undelivered, self.last_error, self.remedy)
 
@@ -95,8 +101,7 @@ class Writer(Tracker):
     def wait(self, seconds: float) -> bool:
         """Wait until the thread has made all calls so far; false if that takes longer."""
         if self._closing.is_set():
-            self._thread.join(seconds)
-            return not self._thread.is_alive()
+            return self._closed.wait(seconds)
         made = threading.Event()
         self.put(made.set)
         return made.wait(seconds)
@@ -111,10 +116,11 @@ class Writer(Tracker):
             if outcome != "unavailable" and self._spilled and self._calls.empty():
                 outcome = self._recover()
             if outcome == "unavailable":  # only once the run is closing
-                return
-        if self._spilled and self._recover() == "unavailable":
-            return
-        self._deliver(partial(self.tracker.close, self._status))
+                break
+        else:
+            if not self._spilled or self._recover() != "unavailable":
+                self._deliver(lambda: self.tracker.close(self._status))
+        self._closed.set()
 
     def _recover(self) -> Outcome:
         """Deliver what was not queued, from elsewhere; later calls are queued again."""

@@ -15,6 +15,7 @@ from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.changes import optimizer_entries, require_fit
 from framework.training.runtime import Runtime, derive
+from framework.training.tolerance import Tolerance
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 
 RANDOM, ACTING, LEARNING, LOOKING = 1, 2, 3, 4
@@ -34,6 +35,7 @@ class Progress:
     pretrained: bool = False
     updates: int = 0
     episodes: int = 0
+    environment_errors: int = 0
     seconds: float = 0.0
     best: float | None = None
     logged: int = 0
@@ -71,6 +73,7 @@ class Learner:
     replay: Replay
     seed: int
     progress: Progress = field(default_factory=Progress)
+    tolerance: Tolerance = field(default_factory=Tolerance)
 
     def __post_init__(self) -> None:
         self.actor = Actor(
@@ -92,7 +95,9 @@ class Learner:
 
     def begin(self) -> None:
         """Reset the environments, and store their first steps."""
-        self.steps = self.vector.reset()
+        self.steps = self._take(self.vector.reset)
+        if self.steps is None:
+            raise KeyboardInterrupt
         self.replay.add(self.steps)
 
     def collect(self, *, randomly: bool) -> list[Finished]:
@@ -113,8 +118,11 @@ class Learner:
         self.vector.send(action)
 
     def receive(self) -> list[Finished]:
-        """Wait for the step in flight, store it, and return the finished episodes."""
-        self.steps = self.vector.receive()
+        """Wait for the step in flight, store it, and return the finished episodes; an interrupt leaves it in flight."""
+        steps = self._take(self.vector.receive)
+        if steps is None:
+            return []
+        self.steps = steps
         self.replay.add(self.steps)
         self.progress.step += self.vector.action_repeat * int((~self.steps.is_first).sum())
         return self._count(self.steps)
@@ -200,6 +208,13 @@ class Learner:
     def _require_fit(self, content: Mapping[str, Any]) -> None:
         parts = (each["agent"] | {"carry": each["actor"]} | optimizer_entries(each["optimizers"]) for each in (content, self.state_dict()))
         require_fit(*parts)
+
+    def _take(self, step: Callable[[], VectorStep]) -> VectorStep | None:
+        before = self.tolerance.total
+        try:
+            return self.tolerance.take(self.vector, step)
+        finally:
+            self.progress.environment_errors += self.tolerance.total - before
 
     def _count(self, steps: VectorStep) -> list[Finished]:
         self.totals = np.where(steps.is_first, 0.0, self.totals + steps.reward)

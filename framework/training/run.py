@@ -1,14 +1,11 @@
 """A run: a composed recipe that can be trained, resumed and evaluated. The root of every recipe."""
 
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, final
-
-import numpy as np
 
 from framework.agent import Agent
 from framework.composition import Composition
@@ -21,24 +18,27 @@ from framework.registry import parts
 from framework.replay.chunks import INDEX
 from framework.replay.replay import Replay
 from framework.tracking import jsonl
-from framework.tracking.base import PolicyEvent, Status, Tracker
+from framework.tracking.base import Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.changes import announcement, changed_settings, explained_by, require_fit
 from framework.training.checkpoints import Checkpoints
 from framework.training.checks import require_sound
 from framework.training.evaluation import Evaluated, Evaluation
-from framework.training.interrupt import Interrupt
+from framework.training.interrupt import Interrupt, close_tracker
 from framework.training.learner import LOOKING, Diverged, Learner, Progress
 from framework.training.lock import run_lock
-from framework.training.policy import Policy, PolicyRecipe, build_agent, export_policy
+from framework.training.policy import PolicyRecipe, build_agent
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
+from framework.training.tolerance import Tolerance
 from framework.training.trainer import Trainer
 from framework.vector_environments.base import VectorEnvironment, specs_of
 from framework.vector_environments.worker_environments import MOST_WORKERS, Mode, WorkerEnvironments
 
 ENVIRONMENTS, REPLAY, AGENT = 10, 11, 12
+LAST_EVALUATION = 1.1
+"""The share of `Trainer.minutes` after which the last evaluation is given up."""
 CHECKPOINTS, POLICY = "checkpoints", "policy"
 RECIPE_FILES = ("*.gin", "*.txt", f"{CODE}/**/*.py")
 """The files of a run's folder that its recipe consists of."""
@@ -65,6 +65,10 @@ class Result:
 class Run:
     """Everything that a recipe binds. `seed` determines the whole run; `environments` step together, by default in worker processes.
 
+    An environment that raises, dies, has no answer after `environment_timeout` seconds (a bound `vector` has a limit of its own), or gives
+    nan or another shape than it declared, is replaced: its episode ends there, a checkpoint is written, and a fresh one begins the next
+    episode. After `max_environment_errors` of one environment in a row, with no end of an episode between them, the run stops.
+
     The constructor has no side effects: environments, agent and folder are made by `train`, `resume` or `evaluate`, and the process is
     changed by `train` and `resume` alone.
     """
@@ -86,12 +90,16 @@ class Run:
         vector: Factory[VectorEnvironment] | None = None,
         seed: int = 0,
         environments: int = 1,
+        environment_timeout: float = 120.0,
+        max_environment_errors: int = 3,
         log_every: int = 1_000,
     ) -> None:
-        if environments < 1 or log_every < 1 or seed < 0:
+        if min(environments, max_environment_errors, log_every) < 1 or seed < 0 or environment_timeout <= 0:
             raise UserError(
-                f"Run.environments = {environments} and Run.log_every = {log_every} must be at least 1, Run.seed = {seed} at least 0."
+                f"Run.environments = {environments}, Run.max_environment_errors = {max_environment_errors} and Run.log_every = {log_every} "
+                f"must be at least 1, Run.seed = {seed} at least 0, Run.environment_timeout = {environment_timeout} more than 0 seconds."
             )
+        self.environment_timeout, self.max_environment_errors = environment_timeout, max_environment_errors
         if vector is None and environments > MOST_WORKERS:
             raise UserError(
                 f"Run.environments = {environments} must be at most {MOST_WORKERS}: each is a process; for more, bind a batched simulator "
@@ -128,13 +136,17 @@ class Run:
 
     def evaluate(self, checkpoint: Path, *, episodes: int | None = None, seed: int | None = None) -> Evaluated:
         """The returns of a checkpoint's policy, in fresh environments."""
-        return self.evaluation.run(
+        evaluated = self.evaluation.run(
             agent=self._restored(checkpoint),
             runtime=self.runtime,
             environment=self.environment,
             seed=self.seed if seed is None else seed,
             episodes=episodes,
+            timeout=self.environment_timeout,
+            tolerance=Tolerance(most=self.max_environment_errors),
         )
+        assert evaluated is not None, "nothing stops it"
+        return evaluated
 
     def pictures(self, checkpoint: Path, *, seed: int = 0, extra: int = 0) -> Pictures:
         """Pictures of a checkpoint's agent, by name, on a batch that the seed draws from the checkpoint's own replay.
@@ -172,7 +184,7 @@ class Run:
 
     def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
         """The environments that step together: those of `Run.vector`, or workers in this mode."""
-        vector = self._vector or partial(WorkerEnvironments, mode=mode)
+        vector = self._vector or partial(WorkerEnvironments, mode=mode, timeout=self.environment_timeout)
         return vector(environment=self.environment, count=count, seed=derive(self.seed, ENVIRONMENTS))
 
     def learner(self, vector: VectorEnvironment, folder: Path | None) -> Learner:
@@ -184,7 +196,8 @@ class Run:
             seed=derive(self.seed, REPLAY),
             folder=folder / "replay" if folder else None,
         )
-        return Learner(agent=self.agent(vector.specs), runtime=self.runtime, vector=vector, replay=replay, seed=self.seed)
+        agent, tolerance = self.agent(vector.specs), Tolerance(most=self.max_environment_errors)
+        return Learner(agent=agent, runtime=self.runtime, vector=vector, replay=replay, seed=self.seed, tolerance=tolerance)
 
     def _run(self, folder: Path, checkpoint: str | None = None) -> Result:
         """Train in a folder, from the beginning or from a checkpoint, while no other process does."""
@@ -194,8 +207,9 @@ class Run:
     def _run_alone(self, folder: Path, checkpoint: str | None) -> Result:
         checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
-        with self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
+        with Interrupt() as interrupt, self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
+            learner.tolerance.interrupted = interrupt.is_requested
             self.runtime.prepare_process(learner.agent)
             self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
             if checkpoint is not None:
@@ -204,21 +218,22 @@ class Run:
                 if checkpoints.source != checkpoints.latest:
                     jsonl.keep_copy(folder, checkpoints.number)
             paths = (path for pattern in RECIPE_FILES for path in folder.glob(pattern))
-            tracker = self.tracking.start(
-                run_folder=folder,
-                total_steps=self.trainer.steps,
-                parameters=self.composed.parameters(),
-                tags=self._tags(learner),
-                files=sorted(path for path in paths if path.resolve().is_relative_to(folder.resolve())),
-                resume_step=None if checkpoint is None else learner.progress.step,
-            )
+            with interrupt.stopping():
+                tracker = self.tracking.start(
+                    run_folder=folder,
+                    total_steps=self.trainer.steps,
+                    parameters=self.composed.parameters(),
+                    tags=self._tags(learner),
+                    files=sorted(path for path in paths if path.resolve().is_relative_to(folder.resolve())),
+                    resume_step=None if checkpoint is None else learner.progress.step,
+                )
             run_logger = self.run_logger(learner, tracker, checkpoints)
             if checkpoint is not None:
                 run_logger.load_state_dict(contents["logger"], learner)
                 run_logger.recipe = {folder / name: text for name, text in self.composed.continuing(folder).items()}
                 if changed and checkpoints.source == checkpoints.latest and run_logger.checkpoint(learner):
                     run_logger.settle()
-            return self._train(learner, run_logger, folder)
+            return self._train(learner, run_logger, folder, interrupt)
 
     def _load(self, learner: Learner, checkpoints: Checkpoints, which: str) -> tuple[Mapping[str, Any], bool]:
         """Load a checkpoint; returns its contents, and whether settings changed since."""
@@ -238,21 +253,23 @@ class Run:
             evaluation=self.evaluation,
             checkpoints=checkpoints,
             environment=self.environment,
+            environment_timeout=self.environment_timeout,
             policy=PolicyRecipe.of(self.composed, learner.vector.specs, self.seed),
             settings=self.composed.parameters(),
             log_every=self.log_every,
             seconds_left=self.trainer.seconds_left,
         )
 
-    def _train(self, learner: Learner, run_logger: RunLogger, folder: Path) -> Result:
+    def _train(self, learner: Learner, run_logger: RunLogger, folder: Path, interrupt: Interrupt) -> Result:
         status: Status = "FAILED"
         try:
-            with Interrupt() as interrupt:
-                self.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
-                run_logger.finish(learner, evaluate=not interrupt.requested)
+            self.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
+            stop = self.trainer.stop(learner, interrupt, share=LAST_EVALUATION)
+            run_logger.finish(learner, evaluate=not interrupt.requested, stop=stop)
             jsonl.drop_copies(folder, but=run_logger.checkpoints.number)
-            status = "KILLED" if interrupt.requested else "FINISHED"
-            self._log_policies(learner, run_logger, folder / POLICY)
+            if not interrupt.requested:
+                run_logger.record_policies(learner, folder / POLICY)
+            status = "FINISHED"
         except Diverged as error:
             raise run_logger.diverged(error, learner, folder) from error
         except UserError:
@@ -262,7 +279,7 @@ class Run:
             status = "KILLED"
             raise
         finally:
-            run_logger.tracker.close(status)
+            status = close_tracker(run_logger.tracker, status, interrupt)
         return Result(
             folder=folder,
             run_id=run_logger.tracker.run_id,
@@ -273,19 +290,6 @@ class Run:
             latest=run_logger.checkpoints.latest,
             best=run_logger.checkpoints.best,
         )
-
-    def _log_policies(self, learner: Learner, run_logger: RunLogger, folder: Path) -> None:
-        """Export the policies of the latest and the best checkpoint, and record them."""
-        shutil.rmtree(folder, ignore_errors=True)
-        shown = learner.vector.specs.observation
-        example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in shown.items()}
-        action = Policy(agent=learner.agent, runtime=self.runtime, seed=self.seed).act(example)
-        paths = {"latest": run_logger.checkpoints.latest, "best": run_logger.checkpoints.best}
-        for checkpoint in {path for path in paths.values() if path}:
-            aliases = [name for name, path in paths.items() if path == checkpoint]
-            exported = export_policy(checkpoint, folder / checkpoint.name)
-            step, _ = saved.read(exported)
-            run_logger.tracker.record(PolicyEvent(exported, step, run_logger.policy.requirements, example, action, aliases))
 
     def _tags(self, learner: Learner) -> dict[str, str]:
         return {

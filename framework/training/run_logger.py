@@ -1,6 +1,7 @@
 """The records of a run as it trains: metrics, evaluations, pictures, checkpoints."""
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,12 +16,13 @@ from torch import Tensor
 from framework.data import Metrics
 from framework.environments.base import Environment
 from framework.errors import UserError
-from framework.tracking.base import MetricsEvent, PictureEvent, Tracker, VideoEvent
-from framework.training.checkpoints import Checkpoints
-from framework.training.evaluation import Evaluated, Evaluation
+from framework.tracking.base import MetricsEvent, PictureEvent, PolicyEvent, Tracker, VideoEvent
+from framework.training.checkpoints import Checkpoints, read
+from framework.training.evaluation import Evaluated, Evaluation, Stop, never
 from framework.training.fault import FAULT, save_fault
 from framework.training.learner import Diverged, Finished, Learner
-from framework.training.policy import PolicyRecipe
+from framework.training.policy import Policy, PolicyRecipe, export_policy
+from framework.training.tolerance import Tolerance
 
 STAGES: Final = ("update", "act", "step", "evaluate", "checkpoint")
 """The stages whose share of the time is `time/share_update` and so on; `step` is waiting for environments, and storing."""
@@ -46,6 +48,7 @@ class RunLogger:
         evaluation: Evaluation,
         checkpoints: Checkpoints,
         environment: Callable[..., Environment],
+        environment_timeout: float,
         policy: PolicyRecipe,
         settings: Mapping[str, Any],
         log_every: int,
@@ -53,7 +56,7 @@ class RunLogger:
     ) -> None:
         self.tracker, self.evaluation, self.checkpoints = tracker, evaluation, checkpoints
         self.environment, self.policy, self.settings, self.log_every = environment, policy, settings, log_every
-        self.seconds_left = seconds_left
+        self.seconds_left, self.environment_timeout = seconds_left, environment_timeout
         self.latest: Evaluated | None = None
         self.updates: list[Metrics] = []
         self.episodes: list[Finished] = []
@@ -62,6 +65,7 @@ class RunLogger:
         self._from: tuple[int, int] | None = None
         self.recipe: Mapping[Path, str] = {}
         self._saved: tuple[int, int, int] | None = None
+        self._errors: int | None = None
 
     @contextmanager
     def stopwatch(self, stage: str) -> Iterator[None]:
@@ -70,17 +74,18 @@ class RunLogger:
         yield
         self._spent[stage] += time.monotonic() - started
 
-    def mark(self, learner: Learner) -> None:
-        """Log, evaluate and checkpoint, each if it is due."""
+    def mark(self, learner: Learner, stop: Stop = never) -> None:
+        """Log, evaluate and checkpoint, each if it is due; after errors of environments a checkpoint is."""
         progress = learner.progress
         if self._from is None:
             self._from = (progress.step, progress.updates)
         if progress.step // self.log_every > progress.logged // self.log_every:
             self.write(learner)
         if progress.updates and progress.step // self.evaluation.every > progress.evaluated // self.evaluation.every:
-            self.evaluate(learner)
-        if self.checkpoints.due(progress.step):
+            self.evaluate(learner, stop)
+        if self.checkpoints.due(progress.step) or self._errors not in (None, progress.environment_errors):
             self.checkpoint(learner)
+        self._errors = progress.environment_errors
 
     def write(self, learner: Learner) -> None:
         """Log the means since the last log, and the diagnostics of the last batch."""
@@ -90,6 +95,7 @@ class RunLogger:
             **self._times(learner),
             "train/updates": progress.updates,
             "train/episodes": progress.episodes,
+            "train/environment_errors": progress.environment_errors,
             "train/replay_steps": len(learner.replay),
         }
         if self.updates:
@@ -102,11 +108,29 @@ class RunLogger:
         self.tracker.record(MetricsEvent(progress.step, {name: float(value) for name, value in values.items()}))
         self.updates, self.episodes = [], []
 
-    def evaluate(self, learner: Learner) -> None:
-        """Run the evaluation episodes; a better mean than ever before makes the next checkpoint the best."""
-        progress = learner.progress
-        with self.stopwatch("evaluate"):
-            evaluated = self.evaluation.run(agent=learner.agent, runtime=learner.runtime, environment=self.environment, seed=learner.seed)
+    def evaluate(self, learner: Learner, stop: Stop = never) -> None:
+        """Run the evaluation episodes; a better mean than ever before makes the next checkpoint the best.
+
+        Where `stop` ends them, nothing is recorded, and a resume evaluates again.
+        """
+        progress, tolerance = learner.progress, Tolerance(most=learner.tolerance.most, interrupted=learner.tolerance.interrupted)
+        try:
+            with self.stopwatch("evaluate"):
+                evaluated = self.evaluation.run(
+                    agent=learner.agent,
+                    runtime=learner.runtime,
+                    environment=self.environment,
+                    seed=learner.seed,
+                    timeout=self.environment_timeout,
+                    tolerance=tolerance,
+                    stop=stop,
+                )
+        finally:
+            progress.environment_errors += tolerance.total
+        if evaluated is None:
+            if not tolerance.interrupted():
+                log.warning("The evaluation at step %d was not over with Trainer.minutes, and is left out.", progress.step)
+            return
         progress.evaluated = progress.step
         self.latest = evaluated
         values = {
@@ -136,7 +160,7 @@ class RunLogger:
                 return False
         return True
 
-    def finish(self, learner: Learner, *, evaluate: bool) -> None:
+    def finish(self, learner: Learner, *, evaluate: bool, stop: Stop = never) -> None:
         """The last log, evaluation and checkpoint of a run. Raises `UserError` on a full disk.
 
         Without an evaluation, which is after an interrupt, the log waits for a resume. Where nothing was trained since a checkpoint, there
@@ -145,11 +169,24 @@ class RunLogger:
         if evaluate and learner.progress.logged < learner.progress.step:
             self.write(learner)
         if evaluate and learner.progress.evaluated < learner.progress.step and learner.progress.updates:
-            self.evaluate(learner)
+            self.evaluate(learner, stop)
         self.settle()
         if _reached(learner) != self._saved:
             self._save(learner)
         self.checkpoints.wait()
+
+    def record_policies(self, learner: Learner, folder: Path) -> None:
+        """Export the policies of the latest and the best checkpoint into a folder, and record them."""
+        shutil.rmtree(folder, ignore_errors=True)
+        shown = learner.vector.specs.observation
+        example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in shown.items()}
+        action = Policy(agent=learner.agent, runtime=learner.runtime, seed=learner.seed).act(example)
+        paths = {"latest": self.checkpoints.latest, "best": self.checkpoints.best}
+        for checkpoint in {path for path in paths.values() if path}:
+            aliases = [name for name, path in paths.items() if path == checkpoint]
+            exported = export_policy(checkpoint, folder / checkpoint.name)
+            step, _ = read(exported)
+            self.tracker.record(PolicyEvent(exported, step, self.policy.requirements, example, action, aliases))
 
     def rescue(self, learner: Learner) -> None:
         """Checkpoint what was trained before an environment or a disk failed, if possible."""

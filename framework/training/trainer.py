@@ -1,6 +1,7 @@
 """The schedule of collecting, updating and stopping."""
 
 import time
+from collections.abc import Callable
 from typing import Final, Literal, final
 
 from framework.errors import UserError
@@ -21,7 +22,7 @@ class Trainer:
     `train_ratio` is the number of replayed time steps trained on per environment step, so that papers compare: Dreamer V1 makes 100
     updates of 50 x 50 every 1,000 steps, which is 250. Updates come in bursts, every `train_every` environment steps, and begin when
     the replay holds one sequence; after a resume with other settings they are counted from its first step. `minutes` bounds the
-    wall-clock of training, evaluations included, over every resume (None: no bound).
+    wall-clock of training, evaluations included, over every resume (None: no bound); the last evaluation may take a tenth more.
 
     `schedule = 'alternating'`, as in papers: update, act, step, store; environments wait for updates, and updates for them.
     `'overlapped'`: act, start the step, update, store; environments step in worker processes during the updates that are due. The
@@ -55,6 +56,7 @@ class Trainer:
     def run(self, *, learner: Learner, run_logger: RunLogger, interrupt: Interrupt) -> None:
         """Train until the end, the bound or an interrupt. Updates that are due at an interrupt are made after a resume."""
         progress, started = learner.progress, time.monotonic() - learner.progress.seconds
+        stop = self.stop(learner, interrupt)
         if learner.steps is None:
             learner.begin()
             if run_logger.checkpoint(learner):
@@ -68,7 +70,7 @@ class Trainer:
                 progress.seconds = time.monotonic() - started
             if interrupt.requested or self.over(learner):
                 break
-            run_logger.mark(learner)
+            run_logger.mark(learner, stop)
             progress.seconds = time.monotonic() - started
             self._act(learner, run_logger)
             with run_logger.stopwatch("step"):
@@ -104,6 +106,11 @@ class Trainer:
     def over(self, learner: Learner) -> bool:
         """Whether the steps or the minutes are used up."""
         return learner.progress.step >= self.steps or self._out_of_time(learner)
+
+    def stop(self, learner: Learner, interrupt: Interrupt, *, share: float = 1.0) -> Callable[[], bool]:
+        """Tells whether an interrupt, or a share of the bound on the wall-clock, ends what is being done."""
+        started, bound = time.monotonic() - learner.progress.seconds, None if self.minutes is None else 60 * share * self.minutes
+        return lambda: interrupt.requested or (bound is not None and time.monotonic() - started >= bound)
 
     def seconds_left(self, learner: Learner) -> float | None:
         """Seconds until the bound on the wall-clock; None without one."""

@@ -2,9 +2,10 @@
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final, final
 
 import numpy as np
@@ -14,7 +15,7 @@ from framework.data import ActionSpec, Factory, Specs
 from framework.environments.actions import one_hot
 from framework.environments.base import Environment
 from framework.environments.observations import FLAG, REWARD, agreed
-from framework.environments.server import describe
+from framework.environments.server import describe, reason
 from framework.errors import UserError
 
 EPISODE: Final = 1000
@@ -55,8 +56,12 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
     The step after `is_last` is the first of the next episode, whatever its action. `send` and `receive` are the two halves of `step`;
     other work may run between them. Where `seekable`, `restore` continues an episode to the bit; elsewhere it begins new ones.
 
+    `reset` and `receive` raise `UserError` where an environment raises, dies, hangs, or gives something else than it declared; `failed`
+    holds the indices then, and a step stays in flight. `recover` completes them with fresh environments.
+
     A registered class is constructed with `environment` (the factory of one environment, called with `seed=`), `count` and `seed`.
-    It implements `_reset`, `_finish` and `close`; with simulators elsewhere, `_start`; where `seekable`, `snapshot` and `_seek`.
+    It implements `_reset`, `_finish` and `close`; with simulators elsewhere, `_start`; where `seekable`, `snapshot` and `_seek`; where an
+    environment can be replaced, `_recover`.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("environment", "count", "seed")
@@ -65,12 +70,13 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
         self.specs, self.count, self.action_repeat, self.seekable = specs, count, action_repeat, seekable
         self._episodes = np.full(count, -1, np.int64)
         self._sent: np.ndarray | None = None
+        self.failed: list[int] = []
 
     @final
     def reset(self) -> VectorStep:
         """Start the next episode in every environment."""
         self._check_rest()
-        return self._compared(self._reset())
+        return self._complete(self._reset)
 
     @final
     def step(self, actions: np.ndarray) -> VectorStep:
@@ -87,16 +93,23 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
         if actions.shape != expected:
             raise ValueError(f"actions must have shape {expected}, not {actions.shape}")
         self._sent = actions
-        self._start(actions)
+        with self._named_errors():
+            self._start(actions)
 
     @final
     def receive(self) -> VectorStep:
         """Return the step that `send` started."""
         if self._sent is None:
             raise RuntimeError("`receive` needs a `send` before it")
-        step = self._compared(self._finish(self._sent))
-        self._sent = None
-        return step
+        return self._complete(partial(self._finish, self._sent))
+
+    @final
+    def recover(self) -> VectorStep:
+        """Complete a `reset` or `receive` that raised, with fresh environments in the place of those that failed.
+
+        Their rows are the first steps of their next episodes: the episodes before end there, as if by a time limit.
+        """
+        return self._complete(self._recover)
 
     @final
     @property
@@ -154,6 +167,27 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
         """Replay the actions of every environment, and return its last step."""
         raise NotImplementedError
 
+    def _recover(self) -> VectorStep:
+        """The step in flight, with the first steps of fresh environments where `failed`."""
+        raise UserError(f"{type(self).__name__} cannot begin anew after an error.")
+
+    def _complete(self, work: Callable[[], VectorStep]) -> VectorStep:
+        """The step that some work gives, compared; any error of it is a `UserError`, of all environments unless it names the `failed`."""
+        with self._named_errors():
+            step = self._compared(work())
+        self._sent, self.failed = None, []
+        return step
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.failed = self.failed or [*range(self.count)]
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"{type(self).__name__} failed: {reason(error)}") from error
+
     def _compared(self, step: VectorStep) -> VectorStep:
         """The step, if it is what the specs declare: the replay would store other numbers."""
         name, declared = type(self).__name__, self.specs.observation
@@ -162,7 +196,8 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
         flags = dict.fromkeys(("is_first", "is_last", "is_terminal"), FLAG)
         for entry, spec in {**declared, "reward": REWARD, **flags}.items():
             array = step.observation[entry] if entry in declared else getattr(step, entry)
-            if (array.shape, array.dtype) != ((self.count, *spec.shape), spec.dtype):
+            unequal = (array.shape, array.dtype) != ((self.count, *spec.shape), spec.dtype)
+            if unequal or (array.dtype.kind == "f" and not np.isfinite(array).all()):
                 agreed(name, entry, spec, array, (self.count,))
         return step
 

@@ -1,6 +1,8 @@
 """Simulators of Gymnasium that step many environments at once."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -39,13 +41,15 @@ class BatchedGymnasium(VectorEnvironment):
     ) -> None:
         self._seed, self._name = seed, f"BatchedGymnasium.task = '{task}'"
         size = (size, size) if isinstance(size, int) else size
-        self._simulator = gymnasium_spaces.make(
+        self._make = partial(
+            gymnasium_spaces.make,
             "BatchedGymnasium.task",
             task,
             gymnasium_spaces.library().make_vec,
             {"num_envs": count, "vectorization_mode": "vector_entry_point"} | dict(arguments or {}),
             remedy="; bind Run.vector = None to step it in worker processes",
         )
+        self._simulator = self._make()
         try:
             self._mask_resets = _mask_resets(self._name, self._simulator)
             self._form = gymnasium_spaces.observation_form(self._name, self._simulator.single_observation_space, size)
@@ -74,6 +78,13 @@ class BatchedGymnasium(VectorEnvironment):
         if self._mask_resets and is_first.any():
             observation = gymnasium_spaces.first_observation(self._name, self._simulator.reset(options={"reset_mask": is_first}))
         return self._row(observation, reward, terminated, truncated, is_first=is_first, actions=actions)
+
+    def _recover(self) -> VectorStep:
+        """All environments are of one simulator, and begin new episodes in a fresh one."""
+        with suppress(Exception):
+            self._simulator.close()
+        self._simulator = self._make()
+        return self._reset()
 
     def _row(
         self, observation: Any, reward: Any, terminated: np.ndarray, truncated: np.ndarray, *, is_first: np.ndarray, actions: np.ndarray

@@ -1,4 +1,4 @@
-"""An environment in a worker process, with the requests of an `EnvironmentServer`: the first answer describes it."""
+"""An environment in a worker process or in this one, with the requests of an `EnvironmentServer`: the first answer describes it."""
 
 import contextlib
 import os
@@ -9,17 +9,21 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Final, final
 
 from framework.environments.base import Environment
+from framework.environments.deadline import Overdue, deadline
+from framework.environments.server import EnvironmentServer, reason
+from framework.environments.worker import STOPPING
 from framework.errors import UserError
 
 ONE_THREAD: Final = {"LP_NUM_THREADS": "0", "OMP_NUM_THREADS": "1"}
 """One core for each worker. With Mesa's 0 the calling thread renders; with 1 it starts a second thread and waits for it."""
 SHUTDOWN_SECONDS: Final = 2.0
-"""Time for a worker to end by itself before it is terminated."""
+"""Time for a worker to end by itself before it is killed."""
 STARTUP_SECONDS: Final = 120.0
 """Least time for a worker to import its environment, from a cold disk, and to construct it."""
 STDERR_TAIL: Final = 600
@@ -28,60 +32,108 @@ SERIAL: Final = "or bind Run.vector = @vector_environments.WorkerEnvironments an
 
 
 @final
-class ProcessWorker:
-    """Runs the environment in a worker process, on the CPU `core` or, with None, on any.
+class LocalWorker:
+    """Runs the environment in this process.
 
-    Raises `UserError` where the worker raised (with its traceback), died (with its exit status and the end of its stderr), or has not
-    answered for `timeout` seconds; it never hangs.
+    `receive` raises `UserError` where the environment raised (with its traceback), or has not answered for `timeout` seconds: in the
+    main thread, and once it returns to Python.
     """
 
-    def __init__(self, environment: Callable[..., Environment], seed: int, *, name: str, timeout: float, core: int | None = None) -> None:
-        self._name, self._timeout, self._next_timeout = name, timeout, max(timeout, STARTUP_SECONDS)
-        start = _pickled(environment, seed)
-        parent_end, child_end = socket.socketpair()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        with child_end:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "framework.environments.worker", str(child_end.fileno())],
-                env=os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-                pass_fds=[child_end.fileno()],
-                stdin=subprocess.DEVNULL,
-                stderr=self._stderr,
-            )
-        _pin(self._process.pid, core)
-        self._connection = Connection(parent_end.detach())
-        self._write(start)
-
-    def send(self, request: str, *arguments: Any) -> None:
-        self._write(pickle.dumps((request, *arguments), protocol=pickle.HIGHEST_PROTOCOL))
+    def __init__(self, environment: Callable[..., Environment], seed: int, *, name: str, timeout: float) -> None:
+        self._name, self._timeout, startup = name, timeout, max(timeout, STARTUP_SECONDS)
+        try:
+            with deadline(startup):
+                self._server = EnvironmentServer(environment, seed)
+        except Overdue as error:
+            raise UserError(f"{name} was not made within {startup:g} s.") from error
+        self.send = self._server.send
 
     def receive(self) -> Any:
         try:
-            if not self._connection.poll(self._next_timeout):
-                raise UserError(f"{self._name} has not answered for {self._next_timeout:g} s{self._stderr_tail()}.")
+            with deadline(self._timeout):
+                return self._server.receive()
+        except Overdue as error:
+            raise UserError(f"{self._name} has not answered for {self._timeout:g} s.") from error
+        except Exception as error:
+            raise UserError(f"{self._name} failed: {reason(error)}") from error
+
+    def hang_up(self) -> None:
+        """Nothing is to be announced in this process."""
+
+    def close(self, grace: float = SHUTDOWN_SECONDS) -> None:
+        """Close the environment, which may have failed, in at most `SHUTDOWN_SECONDS`, since nothing else can end it."""
+        with contextlib.suppress(Overdue, Exception), deadline(SHUTDOWN_SECONDS):
+            self._server.close()
+
+
+@final
+class ProcessWorker:
+    """Runs the environment in a worker process, on the CPU `core` or, with None, on any.
+
+    `receive` raises `UserError` where the worker raised (with its traceback), died (with its exit status and the end of its stderr), or
+    has not answered for `timeout` seconds since the request; it never hangs.
+    """
+
+    def __init__(self, environment: Callable[..., Environment], seed: int, *, name: str, timeout: float, core: int | None = None) -> None:
+        self._name, self._timeout = name, timeout
+        start = _pickled(environment, seed)
+        parent_end, child_end = socket.socketpair()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # and so in the worker, until it handles them
+        try:
+            with child_end:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "framework.environments.worker", str(child_end.fileno()), str(os.getpid())],
+                    env=os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+                    pass_fds=[child_end.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stderr=self._stderr,
+                )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        _pin(self._process.pid, core)
+        self._connection = Connection(parent_end.detach())
+        self._write(start, max(timeout, STARTUP_SECONDS))
+
+    def send(self, request: str, *arguments: Any) -> None:
+        self._write(pickle.dumps((request, *arguments), protocol=pickle.HIGHEST_PROTOCOL), self._timeout)
+
+    def receive(self) -> Any:
+        try:
+            left = max(0.0, self._due - time.monotonic())
+            with deadline(left + 1):  # which only an interrupt brings forward
+                answered = self._connection.poll(left)
+        except Overdue:
+            answered = False
+        if not answered:
+            raise UserError(f"{self._name} has not answered for {self._patience:g} s{self._stderr_tail()}.")
+        try:
             outcome, answer = pickle.loads(self._connection.recv_bytes())
         except (EOFError, OSError) as error:
             raise self._death() from error
-        self._next_timeout = self._timeout
         if outcome == "failed":
             raise UserError(f"{self._name} failed: {answer}")
         return answer
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
+        """Close the connection, so that the worker ends as soon as its environment answers."""
         self._connection.close()
-        for end in (self._process.terminate, self._process.kill):
-            try:
-                self._process.wait(SHUTDOWN_SECONDS)
-            except subprocess.TimeoutExpired:
-                end()
+
+    def close(self, grace: float = SHUTDOWN_SECONDS) -> None:
+        """End the worker: after `grace` seconds by force."""
+        self.hang_up()
+        try:
+            self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
         self._process.wait()
         self._stderr.close()
 
-    def _write(self, message: bytes) -> None:
-        try:
+    def _write(self, message: bytes, patience: float) -> None:
+        """Send a request; the next `receive` finds out where the worker is dead."""
+        self._patience, self._due = patience, time.monotonic() + patience
+        with contextlib.suppress(OSError):
             self._connection.send_bytes(message)
-        except OSError as error:
-            raise self._death() from error
 
     def _death(self) -> UserError:
         try:

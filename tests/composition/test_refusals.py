@@ -218,6 +218,13 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     ),
     # The run.
     "a setting of the run": ("Run.seed = -1", 1, "Run.seed = -1 at least 0"),
+    "no patience with environments": ("Run.environment_timeout = 0.0", 1, "Run.environment_timeout = 0.0 more than 0 seconds"),
+    "no error of environments": (
+        "Run.max_environment_errors = 0",
+        1,
+        "Run.max_environment_errors = 0 and Run.log_every = ",
+    ),
+    "no steps of an evaluation": ("Evaluation.max_steps = 0", 1, "Evaluation.max_steps = 0 must all be at least 1"),
     "no sequence in a batch": ("Replay.batch = 0", 1, "Replay.batch is 0; bind a whole number of at least 1"),
     "a replay too large": ("Replay.capacity = 10000000000", 1, "GB of memory (10,000,000,000 steps x "),
     "a replay too small": ("Run.environments = 4\nReplay.capacity = 20", 2, "leaves 5 steps to each of 4 environments"),

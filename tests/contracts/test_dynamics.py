@@ -54,6 +54,21 @@ def test_it_has_the_sizes_that_it_declares(dynamics, sequence):
     assert dynamics.latent.kind == dynamics.latent_kind
 
 
+def test_a_latent_that_is_nan_ends_at_the_first_step_of_an_episode(dynamics, sequence):
+    lost = sequence["start"].map(lambda tensor: torch.full_like(tensor, torch.nan))
+    expected, _ = dynamics.observe(**sequence)
+    again, _ = dynamics.observe(
+        **sequence | {"start": lost, "action": sequence["action"].masked_fill(sequence["is_first"][..., None], torch.nan)}
+    )
+    assert same(expected, again)
+    embedding, is_first = sequence["embedding"].clone(), sequence["is_first"].clone()
+    embedding[:, 1], is_first[:, 2] = torch.nan, True
+    posterior, _ = dynamics.observe(**sequence | {"embedding": embedding, "is_first": is_first})
+    whole, _ = dynamics.observe(**sequence | {"is_first": is_first})
+    assert at(posterior, slice(None), 1).features.isnan().any()
+    assert same(at(posterior, slice(None), slice(2, None)), at(whole, slice(None), slice(2, None)))
+
+
 def test_step_by_step_equals_the_sequence(dynamics, sequence):
     sequence["is_first"][1, 2] = True
     posterior, _ = dynamics.observe(**sequence)

@@ -93,10 +93,15 @@ class Clock(gymnasium.Env):
 
 
 class Clocks(VectorEnv):
-    """Clocks that show their times. Clock `i` ends at time `3 + i`: a termination where i is even, else a time limit."""
+    """Clocks that show their times. Clock `i` ends at time `3 + i`: a termination where i is even, else a time limit.
 
-    def __init__(self, *, num_envs: int, mode: str = "NextStep", shows: dict[str, Any] | None = None, pays: Any = None):
-        self.shows, self.pays = shows or {}, pays
+    Its step number `breaks` raises.
+    """
+
+    def __init__(
+        self, *, num_envs: int, mode: str = "NextStep", shows: dict[str, Any] | None = None, pays: Any = None, breaks: int | None = None
+    ):
+        self.shows, self.pays, self.breaks, self.steps = shows or {}, pays, breaks, 0
         self.num_envs, self.metadata = num_envs, {"autoreset_mode": AutoresetMode(mode)}
         self.single_observation_space, self.single_action_space = Clock.observation_space, Clock.action_space
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -108,6 +113,9 @@ class Clocks(VectorEnv):
 
     def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict]:
         assert self.action_space.contains(actions), actions
+        self.steps += 1
+        if self.steps == self.breaks:
+            raise RuntimeError("the simulator is unstable")
         self.time += 1
         if self.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP:
             self.time[self.ended] = 0

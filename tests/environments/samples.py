@@ -142,3 +142,44 @@ class Reticent(environments.Environment):
 
     def action_spec(self) -> object:
         return self.inner.action_spec()
+
+
+class Sickly(SeededEpisodes):
+    """Shows its time in episodes of 5 steps; the first environment of a vector of seed 0 fails at the second step of episode 1."""
+
+    def __init__(self, *, seed: int) -> None:
+        super().__init__(seed=seed)
+        self._unwell = seed == int(np.random.SeedSequence([0, 0]).generate_state(1)[0])
+
+    def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
+        self._time = 0
+        return dm_env.restart(None)
+
+    def _simulate(self, action: np.ndarray) -> dm_env.TimeStep:
+        self._time += 1
+        if self._unwell and (self._episode, self._time) == (1, 2):
+            raise ValueError("unwell")
+        return (dm_env.truncation if self._time == 5 else dm_env.transition)(1.0, None)
+
+    def _observe(self, observation: None) -> dict[str, np.ndarray]:
+        return {"count": np.array([self._time], np.float32)}
+
+    def observation_spec(self) -> dict[str, specs.Array]:
+        return {"count": specs.Array((1,), np.float32)}
+
+    def action_spec(self) -> specs.Array:
+        return specs.BoundedArray((2,), np.float32, -1, 1)
+
+
+class Unseekable(Plain):
+    """Shows its seed, and fails at every step."""
+
+    def __init__(self, *, seed: int) -> None:
+        super().__init__(seed=seed)
+        self._seed = seed
+
+    def reset(self) -> dm_env.TimeStep:
+        return dm_env.restart(np.full(2, self._seed % 1000))
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        raise ValueError("unwell")

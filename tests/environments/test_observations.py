@@ -56,6 +56,10 @@ def shown(**arrays: Any) -> dict[str, Any]:
         ({"image": [[0], [0, 1]]}, "and gives [[0], [0, 1]]"),
         ({"position": np.zeros(3)}, "'position' as float32 of shape (2,), and gives float64 of shape (3,) from 0 to 0"),
         ({"position": "north"}, "and gives 'north'"),
+        ({"position": np.array([0, np.nan])}, "gives nan in 'position' at [1], which is no finite float32."),
+        ({"position": np.array([-np.inf, 0])}, "gives -inf in 'position' at [0], which is no finite float32."),
+        ({"position": np.array([0, 1e300])}, "gives 1e+300 in 'position' at [1], which is no finite float32."),
+        ({"step": dm_env.transition(np.nan, shown())}, "gives nan in 'reward', which is no finite float32."),
         ({"depth": np.zeros(1)}, "declares the observations ['image', 'position'], and gives ['image', 'position', 'depth']"),
         ({"first": IMAGE.tolist()}, "must give a dm_env.TimeStep that begins an episode (step_type FIRST), and gives [[["),
         (

@@ -12,10 +12,11 @@ import framework
 from framework.data import ActionSpec, Specs
 from framework.errors import UserError
 from framework.tracking.jsonl import read
-from framework.training.evaluation import run_episodes
+from framework.training.evaluation import Player
 from framework.training.policy import PolicyRecipe
 from framework.training.run import Result, Run
 from framework.training.runtime import Runtime, derive
+from framework.training.tolerance import Tolerance
 from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.training.agents import differing, saved
 
@@ -102,7 +103,10 @@ def test_each_environment_of_an_evaluation_runs_its_share_of_the_episodes_howeve
     run = framework.compose(Path(__file__).parent / "uneven.gin", ["Uneven.lengths=(2, 40)", "Uneven.pause=0.0"])
     with WorkerEnvironments(environment=run.environment, count=count, seed=derive(5, 900), mode="serial") as vector:
         agent, runtime = run.agent(vector.specs), Runtime(device="cpu")
-        lengths = run_episodes(agent=agent, runtime=runtime, vector=vector, episodes=10, seed=5).lengths
+        player = Player(agent=agent, runtime=runtime, vector=vector, seed=5, tolerance=Tolerance(), max_steps=100)
+        evaluated = player.play(episodes=10)
+        assert evaluated is not None
+        lengths = evaluated.lengths
     expected = []
     for index in range(count):
         alone = run.environment(seed=int(np.random.SeedSequence([derive(5, 900), index]).generate_state(1)[0]))

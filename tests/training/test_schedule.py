@@ -224,7 +224,7 @@ def test_a_run_whose_worker_dies_in_flight_ends_after_a_resume_as_one_in_which_i
     """And a lone environment lives in a worker: in this process it would take the test with it."""
     fuse = tmp_path / "fuse"
     lone = ["Run.environments=1", *EVEN, "Trainer.schedule='overlapped'", "Evaluation.every=1000", "Checkpoints.every=1000"]
-    bindings = [f"Tracking.folder='{runs}'", *lone, f"Fragile.fuse='{fuse}'"]
+    bindings = [f"Tracking.folder='{runs}'", *lone, f"Fragile.fuse='{fuse}'", "Run.max_environment_errors=1"]
     whole = trained(framework.compose(TINY, lone), "serial", tmp_path / "whole")
     part = framework.compose(FRAGILE, [*bindings, "Trainer.steps=60"]).train()
     fuse.touch()

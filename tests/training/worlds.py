@@ -1,10 +1,12 @@
-"""Environments that die, or whose steps and episodes last unevenly long."""
+"""Environments that fail, or whose steps and episodes last unevenly long."""
 
+import ctypes
 import os
 import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import dm_env
 import numpy as np
@@ -67,3 +69,48 @@ class Uneven(SeededEpisodes):
 
     def action_spec(self) -> specs.BoundedArray:
         return specs.BoundedArray((2,), np.float32, -1.0, 1.0)
+
+
+@environments.register
+class Faulty(SeededEpisodes):
+    """Counts, and fails at one step of some episodes (None: of all): `hang` returns to Python now and then, `freeze` never does.
+
+    With `endless` no episode ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        how: Literal["raise", "exit", "hang", "freeze", "nan", "nan reward", "shape", "endless"],
+        episodes: Sequence[int] | None = (2,),
+        at: int = 4,
+    ) -> None:
+        super().__init__(seed=seed)
+        self.how, self.episodes, self.at, self.length = how, episodes, at, 10**9 if how == "endless" else 10
+
+    def _restart(self, entropy: np.random.SeedSequence) -> dm_env.TimeStep:
+        self.time = 0
+        return dm_env.restart(None)
+
+    def _simulate(self, action: np.ndarray) -> dm_env.TimeStep:
+        self.time += 1
+        if self.faulty("raise"):
+            raise ZeroDivisionError("the pole is in two places")
+        if self.faulty("exit"):
+            os._exit(3)
+        while self.faulty("hang"):
+            time.sleep(60)
+        if self.faulty("freeze"):
+            ctypes.PyDLL(None).sleep(600)
+        reward = np.nan if self.faulty("nan reward") else float(self.time)
+        return (dm_env.truncation if self.time == self.length else dm_env.transition)(reward, None)
+
+    def _observe(self, observation: None) -> dict[str, np.ndarray]:
+        count = np.array([np.nan if self.faulty("nan") else self.time] * (2 if self.faulty("shape") else 1), np.float32)
+        return {"count": count, "pixels": np.full((8, 8, 3), self.time % 256, np.uint8)}
+
+    def faulty(self, how: str) -> bool:
+        return self.how == how and self.time == self.at and (self.episodes is None or self._episode in self.episodes)
+
+    observation_spec, action_spec = Uneven.observation_spec, Uneven.action_spec

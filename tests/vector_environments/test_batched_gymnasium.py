@@ -115,3 +115,16 @@ def test_a_users_mistake_is_named(settings, words):
     with pytest.raises(UserError) as raised:
         BatchedGymnasium(**{"environment": CARTPOLE, "count": 2, "seed": 0, "task": "CartPole-v1"} | settings)
     assert words in str(raised.value)
+
+
+def test_a_simulator_that_breaks_is_named_and_a_fresh_one_begins_new_episodes():
+    with clocks(breaks=3) as vector:
+        rows = played(vector, 2)
+        vector.send(np.zeros((3, 2)))
+        with pytest.raises(UserError, match="BatchedGymnasium failed: RuntimeError: the simulator is unstable"):
+            vector.receive()
+        assert (vector.failed, vector.in_flight) == ([0, 1, 2], True)
+        fresh = vector.recover()
+        assert (fresh.is_first.all(), vector.failed, vector.in_flight) == (True, [], False)
+        np.testing.assert_array_equal(fresh.episode, rows[-1].episode + 1)
+        np.testing.assert_array_equal(vector.step(np.zeros((3, 2))).observation["time"], np.ones((3, 1)))

@@ -11,7 +11,7 @@ from framework.environments.counting import Counting
 from framework.errors import UserError
 from framework.vector_environments import workers
 from framework.vector_environments.worker_environments import WorkerEnvironments
-from tests.environments.samples import Misbehaving, Plain, Switches
+from tests.environments.samples import Misbehaving, Plain, Sickly, Switches, Unseekable
 from tests.vector_environments.steps import assert_same
 
 CHOICES = partial(Switches, length=7)
@@ -126,6 +126,34 @@ def test_a_misbehaving_worker_is_an_error_and_ends(how, words, monkeypatch):
         play()
     assert all(word in str(raised.value) for word in words), str(raised.value)
     assert not any(is_alive(process) for process in started)
+
+
+@pytest.mark.parametrize("mode", ["serial", "process"])
+def test_the_environment_that_failed_is_replaced_and_the_others_keep_their_steps(mode):
+    """Environment 0 fails at the second step of its second episode; the other is there too, and goes on."""
+    with WorkerEnvironments(environment=Sickly, count=2, seed=0, mode=mode) as vector:
+        rows = [vector.reset()]
+        while not vector.failed:
+            vector.send(np.zeros((2, 2)))
+            try:
+                rows.append(vector.receive())
+            except UserError as error:
+                message = str(error)
+        assert vector.failed == [0]
+        assert message.startswith("Step 2 of episode 1: environment ")
+        assert "0 of 2 failed: ValueError: unwell" in message
+        row = vector.recover()
+    np.testing.assert_array_equal(row.is_first, [True, False])
+    np.testing.assert_array_equal(row.episode, rows[-1].episode + np.array([1, 0]))
+    np.testing.assert_array_equal(row.observation["count"].ravel(), [0, rows[-1].observation["count"][1, 0] + 1])
+
+
+def test_a_fresh_environment_that_cannot_seek_shows_other_episodes_than_the_one_that_failed():
+    with WorkerEnvironments(environment=Unseekable, count=1, seed=0, mode="serial") as vector:
+        first = vector.reset().observation["observation"]
+        with pytest.raises(UserError, match="Step 1 of episode 0"):
+            vector.step(np.zeros((1, 2)))
+        assert not np.array_equal(vector.recover().observation["observation"], first)
 
 
 def test_an_environment_that_a_worker_cannot_import_is_named(monkeypatch):

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from framework.actor_critics.base import ActorCritic, Choose, Mode
-from framework.data import Batch, Factory, Imagination, Latent, Metrics, ModelSpecs, Observation, Pictures, Specs, UpdateNoise
+from framework.data import Batch, Factory, Imagination, Latent, Metrics, Observation, Pictures, UpdateNoise
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
@@ -19,6 +19,7 @@ from framework.imagination import imagine
 from framework.objectives.base import Objective
 from framework.optimizers.base import Optimizer
 from framework.registry import parts
+from framework.specs import ModelSpecs, Specs
 from framework.world_model import WorldModel
 
 LONGEST_HORIZON: Final = 10_000

@@ -13,18 +13,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import (
-    Batch,
-    ExtraCandidates,
-    ExtraSteps,
-    InferredBatch,
-    Latent,
-    Losses,
-    Metrics,
-    Observation,
-    Pictures,
-    SecondView,
-)
+from framework.data import Batch, ExtraCandidates, ExtraSteps, InferredBatch, Latent, Losses, Metrics, Observation, Pictures, SecondView
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError

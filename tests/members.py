@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from framework.data import ActionKind, Factory
+from framework.data import Factory
 from framework.errors import UserError
 from framework.registry import registry_of
+from framework.specs import ActionKind
 from tests.tiny import LATENT, OBSERVATIONS, PIXELS, POSITION, VECTORS, behavior_sizes
 
 ROOT = Path(__file__).parents[1]

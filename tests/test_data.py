@@ -4,7 +4,8 @@ import torch
 from dm_env import specs
 
 from framework.contrastive.origin import Origin
-from framework.data import Latent, Specs, is_image
+from framework.data import Latent
+from framework.specs import Specs, is_image
 from tests.tiny import ACTION, OBSERVATIONS, latent, normal
 
 

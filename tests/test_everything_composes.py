@@ -17,9 +17,10 @@ import torch
 
 from framework import composition
 from framework.composition import Composition, Problem
-from framework.data import Batch, ExtraSteps, Specs
+from framework.data import Batch, ExtraSteps
 from framework.errors import UserError
 from framework.registry import registry_of
+from framework.specs import Specs
 from framework.training.policy import build_agent
 from framework.training.runtime import Runtime
 from tests.members import SMALL, members

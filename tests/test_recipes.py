@@ -13,8 +13,9 @@ from dm_env import specs
 import framework
 from framework import composition
 from framework.agent import Agent
-from framework.data import Batch, Specs
+from framework.data import Batch
 from framework.registry import components
+from framework.specs import Specs
 from framework.training.policy import build_agent
 from framework.training.run import Run
 from framework.training.runtime import Runtime

@@ -14,7 +14,7 @@ from dm_env import specs
 from torch import nn
 
 from framework import composition
-from framework.data import Specs
+from framework.specs import Specs
 from tests.members import ROOT
 
 PIXELS = {"pixels": specs.BoundedArray((64, 64, 3), np.uint8, 0, 255)}

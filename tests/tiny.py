@@ -15,23 +15,10 @@ from framework.agent import Agent
 from framework.contrastive.contrast import Contrast, Source
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic, UnitCritic
-from framework.data import (
-    ActionKind,
-    ActionSpec,
-    Batch,
-    ExtraCandidates,
-    Imagination,
-    InferredBatch,
-    Latent,
-    LatentKind,
-    LatentSpec,
-    Metrics,
-    ModelSpecs,
-    SecondView,
-    Specs,
-)
+from framework.data import Batch, ExtraCandidates, Imagination, InferredBatch, Latent, Metrics, SecondView
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.functional.random import new_key
+from framework.specs import ActionKind, ActionSpec, LatentKind, LatentSpec, ModelSpecs, Specs
 
 PIXELS = specs.BoundedArray((8, 8, 3), np.uint8, 0, 255, name="pixels")
 POSITION = specs.Array((3,), np.float32, name="position")

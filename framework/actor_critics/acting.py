@@ -8,10 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework.actor_critics.base import Action, Choose, Imagine
-from framework.data import ActionSpec, Imagination, Latent
+from framework.data import Imagination, Latent
 from framework.errors import UserError
 from framework.functional.actions import OneHotGroups
 from framework.functional.categorical import gumbel
+from framework.specs import ActionSpec
 
 LONGEST_SEARCH: Final = 1_000
 MOST_CANDIDATES: Final = 2**20

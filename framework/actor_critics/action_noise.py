@@ -10,8 +10,9 @@ from framework import actor_critics
 from framework.actor_critics.acting import exploration_noise
 from framework.actor_critics.base import Action, ActorCritic, Imagine, Mode, Plan
 from framework.actor_critics.wrapper import Wrapper
-from framework.data import Factory, Latent, ModelSpecs
+from framework.data import Factory, Latent
 from framework.errors import UserError
+from framework.specs import ModelSpecs
 
 
 @final

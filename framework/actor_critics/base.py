@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import ActionKind, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
+from framework.data import Imagination, InferredBatch, Latent, Losses, Metrics
+from framework.specs import ActionKind, ModelSpecs
 
 Mode = Literal["explore", "mode"]
 Action = Float[Tensor, "N A"]

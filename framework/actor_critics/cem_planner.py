@@ -10,9 +10,10 @@ from torch import Tensor
 from framework import actor_critics
 from framework.actor_critics.acting import check_search, exploration_noise, open_loop, roll_out
 from framework.actor_critics.base import Action, ActorCritic, Imagine, Mode, Plan
-from framework.data import ActionKind, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
+from framework.data import Imagination, InferredBatch, Latent, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.returns import best_plans, plan_return, refit
+from framework.specs import ActionKind, ModelSpecs
 
 MINIMUM_STD: Final = 1e-3
 

@@ -11,10 +11,11 @@ from framework.actor_critics.acting import exploration_noise
 from framework.actor_critics.base import Action, Imagine, Mode, Plan
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import PolicyNetwork, TanhNormalParametrization
-from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
+from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics
 from framework.functional.distributions import TanhNormal
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation
+from framework.specs import ModelSpecs
 from framework.values.base import Value
 
 SAMPLES = 100

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import ActionValueBehavior, joined
 from framework.actor_critics.policy_network import ClampedLogStdParametrization, PolicyNetwork
-from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
 from framework.nn.blocks import Activation
+from framework.specs import ModelSpecs
 from framework.values.base import Value
 
 

@@ -12,12 +12,13 @@ from framework.actor_critics.acting import check_search, open_loop, roll_out
 from framework.actor_critics.base import Action, Imagine, Mode, Plan
 from framework.actor_critics.policy_and_value import ActionValueBehavior, joined
 from framework.actor_critics.policy_network import PolicyNetwork, SquashedLogStdParametrization
-from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
+from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
 from framework.functional.returns import best_plans, percentile_range, plan_return, refit
 from framework.nn.blocks import Activation
+from framework.specs import ModelSpecs
 from framework.values.base import Value
 
 

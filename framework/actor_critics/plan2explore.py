@@ -12,10 +12,11 @@ from framework import actor_critics
 from framework.actor_critics.base import Action, ActorCritic, Choose, Imagine, Mode, Plan
 from framework.actor_critics.policy_and_value import joined
 from framework.actor_critics.wrapper import Wrapper
-from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics, ModelSpecs
+from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.masking import masked
 from framework.nn.blocks import MLP, Activation
+from framework.specs import ModelSpecs
 
 
 @final

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from framework.actor_critics.base import Action, ActorCritic, Imagine, Mode, Plan
 from framework.actor_critics.policy_network import PolicyNetwork
-from framework.data import ActionKind, Imagination, InferredBatch, Latent, ModelSpecs
+from framework.data import Imagination, InferredBatch, Latent
 from framework.functional.distributions import ActionDistribution, TanhNormal
 from framework.functional.masking import masked
+from framework.specs import ActionKind, ModelSpecs
 from framework.values.base import Value
 
 

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import ModelSpecs
 from framework.errors import UserError
 from framework.functional.actions import BoundedNormal, OneHotGroups, TruncatedNormal
 from framework.functional.categorical import gumbel
 from framework.functional.distributions import ActionDistribution, TanhNormal
 from framework.nn.blocks import MLP, Activation, InitialWeights, Norm
+from framework.specs import ModelSpecs
 
 Distribution = Literal["tanh_normal", "bounded_normal", "truncated_normal"]
 """The distribution of continuous actions in [-1, 1]; choices always have one-hot groups."""

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import Distribution, PolicyNetwork, parametrization_of
-from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics
 from framework.errors import UserError
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation, Norm
+from framework.specs import ModelSpecs
 from framework.values.base import Value
 
 RATE: Final = 0.01

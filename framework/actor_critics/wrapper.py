@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.actor_critics.base import Action, ActorCritic, Plan
-from framework.data import ActionKind, Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics
 from framework.errors import UserError
+from framework.specs import ActionKind, ModelSpecs
 
 
 class Wrapper(ActorCritic, ABC):

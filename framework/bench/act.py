@@ -4,9 +4,9 @@ import numpy as np
 
 from framework.bench.counting import count
 from framework.bench.setup import SEED, environments_named, setting, specs_of
-from framework.data import Specs
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.measurement.resources import USUAL, Effort, timed
+from framework.specs import Specs
 from framework.training.actor import Actor
 from framework.training.learner import ACTING
 from framework.training.run import Run

@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 
 from framework.bench.setup import SEED, filled_replay, setting, specs_of
-from framework.data import Specs
 from framework.errors import UserError
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.measurement.resources import MEBIBYTE, USUAL, Effort, timed
+from framework.specs import Specs
 from framework.training.run import Run
 from framework.vector_environments.base import random_steps
 

@@ -6,9 +6,9 @@ import numpy as np
 from dm_env import specs
 
 from framework.bench import machine
-from framework.data import Specs
 from framework.errors import UserError
 from framework.replay.replay import Replay
+from framework.specs import Specs
 from framework.training.run import Run
 from framework.vector_environments.base import random_steps
 

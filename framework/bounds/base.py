@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.contrastive.contrast import Contrast
-from framework.data import LatentSpec
+from framework.specs import LatentSpec
 
 
 class Bound(nn.Module, ABC):

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.functional.bounds import log_mean_negative
 from framework.functional.precision import full_precision
 from framework.nn.blocks import MLP, Activation
+from framework.specs import LatentSpec
 
 
 @final

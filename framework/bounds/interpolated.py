@@ -10,10 +10,10 @@ from torch import Tensor
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.functional.bounds import log_mean_negative
 from framework.functional.contrastive import infonce_estimate
+from framework.specs import LatentSpec
 
 
 @final

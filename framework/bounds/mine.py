@@ -10,9 +10,9 @@ from torch import Tensor
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.functional.bounds import donsker_varadhan_estimate, log_mean_all, log_mean_negative
+from framework.specs import LatentSpec
 
 
 @final

@@ -8,9 +8,10 @@ from torch import Tensor
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.data import Factory, LatentSpec
+from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.contrastive import log_partition
+from framework.specs import LatentSpec
 
 
 @final

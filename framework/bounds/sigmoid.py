@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from framework import bounds
 from framework.bounds.base import Bound
 from framework.contrastive.contrast import Contrast
-from framework.data import LatentSpec
 from framework.functional.bounds import log_odds, sum_softplus
+from framework.specs import LatentSpec
 
 
 @final

@@ -10,9 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework.contrastive.contrast import UnitVectors
-from framework.data import Latent, LatentKind, LatentSpec, Metrics
+from framework.data import Latent, Metrics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
+from framework.specs import LatentKind, LatentSpec
 
 
 class Critic(nn.Module, ABC):

@@ -11,9 +11,10 @@ from torch.utils.checkpoint import checkpoint
 
 from framework import critics
 from framework.critics.base import Critic
-from framework.data import Latent, LatentSpec
+from framework.data import Latent
 from framework.errors import UserError
 from framework.nn.blocks import ACTIVATIONS, MLP, Activation, glorot
+from framework.specs import LatentSpec
 
 
 @final

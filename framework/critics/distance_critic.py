@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from framework import critics
 from framework.critics.base import Critic
-from framework.data import Latent, LatentSpec
+from framework.data import Latent
 from framework.nn.blocks import Temperature, glorot
+from framework.specs import LatentSpec
 
 
 @final

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from framework import critics
 from framework.critics.base import Critic
-from framework.data import Latent, LatentKind, LatentSpec, Metrics
+from framework.data import Latent, Metrics
 from framework.errors import UserError
 from framework.functional.distributions import gaussian_scores
 from framework.nn.blocks import MLP, Activation
+from framework.specs import LatentKind, LatentSpec
 
 
 @final

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from framework import critics
 from framework.critics.base import Critic, classes_of
-from framework.data import Latent, LatentSpec
+from framework.data import Latent
 from framework.errors import UserError
 from framework.functional.categorical import mixed_log_probabilities
 from framework.functional.distributions import gaussian_scores, normal_log_density
+from framework.specs import LatentSpec
 
 
 @final

@@ -8,7 +8,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
+from framework.data import Latent, Losses, Metrics
+from framework.specs import LatentKind, LatentSpec
 
 Prepared = tuple[Tensor, ...]
 

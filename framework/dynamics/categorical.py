@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
+from framework.data import Latent, Losses, Metrics
 from framework.dynamics.balanced_kl_loss import KLSettings, balanced_kl_loss
 from framework.dynamics.base import Dynamics, Prepared
 from framework.functional.categorical import categorical_kl, gumbel, mixed_log_probabilities, straight_through
+from framework.specs import LatentKind, LatentSpec
 
 
 class CategoricalDynamics(Dynamics):

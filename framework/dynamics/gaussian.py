@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from framework.data import Latent, LatentKind, LatentSpec, Losses, Metrics
+from framework.data import Latent, Losses, Metrics
 from framework.dynamics.balanced_kl_loss import KLSettings, balanced_kl_loss
 from framework.dynamics.base import Dynamics, Prepared
 from framework.functional.kl import gaussian_kl
 from framework.nn.blocks import ACTIVATIONS, MLP, Activation, JoinedLinear, Norm, glorot, gru_cell
+from framework.specs import LatentKind, LatentSpec
 
 Normal = tuple[Tensor, Tensor]
 """The mean and the standard deviation of a diagonal Gaussian."""

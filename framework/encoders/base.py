@@ -10,9 +10,10 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from framework.data import Observation, is_image
+from framework.data import Observation
 from framework.errors import UserError
 from framework.functional.random import Key
+from framework.specs import is_image
 
 
 class Encoder(nn.Module, ABC):

@@ -10,11 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import encoders
-from framework.data import Observation, is_image
+from framework.data import Observation
 from framework.encoders.base import Encoder
 from framework.errors import UserError
 from framework.functional.two_hot import symlog
 from framework.nn.blocks import INITIAL_WEIGHTS, Activation, InitialWeights, Norm, hidden_layers
+from framework.specs import is_image
 
 
 @final

@@ -11,10 +11,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from framework import encoders
-from framework.data import Factory, Observation, is_image
+from framework.data import Factory, Observation
 from framework.encoders.base import Encoder
 from framework.errors import UserError
 from framework.functional.random import Key, uniform
+from framework.specs import is_image
 
 
 @final

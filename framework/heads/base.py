@@ -8,8 +8,9 @@ from dm_env import specs
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from framework.data import Batch, LatentSpec, is_image
+from framework.data import Batch
 from framework.errors import UserError
+from framework.specs import LatentSpec, is_image
 
 
 @runtime_checkable

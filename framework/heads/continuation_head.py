@@ -8,11 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import heads
-from framework.data import Batch, LatentSpec
+from framework.data import Batch
 from framework.errors import UserError
 from framework.functional.distributions import Bernoulli
 from framework.heads.base import Head
 from framework.nn.blocks import MLP, Activation, InitialWeights, Norm
+from framework.specs import LatentSpec
 
 
 @final

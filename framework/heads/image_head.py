@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import heads
-from framework.data import Batch, LatentSpec
+from framework.data import Batch
 from framework.errors import UserError
 from framework.functional.distributions import UnitNormal
 from framework.heads.base import Head, only_image
 from framework.nn.blocks import ACTIVATIONS, Activation, glorot
+from framework.specs import LatentSpec
 
 
 @final

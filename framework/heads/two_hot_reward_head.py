@@ -8,10 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import heads
-from framework.data import Batch, LatentSpec
+from framework.data import Batch
 from framework.functional.two_hot import TwoHot, symexp_bins
 from framework.heads.base import Head
 from framework.nn.blocks import MLP, Activation, Norm
+from framework.specs import LatentSpec
 
 
 @final

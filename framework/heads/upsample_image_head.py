@@ -11,11 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import heads
-from framework.data import Batch, LatentSpec
+from framework.data import Batch
 from framework.errors import UserError
 from framework.functional.distributions import SquaredError
 from framework.heads.base import Head, only_image
 from framework.nn.blocks import ACTIVATIONS, Activation, BlockLinear, ChannelRMSNorm, hidden_layers, truncated_normal
+from framework.specs import LatentSpec
 
 
 @final

@@ -10,11 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import heads
-from framework.data import Batch, LatentSpec
+from framework.data import Batch
 from framework.errors import UserError
 from framework.functional.distributions import SymlogError, UnitNormal
 from framework.heads.base import Head, Prediction, described
 from framework.nn.blocks import MLP, Activation, InitialWeights, Norm
+from framework.specs import LatentSpec
 
 LIKELIHOODS: Mapping[str, Callable[[Tensor, int], Prediction]] = {"normal": UnitNormal, "symlog": SymlogError}
 

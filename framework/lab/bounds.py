@@ -15,7 +15,6 @@ from framework.bounds.flo import FLO
 from framework.contrastive.contrast import Contrast, Source
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
-from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.functional.contrastive import accuracy
 from framework.lab.estimates import Side, estimate_row
@@ -23,6 +22,7 @@ from framework.lab.members import Member, chosen
 from framework.lab.settings import BoundsSettings
 from framework.lab.sources import GaussianPairs, latent_of
 from framework.measurement.report import Progress, Report, Row, silent
+from framework.specs import LatentSpec
 
 Scores = Callable[[Tensor, Tensor], Tensor]
 """Of all pairs of x and y."""

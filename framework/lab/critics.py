@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from framework.critics.base import Critic, examine
-from framework.data import Latent, LatentKind
+from framework.data import Latent
 from framework.errors import UserError
 from framework.functional.contrastive import accuracy, infonce_estimate, infonce_loss
 from framework.lab.estimates import estimate_row
@@ -19,6 +19,7 @@ from framework.lab.members import Member, chosen
 from framework.lab.settings import CriticsSettings
 from framework.measurement.report import Progress, Report, Row, silent
 from framework.registry import advice, registry_of
+from framework.specs import LatentKind
 
 LEARNING_RATES: Final = (1e-2, 1e-3)
 """Linear maps need the first, deep networks the second. Each critic is trained with both, and the one of lower loss is measured."""

@@ -19,10 +19,11 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from framework.data import Latent, LatentKind, LatentSpec
+from framework.data import Latent
 from framework.errors import UserError
 from framework.functional.distributions import gaussian_scores
 from framework.lab.sources import check_stationary, normal
+from framework.specs import LatentKind, LatentSpec
 
 CLASSES: Final = 8
 """Quantiles into which each dimension of `z` is cut for critics of categorical latents."""

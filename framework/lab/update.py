@@ -10,13 +10,14 @@ from torch import Tensor
 
 from framework.bounds.infonce_bound import InfoNCEBound
 from framework.critics.base import Critic, examine
-from framework.data import ActionSpec, Batch, ExtraCandidates, InferredBatch, Latent, LatentKind, LatentSpec, ModelSpecs
+from framework.data import Batch, ExtraCandidates, InferredBatch, Latent
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.errors import UserError
 from framework.functional.random import new_key
 from framework.lab.members import Member
 from framework.negatives.base import Negatives
 from framework.objectives.infonce import InfoNCE
+from framework.specs import ActionSpec, LatentKind, LatentSpec, ModelSpecs
 
 GROUP: Final = 8
 """The size of a one-hot group, and the ratio of all features to the stochastic part."""

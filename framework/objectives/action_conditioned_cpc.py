@@ -15,12 +15,13 @@ from framework.contrastive.contrast import Contrast
 from framework.contrastive.metrics import bound_suffix, contrastive_metrics, diagnostics, infonce_with_stats
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
-from framework.data import Factory, InferredBatch, Latent, Losses, Metrics, ModelSpecs
+from framework.data import Factory, InferredBatch, Latent, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
 from framework.objectives.base import Objective, of_pairs, same_episode
+from framework.specs import ModelSpecs
 
 MOST_STEPS: Final = 1_000
 

@@ -7,7 +7,7 @@ from einops import rearrange
 from torch import nn
 
 from framework import objectives
-from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
+from framework.data import InferredBatch, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
@@ -15,6 +15,7 @@ from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss
 from framework.nn.blocks import truncated_normal
 from framework.objectives.base import Objective
+from framework.specs import ModelSpecs
 
 
 @final

@@ -8,11 +8,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from framework.data import InferredBatch, Losses, Metrics, ModelSpecs, Pictures
+from framework.data import InferredBatch, Losses, Metrics, Pictures
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.masking import masked
 from framework.functional.random import Key
+from framework.specs import ModelSpecs
 
 
 class Objective(nn.Module, ABC):

@@ -18,7 +18,7 @@ from framework.contrastive.metrics import ContrastiveStats, bound_suffix, contra
 from framework.contrastive.origin import Origin
 from framework.contrastive.pairs import Evaluation, PositivePairs, blocks_of, evaluate_in_blocks, predict
 from framework.critics.base import Critic, UnitCritic
-from framework.data import Factory, InferredBatch, Losses, Metrics, ModelSpecs, Pictures, is_image
+from framework.data import Factory, InferredBatch, Losses, Metrics, Pictures
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.contrastive import mean_where
@@ -27,6 +27,7 @@ from framework.negatives.base import Negatives
 from framework.objectives.base import Objective, of_pairs, same_episode
 from framework.objectives.contrastive_pictures import score_matrix, which
 from framework.objectives.imagination_pictures import ImageBank, imagine
+from framework.specs import ModelSpecs, is_image
 
 
 @final

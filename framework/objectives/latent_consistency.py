@@ -10,12 +10,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
+from framework.data import InferredBatch, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.nn.blocks import glorot
 from framework.objectives.base import Objective, of_pairs, same_episode
+from framework.specs import ModelSpecs
 
 
 @final

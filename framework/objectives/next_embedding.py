@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
+from framework.data import InferredBatch, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
@@ -17,6 +17,7 @@ from framework.functional.random import Key
 from framework.functional.redundancy import cross_correlation, redundancy_loss
 from framework.nn.blocks import truncated_normal
 from framework.objectives.base import Objective, of_pairs, same_episode
+from framework.specs import ModelSpecs
 
 
 @final

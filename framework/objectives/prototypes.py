@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from framework import objectives
-from framework.data import InferredBatch, Losses, Metrics, ModelSpecs
+from framework.data import InferredBatch, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.precision import full_precision
@@ -18,6 +18,7 @@ from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
 from framework.nn.blocks import copy_parameters, glorot
 from framework.objectives.base import Objective, after_warm_up
+from framework.specs import ModelSpecs
 
 MOST_ITERATIONS: Final = 1_000
 

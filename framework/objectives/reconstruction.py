@@ -8,13 +8,14 @@ from einops import rearrange
 from torch import nn
 
 from framework import objectives
-from framework.data import Factory, InferredBatch, Losses, Metrics, ModelSpecs, Pictures, is_image
+from framework.data import Factory, InferredBatch, Losses, Metrics, Pictures
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key
 from framework.heads.base import Head
 from framework.nn.patterns import assign_to_patterns
 from framework.objectives.base import Objective
+from framework.specs import ModelSpecs, is_image
 from framework.visualization.figures import to_rgb
 
 

@@ -15,12 +15,13 @@ from framework.contrastive.metrics import bound_suffix, contrastive_metrics, dia
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
 from framework.critics.prior_critic import PriorCritic
-from framework.data import Factory, InferredBatch, Latent, Losses, Metrics, ModelSpecs
+from framework.data import Factory, InferredBatch, Latent, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
 from framework.functional.random import Key, fold_in, normal
 from framework.negatives.base import Negatives
 from framework.objectives.base import Objective, after_warm_up
+from framework.specs import ModelSpecs
 
 NOISE: Final = 2
 """Folded into the key, so that the noise on the latents differs from what the negatives draw."""

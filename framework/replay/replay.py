@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from framework.data import Batch, ExtraSteps, Specs
+from framework.data import Batch, ExtraSteps
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import Chunks
 from framework.replay.storage import OBSERVATION, Ring, allocate, require_memory, step_of
+from framework.specs import Specs
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LARGEST_BATCH: Final = 2**20

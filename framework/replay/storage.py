@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from framework import files
-from framework.data import Specs
 from framework.errors import UserError
+from framework.specs import Specs
 
 Storage = Literal["memory", "memmap", "device"]
 Ring = dict[str, Tensor]

@@ -8,10 +8,11 @@ from typing import final
 import numpy as np
 
 from framework.agent import Agent
-from framework.data import Factory, Specs
+from framework.data import Factory
 from framework.environments.base import Environment
 from framework.errors import UserError
 from framework.registry import parts
+from framework.specs import Specs
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime, derive
 from framework.training.tolerance import Tolerance

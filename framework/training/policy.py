@@ -15,8 +15,9 @@ from dm_env import specs
 
 from framework import composition
 from framework.agent import Agent
-from framework.data import Factory, Specs
+from framework.data import Factory
 from framework.errors import UserError
+from framework.specs import Specs
 from framework.tracking.provenance import requirements
 from framework.training import checkpoints
 from framework.training.actor import Actor

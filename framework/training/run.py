@@ -10,13 +10,14 @@ from typing import Any, ClassVar, final
 from framework.agent import Agent
 from framework.composition import Composition
 from framework.composition.modules import CODE
-from framework.data import Factory, Pictures, Specs
+from framework.data import Factory, Pictures
 from framework.environments.base import Environment
 from framework.environments.server import try_out
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
 from framework.replay.replay import Replay
+from framework.specs import Specs
 from framework.tracking import jsonl
 from framework.tracking.base import Status, Tracker
 from framework.tracking.tracking import Tracking

@@ -11,12 +11,13 @@ from typing import ClassVar, Final, final
 import numpy as np
 from dm_env import specs
 
-from framework.data import ActionSpec, Factory, Specs
+from framework.data import Factory
 from framework.environments.actions import one_hot
 from framework.environments.base import Environment
 from framework.environments.observations import FLAG, REWARD, agreed
 from framework.environments.server import describe, reason
 from framework.errors import UserError
+from framework.specs import ActionSpec, Specs
 
 EPISODE: Final = 1000
 """Steps of an episode of the control suite."""

@@ -8,12 +8,13 @@ from typing import Any, final
 import numpy as np
 
 from framework import vector_environments
-from framework.data import Factory, Specs
+from framework.data import Factory
 from framework.environments import gymnasium_spaces
 from framework.environments.actions import action_form
 from framework.environments.base import Environment
 from framework.environments.server import describe
 from framework.errors import UserError
+from framework.specs import Specs
 from framework.vector_environments.base import VectorEnvironment, VectorStep
 
 

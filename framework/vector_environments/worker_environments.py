@@ -8,10 +8,11 @@ import dm_env
 import numpy as np
 
 from framework import vector_environments
-from framework.data import Factory, Specs
+from framework.data import Factory
 from framework.environments.base import Environment
 from framework.environments.server import reason
 from framework.errors import UserError
+from framework.specs import Specs
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 from framework.vector_environments.workers import SHUTDOWN_SECONDS, LocalWorker, ProcessWorker, cores
 

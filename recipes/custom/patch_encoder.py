@@ -9,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from framework import encoders
-from framework.data import Observation, is_image
+from framework.data import Observation
 from framework.errors import UserError
 from framework.nn.blocks import MLP, Activation
+from framework.specs import is_image
 
 
 @final

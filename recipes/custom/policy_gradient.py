@@ -9,10 +9,11 @@ from torch import Tensor
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import PolicyNetwork, TanhNormalParametrization
-from framework.data import ActionKind, Factory, Imagination, InferredBatch, Losses, Metrics, ModelSpecs
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics
 from framework.functional.distributions import TanhNormal, normal_entropy
 from framework.functional.returns import discount_weights, lambda_return
 from framework.nn.blocks import Activation
+from framework.specs import ActionKind, ModelSpecs
 from framework.values.base import Value
 
 

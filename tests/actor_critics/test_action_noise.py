@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.action_noise import ActionNoise
-from framework.data import ActionKind
 from framework.errors import UserError
+from framework.specs import ActionKind
 from tests.members import factory
 from tests.tiny import ACTIONS, LATENT, acted, behavior_sizes, normal, seeded
 

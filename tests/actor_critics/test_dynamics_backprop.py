@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.dynamics_backprop import DynamicsBackprop
-from framework.data import ActionKind, Imagination
+from framework.data import Imagination
+from framework.specs import ActionKind
 from tests.actor_critics.worlds import random_rollout
 from tests.members import factory
 from tests.tiny import LATENT, acted, behavior_sizes, normal, replayed, replayed_noise, seeded

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from framework.actor_critics.cem_planner import CEMPlanner
 from framework.actor_critics.mppi_planner import MPPIPlanner
-from framework.data import ActionSpec, LatentSpec, ModelSpecs
+from framework.specs import ActionSpec, LatentSpec, ModelSpecs
 from framework.values.base import Value
 from tests.actor_critics.worlds import latent_at, moving
 from tests.tiny import normal, seeded

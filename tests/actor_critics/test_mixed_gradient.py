@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.mixed_gradient import MixedGradient
-from framework.data import ActionKind, Imagination
+from framework.data import Imagination
+from framework.specs import ActionKind
 from tests.actor_critics.worlds import random_rollout
 from tests.members import factory
 from tests.tiny import LATENT, behavior_sizes, normal, replayed, replayed_noise, seeded

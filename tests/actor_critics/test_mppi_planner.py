@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.mppi_planner import MPPIPlanner
-from framework.data import LatentSpec
+from framework.specs import LatentSpec
 from framework.values.base import Value
 from tests.actor_critics.worlds import latent_at, moving, nothing_imagined, still, temporal_difference_loss
 from tests.members import agent_factory, factory

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.reinforce import Reinforce, ReturnScale
-from framework.data import ActionKind, Imagination, InferredBatch
+from framework.data import Imagination, InferredBatch
 from framework.errors import UserError
+from framework.specs import ActionKind
 from tests.actor_critics.worlds import random_rollout
 from tests.members import factory
 from tests.tiny import LATENT, ROWS, TIMES, acted, behavior_sizes, normal, replayed, replayed_noise, seeded

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.base import Choose
-from framework.data import ActionKind, Imagination, InferredBatch, Latent
+from framework.data import Imagination, InferredBatch, Latent
+from framework.specs import ActionKind
 from framework.values.base import Value
 from tests.tiny import LATENT, ROWS, TIMES, actions, normal, seeded
 

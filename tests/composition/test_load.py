@@ -15,9 +15,9 @@ from dm_env import specs
 from framework.agent import Agent
 from framework.composition.factory import ComponentFactory
 from framework.composition.modules import distributions, needed
-from framework.data import Specs
 from framework.encoders.conv_encoder import ConvEncoder
 from framework.errors import UserError
+from framework.specs import Specs
 from tests.cli.calls import TINY
 from tests.composition.agents import Write, compose
 from tests.programs import answer

@@ -22,7 +22,7 @@ PLUGIN = """
 import numpy as np
 from dm_env import specs
 from framework import critics, environments, negatives
-from framework.data import LatentSpec
+from framework.specs import LatentSpec
 from framework.errors import UserError
 
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.base import ActorCritic, Choose
-from framework.data import ActionKind, Imagination, InferredBatch, Latent, Losses, Metrics
+from framework.data import Imagination, InferredBatch, Latent, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.imagination import imagine
 from framework.registry import registry_of
+from framework.specs import ActionKind
 from tests.members import behaviors, build, factory
 from tests.tiny import ACTIONS, ROWS, TIMES, actions, behavior_sizes, latent, normal, replayed, seeded
 

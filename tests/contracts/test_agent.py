@@ -9,11 +9,11 @@ from dm_env import specs
 
 from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.agent import Agent
-from framework.data import Specs
 from framework.errors import UserError
 from framework.functional.random import new_key
 from framework.imagination import imagine
 from framework.optimizers.base import Optimizer
+from framework.specs import Specs
 from tests.members import agent_factory, factory, members
 from tests.tiny import OBSERVATIONS, ROWS, TIMES, batch, seeded, specs_of, update
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from framework.critics.base import examine
-from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.registry import registry_of
+from framework.specs import LatentSpec
 from tests.members import build
 from tests.tiny import candidates, latent, latent_spec, normal, requiring_gradient
 

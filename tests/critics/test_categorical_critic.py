@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from framework.critics.categorical_critic import CategoricalCritic
-from framework.data import LatentSpec
+from framework.specs import LatentSpec
 from tests.tiny import latent, normal
 
 GROUPS, CLASSES = 3, 4

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from dm_env import specs
 
-from framework.data import ActionSpec
 from framework.environments.actions import MOST_OPTIONS, action_form, one_hot
 from framework.errors import UserError
+from framework.specs import ActionSpec
 from framework.vector_environments.base import random_actions
 
 SQUARE = specs.BoundedArray((2, 2), np.uint8, 5, [[6, 7], [8, 5]])

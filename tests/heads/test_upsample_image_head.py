@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from framework.data import LatentSpec
 from framework.errors import UserError
 from framework.heads.upsample_image_head import UpsampleImageHead
+from framework.specs import LatentSpec
 from tests.tiny import PIXELS, POSITION, batch, normal
 
 LATENT = LatentSpec(deterministic=6, stochastic=4, kind="categorical", classes=2)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from framework.data import InferredBatch, Latent, LatentSpec, Losses
+from framework.data import InferredBatch, Latent, Losses
 from framework.objectives.infonce import InfoNCE
+from framework.specs import LatentSpec
 from tests.members import factory
 from tests.tiny import DYNAMICS, LATENT, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, origin
 

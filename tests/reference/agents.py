@@ -13,7 +13,7 @@ from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.actor_critics.mixed_gradient import MixedGradient
 from framework.actor_critics.reinforce import Reinforce
 from framework.agent import Agent
-from framework.data import Batch, Specs, UpdateNoise
+from framework.data import Batch, UpdateNoise
 from framework.dynamics.block_rssm import BlockRSSM
 from framework.dynamics.categorical_rssm import CategoricalRSSM
 from framework.dynamics.gaussian_rssm import GaussianRSSM
@@ -22,6 +22,7 @@ from framework.heads.continuation_head import ContinuationHead
 from framework.heads.reward_head import RewardHead
 from framework.heads.two_hot_reward_head import TwoHotRewardHead
 from framework.optimizers.la_prop import LaProp
+from framework.specs import Specs
 from framework.values.normal_value import NormalValue
 from framework.values.two_hot_value import TwoHotValue
 from tests.reference import dreamer_v1 as v1

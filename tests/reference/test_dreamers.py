@@ -7,10 +7,11 @@ import pytest
 import torch
 from dm_env import specs
 
-from framework.data import ActionSpec, Imagination, LatentSpec, ModelSpecs
+from framework.data import Imagination
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.heads.image_head import ImageHead
 from framework.optimizers.la_prop import LaProp
+from framework.specs import ActionSpec, LatentSpec, ModelSpecs
 from tests.reference import dreamer_v1 as v1
 from tests.reference import dreamer_v2 as v2
 from tests.reference import dreamer_v3 as v3

@@ -11,7 +11,7 @@ from torch import Tensor
 from framework.bounds.infonce_bound import InfoNCEBound
 from framework.critics.bilinear_critic import BilinearCritic
 from framework.critics.gaussian_critic import GaussianCritic
-from framework.data import ActionSpec, InferredBatch, LatentSpec, Losses, ModelSpecs
+from framework.data import InferredBatch, Losses
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.dynamics.memoryless_ssm import MemorylessSSM
 from framework.functional.random import fold_in
@@ -25,6 +25,7 @@ from framework.objectives.infonce import InfoNCE
 from framework.objectives.latent_consistency import LatentConsistency
 from framework.objectives.prototypes import Prototypes
 from framework.objectives.temporal_predictive import NOISE, TemporalPredictive
+from framework.specs import ActionSpec, LatentSpec, ModelSpecs
 from tests.reference import infonce, prototypes, r2dreamer, tdmpc2, tpc
 from tests.reference.copies import (
     BOUNDARIES,

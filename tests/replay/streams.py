@@ -5,8 +5,9 @@ import torch
 from dm_env import specs
 from torch import Tensor
 
-from framework.data import Batch, Specs
+from framework.data import Batch
 from framework.replay.replay import Replay
+from framework.specs import Specs
 from framework.vector_environments.base import VectorStep
 
 SPECS = Specs(

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from framework import critics
-from framework.data import LatentSpec
 from framework.errors import UserError
+from framework.specs import LatentSpec
 from framework.training.dry_run import dry_run
 
 

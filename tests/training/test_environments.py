@@ -9,8 +9,8 @@ import torch
 from dm_env import specs
 
 import framework
-from framework.data import ActionSpec, Specs
 from framework.errors import UserError
+from framework.specs import ActionSpec, Specs
 from framework.tracking.jsonl import read
 from framework.training.evaluation import Player
 from framework.training.policy import PolicyRecipe

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from dm_env import specs
 
-from framework.data import ActionSpec, Specs
 from framework.errors import UserError
+from framework.specs import ActionSpec, Specs
 from framework.vector_environments import VectorEnvironment, VectorStep
 from framework.vector_environments.base import random_actions
 

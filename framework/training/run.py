@@ -66,9 +66,8 @@ class Result:
 class Run:
     """Everything that a recipe binds. `seed` determines the whole run; `environments` step together, by default in worker processes.
 
-    An environment that raises, dies, has no answer after `environment_timeout` seconds (a bound `vector` has a limit of its own), or gives
-    nan or another shape than it declared, is replaced: its episode ends there, a checkpoint is written, and a fresh one begins the next
-    episode. After `max_environment_errors` of one environment in a row, with no end of an episode between them, the run stops.
+    An environment that fails, or has no answer after `environment_timeout` seconds (a bound `vector` has a limit of its own), is replaced
+    (see `Tolerance`); `max_environment_errors` of one environment in a row stop the run, with a checkpoint.
 
     The constructor has no side effects: environments, agent and folder are made by `train`, `resume` or `evaluate`, and the process is
     changed by `train` and `resume` alone.

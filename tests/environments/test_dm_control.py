@@ -131,9 +131,9 @@ def test_the_camera_is_dreamers_unless_chosen_by_index_or_name(monkeypatch):
         ({"task": "cartpole_swingupp"}, "did you mean 'cartpole_swingup'? Valid are: acrobot_swingup"),
         ({"camera": 5}, "1 (lookatcart)"),
         ({"camera": "lookatcat"}, "There is no camera 'lookatcat'; did you mean 'lookatcart'?"),
-        ({"size": 0}, "size of at least 1"),
+        ({"size": 0}, "bind a size between 1 and 16384"),
         ({"action_repeat": 0}, "action_repeat = 0 must be at least 1"),
-        ({"supersampling": 0}, "supersampling = 0 must be at least 1"),
+        ({"supersampling": 0}, "supersampling = 0 must be between 1, which is none, and 256"),
     ],
 )
 def test_a_users_mistake_is_named(bindings, words):

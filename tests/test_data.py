@@ -1,10 +1,13 @@
 """The data types between the stages."""
 
+import numpy as np
+import pytest
 import torch
 from dm_env import specs
 
 from framework.contrastive.origin import Origin
 from framework.data import Latent
+from framework.errors import UserError
 from framework.specs import Specs, is_image
 from tests.tiny import ACTION, OBSERVATIONS, latent, normal
 
@@ -53,3 +56,12 @@ def test_specs_give_the_kind_and_size_of_an_action():
     assert (discrete.action_kind, discrete.action_size) == ("discrete", 4)
     assert (continuous.action_kind, continuous.action_size) == ("continuous", 2)
     assert [is_image(spec) for spec in continuous.observation.values()] == [True, False, False]
+
+
+def test_an_array_of_one_step_has_an_upper_bound():
+    largest = specs.Array((2**15, 2**15), np.uint8, name="pixels")
+    assert Specs(observation={"pixels": largest}, action=ACTION).observation == {"pixels": largest}
+    with pytest.raises(
+        UserError, match=r"'pixels' has the shape \(32768, 32769\), and an array of one step has at most 1073741824 numbers"
+    ):
+        Specs(observation={"pixels": specs.Array((2**15, 2**15 + 1), np.uint8, name="pixels")}, action=ACTION)

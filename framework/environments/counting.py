@@ -10,7 +10,7 @@ from framework import environments
 from framework.environments.base import SeededEpisodes
 from framework.errors import UserError
 
-LARGEST: Final = 2**16
+LARGEST: Final = 2**12
 """The step from which two bytes no longer hold its number."""
 
 

@@ -37,7 +37,7 @@ BUILT = {
     "horizon": (["Agent.horizon=2147483648"], "Agent.horizon = 2147483648 must be between 1 and 10000"),
     "environments": (["Run.environments=2000"], "must be at most 1024: each is a process"),
     "threads": (["Runtime.threads=2147483648"], "must be between 1 and 1024"),
-    "observation": (["Counting.size=60000"], "an array of one step has at most 1073741824 numbers"),
+    "observation": (["Counting.size=60000"], "Counting.size = 60000 must be between 1 and 4096"),
     "rendered image": ([*PIXELS, "DMControl.size=2147483648"], "bind a size between 1 and 16384"),
     "supersampling": ([*PIXELS, "DMControl.supersampling=2000"], "between 1, which is none, and 1024"),
     "planner": (

@@ -54,8 +54,8 @@ class Member:
         return self.component.name
 
     @property
-    def cls(self) -> type:
-        cls: type = registry_of(self.component.family).get(self.name)
+    def cls(self) -> type[Any]:
+        cls: type[Any] = registry_of(self.component.family).get(self.name)
         return cls
 
     def seeded(self, seed: int, **derived: Any) -> Any:
@@ -115,7 +115,7 @@ def _member(component: Component, bindings: Sequence[Binding], caps: Caps, *, re
     resolved = Bindings([*_defaults(component, caps), *bindings], catalog, problems.append, problems.append)
     node = Resolver(resolved, catalog, problems.append).build(component.selector, LABORATORY)
     if node is None or problems:
-        raise UserError("\n".join(map(str, problems)))
+        raise UserError("\n".join(each.message if each.place == LABORATORY else str(each) for each in problems))
     settings = {name: setting.value for name, setting in node.settings.items() if setting.binding}
     return Member(component, freeze(node), settings, requested, bound)
 

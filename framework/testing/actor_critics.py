@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from framework.actor_critics.base import ActorCritic, Choose
-from framework.data import Imagination, InferredBatch, Latent, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.heads.base import Head
@@ -23,7 +24,10 @@ from framework.testing.checks import assert_numbers
 from framework.testing.contract import Contract
 from framework.testing.samples import ACTIONS, LATENT, ROWS, TIMES, actions, behavior_sizes, latent, normal, replayed, seeded
 
-HEADS: Final[Mapping[str, type[Head]]] = {"reward": RewardHead, "continuation": ContinuationHead}
+HEADS: Final[Mapping[str, Factory[Head]]] = {
+    "reward": partial(RewardHead, layers=1, units=8),
+    "continuation": partial(ContinuationHead, layers=1, units=8),
+}
 HORIZON, STARTS, MANY_STARTS = 4, ROWS * TIMES, 65
 
 
@@ -114,9 +118,9 @@ class ActorCriticContract(Contract):
 
     @pytest.fixture
     def world(self, member: Member, kind) -> World:
-        sizes = {"deterministic": 6, "stochastic": 4, "hidden": 8, "free_nats": 0.0}
-        dynamics = GaussianRSSM(embedding_size=5, action_size=ACTIONS[kind].size, **sizes)
-        heads = {name: head(latent=dynamics.latent, layers=1, units=8) for name, head in HEADS.items()}
+        action_size = ACTIONS[kind].size
+        dynamics = GaussianRSSM(embedding_size=5, action_size=action_size, deterministic=6, stochastic=4, hidden=8, free_nats=0.0)
+        heads = {name: head(latent=dynamics.latent) for name, head in HEADS.items()}
         if kind not in kinds_of(member):
             pytest.skip(f"it takes no {kind} actions")
         return World(dynamics, heads, member.build(**behavior_sizes(dynamics.latent, kind)), kind)

@@ -1,5 +1,6 @@
 """The contract of critics."""
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -136,7 +137,7 @@ class CriticContract(Contract):
         """Trained by InfoNCE for a few steps on latents whose information about the observation is known."""
         settings = CriticsSettings(steps=30, candidates=64, batches=20)
         row = learned_row(settings, Kalman(phi=settings.phi, noise=settings.noise, dimensions=settings.dimensions), member)
-        mean, truth, error = (row.values[name] for name in ("mean", "truth", "stderr"))
-        if mean is None or truth is None:
+        mean, truth, error = (row.number(name) for name in ("mean", "truth", "stderr"))
+        if math.isnan(truth):
             pytest.skip(row.note or "its information has no closed form")
         assert mean < truth + 4 * error, f"it estimates {mean:.2f} +- {error:.2f} nats where the truth is {truth:.2f}"

@@ -29,7 +29,7 @@ class OptimizerContract(Contract):
     def make(self, member: Member):
         """Steps of a hundredth, unless the learning rate is bound, so that a hundred of them arrive."""
         rate = {"learning_rate": 1e-2} if "learning_rate" in {each.name for each in member.component.settings} else {}
-        return lambda parameters: member.build(**(rate | member.settings), parameters=parameters)
+        return lambda parameters: member.build(**{**rate, **member.settings}, parameters=parameters)
 
     def test_it_moves_every_parameter_downhill(self, make):
         """Within two steps: a warm-up begins at a rate of 0."""

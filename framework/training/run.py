@@ -32,6 +32,7 @@ from framework.training.lock import run_lock
 from framework.training.policy import PolicyRecipe, build_agent
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
+from framework.training.tags import tags_of
 from framework.training.tolerance import Tolerance
 from framework.training.trainer import Trainer
 from framework.vector_environments.base import VectorEnvironment, specs_of
@@ -223,7 +224,7 @@ class Run:
                     run_folder=folder,
                     total_steps=self.trainer.steps,
                     parameters=self.composed.parameters(),
-                    tags=self._tags(learner),
+                    tags=tags_of(self, learner.agent, resumed=checkpoint is not None),
                     files=sorted(path for path in paths if path.resolve().is_relative_to(folder.resolve())),
                     resume_step=None if checkpoint is None else learner.progress.step,
                 )
@@ -290,11 +291,3 @@ class Run:
             latest=run_logger.checkpoints.latest,
             best=run_logger.checkpoints.best,
         )
-
-    def _tags(self, learner: Learner) -> dict[str, str]:
-        return {
-            "seed": str(self.seed),
-            "device": str(self.runtime.device),
-            "recipe": self.composed.recipe.name,
-            "parameters": ", ".join(f"{name} {count:,}" for name, count in learner.agent.parameter_count().items()),
-        }

@@ -32,7 +32,7 @@ from framework.training.lock import run_lock
 from framework.training.policy import PolicyRecipe, build_agent
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
-from framework.training.tags import tags_of
+from framework.training.tags import described, tags_of
 from framework.training.tolerance import Tolerance
 from framework.training.trainer import Trainer
 from framework.vector_environments.base import VectorEnvironment, specs_of
@@ -114,6 +114,9 @@ class Run:
         self.runtime: Runtime = runtime()
         self._checkpoints = checkpoints
 
+    def __repr__(self) -> str:
+        return described(self)
+
     def train(self) -> Result:
         """Train a new run, in a new folder; a run that is refused before it begins leaves none behind."""
         require_sound(self)
@@ -188,8 +191,9 @@ class Run:
         vector = self._vector or partial(WorkerEnvironments, mode=mode, timeout=self.environment_timeout)
         return vector(environment=self.environment, count=count, seed=derive(self.seed, ENVIRONMENTS))
 
-    def learner(self, vector: VectorEnvironment, folder: Path | None) -> Learner:
-        """The state of a training, before its first step."""
+    def learner(self, vector: VectorEnvironment | None = None, folder: Path | None = None) -> Learner:
+        """The state of a training, before its first step; by default with environments of its own in this process, as a notebook needs."""
+        vector = vector or self.vector(self.environments, mode="serial")
         replay = self.replay(
             specs=vector.specs,
             streams=vector.count,

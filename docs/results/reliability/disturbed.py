@@ -59,7 +59,9 @@ class Disturbed(SeededEpisodes):
             self.file.rename(taken)
         except FileNotFoundError:
             return ""
-        return taken.read_text()
+        how = taken.read_text()
+        taken.unlink()
+        return how
 
     def observation_spec(self) -> dict[str, specs.Array]:
         return {"pixels": specs.BoundedArray((8, 8, 3), np.uint8, 0, 255), "place": specs.Array((2,), np.float32)}

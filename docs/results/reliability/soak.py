@@ -35,6 +35,8 @@ TRACKING = ("server killed", "server stopped", "database locked", "artifacts ref
 ENDS = ("SIGTERM", "SIGKILL", "SIGHUP", "SIGKILL without a server", "SIGINT")
 START_SECONDS = 30.0
 """No fault before a life has lasted that long."""
+QUIET_SECONDS = 120.0
+"""No fault before the end of a sitting, so that what waits for the server is sent."""
 LIFE = 21
 """Every so many faults one ends the trainer."""
 
@@ -71,7 +73,7 @@ class Soak:
                 next_sample = time.time() + SAMPLE_SECONDS
             if time.time() >= next_fault:
                 next_fault += self.fault_seconds
-                if time.time() - self.born > START_SECONDS:
+                if time.time() - self.born > START_SECONDS and end - time.time() > QUIET_SECONDS:
                     self.disturb()
             time.sleep(0.2)
         for _, undo in self.undo:
@@ -83,7 +85,11 @@ class Soak:
         log = (self.folder / "server.log").open("ab")
         store = ["--port", str(self.port), "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
         self.server = subprocess.Popen(
-            [*MLFLOW, *store, "--artifacts-destination", str(self.artifacts)], stdout=log, stderr=log, start_new_session=True
+            [*MLFLOW, *store, "--artifacts-destination", str(self.artifacts)],
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
 
     def wait_for_server(self) -> None:
@@ -238,7 +244,11 @@ def main() -> None:
         else:
             soak.start_server()
             soak.wait_for_server()
-        soak_record.summarize(soak.folder, soak.uri, HERE)
+        before = soak_record.delivery(soak.folder, soak.uri)
+        run = soak_record.run_folder(soak.folder)
+        subprocess.run([*DREAM, "sync", str(run)], env=os.environ | {"MLFLOW_TRACKING_URI": soak.uri}, cwd=soak.folder)
+        delivered = {"as the run left it": before, "after `dream sync`": soak_record.delivery(soak.folder, soak.uri)}
+        soak_record.summarize(soak.folder, delivered, HERE)
     finally:
         if soak.trainer and soak.trainer.poll() is None:
             soak.trainer.kill()

@@ -122,7 +122,7 @@ def life_verdict(rows: np.ndarray) -> dict[str, Any]:
     return values
 
 
-def summarize(folder: Path, uri: str, target: Path) -> None:
+def summarize(folder: Path, delivered: dict[str, Any], target: Path) -> None:
     """Write `soak.json` and `soak.png`."""
     rows, done = samples(folder), faults(folder)
     gaps = np.diff(rows[:, 0])
@@ -135,7 +135,7 @@ def summarize(folder: Path, uri: str, target: Path) -> None:
         "minutes": round(float(gaps[gaps < 60].sum()) / 60, 1),
         "faults": dict(Counter(fault.kind for fault in done)),
         "environment faults": sum(fault.kind in ENVIRONMENT_FAULTS and fault.detail != "not taken" for fault in done),
-        **delivery(folder, uri),
+        **delivered,
         "ends": [{"kind": fault.kind, **fault.outcome} for fault in ends],
         "lives": lives,
     }

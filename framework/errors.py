@@ -17,7 +17,7 @@ class Place:
         return self.file.startswith("-")
 
     def __str__(self) -> str:
-        return f"{self.file} (number {self.line})" if self.on_command_line else f"{self.file}:{self.line}"
+        return self.file if self.on_command_line else f"{self.file}:{self.line}"
 
 
 @final

@@ -22,6 +22,8 @@ FIELDS: Final = {
     "accuracy": ("contrastive/accuracy", ".2f"),
 }
 """The fields of the line: name, metric, format."""
+UPDATES: Final = "train/updates"
+UPDATES_PER_SECOND: Final = "time/updates_per_second"
 SECONDS_LEFT: Final = "time/seconds_left"
 SMOOTHING: Final = 0.7
 TERMINAL_SECONDS: Final = 1.0
@@ -37,11 +39,12 @@ class Console(Tracker):
 
     Args:
         total_steps: where the run ends, in environment steps; nothing is shown if it is 0.
+        total_updates: the updates after which it ends, if they come sooner.
         first_step: where the run begins; above 0 if it is resumed.
     """
 
-    def __init__(self, *, total_steps: int, first_step: int = 0, seconds: float = 10.0) -> None:
-        self.total_steps = total_steps
+    def __init__(self, *, total_steps: int, total_updates: int | None = None, first_step: int = 0, seconds: float = 10.0) -> None:
+        self.total_steps, self.total_updates = total_steps, total_updates
         self.step = first_step
         self.stream = sys.stdout
         self.speed = 0.0
@@ -54,7 +57,7 @@ class Console(Tracker):
         if moving:
             columns = (TaskProgressColumn(), BarColumn(bar_width=20), TextColumn("{task.description}", markup=False))
             self._progress = Progress(*columns, console=terminal, auto_refresh=False)
-            self._task = self._progress.add_task("", total=total_steps, completed=first_step)
+            self._task = self._progress.add_task("", total=1.0, completed=self._share())
 
     def record(self, event: Event) -> None:
         if isinstance(event, MetricsEvent):
@@ -78,7 +81,7 @@ class Console(Tracker):
             if self._progress is None:
                 print(self.line(), file=self.stream, flush=True)
             else:
-                self._progress.update(self._task, completed=self.step, description=self.sentence())
+                self._progress.update(self._task, completed=self._share(), description=self.sentence())
                 self._progress.start()
                 self._progress.refresh()
         except (OSError, ValueError) as error:
@@ -92,9 +95,15 @@ class Console(Tracker):
         self.speed = SMOOTHING * self.speed + (1 - SMOOTHING) * speed if self.speed > 0 else speed
         self._shown_at, self._shown_step = now, self.step
 
+    def _share(self) -> float:
+        """The share of the steps, or of the updates if that is more, that are done."""
+        of_updates = self.latest.get(UPDATES, 0) / self.total_updates if self.total_updates else 0.0
+        return max(self.step / max(self.total_steps, 1), of_updates)
+
     def line(self) -> str:
         """The logfmt line."""
         shown = [f"step={self.step}", f"steps_per_second={self.speed:.1f}"]
+        shown += [f"updates={self.latest.get(UPDATES, 0):.0f}"] if self.total_updates else []
         shown += [f"{name}={self.latest[metric]:{form}}" for name, (metric, form) in FIELDS.items() if metric in self.latest]
         left = self._seconds_left()
         return " ".join(shown + ([f"time_left={left:.0f}s"] if left is not None else []))
@@ -102,7 +111,8 @@ class Console(Tracker):
     def sentence(self) -> str:
         """The text beside the progress bar."""
         value = {name: self.latest.get(metric) for name, (metric, _) in FIELDS.items()}
-        shown = [f"{self.step:,}/{self.total_steps:,} steps", f"{self.speed:.0f} steps/s"]
+        updates = [f"{self.latest.get(UPDATES, 0):,.0f}/{self.total_updates:,} updates"] if self.total_updates else []
+        shown = [f"{self.step:,}/{self.total_steps:,} steps", *updates, f"{self.speed:.0f} steps/s"]
         shown += [f"{name} {value[name]:.0f}" for name in ("return", "evaluation") if value[name] is not None]
         if value["estimate"] is not None:
             ceiling = f" of {value['ceiling']:.2f}" if value["ceiling"] is not None else ""
@@ -113,7 +123,10 @@ class Console(Tracker):
         return "  ".join(shown + ([f"{timedelta(seconds=round(left))} left"] if left is not None else []))
 
     def _seconds_left(self) -> float | None:
-        """The trainer's own metric if it has a time budget, else the remaining steps over the speed."""
+        """The trainer's own metric if it has a time budget, else the remaining steps or updates over their speed."""
         if SECONDS_LEFT in self.latest:
             return self.latest[SECONDS_LEFT]
-        return max(0.0, self.total_steps - self.step) / self.speed if self.speed > 0 else None
+        left = [(self.total_steps - self.step, self.speed)]
+        if self.total_updates:
+            left.append((self.total_updates - self.latest.get(UPDATES, 0), self.latest.get(UPDATES_PER_SECOND, 0.0)))
+        return min((max(0.0, remaining) / speed for remaining, speed in left if speed > 0), default=None)

@@ -222,6 +222,7 @@ class Run:
                 tracker = self.tracking.start(
                     run_folder=folder,
                     total_steps=self.trainer.steps,
+                    total_updates=self.trainer.updates,
                     parameters=self.composed.parameters(),
                     tags=self._tags(learner),
                     files=sorted(path for path in paths if path.resolve().is_relative_to(folder.resolve())),

@@ -108,8 +108,9 @@ def test_the_command_line_takes_only_bindings(write: Write) -> None:
 def test_it_finds_on_the_command_line(name: str, write: Write) -> None:
     line, message = MISTAKES[name]
     mistake = problem("agent.gin", "Agent.imagination_starts = 8", line)
-    assert (mistake.file, mistake.line) == (f"-b '{line}'", 2)
-    assert str(mistake).startswith(f"-b '{line}' (number 2): ")
+    quote = '"' if "'" in line else "'"
+    assert (mistake.file, mistake.line) == (f"-b {quote}{line}{quote}", 2)
+    assert str(mistake).startswith(f"-b {quote}{line}{quote}: ")
     assert message in mistake.message
 
 
@@ -132,7 +133,7 @@ def test_it_reads_utf8_and_names_the_line_of_anything_else(content: bytes, text:
 
 def test_a_binding_that_is_not_utf8_is_refused(write: Write) -> None:
     mistake = problem("agent.gin", "Agent.horizon = 3", os.fsdecode(b"RATE = '\xe9'"))
-    assert str(mistake) == "-b 'RATE = '?'' (number 2): the binding is not UTF-8; set your terminal to UTF-8."
+    assert str(mistake) == "-b \"RATE = '?'\": the binding is not UTF-8; set your terminal to UTF-8."
 
 
 def test_a_required_parameter_is_missed_where_its_component_is_referred_to(write: Write) -> None:

@@ -411,7 +411,7 @@ def test_independent_refusals_come_together(recipe: Callable[[str], str]) -> Non
 def test_a_binding_of_the_command_line_is_blamed_before_one_of_the_recipe(recipe: Callable[[str], str]) -> None:
     file = recipe("InfoNCE.negatives = @RefusalNegatives\nRefusalNegatives.steps = 5")
     assert [str(problem) for problem in check(file, ["RefusalNegatives.steps = 6"])] == [
-        "-b 'RefusalNegatives.steps = 6' (number 1): RefusalNegatives.steps = 6 must be at most 5."
+        "-b 'RefusalNegatives.steps = 6': RefusalNegatives.steps = 6 must be at most 5."
     ]
 
 

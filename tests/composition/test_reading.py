@@ -146,7 +146,7 @@ def test_a_required_parameter_is_missed_where_its_component_is_referred_to(write
 
 
 def test_many_mistakes_come_in_one_pass_and_in_order(write: Write) -> None:
-    lines = [line for line, _ in MISTAKES.values()]
+    lines = [line for line, _ in MISTAKES.values() if not line.startswith("import")]
     chosen = [line for line in lines if line.partition("=")[0] not in [each.partition("=")[0] for each in lines[: lines.index(line)]]]
     write("recipe.gin", INCLUDE + "".join(f"{line}\n" for line in chosen))
     numbers = [each.line for each in plan("recipe.gin").problems if each.file == "recipe.gin"]

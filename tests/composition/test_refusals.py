@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from framework.composition import load
+from framework.composition.command_line import quoted
 from framework.composition.factory import ComponentFactory
 from framework.errors import UserError
 from framework.registry import registry_of
@@ -542,5 +543,5 @@ def test_a_constructor_refuses_at_the_binding_of_the_setting(selector: str, sett
     with pytest.raises(UserError) as caught:
         component(selector, settings, write)(**DERIVED[family]())
     assert caught.value.place is not None
-    assert caught.value.place.file in {f"-b '{name}.{each} = {value!r}'" for each, value in settings.items()}
+    assert caught.value.place.file in {quoted("-b", f"{name}.{each} = {value!r}") for each, value in settings.items()}
     assert any(each in caught.value.message for each in settings)

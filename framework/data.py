@@ -26,6 +26,11 @@ Pictures = dict[str, Tensor]
 Losses = dict[str, Tensor]
 
 
+def detached(metrics: Metrics) -> Metrics:
+    """Metrics without their gradient, as components give them."""
+    return {name: value.detach() for name, value in metrics.items()}
+
+
 @dataclass(frozen=True)
 class ExtraSteps:
     """Single steps drawn uniformly from the replay, independent of the sequences of the same batch."""

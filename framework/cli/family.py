@@ -3,6 +3,7 @@
 import ast
 import inspect
 from collections.abc import Iterator
+from textwrap import indent
 from typing import Any
 
 import click
@@ -20,15 +21,16 @@ def describe_family(family: str, *, as_json: bool) -> None:
     if as_json:
         output.as_json(facts)
         return
-    click.echo(f"{family}  {facts['summary']}")
+    output.sentence(f"{family}  {facts['summary']}")
     for base in facts["bases"]:
-        click.echo(f"\n{base['name']}  {base['place']}\n\n{base['doc']}")
+        click.echo(f"\n{base['name']}  {base['place']}\n\n{output.docstring(base['doc'])}")
         if base["attributes"]:
             click.echo()
             output.table(["attribute", "type", "default", "what"], [[*each.values()] for each in base["attributes"]])
         for method in base["methods"]:
-            click.echo(f"\n{method['signature']}{'  (must be written)' if method['abstract'] else ''}")
-            click.echo("".join(f"    {line}\n" for line in method["doc"].splitlines()), nl=False)
+            click.echo()
+            output.sentence(f"{method['signature']}{'  (must be written)' if method['abstract'] else ''}")
+            click.echo(indent(output.docstring(method["doc"]), "    "))
     click.echo("\nPython passes to the constructor:\n" if facts["derived"] else "\nPython passes nothing to the constructor.")
     for each in facts["derived"]:
         click.echo(f"    {each['name']}: {each['type']}")

@@ -159,9 +159,9 @@ FOUND = {
     "NoLowerBound": ("with the best critic it estimates 2.30 +- 0.02 nats where the truth is 2.00: it is no lower bound", ()),
     "Transposed": ("of shape [6, 4], and must give torch.float32 of shape [4, 6]", ()),
     "Alone": ("of 2 sequences of 2 steps it leaves an anchor without a negative", ()),
-    "GradientMetric": ("the metric 'model/mine' carries a gradient: detach it", ("GradientMetric.units=3",)),
-    "FloatMetric": ("the metric 'model/mine' is a float, and must be a tensor", ("FloatMetric.units=3",)),
-    "ScalarLoss": ("the loss 'mine' of 3 sequences of 5 steps has the shape [], and must have [3, 5]", ("ScalarLoss.units=3",)),
+    "GradientMetric": ("gives the metric 'model/mine' as float32 of shape [] with gradient, and a metric is", ("GradientMetric.units=3",)),
+    "FloatMetric": ("gives the metric 'model/mine' as a float, and a metric is", ("FloatMetric.units=3",)),
+    "ScalarLoss": ("gives the loss 'mine' as float32 of shape [], and a loss is a float32 tensor", ("ScalarLoss.units=3",)),
     "GoesOn": ("step() must produce a FIRST step after a LAST step", ()),
 }
 

@@ -29,6 +29,7 @@ from framework.errors import UserError
 
 @critics.register
 class RefusalDensity(critics.Critic):
+    cost = "none"
     normalized_over = "observation"
     takes_latent = ("categorical",)
 
@@ -247,10 +248,10 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     ),
     # Environments and observations.
     "an action held for no step": (CONTROL + "DMControl.action_repeat = 0", 4, "DMControl.action_repeat = 0 must be at least 1"),
-    "a task with a typing error": (CONTROL.replace("cartpole", "cartpol"), 1, "did you mean 'cartpole_swingup'"),
+    "a task with a typing error": (CONTROL.replace("cartpole", "cartpol"), 2, "did you mean 'cartpole_swingup'"),
     "a task that a macro names": (
         "Run.environment = @DMControl\nDMControl.task = %TASK\nTASK = 'cartpole_swngup'\nAgent.encoder = @ConvEncoder",
-        3,
+        2,
         "DMControl.task: the control suite has no task 'cartpole_swngup'; did you mean 'cartpole_swingup'?",
     ),
     "rollouts from no step": ("Agent.imagination_starts = 0", 1, "Agent.imagination_starts = 0 must be at least 1, or None"),
@@ -260,7 +261,7 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     "no deterministic part": ("GaussianRSSM.deterministic = 0", 1, "GaussianRSSM.deterministic = 0 is too small to be built ("),
     "no hidden units": ("RewardHead.units = 0", 1, "RewardHead.units = 0 is too small to be built ("),
     "a negative number of layers": ("RewardHead.layers = -1", 1, "(a negative number of layers, -1); bind larger sizes."),
-    "no channels": ("ConvEncoder.channels = (4, 0)", 1, "ConvEncoder.channels = 0 is too small to be built ("),
+    "no channels": ("ConvEncoder.channels = (0,)", 1, "ConvEncoder.channels = 0 is too small to be built ("),
     "a kernel of no pixels": ("ConvEncoder.kernel = 0", 1, "ConvEncoder.kernel = 0 is too small to be built ("),
     "an embedding of no numbers": ("MLPEncoder.size = 0", 1, "MLPEncoder.size = 0 is too small to be built ("),
     "no blocks": (

@@ -59,6 +59,8 @@ class Result:
     evaluated: Evaluated | None
     latest: Path | None
     best: Path | None
+    stopped_by: str = ""
+    """The signal that stopped it: `Ctrl-C`, `SIGTERM` or `SIGHUP`."""
 
 
 @final
@@ -280,16 +282,9 @@ class Run:
             raise
         finally:
             status = close_tracker(run_logger.tracker, status, interrupt)
-        return Result(
-            folder=folder,
-            run_id=run_logger.tracker.run_id,
-            url=run_logger.tracker.url,
-            status=status,
-            progress=learner.progress,
-            evaluated=run_logger.latest,
-            latest=run_logger.checkpoints.latest,
-            best=run_logger.checkpoints.best,
-        )
+        tracker, kept = run_logger.tracker, run_logger.checkpoints
+        paths = {"latest": kept.latest, "best": kept.best}
+        return Result(folder, tracker.run_id, tracker.url, status, learner.progress, run_logger.latest, **paths, stopped_by=interrupt.name)
 
     def _tags(self, learner: Learner) -> dict[str, str]:
         return {

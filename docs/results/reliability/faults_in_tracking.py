@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import SimpleNamespace
@@ -104,15 +105,20 @@ def stop_server(lab: Lab) -> None:
 def disturbed(lab: Lab, how: str) -> Try:
     """The server is killed and started again, stopped, or its database locked, for seconds in the middle of a run that records points."""
     server, folder = server_of(lab), lab.folder / lab.new()
+    over = folder.with_suffix(".over")
 
     def record() -> None:
         os.environ[store.TRACKING_URI] = server.uri
         with begin(folder) as tracker:
-            for step in range(POINTS):
+            for step in count():
                 tracker.record(MetricsEvent(step, {"train/return": float(step)}))
                 time.sleep(0.03)
+                if step >= POINTS and over.exists():
+                    break
 
     run = lab.start(record)
+    while not list(folder.glob("*/metrics.jsonl")):
+        time.sleep(0.05)
     time.sleep(lab.random.uniform(1, 5))
     seconds = lab.random.uniform(1, 6)
     if how == "killed":
@@ -128,8 +134,9 @@ def disturbed(lab: Lab, how: str) -> Try:
         connection.execute("BEGIN EXCLUSIVE")
         time.sleep(seconds)
         connection.close()
+    over.touch()
     run.join(120)
-    return delivered(folder, server.uri, POINTS)
+    return delivered(folder, server.uri)
 
 
 def killed_in_an_outage(lab: Lab) -> Try:
@@ -158,17 +165,18 @@ def killed_in_an_outage(lab: Lab) -> Try:
                 tracker.record(MetricsEvent(step, {"train/return": float(step)}))
 
     lab.call(go_on)
-    return delivered(folder, server.uri, POINTS)
+    return delivered(folder, server.uri)
 
 
-def delivered(folder: Path, uri: str, count: int) -> Try:
-    """The points of the only run below a folder in its store."""
+def delivered(folder: Path, uri: str) -> Try:
+    """The points in its mirror that the only run below a folder lacks in its store, or has there twice."""
     from mlflow import MlflowClient
 
     record = read_run(next(folder.glob("*/run.json")).parent)
+    mirror = {line["step"] for line in jsonl.read(record.folder) if line["kind"] == "metrics"}
     steps = stored(MlflowClient(uri), record.id_in(uri)) if record.id_in(uri) else []
-    twice = len(steps) - len(set(steps))
-    return Try(points=count - len(set(steps)), wrong=f"{twice} points twice" if twice else "")
+    twice, few = len(steps) - len(set(steps)), len(mirror) < POINTS
+    return Try(points=len(mirror - set(steps)), wrong=f"{twice} points twice" if twice else "the mirror lacks points" * few)
 
 
 def placed(lab: Lab, how: str) -> Try:
@@ -253,10 +261,10 @@ def module_outside(lab: Lab) -> Try:
     return Try()
 
 
-def mutated(lab: Lab, kind: str, count: int = 20) -> Try:
+def mutated(lab: Lab, kind: str, inputs: int = 20) -> Try:
     """Mutated recipes and bindings, or damaged files of a run: each is taken, repaired or refused in a sentence, in seconds."""
     answer, first = lab.folder / "answer.json", lab.random.randrange(10**9)
-    seeds = range(first, first + count)
+    seeds = range(first, first + inputs)
     if kind == "files" and lab.find("fuzzed") is None:
         lab.call(lambda: lab.compose("serial", "fuzzed", "Evaluation.every=40").train())
 
@@ -265,17 +273,17 @@ def mutated(lab: Lab, kind: str, count: int = 20) -> Try:
         if kind == "recipes":
             folder = lab.folder / lab.new()
             folder.mkdir(exist_ok=True)
-            inputs = test_recipes.inputs(seeds, folder, built=4)
+            each = test_recipes.inputs(seeds, folder, built=4)
         else:
             home = lab.find("fuzzed")
             assert home is not None
-            inputs = test_files.inputs(seeds, home)
-        answer.write_text(json.dumps(failures(inputs)))
+            each = test_files.inputs(seeds, home)
+        answer.write_text(json.dumps(failures(each)))
 
     answer.unlink(missing_ok=True)
     lab.call(read)
     wrong = json.loads(answer.read_text()) if answer.exists() else ["the process died"]
-    return Try(wrong="; ".join(wrong)[:300], remark=f"{count} inputs")
+    return Try(wrong="; ".join(wrong)[:300], remark=f"{inputs} inputs")
 
 
 def digit_changed(lab: Lab) -> Try:

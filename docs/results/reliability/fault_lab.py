@@ -64,14 +64,20 @@ class Lab:
         return next((path.parents[2] for path in self.runs.glob(f"{name}-*/checkpoints/step-*/{checkpoints.PROGRESS}")), None)
 
     def whole(self, mode: str) -> tuple[Path, float]:
-        """The folder of a run to its end, and the seconds that it took in a process like those that are killed."""
+        """The folder of a run to its end, and the seconds that it took after its first checkpoint."""
         if mode not in self._whole:
-            started = time.monotonic()
-            self.call(lambda: self.compose(mode, f"whole-{mode}").train())
-            folder = self.find(f"whole-{mode}")
+            run = self.start(self.compose(mode, f"whole-{mode}").train)
+            folder, started = self.wait_for_checkpoint(f"whole-{mode}", run), time.monotonic()
+            run.join()
             assert folder is not None, self.log.read_text()
             self._whole[mode] = folder, time.monotonic() - started
         return self._whole[mode]
+
+    def wait_for_checkpoint(self, name: str, run: BaseProcess) -> Path | None:
+        """The folder of a run that a process trains, once it has a checkpoint; None if that ends before."""
+        while self.find(name) is None and run.is_alive():
+            time.sleep(0.02)
+        return self.find(name)
 
     def start(self, work: Callable[[], object]) -> BaseProcess:
         """Begin work in a forked process, whose output goes to the log."""

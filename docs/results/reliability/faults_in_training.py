@@ -36,13 +36,14 @@ ERRORS = {
 
 
 def killed(lab: Lab, mode: str, kills: int = 1) -> Try:
-    """Killed with SIGKILL at a random moment, and so are the resumes before the last one."""
+    """Killed with SIGKILL at a random moment after its first checkpoint, and so are the resumes before the last one."""
     whole, seconds = lab.whole(mode)
     name, orphans = lab.new(), 0
     for _ in range(kills):
         folder = lab.find(name)
         run = lab.start(partial(framework.resume, str(folder)) if folder else lab.compose(mode, name).train)
-        time.sleep(lab.random.uniform(0.1, seconds))
+        lab.wait_for_checkpoint(name, run)
+        time.sleep(lab.random.uniform(0, seconds))
         orphans += kill(run)
     return _resumed(lab, name, whole, orphans)
 

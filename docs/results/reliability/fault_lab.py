@@ -12,10 +12,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import matplotlib.backends.backend_agg  # noqa: F401 - which each process would import by itself
 import psutil
 import torch
 
 import framework
+import framework.tracking.mlflow
 from framework import files
 from framework.replay.chunks import INDEX
 from framework.training import checkpoints

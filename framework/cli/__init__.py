@@ -79,8 +79,8 @@ class Dream(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise Mistake(str(error)) from error
-        except KeyboardInterrupt:
-            click.echo("Stopped by Ctrl-C.", err=True)
+        except KeyboardInterrupt as error:
+            click.echo(f"Stopped by {error if error.args else 'Ctrl-C'}.", err=True)
             ctx.exit(INTERRUPTED)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):

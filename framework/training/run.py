@@ -60,6 +60,8 @@ class Result:
     evaluated: Evaluated | None
     latest: Path | None
     best: Path | None
+    stopped_by: str = ""
+    """The signal that stopped it: `Ctrl-C`, `SIGTERM` or `SIGHUP`."""
 
 
 @final
@@ -286,13 +288,7 @@ class Run:
             raise
         finally:
             status = close_tracker(run_logger.tracker, status, interrupt)
+        tracker, kept = run_logger.tracker, run_logger.checkpoints
         return Result(
-            folder=folder,
-            run_id=run_logger.tracker.run_id,
-            url=run_logger.tracker.url,
-            status=status,
-            progress=learner.progress,
-            evaluated=run_logger.latest,
-            latest=run_logger.checkpoints.latest,
-            best=run_logger.checkpoints.best,
+            folder, tracker.run_id, tracker.url, status, learner.progress, run_logger.latest, kept.latest, kept.best, interrupt.name
         )

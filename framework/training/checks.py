@@ -67,7 +67,7 @@ def refusals(run: "Run") -> list[Problem]:
         steps = replay.batch * replay.length
         for objective in agent.world_model.each_objective:
             with _collected(errors):
-                objective.check(rows=replay.batch, times=replay.length, extra=replay.extra)
+                objective.check(rows=replay.batch, times=replay.length, extra=replay.extra_candidates)
         with _collected(errors):
             agent.behavior.check(rollouts=min(agent.imagination_starts or steps, steps), steps=steps)
     return list(dict.fromkeys(map(run.composed.problem, errors)))

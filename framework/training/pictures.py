@@ -45,7 +45,7 @@ def picture(
         saved = find_checkpoint(run, checkpoint, folder).absolute()
         home = saved.parents[1]
         run_of_home = compose(home / "resolved.gin", bindings, trust=trust)
-        pictures = run_of_home.pictures(saved, seed=seed, extra=BANK if kind == "imagine" else 0)
+        pictures = run_of_home.pictures(saved, seed=seed, extra_candidates=BANK if kind == "imagine" else 0)
         step, image = checkpoints.read(saved)[0], _chosen(pictures, kind, home)
     return write_picture(Path(out) if out else home / "pictures" / f"{kind}-{step}.png", image)
 

@@ -148,10 +148,10 @@ class Run:
         assert evaluated is not None, "nothing stops it"
         return evaluated
 
-    def pictures(self, checkpoint: Path, *, seed: int = 0, extra: int = 0) -> Pictures:
+    def pictures(self, checkpoint: Path, *, seed: int = 0, extra_candidates: int = 0) -> Pictures:
         """Pictures of a checkpoint's agent, by name, on a batch that the seed draws from the checkpoint's own replay.
 
-        `extra` single steps are drawn beside the batch, or `Replay.extra` if that is more.
+        `extra_candidates` single steps are drawn beside the batch, or `Replay.extra_candidates` if that is more.
         """
         if not (checkpoint / saved.REPLAY / INDEX).is_file():
             raise UserError(f"The checkpoint {checkpoint} has no replay to draw images from; give another, as in --checkpoint latest.")
@@ -160,7 +160,7 @@ class Run:
         replay: Replay = self.replay(specs=agent.specs, streams=self.environments, device=device, seed=0, storage="memory")
         replay.load(checkpoint / saved.REPLAY)
         replay.reseed(derive(seed, REPLAY))
-        replay.extra = max(replay.extra, extra)
+        replay.extra_candidates = max(replay.extra_candidates, extra_candidates)
         with self.runtime.autocast():
             return agent.pictures(replay.sample(), self.runtime.generator(seed, LOOKING))
 

@@ -127,7 +127,7 @@ CHECKS = [
     ({"negatives": "WithinSequence"}, {"times": 1}, r"leaves no anchor a negative: WithinSequence"),
     ({"negatives": "TopK", "settings": {"count": 15}}, {}, r"TopK.count = 15, and there are 14 negatives"),
     ({"negatives": "UniformSubset", "settings": {"candidates": 16}}, {}, r"UniformSubset.candidates = 16, and there are 15 candidates"),
-    ({"negatives": "ReplayNegatives"}, {}, r"ReplayNegatives needs steps of their own.*Replay.extra"),
+    ({"negatives": "ReplayNegatives"}, {}, r"ReplayNegatives needs steps of their own.*Replay.extra_candidates"),
     ({"bound": "SMILE", "chunk_above": 14}, {}, r"SMILE joins all anchors.*3 x 5 steps.*bind InfoNCE.chunk_above = 15"),
 ]
 

@@ -48,7 +48,7 @@ def measure(settings: DerivationSettings, progress: Progress = silent) -> Report
     return Report(
         command="derivation",
         kind="line",
-        title=f"From decoding to a contrast, with {SITUATIONS} situations and {settings.observations} observations, by exact sums, in nats.",
+        title=f"Decoding to contrast, with {SITUATIONS} situations and {settings.observations} observations, by exact sums, in nats.",
         rows=[*_with_samples(_selected(rows, settings.only), noisy, generator, progress)],
         setting={**asdict(settings), "situations": SITUATIONS},
         conditions=("latent", "K"),
@@ -76,7 +76,8 @@ def _state_model(of: Representation, error: Tensor) -> Row:
     """Eq. 6 with a density of the latent that is not `p(s|o)`, and the exact mean over observations in place of `p(s)`."""
     score = (of.encoder.log() + error).log_softmax(dim=1)
     marginal = (of.world.observation @ score.exp()).log()
-    return _row("Eq. 6", of, of.information, of.mean(score - marginal), "a state model q(s|o) that still learns: at most I(s; o)", side="lower")
+    bound = of.mean(score - marginal)
+    return _row("Eq. 6", of, of.information, bound, "a state model q(s|o) that still learns: at most I(s; o)", side="lower")
 
 
 def _equalities(of: Representation) -> list[Row]:

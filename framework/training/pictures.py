@@ -13,7 +13,7 @@ from framework.tracking import jsonl
 from framework.tracking.media import write_picture
 from framework.training import checkpoints
 from framework.training.api import compose, find_checkpoint, find_run
-from framework.visualization.estimates import CEILING, ESTIMATES, Curve, draw_estimates
+from framework.visualization.estimates import CEILING, ESTIMATE, IS_LOWER_BOUND, Curve, draw_estimates
 
 Kind = Literal["which", "imagine", "scores", "estimate"]
 GROUP: Final = "contrastive/"
@@ -51,18 +51,18 @@ def picture(
 
 
 def read_curves(home: Path) -> dict[str, Curve]:
-    """The estimates of a run and their ceiling: steps and nats by metric."""
+    """The estimate of a run, whether it bounds, and its ceiling: steps and values by metric."""
     curves: dict[str, Curve] = {}
     for record in jsonl.read(home):
         if record["kind"] != "metrics":
             continue
-        for name in (*ESTIMATES, CEILING):
+        for name in (ESTIMATE, IS_LOWER_BOUND, CEILING):
             if name in record["values"]:
                 steps, nats = curves.setdefault(name, ([], []))
                 steps.append(record["step"])
                 nats.append(float(record["values"][name]))
-    if not any(name in curves for name in ESTIMATES):
-        raise UserError(f"The metrics of {home} have no {ESTIMATES[0]}: only a run with the objective InfoNCE estimates anything.")
+    if ESTIMATE not in curves:
+        raise UserError(f"The metrics of {home} have no {ESTIMATE}: only a run with the objective InfoNCE estimates anything.")
     return curves
 
 

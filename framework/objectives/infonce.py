@@ -37,10 +37,10 @@ class InfoNCE(Objective):
 
     *Dream to Control*, Appendix B; Eq. 7 of docs/guides/derivation.md; Poole et al. (2019). On the row axis the latent is fixed and the
     sum runs over observations, as in the paper; the code released with it sums over latents, the column axis. A density over latents is
-    right on rows alone: `column_as_released` asks for the other by name. `anchor` is the latent that is contrasted: the posterior, or the prior, which does
-    not depend on the observation. `bound` is what is trained in place of InfoNCE's own; `diagnostics` are others whose estimates are only
-    logged. `offsets = (1, 2, 3)` is contrastive predictive coding (van den Oord et al., 2018): a critic of its own for each offset `k`
-    scores `f_k(s_t, o_{t+k})`, and the loss is the mean over offsets of the mean over the pairs of one episode.
+    right on rows alone: `column_as_released` asks for the other by name. `anchor` is the latent that is contrasted: the posterior, or
+    the prior, which does not depend on the observation. `bound` is what is trained in place of InfoNCE's own; `diagnostics` are others
+    whose estimates are only logged. `offsets = (1, 2, 3)` is contrastive predictive coding (van den Oord et al., 2018): a critic of its
+    own for each offset `k` scores `f_k(s_t, o_{t+k})`, and the loss is the mean over offsets of the mean over the pairs of one episode.
 
     A batch of more than `chunk_above` steps is evaluated in blocks of anchors, whose scores are computed again for the gradient: no matrix
     has more than `chunk_above^2 / 4` numbers, without the candidates that a strategy adds. Pictures and diagnostics show the first block.

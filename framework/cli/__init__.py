@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "picture": ("picture", "Draw the contrast of a run: its ranking of images, imagination, scores or estimate."),
     "list": ("components", "List the components that a recipe can name."),
     "describe": ("components", "Describe one component: what it is and what it takes."),
+    "new": ("new", "Write a component of your own that works, to be edited."),
     "recipes": ("recipes", "List the recipes that are shipped."),
     "check": ("recipes", "Check recipes, and show everything that is wrong with them."),
     "show": ("recipes", "Show every value of a recipe."),

@@ -1,6 +1,6 @@
 """The reading of a recipe: from its text to the tree of components, with everything that is wrong."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +8,7 @@ from framework.composition.bindings import Bindings
 from framework.composition.catalog import Catalog
 from framework.composition.includes import Program, read
 from framework.composition.modules import CODE, find_folder, import_module
+from framework.composition.overrides import Overrides, statements, texts
 from framework.composition.parser import Import
 from framework.composition.problems import Problem, Report
 from framework.composition.resolve import Resolver
@@ -15,17 +16,19 @@ from framework.composition.tree import Node, Plan
 from framework.composition.trust import belongs_to_run, is_trusted, require_own
 from framework.composition.usage import Usage
 from framework.errors import Place, UserError
+from framework.registry import imports_of_recipe
 from framework.text import display
 
 ROOT: Final = "parts.Run"
 
 
-def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT, trust: bool = False) -> Plan:
+def plan(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str] = (), root: str = ROOT, trust: bool = False) -> Plan:
     """Read a recipe with the bindings of the command line; every problem comes in one pass, and nothing is built.
 
     The recipe of a run imports code of its own only if this user's trainings wrote it, or with `trust`.
     """
-    program = read(recipe, bindings, imports)
+    overrides = statements(bindings)
+    program = read(recipe, overrides, texts("imports", imports))
     problems = list(program.problems)
 
     def is_foreign(file: Path) -> bool:
@@ -39,13 +42,13 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     resolver.consumed |= {macro for macro, _ in program.chosen}
     tree = resolver.build(root, Place(display(program.recipe), 1))
     of_tasks = list(_imports_of_tasks(resolver.nodes.values(), program.recipe))
-    modules |= _import(of_tasks, problems.append, is_foreign)
+    modules |= _import(of_tasks, problems.append, is_foreign, by_name=True)
     set_aside = Usage(resolved, resolver, catalog, absent.append).check()
     return Plan(
         recipe=program.recipe,
         root=tree,
         problems=tuple(_in_order([*problems, *(absent if program.is_complete else [])], program)),
-        overrides=tuple(bindings),
+        overrides=overrides,
         imports=tuple(dict.fromkeys(statement.module for statement, _ in [*program.imports, *of_tasks])),
         modules=modules,
         set_aside=tuple(set_aside),
@@ -53,22 +56,25 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     )
 
 
-def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = ()) -> list[Problem]:
+def check(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str] = ()) -> list[Problem]:
     """Everything that reading a recipe finds wrong."""
     return list(plan(recipe, bindings, imports=imports).problems)
 
 
-def _import(imports: Iterable[tuple[Import, Path]], report: Report, is_foreign: Callable[[Path], bool]) -> dict[str, Path]:
+def _import(
+    imports: Iterable[tuple[Import, Path]], report: Report, is_foreign: Callable[[Path], bool], *, by_name: bool = False
+) -> dict[str, Path]:
     """Import the modules of statements, each with its recipe; returns the source files that a copy of the run needs."""
     modules: dict[str, Path] = {}
-    for statement, recipe in imports:
-        folder = find_folder(statement.module, recipe)
-        if folder in (recipe.parent, recipe.parent / CODE) and is_foreign(recipe):
-            require_own(folder, statement.place)
-        try:
-            modules |= import_module(statement.module, recipe)
-        except UserError as error:
-            report(Problem.at(statement.place, error.message))
+    with imports_of_recipe() as enter:
+        for statement, recipe in imports:
+            folder = find_folder(statement.module, recipe)
+            if folder in (recipe.parent, recipe.parent / CODE) and is_foreign(recipe):
+                require_own(folder, statement.place)
+            try:
+                modules |= import_module(statement.module, recipe, enter=enter, by_name=by_name)
+            except UserError as error:
+                report(Problem.at(statement.place, error.message))
     return modules
 
 

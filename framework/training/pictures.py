@@ -1,12 +1,12 @@
 """Pictures of a finished run: of a batch of its replay, or of its metrics."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
+from framework.composition import Overrides
 from framework.data import Pictures
 from framework.errors import UserError
 from framework.tracking import jsonl
@@ -24,7 +24,7 @@ BANK: Final = 1024
 def picture(
     run: str,
     kind: Kind = "which",
-    bindings: Sequence[str] = (),
+    bindings: Overrides = (),
     *,
     checkpoint: str = "latest",
     seed: int = 0,

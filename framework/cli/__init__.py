@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "list": ("components", "List the components that a recipe can name."),
     "describe": ("components", "Describe one component: what it is and what it takes."),
     "new": ("new", "Write a component of your own that works, to be edited."),
+    "test": ("test", "Run the contract of its family on a component of your own."),
     "recipes": ("recipes", "List the recipes that are shipped."),
     "check": ("recipes", "Check recipes, and show everything that is wrong with them."),
     "show": ("recipes", "Show every value of a recipe."),

@@ -59,7 +59,7 @@ def describe_command(component: str, imports: tuple[str, ...], as_json: bool) ->
     dream describe GaussianCritic
     """
     import_modules(imports)
-    described = _find(component)
+    described = find_component(component)
     recipes, holders = sorted(_recipes(described)), sorted(_holders(described))
     facts = {name: value for name, value in described.facts.items() if name != "derived"}
     if as_json:
@@ -94,7 +94,8 @@ def import_modules(modules: Sequence[str]) -> None:
         import_module(module, Path.cwd() / "recipe.gin")
 
 
-def _find(name: str) -> Component:
+def find_component(name: str) -> Component:
+    """The component of a name as recipes write it."""
     from framework.composition.catalog import Catalog
 
     catalog = Catalog()

@@ -25,7 +25,7 @@ NAMED = re.compile(r"# ([\w./]+)\n")
 NUMBER = re.compile(r"[-+]?\d[\d.,:]*(e[-+]?\d+)?")
 LIMIT = 120
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["framework.cli", "framework.lab", "framework.training.checks", "framework.training.api", "mlflow", "pytest"])
+FORKED.set_forkserver_preload(["framework.cli", "framework.lab", "framework.training.api", "mlflow", "pytest", "torch._dynamo"])
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ def pages() -> Iterator[Path]:
     return (page for page in sorted(GUIDES.rglob("*.md")) if any(block.language == "bash" for block in blocks(page)))
 
 
-def follow(page: Path, folder: Path, short: Sequence[str] = ()) -> None:
-    """Write every file and run every command; `short` are bindings that make each training small."""
+def follow(page: Path, folder: Path, *, trains: bool, short: Sequence[str] = ()) -> None:
+    """Write every file and run every command; `short` are bindings that make a training small, and without `trains` it is checked alone."""
     folder.mkdir(exist_ok=True)
     printed = ""
     for block in blocks(page):
         if block.language == "bash":
             for command in block.commands:
-                status, printed = run(command, folder, short)
+                status, printed = run(command if trains else command.replace("dream train", "dream check"), folder, short)
                 assert status == 0, f"{command}\n{printed}"
         elif block.language == "text":
             missing = [line for line in _lines(block.text) if line not in _lines(printed) and line != "..."]

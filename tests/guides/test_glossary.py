@@ -1,4 +1,4 @@
-"""The glossary: every term is where it says, and every metric has a prefix of it."""
+"""The glossary: every term is where it says."""
 
 import inspect
 import pydoc
@@ -12,7 +12,6 @@ from tests.members import ROOT
 
 GLOSSARY = (ROOT / "docs" / "guides" / "glossary.md").read_text(encoding="utf-8")
 PLACES = re.findall(r"^\|.*\| `([\w.]+)` \|$", GLOSSARY, re.MULTILINE)
-PREFIXES = re.findall(r"^\| `(\w+)/` \|", GLOSSARY, re.MULTILINE)
 
 
 def is_defined(place: str) -> bool:

@@ -23,7 +23,8 @@ GUIDES = ROOT / "docs" / "guides"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"# ([\w./]+)\n")
 NUMBER = re.compile(r"[-+]?\d[\d.,:]*(e[-+]?\d+)?")
-LIMIT = 120
+LIMIT = 300
+"""Seconds for one command, on a machine that does much else."""
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["framework.cli", "framework.lab", "framework.training.api", "mlflow", "pytest", "torch._dynamo"])
 

@@ -21,7 +21,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "replay-fault": ("fault", "Make the update again in which a run diverged."),
     "picture": ("picture", "Draw the contrast of a run: its ranking of images, imagination, scores or estimate."),
     "list": ("components", "List the components that a recipe can name."),
-    "describe": ("components", "Describe one component: what it is and what it takes."),
+    "describe": ("components", "Describe one component: what it is and what it takes; or the contract of a family."),
     "new": ("new", "Write a component of your own that works, to be edited."),
     "test": ("test", "Run the contract of its family on a component of your own."),
     "recipes": ("recipes", "List the recipes that are shipped."),

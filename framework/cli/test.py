@@ -89,9 +89,11 @@ class _Run:
     def show(self, seconds: float) -> None:
         """One sentence for each reason, and the assertion below it; tests that fail for a reason that was shown are counted."""
         name, family = self.member.name, self.member.component.family
-        alike = Counter(failure["reason"] for failure in self.failures)
-        for failure in {each["reason"]: each for each in self.failures[::-1]}.values():
-            click.echo(f"{failure['place']}: {name} violates '{failure['promise']}': {failure['reason']}")
+        alike, shown = Counter(failure["reason"] for failure in self.failures), dict[str, dict[str, str]]()
+        for failure in self.failures:
+            shown.setdefault(failure["reason"], failure)
+        for failure in shown.values():
+            output.sentence(f"{failure['place']}: {name} violates '{failure['promise']}': {failure['reason']}")
             click.echo(f"    {(failure['assertion'].splitlines() or [''])[0]}\n" if failure["assertion"] else "", nl=False)
             if alike[failure["reason"]] > 1:
                 click.echo(f"    {alike[failure['reason']]} tests fail for this reason.")

@@ -42,6 +42,13 @@ def builtin_components() -> Mapping[str, Mapping[str, Component]]:
     return members
 
 
+def contract_of(family: str) -> tuple[Component, Lineage]:
+    """The smallest component of a family, and the classes of this package that it derives from, the nearest first."""
+    module = Module.of_file(SCAFFOLD / f"{family}.py")
+    (node,) = (each for each in module.definitions.values() if isinstance(each, ast.ClassDef) and any(map(_family_of, each.decorator_list)))
+    return _component(family, module, node), [*_lineage(module, node)][1:]
+
+
 def _read(files: Iterable[Path]) -> dict[str, dict[str, Component]]:
     members: dict[str, dict[str, Component]] = {family: {} for family in FAMILIES}
     for path in files:

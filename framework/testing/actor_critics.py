@@ -20,7 +20,7 @@ from framework.heads.reward_head import RewardHead
 from framework.imagination import imagine
 from framework.lab.members import Member
 from framework.specs import ActionKind
-from framework.testing.checks import assert_numbers
+from framework.testing.checks import assert_losses, assert_metrics
 from framework.testing.contract import Contract
 from framework.testing.samples import ACTIONS, LATENT, ROWS, TIMES, actions, behavior_sizes, latent, normal, replayed, seeded
 
@@ -160,8 +160,8 @@ class ActorCriticContract(Contract):
         losses, metrics = world.losses(imagination)
         assert tuple(losses) == world.behavior.groups
         assert set(world.behavior.shapes_model) <= set(losses)
-        assert all(loss.isfinite().all() for loss in losses.values())
-        assert_numbers(metrics)
+        assert_losses(world.behavior, losses, world.behavior.groups)
+        assert_metrics(world.behavior, metrics)
         wrong = [name for name in metrics if not name.startswith("behavior/")]
         assert not wrong, f"the metric '{wrong[0]}' must begin with 'behavior/'"
 

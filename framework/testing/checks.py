@@ -1,6 +1,6 @@
 """Checks that the contracts of several families share."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from framework.data import Latent, Metrics
+from framework.data import Latent, Losses, Metrics
+from framework.training.contract import check_losses, check_metrics
 from framework.vector_environments.base import VectorStep
 
 
@@ -23,19 +24,18 @@ def assert_reaches(loss: Tensor, module: nn.Module) -> None:
         assert gradient.abs().sum() > 0, f"the gradient of the parameter '{name}' is zero"
 
 
-def assert_metrics(metrics: Metrics) -> None:
+def assert_metrics(component: nn.Module, metrics: Metrics) -> None:
     """Each is one finite number in a tensor, without gradient."""
-    assert_numbers(metrics)
-    for name, value in metrics.items():
-        assert not value.requires_grad, f"the metric '{name}' carries a gradient: detach it"
+    check_metrics(component, metrics)
+    wrong = [name for name, value in metrics.items() if not value.isfinite()]
+    assert not wrong, f"the metric '{wrong[0]}' is nan or infinite"
 
 
-def assert_numbers(metrics: Metrics) -> None:
-    """Each is one finite number in a tensor, since to read it would wait for the device."""
-    for name, value in metrics.items():
-        assert isinstance(value, Tensor), f"the metric '{name}' is a {type(value).__name__}, and must be a tensor: leave out `.item()`"
-        assert value.dim() == 0, f"the metric '{name}' has the shape {[*value.shape]}, and must be one number: take its mean"
-        assert value.isfinite(), f"the metric '{name}' is {value}"
+def assert_losses(component: nn.Module, losses: Losses, names: Sequence[str], shape: tuple[int, ...] | None = None) -> None:
+    """Each has a finite number for each step, or any shape where none is given."""
+    check_losses(component, losses, names, shape)
+    wrong = [name for name, loss in losses.items() if not loss.isfinite().all()]
+    assert not wrong, f"the loss '{wrong[0]}' has numbers that are nan or infinite"
 
 
 def assert_shape(what: str, value: object, *shape: int) -> None:

@@ -124,7 +124,7 @@ class CriticContract(Contract):
     def test_its_metrics_are_numbers(self, built):
         for critic, _, embeddings in built:
             metrics = critic.diagnose(embeddings)
-            assert_metrics(metrics)
+            assert_metrics(critic, metrics)
             wrong = [name for name in metrics if not name.startswith("contrastive/")]
             assert not wrong, f"the metric '{wrong[0]}' must begin with 'contrastive/'"
 

@@ -6,7 +6,7 @@ import torch
 from framework.data import Latent
 from framework.dynamics.base import Dynamics
 from framework.lab.members import Member
-from framework.testing.checks import assert_numbers, assert_reaches, assert_shape
+from framework.testing.checks import assert_losses, assert_metrics, assert_reaches, assert_shape
 from framework.testing.contract import Contract
 from framework.testing.samples import ROWS, TIMES, normal, requiring_gradient, seeded
 
@@ -154,12 +154,12 @@ class DynamicsContract(Contract):
         posterior, prior = dynamics.observe(**sequence)
         equal, _ = dynamics.kl_loss(posterior, posterior)
         losses, metrics = dynamics.kl_loss(posterior, prior)
-        assert tuple(losses) == ("kl",)
+        assert_losses(dynamics, losses, ("kl",), (ROWS, TIMES))
         for name, loss in losses.items():
             assert_shape(f"the loss '{name}' of {ROWS} sequences of {TIMES} steps", loss, ROWS, TIMES)
             assert (loss > 0).all()
             assert torch.allclose(equal[name], torch.zeros(ROWS, TIMES), atol=1e-6)
-        assert_numbers(metrics)
+        assert_metrics(dynamics, metrics)
 
     def test_every_parameter_has_a_gradient(self, dynamics, sequence):
         posterior, prior = dynamics.observe(**sequence)

@@ -5,7 +5,7 @@ import torch
 
 from framework.heads.base import Head
 from framework.lab.members import Member
-from framework.testing.checks import assert_reaches, assert_shape
+from framework.testing.checks import assert_losses, assert_reaches
 from framework.testing.contract import Contract, accepted
 from framework.testing.samples import LATENT, PIXELS, POSITION, ROWS, TIMES, VECTORS, batch, normal
 
@@ -36,7 +36,7 @@ class HeadContract(Contract):
     def test_its_loss_is_a_density_of_each_step(self, built):
         for head in built:
             loss = head.loss(normal(ROWS, TIMES, FEATURES), batch("both"))
-            assert_shape(f"the loss of {ROWS} sequences of {TIMES} steps", loss, ROWS, TIMES)
+            assert_losses(head, {"own": loss}, ("own",), (ROWS, TIMES))
 
     @pytest.mark.parametrize("leading", [(3,), (2, 1, 3)])
     def test_it_takes_any_leading_axes(self, built, leading):

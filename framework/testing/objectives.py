@@ -11,7 +11,7 @@ from framework.errors import UserError
 from framework.lab.members import Member
 from framework.objectives.base import Objective
 from framework.specs import LatentSpec
-from framework.testing.checks import assert_metrics, assert_reaches, assert_shape, parts_of, unchanged
+from framework.testing.checks import assert_losses, assert_metrics, assert_reaches, parts_of, unchanged
 from framework.testing.contract import Contract
 from framework.testing.samples import DYNAMICS, ROWS, TIMES, example, key_of, latent_spec, objective_sizes, requiring_gradient
 
@@ -47,12 +47,10 @@ class ObjectiveContract(Contract):
 
     def test_its_losses_are_the_ones_that_it_declares_for_each_step(self, objective, sample):
         losses, _ = objective(sample, DYNAMICS, key_of(0))
-        assert tuple(losses) == objective.losses, f"it gives the losses {tuple(losses)}, and declares {objective.losses}"
-        for name, loss in losses.items():
-            assert_shape(f"the loss '{name}' of {ROWS} sequences of {TIMES} steps", loss, ROWS, TIMES)
+        assert_losses(objective, losses, objective.losses, (ROWS, TIMES))
 
     def test_its_metrics_are_numbers_without_gradient(self, objective, sample):
-        assert_metrics(objective(sample, DYNAMICS, key_of(0))[1])
+        assert_metrics(objective, objective(sample, DYNAMICS, key_of(0))[1])
 
     def test_every_loss_learns(self, objective, sample):
         """Each has gradient for the latents or for a parameter."""
@@ -97,7 +95,7 @@ class ObjectiveContract(Contract):
         with torch.no_grad():
             metrics = objective.diagnose(sample, DYNAMICS, key_of(0))
             pictures = objective.pictures(sample, DYNAMICS, key_of(0)) if spec.kind == "gaussian" else {}
-        assert_metrics(metrics)
+        assert_metrics(objective, metrics)
         assert all(picture.dtype == torch.uint8 and picture.dim() == 3 for picture in pictures.values())
 
     def test_its_losses_are_float32_under_bfloat16(self, objective, sample):

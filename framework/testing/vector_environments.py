@@ -7,7 +7,6 @@ import pytest
 
 from framework.environments.gymnasium import Gymnasium
 from framework.errors import UserError
-from framework.lab.members import Member
 from framework.testing.checks import assert_same_vector_steps
 from framework.testing.contract import Contract
 from framework.vector_environments.base import VectorEnvironment, VectorStep
@@ -27,7 +26,7 @@ class VectorEnvironmentContract(Contract):
     family = "vector_environments"
 
     @pytest.fixture
-    def made(self, member: Member):
+    def made(self, member):
         """Constructs it around CartPole, in this process."""
         pytest.importorskip("gymnasium")
         settings = {each.name for each in member.component.settings}

@@ -11,7 +11,7 @@ from framework.cli.new import EXTENDABLE
 from framework.registry import registry_of
 from framework.training.checks import check
 from framework.training.dry_run import dry_run
-from tests.cli.calls import ROOT, Call
+from tests.cli.calls import ROOT, Call, environment
 
 
 def test_every_family_but_the_fixed_parts_can_be_extended() -> None:
@@ -33,6 +33,29 @@ def test_what_it_writes_is_checked_built_and_updated_as_it_is(call: Call, family
     assert "MyComponent" not in "".join(path.read_text() for path in Path().glob("*new_*"))
     style = [sys.executable, "-m", "ruff", "check", "--config", ROOT / "pyproject.toml", "--ignore", "I001", "."]
     assert subprocess.run(style, capture_output=True, check=False).returncode == 0
+
+
+def test_what_it_writes_keeps_its_contract_by_the_command_and_under_pytest(call: Call) -> None:
+    """`make test-all` has every family."""
+    call("new", "negatives", "FarAndWide")
+    keeps(call, "negatives", "FarAndWide", "far_and_wide")
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "test_far_and_wide.py"], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("family", EXTENDABLE)
+def test_every_component_that_it_writes_keeps_its_contract(call: Call, family: str) -> None:
+    name, module = f"Held{family.title().replace('_', '')}", f"held_{family}"
+    call("new", family, name)
+    keeps(call, family, name, module)
+
+
+def keeps(call: Call, family: str, name: str, module: str) -> None:
+    result = call("test", name, "--import", module)
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith(f"{name} keeps the contract of `{family}`: ")
 
 
 def test_it_says_what_to_do_next(call: Call) -> None:

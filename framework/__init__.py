@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from framework.sweeps.api import sweep
     from framework.training.api import compose, evaluate, find_checkpoint, find_run, load_policy, resume, sync
     from framework.training.fault import replay_fault
     from framework.training.pictures import picture
@@ -28,6 +29,7 @@ _HOMES = {
     "picture": "framework.training.pictures",
     "replay_fault": "framework.training.fault",
     "resume": "framework.training.api",
+    "sweep": "framework.sweeps.api",
     "sync": "framework.training.api",
 }
 
@@ -42,6 +44,7 @@ __all__ = [
     "picture",
     "replay_fault",
     "resume",
+    "sweep",
     "sync",
 ]
 

@@ -17,12 +17,16 @@ from framework.composition.usage import Usage
 from framework.errors import Place, UserError
 from framework.text import display
 
-ROOT: Final = "parts.Run"
+RUN: Final = "parts.Run"
+SWEEP: Final = "parts.Sweep"
 
 
-def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT, trust: bool = False) -> Plan:
+def plan(
+    recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str | None = None, trust: bool = False
+) -> Plan:
     """Read a recipe with the bindings of the command line; every problem comes in one pass, and nothing is built.
 
+    The root is `Run`, or `Sweep` in the file of a sweep, which is refused where the root is to be `Run`.
     The recipe of a run imports code of its own only if this user's trainings wrote it, or with `trust`.
     """
     program = read(recipe, bindings, imports)
@@ -31,13 +35,15 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     def is_foreign(file: Path) -> bool:
         return not is_trusted(trust) and (belongs_to_run(program.recipe) or belongs_to_run(file))
 
+    if root == RUN and binds_sweep(program):
+        raise UserError(f"{display(program.recipe)} is a sweep, and no recipe: `dream sweep` runs it.")
     modules = _import(program.imports, problems.append, is_foreign)
     catalog = Catalog()
     absent: list[Problem] = []
     resolved = Bindings(program.bindings, catalog, problems.append, absent.append)
     resolver = Resolver(resolved, catalog, absent.append)
     resolver.consumed |= {macro for macro, _ in program.chosen}
-    tree = resolver.build(root, Place(display(program.recipe), 1))
+    tree = resolver.build(root or (SWEEP if binds_sweep(program) else RUN), Place(display(program.recipe), 1))
     of_tasks = list(_imports_of_tasks(resolver.nodes.values(), program.recipe))
     modules |= _import(of_tasks, problems.append, is_foreign)
     set_aside = Usage(resolved, resolver, catalog, absent.append).check()
@@ -51,6 +57,16 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
         set_aside=tuple(set_aside),
         chosen=tuple(program.chosen),
     )
+
+
+def binds_sweep(program: Program) -> bool:
+    """Whether a program is that of a sweep: its own file binds a setting of `Sweep`."""
+    return any(each.selector in ("Sweep", SWEEP) and not each.place.on_command_line for each in program.bindings)
+
+
+def is_sweep(recipe: str | Path) -> bool:
+    """Whether a file is a sweep, and no recipe."""
+    return binds_sweep(read(recipe))
 
 
 def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = ()) -> list[Problem]:

@@ -154,7 +154,7 @@ class Tracking:
         record = earlier or RunRecord(
             folder=run_folder.absolute(),
             name=run_folder.name if self.name else os.environ.get("MLFLOW_RUN_NAME") or run_folder.name,
-            experiment=self._experiment_name(working if working == chosen else None),
+            experiment=self.experiment_name(working if working == chosen else None),
             tracking_uri=store.masked(chosen),
             run_id=None,
             started=datetime.now().astimezone().isoformat(),
@@ -172,7 +172,7 @@ class Tracking:
         record.write()
         return None
 
-    def _experiment_name(self, uri: str | None) -> str:
+    def experiment_name(self, uri: str | None) -> str:
         """The experiment of a new run; its id is looked up in the chosen store, unless that is away (None)."""
         name, identifier = os.environ.get("MLFLOW_EXPERIMENT_NAME"), os.environ.get("MLFLOW_EXPERIMENT_ID")
         if self.experiment or not (identifier and uri):

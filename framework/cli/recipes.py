@@ -114,8 +114,11 @@ def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, t
 def _problems_of_sweep(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, trust: bool) -> list[Problem]:
     """Everything that is wrong with the file of a sweep, and with each of its cells."""
     from framework.sweeps.cells import check_cells
-    from framework.sweeps.source import read_source
+    from framework.sweeps.source import of_sweep, read_source
 
+    plan = composition.plan(recipe, of_sweep(bindings), imports=imports, trust=trust)
+    if plan.problems:
+        return list(plan.problems)
     _, mistakes = check_cells(read_source([recipe], bindings, imports=imports, trust=trust))
     places = [(each.place or composition.Place(recipe, 1), each.message) for each in mistakes]
     return list(dict.fromkeys(Problem.at(place, message) for place, message in places))

@@ -102,8 +102,8 @@ class OtherJob(Job):
 class RayJob(Job):
     """A task of Ray."""
 
-    def __init__(self, task: Any) -> None:
-        self.task = task
+    def __init__(self, task: Any, log: Path) -> None:
+        self.task, self.log = task, log
 
     def poll(self) -> int | None:
         import ray
@@ -121,7 +121,9 @@ class RayJob(Job):
     def stop(self) -> None:
         import ray
 
-        ray.cancel(self.task, force=False)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        stop_file(self.log).touch()
+        ray.cancel(self.task, force=False)  # if it waits for a node
 
 
 @final
@@ -146,16 +148,24 @@ class RayLauncher(Launcher):
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Job:
         settings = {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "DREAM_"))}
-        return RayJob(self._run.remote(list(command[1:]), {**settings, **environment}, log, Path.cwd()))
+        stop_file(log).unlink(missing_ok=True)
+        return RayJob(self._run.remote(list(command[1:]), {**settings, **environment}, log, Path.cwd()), log)
+
+
+def stop_file(log: Path) -> Path:
+    """The file in the sweep's folder that asks a task of Ray to stop."""
+    return log.with_suffix(".stop")
 
 
 def run_in_task(arguments: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> int:
-    """Run a command of this Python in a worker of Ray, until it ends or the task is canceled; returns its exit status."""
+    """Run a command of this Python in a worker of Ray, until it ends or its stop file is there; returns its exit status."""
     with suppress(OSError):  # a node may lack the folder in which the sweep was started
         os.chdir(folder)
     process = begin([sys.executable, *arguments], environment, log)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        return process.wait()
+    stop, stopping = stop_file(log), False
+    while True:
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # Ray may interrupt a canceled task, and does not always
+            return process.wait(timeout=1.0)
+        if stop.exists() and not stopping:
+            stopping = True
+            process.send_signal(signal.SIGINT)

@@ -6,7 +6,7 @@ import os
 import re
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, final
@@ -29,7 +29,10 @@ def run_folder(sweep_folder: Path, key: str) -> Path | None:
 
 @final
 class RunProgress:
-    """The step, the returns and the end of a run. `read` takes in what its mirror has gained."""
+    """The step, the returns and the end of a run. `read` takes in what its mirror has gained.
+
+    `evaluations` are the returns by their step, and `late` the steps of those after half of the run's budget.
+    """
 
     def __init__(self, planned: PlannedCell) -> None:
         self.planned = planned
@@ -40,6 +43,7 @@ class RunProgress:
         self.step, self.minutes = 0, 0.0
         self.returned: float | None = None
         self.evaluations: dict[int, float] = {}
+        self.late: set[int] = set()
         self.ended: str | None = None
         self._inode, self._offset = 0, 0
         self._since: tuple[float, int] | None = None
@@ -74,6 +78,7 @@ class RunProgress:
             self.returned = float(values["train/return"])
         if "eval/return" in values:
             self.evaluations[record["step"]] = float(values["eval/return"])
+            self.late |= {record["step"]} if self.share >= 0.5 else set()
 
     @property
     def evaluation(self) -> float | None:
@@ -101,19 +106,18 @@ class RunProgress:
         return self.evaluations[max(earlier)] if earlier and max(self.evaluations) >= step else None
 
 
-def below_median(progress: RunProgress, of_task: Iterable[RunProgress]) -> str | None:
-    """Why a cell is to be stopped: its last evaluation, after half of its budget, is below the median of its task at the same step."""
-    if progress.share < 0.5 or progress.evaluation is None:
-        return None
-    step = max(progress.evaluations)
-    returns = [value for each in of_task if (value := each.return_at(step)) is not None]
-    median = statistics.median(returns) if len(returns) >= FEWEST else progress.evaluation
-    if progress.evaluation >= median:
-        return None
-    return (
-        f"stopped early: its evaluation return of {progress.evaluation:.1f} after {step:,} steps is below the median of its task there, "
-        f"{median:.1f} of {len(returns)} runs"
-    )
+def below_median(progress: RunProgress, of_task: Sequence[RunProgress]) -> str | None:
+    """Why a cell is to be stopped: after half of its budget, its evaluation is below the median of its task at the same step.
+
+    They are compared at the last step that enough runs of the task have reached.
+    """
+    for step in sorted(progress.late, reverse=True):
+        returns = [value for each in of_task if (value := each.return_at(step)) is not None]
+        if len(returns) >= FEWEST:
+            value, median = progress.evaluations[step], statistics.median(returns)
+            place = f"after {step:,} steps is below the median of its task there, {median:.1f} of {len(returns)} runs"
+            return f"stopped early: its evaluation return of {value:.1f} {place}" if value < median else None
+    return None
 
 
 def minutes_left(planned: PlannedCell, sweep_folder: Path) -> float | None:

@@ -38,6 +38,11 @@ class SweepSource:
         return self.file.stem if self.file else "-".join(Path(recipe).stem for recipe in self.sweep.recipes)
 
 
+def of_sweep(bindings: Sequence[str]) -> list[str]:
+    """The bindings of a command line that are of the sweep itself, and not of its runs."""
+    return [each for each in bindings if OF_SWEEP.match(each)]
+
+
 def read_source(
     recipes: Sequence[str | Path],
     bindings: Sequence[str] = (),
@@ -51,16 +56,15 @@ def read_source(
 ) -> SweepSource:
     """The sweep of some recipes, or of one file, whose settings the arguments replace and whose grid and bindings they add to."""
     is_file = len(recipes) == 1 and composition.is_sweep(recipes[0])
-    of_sweep = [each for each in bindings if OF_SWEEP.match(each)]
-    if of_sweep and not is_file:
-        raise UserError(f"-b '{of_sweep[0]}' is a setting of a sweep's file; give the option of `dream sweep` that is called so.")
+    settings = of_sweep(bindings)
+    if settings and not is_file:
+        raise UserError(f"-b '{settings[0]}' is a setting of a sweep's file; give the option of `dream sweep` that is called so.")
     base, file, places = Sweep(recipes=[str(each) for each in recipes]), None, dict[str, Place]()
     if is_file:
         file = find_recipe(recipes[0])
-        composed = composition.load(file, of_sweep, imports=imports, root=composition.SWEEP, trust=trust)
+        composed = composition.load(file, settings, imports=imports, root=composition.SWEEP, trust=trust)
         base, imports = cast(Sweep, composed.root()), (*composed.plan.imports, *imports)
-        settings = composed.root.node.settings
-        bound = {name: setting.binding.place for name, setting in settings.items() if setting.binding}
+        bound = {name: setting.binding.place for name, setting in composed.root.node.settings.items() if setting.binding}
         places = {f"Sweep.{name}": place for name, place in bound.items()}
         places |= dict.fromkeys(base.grid, bound.get("grid", composed.root.node.place))
     places |= {name: Place(f"--grid '{name}'", number) for number, name in enumerate(grid or {}, 1)}
@@ -69,7 +73,7 @@ def read_source(
         seeds=base.seeds if seeds is None else seeds,
         grid={**base.grid, **(grid or {})},  # type: ignore[dict-item]
         zip=zip or base.zip,
-        bindings=[*base.bindings, *(each for each in bindings if each not in of_sweep)],
+        bindings=[*base.bindings, *(each for each in bindings if each not in settings)],
         processes=processes or base.processes,
     )
     return SweepSource(sweep, file, places, len(base.bindings), tuple(dict.fromkeys(imports)), trust)

@@ -9,7 +9,7 @@ break on it.
 """
 
 from framework.composition.load import Composition, compose, load
-from framework.composition.plan import RUN, SWEEP, check, is_sweep, plan
+from framework.composition.plan import ROOT, SWEEP, check, is_sweep, plan
 from framework.composition.problems import Problem
 from framework.composition.provenance import Difference, diff, show
 from framework.composition.recipes import Recipe, list_recipes
@@ -17,7 +17,7 @@ from framework.composition.tree import Plan
 from framework.errors import Place
 
 __all__ = [
-    "RUN",
+    "ROOT",
     "SWEEP",
     "Composition",
     "Difference",

@@ -17,7 +17,7 @@ from framework.composition.usage import Usage
 from framework.errors import Place, UserError
 from framework.text import display
 
-RUN: Final = "parts.Run"
+ROOT: Final = "parts.Run"
 SWEEP: Final = "parts.Sweep"
 
 
@@ -35,15 +35,17 @@ def plan(
     def is_foreign(file: Path) -> bool:
         return not is_trusted(trust) and (belongs_to_run(program.recipe) or belongs_to_run(file))
 
-    if root == RUN and binds_sweep(program):
+    is_of_sweep = binds_sweep(program)
+    if root == ROOT and is_of_sweep:
         raise UserError(f"{display(program.recipe)} is a sweep, and no recipe: `dream sweep` runs it.")
+    root = root or (SWEEP if is_of_sweep else ROOT)
     modules = _import(program.imports, problems.append, is_foreign)
     catalog = Catalog()
     absent: list[Problem] = []
     resolved = Bindings(program.bindings, catalog, problems.append, absent.append)
     resolver = Resolver(resolved, catalog, absent.append)
     resolver.consumed |= {macro for macro, _ in program.chosen}
-    tree = resolver.build(root or (SWEEP if binds_sweep(program) else RUN), Place(display(program.recipe), 1))
+    tree = resolver.build(root, Place(display(program.recipe), 1))
     of_tasks = list(_imports_of_tasks(resolver.nodes.values(), program.recipe))
     modules |= _import(of_tasks, problems.append, is_foreign)
     set_aside = Usage(resolved, resolver, catalog, absent.append).check()

@@ -38,11 +38,6 @@ class PlannedCell:
         return int(self.parameters["Trainer.steps"])
 
     @property
-    def minutes(self) -> float | None:
-        """The bound on the time of the run."""
-        return self.parameters["Trainer.minutes"]
-
-    @property
     def threads(self) -> int:
         """The threads that the run takes; one, unless the recipe says how many."""
         return self.parameters["Runtime.threads"] or 1
@@ -75,7 +70,7 @@ def _cells(source: SweepSource, recipe: str, values: Mapping[str, Any], mistakes
     """The cells of a recipe with some values, one for each seed; none if anything is wrong with them."""
     bindings = (*source.sweep.bindings, *(f"{name} = {written(value)}" for name, value in values.items()))
     path = _find(recipe, source.file)
-    plan = composition.plan(path, bindings, imports=source.imports, root=composition.RUN, trust=source.trust)
+    plan = composition.plan(path, bindings, imports=source.imports, root=composition.ROOT, trust=source.trust)
     problems = list(plan.problems) or refusals((composed := composition.compose(plan)).root(composed=composed))
     mistakes += [_located(each, source, list(values)) for each in problems]
     if problems:

@@ -72,7 +72,7 @@ class LocalJob(Job):
         return self.process.poll()
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)
+        self.process.terminate()
 
 
 @final
@@ -113,7 +113,7 @@ class RayJob(Job):
         try:
             return int(ray.get(self.task))
         except ray.exceptions.TaskCancelledError:
-            return -signal.SIGINT
+            return -signal.SIGTERM
         except ray.exceptions.RayError as error:  # its worker or its node died
             self.error = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             return 1
@@ -168,4 +168,4 @@ def run_in_task(arguments: Sequence[str], environment: Mapping[str, str], log: P
             return process.wait(timeout=1.0)
         if stop.exists() and not stopping:
             stopping = True
-            process.send_signal(signal.SIGINT)
+            process.terminate()

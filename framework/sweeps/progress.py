@@ -40,13 +40,13 @@ class RunProgress:
         self._forget()
 
     def _forget(self) -> None:
-        self.step, self.minutes = 0, 0.0
+        self.step, self.updates, self.minutes = 0, 0.0, 0.0
         self.returned: float | None = None
         self.evaluations: dict[int, float] = {}
         self.late: set[int] = set()
         self.ended: str | None = None
         self._inode, self._offset = 0, 0
-        self._since: tuple[float, int] | None = None
+        self._since: tuple[float, float] | None = None
 
     def read(self, folder: Path | None) -> None:
         """Read what is new in the mirror of the run in this folder, or all of it where a resume has cut it."""
@@ -74,6 +74,7 @@ class RunProgress:
             return
         values, self.step = record["values"], max(self.step, record["step"])
         self.minutes = float(values.get("time/minutes", self.minutes))
+        self.updates = float(values.get("train/updates", self.updates))
         if "train/return" in values:
             self.returned = float(values["train/return"])
         if "eval/return" in values:
@@ -87,18 +88,16 @@ class RunProgress:
 
     @property
     def share(self) -> float:
-        """The share of the run's steps or minutes that is used, whichever is larger."""
-        minutes = self.planned.minutes
-        return min(1.0, max(self.step / self.planned.steps, self.minutes / minutes if minutes else 0.0))
+        """The share of the run's budget that is used: of its steps, minutes or updates, whichever ends it first."""
+        limits = self.planned.parameters
+        used = {"Trainer.steps": self.step, "Trainer.minutes": self.minutes, "Trainer.updates": self.updates}
+        return min(1.0, max(amount / limits[name] for name, amount in used.items() if limits.get(name)))
 
     def seconds_left(self) -> float | None:
         """Seconds until the end, at the speed since this process first saw the run; None before there is one."""
-        minutes, now = self.planned.minutes, time.monotonic()
-        left = [60 * max(0.0, minutes - self.minutes)] if minutes else []
-        since, step = self._since = self._since or (now, self.step)
-        if self.step > step:
-            left.append(max(0, self.planned.steps - self.step) * (now - since) / (self.step - step))
-        return min(left, default=None)
+        now, share = time.monotonic(), self.share
+        since, first = self._since = self._since or (now, share)
+        return (1.0 - share) * (now - since) / (share - first) if share > first else None
 
     def return_at(self, step: int) -> float | None:
         """The return of the last evaluation up to a step that the evaluations have reached."""
@@ -136,6 +135,6 @@ def minutes_left(planned: PlannedCell, sweep_folder: Path) -> float | None:
         if other.step and other.minutes:
             per_step = other.minutes / other.step
             break
-    whole = [] if per_step is None else [planned.steps * per_step]
-    expected = min([*whole, *([planned.minutes] if planned.minutes else [])], default=None)
+    bounds = [per_step and planned.steps * per_step, planned.parameters["Trainer.minutes"]]
+    expected = min((bound for bound in bounds if bound is not None), default=None)
     return None if expected is None else expected * (1.0 - own.share)

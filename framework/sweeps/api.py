@@ -1,12 +1,12 @@
 """`framework.sweep`: read a sweep, check its cells, run them, and give their table."""
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, final
-
-import psutil
 
 import framework
 from framework.errors import UserError
@@ -41,7 +41,7 @@ class PreparedSweep:
 
     def slots(self) -> int:
         """How many cells train at the same time on this machine."""
-        cores = psutil.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         return self.source.sweep.processes or max(1, cores // max(each.threads for each in self.planned))
 
     def minutes_left(self, planned: PlannedCell) -> float | None:
@@ -74,10 +74,13 @@ class PreparedSweep:
                 stop_below=stop_below is not None,
                 uri=store.chosen_uri(folder.parent),
             )
-            execution.run(interrupt, shown.show)
-            status: Status = "KILLED" if interrupt.requested else "FAILED" if execution.counts()["failed"] else "FINISHED"
-            result = SweepResult(execution.record, execution.progress, status, parent.url)
-            parent.close(status, [result.write(), folder / RECORD])
+            try:
+                execution.run(interrupt, shown.show)
+            finally:
+                done = execution.counts().keys() <= {"finished", "stopped"}
+                status: Status = "KILLED" if interrupt.requested else "FINISHED" if done else "FAILED"
+                result = SweepResult(execution.record, execution.progress, status, parent.url)
+                parent.close(status, [result.write(), folder / RECORD])
         return result
 
 
@@ -161,5 +164,5 @@ def _record(folder: Path, planned: Sequence[PlannedCell]) -> SweepRecord:
         created=earlier.created if earlier else datetime.now().astimezone().isoformat(timespec="seconds"),
         tracking_uri=earlier.tracking_uri if earlier else "",
         parent_run_id=earlier.parent_run_id if earlier else None,
-        cells=tuple(recorded.get(key, cell) for key, cell in planned_cells.items()),
+        cells=tuple(replace(recorded.get(key, cell), recipe=cell.recipe) for key, cell in planned_cells.items()),
     )

@@ -2,13 +2,14 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, final
 
 import framework
+from framework.composition import Overrides
 from framework.errors import UserError
 from framework.sweeps.cells import PlannedCell, plan_cells
 from framework.sweeps.display import Display
@@ -19,7 +20,6 @@ from framework.sweeps.progress import minutes_left
 from framework.sweeps.record import RECORD, SweepRecord, read_sweep
 from framework.sweeps.result import SweepResult
 from framework.sweeps.source import SweepSource, read_source
-from framework.sweeps.sweep import written
 from framework.text import display
 from framework.tracking import store
 from framework.tracking.base import Status
@@ -62,7 +62,7 @@ class PreparedSweep:
                 record=self.record,
                 folder=folder.parent,
                 experiment=self.planned[0].parameters["Tracking.experiment"],
-                parameters={"recipes": sweep.recipes, "seeds": sweep.seeds, "grid": written(sweep.grid), "bindings": sweep.bindings},
+                parameters={"recipes": sweep.recipes, "seeds": sweep.seeds, "grid": sweep.grid, "bindings": sweep.bindings},
             )
             record = replace(self.record, tracking_uri=parent.uri, parent_run_id=parent.run_id or self.record.parent_run_id)
             execution = Execution(
@@ -86,14 +86,14 @@ class PreparedSweep:
 
 def prepare(
     recipes: str | Path | Sequence[str | Path],
-    bindings: Sequence[str] = (),
+    bindings: Overrides = (),
     *,
     seeds: int | Sequence[int] | None = None,
     grid: Mapping[str, Sequence[object]] | None = None,
     zip: bool = False,
     name: str | None = None,
     processes: int | None = None,
-    imports: Sequence[str] = (),
+    imports: Iterable[str] = (),
     trust: bool = False,
     folder: str | Path = "runs",
 ) -> PreparedSweep:
@@ -109,14 +109,14 @@ def prepare(
 
 def sweep(
     recipes: str | Path | Sequence[str | Path],
-    bindings: Sequence[str] = (),
+    bindings: Overrides = (),
     *,
     seeds: int | Sequence[int] | None = None,
     grid: Mapping[str, Sequence[object]] | None = None,
     zip: bool = False,
     name: str | None = None,
     processes: int | None = None,
-    imports: Sequence[str] = (),
+    imports: Iterable[str] = (),
     trust: bool = False,
     folder: str | Path = "runs",
     ray: str | None = None,
@@ -127,8 +127,8 @@ def sweep(
 
         framework.sweep("quickstart", seeds=3, grid={"task": ["cartpole_swingup", "ball_in_cup_catch"]}, name="tasks").table
 
-    A text in the grid that begins with `@` is a component, as in "@negatives.InBatch". The same call again goes on: what is finished is
-    skipped, what broke is resumed, what is missing is begun.
+    Bindings and the values of the grid are as in `framework.compose`: the text "@negatives.InBatch" is a component. The same call again
+    goes on: what is finished is skipped, what broke is resumed, what is missing is begun.
     """
     prepared = prepare(
         recipes,

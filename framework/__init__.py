@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from framework.reports.report import RunReport, report
     from framework.training.api import compose, evaluate, find_checkpoint, find_run, load_policy, resume, sync
     from framework.training.fault import replay_fault
     from framework.training.pictures import picture
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Result": "framework.training.run",
     "Run": "framework.training.run",
+    "RunReport": "framework.reports.report",
     "compose": "framework.training.api",
     "evaluate": "framework.training.api",
     "find_checkpoint": "framework.training.api",
@@ -27,6 +29,7 @@ _HOMES = {
     "load_policy": "framework.training.api",
     "picture": "framework.training.pictures",
     "replay_fault": "framework.training.fault",
+    "report": "framework.reports.report",
     "resume": "framework.training.api",
     "sync": "framework.training.api",
 }
@@ -34,6 +37,7 @@ _HOMES = {
 __all__ = [
     "Result",
     "Run",
+    "RunReport",
     "compose",
     "evaluate",
     "find_checkpoint",
@@ -41,6 +45,7 @@ __all__ = [
     "load_policy",
     "picture",
     "replay_fault",
+    "report",
     "resume",
     "sync",
 ]

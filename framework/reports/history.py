@@ -9,33 +9,34 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
+from framework.sweeps.record import Cell
 from framework.tracking import jsonl
 from framework.tracking.runs import read_run
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 ESTIMATES: Final = ("contrastive/estimate", "contrastive/estimate_no_bound")
 FULL_SCALE: Final = {"DMControl": 1000.0}
 """The highest return of every task of an environment, where there is one."""
-Curve = tuple[list[float], list[float]]
+Curve = tuple[list[int], list[float]]
 
 
 @final
 @dataclass(frozen=True)
 class RunHistory:
-    """What a run's folder holds. `status` is `finished`, or how it ended or stands; `settings` are those that it went on with last.
+    """What a run's folder holds: its `settings` as they were last, its `tags`, and the steps and finite values of each metric, `curves`.
 
-    `curves` has the steps and the finite values of each metric.
+    `status` is `finished`, or how else it ended or stands. `cell` is its cell where the report is about one sweep.
     """
 
     folder: Path
     name: str
     status: str
-    note: str
     settings: Mapping[str, str]
     tags: Mapping[str, str]
     curves: Mapping[str, Curve]
+    cell: Cell | None = None
 
     @property
     def recipe(self) -> str:
@@ -88,7 +89,17 @@ class RunHistory:
         columns["estimate"] = estimates[0] if estimates else np.full(len(steps), math.nan)
         return pd.DataFrame(columns)
 
-    def _at(self, steps: list[float], metric: str, *, origin: bool = False) -> np.ndarray:
+    @property
+    def last_step(self) -> int:
+        """The step of the last evaluation."""
+        return int(self.evaluations["step"].iloc[-1])
+
+    def at(self, budget: int) -> "Series | None":
+        """The last evaluation at or before a step; None where the run did not reach the step, or had none by then."""
+        earlier = self.evaluations[self.evaluations["step"] <= budget]
+        return earlier.iloc[-1] if len(earlier) and self.last_step >= budget else None
+
+    def _at(self, steps: list[int], metric: str, *, origin: bool = False) -> np.ndarray:
         """A metric at these steps; nan where it was never logged. With `origin` it is 0 at step 0."""
         logged, values = self.curves.get(metric, ([], []))
         if not logged:
@@ -96,15 +107,12 @@ class RunHistory:
         return np.interp(steps, [0.0, *logged], [0.0, *values]) if origin else np.interp(steps, logged, values)
 
 
-def read_history(folder: Path, *, status: str = "", note: str = "") -> RunHistory:
-    """Read a run's folder; a status that is known from elsewhere holds.
-
-    Raises `UserError` where the folder has no record or no metrics.
-    """
-    record, closed = read_run(folder), "unfinished"
+def read_history(folder: Path, cell: Cell | None = None) -> RunHistory:
+    """Read a run's folder. Raises `UserError` where it has no record or no metrics."""
+    record, status = read_run(folder), "unfinished"
     settings: dict[str, str] = {}
     tags: dict[str, str] = {}
-    points: dict[str, dict[float, float]] = {}
+    points: dict[str, dict[int, float]] = {}
     for each in jsonl.read(folder):
         kind, values = each["kind"], each.get("values", {})
         if kind == "params":
@@ -112,16 +120,16 @@ def read_history(folder: Path, *, status: str = "", note: str = "") -> RunHistor
         elif kind == "tags":
             tags = values | tags  # a resume names `resolved.gin` as the recipe and itself as the command
         elif kind == "metrics":
-            closed = "unfinished"
+            status = "unfinished"
             for name, value in values.items():
                 points.setdefault(name, {})[each["step"]] = float(value)
         elif kind == "close":
-            closed = each["status"].lower()
+            status = each["status"].lower()
     curves = {name: _finite(by_step) for name, by_step in points.items()}
-    return RunHistory(folder, record.name, status or closed, note, settings, tags, curves)
+    return RunHistory(folder, record.name, cell.status if cell else status, settings, tags, curves, cell)
 
 
-def _finite(by_step: Mapping[float, float]) -> Curve:
+def _finite(by_step: Mapping[int, float]) -> Curve:
     """Steps in order, and the values there; those that are not finite are left out."""
     kept = [(step, value) for step, value in sorted(by_step.items()) if math.isfinite(value)]
     return [step for step, _ in kept], [value for _, value in kept]

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsInt
 
 from framework import __version__
 from framework.reports.history import RunHistory
@@ -27,7 +27,7 @@ def render(report: "RunReport") -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "interval": interval}
+    environment.filters |= {"number": number, "interval": interval, "counted": counted}
     return environment.get_template("page.html").render(
         report=report,
         title=report.selection.title,
@@ -46,6 +46,11 @@ def render(report: "RunReport") -> str:
 def number(value: SupportsFloat, digits: int = 0) -> str:
     """A number with so many digits; a dash for nan."""
     return "-" if math.isnan(float(value)) else f"{float(value):,.{digits}f}"
+
+
+def counted(count: SupportsInt, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{int(count)} {noun}{'' if int(count) == 1 else 's'}"
 
 
 def interval(row: Any, digits: int = 0) -> str:
@@ -70,10 +75,10 @@ def pivot(rows: "DataFrame") -> dict[str, Any]:
 def protocol(runs: Runs) -> list[str]:
     """How the returns were measured, in sentences."""
     everyone = [each for own in runs.values() for each in own]
-    episodes, every = (sorted({each.settings.get(f"Evaluation.{name}", "?") for each in everyone}) for name in ("episodes", "every"))
+    episodes, every = ({f"{int(each.settings.get(f'Evaluation.{name}', 0)):,}" for each in everyone} for name in ("episodes", "every"))
     return [
-        f"Returns are those of evaluation: the mean of {' or '.join(episodes)} episodes, the same ones each time, with the mode of the "
-        f"policy, every {' or '.join(every)} environment steps, in environments apart from those of training.",
+        f"Returns are those of evaluation: the mean of {' or '.join(sorted(episodes))} episodes, the same ones each time, with the mode of the "
+        f"policy, every {' or '.join(sorted(every))} environment steps, in environments apart from those of training.",
         "A return at a budget is the last evaluation at or before it, and never the best one.",
         "Steps are environment steps, action repeats counted. Seeds that did not reach a budget are in no mean at it.",
         "Intervals are at 95 %: percentiles of 2,000 bootstrap means, seeds drawn again within each task. One seed has no interval.",

@@ -51,7 +51,7 @@ def select(names: Sequence[str], tags: Mapping[str, str], folder: Path) -> Selec
             where = "of those named" if names else f"in {display(folder)}"
             raise UserError(f"No run {where} has the tag {wanted}; `dream ui` shows the tags that MLflow has.")
         return Selection(title=" ".join([*names, wanted]), histories=histories)
-    return Selection(title=" ".join(names), histories=histories)
+    return Selection(title=" ".join(names) if len(names) < 3 else f"{len(histories)} runs", histories=histories)
 
 
 def _of_sweep(sweep: SweepRecord) -> Selection:

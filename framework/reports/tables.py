@@ -43,9 +43,15 @@ def evaluation_table(runs: Runs) -> "DataFrame":
 
 
 def common_budget(runs: Runs) -> int:
-    """The largest step that every finished run reached, by its last evaluation; every run, where none is finished."""
+    """The largest step at which every finished run was evaluated; every run, where none is finished.
+
+    Where they share none in the second half of the shortest run, it is the step that all reached.
+    """
     everyone = [each for own in runs.values() for each in own]
-    return min(each.last_step for each in [each for each in everyone if each.status == FINISHED] or everyone)
+    compared = [each for each in everyone if each.status == FINISHED] or everyone
+    last = min(each.last_step for each in compared)
+    shared = max(set[int].intersection(*({*each.evaluations["step"].tolist()} for each in compared)), default=0)
+    return shared if 2 * shared >= last else last
 
 
 def return_table(runs: Runs, common: int) -> "DataFrame":

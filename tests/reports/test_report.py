@@ -86,16 +86,26 @@ def test_a_seed_that_did_not_reach_the_budget_is_in_no_mean_there(made, page, te
     assert f"{TWO} on cartpole_swingup: seed 2 did not reach 100,000 steps" in text
 
 
-def test_the_budget_is_the_step_that_all_finished_runs_reached(made, tmp_path):
+def test_the_budget_is_the_largest_step_at_which_all_finished_runs_were_evaluated(made, tmp_path):
     assert made.budget == 100_000, "and not 50,000, where a run failed"
     for seed, last in enumerate((250_000, 210_000, 230_000)):
-        write_run(tmp_path, f"run-{seed}", {90_000: 100.0, last: 300.0}, seed=seed)
+        write_run(tmp_path, f"run-{seed}", {90_000: 100.0, 180_000: 200.0 + seed, last: 900.0}, seed=seed)
     compared = report("run-0", "run-1", "run-2", folder=tmp_path)
-    assert compared.budget == 210_000
-    assert [*compared.table[compared.table["source"] == ""]["budget"]] == [100_000, 200_000, 210_000]
-    row = row_of(compared, "cartpole_swingup", "quickstart", 210_000)
-    assert (row["earliest"], row["latest"]) == (90_000, 210_000), "the evaluations that it stands on"
-    assert row["mean"] == pytest.approx((100 + 300 + 100) / 3)
+    assert compared.budget == 180_000, "where all are compared at one step, and not 210,000"
+    assert [*compared.table[compared.table["source"] == ""]["budget"]] == [100_000, 180_000, 200_000]
+    row = row_of(compared, "cartpole_swingup", "quickstart", 180_000)
+    assert (row["mean"], row["earliest"], row["latest"]) == (201.0, 180_000, 180_000)
+    row = row_of(compared, "cartpole_swingup", "quickstart", 200_000)
+    assert (row["mean"], row["earliest"], row["latest"]) == (201.0, 180_000, 180_000), "the evaluations that it stands on"
+
+
+def test_the_budget_is_the_step_that_all_reached_where_they_share_none_in_the_second_half(tmp_path):
+    write_run(tmp_path, "one", {10_000: 100.0, 90_000: 200.0, 130_000: 300.0})
+    write_run(tmp_path, "two", {10_000: 100.0, 80_000: 200.0, 110_000: 400.0}, seed=1)
+    compared = report("one", "two", folder=tmp_path)
+    assert compared.budget == 110_000
+    row = row_of(compared, "cartpole_swingup", "quickstart", 110_000)
+    assert (row["mean"], row["earliest"], row["latest"]) == (300.0, 90_000, 110_000)
 
 
 def test_one_seed_has_no_interval_and_says_so(tmp_path):
@@ -153,7 +163,7 @@ def test_the_page_needs_no_network_and_no_script(page, made):
 
 def test_the_page_has_the_commands_the_protocol_and_the_machine(text, page, sweep_folder):
     assert read_sweep(sweep_folder).command in text
-    assert "the mean of 10 episodes, the same ones each time, with the mode of the policy, every 10000 environment steps" in text
+    assert "the mean of 10 episodes, the same ones each time, with the mode of the policy, every 10,000 environment steps" in text
     assert "the last evaluation at or before it, and never the best one" in text
     (row,) = (row for row in page.rows if row[:3] == [ONE, "cheetah_run", "1"])
     assert row[3:10] == ["finished", "100,000", "10.0", "310", "310 (100,000)", "7.5", "vm · cpu"]

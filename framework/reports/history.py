@@ -90,6 +90,11 @@ class RunHistory:
         return pd.DataFrame(columns)
 
     @property
+    def reached(self) -> int:
+        """The last step of any metric."""
+        return max((steps[-1] for steps, _ in self.curves.values() if steps), default=0)
+
+    @property
     def last_step(self) -> int:
         """The step of the last evaluation."""
         return int(self.evaluations["step"].iloc[-1])

@@ -1,7 +1,6 @@
 """Which runs are seeds of one method: those of one recipe that differ in nothing but the seed, the task and where they ran."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -25,15 +24,6 @@ def name_methods(histories: Sequence[RunHistory]) -> list[str]:
         values = ", ".join(f"{key.rpartition('.')[2]}={_brief(_values(each).get(key, '-'))}" for key in keys[each.recipe])
         names.append(values if values and len(recipes) == 1 else f"{each.recipe} {values}".strip())
     return names
-
-
-def differences(histories: Sequence[RunHistory], methods: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Every setting in which methods differ, with its value in each; each method by a run on the task that most methods ran on."""
-    tasks = Counter(task for task, _ in {(each.task, method) for each, method in zip(histories, methods, strict=True)})
-    ordered = sorted(zip(histories, methods, strict=True), key=lambda pair: -tasks[pair[0].task])
-    settings = {method: each.settings for each, method in reversed(ordered)}
-    settings = {method: settings[method] for method in dict.fromkeys(methods)}
-    return {key: {method: own.get(key, "-") for method, own in settings.items()} for key in differing([*settings.values()])}
 
 
 def _values(history: RunHistory) -> Mapping[str, str]:

@@ -6,19 +6,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 from framework.errors import UserError
 from framework.registry import advice
-from framework.reports import tables
+from framework.reports import notes, tables
 from framework.reports.figures import find_figures
 from framework.reports.history import RunHistory
-from framework.reports.methods import differences, name_methods
-from framework.reports.page import notes, protocol, render, unfinished
+from framework.reports.methods import name_methods
+from framework.reports.page import render
 from framework.reports.selection import Selection, select
-from framework.reports.tables import Runs, Scored
+from framework.reports.tables import Runs
 from framework.sweeps.record import SweepRecord
 from framework.tracking import provenance, store
 from framework.visualization.comparison import encode
@@ -37,77 +36,39 @@ log = logging.getLogger(__name__)
 @final
 @dataclass(eq=False)
 class RunReport:
-    """The tables and the figures of some runs: those with an evaluation, by method. In a notebook it shows its page.
+    """The tables and the figures of some runs. In a notebook it shows its page.
 
-    `command` is the one that made it, and `page` the file where it was written.
+    Args:
+        budget: the environment steps at which methods are compared over tasks.
+        tables: pandas tables: `returns` at fixed budgets, ours and published ones, all `evaluations`, `runs`, `aggregates` and
+            `improvement` over tasks, and `differences` of settings.
+        figures: what draws each figure, such as `step-cartpole_swingup`.
+        facts: `protocol`, `warnings` and `commands` in sentences, and what is `unfinished`.
+        page: where it was written.
     """
 
-    selection: Selection
-    runs: Runs
-    without_evaluation: Sequence[tuple[str, RunHistory]]
-    command: str
+    title: str
+    budget: int
+    tables: "Mapping[str, DataFrame]"
+    figures: "Mapping[str, Callable[[], Figure]]"
+    facts: Mapping[str, Sequence[Any]]
     page: Path | None = None
 
-    @cached_property
-    def budget(self) -> int:
-        """The environment steps that all finished runs reached."""
-        return tables.common_budget(self.runs)
-
-    @cached_property
+    @property
     def table(self) -> "DataFrame":
-        """Returns at fixed budgets, ours and published ones; see `return_table`."""
-        return tables.return_table(self.runs, self.budget)
-
-    @cached_property
-    def evaluations(self) -> "DataFrame":
-        """Every evaluation of every run."""
-        return tables.evaluation_table(self.runs)
-
-    @cached_property
-    def run_table(self) -> "DataFrame":
-        """How each run ended, its speed and its machine."""
-        return tables.run_table(self.runs)
-
-    @cached_property
-    def scores(self) -> Scored:
-        """Normalized scores at the budget."""
-        return tables.scores_of(self.runs, self.budget)
-
-    @cached_property
-    def aggregates(self) -> "DataFrame":
-        """Interquartile mean, median, mean and optimality gap over tasks."""
-        return tables.aggregate_table(self.scores)
-
-    @cached_property
-    def improvement(self) -> "DataFrame":
-        """The probability that one method scores above another."""
-        return tables.improvement_table(self.scores)
-
-    @cached_property
-    def differences(self) -> "DataFrame":
-        """The settings in which methods differ: a row for each, a column for each method."""
-        import pandas as pd
-
-        pairs = [(each, method) for method, own in self.runs.items() for each in own]
-        return pd.DataFrame.from_dict(differences(*map(list, zip(*pairs, strict=True))), orient="index", columns=list(self.runs))
-
-    @cached_property
-    def figures(self) -> "Mapping[str, Callable[[], Figure]]":
-        """What draws each figure, by its name."""
-        return find_figures(self.runs, self.scores)
+        """Returns at fixed budgets."""
+        return self.tables["returns"]
 
     def figure(self, name: str) -> "Figure":
-        """One of the `figures`, such as `step-cartpole_swingup`, drawn."""
+        """One of the figures, drawn."""
         if name not in self.figures:
             raise UserError(f"The report has no figure '{name}'{advice(name, self.figures)}.")
         return self.figures[name]()
 
     def json(self) -> dict[str, Any]:
-        """All tables and notes; what is not a number is null."""
-        facts = {"title": self.selection.title, "command": self.command, "budget": self.budget, "protocol": protocol(self.runs)}
-        facts |= {"notes": notes(self), "unfinished": unfinished(self), "differences": self.differences.T.to_dict()}
-        records = {name: json.loads(table.to_json(orient="records")) for name, table in self._tables().items()}
-        return facts | records
+        """All tables and facts; what is not a number is null."""
+        records = {name: json.loads(table.to_json(orient="records")) for name, table in self.tables.items()}
+        return {"title": self.title, "budget": self.budget, **self.facts, **records}
 
     def write(self, folder: Path) -> Path:
         """Write the page, every figure as PNG, every table as CSV, and all of them as JSON; returns the page."""
@@ -115,7 +76,7 @@ class RunReport:
             folder.mkdir(parents=True, exist_ok=True)
             for name, draw in self.figures.items():
                 (folder / re.sub(r"[^\w.-]", "_", f"{name}.png")).write_bytes(encode(draw(), "png"))
-            for name, table in self._tables().items():
+            for name, table in self.tables.items():
                 table.to_csv(folder / f"{name}.csv", index=False)
             (folder / "report.json").write_text(json.dumps(self.json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             (folder / PAGE).write_text(render(self), encoding="utf-8")
@@ -123,15 +84,6 @@ class RunReport:
             raise UserError(f"The report cannot be written to {folder} ({error.strerror}): give another folder with -o.") from error
         self.page = folder / PAGE
         return self.page
-
-    def _tables(self) -> "Mapping[str, DataFrame]":
-        return {
-            "returns": self.table,
-            "evaluations": self.evaluations,
-            "runs": self.run_table,
-            "aggregates": self.aggregates,
-            "improvement": self.improvement,
-        }
 
     def _repr_html_(self) -> str:
         return render(self)
@@ -145,15 +97,13 @@ def report(*names: str, tags: Mapping[str, str] | None = None, folder: str | Pat
     in common.
     """
     selection = select(names, tags or {}, Path(folder).absolute())
+    methods = name_methods(selection.histories)
     runs: dict[str, list[RunHistory]] = {}
-    without_evaluation = []
-    for method, each in zip(name_methods(selection.histories), selection.histories, strict=True):
+    for method, each in zip(methods, selection.histories, strict=True):
         if len(each.evaluations):
             runs.setdefault(method, []).append(each)
-        else:
-            without_evaluation.append((method, each))
-    _require_comparable(selection, runs)
-    made = RunReport(selection, runs, without_evaluation, provenance.command())
+    _require_comparable(selection.title, runs)
+    made = _report(selection, methods, runs)
     if selection.sweep:
         _record(selection.sweep, made.write(Path(out) if out else selection.sweep.folder / ARTIFACT).parent)
     elif out:
@@ -161,10 +111,34 @@ def report(*names: str, tags: Mapping[str, str] | None = None, folder: str | Pat
     return made
 
 
-def _require_comparable(selection: Selection, runs: Runs) -> None:
+def _report(selection: Selection, methods: Sequence[str], runs: Runs) -> RunReport:
+    budget = tables.common_budget(runs)
+    scores = tables.scores_of(runs, budget)
+    return RunReport(
+        title=selection.title,
+        budget=budget,
+        tables={
+            "returns": tables.return_table(runs, budget),
+            "evaluations": tables.evaluation_table(runs),
+            "runs": tables.run_table(runs),
+            "aggregates": tables.aggregate_table(scores),
+            "improvement": tables.improvement_table(scores),
+            "differences": tables.difference_table(runs),
+        },
+        figures=find_figures(runs, scores),
+        facts={
+            "protocol": notes.protocol(runs),
+            "warnings": notes.warnings(runs, budget, scores),
+            "unfinished": notes.unfinished(selection, methods),
+            "commands": [*notes.commands(selection), provenance.command()],
+        },
+    )
+
+
+def _require_comparable(title: str, runs: Runs) -> None:
     if not runs:
         raise UserError(
-            f"No run of {selection.title} has an evaluation: train beyond the prefill and one interval of Evaluation.every, or name others."
+            f"No run of {title} has an evaluation: train beyond the prefill and one interval of Evaluation.every, or name others."
         )
     pairs = [(method, each.task) for method, own in runs.items() for each in own]
     methods, tasks = (Counter(column) for column in zip(*pairs, strict=True))

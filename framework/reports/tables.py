@@ -1,6 +1,7 @@
 """The numbers of a report as tables: evaluations, returns at fixed budgets, aggregates over tasks, runs."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +10,7 @@ import numpy as np
 
 from framework.reports import statistics
 from framework.reports.history import RunHistory
+from framework.reports.methods import differing
 from framework.reports.published import published
 from framework.reports.statistics import Scores, Values
 
@@ -183,3 +185,14 @@ def run_table(runs: Runs) -> "DataFrame":
         for method, own in runs.items()
         for each in own
     )
+
+
+def difference_table(runs: Runs) -> "DataFrame":
+    """Every `setting` in which methods differ, and a column with its value for each method, by a run on the task that most ran on."""
+    import pandas as pd
+
+    counts = Counter(task for own in runs.values() for task in {each.task for each in own})
+    typical = {method: max(own, key=lambda each: counts[each.task]).settings for method, own in runs.items()}
+    keys = differing([*typical.values()])
+    columns = {method: [settings.get(key, "-") for key in keys] for method, settings in typical.items()}
+    return pd.DataFrame({"setting": keys, **columns})

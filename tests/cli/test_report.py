@@ -47,7 +47,7 @@ def test_a_trained_run_has_minutes_an_estimate_and_a_machine(after: Call) -> Non
 def test_json_has_all_numbers_and_plain_runs_are_written_to_report(after: Call) -> None:
     called = after("report", "small", "--json")
     facts = json.loads(called.stdout)
-    assert {"returns", "evaluations", "runs", "aggregates", "improvement", "notes", "unfinished", "differences", "budget"} <= set(facts)
+    assert {"returns", "evaluations", "runs", "aggregates", "improvement", "warnings", "unfinished", "differences", "budget"} <= set(facts)
     assert (Path("report") / "report.html").is_file()
 
 

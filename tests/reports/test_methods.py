@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from framework.reports.history import read_history
-from framework.reports.methods import differences, name_methods
+from framework.reports.methods import name_methods
+from framework.reports.tables import difference_table
 from framework.sweeps.record import Cell
 from tests.reports.run_folders import write_run
 
@@ -51,7 +52,7 @@ def test_the_differences_are_of_runs_on_one_task(tmp_path):
     ]
     folders = [write_run(tmp_path, f"run-{number}", {100: 1.0}, **run) for number, run in enumerate(runs)]
     histories = [read_history(home) for home in folders]
-    methods = name_methods(histories)
-    assert differences(histories, methods) == {
-        "InfoNCE.negatives": {"negatives=CrossSequence": "@negatives.CrossSequence", "negatives=InBatch": "@negatives.InBatch"}
-    }
+    runs = {"one": histories[:2], "two": histories[2:]}
+    assert difference_table(runs).to_dict("records") == [
+        {"setting": "InfoNCE.negatives", "one": "@negatives.CrossSequence", "two": "@negatives.InBatch"}
+    ]

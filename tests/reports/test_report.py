@@ -115,7 +115,7 @@ def test_one_seed_has_no_interval_and_says_so(tmp_path):
     text = alone._repr_html_()
     assert ["quickstart", "300 1 seed, no interval (0), 10 episodes each"] in Page(text).rows
     assert "quickstart on cartpole_swingup has one seed, and so no interval." in text
-    assert alone.aggregates["low"].isna().all()
+    assert alone.tables["aggregates"]["low"].isna().all()
     (line,) = alone.figure("step-cartpole_swingup").axes[0].get_legend_handles_labels()[1]
     assert line == "quickstart (seed 0 alone, no interval)"
 
@@ -171,14 +171,14 @@ def test_the_page_has_the_commands_the_protocol_and_the_machine(text, page, swee
 
 def test_the_settings_in_which_methods_differ_are_listed_and_no_others(made, page):
     assert ["InfoNCE.negatives", "@negatives.InBatch", "@negatives.CrossSequence"] in page.rows
-    assert list(made.differences.index) == ["InfoNCE.negatives"]
+    assert made.tables["differences"]["setting"].tolist() == ["InfoNCE.negatives"]
 
 
 def test_pictures_tables_and_numbers_are_beside_the_page(made):
     folder = made.page.parent
     assert {path.name for path in folder.glob("*.png")} == {f"{name}.png" for name in made.figures}
     assert {path.name for path in folder.glob("*.csv")} == {
-        f"{name}.csv" for name in ("returns", "evaluations", "runs", "aggregates", "improvement")
+        f"{name}.csv" for name in ("returns", "evaluations", "runs", "aggregates", "improvement", "differences")
     }
     returns = pd.read_csv(folder / "returns.csv", keep_default_na=False, na_values={"mean": [""]})
     assert returns["mean"].tolist() == pytest.approx(made.table["mean"].tolist())
@@ -190,7 +190,7 @@ def test_pictures_tables_and_numbers_are_beside_the_page(made):
 
 def test_aggregates_are_those_of_the_scores_of_all_tasks(made, page):
     first = np.array([RETURNS[task, "InBatch"] for task in TASKS]) / 1000
-    rows = {row.statistic: row for row in made.aggregates.itertuples() if row.method == ONE}
+    rows = {row.statistic: row for row in made.tables["aggregates"].itertuples() if row.method == ONE}
     middle = np.sort(first.ravel())[1:-1]
     assert rows["interquartile mean"].value == pytest.approx(middle.mean())
     assert rows["mean"].value == pytest.approx(first.mean())
@@ -198,7 +198,7 @@ def test_aggregates_are_those_of_the_scores_of_all_tasks(made, page):
     assert rows["optimality gap"].value == pytest.approx(1 - first.mean())
     assert {(row.tasks, row.runs) for row in rows.values()} == {(2, 6)}
     assert any(cells[0] == f"{ONE} 6 runs" and cells[1].startswith(f"{middle.mean():.3f} ") for cells in page.rows)
-    (pair,) = made.improvement.itertuples()
+    (pair,) = made.tables["improvement"].itertuples()
     assert (pair.method, pair.over, pair.probability) == (ONE, TWO, 0.5), "always better on one task, never on the other"
 
 
@@ -206,7 +206,7 @@ def test_tasks_without_a_common_scale_are_in_no_aggregate(tmp_path):
     for seed in range(2):
         write_run(tmp_path, f"run-{seed}", {100_000: -80.0}, task="", seed=seed, Gymnasium__task="Pendulum-v1", DMControl__observe="")
     other = report("run-0", "run-1", folder=tmp_path)
-    assert not other.scores
+    assert other.tables["aggregates"].empty
     assert {name.partition("-")[0] for name in other.figures} == {"step", "minutes"}
     assert "Not in the aggregates, since its returns have no common scale: Pendulum-v1." in other._repr_html_()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from framework.reports.report import RunReport, report
+    from framework.sweeps.api import sweep
     from framework.training.api import compose, evaluate, find_checkpoint, find_run, load_policy, resume, sync
     from framework.training.fault import replay_fault
     from framework.training.pictures import picture
@@ -31,6 +32,7 @@ _HOMES = {
     "replay_fault": "framework.training.fault",
     "report": "framework.reports.report",
     "resume": "framework.training.api",
+    "sweep": "framework.sweeps.api",
     "sync": "framework.training.api",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "replay_fault",
     "report",
     "resume",
+    "sweep",
     "sync",
 ]
 

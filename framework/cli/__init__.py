@@ -16,6 +16,7 @@ from framework.errors import UserError
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "train": ("training", "Train the agent of a recipe."),
     "resume": ("training", "Continue a run from one of its checkpoints."),
+    "sweep": ("sweep", "Train many runs: recipes, seeds, and values of settings."),
     "sync": ("sync", "Send to MLflow what it lacks of a run."),
     "evaluate": ("evaluate", "Let a run's policy act, and show its returns."),
     "replay-fault": ("fault", "Make the update again in which a run diverged."),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @options.trust
 @click.option("--seed", type=click.IntRange(min=0), help="Determines the whole run; the same as -b Run.seed=N.")
 @click.option("--name", help="What the run is called; the recipe's name if not given.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where the run folder is made; the same as -b Tracking.folder='PATH'.")
 @options.as_json
 @click.pass_context
 def train_command(
@@ -31,6 +32,7 @@ def train_command(
     trust: bool,
     seed: int | None,
     name: str | None,
+    folder: Path | None,
     as_json: bool,
 ) -> None:
     """Train the agent of a recipe.
@@ -46,8 +48,9 @@ def train_command(
         raise click.BadParameter(f"'{name}' is the name of a folder: give one word without '/'.", param_hint="--name")
     seeded = [f"Run.seed={seed}"] if seed is not None else []
     named = [f"Tracking.name={name!r}"] if name is not None else []
+    placed = [f"Tracking.folder={str(folder)!r}"] if folder is not None else []
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        result = framework.compose(recipe, [*bindings, *seeded, *named], imports=imports, trust=trust).train()
+        result = framework.compose(recipe, [*bindings, *seeded, *named, *placed], imports=imports, trust=trust).train()
     _end(ctx, result, as_json)
 
 

@@ -121,7 +121,7 @@ def read_history(folder: Path, cell: Cell | None = None) -> RunHistory:
     for each in jsonl.read(folder):
         kind, values = each["kind"], each.get("values", {})
         if kind == "params":
-            settings = values
+            settings = {name: value for name, value in values.items() if "." in name}  # the others are those of a sweep's cell
         elif kind == "tags":
             tags = values | tags  # a resume names `resolved.gin` as the recipe and itself as the command
         elif kind == "metrics":

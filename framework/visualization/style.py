@@ -7,7 +7,7 @@ from cycler import cycler
 COLORS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 """Okabe and Ito (2008), which color-blind readers tell apart."""
 DASHES: Final = ("-", "--", "-.", (0, (1, 1.2)))
-MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE: Final[dict[str, Any]] = {
     "figure.constrained_layout.use": True,
     "figure.dpi": 150,
@@ -29,5 +29,5 @@ STYLE: Final[dict[str, Any]] = {
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Color, dashes and marker of the method of this number; 28 differ."""
-    return {"color": COLORS[index % 7], "linestyle": DASHES[index % 4], "marker": MARKERS[index % 7]}
+    """Color, dashes and marker of the method of this number; 56 differ in color and marker."""
+    return {"color": COLORS[index % 7], "linestyle": DASHES[index % 4], "marker": MARKERS[index % 8]}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from framework.cli import options, output
+from framework.text import display
 
 if TYPE_CHECKING:
     from framework.sweeps.api import PreparedSweep
@@ -128,3 +129,5 @@ def _show(result: "SweepResult", as_json: bool) -> None:
     again = " Give the same command again to go on." if result.status != "FINISHED" else ""
     stopped = "Stopped by Ctrl-C: " if result.status == "KILLED" else ""
     click.echo(f"\n{stopped}{result.how_far()}{again}")
+    if result.report is not None:
+        click.echo(f"Report: {display(result.report)}")

@@ -1,5 +1,6 @@
 """`framework.sweep`: read a sweep, check its cells, run them, and give their table."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,8 @@ from framework.training.interrupt import Interrupt
 from framework.training.lock import run_lock
 
 LONGEST_NAME: Final = 80
+
+log = logging.getLogger(__name__)
 
 
 @final
@@ -81,7 +84,7 @@ class PreparedSweep:
                 status: Status = "KILLED" if interrupt.requested else "FINISHED" if done else "FAILED"
                 result = SweepResult(execution.record, execution.progress, status, parent.url)
                 parent.close(status, [result.write(), folder / RECORD])
-        return result
+        return result if interrupt.requested else replace(result, report=_report(folder))
 
 
 def prepare(
@@ -143,6 +146,15 @@ def sweep(
         folder=folder,
     )
     return prepared.run(ray=ray, gpus=gpus, stop_below=stop_below)
+
+
+def _report(folder: Path) -> Path | None:
+    """Write the report of a sweep, and make it an artifact; where no cell was evaluated there is none, and a sentence says so."""
+    try:
+        return framework.report(folder.name, folder=folder.parent).page
+    except UserError as error:
+        log.warning("There is no report: %s", error)
+        return None
 
 
 def _record(folder: Path, planned: Sequence[PlannedCell]) -> SweepRecord:

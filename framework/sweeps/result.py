@@ -20,12 +20,16 @@ SUMMARY: Final = "summary.csv"
 @final
 @dataclass(frozen=True)
 class SweepResult:
-    """The record of a sweep, and how far each of its runs is, by the key of the cell. `url` is where MLflow shows the parent run."""
+    """The record of a sweep, and how far each of its runs is, by the key of the cell.
+
+    `url` is where MLflow shows the parent run, `report` the page over the cells, if one was made.
+    """
 
     record: SweepRecord
     progress: Mapping[str, RunProgress]
     status: Status
     url: str | None
+    report: Path | None = None
 
     @property
     def runs(self) -> list[RunRecord]:

@@ -111,7 +111,7 @@ def test_mlflow_has_the_cells_below_one_parent_with_their_values_as_parameters_a
     client = MlflowClient(uri, registry_uri=uri)
     parent = client.get_run(record.parent_run_id)
     assert (parent.info.status, parent.data.tags["sweep"], record.tracking_uri) == ("FINISHED", "tasks", uri)
-    assert [each.path for each in client.list_artifacts(parent.info.run_id)] == ["summary.csv", "sweep.json"]
+    assert [each.path for each in client.list_artifacts(parent.info.run_id)] == ["report", "summary.csv", "sweep.json"]
     children = client.search_runs([parent.info.experiment_id], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
     values = {tuple(run.data.params[name] for name in ("recipe", "task", "seed")): run for run in children}
     assert len(children) == len(values) == len(record.cells)
@@ -119,3 +119,28 @@ def test_mlflow_has_the_cells_below_one_parent_with_their_values_as_parameters_a
     for (recipe, task, seed), run in values.items():
         assert [run.data.tags[name] for name in ("recipe", "task", "seed", "sweep")] == [recipe, task, seed, "tasks"]
         assert (run.info.status, run.data.params["Agent.horizon"]) == ("FINISHED", "2" if recipe == "short" else "3")
+
+
+def test_the_report_at_its_end_has_the_runs_own_numbers_and_is_an_artifact_of_the_parent(swept: Swept) -> None:
+    from mlflow import MlflowClient
+
+    record, folder = read_sweep(swept.folder), swept.folder / "report"
+    facts = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    returns: dict[tuple[str, str], list[float]] = {}
+    for cell in record.cells:
+        mirror = (swept.folder / str(cell.folder) / "metrics.jsonl").read_text().splitlines()
+        last = [each["values"]["eval/return"] for each in map(json.loads, mirror) if "eval/return" in each.get("values", {})][-1]
+        returns.setdefault((Path(cell.recipe).stem, cell.task), []).append(last)
+    ours = [row for row in facts["returns"] if not row["source"]]
+    assert {(row["method"], row["task"]) for row in ours} == set(returns)
+    assert len(ours) == len(returns) == 4
+    for row in ours:
+        own = returns[row["method"], row["task"]]
+        assert (row["budget"], row["mean"]) == (2000, pytest.approx(sum(own) / len(own)))
+        assert f"<strong>{row['mean']:,.0f}</strong>" in page
+    assert facts["unfinished"] == []
+    assert record.command in facts["commands"]
+    assert f"Report: {Path('runs/tasks/report/report.html')}" in swept.again.stdout
+    client = MlflowClient(record.tracking_uri, registry_uri=record.tracking_uri)
+    assert "report/report.html" in {each.path for each in client.list_artifacts(record.parent_run_id, "report")}

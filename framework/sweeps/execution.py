@@ -15,7 +15,6 @@ from framework.sweeps.cells import PlannedCell, SweepSource
 from framework.sweeps.launch import Job, Launcher, OtherJob
 from framework.sweeps.progress import RunProgress, below_median, run_folder
 from framework.sweeps.record import Cell, CellStatus, SweepRecord
-from framework.text import read_text
 from framework.tracking import store
 from framework.tracking.tracking import CONTEXT
 from framework.training.interrupt import Interrupt
@@ -90,7 +89,7 @@ class Execution:
                 show(self)
                 time.sleep(POLL_SECONDS)
         finally:
-            for key, job in self._jobs.items():  # after a second Ctrl-C, which stops them at once
+            for key, job in self._jobs.items():  # after a second Ctrl-C, which does not wait for them
                 job.stop()
                 self._put(replace(self.cell(key), status="waiting"))
 
@@ -178,7 +177,7 @@ class Execution:
             return f"killed by {signal.Signals(-status).name}"
         if status == 0:
             return f"its run cannot be seen in {self.record.folder}: give a --folder that all machines share"
-        lines = read_text(self._log(cell)).split("\n") if self._log(cell).exists() else []
+        lines = self._log(cell).read_text(encoding="utf-8", errors="replace").split("\n") if self._log(cell).exists() else []
         return next((line.removeprefix("Error: ") for line in reversed(lines) if line.strip()), f"ended with status {status}")
 
     def _put(self, cell: Cell) -> None:

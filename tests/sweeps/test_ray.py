@@ -18,7 +18,7 @@ from tests.sweeps.conftest import HERE
 from tests.sweeps.test_local import process_of, training, wait_for
 
 ray = pytest.importorskip("ray")
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(2000)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The agent: every stage of the flow built in its order, and one update that reads like the algorithm box."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, final
 
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from framework.actor_critics.base import ActorCritic, Choose, Mode
-from framework.data import Batch, Factory, Imagination, Latent, Metrics, Observation, Pictures, UpdateNoise
+from framework.data import Batch, Factory, Imagination, InferredBatch, Latent, Metrics, Observation, Pictures, UpdateNoise, detached
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
@@ -20,6 +20,7 @@ from framework.objectives.base import Objective
 from framework.optimizers.base import Optimizer
 from framework.registry import parts
 from framework.specs import ModelSpecs, Specs
+from framework.text import aligned
 from framework.world_model import WorldModel
 
 LONGEST_HORIZON: Final = 10_000
@@ -101,7 +102,16 @@ class Agent(nn.Module):
             metrics |= {f"train/{name}_{key}": value for key, value in optimizer.step(gradients[name]).items()}
         self.behavior.after_update()
         self.world_model.after_update(model.inferred.detach(), noise.key)
-        return {name: value.detach() for name, value in metrics.items()}
+        return detached(metrics)
+
+    @torch.no_grad()
+    def infer(self, batch: Batch, generator: torch.Generator | None = None) -> InferredBatch:
+        """The embedding, posterior and prior of every step of a batch, as objectives get them in an update, without augmentation.
+
+        Without a generator, posteriors are drawn with a seed of 0, and so are equal at every call.
+        """
+        generator = torch.Generator(batch.reward.device).manual_seed(0) if generator is None else generator
+        return self.world_model.observe(batch, self._posterior_noise(batch, generator))
 
     def draw_noise(self, batch: Batch, generator: torch.Generator) -> UpdateNoise:
         """The random numbers of one update."""
@@ -169,6 +179,22 @@ class Agent(nn.Module):
         """The number of trained parameters in each group."""
         return {name: sum(parameter.numel() for parameter in self._group(name)) for name in self.optimizers}
 
+    def __repr__(self) -> str:
+        model, action, counts = self.world_model, self.specs.model_action, self.parameter_count()
+        latent, names = model.dynamics.latent, [type(each).__name__ for each in model.each_objective]
+        observed = [f"{name} {spec.dtype} {[*spec.shape]}" for name, spec in self.specs.observation.items()]
+        facts = {
+            "observation": ", ".join(observed),
+            "action": f"{action.kind} {[*action.sizes]}",
+            "encoder": f"{type(model.encoder).__name__}, embedding {model.encoder.embedding_size}",
+            "dynamics": f"{type(model.dynamics).__name__}, h {latent.deterministic}, z {latent.stochastic} ({latent.kind})",
+            "heads": ", ".join(f"{name} {type(head).__name__}" for name, head in model.each_head.items()),
+            "objectives": ", ".join(names) or "none",
+            "behavior": f"{type(self.behavior).__name__}, horizon {self.horizon}",
+            "parameters": ", ".join(f"{name} {count:,}" for name, count in counts.items()),
+        }
+        return aligned("Agent", facts)
+
     def _posterior_noise(self, batch: Batch, generator: torch.Generator) -> Tensor:
         return self.world_model.dynamics.draw_noise(*batch.reward.shape, generator=generator)
 
@@ -209,11 +235,21 @@ class Agent(nn.Module):
         gradients = torch.autograd.grad(objective, parameters, retain_graph=retain, allow_unused=True)
         unused = {id(parameter) for parameter, gradient in zip(parameters, gradients, strict=True) if gradient is None}
         if unused:
-            names = [key for key, parameter in self.named_parameters() if id(parameter) in unused]
             raise UserError(
-                f"No loss of the group '{name}' reaches {', '.join(names)}: use them in a loss, or freeze them with requires_grad_(False)."
+                f"No loss of the group '{name}' reaches {self._names(unused)}: use them in a loss, or freeze them with "
+                "requires_grad_(False)."
             )
         return [gradient for gradient in gradients if gradient is not None]
+
+    def _names(self, parameters: Collection[int]) -> str:
+        """The names of parameters, which are given by their ids, each with the innermost component that holds it."""
+        holders = {f"{path}.": type(module) for path, module in self.named_modules() if getattr(type(module), "derived", None) is not None}
+        names = []
+        for name, parameter in self.named_parameters():
+            if id(parameter) in parameters:
+                path = max((each for each in holders if each != "." and name.startswith(each)), key=len, default="")
+                names.append(f"{name.removeprefix(path)} of {holders[path].__name__}" if path else name)
+        return ", ".join(names)
 
     def _group(self, name: str) -> list[nn.Parameter]:
         if name != "model":
@@ -226,6 +262,13 @@ class Agent(nn.Module):
             raise UserError(
                 f"Agent.optimizers has {sorted(factories)}, and the groups of parameters with {type(self.behavior).__name__} are "
                 f"{sorted(groups)}; bind one optimizer for each."
+            )
+        trained = {id(parameter) for name in groups for parameter in self._group(name)}
+        if left := {id(parameter) for parameter in self.parameters() if parameter.requires_grad} - trained:
+            raise UserError(
+                f"{self._names(left)} belongs to no group of parameters, so that nothing trains it: the groups of "
+                f"{type(self.behavior).__name__} are {sorted(groups)}; put it into the submodule of a group, or freeze it with "
+                "requires_grad_(False)."
             )
         return {name: factories[name](parameters=self._group(name)) for name in groups}
 

@@ -27,7 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "recipes": ("recipes", "List the recipes that are shipped."),
     "check": ("recipes", "Check recipes, and show everything that is wrong with them."),
     "show": ("recipes", "Show every value of a recipe."),
-    "diff": ("recipes", "Show where two recipes differ."),
+    "diff": ("recipes", "Show where two recipes or runs differ."),
     "lab": ("lab", "Measure critics, strategies and bounds against known truth."),
     "bench": ("bench", "Measure how fast an update, an action, an environment and a run are."),
     "ui": ("ui", "Open MLflow's table of the runs."),
@@ -43,6 +43,11 @@ class Mistake(click.ClickException):
     """A mistake that the user can mend, shown without a traceback."""
 
     exit_code = MISTAKE
+
+    def format_message(self) -> str:
+        from framework.cli.output import HANGING, wrapped
+
+        return wrapped(self.message, HANGING)
 
 
 @final

@@ -9,6 +9,7 @@ break on it.
 """
 
 from framework.composition.load import Composition, compose, load
+from framework.composition.overrides import Overrides, statements
 from framework.composition.plan import ROOT, SWEEP, check, is_sweep, plan
 from framework.composition.problems import Problem
 from framework.composition.provenance import Difference, diff, show
@@ -21,6 +22,7 @@ __all__ = [
     "SWEEP",
     "Composition",
     "Difference",
+    "Overrides",
     "Place",
     "Plan",
     "Problem",
@@ -33,4 +35,5 @@ __all__ = [
     "load",
     "plan",
     "show",
+    "statements",
 ]

@@ -54,6 +54,10 @@ class ContrastiveStats:
     def log_candidates(self) -> PerAnchor:
         return (self.negatives + self.positive_kept).to(self.positive.dtype).log()
 
+    def accuracy(self, valid: Bool[Tensor, " N"]) -> Float[Tensor, ""]:
+        """The share of valid anchors whose positive scores above every negative, of those that have a negative; 0 where none has."""
+        return mean_where(self.positive > self.highest_negative, valid & (self.negatives > 0))
+
     @property
     def largest(self) -> Float[Tensor, ""]:
         """The largest score of any candidate that is kept."""
@@ -67,29 +71,26 @@ def infonce_with_stats(contrast: Contrast) -> tuple[PerAnchor, ContrastiveStats]
 
 
 @torch.no_grad()
-def contrastive_metrics(estimate_key: str, stats: Sequence[ContrastiveStats], valid: Sequence[Bool[Tensor, " _"]]) -> Metrics:
-    """The mean over several contrasts of each metric, averaged over the `valid` anchors of a contrast, which have a positive."""
+def contrastive_metrics(stats: Sequence[ContrastiveStats], valid: Sequence[Bool[Tensor, " _"]], *, is_lower_bound: bool) -> Metrics:
+    """The mean over several contrasts of each metric, averaged over the `valid` anchors of a contrast, which have a positive.
+
+    `is_lower_bound` (1 or 0) stands beside the estimate: whether it bounds the mutual information from below.
+    """
 
     def average(metric: Callable[[ContrastiveStats], Tensor]) -> Tensor:
         return torch.stack([mean_where(metric(each), chosen) for each, chosen in zip(stats, valid, strict=True)]).mean()
 
     negative_means = [each.negative_sum.sum() / each.negatives.sum().clamp(min=1) for each in stats]
     return {
-        estimate_key: average(lambda each: each.estimate),
+        "contrastive/estimate": average(lambda each: each.estimate),
+        "contrastive/is_lower_bound": torch.full_like(stats[0].estimate[0], float(is_lower_bound)),
         "contrastive/ceiling": average(lambda each: each.log_candidates),
         "contrastive/alone": average(lambda each: each.negatives == 0),
-        "contrastive/accuracy": average(lambda each: each.positive > each.highest_negative),
+        "contrastive/accuracy": torch.stack([each.accuracy(chosen) for each, chosen in zip(stats, valid, strict=True)]).mean(),
         "contrastive/positive_score": average(lambda each: each.positive),
         "contrastive/negative_score": torch.stack(negative_means).mean(),
         "contrastive/largest_score": torch.stack([each.largest for each in stats]).max(),
     }
-
-
-def bound_suffix(negatives: Negatives, side: str | None) -> str:
-    """The end of the name of an estimate: it marks what may lie above the mutual information."""
-    if side == "upper":
-        return "_upper_bound"
-    return "" if negatives.bounds_below() and side == "lower" else "_no_bound"
 
 
 def diagnostics(owner: str, negatives: Negatives, contrast: Contrast) -> Metrics:

@@ -8,9 +8,11 @@ from einops import rearrange
 from jaxtyping import Int
 from torch import Tensor
 
+from framework.data import Record
 
-@dataclass(frozen=True)
-class Origin:
+
+@dataclass(frozen=True, repr=False)
+class Origin(Record):
     """Row and time in the batch and episode of each anchor or candidate, and the size of the batch."""
 
     row: Int[Tensor, " N"]

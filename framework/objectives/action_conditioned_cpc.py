@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from framework import objectives
 from framework.contrastive.compatibility import check_batch, check_selecting
 from framework.contrastive.contrast import Contrast
-from framework.contrastive.metrics import bound_suffix, contrastive_metrics, diagnostics, infonce_with_stats
+from framework.contrastive.metrics import contrastive_metrics, diagnostics, infonce_with_stats
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
 from framework.data import Factory, InferredBatch, Latent, Losses, Metrics
@@ -79,8 +79,11 @@ class ActionConditionedCPC(Objective):
             total = total + self.weights[step] * of_pairs(of_rows, valid_rows, step)
             stats.append(anchor_stats)
             valid.append(inside)
-        estimate_key = "contrastive/estimate" + bound_suffix(self.negatives, "lower")
-        return {"action_conditioned_cpc": total}, contrastive_metrics(estimate_key, stats, valid)
+        return {"action_conditioned_cpc": total}, contrastive_metrics(stats, valid, is_lower_bound=self.is_lower_bound)
+
+    @property
+    def is_lower_bound(self) -> bool:
+        return self.negatives.bounds_below()
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
         self.check_length(times)
@@ -90,6 +93,9 @@ class ActionConditionedCPC(Objective):
         """The diagnostics of the contrast of step 0."""
         contrast, _ = next(self._contrasts(inferred, key))
         return diagnostics("ActionConditionedCPC", self.negatives, contrast)
+
+    def _contrast(self, inferred: InferredBatch, dynamics: Dynamics | None, key: Key) -> Contrast:
+        return next(self._contrasts(inferred, key))[0]
 
     def _contrasts(self, inferred: InferredBatch, key: Key) -> Iterator[tuple[Contrast, Bool[Tensor, " N"]]]:
         """The contrast of each step ahead, and which of its anchors have a positive in their own episode."""

@@ -14,7 +14,7 @@ from framework import objectives
 from framework.bounds.base import Bound
 from framework.contrastive.compatibility import check_axis, check_batch, check_bounds, check_joins_nothing, check_parts
 from framework.contrastive.contrast import Axis, Contrast, Source
-from framework.contrastive.metrics import ContrastiveStats, bound_suffix, contrastive_metrics, diagnostics
+from framework.contrastive.metrics import ContrastiveStats, contrastive_metrics, diagnostics
 from framework.contrastive.origin import Origin
 from framework.contrastive.pairs import Evaluation, PositivePairs, blocks_of, evaluate_in_blocks, predict
 from framework.critics.base import Critic, UnitCritic
@@ -92,9 +92,8 @@ class InfoNCE(Objective):
         return cast(Critic, self.critics[0])
 
     @property
-    def estimate_key(self) -> str:
-        """The metric of the estimate; its name marks one that is no lower bound on the mutual information."""
-        return "contrastive/estimate" + bound_suffix(self.negatives, self.bound.side)
+    def is_lower_bound(self) -> bool:
+        return self.bound.side == "lower" and self.negatives.bounds_below()
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         losses, stats, valid, rows = [], list[ContrastiveStats](), [], inferred.batch.reward.shape[0]
@@ -108,7 +107,8 @@ class InfoNCE(Objective):
                 losses.append(of_pairs(loss, inside, offset))
                 stats.append(anchor_stats)
                 valid.append(pairs.valid)
-        return {"infonce": torch.stack(losses).mean(dim=0)}, contrastive_metrics(self.estimate_key, stats, valid)
+        metrics = contrastive_metrics(stats, valid, is_lower_bound=self.is_lower_bound)
+        return {"infonce": torch.stack(losses).mean(dim=0)}, metrics
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
         self.check_length(times)
@@ -134,7 +134,7 @@ class InfoNCE(Objective):
             name = type(bound).__name__
             numbers[name] += 1
             name += f"_{numbers[name]}" if numbers[name] > 1 else ""
-            metrics[f"contrastive/{name}{bound_suffix(self.negatives, bound.side)}"] = mean_where(bound.estimate(contrast), valid)
+            metrics[f"contrastive/{name}"] = mean_where(bound.estimate(contrast), valid)
         return metrics
 
     def pictures(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Pictures:
@@ -150,18 +150,21 @@ class InfoNCE(Objective):
             pictures |= {} if imagined is None else {"contrastive/imagine": imagined}
         return pictures
 
+    def _contrast(self, inferred: InferredBatch, dynamics: Dynamics | None, key: Key) -> Contrast:
+        return self._first(inferred, dynamics, key)[0]
+
     def _evaluate(self, contrast: Contrast, key: Key) -> Evaluation:
         """Select the negatives of each anchor, and compute the bound."""
         contrast = self.negatives(contrast, key)
         loss, estimate = self.bound.loss_and_estimate(contrast)
         return loss, ContrastiveStats.of(contrast, estimate)
 
-    def _first(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Contrast, Tensor]:
+    def _first(self, inferred: InferredBatch, dynamics: Dynamics | None, key: Key) -> tuple[Contrast, Tensor]:
         """The contrast of the first block of anchors of the smallest offset, and which of those are valid."""
         _, pairs, blocks = next(self._pairs(inferred, dynamics))
         return self.negatives(pairs.contrast(self.axes[0], blocks[0]), key), pairs.valid[blocks[0]]
 
-    def _pairs(self, inferred: InferredBatch, dynamics: Dynamics) -> Iterator[tuple[int, PositivePairs, list[slice]]]:
+    def _pairs(self, inferred: InferredBatch, dynamics: Dynamics | None) -> Iterator[tuple[int, PositivePairs, list[slice]]]:
         """Each offset with its pairs and the blocks of anchors in which they are evaluated, one where the batch is not too large."""
         rows, times = inferred.batch.reward.shape
         check_joins_nothing(self.bound, rows, times, self.chunk_above)
@@ -176,7 +179,7 @@ class InfoNCE(Objective):
             anchors = rows * (times - offset)
             yield offset, pairs, blocks_of(anchors, self.chunk_above) if rows * times > self.chunk_above else [slice(0, anchors)]
 
-    def _source(self, inferred: InferredBatch, dynamics: Dynamics, critic: Critic, offset: int) -> Source:
+    def _source(self, inferred: InferredBatch, dynamics: Dynamics | None, critic: Critic, offset: int) -> Source:
         latents = {"posterior": inferred.posterior, "prior": inferred.prior}[self.anchor].without_past()
         extra = inferred.extra
         if extra is not None and self.embedding_gradient == "stop":
@@ -190,7 +193,7 @@ class InfoNCE(Objective):
             extra=extra,
             action=rearrange(inferred.batch.action, "b t a -> (b t) a"),
             is_first=rearrange(inferred.batch.is_first, "b t -> (b t)"),
-            predict=partial(predict, inferred, dynamics),
+            predict=None if dynamics is None else partial(predict, inferred, dynamics),
         )
 
     def _candidates(self, inferred: InferredBatch) -> Tensor:

@@ -1,15 +1,16 @@
 """`framework.sweep`: read a sweep, check its cells, run them, and give their table."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal, final
 
-import psutil
-
 import framework
+from framework.composition import Overrides
 from framework.errors import UserError
 from framework.sweeps.cells import PlannedCell, plan_cells
 from framework.sweeps.display import Display
@@ -20,7 +21,6 @@ from framework.sweeps.progress import minutes_left
 from framework.sweeps.record import RECORD, SweepRecord, read_sweep
 from framework.sweeps.result import SweepResult
 from framework.sweeps.source import SweepSource, read_source
-from framework.sweeps.sweep import written
 from framework.text import display
 from framework.tracking import store
 from framework.tracking.base import Status
@@ -44,7 +44,7 @@ class PreparedSweep:
 
     def slots(self) -> int:
         """How many cells train at the same time on this machine."""
-        cores = psutil.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         return self.source.sweep.processes or max(1, cores // max(each.threads for each in self.planned))
 
     def minutes_left(self, planned: PlannedCell) -> float | None:
@@ -65,7 +65,7 @@ class PreparedSweep:
                 record=self.record,
                 folder=folder.parent,
                 experiment=self.planned[0].parameters["Tracking.experiment"],
-                parameters={"recipes": sweep.recipes, "seeds": sweep.seeds, "grid": written(sweep.grid), "bindings": sweep.bindings},
+                parameters={"recipes": sweep.recipes, "seeds": sweep.seeds, "grid": sweep.grid, "bindings": sweep.bindings},
             )
             record = replace(self.record, tracking_uri=parent.uri, parent_run_id=parent.run_id or self.record.parent_run_id)
             execution = Execution(
@@ -77,23 +77,26 @@ class PreparedSweep:
                 stop_below=stop_below is not None,
                 uri=store.chosen_uri(folder.parent),
             )
-            execution.run(interrupt, shown.show)
-            status: Status = "KILLED" if interrupt.requested else "FAILED" if execution.counts()["failed"] else "FINISHED"
-            result = SweepResult(execution.record, execution.progress, status, parent.url)
-            parent.close(status, [result.write(), folder / RECORD])
+            try:
+                execution.run(interrupt, shown.show)
+            finally:
+                done = execution.counts().keys() <= {"finished", "stopped"}
+                status: Status = "KILLED" if interrupt.requested else "FINISHED" if done else "FAILED"
+                result = SweepResult(execution.record, execution.progress, status, parent.url)
+                parent.close(status, [result.write(), folder / RECORD])
         return result if interrupt.requested else replace(result, report=_report(folder))
 
 
 def prepare(
     recipes: str | Path | Sequence[str | Path],
-    bindings: Sequence[str] = (),
+    bindings: Overrides = (),
     *,
     seeds: int | Sequence[int] | None = None,
     grid: Mapping[str, Sequence[object]] | None = None,
     zip: bool = False,
     name: str | None = None,
     processes: int | None = None,
-    imports: Sequence[str] = (),
+    imports: Iterable[str] = (),
     trust: bool = False,
     folder: str | Path = "runs",
 ) -> PreparedSweep:
@@ -109,14 +112,14 @@ def prepare(
 
 def sweep(
     recipes: str | Path | Sequence[str | Path],
-    bindings: Sequence[str] = (),
+    bindings: Overrides = (),
     *,
     seeds: int | Sequence[int] | None = None,
     grid: Mapping[str, Sequence[object]] | None = None,
     zip: bool = False,
     name: str | None = None,
     processes: int | None = None,
-    imports: Sequence[str] = (),
+    imports: Iterable[str] = (),
     trust: bool = False,
     folder: str | Path = "runs",
     ray: str | None = None,
@@ -127,8 +130,8 @@ def sweep(
 
         framework.sweep("quickstart", seeds=3, grid={"task": ["cartpole_swingup", "ball_in_cup_catch"]}, name="tasks").table
 
-    A text in the grid that begins with `@` is a component, as in "@negatives.InBatch". The same call again goes on: what is finished is
-    skipped, what broke is resumed, what is missing is begun.
+    Bindings and the values of the grid are as in `framework.compose`: the text "@negatives.InBatch" is a component. The same call again
+    goes on: what is finished is skipped, what broke is resumed, what is missing is begun.
     """
     prepared = prepare(
         recipes,
@@ -173,5 +176,5 @@ def _record(folder: Path, planned: Sequence[PlannedCell]) -> SweepRecord:
         created=earlier.created if earlier else datetime.now().astimezone().isoformat(timespec="seconds"),
         tracking_uri=earlier.tracking_uri if earlier else "",
         parent_run_id=earlier.parent_run_id if earlier else None,
-        cells=tuple(recorded.get(key, cell) for key, cell in planned_cells.items()),
+        cells=tuple(replace(recorded.get(key, cell), recipe=cell.recipe) for key, cell in planned_cells.items()),
     )

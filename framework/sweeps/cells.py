@@ -14,7 +14,7 @@ from framework.composition.recipes import find_recipe, first_file, shipped
 from framework.errors import UserError
 from framework.sweeps.record import Cell
 from framework.sweeps.source import SweepSource
-from framework.sweeps.sweep import shown, written
+from framework.sweeps.sweep import shown
 from framework.text import display
 from framework.training.checks import refusals
 
@@ -68,7 +68,7 @@ def check_cells(source: SweepSource) -> tuple[list[PlannedCell], list[UserError]
 
 def _cells(source: SweepSource, recipe: str, values: Mapping[str, Any], mistakes: list[UserError]) -> list[PlannedCell]:
     """The cells of a recipe with some values, one for each seed; none if anything is wrong with them."""
-    bindings = (*source.sweep.bindings, *(f"{name} = {written(value)}" for name, value in values.items()))
+    bindings = (*source.sweep.bindings, *composition.statements(values))
     path = _find(recipe, source.file)
     plan = composition.plan(path, bindings, imports=source.imports, root=composition.ROOT, trust=source.trust)
     problems = list(plan.problems) or refusals((composed := composition.compose(plan)).root(composed=composed))

@@ -3,7 +3,9 @@
 import ctypes
 import logging
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from abc import ABC, abstractmethod
@@ -16,6 +18,7 @@ from framework.environments.worker import PR_SET_PDEATHSIG
 from framework.errors import UserError
 from framework.training.lock import is_locked
 
+ADDRESS: Final = re.compile(r"(?:ray://)?([\w.-]+):(\d+)")
 LIBC: Final = ctypes.CDLL(None)
 """Loaded before a fork, which may only call it."""
 
@@ -140,6 +143,8 @@ class RayLauncher(Launcher):
             raise UserError("Ray is not installed: run `pip install 'dream-framework[ray]'`, here and on each node.") from error
         if not ray.is_initialized():
             try:
+                if match := ADDRESS.fullmatch(address):  # which Ray would try for minutes
+                    socket.create_connection((match[1], int(match[2])), timeout=5.0).close()
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, OSError, RuntimeError, ValueError) as error:
                 reason = " ".join(str(error).split())[:200]

@@ -1,13 +1,15 @@
 """A sweep as it was given: by a file, by the command line, or by both."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast, final
 
 from framework import composition
-from framework.composition import Place
+from framework.composition import Overrides, Place
+from framework.composition.command_line import quoted
+from framework.composition.overrides import texts
 from framework.composition.parser import Binding, parse
 from framework.composition.recipes import find_recipe
 from framework.errors import UserError
@@ -45,20 +47,21 @@ def of_sweep(bindings: Sequence[str]) -> list[str]:
 
 def read_source(
     recipes: Sequence[str | Path],
-    bindings: Sequence[str] = (),
+    bindings: Overrides = (),
     *,
     seeds: int | Sequence[int] | None = None,
     grid: Mapping[str, Sequence[object]] | None = None,
     zip: bool = False,
     processes: int | None = None,
-    imports: Sequence[str] = (),
+    imports: Iterable[str] = (),
     trust: bool = False,
 ) -> SweepSource:
     """The sweep of some recipes, or of one file, whose settings the arguments replace and whose grid and bindings they add to."""
     is_file = len(recipes) == 1 and composition.is_sweep(recipes[0])
+    bindings, imports = composition.statements(bindings), texts("imports", imports)
     settings = of_sweep(bindings)
     if settings and not is_file:
-        raise UserError(f"-b '{settings[0]}' is a setting of a sweep's file; give the option of `dream sweep` that is called so.")
+        raise UserError(f"{quoted('-b', settings[0])} is a setting of a sweep's file; give the option of `dream sweep` that is called so.")
     base, file, places = Sweep(recipes=[str(each) for each in recipes]), None, dict[str, Place]()
     if is_file:
         file = find_recipe(recipes[0])
@@ -79,11 +82,11 @@ def read_source(
     return SweepSource(sweep, file, places, len(base.bindings), tuple(dict.fromkeys(imports)), trust)
 
 
-def read_grid(texts: Sequence[str]) -> dict[str, Sequence[object]]:
+def read_grid(options: Sequence[str]) -> dict[str, Sequence[object]]:
     """The grid of the options `NAME=[VALUE, ..]` of a command line, each as gin writes a binding."""
     grid: dict[str, Sequence[object]] = {}
-    for number, text in enumerate(texts, 1):
-        statements, problems = parse(text, f"--grid '{text}'", number=number)
+    for number, text in enumerate(options, 1):
+        statements, problems = parse(text, quoted("--grid", text), number=number)
         if problems:
             raise UserError("\n".join(map(str, problems)))
         match statements:

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, final
 
-import numpy as np
-
-from framework.composition.values import Reference, Written, map_leaves
+from framework.composition import statements
+from framework.composition.values import Written
 from framework.errors import UserError
 from framework.registry import parts
 
@@ -58,20 +57,6 @@ class Sweep:
             yield dict(zip(self.grid, chosen, strict=True))
 
 
-def written(value: object) -> str:
-    """A value as gin writes it; a text that begins with `@` is a component, as in "@negatives.InBatch"."""
-    return repr(map_leaves(_leaf, value))
-
-
 def shown(value: object) -> str:
-    """A value as a table shows it: a text without quotes."""
-    return value if isinstance(value, str) else written(value)
-
-
-def _leaf(leaf: Any) -> Any:
-    if isinstance(leaf, np.generic):
-        return leaf.item()
-    if not isinstance(leaf, str) or not leaf.startswith("@"):
-        return leaf
-    scope, _, selector = leaf[1:].rpartition("/")
-    return Reference(scope, selector, called=False)
+    """A value as a table shows it: as gin writes it, but a text without quotes."""
+    return value if isinstance(value, str) else statements({"": value})[0].removeprefix("=")

@@ -14,7 +14,7 @@ from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.changes import optimizer_entries, require_fit
-from framework.training.runtime import Runtime, derive
+from framework.training.runtime import Runtime, derive, freeing_cycles
 from framework.training.tolerance import Tolerance
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 
@@ -105,6 +105,14 @@ class Learner:
         self.send(randomly=randomly)
         return self.receive()
 
+    def prefill(self, steps: int) -> None:
+        """Collect at least so many environment steps with random actions; the first call begins."""
+        if self.steps is None:
+            self.begin()
+        until = self.progress.step + steps
+        while self.progress.step < until:
+            self.collect(randomly=True)
+
     def send(self, *, randomly: bool) -> None:
         """Choose an action for every environment, and start the step, unless one is in flight."""
         assert self.steps is not None, "call begin() or load_state_dict() first"
@@ -159,7 +167,8 @@ class Learner:
 
     def pictures(self) -> Pictures:
         """Pictures of the last batch."""
-        return self._of_last_batch(self.agent.pictures)
+        with freeing_cycles():
+            return self._of_last_batch(self.agent.pictures)
 
     def _of_last_batch(self, function: Callable[[Batch, torch.Generator], dict[str, Tensor]]) -> dict[str, Tensor]:
         if self.batch is None:

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from framework.composition import load
+from framework.composition.command_line import quoted
 from framework.composition.factory import ComponentFactory
 from framework.errors import UserError
 from framework.registry import registry_of
@@ -137,7 +138,7 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     "negatives of the replay without draws": (
         "InfoNCE.negatives = @UniformSubset\nUniformSubset.of = @ReplayNegatives\nUniformSubset.candidates = 9",
         2,
-        "ReplayNegatives needs steps of their own from the replay; bind Replay.extra = 256",
+        "ReplayNegatives needs steps of their own from the replay; bind Replay.extra_candidates = 256",
     ),
     "mixed vectors of a critic without any": (
         "InfoNCE.negatives = @MoCHi",
@@ -354,7 +355,7 @@ ACCEPTED = {
     "Agent.optimizers = {'model': @model/Adam, 'actor': @actor/Adam, 'value': @value/Adam, 'ensemble': @actor/Adam}",
     "a value that learns from all replayed steps": REINFORCE + "Agent.imagination_starts = None",
     "a value that learns from no replayed step": REINFORCE + "Agent.imagination_starts = 6\nReinforce.replay_value = 0.0",
-    "negatives of the replay with draws": "InfoNCE.negatives = @ReplayNegatives\nReplay.extra = 16",
+    "negatives of the replay with draws": "InfoNCE.negatives = @ReplayNegatives\nReplay.extra_candidates = 16",
     "as many candidates as a batch has": "InfoNCE.negatives = @UniformSubset\nUniformSubset.candidates = 24",
     "more candidates than a batch has, around a queue": "InfoNCE.negatives = @UniformSubset\nUniformSubset.of = @MemoryQueue\n"
     "UniformSubset.candidates = 25",
@@ -411,7 +412,7 @@ def test_independent_refusals_come_together(recipe: Callable[[str], str]) -> Non
 def test_a_binding_of_the_command_line_is_blamed_before_one_of_the_recipe(recipe: Callable[[str], str]) -> None:
     file = recipe("InfoNCE.negatives = @RefusalNegatives\nRefusalNegatives.steps = 5")
     assert [str(problem) for problem in check(file, ["RefusalNegatives.steps = 6"])] == [
-        "-b 'RefusalNegatives.steps = 6' (number 1): RefusalNegatives.steps = 6 must be at most 5."
+        "-b 'RefusalNegatives.steps = 6': RefusalNegatives.steps = 6 must be at most 5."
     ]
 
 
@@ -453,11 +454,11 @@ IMPOSSIBLE = [
     ("bounds.SMILE", {"clip": 0.0}),
     ("critics.ConcatCritic", {"pairs_at_once": 0}),
     ("critics.ConcatCritic", {"layers": 0}),
-    ("critics.CosineCritic", {"initial_temperature": 0.0}),
-    ("critics.CosineCritic", {"initial_temperature": -1.0, "temperature": "fixed"}),
-    ("critics.CosineCritic", {"initial_temperature": 0.009}),
-    ("critics.DistanceCritic", {"initial_temperature": 0.0}),
-    ("critics.DistanceCritic", {"initial_temperature": 0.009, "temperature": "learned"}),
+    ("critics.CosineCritic", {"temperature": 0.0}),
+    ("critics.CosineCritic", {"temperature": -1.0, "temperature_kind": "fixed"}),
+    ("critics.CosineCritic", {"temperature": 0.009}),
+    ("critics.DistanceCritic", {"temperature": 0.0}),
+    ("critics.DistanceCritic", {"temperature": 0.009, "temperature_kind": "learned"}),
     ("critics.GaussianCritic", {"minimum_std": 0.0}),
     ("critics.GaussianCritic", {"initial_std": 0.1}),
     ("critics.GaussianCritic", {"initial_std": 1.0, "deviation": "fixed"}),
@@ -542,5 +543,5 @@ def test_a_constructor_refuses_at_the_binding_of_the_setting(selector: str, sett
     with pytest.raises(UserError) as caught:
         component(selector, settings, write)(**DERIVED[family]())
     assert caught.value.place is not None
-    assert caught.value.place.file in {f"-b '{name}.{each} = {value!r}'" for each, value in settings.items()}
+    assert caught.value.place.file in {quoted("-b", f"{name}.{each} = {value!r}") for each, value in settings.items()}
     assert any(each in caught.value.message for each in settings)

@@ -26,7 +26,7 @@ MOST_TENSORS: Final = 5_000
 
 def check(recipe: str | Path, bindings: composition.Overrides = (), *, imports: Iterable[str] = (), trust: bool = False) -> list[Problem]:
     """Everything that is wrong with a recipe: what reading it finds, or else what building it refuses, each with its place."""
-    plan = composition.plan(recipe, bindings, imports=imports, trust=trust)
+    plan = composition.plan(recipe, bindings, imports=imports, root=composition.ROOT, trust=trust)
     if plan.problems:
         return list(plan.problems)
     composed = composition.compose(plan)

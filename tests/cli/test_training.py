@@ -118,10 +118,10 @@ def test_what_a_run_does_not_have_is_a_mistake(after: Call, arguments: list[str]
     assert "Traceback" not in result.output
 
 
-def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes(tmp_path: Path) -> None:
-    without_store(tmp_path)
+def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes_in_the_folder_that_was_named(tmp_path: Path) -> None:
+    without_store(tmp_path / "other")
     endless = bound("Trainer.steps=1000000", "Tracking.console_seconds=0.1", "Run.log_every=10", "Evaluation.every=1000000")
-    command = [sys.executable, "-m", "framework", "train", str(TINY), *endless]
+    command = [sys.executable, "-m", "framework", "train", str(TINY), *endless, "--folder", "other/runs"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
     ) as process:
@@ -134,8 +134,9 @@ def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes(tmp_path: Path) -> N
     *warnings, last = errors.splitlines()
     assert last == "Stopped by Ctrl-C; nothing that was learned is lost."
     assert all(line.startswith("Warning: ") for line in warnings), errors
-    assert "Resume      dream resume tiny-" in output
-    (mirror,) = tmp_path.glob("runs/tiny-*/metrics.jsonl")
+    assert re.search(r"^Resume      dream resume tiny-\S+ --folder other/runs$", output, re.MULTILINE)
+    (mirror,) = tmp_path.glob("other/runs/tiny-*/metrics.jsonl")
+    assert not (tmp_path / "runs").exists()
     assert '"status": "KILLED"' in mirror.read_text().splitlines()[-1]
     assert any(mirror.parent.glob("checkpoints/step-*/progress.json"))
 

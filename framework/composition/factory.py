@@ -13,6 +13,8 @@ from framework.registry import registry_of
 
 TOO_LARGE: Final = re.compile(r"overflow|allocate memory|not enough memory|out of memory|too big|dimension exceeded", re.IGNORECASE)
 """How torch and numpy refuse a size: only the type of some of these errors is their own."""
+TOO_SMALL: Final = re.compile(r"negative (dimension|number)|no numbers|division by zero|modulo by zero|greater than 0")
+"""How torch and its modules refuse a size below 1, the check of a recipe one of 0, and Python a division by it."""
 SMALL: Final = 1000
 """No number up to this is too large by itself."""
 
@@ -38,10 +40,14 @@ class ComponentFactory(partial[Any]):
             if error.place is None:
                 error.place = blame(error.message, [self.node], self.recipe) or self.node.place
             raise
-        except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as error:
-            if not isinstance(error, MemoryError | OverflowError) and not TOO_LARGE.search(str(error)):
+        except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError, ZeroDivisionError) as error:
+            smallest = _smallest(self.node) if TOO_SMALL.search(str(error)) else ""
+            if smallest:
+                refusal = UserError(f"{smallest} too small to be built ({_reason(error)}); bind larger sizes.")
+            elif isinstance(error, MemoryError | OverflowError) or TOO_LARGE.search(str(error)):
+                refusal = UserError(f"{_largest(self.node)} too large to be built ({_reason(error)}); bind smaller sizes.")
+            else:
                 raise
-            refusal = UserError(f"{_largest(self.node)} too large to be built ({_reason(error)}); bind smaller sizes.")
             refusal.place = blame(refusal.message, [self.node], self.recipe) or self.node.place
             raise refusal from error
 
@@ -63,6 +69,12 @@ def freeze(node: Node, recipe: str = "") -> ComponentFactory:
     factory = ComponentFactory(registry_of(node.component.family).class_of(node.component), **settings)
     factory.node, factory.recipe = node, recipe
     return factory
+
+
+def _smallest(node: Node) -> str:
+    """The settings of a component that are whole numbers below 1, as the subject of a sentence; empty without any."""
+    values = [(name, leaf) for name, each in node.settings.items() for leaf in leaves(each.value) if type(leaf) is int and leaf < 1]
+    return f"{' and '.join(f'{node.name}.{name} = {value}' for name, value in values)} {'are' if values[1:] else 'is'}" if values else ""
 
 
 def _largest(node: Node) -> str:
@@ -90,7 +102,7 @@ def _named_settings(message: str, nodes: list[Node]) -> Iterator[Place]:
         for node in nodes:
             setting = node.settings.get(parameter)
             if node.name == component and setting is not None and setting.binding is not None:
-                yield setting.binding.place
+                yield from (each.place for each in (setting.binding, *setting.macros))
 
 
 def _named_components(message: str, nodes: list[Node]) -> Iterator[Place]:

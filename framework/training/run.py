@@ -112,7 +112,7 @@ class Run:
         self.evaluation: Evaluation = evaluation()
         self.tracking: Tracking = tracking()
         self.runtime: Runtime = runtime()
-        self._checkpoints = checkpoints
+        self.checkpoint_factory = checkpoints
 
     def __repr__(self) -> str:
         return described(self)
@@ -210,7 +210,7 @@ class Run:
             return self._run_alone(folder, checkpoint)
 
     def _run_alone(self, folder: Path, checkpoint: str | None) -> Result:
-        checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
+        checkpoints: Checkpoints = self.checkpoint_factory(folder=folder / CHECKPOINTS)
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
         with Interrupt() as interrupt, self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)

@@ -44,6 +44,30 @@ def test_the_seed_and_the_name_reach_the_run(trained: tuple[Path, Result]) -> No
     assert (run / "overrides.txt").read_text() == "Run.seed=3\nTracking.name='small'\n"
 
 
+def test_a_run_stands_in_the_place_of_a_recipe_in_show_and_diff(trained: tuple[Path, Result], after: Call) -> None:
+    (folder,) = trained[0].glob("runs/small-*")
+    for name in ("latest", "small", folder):
+        rows = {each["key"]: (each["left"], each["right"]) for each in json.loads(after("diff", TINY, name, "--json").stdout)}
+        assert rows == {"Run.seed": ("0", "3"), "Tracking.name": ("None", "'small'")}
+    assert after("diff", "latest", folder / "resolved.gin").stdout == "No value differs.\n"
+    assert after("show", "latest").stdout == (folder / "operative.gin").read_text()
+    elsewhere = after("diff", TINY, "latest", "--folder", "elsewhere")
+    assert elsewhere.exit_code == 2
+    assert "There is no recipe 'latest'" in elsewhere.stderr
+    assert "There is no run 'latest' in " in elsewhere.stderr
+
+
+def test_the_folder_and_the_seed_reach_each_command_that_takes_a_recipe(call: Call) -> None:
+    (Path("elsewhere") / "mlflow.db").mkdir(parents=True)
+    result = call("train", TINY, "--folder", "elsewhere", "--seed", 5, "-b", "Trainer.updates=1")
+    assert result.exit_code == 0, result.output
+    assert len(list(Path("elsewhere").glob("tiny-*-5"))) == 1
+    assert not Path("runs").exists()
+    assert "Run.seed = 5\n" in call("show", TINY, "--seed", 5).stdout
+    assert call("check", TINY, "--seed", 5).exit_code == 0
+    assert "Run.seed = 5 at least 0" in call("check", TINY, "--seed", 5, "-b", "Run.environments=-1").stdout
+
+
 def test_resume_goes_on_and_prints_nothing_but_json(after: Call) -> None:
     result = after("resume", "latest", *bound("Trainer.steps=120"), "--checkpoint", 100, "--json")
     assert result.exit_code == 0, result.output

@@ -19,7 +19,7 @@ from framework.functional.contrastive import kept, positives
 from framework.functional.masking import log_mask
 
 Axis = Literal["row", "column"]
-"""Which side is fixed: the latent (row), as in Eq. 15, or the observation (column)."""
+"""Which side is fixed: the latent (row), as in *Dream to Control*, Appendix B, or the observation (column)."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from framework.optimizers.base import TorchOptimizer
 @final
 @optimizers.register
 class MyComponent(TorchOptimizer):
-    """NAdam (Dozat, 2016) on the gradient clipped to a global norm.
+    """AMSGrad (Reddi et al., 2018) on the gradient clipped to a global norm.
 
     Derive from `optimizers.Optimizer` for steps of your own; `LaProp` is an example.
     """
@@ -28,4 +28,4 @@ class MyComponent(TorchOptimizer):
 
     @cached_property
     def inner(self) -> torch.optim.Optimizer:
-        return torch.optim.NAdam(self.parameters, lr=self.learning_rate, capturable=True)
+        return torch.optim.Adam(self.parameters, lr=self.learning_rate, amsgrad=True, fused=True, capturable=True)

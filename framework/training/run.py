@@ -60,6 +60,8 @@ class Result:
     evaluated: Evaluated | None
     latest: Path | None
     best: Path | None
+    stopped_by: str = ""
+    """The signal that stopped it: `Ctrl-C`, `SIGTERM` or `SIGHUP`."""
 
 
 @final
@@ -112,7 +114,7 @@ class Run:
         self.evaluation: Evaluation = evaluation()
         self.tracking: Tracking = tracking()
         self.runtime: Runtime = runtime()
-        self._checkpoints = checkpoints
+        self.checkpoint_factory = checkpoints
 
     def __repr__(self) -> str:
         return described(self)
@@ -210,7 +212,7 @@ class Run:
             return self._run_alone(folder, checkpoint)
 
     def _run_alone(self, folder: Path, checkpoint: str | None) -> Result:
-        checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
+        checkpoints: Checkpoints = self.checkpoint_factory(folder=folder / CHECKPOINTS)
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
         with Interrupt() as interrupt, self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
@@ -286,13 +288,7 @@ class Run:
             raise
         finally:
             status = close_tracker(run_logger.tracker, status, interrupt)
+        tracker, kept = run_logger.tracker, run_logger.checkpoints
         return Result(
-            folder=folder,
-            run_id=run_logger.tracker.run_id,
-            url=run_logger.tracker.url,
-            status=status,
-            progress=learner.progress,
-            evaluated=run_logger.latest,
-            latest=run_logger.checkpoints.latest,
-            best=run_logger.checkpoints.best,
+            folder, tracker.run_id, tracker.url, status, learner.progress, run_logger.latest, kept.latest, kept.best, interrupt.name
         )

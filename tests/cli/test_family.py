@@ -161,7 +161,10 @@ FOUND = {
     "Alone": ("of 2 sequences of 2 steps it leaves an anchor without a negative", ()),
     "GradientMetric": ("gives the metric 'model/mine' as float32 of shape [] with gradient, and a metric is", ("GradientMetric.units=3",)),
     "FloatMetric": ("gives the metric 'model/mine' as a float, and a metric is", ("FloatMetric.units=3",)),
-    "ScalarLoss": ("gives the loss 'mine' as float32 of shape [], and a loss is a float32 tensor", ("ScalarLoss.units=3",)),
+    "ScalarLoss": (
+        "gives the loss 'mine' as float32 of shape [] with gradient, and a loss is a float32 tensor",
+        ("ScalarLoss.units=3",),
+    ),
     "GoesOn": ("step() must produce a FIRST step after a LAST step", ()),
 }
 

@@ -10,8 +10,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from framework.errors import UserError
-from framework.lab.plots.style import BLUE, COLORS, GRAY, GREEN, RED, TRUTH, legend, measured_rows, numbers
+from framework.lab.plots.style import BLUE, GRAY, GREEN, RED, TRUTH, legend, measured_rows, numbers
 from framework.measurement.report import Report, Row, Value, shown
+from framework.visualization.style import COLORS
 
 COLUMNS: Final = 4
 LATENTS: Final = {

@@ -57,7 +57,7 @@ TYPING_ERRORS = {
     "components": "InBach InBatch, Infonce InfoNCE, GaussianCritc GaussianCritic, BarlowTwns BarlowTwins, Barlow BarlowTwins, Adm Adam, "
     "MemoryQue MemoryQueue, ConvEncodr ConvEncoder, CrossSeq CrossSequence, infoNCEbound InfoNCEBound",
     "settings": "stps steps, learning_rte learning_rate, lerning_rate learning_rate, stoch stochastic, batchs batch, lenght length, "
-    "horzon horizon, unit units, bactch batch, seeds seed, step steps, ratio train_ratio",
+    "horzon horizon, unit units, bactch batch, seedd seed, step steps, ratio train_ratio",
     "families": "negatves negatives, critic critics, heads_ heads, objective objectives, encoder encoders",
     "commands": "trian train, chek check, evalute evaluate, pictur picture, doc doctor, eval evaluate",
     "recipes": "dreamr_v1 dreamer_v1, quickstat quickstart, dreamerv3 dreamer_v3, tdmpc2 tdmpc2_like",

@@ -164,12 +164,7 @@ def test_a_damaged_file_of_any_kind_is_named_and_the_run_goes_on_from_the_checkp
 
 @pytest.mark.parametrize("step", [45, 85])
 def test_a_file_of_steps_that_is_damaged_while_a_run_trains_costs_it_nothing(
-    tiny: Callable[..., Run],
-    whole: Result,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    step: int,
-    folders: list[int],
+    tiny: Callable[..., Run], whole: Result, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: int
 ) -> None:
     """The damage is found by the checkpoint of the evaluation at step 50, or by the last one."""
     run, receive = tiny(f"Tracking.name='damaged{step}'"), Learner.receive

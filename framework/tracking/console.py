@@ -147,10 +147,10 @@ class Console(Tracker):
         return {name: value for name, value in values.items() if not hidden.get(name)}
 
     def _seconds_left(self) -> float | None:
-        """The trainer's own metric if it has a time budget, else the remaining steps or updates over their speed."""
-        if SECONDS_LEFT in self.latest:
-            return self.latest[SECONDS_LEFT]
+        """The least of what is left of the time budget, and of the remaining steps and updates over their speed."""
         left: list[tuple[float, float]] = [(self.total_steps - self.step, self.speed)]
+        if SECONDS_LEFT in self.latest:
+            left.append((self.latest[SECONDS_LEFT], 1.0))
         if self.total_updates:
             left.append((self.total_updates - self.latest.get(UPDATES, 0), self.latest.get(UPDATES_PER_SECOND, 0.0)))
         return min((max(0.0, remaining) / speed for remaining, speed in left if speed > 0), default=None)

@@ -30,6 +30,12 @@ def test_train_says_what_was_learned_and_what_to_do_next(trained: tuple[Path, Re
     assert f"framework.load_policy('{name}')" in result.stdout
 
 
+def test_train_names_the_limit_at_which_the_run_ended_and_no_other(call: Call, tmp_path: Path) -> None:
+    without_store(tmp_path)
+    output = call("train", TINY, *bound("Trainer.updates=5", "Trainer.minutes=30.0")).stdout
+    assert re.search(r"^Train on    dream resume tiny-\S+ -b 'Trainer.updates=10'$", output, re.MULTILINE)
+
+
 def test_the_policy_that_train_names_acts(trained: tuple[Path, Result], after: Call) -> None:
     words = re.search(r"framework\.load_policy\('(.*?)'\)", trained[1].stdout)
     assert words

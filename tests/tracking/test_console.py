@@ -41,6 +41,8 @@ def test_the_time_left_follows_from_the_speed_or_from_the_trainer() -> None:
     assert console.line() == "step=400 steps_per_second=20.0 time_left=30s"
     console.latest["time/seconds_left"] = 12.0
     assert console.line() == "step=400 steps_per_second=20.0 time_left=12s"
+    console.latest["time/seconds_left"] = 40.0
+    assert console.line() == "step=400 steps_per_second=20.0 time_left=30s"
 
 
 def test_it_shows_anchors_without_a_negative_above_a_tenth_and_an_estimate_that_is_no_bound(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ import pytest
 
 from framework.tracking.base import MetricsEvent, ParamsEvent, VideoEvent
 from framework.tracking.jsonl import MIRROR, Jsonl, read
+from framework.tracking.media import encode_video
 
 
 def steps(folder: Path) -> list[int]:
@@ -71,3 +73,13 @@ def test_a_video_is_encoded_once_into_a_file_of_even_size_that_plays(tmp_path: P
         shown = list(container.decode(video=0))
     assert len(shown) == 5
     assert (shown[0].height, shown[0].width) == (232, 330)
+
+
+def test_a_video_is_enlarged_frame_by_frame() -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (50, 16, 16, 3), np.uint8)
+    encode_video(frames[:1], 20.0)
+    tracemalloc.start()
+    encode_video(frames, 20.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * 256 * 256 * 3, "all 50 enlarged frames take 50 times 256 x 256 x 3 bytes"

@@ -1,6 +1,6 @@
 """The table of faults: each is injected into small runs again and again, and what was lost is counted.
 
-python docs/results/reliability/faults.py            # 20 to 30 minutes on two cores
+python docs/results/reliability/faults.py            # about an hour on two cores
 python docs/results/reliability/faults.py --quick    # a few tries of each
 python docs/results/reliability/faults.py killed     # the kinds whose names have a word; the others keep their counts
 

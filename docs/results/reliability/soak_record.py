@@ -160,6 +160,7 @@ def table(summary: dict[str, Any]) -> str:
         "points lost, twice in the server, twice in the mirror": ", ".join(
             str(points[name]) for name in ("points lost", "points twice in the server", "points twice in the mirror")
         ),
+        "points in the server alone": points["points in the server alone"],
         "log intervals without a line, with two": f"{points['intervals without a line']}, {points['intervals with two lines']}",
         "faults of environments, and errors that were counted": (
             f"{summary['environment faults']}, {points['environment errors that were counted']:.0f}"

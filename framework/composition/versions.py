@@ -7,7 +7,7 @@ Python has one module of a name. A version whose names are taken by other text i
 import ast
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -70,10 +70,10 @@ def _open(package: str, folder: str) -> None:
 class _Finder(MetaPathFinder):
     """Finds the submodules of versions."""
 
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: Iterable[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if path is None or not name.startswith(VERSION):
             return None
-        spec = PathFinder.find_spec(name, path, target)
+        spec = PathFinder.find_spec(name, [*path], target)
         if spec is not None and type(spec.loader) is SourceFileLoader:
             spec.loader = _Loader(spec.loader.name, spec.loader.path)
         return spec

@@ -21,6 +21,7 @@ from framework.negatives.mochi import MoCHi
 from framework.negatives.replay_negatives import ReplayNegatives
 from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.within_sequence import WithinSequence
+from framework.testing import samples
 from tests.members import build
 from tests.objectives import contrasts
 from tests.tiny import DYNAMICS, LATENT, ROWS, TIMES, batch, contrast, inferred, key_of, normal, origin
@@ -92,7 +93,7 @@ def test_the_episodes_of_a_queue_can_be_left_out():
 @pytest.mark.parametrize(("slow_rate", "offset"), [(None, 0.0), (0.01, 0.1)])
 def test_the_objective_fills_the_queue_once_for_each_update(slow_rate, offset):
     """With the embeddings of the slow encoder where it has a rate, to which `tests.tiny` adds a tenth."""
-    made, sample = contrasts.make(negatives="MemoryQueue", settings={"size": 40, "slow_rate": slow_rate}), contrasts.example()
+    made, sample = contrasts.make(negatives="MemoryQueue", settings={"size": 40, "slow_rate": slow_rate}), samples.example()
     assert made.slow_rate == slow_rate
     made.negatives.added.zero_()
     first, _ = made(sample, DYNAMICS, key_of(0))
@@ -127,7 +128,7 @@ def test_extra_steps_replace_the_batch_or_join_it():
 @pytest.mark.parametrize(("gradient", "flows"), [("flow", True), ("stop", False)])
 def test_extra_steps_have_gradients_as_candidates_have(gradient, flows):
     embedding = normal(7, EMBEDDING).requires_grad_()
-    sample = replace(contrasts.example(), extra=ExtraCandidates(embedding=embedding, episode=torch.arange(7)))
+    sample = replace(samples.example(), extra=ExtraCandidates(embedding=embedding, episode=torch.arange(7)))
     losses, _ = contrasts.make(negatives="ReplayNegatives", embedding_gradient=gradient)(sample, DYNAMICS, key_of(0))
     (of_extra,) = torch.autograd.grad(losses["infonce"].sum(), embedding, allow_unused=True)
     assert (of_extra is not None) == flows
@@ -211,7 +212,7 @@ def test_the_prior_under_the_own_action_is_the_prior_itself_at_any_steps():
 
 
 def test_other_actions_train_the_dynamics_through_the_objective():
-    sample = contrasts.example()
+    sample = samples.example()
     losses, metrics = contrasts.make(negatives="ActionNegatives")(sample, DYNAMICS, key_of(0))
     assert torch.allclose(losses["infonce"][sample.batch.is_first], torch.zeros(()))
     gradient = torch.autograd.grad(losses["infonce"].sum(), DYNAMICS.input.weight)[0]

@@ -1,6 +1,6 @@
 """A CUDA graph's behavior on any device: operators recorded with the memory that they read and wrote, and repeated on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch

@@ -86,7 +86,7 @@ def test_it_plays_an_environment_of_gymnasium_with_seeds(task: str, is_discrete:
     assert all(0 < length <= 200 for length in one.lengths)
 
 
-@pytest.mark.parametrize("wrong", [3, "cartpole", lambda seed: "none"])
+@pytest.mark.parametrize("wrong", [3, "cartpole", lambda seed: "none"], ids=["number", "text", "factory of text"])
 def test_it_refuses_what_is_no_environment(whole: Result, wrong: Any) -> None:
     with pytest.raises(UserError, match="`play` takes an environment of dm_env or Gymnasium, or a factory of one, not"):
         framework.play(framework.load_policy(whole.folder), wrong)
@@ -115,7 +115,7 @@ DECLARED: list[tuple[Any, Callable[[Any], bool]]] = [
 ]
 
 
-@pytest.mark.parametrize(("spec", "fits"), DECLARED, ids=str)
+@pytest.mark.parametrize(("spec", "fits"), DECLARED, ids=[str(spec) for spec, _ in DECLARED])
 def test_an_action_is_as_the_environment_declares_it(whole: Result, spec: Any, fits: Callable[[Any], bool]) -> None:
     policy = framework.load_policy(whole.folder)
     observation = {"count": np.ones(1), "pixels": np.ones((8, 8, 3), np.uint8)}

@@ -32,7 +32,7 @@ HORIZON, STARTS, MANY_STARTS = 4, ROWS * TIMES, 65
 
 
 @dataclass(frozen=True)
-class World:
+class ImaginedWorld:
     """A small model and a behavior."""
 
     dynamics: Dynamics
@@ -76,7 +76,7 @@ def is_action(action: Tensor, kind: ActionKind) -> bool:
     return all(bool(((group == 0) | (group == 1)).all() and (group.sum(dim=-1) == 1).all()) for group in groups)
 
 
-def actor_gradient(world: World, rollouts: Imagination) -> list[Tensor]:
+def actor_gradient(world: ImaginedWorld, rollouts: Imagination) -> list[Tensor]:
     losses, _ = world.losses(rollouts)
     parameters = world.behavior.group("actor")
     if not losses["actor"].requires_grad:
@@ -84,7 +84,7 @@ def actor_gradient(world: World, rollouts: Imagination) -> list[Tensor]:
     return list(torch.autograd.grad(losses["actor"].mean(), parameters, allow_unused=True, materialize_grads=True))
 
 
-def policy_means(world: World, features: Tensor) -> Tensor:
+def policy_means(world: ImaginedWorld, features: Tensor) -> Tensor:
     """The mean first number of many actions."""
     noise = world.behavior.draw_noise(MANY_STARTS, 4, generator=seeded(7))
     return world.behavior.sample(features, noise)[..., 0].mean()
@@ -117,13 +117,13 @@ class ActorCriticContract(Contract):
         return request.param
 
     @pytest.fixture
-    def world(self, member: Member, kind) -> World:
+    def world(self, member: Member, kind) -> ImaginedWorld:
         action_size = ACTIONS[kind].size
         dynamics = GaussianRSSM(embedding_size=5, action_size=action_size, deterministic=6, stochastic=4, hidden=8, free_nats=0.0)
         heads = {name: head(latent=dynamics.latent) for name, head in HEADS.items()}
         if kind not in kinds_of(member):
             pytest.skip(f"it takes no {kind} actions")
-        return World(dynamics, heads, member.build(**behavior_sizes(dynamics.latent, kind)), kind)
+        return ImaginedWorld(dynamics, heads, member.build(**behavior_sizes(dynamics.latent, kind)), kind)
 
     @pytest.fixture
     def imagination(self, world) -> Imagination:

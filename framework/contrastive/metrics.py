@@ -1,8 +1,8 @@
 """Metrics of a contrast: per-anchor statistics, their means over valid anchors, and diagnostics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,8 +11,11 @@ from torch import Tensor
 from framework.contrastive.compatibility import check_some_have_negatives
 from framework.contrastive.contrast import Contrast
 from framework.data import Metrics
+from framework.functional import ranks
 from framework.functional.contrastive import PerAnchor, infonce_loss, log_candidates, mean_where, own_group_mass
 from framework.negatives.base import Negatives
+
+OF_ANCHORS: Final = ("contrastive/ceiling", "contrastive/alone", "contrastive/accuracy", "contrastive/positive_score")
 
 
 @final
@@ -55,6 +58,12 @@ class ContrastiveStats:
         return (self.negatives + self.positive_kept).to(self.positive.dtype).log()
 
     @property
+    def of_anchors(self) -> Float[Tensor, "K N"]:
+        """The estimate of each anchor, and the numbers that `OF_ANCHORS` names."""
+        is_alone, is_accurate = (self.negatives == 0).float(), (self.positive > self.highest_negative).float()
+        return torch.stack([self.estimate, self.log_candidates, is_alone, is_accurate, self.positive])
+
+    @property
     def largest(self) -> Float[Tensor, ""]:
         """The largest score of any candidate that is kept."""
         return self.highest_negative.maximum(self.positive.masked_fill(~self.positive_kept, -torch.inf)).max()
@@ -68,20 +77,15 @@ def infonce_with_stats(contrast: Contrast) -> tuple[PerAnchor, ContrastiveStats]
 
 @torch.no_grad()
 def contrastive_metrics(estimate_key: str, stats: Sequence[ContrastiveStats], valid: Sequence[Bool[Tensor, " _"]]) -> Metrics:
-    """The mean over several contrasts of each metric, averaged over the `valid` anchors of a contrast, which have a positive."""
+    """The mean over several contrasts of each metric, averaged over the `valid` anchors of a contrast, which have a positive.
 
-    def average(metric: Callable[[ContrastiveStats], Tensor]) -> Tensor:
-        return torch.stack([mean_where(metric(each), chosen) for each, chosen in zip(stats, valid, strict=True)]).mean()
-
-    negative_means = [each.negative_sum.sum() / each.negatives.sum().clamp(min=1) for each in stats]
-    return {
-        estimate_key: average(lambda each: each.estimate),
-        "contrastive/ceiling": average(lambda each: each.log_candidates),
-        "contrastive/alone": average(lambda each: each.negatives == 0),
-        "contrastive/accuracy": average(lambda each: each.positive > each.highest_negative),
-        "contrastive/positive_score": average(lambda each: each.positive),
-        "contrastive/negative_score": torch.stack(negative_means).mean(),
-        "contrastive/largest_score": torch.stack([each.largest for each in stats]).max(),
+    The anchors are those of all ranks.
+    """
+    averages = torch.stack([mean_where(each.of_anchors, chosen) for each, chosen in zip(stats, valid, strict=True)]).mean(dim=0)
+    sums = ranks.sum_of_all(torch.stack([torch.stack([each.negative_sum.sum(), each.negatives.sum()]) for each in stats]))
+    return dict(zip((estimate_key, *OF_ANCHORS), averages.unbind(), strict=True)) | {
+        "contrastive/negative_score": (sums[:, 0] / sums[:, 1].clamp(min=1)).mean(),
+        "contrastive/largest_score": ranks.largest_of_all(torch.stack([each.largest for each in stats]).max()),
     }
 
 

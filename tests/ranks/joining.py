@@ -18,25 +18,21 @@ def rows(rank: int) -> torch.Tensor:
 def joining() -> dict[str, Any]:
     """What each function gives, and the gradient of a loss that differs between ranks and between copies."""
     results: dict[str, Any] = {}
-    for name, join in (
-        ("gather", ranks.gather),
-        ("gather_own_first", ranks.gather_own_first),
-        ("sum", ranks.sum_of_all),
-        ("mean", ranks.mean_of_all),
-    ):
+    for join in (ranks.gather, ranks.gather_own_first, ranks.sum_of_all, ranks.mean_of_all):
         own = rows(ranks.rank()).requires_grad_()
         joined = join(own.T.contiguous().T)  # whose memory is not in the order of its rows
         weight = (1.0 + ranks.rank()) * (1 + torch.arange(float(joined.numel()))).reshape(joined.shape)
         (weight.T.contiguous().T * joined).sum().backward()
-        results[name] = {"value": joined.detach(), "gradient": own.grad}
+        results[join.__name__] = {"value": joined.detach(), "gradient": own.grad}
     flags = torch.tensor([True, ranks.rank() == 0])
     results["flags"] = ranks.gather(flags)
     results["largest"] = ranks.largest_of_all(rows(ranks.rank()))
     results["totals"] = ranks.totals(1, 0.5, ranks.rank())
     results["means"] = ranks.means_of_all([rows(ranks.rank()), rows(ranks.rank())[0]])
     results["uniform"], results["normal"] = uniform(key_of(1), 3, 2), normal(key_of(1), 3, 2)
+    own = rows(ranks.rank())
     with ranks.alone():
-        results["alone"] = ranks.gather(rows(ranks.rank()))
+        results["alone"] = ranks.gather(own)
         results["whole uniform"], results["whole normal"] = uniform(key_of(1), SIZE * 3, 2), normal(key_of(1), SIZE * 3, 2)
     results["origin"] = vars(Origin.of(torch.full((2, 3), ranks.rank())).of_all_ranks())
     return results

@@ -4,12 +4,14 @@ import errno
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from framework.errors import UserError
 
@@ -29,6 +31,24 @@ def load(file: Path) -> Any:
         return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises errors of many kinds for a damaged file
         raise UserError(f"{file} is missing or damaged; go back to an earlier checkpoint.") from error
+
+
+def plain(value: Any, where: str) -> Any:
+    """A copy on the CPU, in types that load without running code."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value.copy())
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return tuple(items) if isinstance(value, tuple) else items
+    if value is None or isinstance(value, bool | int | float | str | bytes):
+        return value
+    raise TypeError(f"{where} is a {type(value).__name__}, which a checkpoint cannot hold")
 
 
 def write(file: Path, data: bytes | memoryview) -> None:

@@ -11,15 +11,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from framework import files
 from framework.errors import UserError
 from framework.registry import parts
 from framework.replay.chunks import INDEX
-from framework.training.manifest import PROGRESS, Manifest, digests
+from framework.training.manifest import PROGRESS, Manifest, digest
 
 Contents = Mapping[str, Any]
 """One file each: nested dicts, lists and tuples of tensors, arrays, numbers, strings and None."""
@@ -41,9 +37,9 @@ class Checkpoints:
     renamed to a name that is free (`step-00012000-2` for a second save at a step), and only then older ones are removed. A kill or a full
     disk leaves the earlier checkpoints intact. An error in the thread is raised at the next `save` or `wait`.
 
-    Each checkpoint is complete in itself, and every byte of it is covered by a checksum. Replay files that did not change are hard links,
-    made only of files that are whole; one that was damaged is written again. After a return to an earlier step, later checkpoints stay
-    until the run has passed their steps.
+    Each checkpoint is complete in itself, and every byte of it is covered by a checksum. Replay files that did not change are hard links.
+    The thread reads them again: where one was damaged, there is no checkpoint, and another is due at once, whose replay is written anew
+    from memory. After a return to an earlier step, later checkpoints stay until the run has passed their steps.
     """
 
     derived: ClassVar[tuple[str, ...]] = ("folder",)
@@ -54,6 +50,7 @@ class Checkpoints:
                 raise UserError(f"Checkpoints.{name} is {value}; bind a whole number of at least 1.")
         self.every, self.keep, self.folder = every, keep, folder
         self._step = 0
+        self._best = False
         self._source: Path | None = None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints")
         self._pending: Future[None] | None = None
@@ -80,7 +77,7 @@ class Checkpoints:
         return self._source
 
     def due(self, step: int) -> bool:
-        """Whether a multiple of `every` was passed since the last save."""
+        """Whether a multiple of `every` was passed since the last save, or that found a damaged file."""
         return step // self.every > self._step // self.every
 
     def save(
@@ -94,10 +91,11 @@ class Checkpoints:
     ) -> None:
         """Copy the contents to the CPU and write them in the thread, after the last save. Raises `UserError` on a full disk.
 
-        `beside` are the texts of files outside the checkpoint that are true from it on.
+        `beside` are the texts of files outside the checkpoint that are true from it on. Where the `best` one fails, the next takes its
+        place.
         """
         self.wait()
-        self._step = step
+        self._step, self._best = step, best or self._best
         with files.writing(self.folder, size=0):
             self.folder.mkdir(parents=True, exist_ok=True)
             for leftover in self.folder.glob(".*-step-*"):
@@ -105,9 +103,9 @@ class Checkpoints:
             temporary = self.folder / f".writing-{_name(step)}"
             temporary.mkdir()
             linked = self._link_replay(temporary) if replay_saver and self._source else {}
-        copied = {name: plain(value, name) for name, value in contents.items()}
+        copied = {name: files.plain(value, name) for name, value in contents.items()}
         write_replay = replay_saver(temporary / REPLAY) if replay_saver else None
-        manifest = Manifest(step, self.number + 1, best, linked)
+        manifest = Manifest(step, self.number + 1, self._best, linked)
         self._pending = self._writer.submit(self._write, temporary, manifest, copied, write_replay, beside or {})
 
     def wait(self) -> None:
@@ -140,22 +138,15 @@ class Checkpoints:
         raise UserError(f"There is no checkpoint in {self.folder}; train first, or name the folder of another run.")
 
     def _link_replay(self, target: Path) -> dict[str, str]:
-        """Link the files of steps of the last replay that are whole; returns their checksums."""
+        """Link the files of steps of the last replay; returns the checksums that they were written with."""
         try:
             manifest = Manifest.read(self.source)
         except UserError as error:
             log.warning("%s The replay is written again.", error)
             return {}
-        names = [name for name in manifest.sha256 if name.startswith(f"{REPLAY}/") and name != f"{REPLAY}/{INDEX}"]
-        linked = {}
         (target / REPLAY).mkdir()
-        for name, digest in digests(self.source, names).items():
-            if digest == manifest.sha256[name]:
-                _link(self.source / name, target / name)
-                linked[name] = digest
-            else:
-                log.warning("The replay file %s is damaged; the replay is written again.", self.source / name)
-        return linked
+        names = [name for name in manifest.sha256 if name.startswith(f"{REPLAY}/") and name != f"{REPLAY}/{INDEX}"]
+        return {name: manifest.sha256[name] for name in names if _link(self.source / name, target / name)}
 
     def _write(
         self,
@@ -166,13 +157,14 @@ class Checkpoints:
         beside: Mapping[Path, str],
     ) -> None:
         try:
+            self._require_whole_links(manifest, temporary)
             for name, value in contents.items():
                 files.save(temporary / f"{name}.pt", value)
             if write_replay:
                 write_replay()
-            names = [path.relative_to(temporary).as_posix() for path in temporary.rglob("*") if path.is_file()]
-            new = digests(temporary, [name for name in names if name not in manifest.sha256])
-            replace(manifest, sha256={name: new.get(name) or manifest.sha256[name] for name in sorted(names)}).write(temporary)
+            paths = sorted(path for path in temporary.rglob("*") if path.is_file())
+            names = {path.relative_to(temporary).as_posix(): path for path in paths}
+            replace(manifest, sha256={name: manifest.sha256.get(name) or digest(path) for name, path in names.items()}).write(temporary)
             files.flush(*temporary.rglob("*"), temporary)
             for path, text in beside.items():
                 files.write(path, text.encode())
@@ -182,13 +174,20 @@ class Checkpoints:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
+    def _require_whole_links(self, manifest: Manifest, folder: Path) -> None:
+        """Raise `UserError` where a linked file is damaged, and make the next save due, which links none."""
+        damaged = next((name for name in manifest.sha256 if manifest.is_changed(folder, name)), None)
+        if damaged:
+            source, self._source, self._step = self._source, None, -self.every
+            raise UserError(f"The replay file {source}/{damaged} is damaged; the replay is written again.")
+
     def _publish(self, temporary: Path, manifest: Manifest) -> None:
         """Give the checkpoint its name; once that is on the disk, remove what it replaces."""
         name = _name(manifest.step)
         folder = next(path for path in _free_names(self.folder / name) if not path.exists())
         temporary.rename(folder)
         files.flush(self.folder)
-        self._source = folder
+        self._source, self._best = folder, False
         whole = _whole(self.folder)
         earlier = [path for path, other in whole.items() if other.step <= manifest.step]
         for path in set(earlier[self.keep :]) - {self.best}:
@@ -222,24 +221,6 @@ def require_whole_replay(folder: Path) -> None:
     """Raise `UserError` where a file of a checkpoint's replay is missing or changed."""
     manifest = Manifest.read(folder)
     manifest.require_whole(folder, [name for name in manifest.sha256 if name.startswith(f"{REPLAY}/")])
-
-
-def plain(value: Any, where: str) -> Any:
-    """A copy on the CPU, in types that load without running code."""
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(value.copy())
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Mapping):
-        return {key: plain(item, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        items = [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
-        return tuple(items) if isinstance(value, tuple) else items
-    if value is None or isinstance(value, bool | int | float | str | bytes):
-        return value
-    raise TypeError(f"{where} is a {type(value).__name__}, which a checkpoint cannot hold")
 
 
 def _name(step: int) -> str:
@@ -292,9 +273,11 @@ def _drop(folder: Path) -> None:
     shutil.rmtree(hidden)
 
 
-def _link(source: Path, target: Path) -> None:
-    """A hard link to a file; a copy where the file system has none."""
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copy2(source, target)
+def _link(source: Path, target: Path) -> bool:
+    """A hard link to a file, a copy where the file system has none; returns whether there is such a file."""
+    if source.exists():
+        try:
+            target.hardlink_to(source)
+        except OSError:
+            shutil.copy2(source, target)
+    return source.exists()

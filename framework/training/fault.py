@@ -11,7 +11,6 @@ from torch import Tensor
 from framework import files
 from framework.data import Batch, UpdateNoise
 from framework.errors import UserError
-from framework.training.checkpoints import plain
 from framework.training.learner import Learner, not_finite
 from framework.training.policy import PolicyRecipe, build_agent
 from framework.training.runtime import Runtime
@@ -42,7 +41,7 @@ def save_fault(file: Path, *, learner: Learner, recipe: PolicyRecipe, metrics: M
     """Write the last update of a run: parameters before it, batch, noise, seed, and the recipe of the agent."""
     progress = {"step": learner.progress.step, "update": learner.progress.updates, "seed": learner.seed}
     contents = learner.last_update() | progress | {"metrics": metrics, "recipe": asdict(recipe), "precision": learner.runtime.precision}
-    files.save(file, plain(contents, "fault"))
+    files.save(file, files.plain(contents, "fault"))
 
 
 def replay_fault(file: str | Path, *, device: str = "auto", trust: bool = False) -> Fault:

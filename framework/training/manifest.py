@@ -55,25 +55,24 @@ class Manifest:
             raise _damaged(folder, str(error)) from error
 
     def require_whole(self, folder: Path, names: Iterable[str]) -> None:
-        """Raise `UserError` where one of these files is missing or changed."""
-        for name, digest in digests(folder, names).items():
-            if digest != self.sha256[name]:
-                raise _damaged(folder, name)
+        """Raise `UserError` where one of these files is missing or changed; several threads read them."""
+        with ThreadPoolExecutor() as readers:
+            for name, changed in readers.map(lambda name: (name, self.is_changed(folder, name)), names):
+                if changed:
+                    raise _damaged(folder, name)
+
+    def is_changed(self, folder: Path, name: str) -> bool:
+        """Whether a file is not the one that was written, or cannot be read."""
+        try:
+            return digest(folder / name) != self.sha256[name]
+        except OSError:
+            return True
 
 
-def digests(folder: Path, names: Iterable[str]) -> dict[str, str | None]:
-    """The checksums of files, read by several threads; `None` for one that cannot be read."""
-    names = list(names)
-    with ThreadPoolExecutor() as readers:
-        return dict(zip(names, readers.map(_digest, (folder / name for name in names)), strict=True))
-
-
-def _digest(file: Path) -> str | None:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError:
-        return None
+def digest(file: Path) -> str:
+    """The checksum of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _damaged(folder: Path, reason: str) -> UserError:

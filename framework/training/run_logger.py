@@ -170,9 +170,10 @@ class RunLogger:
             self.write(learner)
         if evaluate and learner.progress.evaluated < learner.progress.step and learner.progress.updates:
             self.evaluate(learner, stop)
-        self.settle()
-        if _reached(learner) != self._saved:
-            self._save(learner)
+        for _ in range(2):  # once more where that found a damaged file of the replay before
+            self.settle()
+            if _reached(learner) != self._saved:
+                self._save(learner)
         self.checkpoints.wait()
 
     def record_policies(self, learner: Learner, folder: Path) -> None:
@@ -191,7 +192,9 @@ class RunLogger:
     def rescue(self, learner: Learner) -> None:
         """Checkpoint what was trained before an environment or a disk failed, if possible."""
         self.settle()
-        if learner.steps is not None and _reached(learner) != self._saved and self.checkpoint(learner):
+        for _ in range(2):
+            if learner.steps is not None and _reached(learner) != self._saved:
+                self.checkpoint(learner)
             self.settle()
 
     def diverged(self, error: Diverged, learner: Learner, folder: Path) -> UserError:

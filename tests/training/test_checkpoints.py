@@ -7,6 +7,7 @@ import re
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -328,19 +329,38 @@ def test_every_flipped_bit_of_a_checkpoint_is_noticed_and_the_one_before_is_load
     assert checkpoints.load()[0] == 60
 
 
-def test_a_damaged_file_of_steps_is_not_linked_into_the_next_checkpoint(
-    three: Replay, checkpoints: Checkpoints, caplog: pytest.LogCaptureFixture
+def test_a_damaged_file_of_steps_is_in_no_checkpoint_and_the_next_which_is_due_at_once_is_written_from_memory(
+    three: Replay, checkpoints: Checkpoints
 ) -> None:
     shared = next(file for file in (checkpoints.source / REPLAY).glob("steps-*.pt") if file.stat().st_nlink == 3)
     flip(shared, shared.stat().st_size // 2)
     extend(three, 60, 80)
-    with caplog.at_level(logging.WARNING):
-        checkpoints.save(80, CONTENTS, replay_saver=three.snapshot)
+    checkpoints.save(80, CONTENTS, replay_saver=three.snapshot, best=True)
+    with pytest.raises(UserError, match=rf"{shared} is damaged; the replay is written again"):
         checkpoints.wait()
-    assert f"{shared} is damaged; the replay is written again" in caplog.text
-    (shared.parent / shared.name).unlink()
+    assert names(checkpoints) == ["step-00000020", "step-00000040", "step-00000060"]
+    assert checkpoints.due(80)
+    checkpoints.save(80, CONTENTS, replay_saver=three.snapshot)
+    assert not checkpoints.due(81)
     assert checkpoints.load()[0] == 80
+    assert checkpoints.best == checkpoints.latest
     assert torch.equal(loaded(checkpoints, 80).sample().reward, three.sample().reward)
+    checkpoints.save(100, CONTENTS, replay_saver=three.snapshot)
+    checkpoints.wait()
+    assert not Manifest.read(checkpoints.source).best
+
+
+def test_it_reads_kept_files_of_steps_in_the_thread(three: Replay, checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers, is_changed = set(), Manifest.is_changed
+
+    def watch(manifest: Manifest, folder: Path, name: str) -> bool:
+        readers.add(threading.current_thread().name.partition("_")[0])
+        return is_changed(manifest, folder, name)
+
+    monkeypatch.setattr(Manifest, "is_changed", watch)
+    checkpoints.save(80, CONTENTS, replay_saver=three.snapshot)
+    checkpoints.wait()
+    assert readers == {"checkpoints"}
 
 
 @pytest.mark.parametrize("name", ["index.pt", "steps-*.pt"])

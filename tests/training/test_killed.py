@@ -162,6 +162,35 @@ def test_a_damaged_file_of_any_kind_is_named_and_the_run_goes_on_from_the_checkp
     assert points(copy) == points(whole.folder)
 
 
+@pytest.mark.parametrize("step", [45, 85])
+def test_a_file_of_steps_that_is_damaged_while_a_run_trains_costs_it_nothing(
+    tiny: Callable[..., Run],
+    whole: Result,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    step: int,
+    folders: list[int],
+) -> None:
+    """The damage is found by the checkpoint of the evaluation at step 50, or by the last one."""
+    run, receive = tiny(f"Tracking.name='damaged{step}'"), Learner.receive
+
+    def damage(self: Learner) -> object:
+        if self.progress.step == step:
+            (run_folder,) = Path(run.tracking.folder).glob(f"damaged{step}-*")
+            (file, *_) = sorted(run_folder.glob("checkpoints/step-*/replay/steps-000000000000-*.pt"), reverse=True)
+            intact = file.read_bytes()
+            file.write_bytes(intact[:-40] + bytes([intact[-40] ^ 1]) + intact[-39:])
+        return receive(self)
+
+    monkeypatch.setattr(Learner, "receive", damage)
+    result = run.train()
+    assert caplog.text.count("is damaged; the replay is written again") == 1
+    assert result.status == "FINISHED"
+    assert differing(saved(whole.latest), saved(result.latest)) == []
+    assert Checkpoints(every=40, folder=result.folder / "checkpoints").load()[0] == 100
+    assert result.best is not None
+
+
 def test_a_binding_of_a_resume_is_kept_where_it_was_killed(whole: Result, copy: Path) -> None:
     assert killed_at(Learner, "receive", lambda: framework.resume(str(copy), ["Trainer.steps=140"]), step=100)
     assert framework.resume(str(copy)).progress.step == 140

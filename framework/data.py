@@ -46,7 +46,7 @@ class Batch:
     episode: Int[Tensor, "B T"]
     """Two steps have the same number only if they come from the same episode."""
     extra: ExtraSteps | None = None
-    """`Replay.extra` single steps, where that is not 0."""
+    """`Replay.extra_candidates` single steps, where that is not 0."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """Apply one function to every tensor."""

@@ -69,7 +69,7 @@ def test_extra_steps_become_candidates():
 
 
 def test_an_update_refuses_a_batch_that_an_objective_cannot_use():
-    with pytest.raises(UserError, match=r"ReplayNegatives needs steps of their own.*Replay.extra"):
+    with pytest.raises(UserError, match=r"ReplayNegatives needs steps of their own.*Replay.extra_candidates"):
         update(make("ReplayNegatives"), batch(), seeded(1))
     agent = agent_factory(objectives=[factory("objectives", "LatentConsistency", horizon=TIMES)])(specs=specs_of("both"))
     with pytest.raises(UserError, match=rf"LatentConsistency.horizon = {TIMES}, and sequences are {TIMES} steps long"):

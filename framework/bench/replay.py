@@ -24,7 +24,7 @@ def measure(
     run: Run, effort: Effort = USUAL, progress: Progress = silent, *, sizes: Sequence[int] = (), actions: int | None = None
 ) -> Report:
     """A row for each of `sizes`, the numbers of stored steps, on which the time of a draw should not depend."""
-    settings = {name: run.composed.parameters()[f"Replay.{name}"] for name in ("batch", "length", "storage", "extra")}
+    settings = {name: run.composed.parameters()[f"Replay.{name}"] for name in ("batch", "length", "storage", "extra_candidates")}
     least = STREAMS * settings["length"]
     sizes = sizes or SIZES
     if small := [size for size in sizes if size < least]:

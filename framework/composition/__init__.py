@@ -9,6 +9,7 @@ break on it.
 """
 
 from framework.composition.load import Composition, compose, load
+from framework.composition.overrides import Overrides, statements
 from framework.composition.plan import check, plan
 from framework.composition.problems import Problem
 from framework.composition.provenance import Difference, diff, show
@@ -19,6 +20,7 @@ from framework.errors import Place
 __all__ = [
     "Composition",
     "Difference",
+    "Overrides",
     "Place",
     "Plan",
     "Problem",
@@ -30,4 +32,5 @@ __all__ = [
     "load",
     "plan",
     "show",
+    "statements",
 ]

@@ -101,6 +101,7 @@ class Bindings:
             is_readable = not any(isinstance(each, Macro | Unreadable) for each in leaves(value))
             if is_readable:
                 value, messages = fit(value, parameter.annotation, self.catalog)
+                messages = [message + _moved(component, parameter, value) for message in messages]
         except KeyMistake as mistake:
             value, is_readable, messages = Unreadable(), False, [str(mistake)]
         for message in messages:
@@ -131,6 +132,11 @@ class Bindings:
             return leaf
 
         return map_leaves(expand_leaf, value)
+
+
+def _moved(component: Component, parameter: Parameter, value: Any) -> str:
+    note = renamed.VALUES.get((f"{component.name}.{parameter.name}", value)) if isinstance(value, str) else None
+    return f"; {note}" if note else ""
 
 
 def _no_setting(binding: Binding, component: Component, *, derived: bool) -> str:

@@ -1,6 +1,6 @@
 """From a plan to frozen factories."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copyfile
@@ -8,6 +8,7 @@ from typing import Any, final
 
 from framework.composition.factory import ComponentFactory, blame, freeze
 from framework.composition.modules import CODE, distributions, needed
+from framework.composition.overrides import Overrides
 from framework.composition.plan import ROOT, plan
 from framework.composition.problems import Problem
 from framework.composition.provenance import show
@@ -109,7 +110,7 @@ def compose(checked: Plan) -> Composition:
 
 
 def load(
-    recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT, trust: bool = False
+    recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str] = (), root: str = ROOT, trust: bool = False
 ) -> Composition:
     """Read a recipe and freeze it; the `UserError` that it raises lists everything that is wrong with it."""
     return compose(plan(recipe, bindings, imports=imports, root=root, trust=trust))

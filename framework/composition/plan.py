@@ -1,6 +1,6 @@
 """The reading of a recipe: from its text to the tree of components, with everything that is wrong."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +8,7 @@ from framework.composition.bindings import Bindings
 from framework.composition.catalog import Catalog
 from framework.composition.includes import Program, read
 from framework.composition.modules import CODE, find_folder, import_module
+from framework.composition.overrides import Overrides, statements, texts
 from framework.composition.parser import Import
 from framework.composition.problems import Problem, Report
 from framework.composition.resolve import Resolver
@@ -20,12 +21,13 @@ from framework.text import display
 ROOT: Final = "parts.Run"
 
 
-def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), root: str = ROOT, trust: bool = False) -> Plan:
+def plan(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str] = (), root: str = ROOT, trust: bool = False) -> Plan:
     """Read a recipe with the bindings of the command line; every problem comes in one pass, and nothing is built.
 
     The recipe of a run imports code of its own only if this user's trainings wrote it, or with `trust`.
     """
-    program = read(recipe, bindings, imports)
+    overrides = statements(bindings)
+    program = read(recipe, overrides, texts("imports", imports))
     problems = list(program.problems)
 
     def is_foreign(file: Path) -> bool:
@@ -45,7 +47,7 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
         recipe=program.recipe,
         root=tree,
         problems=tuple(_in_order([*problems, *(absent if program.is_complete else [])], program)),
-        overrides=tuple(bindings),
+        overrides=overrides,
         imports=tuple(dict.fromkeys(statement.module for statement, _ in [*program.imports, *of_tasks])),
         modules=modules,
         set_aside=tuple(set_aside),
@@ -53,7 +55,7 @@ def plan(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[
     )
 
 
-def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = ()) -> list[Problem]:
+def check(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str] = ()) -> list[Problem]:
     """Everything that reading a recipe finds wrong."""
     return list(plan(recipe, bindings, imports=imports).problems)
 

@@ -15,7 +15,7 @@ from framework.functional import ranks
 from framework.functional.contrastive import PerAnchor, infonce_loss, log_candidates, mean_where, own_group_mass
 from framework.negatives.base import Negatives
 
-OF_ANCHORS: Final = ("contrastive/ceiling", "contrastive/alone", "contrastive/accuracy", "contrastive/positive_score")
+OF_ANCHORS: Final = ("contrastive/estimate", "contrastive/ceiling", "contrastive/alone", "contrastive/positive_score")
 
 
 @final
@@ -57,11 +57,14 @@ class ContrastiveStats:
     def log_candidates(self) -> PerAnchor:
         return (self.negatives + self.positive_kept).to(self.positive.dtype).log()
 
+    def accuracy(self, valid: Bool[Tensor, " N"]) -> Float[Tensor, ""]:
+        """The share of valid anchors whose positive scores above every negative, of those that have a negative; 0 where none has."""
+        return mean_where(self.positive > self.highest_negative, valid & (self.negatives > 0))
+
     @property
     def of_anchors(self) -> Float[Tensor, "K N"]:
-        """The estimate of each anchor, and the numbers that `OF_ANCHORS` names."""
-        is_alone, is_accurate = (self.negatives == 0).float(), (self.positive > self.highest_negative).float()
-        return torch.stack([self.estimate, self.log_candidates, is_alone, is_accurate, self.positive])
+        """The numbers of each anchor that `OF_ANCHORS` names."""
+        return torch.stack([self.estimate, self.log_candidates, (self.negatives == 0).float(), self.positive])
 
     @property
     def largest(self) -> Float[Tensor, ""]:
@@ -76,24 +79,21 @@ def infonce_with_stats(contrast: Contrast) -> tuple[PerAnchor, ContrastiveStats]
 
 
 @torch.no_grad()
-def contrastive_metrics(estimate_key: str, stats: Sequence[ContrastiveStats], valid: Sequence[Bool[Tensor, " _"]]) -> Metrics:
+def contrastive_metrics(stats: Sequence[ContrastiveStats], valid: Sequence[Bool[Tensor, " _"]], *, is_lower_bound: bool) -> Metrics:
     """The mean over several contrasts of each metric, averaged over the `valid` anchors of a contrast, which have a positive.
 
-    The anchors are those of all ranks.
+    The anchors are those of all ranks. `is_lower_bound` (1 or 0) stands beside the estimate: whether it bounds the mutual information from below.
     """
+
     averages = torch.stack([mean_where(each.of_anchors, chosen) for each, chosen in zip(stats, valid, strict=True)]).mean(dim=0)
+    accuracies = torch.stack([each.accuracy(chosen) for each, chosen in zip(stats, valid, strict=True)])
     sums = ranks.sum_of_all(torch.stack([torch.stack([each.negative_sum.sum(), each.negatives.sum()]) for each in stats]))
-    return dict(zip((estimate_key, *OF_ANCHORS), averages.unbind(), strict=True)) | {
+    return dict(zip(OF_ANCHORS, averages.unbind(), strict=True)) | {
+        "contrastive/is_lower_bound": torch.full_like(averages[0], float(is_lower_bound)),
+        "contrastive/accuracy": accuracies.mean(),
         "contrastive/negative_score": (sums[:, 0] / sums[:, 1].clamp(min=1)).mean(),
         "contrastive/largest_score": ranks.largest_of_all(torch.stack([each.largest for each in stats]).max()),
     }
-
-
-def bound_suffix(negatives: Negatives, side: str | None) -> str:
-    """The end of the name of an estimate: it marks what may lie above the mutual information."""
-    if side == "upper":
-        return "_upper_bound"
-    return "" if negatives.bounds_below() and side == "lower" else "_no_bound"
 
 
 def diagnostics(owner: str, negatives: Negatives, contrast: Contrast) -> Metrics:

@@ -18,8 +18,8 @@ from framework.specs import LatentSpec
 class CosineCritic(UnitCritic):
     """`f(s, o) = cos(W [z, h], V e) / temperature`, with a linear map on each side.
 
-    SimCLR and MoCo have a `fixed` temperature (Chen et al., 2020; He et al., 2020), CLIP a `learned` one, whose inverse is at most
-    100 (Radford et al., 2021). No score leaves `+- 1 / temperature`, so that the loss of K candidates is at least
+    `temperature` is fixed (SimCLR, Chen et al., 2020; MoCo, He et al., 2020), or where a learned one starts, whose inverse is at most 100
+    (CLIP, Radford et al., 2021). No score leaves `+- 1 / temperature`, so that the loss of K candidates is at least
     `log(1 + (K - 1) exp(-2 / temperature))`: a temperature of 1 cannot discriminate many.
     """
 
@@ -31,13 +31,13 @@ class CosineCritic(UnitCritic):
         latent: LatentSpec,
         embedding_size: int,
         size: int = 128,
-        temperature: Literal["fixed", "learned"] = "learned",
-        initial_temperature: float = 0.07,
+        temperature_kind: Literal["fixed", "learned"] = "learned",
+        temperature: float = 0.07,
     ) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size)
         self.from_latent = glorot(nn.Linear(latent.feature_size, size, bias=False))
         self.from_embedding = glorot(nn.Linear(embedding_size, size, bias=False))
-        self.temperature = Temperature(owner="CosineCritic", kind=temperature, initial=initial_temperature)
+        self.temperature = Temperature(owner="CosineCritic", kind=temperature_kind, initial=temperature)
 
     def embed_latents(self, latents: Latent) -> Float[Tensor, "N S"]:
         return F.normalize(self.from_latent(latents.features), dim=-1)

@@ -19,7 +19,8 @@ class DistanceCritic(Critic):
     """`f(s, o) = -|g([z, h]) - k(e)|^2 / temperature`, or `-|.| / temperature`, with a linear map on each side.
 
     `distance = 'squared'` is the `mse` kernel of MuMMI (Chen et al., 2021) and the energy of C-SWM; `plain` grows slower, and is the
-    default of JaxGCRL (Bortkiewicz et al., 2024). `temperature` is fixed, or learned with an inverse of at most 100.
+    default of JaxGCRL (Bortkiewicz et al., 2024). `temperature` is fixed, or where a learned one starts, whose inverse
+    is at most 100.
 
     Gradients: of the plain distance, zero at distances that float32 cannot distinguish from 0, where the root has none.
     """
@@ -33,14 +34,14 @@ class DistanceCritic(Critic):
         embedding_size: int,
         size: int = 200,
         distance: Literal["squared", "plain"] = "squared",
-        temperature: Literal["fixed", "learned"] = "fixed",
-        initial_temperature: float = 1.0,
+        temperature_kind: Literal["fixed", "learned"] = "fixed",
+        temperature: float = 1.0,
     ) -> None:
         super().__init__(latent=latent, embedding_size=embedding_size)
         self.distance = distance
         self.from_latent = glorot(nn.Linear(latent.feature_size, size))
         self.from_embedding = glorot(nn.Linear(embedding_size, size, bias=False))
-        self.temperature = Temperature(owner="DistanceCritic", kind=temperature, initial=initial_temperature)
+        self.temperature = Temperature(owner="DistanceCritic", kind=temperature_kind, initial=temperature)
 
     def score(self, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
         distances = {"squared": squared_distances, "plain": plain_distances}[self.distance]

@@ -59,10 +59,10 @@ def alone(log_weights: Scores) -> Bool[Tensor, " N"]:
 
 
 def accuracy(scores: Scores, log_weights: Scores) -> Float[Tensor, ""]:
-    """The share of anchors whose positive scores above every negative that is kept."""
+    """The share of anchors whose positive scores above every negative that is kept, of those that keep one; 0 where none does."""
     negative = kept(log_weights) & ~positives(log_weights)
     highest = scores.masked_fill(~negative, -torch.inf).amax(dim=1)
-    return (scores.diagonal() > highest).float().mean()
+    return mean_where(scores.diagonal() > highest, negative.any(dim=1))
 
 
 def mean_where(values: Shaped[Tensor, "*K N"], valid: Bool[Tensor, " N"]) -> Float[Tensor, "*K"]:

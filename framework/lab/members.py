@@ -10,6 +10,7 @@ from framework.composition.annotations import FAMILY_OF_BASE
 from framework.composition.bindings import Bindings
 from framework.composition.catalog import Catalog
 from framework.composition.factory import freeze
+from framework.composition.overrides import statements
 from framework.composition.parser import Binding, parse
 from framework.composition.problems import Problem
 from framework.composition.resolve import Resolver
@@ -69,7 +70,7 @@ def chosen(
     for name in only:
         if name not in names:
             raise UserError(f"{flag} {name}: there is no component of `{family}` with that name{advice(name, names)}.")
-    bindings = [_binding(text, number) for number, text in enumerate(settings, 1)]
+    bindings = [_binding(text, number) for number, text in enumerate(statements(settings), 1)]
     bound = {each.selector.rpartition(".")[2]: each.key for each in bindings}
     for name, key in bound.items():
         if only and name in names and name not in (*only, INNER.get(family)):

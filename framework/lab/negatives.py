@@ -27,7 +27,7 @@ from framework.negatives.base import Negatives
 from framework.signatures import SENTENCE_END
 
 EXTRA: Final = 256
-"""Extra candidates of each batch, steps of other sequences, as `Replay.extra` gives them."""
+"""Extra candidates of each batch, steps of other sequences, as `Replay.extra_candidates` gives them."""
 WARM_UP: Final = 8
 """Batches before the first measured one, which fill queues."""
 DRIVE_NOTE: Final = "truth: the information between an observation and what is new in its latent, given the latent before."

@@ -45,7 +45,7 @@ class Negatives(nn.Module, ABC):
         """This strategy's own step, after the one that it wraps: a function of the contrast and the key, without side effect."""
 
     def check(self, *, candidates: int, extra: int) -> None:
-        """Refuse too few candidates of the strategy in it, the positive included, or too few of `Replay.extra`."""
+        """Refuse too few candidates of the strategy in it, the positive included, or too few of `Replay.extra_candidates`."""
         return
 
     @property

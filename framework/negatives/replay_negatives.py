@@ -15,7 +15,7 @@ from framework.negatives.base import Negatives
 @final
 @negatives.register
 class ReplayNegatives(Negatives):
-    """Replaces the other steps of a batch by its `Replay.extra` steps, or (`batch = 'keep'`) adds them.
+    """Replaces the other steps of a batch by its `Replay.extra_candidates` steps, or (`batch = 'keep'`) adds them.
 
     They are drawn one by one, uniformly from the whole replay: independent of the anchors and of each other, as the bound of van den
     Oord et al. (2018) assumes and a batch of sequences only approximates. An exact lower bound, `K = extra + 1`.
@@ -31,7 +31,9 @@ class ReplayNegatives(Negatives):
 
     def check(self, *, candidates: int, extra: int) -> None:
         if not extra:
-            raise UserError("ReplayNegatives needs steps of their own from the replay; bind Replay.extra = 256, or another number of them.")
+            raise UserError(
+                "ReplayNegatives needs steps of their own from the replay; bind Replay.extra_candidates = 256, or another number."
+            )
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         source = self.source_of(contrast)

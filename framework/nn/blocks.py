@@ -219,7 +219,7 @@ LARGEST_SCALE: Final = 100.0
 class Temperature(nn.Module):
     """The temperature of scores, fixed, or learned as in CLIP (Radford et al., 2021): its inverse is `exp(log_scale)`, at most 100.
 
-    `owner` is the component with the settings `temperature` and `initial_temperature`. Gradients: those of `limited`.
+    `owner` is the component with the settings `temperature`, the number, and `temperature_kind`. Gradients: those of `limited`.
     """
 
     def __init__(self, *, owner: str, kind: Literal["fixed", "learned"], initial: float) -> None:
@@ -227,9 +227,7 @@ class Temperature(nn.Module):
         minimum = {"fixed": 0.0, "learned": 1 / LARGEST_SCALE}[kind]
         if not initial > 0 or initial < minimum:
             allowed = f"at least {minimum} where it is learned" if kind == "learned" else "positive"
-            raise UserError(
-                f"{owner}.initial_temperature = {initial} must be {allowed}; 0.07 is usual for cosines, 1.0 leaves scores alone."
-            )
+            raise UserError(f"{owner}.temperature = {initial} must be {allowed}; 0.07 is usual for cosines, 1.0 leaves scores alone.")
         log_scale = torch.tensor(-math.log(initial))
         self.log_scale: Tensor
         if kind == "learned":

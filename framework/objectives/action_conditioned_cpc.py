@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from framework import objectives
 from framework.contrastive.compatibility import check_batch, check_selecting
 from framework.contrastive.contrast import Contrast
-from framework.contrastive.metrics import bound_suffix, contrastive_metrics, diagnostics, infonce_with_stats
+from framework.contrastive.metrics import contrastive_metrics, diagnostics, infonce_with_stats
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
 from framework.data import Factory, InferredBatch, Latent, Losses, Metrics
@@ -81,8 +81,11 @@ class ActionConditionedCPC(Objective):
             total = total + self.weights[step] * of_pairs(of_rows, valid_rows, step)
             stats.append(anchor_stats)
             valid.append(inside)
-        estimate_key = "contrastive/estimate" + bound_suffix(self.negatives, "lower")
-        return {"action_conditioned_cpc": total}, contrastive_metrics(estimate_key, stats, valid)
+        return {"action_conditioned_cpc": total}, contrastive_metrics(stats, valid, is_lower_bound=self.is_lower_bound)
+
+    @property
+    def is_lower_bound(self) -> bool:
+        return self.negatives.bounds_below()
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
         self.check_length(times)

@@ -41,6 +41,11 @@ class Objective(nn.Module, ABC):
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         """The losses `[B, T]` by name, and metrics; a function of its arguments and the parameters, without side effect."""
 
+    @property
+    def is_lower_bound(self) -> bool | None:
+        """Whether its `contrastive/estimate` is a lower bound on the mutual information; None where it estimates nothing."""
+        return None
+
     def check(self, *, rows: int, times: int, extra: int) -> None:
         """Refuse batches of `rows` sequences of `times` steps, with `extra` single steps, that the loss is not defined for."""
         self.check_length(times)

@@ -29,7 +29,7 @@ class ImageBank:
 
     @staticmethod
     def of(inferred: InferredBatch, candidates: Float[Tensor, "B T E"], image: str, *, with_extra: bool) -> "ImageBank":
-        """Every image of the batch, and those of `Replay.extra` too where the critic scores embeddings."""
+        """Every image of the batch, and those of `Replay.extra_candidates` too where the critic scores embeddings."""
         batch = inferred.batch
         bank = ImageBank(
             candidates=rearrange(candidates, "b t e -> (b t) e"),

@@ -14,7 +14,7 @@ from framework import objectives
 from framework.bounds.base import Bound
 from framework.contrastive.compatibility import check_axis, check_batch, check_bounds, check_joins_nothing, check_parts
 from framework.contrastive.contrast import Axis, Contrast, Source
-from framework.contrastive.metrics import ContrastiveStats, bound_suffix, contrastive_metrics, diagnostics
+from framework.contrastive.metrics import ContrastiveStats, contrastive_metrics, diagnostics
 from framework.contrastive.origin import Origin
 from framework.contrastive.pairs import Evaluation, PositivePairs, blocks_of, evaluate_in_blocks, predict
 from framework.critics.base import Critic, UnitCritic
@@ -103,9 +103,8 @@ class InfoNCE(Objective):
         return cast(Critic, self.critics[0])
 
     @property
-    def estimate_key(self) -> str:
-        """The metric of the estimate; its name marks one that is no lower bound on the mutual information."""
-        return "contrastive/estimate" + bound_suffix(self.negatives, self.bound.side)
+    def is_lower_bound(self) -> bool:
+        return self.bound.side == "lower" and self.negatives.bounds_below()
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
         losses, stats, valid, rows = [], list[ContrastiveStats](), [], inferred.batch.reward.shape[0]
@@ -119,7 +118,8 @@ class InfoNCE(Objective):
                 losses.append(of_pairs(loss, inside, offset))
                 stats.append(anchor_stats)
                 valid.append(pairs.valid)
-        return {"infonce": torch.stack(losses).mean(dim=0)}, contrastive_metrics(self.estimate_key, stats, valid)
+        metrics = contrastive_metrics(stats, valid, is_lower_bound=self.is_lower_bound)
+        return {"infonce": torch.stack(losses).mean(dim=0)}, metrics
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
         self.check_length(times)
@@ -147,7 +147,7 @@ class InfoNCE(Objective):
             name = type(bound).__name__
             numbers[name] += 1
             name += f"_{numbers[name]}" if numbers[name] > 1 else ""
-            metrics[f"contrastive/{name}{bound_suffix(self.negatives, bound.side)}"] = mean_where(bound.estimate(contrast), valid)
+            metrics[f"contrastive/{name}"] = mean_where(bound.estimate(contrast), valid)
         return metrics
 
     def pictures(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Pictures:

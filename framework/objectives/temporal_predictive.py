@@ -11,7 +11,7 @@ from torch import Tensor
 from framework import objectives
 from framework.contrastive.compatibility import check_batch, check_selecting
 from framework.contrastive.contrast import Contrast
-from framework.contrastive.metrics import bound_suffix, contrastive_metrics, diagnostics, infonce_with_stats
+from framework.contrastive.metrics import contrastive_metrics, diagnostics, infonce_with_stats
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
 from framework.critics.prior_critic import PriorCritic
@@ -89,11 +89,15 @@ class TemporalPredictive(Objective):
             "consistency": after_warm_up(by_rows[2], self.warm_up),
             "centering": ranks.mean_of_all(clean.mean(dim=(0, 1))).square().sum().expand(rows, times),
         }
-        estimate_key, every = "contrastive/estimate" + bound_suffix(self.negatives, "lower"), torch.ones_like(stats.positive_kept)
-        return losses, contrastive_metrics(estimate_key, [stats], [every]) | {
+        every, every_static = (torch.ones_like(each.positive_kept) for each in (stats, static_stats))
+        return losses, contrastive_metrics([stats], [every], is_lower_bound=self.is_lower_bound) | {
             "contrastive/static_estimate": static_stats.estimate.mean(),
-            "contrastive/static_accuracy": (static_stats.positive > static_stats.highest_negative).float().mean(),
+            "contrastive/static_accuracy": static_stats.accuracy(every_static),
         }
+
+    @property
+    def is_lower_bound(self) -> bool:
+        return self.negatives.bounds_below()
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
         self.check_length(times)

@@ -53,7 +53,7 @@ class Replay:
     episode, the newest and the oldest too. All streams have the same length. Where both ends are of one episode, the steps after the
     newest have another episode number, so that no number spans a jump in time.
 
-    `extra` single steps, drawn uniformly and independently of the sequences, come with each batch as further candidates.
+    `extra_candidates` single steps, drawn uniformly and independently of the sequences, come with each batch as further candidates.
     The time of a draw does not depend on the capacity. One seed draws the same sequences from every storage: indices are drawn on the
     host, and steps on a device are gathered there without a synchronization.
     """
@@ -66,7 +66,7 @@ class Replay:
         capacity: int,
         batch: int,
         length: int,
-        extra: int = 0,
+        extra_candidates: int = 0,
         storage: Literal["memory", "memmap", "device"] = "memory",
         specs: Specs,
         streams: int,
@@ -74,8 +74,8 @@ class Replay:
         seed: int,
         folder: Path | None = None,
     ) -> None:
-        _check_sizes(capacity=capacity, batch=batch, length=length, extra=extra, streams=streams)
-        self.batch, self.length, self.streams, self.extra = batch, length, streams, extra
+        _check_sizes(capacity=capacity, batch=batch, length=length, extra_candidates=extra_candidates, streams=streams)
+        self.batch, self.length, self.streams, self.extra_candidates = batch, length, streams, extra_candidates
         self._rows, self._device = capacity // streams, device
         step = step_of(specs)
         if storage == "memory":
@@ -119,7 +119,7 @@ class Replay:
                 f"prefill at least {self.length * self.streams} steps (action repeats not counted), or bind a smaller Replay.length."
             )
         batch = self.windows(torch.randint(len(self), (self.batch,), generator=self._generator))
-        return replace(batch, extra=self._draw_extra()) if self.extra else batch
+        return replace(batch, extra=self._draw_extra()) if self.extra_candidates else batch
 
     def windows(self, starts: Int[Tensor, " B"]) -> Batch:
         """The sequences from the given stored steps on, which are numbered stream by stream, from the oldest to the newest."""
@@ -145,7 +145,7 @@ class Replay:
         self._generator.manual_seed(seed)
 
     def _draw_extra(self) -> ExtraSteps:
-        steps = torch.randint(len(self), (self.extra,), generator=self._generator)
+        steps = torch.randint(len(self), (self.extra_candidates,), generator=self._generator)
         rows = self._gather(steps // self._filled, steps % self._filled)
         rows = {name: entry.to(self._device, non_blocking=True) for name, entry in rows.items()}
         return ExtraSteps(observation=_observation(rows), episode=rows["episode"])
@@ -191,14 +191,14 @@ def _entries_of(steps: StoredSteps) -> dict[str, Array]:
     }
 
 
-def _check_sizes(*, capacity: int, batch: int, length: int, extra: int, streams: int) -> None:
-    for name, value, least in (("batch", batch, 1), ("length", length, 1), ("extra", extra, 0)):
+def _check_sizes(*, capacity: int, batch: int, length: int, extra_candidates: int, streams: int) -> None:
+    for name, value, least in (("batch", batch, 1), ("length", length, 1), ("extra_candidates", extra_candidates, 0)):
         if value < least:
             raise UserError(f"Replay.{name} is {value}; bind a whole number of at least {least}.")
-    if max(batch * length, extra) > LARGEST_BATCH:
+    if max(batch * length, extra_candidates) > LARGEST_BATCH:
         raise UserError(
-            f"Replay.batch = {batch} sequences of Replay.length = {length} steps, and Replay.extra = {extra}, must both be at most "
-            f"{LARGEST_BATCH} steps: a batch is in memory at once."
+            f"Replay.batch = {batch} sequences of Replay.length = {length} steps, and Replay.extra_candidates = {extra_candidates}, "
+            f"must both be at most {LARGEST_BATCH} steps: a batch is in memory at once."
         )
     if capacity // streams < length:
         raise UserError(

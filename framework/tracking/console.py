@@ -17,11 +17,18 @@ FIELDS: Final = {
     "return": ("train/return", ".1f"),
     "evaluation": ("eval/return", ".1f"),
     "estimate": ("contrastive/estimate", ".2f"),
-    "estimate_no_bound": ("contrastive/estimate_no_bound", ".2f"),
     "ceiling": ("contrastive/ceiling", ".2f"),
     "accuracy": ("contrastive/accuracy", ".2f"),
+    "alone": ("contrastive/alone", ".2f"),
+    "is_lower_bound": ("contrastive/is_lower_bound", ".0f"),
 }
 """The fields of the line: name, metric, format."""
+FEW_ALONE: Final = 0.1
+"""The share of anchors without a negative up to which it is not shown."""
+IMPORTANCE: Final = ("return", "left", "steps", "evaluation", "alone", "estimate", "accuracy", "speed")
+"""Which parts of the text beside the bar are kept where the terminal is narrow, the first ones longest."""
+NARROW: Final = 100
+"""Columns below which the bar is half as long."""
 SECONDS_LEFT: Final = "time/seconds_left"
 SMOOTHING: Final = 0.7
 TERMINAL_SECONDS: Final = 1.0
@@ -33,7 +40,8 @@ class Console(Tracker):
 
         step=12000 steps_per_second=83.1 return=412.0 estimate=4.91 ceiling=5.95 accuracy=0.71 time_left=312s
 
-    A field whose metric was never recorded is left out. `NO_COLOR` and dumb terminals are respected.
+    A field whose metric was never recorded is left out, as `alone` is up to 0.1 and `is_lower_bound` unless it is 0. `NO_COLOR` and
+    dumb terminals are respected.
 
     Args:
         total_steps: where the run ends, in environment steps; nothing is shown if it is 0.
@@ -52,7 +60,8 @@ class Console(Tracker):
         self._shown_at, self._shown_step = clock.monotonic(), first_step
         self._progress: Progress | None = None
         if moving:
-            columns = (TaskProgressColumn(), BarColumn(bar_width=20), TextColumn("{task.description}", markup=False))
+            bar = BarColumn(bar_width=20 if terminal.width >= NARROW else 10)
+            columns = (TaskProgressColumn(), bar, TextColumn("{task.description}", markup=False))
             self._progress = Progress(*columns, console=terminal, auto_refresh=False)
             self._task = self._progress.add_task("", total=total_steps, completed=first_step)
 
@@ -78,7 +87,9 @@ class Console(Tracker):
             if self._progress is None:
                 print(self.line(), file=self.stream, flush=True)
             else:
-                self._progress.update(self._task, completed=self.step, description=self.sentence())
+                width = self._progress.console.width
+                room = width - len("100%  ") - (20 if width >= NARROW else 10)
+                self._progress.update(self._task, completed=self.step, description=self.sentence(room))
                 self._progress.start()
                 self._progress.refresh()
         except (OSError, ValueError) as error:
@@ -95,22 +106,32 @@ class Console(Tracker):
     def line(self) -> str:
         """The logfmt line."""
         shown = [f"step={self.step}", f"steps_per_second={self.speed:.1f}"]
-        shown += [f"{name}={self.latest[metric]:{form}}" for name, (metric, form) in FIELDS.items() if metric in self.latest]
+        shown += [f"{name}={value:{FIELDS[name][1]}}" for name, value in self._values().items()]
         left = self._seconds_left()
         return " ".join(shown + ([f"time_left={left:.0f}s"] if left is not None else []))
 
-    def sentence(self) -> str:
-        """The text beside the progress bar."""
-        value = {name: self.latest.get(metric) for name, (metric, _) in FIELDS.items()}
-        shown = [f"{self.step:,}/{self.total_steps:,} steps", f"{self.speed:.0f} steps/s"]
-        shown += [f"{name} {value[name]:.0f}" for name in ("return", "evaluation") if value[name] is not None]
-        if value["estimate"] is not None:
-            ceiling = f" of {value['ceiling']:.2f}" if value["ceiling"] is not None else ""
-            shown.append(f"estimate {value['estimate']:.2f}{ceiling} nats")
-        if value["accuracy"] is not None:
-            shown.append(f"accuracy {value['accuracy']:.0%}")
-        left = self._seconds_left()
-        return "  ".join(shown + ([f"{timedelta(seconds=round(left))} left"] if left is not None else []))
+    def sentence(self, width: int) -> str:
+        """The text beside the progress bar: the most important of its parts that fit into `width`."""
+        value, left = self._values(), self._seconds_left()
+        parts = {"steps": f"{self.step:,}/{self.total_steps:,} steps", "speed": f"{self.speed:.0f} steps/s"}
+        parts |= {name: f"{name} {value[name]:.0f}" for name in ("return", "evaluation") if name in value}
+        if "estimate" in value:
+            ceiling = f" of {value['ceiling']:.2f}" if "ceiling" in value else ""
+            parts["estimate"] = f"estimate {value['estimate']:.2f}{ceiling} nats" + (", no bound" if "is_lower_bound" in value else "")
+        parts |= {name: f"{name} {value[name]:.0%}" for name in ("accuracy", "alone") if name in value}
+        if left is not None:
+            parts["left"] = f"{timedelta(seconds=round(left))} left"
+        kept: set[str] = set()
+        for name in IMPORTANCE:
+            if name in parts and len("  ".join(parts[each] for each in (*kept, name))) <= width:
+                kept.add(name)
+        return "  ".join(text for name, text in parts.items() if name in kept)
+
+    def _values(self) -> dict[str, float]:
+        """The fields to be shown, by name."""
+        values = {name: self.latest[metric] for name, (metric, _) in FIELDS.items() if metric in self.latest}
+        hidden = {"alone": values.get("alone", 0.0) <= FEW_ALONE, "is_lower_bound": values.get("is_lower_bound", 1.0) == 1.0}
+        return {name: value for name, value in values.items() if not hidden.get(name)}
 
     def _seconds_left(self) -> float | None:
         """The trainer's own metric if it has a time budget, else the remaining steps over the speed."""

@@ -1,10 +1,11 @@
 """The functions of the package: compose a recipe, find a run, resume it, evaluate it, load its policy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
 from framework import composition
+from framework.composition import Overrides
 from framework.errors import UserError
 from framework.tracking import sync as mirrors
 from framework.tracking.runs import RunRecord, open_run
@@ -17,9 +18,11 @@ from framework.training.run import CHECKPOINTS, Result, Run
 from framework.training.runtime import Runtime
 
 
-def compose(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), trust: bool = False) -> Run:
-    """Turn a recipe into a run: `framework.compose("quickstart", ["Run.seed=1"]).train()`.
+def compose(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str] = (), trust: bool = False) -> Run:
+    """Turn a recipe into a run: `framework.compose("quickstart", {"Run.seed": 1}).train()`.
 
+    Bindings are a mapping of Python values, in which a component is a text, `{"InfoNCE.critic": "@critics.CosineCritic"}`, or a list of
+    statements as the command line has them, `["Run.seed=1"]`.
     Here and below, `trust` lets a run or a policy that this user did not make run its own code.
     Raises `UserError` with every mistake of the recipe, each with its file and line.
     """
@@ -45,16 +48,14 @@ def find_checkpoint(run: str, checkpoint: str = "best", folder: str | Path = "ru
         return saved.find(checkpoints, "latest")
 
 
-def resume(
-    run: str, bindings: Sequence[str] = (), *, checkpoint: str = "latest", folder: str | Path = "runs", trust: bool = False
-) -> Result:
+def resume(run: str, bindings: Overrides = (), *, checkpoint: str = "latest", folder: str | Path = "runs", trust: bool = False) -> Result:
     """Continue a run from its own folder; bindings may change it, for example `Trainer.steps` to make it longer.
 
     Bindings become part of the run's recipe with the first checkpoint that is written with them.
     """
     home = find_run(run, folder)
     with run_lock(home):
-        settings = [f"Tracking.folder={str(home.parent)!r}", *bindings]
+        settings = [f"Tracking.folder={str(home.parent)!r}", *composition.statements(bindings)]
         return compose(home / "resolved.gin", settings, trust=trust).resume(home, checkpoint)
 
 
@@ -67,7 +68,7 @@ def sync(run: str, *, folder: str | Path = "runs") -> tuple[RunRecord, int]:
 
 def evaluate(
     run: str,
-    bindings: Sequence[str] = (),
+    bindings: Overrides = (),
     *,
     checkpoint: str = "best",
     episodes: int | None = None,

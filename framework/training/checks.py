@@ -1,6 +1,6 @@
 """The check of a recipe before anything runs: its parts are built on torch's `meta` device, where tensors have shapes and no numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -24,7 +24,7 @@ LARGEST_TENSOR: Final = 2**36
 MOST_TENSORS: Final = 5_000
 
 
-def check(recipe: str | Path, bindings: Sequence[str] = (), *, imports: Sequence[str] = (), trust: bool = False) -> list[Problem]:
+def check(recipe: str | Path, bindings: composition.Overrides = (), *, imports: Iterable[str] = (), trust: bool = False) -> list[Problem]:
     """Everything that is wrong with a recipe: what reading it finds, or else what building it refuses, each with its place."""
     plan = composition.plan(recipe, bindings, imports=imports, trust=trust)
     if plan.problems:
@@ -67,7 +67,7 @@ def refusals(run: "Run") -> list[Problem]:
         steps = replay.batch * replay.length
         for objective in agent.world_model.each_objective:
             with _collected(errors):
-                objective.check(rows=replay.batch, times=replay.length, extra=replay.extra)
+                objective.check(rows=replay.batch, times=replay.length, extra=replay.extra_candidates)
         with _collected(errors):
             agent.behavior.check(rollouts=min(agent.imagination_starts or steps, steps), steps=steps)
     return list(dict.fromkeys(map(run.composed.problem, errors)))

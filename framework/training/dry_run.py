@@ -72,7 +72,7 @@ def _smallest_batch(agent: Agent, replay: Replay) -> tuple[int, int]:
     for times in (*(min(short, replay.length) for short in SHORT), replay.length):
         try:
             for objective in agent.world_model.each_objective:
-                objective.check(rows=rows, times=times, extra=replay.extra)
+                objective.check(rows=rows, times=times, extra=replay.extra_candidates)
         except UserError:
             continue
         return rows, times

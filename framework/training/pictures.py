@@ -1,19 +1,19 @@
 """Pictures of a finished run: of a batch of its replay, or of its metrics."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
+from framework.composition import Overrides
 from framework.data import Pictures
 from framework.errors import UserError
 from framework.tracking import jsonl
 from framework.tracking.media import write_picture
 from framework.training import checkpoints
 from framework.training.api import compose, find_checkpoint, find_run
-from framework.visualization.estimates import CEILING, ESTIMATES, Curve, draw_estimates
+from framework.visualization.estimates import CEILING, ESTIMATE, IS_LOWER_BOUND, Curve, draw_estimates
 
 Kind = Literal["which", "imagine", "scores", "estimate"]
 GROUP: Final = "contrastive/"
@@ -24,7 +24,7 @@ BANK: Final = 1024
 def picture(
     run: str,
     kind: Kind = "which",
-    bindings: Sequence[str] = (),
+    bindings: Overrides = (),
     *,
     checkpoint: str = "latest",
     seed: int = 0,
@@ -45,24 +45,24 @@ def picture(
         saved = find_checkpoint(run, checkpoint, folder).absolute()
         home = saved.parents[1]
         run_of_home = compose(home / "resolved.gin", bindings, trust=trust)
-        pictures = run_of_home.pictures(saved, seed=seed, extra=BANK if kind == "imagine" else 0)
+        pictures = run_of_home.pictures(saved, seed=seed, extra_candidates=BANK if kind == "imagine" else 0)
         step, image = checkpoints.read(saved)[0], _chosen(pictures, kind, home)
     return write_picture(Path(out) if out else home / "pictures" / f"{kind}-{step}.png", image)
 
 
 def read_curves(home: Path) -> dict[str, Curve]:
-    """The estimates of a run and their ceiling: steps and nats by metric."""
+    """The estimate of a run, whether it bounds, and its ceiling: steps and values by metric."""
     curves: dict[str, Curve] = {}
     for record in jsonl.read(home):
         if record["kind"] != "metrics":
             continue
-        for name in (*ESTIMATES, CEILING):
+        for name in (ESTIMATE, IS_LOWER_BOUND, CEILING):
             if name in record["values"]:
                 steps, nats = curves.setdefault(name, ([], []))
                 steps.append(record["step"])
                 nats.append(float(record["values"][name]))
-    if not any(name in curves for name in ESTIMATES):
-        raise UserError(f"The metrics of {home} have no {ESTIMATES[0]}: only a run with the objective InfoNCE estimates anything.")
+    if ESTIMATE not in curves:
+        raise UserError(f"The metrics of {home} have no {ESTIMATE}: only a run with the objective InfoNCE estimates anything.")
     return curves
 
 

@@ -32,6 +32,7 @@ from framework.training.lock import run_lock
 from framework.training.policy import PolicyRecipe, build_agent
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
+from framework.training.tags import tags_of
 from framework.training.tolerance import Tolerance
 from framework.training.trainer import Trainer
 from framework.vector_environments.base import VectorEnvironment, specs_of
@@ -148,10 +149,10 @@ class Run:
         assert evaluated is not None, "nothing stops it"
         return evaluated
 
-    def pictures(self, checkpoint: Path, *, seed: int = 0, extra: int = 0) -> Pictures:
+    def pictures(self, checkpoint: Path, *, seed: int = 0, extra_candidates: int = 0) -> Pictures:
         """Pictures of a checkpoint's agent, by name, on a batch that the seed draws from the checkpoint's own replay.
 
-        `extra` single steps are drawn beside the batch, or `Replay.extra` if that is more.
+        `extra_candidates` single steps are drawn beside the batch, or `Replay.extra_candidates` if that is more.
         """
         if not (checkpoint / saved.REPLAY / INDEX).is_file():
             raise UserError(f"The checkpoint {checkpoint} has no replay to draw images from; give another, as in --checkpoint latest.")
@@ -160,7 +161,7 @@ class Run:
         replay: Replay = self.replay(specs=agent.specs, streams=self.environments, device=device, seed=0, storage="memory")
         replay.load(checkpoint / saved.REPLAY)
         replay.reseed(derive(seed, REPLAY))
-        replay.extra = max(replay.extra, extra)
+        replay.extra_candidates = max(replay.extra_candidates, extra_candidates)
         with self.runtime.autocast():
             return agent.pictures(replay.sample(), self.runtime.generator(seed, LOOKING))
 
@@ -223,7 +224,7 @@ class Run:
                     run_folder=folder,
                     total_steps=self.trainer.steps,
                     parameters=self.composed.parameters(),
-                    tags=self._tags(learner),
+                    tags=tags_of(self, learner.agent, resumed=checkpoint is not None),
                     files=sorted(path for path in paths if path.resolve().is_relative_to(folder.resolve())),
                     resume_step=None if checkpoint is None else learner.progress.step,
                 )
@@ -290,11 +291,3 @@ class Run:
             latest=run_logger.checkpoints.latest,
             best=run_logger.checkpoints.best,
         )
-
-    def _tags(self, learner: Learner) -> dict[str, str]:
-        return {
-            "seed": str(self.seed),
-            "device": str(self.runtime.device),
-            "recipe": self.composed.recipe.name,
-            "parameters": ", ".join(f"{name} {count:,}" for name, count in learner.agent.parameter_count().items()),
-        }

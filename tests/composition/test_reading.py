@@ -57,6 +57,10 @@ MISTAKES = {
         "Agent has no parameter 'scales' any more: a loss's weight is a setting of the component that gives the loss: InfoNCE.scale",
     ),
     "a renamed setting": ("DynamicsBackprop.mixing = 0.9", "it is DynamicsBackprop.return_lambda now"),
+    "a setting that was renamed for what it draws": (
+        "Replay.extra = 3",
+        "Replay has no parameter 'extra' any more: it is Replay.extra_candidates now",
+    ),
     "a renamed component": ("InfoNCE.negatives = @negatives.Mixed", "there is no component 'Mixed': it is WithinCrossMixture now"),
     "a literal for a component": (
         "Agent.encoder = 'ConvEncoder'",
@@ -98,6 +102,11 @@ def test_it_finds(name: str, write: Write) -> None:
     mistake = problem("recipe.gin")
     assert (mistake.file, mistake.line) == ("recipe.gin", 4)
     assert message in mistake.message
+
+
+def test_a_value_of_the_setting_that_had_the_name_before_is_refused_with_the_new_one(write: Write) -> None:
+    message = problem("agent.gin", "InfoNCE.critic = @CosineCritic", "CosineCritic.temperature = 'learned'").message
+    assert message == "CosineCritic.temperature takes a number, not 'learned'; CosineCritic.temperature_kind = 'learned' says so now."
 
 
 def test_the_command_line_takes_only_bindings(write: Write) -> None:

@@ -17,7 +17,7 @@ def make(critic=CosineCritic, **settings):
 
 @pytest.mark.parametrize("temperature", ["fixed", "learned"])
 def test_it_is_the_cosine_of_two_maps_over_the_temperature(temperature):
-    critic = make(temperature=temperature, initial_temperature=0.2)
+    critic = make(temperature_kind=temperature, temperature=0.2)
     assert len(list(critic.parameters())) == {"fixed": 2, "learned": 3}[temperature]
     latents, embeddings = latent(4), normal(6, 5, seed=2)
     a, b = critic.from_latent(latents.features), critic.from_embedding(embeddings)
@@ -28,7 +28,7 @@ def test_it_is_the_cosine_of_two_maps_over_the_temperature(temperature):
 
 def test_no_score_leaves_the_range_of_its_temperature():
     for temperature in (1.0, 0.07, 0.001):
-        critic = make(temperature="fixed", initial_temperature=temperature)
+        critic = make(temperature_kind="fixed", temperature=temperature)
         scores = critic(latent(50), 1e3 * normal(60, 5, seed=2))
         assert scores.abs().max() <= (1 + 1e-5) / temperature
         least = math.log(1 + 59 * math.exp(-2 / temperature))
@@ -37,7 +37,7 @@ def test_no_score_leaves_the_range_of_its_temperature():
 
 @pytest.mark.parametrize("critic", [CosineCritic, DistanceCritic])
 def test_a_learned_scale_stays_at_most_a_hundred_and_comes_down_again(critic):
-    made = make(critic, temperature="learned", initial_temperature=0.5)
+    made = make(critic, temperature_kind="learned", temperature=0.5)
     limit, log_scale = math.log(100), made.temperature.log_scale
     with torch.no_grad():
         log_scale.fill_(limit + 3)

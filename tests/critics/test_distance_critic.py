@@ -9,7 +9,7 @@ from tests.tiny import LATENT, latent, normal
 
 @pytest.mark.parametrize(("distance", "power"), [("squared", 2), ("plain", 1)])
 def test_it_is_minus_the_distance_of_two_maps_in_value_and_gradient(distance, power):
-    critic = DistanceCritic(latent=LATENT, embedding_size=5, size=7, distance=distance, temperature="learned", initial_temperature=0.5)
+    critic = DistanceCritic(latent=LATENT, embedding_size=5, size=7, distance=distance, temperature_kind="learned", temperature=0.5)
     latents, embeddings = latent(4), normal(6, 5, seed=2).requires_grad_()
     a, b = critic.from_latent(latents.features), critic.from_embedding(embeddings)
     naive = -2.0 * (a[:, None] - b[None]).norm(dim=-1).pow(power)

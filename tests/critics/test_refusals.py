@@ -23,5 +23,5 @@ def test_a_categorical_critic_needs_a_share_of_the_uniform_distribution_for_fini
 
 
 def test_a_temperature_that_is_no_number_is_refused():
-    with pytest.raises(UserError, match=r"CosineCritic.initial_temperature = nan must be positive"):
-        build("critics", "CosineCritic", latent=LATENT, embedding_size=5, temperature="fixed", initial_temperature=math.nan)
+    with pytest.raises(UserError, match=r"CosineCritic.temperature = nan must be positive"):
+        build("critics", "CosineCritic", latent=LATENT, embedding_size=5, temperature_kind="fixed", temperature=math.nan)

@@ -20,7 +20,8 @@ def test_accuracy_counts_the_positives_that_score_highest():
     weights = ALL.clone()
     weights[1, 0] = weights[2, 0] = -torch.inf
     assert contrastive.accuracy(SCORES, weights).item() == 1
-    assert contrastive.accuracy(SCORES.T, weights.T).item() == pytest.approx(2 / 3)
+    assert contrastive.accuracy(SCORES.T, weights.T).item() == 1 / 2, "the first has no negative"
+    assert contrastive.accuracy(SCORES, torch.eye(3).log()).item() == 0
 
 
 def test_an_anchor_is_alone_where_only_its_positive_is_kept():
@@ -78,12 +79,13 @@ def test_the_statistics_of_each_anchor_equal_loops_and_their_means_are_over_vali
     assert stats.highest_negative.tolist() == [max(row, default=-math.inf) for row in others]
     assert torch.equal(stats.log_candidates, contrastive.log_candidates(weights))
     valid = torch.arange(8) < 6
-    metrics = contrastive_metrics("contrastive/estimate", [stats], [valid])
+    metrics = contrastive_metrics([stats], [valid], is_lower_bound=True)
     expected = {
         "estimate": scores.diagonal()[:6].mean().item() / 2,
         "ceiling": contrastive.log_candidates(weights)[:6].mean().item(),
         "alone": 1 / 6,
-        "accuracy": sum(scores[i, i].item() > max(others[i], default=-math.inf) for i in range(6)) / 6,
+        "is_lower_bound": 1.0,
+        "accuracy": sum(scores[i, i].item() > max(others[i]) for i in range(6) if others[i]) / 5,
         "positive_score": scores.diagonal()[:6].mean().item(),
         "negative_score": sum(map(sum, others)) / sum(map(len, others)),
         "largest_score": scores.masked_fill(weights.isneginf(), -torch.inf).max().item(),

@@ -47,7 +47,7 @@ UNFIT = {
     ),
     "MemoryQueue adds candidate observations": partial(make, negatives="MemoryQueue", axis="column"),
     "mixes candidates that all anchors share": partial(without, partial(MoCHi, of=ActionNegatives)),
-    "ReplayNegatives needs steps of their own from the replay; bind Replay.extra = 256": partial(
+    "ReplayNegatives needs steps of their own from the replay; bind Replay.extra_candidates = 256": partial(
         without, partial(build, "negatives", "ReplayNegatives"), extra=None
     ),
     "bind InfoNCE.critic = @critics.CosineCritic": partial(without, MoCHi, units=None),

@@ -1,6 +1,5 @@
 """InfoNCE objectives and inferred batches for its tests."""
 
-
 import torch
 from torch import Tensor
 

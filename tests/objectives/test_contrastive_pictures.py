@@ -164,7 +164,7 @@ def test_without_a_future_or_an_image_of_another_episode_there_is_no_picture():
     ],
 )
 def test_an_agent_has_the_pictures_that_its_observations_allow(monkeypatch, settings, offset, more, names):
-    """With the images of the smallest offset; those of `Replay.extra` join the bank where the critic scores embeddings."""
+    """With the images of the smallest offset; those of `Replay.extra_candidates` join the bank where the critic scores embeddings."""
     calls = {}
     monkeypatch.setattr(infonce, "score_matrix", lambda contrast, axis: torch.zeros(1, 1, 3))
     monkeypatch.setattr(infonce, "which", lambda contrast, valid, images, axis, offset: calls.update(images=images, offset=offset))

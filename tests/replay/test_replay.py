@@ -55,7 +55,7 @@ def test_every_stored_step_lies_in_exactly_as_many_windows_as_any_other(make, ad
 def test_it_draws_every_window_and_every_extra_step_equally_often(make):
     """47 steps went into each ring of 30, so that 17 to 46 of both streams are left."""
     assert make(added=20).sample().extra is None
-    replay = make(added=47, batch=200, extra=200)
+    replay = make(added=47, batch=200, extra_candidates=200)
     batches = [replay.sample() for _ in range(150)]
     for drawn in (
         torch.cat([count(batch)[:, 0] for batch in batches]),
@@ -68,7 +68,7 @@ def test_it_draws_every_window_and_every_extra_step_equally_often(make):
 
 
 def test_an_extra_step_has_the_observation_and_the_episode_of_one_step(make):
-    extra = make(added=25, extra=100).sample().extra
+    extra = make(added=25, extra_candidates=100).sample().extra
     for steps, episode, pixels in zip(extra.observation["count"][:, 0], extra.episode, extra.observation["pixels/front"], strict=True):
         stream, t = divmod(int(steps), 1000)
         assert int(episode) == t // (5 + stream) * 2 + stream
@@ -111,7 +111,9 @@ def test_it_keeps_the_newest_steps_up_to_its_capacity(make, streams, capacity, a
 
 @pytest.mark.parametrize("kind", ["memory", "memmap", "device"])
 def test_one_seed_draws_the_same_to_the_bit_from_every_storage(make, kind):
-    replay, again, different = (make(added=47, extra=3, **each) for each in ({"seed": 1}, {"seed": 1, "storage": kind}, {"seed": 2}))
+    replay, again, different = (
+        make(added=47, extra_candidates=3, **each) for each in ({"seed": 1}, {"seed": 1, "storage": kind}, {"seed": 2})
+    )
     torch.manual_seed(0)
     first = replay.sample()
     torch.manual_seed(1)
@@ -123,7 +125,7 @@ def test_one_seed_draws_the_same_to_the_bit_from_every_storage(make, kind):
 @pytest.mark.parametrize("kind", ["memory", "memmap", "device"])
 def test_a_batch_shares_memory_with_no_other_row_and_not_with_the_replay(make, kind):
     """Windows overlap: a batch of all of them holds each step in several rows, and each of those is a copy."""
-    replay = make(added=30, storage=kind, extra=4)
+    replay = make(added=30, storage=kind, extra_candidates=4)
     batch, before = windows(replay), windows(replay)
     for tensor in tensors(batch).values():
         untouched = tensor[1:].clone()
@@ -150,7 +152,7 @@ def test_a_sequence_longer_than_what_is_stored_is_refused_with_the_prefill_that_
         ({"capacity": 11}, r"Replay.capacity is 11, which leaves 5 steps to each of 2 .* bind a capacity of at least 12"),
         ({"batch": 0}, "Replay.batch is 0"),
         ({"length": 0}, "Replay.length is 0"),
-        ({"extra": -1}, "Replay.extra is -1"),
+        ({"extra_candidates": -1}, "Replay.extra_candidates is -1"),
         (
             {"capacity": 10**12},
             r"Replay.capacity = 1000000000000 takes 74000.0 GB of memory \(1,000,000,000,000 steps x 74 bytes\), and \d+\.\d GB are "

@@ -13,6 +13,8 @@ METRICS = {
     "contrastive/estimate": 4.912,
     "contrastive/ceiling": 5.95,
     "contrastive/accuracy": 0.714,
+    "contrastive/alone": 0.1,
+    "contrastive/is_lower_bound": 1.0,
     "model/loss": 3.0,
 }
 
@@ -39,6 +41,26 @@ def test_the_time_left_follows_from_the_speed_or_from_the_trainer() -> None:
     assert console.line() == "step=400 steps_per_second=20.0 time_left=30s"
     console.latest["time/seconds_left"] = 12.0
     assert console.line() == "step=400 steps_per_second=20.0 time_left=12s"
+
+
+def test_it_shows_anchors_without_a_negative_above_a_tenth_and_an_estimate_that_is_no_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(total_steps=50_000, seconds=0.0)
+    console.record(MetricsEvent(12_000, METRICS | {"contrastive/alone": 0.925, "contrastive/is_lower_bound": 0.0}))
+    line = parse(capsys.readouterr().out)
+    assert (line["alone"], line["is_lower_bound"], line["estimate"]) == ("0.93", "0", "4.91")
+    assert "estimate 4.91 of 5.95 nats, no bound  accuracy 71%  alone 92%" in console.sentence(200)
+
+
+@pytest.mark.parametrize("width", range(25, 130))
+def test_a_narrow_terminal_keeps_the_return_and_the_time_left(width: int) -> None:
+    console = Console(total_steps=500_000)
+    console.latest, console.step, console.speed = METRICS | {"eval/return": 488.0}, 120_000, 83.0
+    sentence = console.sentence(width)
+    assert len(sentence) <= width
+    assert "return 412" in sentence
+    assert sentence.endswith("1:16:18 left")
+    assert ("120,000/500,000 steps" in sentence) == (width >= 47)
+    assert all(part in sentence for part in ("83 steps/s", "evaluation 488", "nats", "accuracy 71%")) == (width >= 117)
 
 
 def test_a_line_comes_once_an_interval_and_the_last_one_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:

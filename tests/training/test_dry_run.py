@@ -36,4 +36,6 @@ def test_its_batch_is_as_large_as_an_objective_needs(tiny):
 
 
 def test_single_steps_are_drawn_if_the_run_draws_them(tiny):
-    assert dry_run(tiny("InfoNCE.negatives=@ReplayNegatives", "Replay.extra=3"))["contrastive/ceiling"] == pytest.approx(math.log(4))
+    assert dry_run(tiny("InfoNCE.negatives=@ReplayNegatives", "Replay.extra_candidates=3"))["contrastive/ceiling"] == pytest.approx(
+        math.log(4)
+    )

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from framework.errors import UserError
 from framework.training.checkpoints import Checkpoints
 from framework.training.manifest import Manifest
 from framework.training.run import Result, Run
+from framework.training.tags import tags_of
 from tests.training.agents import differing, saved
 
 
@@ -42,6 +44,52 @@ def test_it_logs_the_groups_that_the_design_names(whole: Result) -> None:
     for group in ("train/", "eval/", "model/", "contrastive/", "behavior/", "time/"):
         assert sum(name.startswith(group) for name in names) >= 4, group
     assert 45 <= len(names) <= 70
+
+
+def test_its_tags_name_its_parts(whole: Result) -> None:
+    tags = next(line["values"] for line in lines(whole) if line["kind"] == "tags")
+    expected = {"recipe": "tiny", "environment": "Counting", "objective": "InfoNCE", "critic": "BilinearCritic", "negatives": "InBatch"}
+    assert {name: tags[name] for name in expected} == expected
+    assert (tags["bound"], tags["is_lower_bound"], tags["seed"]) == ("InfoNCEBound", "true", "0")
+    assert "task" not in tags
+
+
+def test_its_tags_join_several_objectives_by_commas_and_name_the_task_and_what_is_wrapped() -> None:
+    bindings = {
+        "Run.environment": "@environments.Distractors",
+        "Distractors.of": "@environments.DMControl",
+        "Distractors.background": "procedural",
+        "Agent.objectives": ["@objectives.InfoNCE", "@objectives.BarlowTwins"],
+        "InfoNCE.negatives": "@negatives.TopK",
+        "TopK.of": "@negatives.CrossSequence",
+    }
+    run = framework.compose("quickstart", bindings)
+    tags = tags_of(run, run.agent())
+    assert tags.pop("parameters").startswith("model ")
+    assert tags == {
+        "recipe": "quickstart",
+        "seed": "0",
+        "device": "cpu",
+        "task": "cartpole_swingup",
+        "environment": "Distractors of DMControl",
+        "objective": "InfoNCE, BarlowTwins",
+        "critic": "GaussianCritic",
+        "negatives": "TopK of CrossSequence",
+        "bound": "InfoNCEBound",
+        "is_lower_bound": "false",
+    }
+
+
+def test_the_recipe_that_a_resumed_run_began_with_stays_its_tag(whole: Result) -> None:
+    result = continued(whole, "still_tiny")
+    tags = [line["values"].get("recipe") for line in lines(result) if line["kind"] == "tags"]
+    assert tags == ["tiny", None]
+
+
+@pytest.mark.parametrize("take", [framework.resume, framework.evaluate, partial(framework.picture, kind="which")])
+def test_a_text_in_the_place_of_bindings_is_refused(take: Callable[..., Any], copy: Path) -> None:
+    with pytest.raises(UserError, match=r'`bindings` is the text "Run.seed=1"; write a list'):
+        take(str(copy), bindings="Run.seed=1")
 
 
 def test_two_runs_of_one_seed_are_equal_to_the_bit_and_of_two_seeds_are_not(tiny: Callable[..., Run], whole: Result) -> None:

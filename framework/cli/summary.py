@@ -16,7 +16,7 @@ from framework.tracking import jsonl, store
 from framework.tracking.runs import read_run
 
 if TYPE_CHECKING:
-    from framework.training.run import Result
+    from framework.training.result import Result
 
 
 @final

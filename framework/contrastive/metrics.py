@@ -82,9 +82,9 @@ def infonce_with_stats(contrast: Contrast) -> tuple[PerAnchor, ContrastiveStats]
 def contrastive_metrics(stats: Sequence[ContrastiveStats], valid: Sequence[Bool[Tensor, " _"]], *, is_lower_bound: bool) -> Metrics:
     """The mean over several contrasts of each metric, averaged over the `valid` anchors of a contrast, which have a positive.
 
-    The anchors are those of all ranks. `is_lower_bound` (1 or 0) stands beside the estimate: whether it bounds the mutual information from below.
+    The anchors are those of all ranks. `is_lower_bound` (1 or 0) stands beside the estimate: whether it bounds the mutual information
+    from below.
     """
-
     averages = torch.stack([mean_where(each.of_anchors, chosen) for each, chosen in zip(stats, valid, strict=True)]).mean(dim=0)
     accuracies = torch.stack([each.accuracy(chosen) for each, chosen in zip(stats, valid, strict=True)])
     sums = ranks.sum_of_all(torch.stack([torch.stack([each.negative_sum.sum(), each.negatives.sum()]) for each in stats]))

@@ -48,10 +48,12 @@ def alone() -> AbstractContextManager[None]:
 
 
 def rank() -> int:
+    """The number of this process among the ranks that compute together."""
     return _job[-1].rank
 
 
 def size() -> int:
+    """How many ranks compute together."""
     return _job[-1].size
 
 

@@ -115,20 +115,38 @@ def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, t
 @options.imports
 @options.trust
 @click.option("--provenance", is_flag=True, help="Add the place of each value.")
+@click.option("--ranks", type=click.IntRange(min=1), envvar="WORLD_SIZE", default=1, help="Add what so many ranks have together.")
 @options.as_json
-def show_command(recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], trust: bool, provenance: bool, as_json: bool) -> None:
+def show_command(
+    recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], trust: bool, provenance: bool, ranks: int, as_json: bool
+) -> None:
     """Show every value of a recipe.
 
     The output is a recipe by itself, defaults and includes resolved.
 
     \b
     dream show dreamer_v1 --provenance
+    dream show dreamer_v3_infonce --ranks 8
     """
     plan = _plan(recipe, bindings, imports, trust)
     if as_json:
         output.as_json(_values(plan))
-    else:
-        click.echo(composition.show(plan, provenance=provenance), nl=False)
+        return
+    click.echo(composition.show(plan, provenance=provenance), nl=False)
+    if ranks > 1:
+        click.echo(_totals(plan, ranks))
+
+
+def _totals(plan: Plan, ranks: int) -> str:
+    """What the ranks of a job have together, as a comment."""
+    values = {f"{node.key}.{name}": setting.text for node in plan.nodes() for name, setting in node.settings.items()}
+    each = {name: values[name] for name in ("Run.environments", "Replay.batch", "Replay.length", "Replay.capacity", "Trainer.train_ratio")}
+    environments, batch, length, capacity = (ranks * int(each[name]) for name in [*each][:4])
+    return (
+        f"\n# {ranks} ranks together: {environments} environments, a replay of {capacity:,} steps, and updates of {batch} sequences, "
+        f"{batch * length // ranks:,} steps.\n# Trainer.train_ratio = {each['Trainer.train_ratio']} holds for the steps of all ranks, and "
+        "Trainer.steps counts them all."
+    )
 
 
 @click.command("diff")

@@ -15,7 +15,7 @@ from framework.functional import ranks
 from framework.registry import parts
 from framework.replay.chunks import INDEX
 from framework.training.checkpoint_folders import by_age, find, free_names, name_of, whole_below
-from framework.training.job import first, first_beside, place, together_beside
+from framework.training.job import command, first, first_beside, place, together_beside
 from framework.training.manifest import Manifest, digest, part_of
 
 Contents = Mapping[str, Any]
@@ -149,7 +149,7 @@ class Checkpoints:
             if manifest.ranks != size:
                 raise UserError(
                     f"The checkpoint {folder} was written by {manifest.ranks} ranks, each with its environments and its replay, and now "
-                    f"there are {size}; resume with as many: {_command(manifest.ranks)} resume {self.folder.parent.name}"
+                    f"there are {size}; resume with as many: {command(manifest.ranks)} resume {self.folder.parent.name}"
                 )
             return folder
         raise UserError(f"There is no checkpoint in {self.folder}; train first, or name the folder of another run.")
@@ -248,10 +248,6 @@ def require_whole_replay(folder: Path) -> None:
     """Raise `UserError` where a file of a checkpoint's replay is missing or changed."""
     manifest = Manifest.read(folder)
     manifest.require_whole(folder, [name for name in manifest.sha256 if name.startswith(f"{REPLAY}/")])
-
-
-def _command(size: int) -> str:
-    return f"torchrun --nproc-per-node {size} -m framework" if size > 1 else "dream"
 
 
 def _drop(folder: Path) -> None:

@@ -30,6 +30,11 @@ def launched() -> Ranks:
     return Ranks(int(os.environ["RANK"]), size) if size > 1 else Ranks()
 
 
+def command(size: int) -> str:
+    """The command `dream` of so many ranks on one machine."""
+    return f"torchrun --nproc-per-node {size} -m framework" if size > 1 else "dream"
+
+
 @contextmanager
 def joined(runtime: Runtime) -> Iterator[None]:
     """Join the job of `torchrun`, where there is one and it is not joined yet."""

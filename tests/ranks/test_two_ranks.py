@@ -3,6 +3,7 @@
 Two processes on a CPU train every case together, once for all tests; nothing of a component knows that they do.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 from framework.registry import registry_of
 from tests.members import members
@@ -20,14 +22,19 @@ ROOT = Path(__file__).parents[2]
 Results = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """What the two processes wrote, by the names of files and ranks."""
-    folder = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, "-m", "tests.ranks.worker", str(folder)]
-    processes = [subprocess.Popen([*command, str(rank)], cwd=ROOT, stderr=subprocess.PIPE, text=True) for rank in range(SIZE)]
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * SIZE, "\n".join(errors)
+    """What the two processes wrote, by the names of files and ranks; they run once for all workers of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "ranks"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "trained.lock"):
+        if not (folder / "trained").exists():
+            command = [sys.executable, "-m", "tests.ranks.worker", str(folder)]
+            processes = [subprocess.Popen([*command, str(rank)], cwd=ROOT, stderr=subprocess.PIPE, text=True) for rank in range(SIZE)]
+            errors = [process.communicate(timeout=600)[1] for process in processes]
+            assert [process.returncode for process in processes] == [0] * SIZE, "\n".join(errors)
+            (folder / "trained").touch()
     return {path.stem: torch.load(path) for path in folder.glob("*.pt")}
 
 

@@ -86,32 +86,6 @@ def folder_of(name: str, runs: Path, *bindings: str) -> Path:
     return next(runs.glob(f"{name}-*"))
 
 
-def together(work: Callable[[], object]) -> list[int | None]:
-    """The exit codes of two forked ranks that do the same work, in the environment that torchrun gives."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-
-    def rank(number: int) -> None:
-        place = {"RANK": str(number), "LOCAL_RANK": str(number), "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-        os.environ.update(place)
-        work()
-
-    processes = [multiprocessing.get_context("fork").Process(target=rank, args=(number,)) for number in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(200)
-    return [process.exitcode for process in processes]
-
-
-def folder_of(name: str, runs: Path, *bindings: str) -> Path:
-    """The folder of a run that two forked ranks train."""
-    bound = [f"Tracking.folder='{runs}'", f"Tracking.name='{name}'", *bindings]
-    assert together(lambda: framework.compose(HERE / "failing.gin", bound).train()) == [0, 0]
-    return next(runs.glob(f"{name}-*"))
-
-
 def test_ranks_stop_after_the_same_update_and_resume_exactly(runs: Path) -> None:
     expected = folder_of("whole", runs)
     folder = folder_of("stopped", runs, "Failing.at=4", "Checkpoints.every=1000", "Evaluation.every=1000")
@@ -166,15 +140,6 @@ def test_a_rank_that_fails_ends_the_job_with_its_traceback_and_the_job_resumes(r
     assert time.monotonic() - started < 120
     resumed = torchrun("resume", folder.name, "--folder", str(runs), "-b", "Failing.at=0", runs=runs)
     assert resumed.returncode == 0, resumed.stderr
-    assert checkpoints(folder)[-1] == "step-00000100"
-
-
-@pytest.mark.nightly
-def test_torchrun_trains_and_tells_of_it_once(runs: Path) -> None:
-    trained, folder = train("told", runs=runs)
-    assert trained.returncode == 0, trained.stderr
-    assert trained.stdout.count("The policy's evaluation return") == 1
-    assert "torchrun --nproc-per-node 2 -m framework resume" in trained.stdout
     assert checkpoints(folder)[-1] == "step-00000100"
 
 

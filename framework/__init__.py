@@ -2,8 +2,8 @@
 
     environment -> replay -> encoder -> dynamics -> objectives, heads -> imagination -> behavior -> tracking
 
-`compose` turns a recipe into a run; a run trains, resumes and evaluates; `load_policy` acts. Each family of components is a
-package with a `register` of its own: `from framework import negatives`, then `@negatives.register`.
+`compose` turns a recipe into a run; a run trains, resumes and evaluates; `load_policy` acts, and `play` plays episodes with it.
+Each family of components is a package with a `register` of its own: `from framework import negatives`, then `@negatives.register`.
 """
 
 from importlib import import_module
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from framework.training.api import compose, evaluate, find_checkpoint, find_run, load_policy, resume, sync
     from framework.training.fault import replay_fault
     from framework.training.pictures import picture
+    from framework.training.play import play
     from framework.training.result import Result
     from framework.training.run import Run
 
@@ -27,6 +28,7 @@ _HOMES = {
     "find_run": "framework.training.api",
     "load_policy": "framework.training.api",
     "picture": "framework.training.pictures",
+    "play": "framework.training.play",
     "replay_fault": "framework.training.fault",
     "resume": "framework.training.api",
     "sync": "framework.training.api",
@@ -41,6 +43,7 @@ __all__ = [
     "find_run",
     "load_policy",
     "picture",
+    "play",
     "replay_fault",
     "resume",
     "sync",

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from framework.actor_critics.base import ActorCritic, Choose, Mode
-from framework.data import Batch, Factory, Imagination, Latent, Metrics, Observation, Pictures, UpdateNoise
+from framework.data import Batch, Factory, Imagination, InferredBatch, Latent, Metrics, Observation, Pictures, UpdateNoise
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
@@ -21,6 +21,7 @@ from framework.objectives.base import Objective
 from framework.optimizers.base import Optimizer
 from framework.registry import parts
 from framework.specs import ModelSpecs, Specs
+from framework.text import aligned
 from framework.world_model import WorldModel
 
 LONGEST_HORIZON: Final = 10_000
@@ -106,6 +107,15 @@ class Agent(nn.Module):
         self.world_model.after_update(model.inferred.detach(), noise.key)
         return _means(metrics)
 
+    @torch.no_grad()
+    def infer(self, batch: Batch, generator: torch.Generator | None = None) -> InferredBatch:
+        """The embedding, posterior and prior of every step of a batch, as objectives get them in an update, without augmentation.
+
+        Without a generator, posteriors are drawn with a seed of 0, and so are equal at every call.
+        """
+        generator = torch.Generator(batch.reward.device).manual_seed(0) if generator is None else generator
+        return self.world_model.observe(batch, self._posterior_noise(batch, generator))
+
     def draw_noise(self, batch: Batch, generator: torch.Generator) -> UpdateNoise:
         """The random numbers of one update: those of this rank's rows, and a key that all ranks have."""
         posterior, key = self._posterior_noise(batch, generator), ranks.largest_of_all(new_key(generator))
@@ -172,6 +182,22 @@ class Agent(nn.Module):
     def parameter_count(self) -> Mapping[str, int]:
         """The number of trained parameters in each group."""
         return {name: sum(parameter.numel() for parameter in self._group(name)) for name in self.optimizers}
+
+    def __repr__(self) -> str:
+        model, action, counts = self.world_model, self.specs.model_action, self.parameter_count()
+        latent, names = model.dynamics.latent, [type(each).__name__ for each in model.each_objective]
+        observed = [f"{name} {spec.dtype} {[*spec.shape]}" for name, spec in self.specs.observation.items()]
+        facts = {
+            "observation": ", ".join(observed),
+            "action": f"{action.kind} {[*action.sizes]}",
+            "encoder": f"{type(model.encoder).__name__}, embedding {model.encoder.embedding_size}",
+            "dynamics": f"{type(model.dynamics).__name__}, h {latent.deterministic}, z {latent.stochastic} ({latent.kind})",
+            "heads": ", ".join(f"{name} {type(head).__name__}" for name, head in model.each_head.items()),
+            "objectives": ", ".join(names) or "none",
+            "behavior": f"{type(self.behavior).__name__}, horizon {self.horizon}",
+            "parameters": ", ".join(f"{name} {count:,}" for name, count in counts.items()),
+        }
+        return aligned("Agent", facts)
 
     def _posterior_noise(self, batch: Batch, generator: torch.Generator) -> Tensor:
         return self.world_model.dynamics.draw_noise(*batch.reward.shape, generator=generator)

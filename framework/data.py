@@ -7,7 +7,7 @@
 **Step unit, stated once.** An *environment step* is one control step of the simulator, action repeats counted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -15,6 +15,8 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from framework.text import aligned
 
 Built = TypeVar("Built")
 Factory = Callable[..., Built]
@@ -26,16 +28,23 @@ Pictures = dict[str, Tensor]
 Losses = dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class ExtraSteps:
+class Record:
+    """A dataclass of tensors, whose `repr` is the type and shape of each."""
+
+    def __repr__(self) -> str:
+        return aligned(type(self).__name__, dict(_shapes(self)))
+
+
+@dataclass(frozen=True, repr=False)
+class ExtraSteps(Record):
     """Single steps drawn uniformly from the replay, independent of the sequences of the same batch."""
 
     observation: Observation
     episode: Int[Tensor, " X"]
 
 
-@dataclass(frozen=True)
-class Batch:
+@dataclass(frozen=True, repr=False)
+class Batch(Record):
     """Replayed sequences, aligned as the module says."""
 
     observation: Observation
@@ -67,8 +76,8 @@ class Batch:
         return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
 
-@dataclass(frozen=True)
-class Latent:
+@dataclass(frozen=True, repr=False)
+class Latent(Record):
     """The latent of a step: `h`, a sample of `z`, and the statistics of the distribution that `z` was drawn from.
 
     A Gaussian latent has statistics `mean` and `std`; a categorical one has `logits`, flattened as `z` is.
@@ -128,8 +137,8 @@ class Latent:
         )
 
 
-@dataclass(frozen=True)
-class Imagination:
+@dataclass(frozen=True, repr=False)
+class Imagination(Record):
     """Rollouts of the policy inside the model. `features[:, 0]` is the start, `action[:, t]` was taken at `features[:, t]`.
 
     `reward[:, t]` and `continuation[:, t]` belong to `features[:, t]`; a continuation is a probability in [0, 1].
@@ -143,24 +152,24 @@ class Imagination:
     """The parameters of the policy's distribution at each action, where they were kept for its losses (`sample_with_parameters`)."""
 
 
-@dataclass(frozen=True)
-class ExtraCandidates:
+@dataclass(frozen=True, repr=False)
+class ExtraCandidates(Record):
     """Embeddings of `ExtraSteps`: candidates that are independent of the anchors."""
 
     embedding: Float[Tensor, "X E"]
     episode: Int[Tensor, " X"]
 
 
-@dataclass(frozen=True)
-class SecondView:
+@dataclass(frozen=True, repr=False)
+class SecondView(Record):
     """Embeddings of a batch under a second augmentation, by the encoder and by its slow copy where there is one."""
 
     embedding: Float[Tensor, "B T E"]
     slow_embedding: Float[Tensor, "B T E"] | None = None
 
 
-@dataclass(frozen=True)
-class InferredBatch:
+@dataclass(frozen=True, repr=False)
+class InferredBatch(Record):
     """A batch and the latents that the world model inferred for it, row by row.
 
     `slow_embedding` is by the encoder's slow copy, where an objective needs one; `second` is set in training alone, where an objective
@@ -185,8 +194,8 @@ class InferredBatch:
         return cast(InferredBatch, _mapped(self, Tensor.detach))
 
 
-@dataclass(frozen=True)
-class UpdateNoise:
+@dataclass(frozen=True, repr=False)
+class UpdateNoise(Record):
     """All random numbers of one update. `starts` index the flattened steps from which rollouts begin; None: all of them."""
 
     key: Int[Tensor, ""]
@@ -210,3 +219,12 @@ def _mapped(value: object, function: Callable[[Tensor], Tensor]) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{each.name: _mapped(getattr(value, each.name), function) for each in fields(value)})
     return value
+
+
+def _shapes(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """The name of each tensor in a value, `posterior.stochastic`, with its type and shape."""
+    if isinstance(value, Tensor):
+        yield name, f"{str(value.dtype).removeprefix('torch.')} {[*value.shape]}"
+    parts = value if isinstance(value, Mapping) else vars(value) if isinstance(value, Record) else {}
+    for key, part in parts.items():
+        yield from _shapes(part, f"{name}.{key}" if name else key)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +39,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise _refusal(path, 1, "the file is damaged (it holds no object of JSON); restore it from a copy.")
     return values
+
+
+def aligned(title: str, facts: Mapping[str, str]) -> str:
+    """A title, and a line for each fact below it, for the `repr` of what holds much."""
+    width = max((len(name) for name in facts), default=0)
+    return "\n".join([title, *(f"  {name.ljust(width)}  {text}" for name, text in facts.items())])
 
 
 def _refusal(path: Path, line: int, message: str) -> UserError:

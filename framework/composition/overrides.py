@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ def statements(bindings: Overrides) -> tuple[str, ...]:
     a macro. Raises `UserError` for a plain text, and for a value that gin cannot write.
     """
     if isinstance(bindings, Mapping):
-        return tuple(f"{key}={map_leaves(lambda leaf, key=key: _leaf(leaf, key), value)!r}" for key, value in bindings.items())
+        return tuple(f"{key}={map_leaves(partial(_leaf, key), value)!r}" for key, value in bindings.items())
     return texts("bindings", bindings, 'or a mapping, {"Run.seed": 1}')
 
 
@@ -38,7 +39,7 @@ def texts(name: str, values: Iterable[str], alternative: str = "") -> tuple[str,
     return listed
 
 
-def _leaf(value: Any, key: str) -> Any:
+def _leaf(key: str, value: Any) -> Any:
     """A leaf whose `repr` is what gin reads."""
     if value is None or isinstance(value, bool):
         return value

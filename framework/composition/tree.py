@@ -61,6 +61,17 @@ class Node:
     def name(self) -> str:
         return self.component.name
 
+    @property
+    def wrapped(self) -> "Node | None":
+        """The component of its setting `of`."""
+        links = self.settings["of"].links if "of" in self.settings else []
+        return links[0].node if links else None
+
+    @property
+    def chain(self) -> str:
+        """Its name, and those of the components that it wraps."""
+        return self.name if self.wrapped is None else f"{self.name} of {self.wrapped.chain}"
+
     def child(self, parameter: str) -> "Node":
         """The component that a parameter holds."""
         return self.settings[parameter].links[0].node
@@ -92,6 +103,12 @@ class Plan:
                 visited.add(node)
                 yield node
                 waiting[:0] = [link.node for setting in node.settings.values() for link in setting.links]
+
+    def names(self, family: str) -> str:
+        """The components of a family, in the order of the recipe; a wrapper with what it wraps: `HardWeighted of CrossSequence`."""
+        members = [node for node in self.nodes() if node.component.family == family]
+        wrapped = {node.wrapped for node in members}
+        return ", ".join(node.chain for node in members if node not in wrapped)
 
     def own_components(self) -> list[str]:
         """The modules of the components that are the user's own, sorted."""

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from framework.contrastive.origin import Origin
-from framework.data import ExtraCandidates, Latent
+from framework.data import ExtraCandidates, Latent, Record
 from framework.functional.contrastive import kept, positives
 from framework.functional.masking import log_mask
 from framework.functional.random import Key, uniform_at
@@ -63,8 +63,8 @@ class Source:
         )
 
 
-@dataclass(frozen=True)
-class Contrast:
+@dataclass(frozen=True, repr=False)
+class Contrast(Record):
     """Float32 scores `f(s_i, o_j)` and log-weights `w_ij`: 0 keeps a candidate, -inf leaves it out, the positive has 0."""
 
     scores: Float[Tensor, "N M"]

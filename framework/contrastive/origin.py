@@ -8,11 +8,12 @@ from einops import rearrange
 from jaxtyping import Int
 from torch import Tensor
 
+from framework.data import Record
 from framework.functional import ranks
 
 
-@dataclass(frozen=True)
-class Origin:
+@dataclass(frozen=True, repr=False)
+class Origin(Record):
     """Row and time in the batch and episode of each anchor or candidate, and the size of the batch.
 
     Rows are numbered over the batches of all ranks, so that two steps have one row only if they are of one sequence. `rows` is the number

@@ -74,11 +74,11 @@ def import_suite() -> Any:
 
 
 def prepare_dm_control() -> None:
-    """Give dm_control the renderer of `find_opengl`, if it was imported without one."""
+    """Give dm_control the renderer of `find_opengl`, if it was imported without one, or before with one that needs a screen."""
     from dm_control import _render
 
-    backend, none = find_opengl(), _render.constants.NO_RENDERER
-    if _render.BACKEND in none and backend not in none:
+    backend = find_opengl()
+    if backend not in (_render.BACKEND, *_render.constants.NO_RENDERER):
         importlib.reload(_render)
 
 

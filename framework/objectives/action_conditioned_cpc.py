@@ -97,6 +97,9 @@ class ActionConditionedCPC(Objective):
         contrast, _ = next(self._contrasts(inferred, key))
         return diagnostics("ActionConditionedCPC", self.negatives, contrast)
 
+    def _contrast(self, inferred: InferredBatch, dynamics: Dynamics | None, key: Key) -> Contrast:
+        return next(self._contrasts(inferred, key))[0]
+
     def _contrasts(self, inferred: InferredBatch, key: Key) -> Iterator[tuple[Contrast, Bool[Tensor, " N"]]]:
         """The contrast of each step ahead, and which of its anchors have a positive in their own episode."""
         positives, episode = self._positives(inferred), inferred.batch.episode

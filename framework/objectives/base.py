@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, final
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from framework.contrastive.contrast import Contrast
 from framework.data import InferredBatch, Losses, Metrics, Pictures
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
@@ -60,6 +62,19 @@ class Objective(nn.Module, ABC):
                 f"{name} = {getattr(self, setting)}, and sequences are {times} steps long; bind a Replay.length of at least {steps + 1}, "
                 f"or a smaller {name}."
             )
+
+    @final
+    @torch.no_grad()
+    def contrast(self, inferred: InferredBatch, dynamics: Dynamics | None = None, key: Key | None = None) -> Contrast:
+        """The scores, log-weights and origins of a batch, as training has them: each anchor's own candidate is on the diagonal.
+
+        Of several contrasts it is the first: the smallest offset, the first block of anchors, before any step ahead. `dynamics` is needed
+        by strategies that predict; `key` is what strategies draw from, 0 by default. Raises `UserError` where nothing is contrasted.
+        """
+        return self._contrast(inferred, dynamics, torch.zeros_like(inferred.batch.episode[0, 0]) if key is None else key)
+
+    def _contrast(self, inferred: InferredBatch, dynamics: Dynamics | None, key: Key) -> Contrast:
+        raise UserError(f"{type(self).__name__} scores no latents against candidates; ask an objective that does, such as InfoNCE.")
 
     def after_update(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> None:
         """Update queues, running means and slow copies, after the parameters have moved."""

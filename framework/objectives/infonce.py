@@ -163,18 +163,21 @@ class InfoNCE(Objective):
             pictures |= {} if imagined is None else {"contrastive/imagine": imagined}
         return pictures
 
+    def _contrast(self, inferred: InferredBatch, dynamics: Dynamics | None, key: Key) -> Contrast:
+        return self._first(inferred, dynamics, key)[0]
+
     def _evaluate(self, contrast: Contrast, key: Key) -> Evaluation:
         """Select the negatives of each anchor, and compute the bound."""
         contrast = self.negatives(contrast, key)
         loss, estimate = self.bound.loss_and_estimate(contrast)
         return loss, ContrastiveStats.of(contrast, estimate)
 
-    def _first(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Contrast, Tensor]:
+    def _first(self, inferred: InferredBatch, dynamics: Dynamics | None, key: Key) -> tuple[Contrast, Tensor]:
         """The contrast of the first block of anchors of the smallest offset, and which of those are valid."""
         _, pairs, blocks = next(self._pairs(inferred, dynamics))
         return self.negatives(pairs.contrast(self.axes[0], blocks[0]), key), pairs.valid[blocks[0]]
 
-    def _pairs(self, inferred: InferredBatch, dynamics: Dynamics) -> Iterator[tuple[int, PositivePairs, list[slice]]]:
+    def _pairs(self, inferred: InferredBatch, dynamics: Dynamics | None) -> Iterator[tuple[int, PositivePairs, list[slice]]]:
         """Each offset with its pairs and the blocks of anchors in which they are evaluated, one where the batch is not too large."""
         rows, times = inferred.batch.reward.shape
         steps = rows * self._sources * times
@@ -192,7 +195,7 @@ class InfoNCE(Objective):
             candidates = anchors * self._sources
             yield offset, pairs, blocks_of(anchors, candidates, self.chunk_above) if steps > self.chunk_above else [slice(0, anchors)]
 
-    def _source(self, inferred: InferredBatch, dynamics: Dynamics, critic: Critic, offset: int) -> Source:
+    def _source(self, inferred: InferredBatch, dynamics: Dynamics | None, critic: Critic, offset: int) -> Source:
         """The inputs of the scores. What an axis sums over comes from all ranks, this one's first."""
         latents = {"posterior": inferred.posterior, "prior": inferred.prior}[self.anchor].without_past()
         latents = latents.before(inferred.batch.reward.shape[1] - offset).flatten()
@@ -212,7 +215,7 @@ class InfoNCE(Objective):
             extra=extra,
             action=self._shared(action),
             is_first=self._shared(is_first),
-            predict=partial(predict, inferred, dynamics),
+            predict=None if dynamics is None else partial(predict, inferred, dynamics),
         )
 
     def _shared(self, rows: Tensor) -> Tensor:

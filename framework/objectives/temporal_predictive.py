@@ -111,6 +111,9 @@ class TemporalPredictive(Objective):
         metrics = diagnostics("TemporalPredictive", self.negatives, temporal)
         return metrics | self.critic.diagnose(rearrange(inferred.embedding, "b t e -> (b t) e"))
 
+    def _contrast(self, inferred: InferredBatch, dynamics: Dynamics | None, key: Key) -> Contrast:
+        return self._contrasts(inferred, key)[0]
+
     def _contrasts(self, inferred: InferredBatch, key: Key) -> tuple[Contrast, Contrast]:
         """Every latent (rows) against every history after the warm-up, and against every observation (columns)."""
         latents = self._clean(inferred.posterior)

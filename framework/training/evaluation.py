@@ -92,19 +92,20 @@ class Evaluation:
         with WorkerEnvironments(
             environment=self.environment or environment, count=size, seed=derive(seed, 900), mode=mode, timeout=timeout
         ) as vector:
-            _check_specs(vector.specs, agent.specs)
+            require_fitting("Evaluation.environment", vector.specs, agent.specs)
             player = Player(
                 agent=agent, runtime=runtime, vector=vector, seed=seed, tolerance=tolerance or Tolerance(), max_steps=self.max_steps
             )
             return player.play(episodes=count, stop=stop)
 
 
-def _check_specs(evaluated: Specs, trained: Specs) -> None:
+def require_fitting(owner: str, evaluated: Specs, trained: Specs) -> None:
+    """Refuse an environment of other observations or actions than those that an agent learned from."""
     shapes, trained_shapes = ({name: spec.shape for name, spec in each.observation.items()} for each in (evaluated, trained))
     if shapes != trained_shapes or evaluated.model_action != trained.model_action:
         raise UserError(
-            f"Evaluation.environment shows {shapes} and takes {evaluated.model_action}, and the agent learned from {trained_shapes} and "
-            f"gives {trained.model_action}; bind one that fits."
+            f"{owner} shows {shapes} and takes {evaluated.model_action}, and the agent learned from {trained_shapes} and "
+            f"gives {trained.model_action}; take one that fits."
         )
 
 
@@ -151,7 +152,7 @@ class Player:
             self._length = np.where(steps.is_first, 0, self._length + self.vector.action_repeat)
             self._waiting &= ~steps.is_first
             if steps.episode[0] == 0:
-                self._frames.append(_frame(steps.observation))
+                self._frames.append(frame(steps.observation))
         return steps
 
     def _ended(self, steps: VectorStep) -> list[int]:
@@ -173,6 +174,7 @@ class Player:
         return Evaluated(returns=list(returns), lengths=list(lengths), frames=to_rgb(np.stack(images)) if images else None)
 
 
-def _frame(observation: dict[str, np.ndarray]) -> np.ndarray | None:
+def frame(observation: dict[str, np.ndarray]) -> np.ndarray | None:
+    """The first image among the observations of several environments, if there is any: that of the first environment."""
     images = [value for value in observation.values() if value.ndim == 4 and value.dtype == np.uint8]
     return images[0][0] if images else None

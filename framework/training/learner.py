@@ -108,6 +108,14 @@ class Learner:
         self.send(randomly=randomly)
         return self.receive()
 
+    def prefill(self, steps: int) -> None:
+        """Collect at least so many environment steps with random actions; the first call begins."""
+        if self.steps is None:
+            self.begin()
+        until = self.progress.step + steps
+        while self.progress.step < until:
+            self.collect(randomly=True)
+
     def send(self, *, randomly: bool) -> None:
         """Choose an action for every environment, and start the step, unless one is in flight."""
         assert self.steps is not None, "call begin() or load_state_dict() first"

@@ -16,6 +16,8 @@ from dm_env import specs
 from framework import composition
 from framework.agent import Agent
 from framework.data import Factory
+from framework.environments.actions import action_form
+from framework.environments.gymnasium_spaces import array_spec
 from framework.errors import UserError
 from framework.specs import Specs
 from framework.tracking.provenance import requirements
@@ -103,7 +105,8 @@ class Policy:
     """A trained agent that takes the mode of its policy. Its carry passes from one call of `act` to the next; `reset` begins an episode.
 
     `act` takes the named arrays of one observation, as the environment returned them, or of several at once with a leading axis, and
-    returns actions in the same way: numbers in [-1, 1], or a one-hot group for each choice.
+    returns actions in the same way: numbers in [-1, 1], or a one-hot group for each choice. With the `action_spec` of an environment of
+    dm_env, or the `action_space` of one of Gymnasium, they are as that declares them: type, shape and range.
     """
 
     def __init__(self, *, agent: Agent, runtime: Runtime, seed: int) -> None:
@@ -115,14 +118,14 @@ class Policy:
         """Begin an episode: the next observation is its first."""
         self._first = True
 
-    def act(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The action for an observation."""
+    def act(self, observation: Mapping[str, np.ndarray], action_spec: Any = None) -> Any:
+        """The action for an observation: an array, or a Python number where `action_spec` declares a lone choice."""
         expected = self.agent.specs.observation
         if set(observation) != set(expected):
             raise UserError(f"The policy observes {sorted(expected)} and was given {sorted(observation)}.")
         name = next(iter(expected))
         single = np.ndim(observation[name]) == len(expected[name].shape)
-        rows = {key: np.asarray(value)[None] if single else np.asarray(value) for key, value in observation.items()}
+        rows = {key: _array(value, expected[key].dtype)[None if single else ...] for key, value in observation.items()}
         count = len(rows[name])
         if self._first or self._actor is None:
             self._actor = Actor(
@@ -130,7 +133,20 @@ class Policy:
             )
         action = self._actor.act(rows, np.full(count, self._first))
         self._first = False
-        return action[0] if single else action
+        action = action[0] if single else action
+        return action if action_spec is None else _native(action, action_spec)
+
+
+def _array(value: Any, dtype: np.dtype[Any]) -> np.ndarray:
+    """An array; numbers of another precision than the agent observes are converted, and an image stays what it is."""
+    array = np.asarray(value)
+    return array.astype(dtype, copy=False) if dtype.kind == "f" else array
+
+
+def _native(action: np.ndarray, declared: Any) -> Any:
+    """An action as an environment declares it."""
+    spec = declared if isinstance(declared, specs.Array) else array_spec("The environment", "action", declared)
+    return action_form("The environment", spec).native(action)
 
 
 def read_policy(folder: Path, runtime: Runtime, *, trust: bool = False) -> Policy:

@@ -35,7 +35,7 @@ from framework.training.policy import PolicyRecipe, build_agent
 from framework.training.result import Result
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
-from framework.training.tags import tags_of
+from framework.training.tags import described, tags_of
 from framework.training.tolerance import Tolerance
 from framework.training.trainer import Trainer
 from framework.vector_environments.base import VectorEnvironment, specs_of
@@ -102,6 +102,9 @@ class Run:
         self.tracking: Tracking = tracking()
         self.runtime: Runtime = runtime()
         self._checkpoints = checkpoints
+
+    def __repr__(self) -> str:
+        return described(self)
 
     def train(self) -> Result:
         """Train a new run, in a new folder; a run that is refused before it begins leaves none behind.
@@ -183,8 +186,9 @@ class Run:
         vector = self._vector or partial(WorkerEnvironments, mode=mode, timeout=self.environment_timeout)
         return vector(environment=self.environment, count=count, seed=derive(own_seed(self.seed), ENVIRONMENTS))
 
-    def learner(self, vector: VectorEnvironment, folder: Path | None) -> Learner:
-        """The state of a training, before its first step."""
+    def learner(self, vector: VectorEnvironment | None = None, folder: Path | None = None) -> Learner:
+        """The state of a training, before its first step; by default with environments of its own in this process, as a notebook needs."""
+        vector = vector or self.vector(self.environments, mode="serial")
         replay = self.replay(
             specs=vector.specs,
             streams=vector.count,
@@ -197,13 +201,10 @@ class Run:
 
     def _run(self, folder: Path, checkpoint: str | None = None) -> Result:
         """Train in a folder, from the beginning or from a checkpoint, while no other process does."""
-        with run_lock(folder) if ranks.rank() == 0 else nullcontext():
-            return self._run_alone(folder, checkpoint)
-
-    def _run_alone(self, folder: Path, checkpoint: str | None) -> Result:
+        lock = run_lock(folder) if ranks.rank() == 0 else nullcontext()
         checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
-        with Interrupt() as interrupt, self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
+        with lock, Interrupt() as interrupt, self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
             learner.tolerance.interrupted = interrupt.is_requested
             self.runtime.prepare_process(learner.agent)

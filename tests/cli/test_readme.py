@@ -67,13 +67,13 @@ def test_its_component_beside_its_recipe_trains_in_their_folder(tmp_path: Path, 
 
 def test_its_python_runs(tmp_path: Path) -> None:
     (source,) = [block for block in blocks("python") if block.startswith("import framework")]
-    assert '"Trainer.minutes=12.0"' in source
-    shorter = ", ".join(f'"{binding}"' for binding in shortened(tmp_path))
+    short, long = str(shortened(tmp_path)), '{"Trainer.minutes": 12.0, "Run.seed": 1}'
+    assert long in source
     names = {"image": np.zeros((32, 32, 3), np.uint8)}
-    exec(source.replace('"Trainer.minutes=12.0"', shorter), names)
-    assert names["action"].shape == (1,)
+    exec(source.replace(long, short).replace("episodes=10", "max_steps=20"), names)
+    assert (len(names["played"].returns), names["action"].shape) == (1, (1,))
     (notebook,) = [block for block in blocks("python") if block.startswith("import torch")]
-    exec(notebook.replace('compose("quickstart"', f'compose("quickstart", [{shorter}]'), names)
+    exec(notebook.replace('compose("quickstart"', f'compose("quickstart", {short}'), names)
     assert "train/model_loss" in names["metrics"]
 
 

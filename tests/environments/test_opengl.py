@@ -42,6 +42,16 @@ def test_what_does_not_render_has_the_same_remedy_in_the_doctors_trial_and_at_th
     assert all(words in message for message in (str(raised.value), run.stderr))
 
 
+def test_the_first_image_finds_a_renderer_where_dm_control_was_imported_before():
+    code = (
+        "from dm_control import suite\nfrom framework.environments.dm_control import DMControl\n"
+        "print(DMControl(task='cartpole_swingup', seed=0).reset().observation['pixels'].any())"
+    )
+    variables = {name: value for name, value in os.environ.items() if name not in (opengl.VARIABLE, "PYOPENGL_PLATFORM")}
+    run = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True"]
+
+
 def test_specs_need_no_renderer_and_the_first_image_finds_one():
     """In a whole process without a choice; the import of dm_control leaves the choice open."""
     code = (

@@ -74,7 +74,7 @@ def test_its_tags_join_several_objectives_by_commas_and_name_the_task_and_what_i
         "task": "cartpole_swingup",
         "environment": "Distractors of DMControl",
         "objective": "InfoNCE, BarlowTwins",
-        "critic": "GaussianCritic",
+        "critic": "BilinearCritic",
         "negatives": "TopK of CrossSequence",
         "bound": "InfoNCEBound",
         "is_lower_bound": "false",

@@ -78,9 +78,7 @@ def sizes_of(size: str) -> Sizes:
 def predict() -> None:
     for name, update in UPDATE.items():
         sizes = sizes_of(name)
-        print(
-            f"\n{name}: {sizes.parameters / 1e6:.1f} M parameters, {sizes.steps} steps, embeddings of {sizes.embedding}; one update {update * 1e3:.0f} ms"
-        )
+        print(f"\n{name}: {sizes.parameters / 1e6:.1f} M parameters, embeddings of {sizes.embedding}; one update {update * 1e3:.0f} ms\n")
         print("| ranks | gradients, MB | ms | candidates, MB | ms | scores, MB | ms | all, ms | share of an update |")
         print("|---|---|---|---|---|---|---|---|---|")
         for count in RANKS:
@@ -128,7 +126,7 @@ def measure() -> None:
         with counted(calls):
             update(agent, batch)
         together, apart = [], []
-        for number in range(WARM_UP + ROUNDS):
+        for _ in range(WARM_UP + ROUNDS):
             ranks.totals(0)
             together.append(seconds(lambda: update(agent, batch)))
             ranks.totals(0)
@@ -138,9 +136,7 @@ def measure() -> None:
         overhead = statistics.median(one - other for one, other in zip(together[WARM_UP:], apart[WARM_UP:], strict=True))
         predicted = len(calls) * latency + sum(calls) * per_byte
         if ranks.rank() == 0:
-            print(
-                f"{len(calls)} collectives of {sum(calls) / 1e6:.2f} MB; {latency * 1e6:.0f} us for one, and {per_byte * 1e9:.2f} ms for each MB"
-            )
+            print(f"{len(calls)} collectives of {sum(calls) / 1e6:.2f} MB; {latency * 1e6:.0f} us each, and {per_byte * 1e9:.2f} ms per MB")
             print(f"an update together {medians[0] * 1e3:.1f} ms, at the same time without each other {medians[1] * 1e3:.1f} ms")
             print(f"overhead, median of {ROUNDS} pairs: {overhead * 1e3:.1f} ms; predicted {predicted * 1e3:.1f} ms")
 

@@ -263,8 +263,7 @@ class Run:
         try:
             self.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
             stop = self.trainer.stop(learner, interrupt, share=LAST_EVALUATION)
-            interrupted = sum(ranks.totals(interrupt.requested)) > 0
-            run_logger.finish(learner, evaluate=not interrupted, stop=stop)
+            run_logger.finish(learner, evaluate=not any(ranks.totals(interrupt.requested)), stop=stop)
             if ranks.rank() == 0:
                 jsonl.drop_copies(folder, but=run_logger.checkpoints.number)
             if ranks.rank() == 0 and not interrupt.requested:

@@ -124,7 +124,7 @@ def _device(name: str) -> torch.device:
         raise UserError(f"Runtime.device = '{name}' is no device: bind one of {', '.join(DEVICES)}, or `cuda:1` for the second.")
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if accelerator is not None and kind in ("auto", accelerator.type) and not index and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        return _device(f"{accelerator.type}:{os.environ['LOCAL_RANK']}")
+        return _device(f"{accelerator.type}:{os.environ.get('LOCAL_RANK', '0')}")
     if kind == "auto":
         return accelerator if accelerator is not None else torch.device("cpu")
     if kind != "cpu" and (accelerator is None or accelerator.type != kind):

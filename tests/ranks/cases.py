@@ -20,6 +20,8 @@ from tests.tiny import OBSERVATIONS, batch, observe, seeded, specs_of
 SIZE, ROWS, TIMES, EXTRA = 2, 2, 5, 3
 """Ranks, and the sequences and the extra steps of each."""
 UPDATES = 3
+LOCAL: Mapping[str, Mapping[str, Any]] = {"InfoNCE": {}, "TemporalPredictive": {"noise": 0.0}}
+"""Objectives whose losses on local candidates are compared with those of one process with the rows of a rank."""
 Kind = str
 
 
@@ -140,23 +142,33 @@ def _recorded(step: Callable[[list[Tensor]], Metrics], record: list[Tensor], gra
     return step(gradients)
 
 
+def local_losses(name: str, *, gather: bool, rank: int | None = None) -> dict[str, Tensor]:
+    """The losses `[B, T]` of an objective on the rows of this rank, or of one whose number is given."""
+    torch.manual_seed(1)
+    agent = _agent(objectives=[factory("objectives", name, gather=gather, **LOCAL[name])])(specs=specs_of("vectors"))
+    whole = whole_batch("vectors", 0)
+    noise = agent.draw_noise(whole, seeded(2))
+    model = agent.world_model(rows_of(whole, rank), noise_of(noise, rank).posterior, noise.key)
+    return {key: value.detach() for key, value in model.losses.items() if key in agent.world_model.objectives[0].losses}
+
+
 def whole_batch(kind: Kind, seed: int) -> Batch:
     """The batch of all ranks."""
     extra = ExtraSteps(observation=observe(OBSERVATIONS[kind], SIZE * EXTRA, seed=seed + 20), episode=torch.arange(SIZE * EXTRA) + 100)
     return replace(batch(kind, rows=SIZE * ROWS, times=TIMES, seed=seed), extra=extra)
 
 
-def rows_of(whole: Batch) -> Batch:
+def rows_of(whole: Batch, rank: int | None = None) -> Batch:
     """This rank's part of it."""
     assert whole.extra is not None
-    own, extra = part(ROWS), whole.extra.observation
-    steps = ExtraSteps({name: value[part(EXTRA)] for name, value in extra.items()}, whole.extra.episode[part(EXTRA)])
+    own, some, extra = part(ROWS, rank), part(EXTRA, rank), whole.extra.observation
+    steps = ExtraSteps({name: value[some] for name, value in extra.items()}, whole.extra.episode[some])
     return replace(replace(whole, extra=None).map(lambda tensor: tensor[own]), extra=steps)
 
 
-def noise_of(whole: UpdateNoise) -> UpdateNoise:
+def noise_of(whole: UpdateNoise, rank: int | None = None) -> UpdateNoise:
     """The noise of this rank's rows."""
-    rows, starts = part(ROWS), part(ROWS * TIMES)
+    rows, starts = part(ROWS, rank), part(ROWS * TIMES, rank)
     return replace(
         whole,
         posterior=whole.posterior[rows],
@@ -166,5 +178,6 @@ def noise_of(whole: UpdateNoise) -> UpdateNoise:
     )
 
 
-def part(size: int) -> slice:
-    return slice(ranks.rank() * size, (ranks.rank() + 1) * size)
+def part(size: int, rank: int | None) -> slice:
+    first = size * (ranks.rank() if rank is None else rank)
+    return slice(first, first + size)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,12 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with no database in the place of its store: mirrors record the runs, which is quick."""
+    """A folder with no database in the place of its store: mirrors record the runs, which is quick.
+
+    What a training imports late is imported here, once for all forked ranks.
+    """
+    for module in ("framework.tracking.mlflow", "torch._dynamo", "torch.distributed"):
+        import_module(module)
     folder = tmp_path_factory.mktemp("runs")
     (folder / "mlflow.db").mkdir()
     return folder
@@ -86,8 +92,13 @@ def folder_of(name: str, runs: Path, *bindings: str) -> Path:
     return next(runs.glob(f"{name}-*"))
 
 
-def test_ranks_stop_after_the_same_update_and_resume_exactly(runs: Path) -> None:
-    expected = folder_of("whole", runs)
+@pytest.fixture(scope="module")
+def expected(runs: Path) -> Path:
+    """The folder of a run that was not stopped."""
+    return folder_of("whole", runs)
+
+
+def test_ranks_stop_after_the_same_update_and_resume_exactly(runs: Path, expected: Path) -> None:
     folder = folder_of("stopped", runs, "Failing.at=4", "Checkpoints.every=1000", "Evaluation.every=1000")
     assert len(checkpoints(folder)) == 2
     latest = folder / "checkpoints" / checkpoints(folder)[-1]
@@ -108,16 +119,15 @@ def test_ranks_stop_after_the_same_update_and_resume_exactly(runs: Path) -> None
             assert [key for key, value in one.items() if not torch.equal(value, other[key])] == [], f"{part}/{name}"
 
 
-def test_each_rank_has_steps_of_its_own_and_their_metrics_are_recorded_once(runs: Path) -> None:
-    folder = folder_of("once", runs, "Trainer.steps=60")
-    first, second = (flat(files.load(folder / "checkpoints" / "step-00000060" / part / "batch.pt")) for part in ("", "rank-1"))
+def test_each_rank_has_steps_of_its_own_and_their_metrics_are_recorded_once(expected: Path) -> None:
+    first, second = (flat(files.load(expected / "checkpoints" / "step-00000100" / part / "batch.pt")) for part in ("", "rank-1"))
     assert not torch.equal(first[".action"], second[".action"])
     assert not {*first[".episode"].flatten().tolist()} & {*second[".episode"].flatten().tolist()}
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (expected / "metrics.jsonl").read_text().splitlines()]
     logged = {line["step"]: line["values"] for line in lines if line["kind"] == "metrics" and "train/replay_steps" in line["values"]}
-    assert [*logged] == [20, 40, 60]
-    assert logged[60]["train/replay_steps"] > 60  # the first steps of episodes, which no action led to, are stored too
-    policy = framework.load_policy(folder)
+    assert [*logged] == [20, 40, 60, 80, 100]
+    assert logged[100]["train/replay_steps"] > 100  # the first steps of episodes, which no action led to, are stored too
+    policy = framework.load_policy(expected)
     assert policy.act({name: np.zeros(spec.shape, spec.dtype) for name, spec in policy.agent.specs.observation.items()}).shape
 
 

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from framework.registry import registry_of
 from tests.members import members
-from tests.ranks.cases import CASES, SIZE
+from tests.ranks.cases import CASES, LOCAL, SIZE
 from tests.ranks.joining import rows
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +58,16 @@ def test_two_ranks_train_as_one_process_with_all_rows(name: str, results: Result
     assert [key for key, value in alone["state"].items() if differs(first["state"][key], value, 1e-5)] == []
     assert first["metrics"] == second["metrics"]
     assert all(torch.equal(value, second["state"][key]) for key, value in first["state"].items())
+
+
+@pytest.mark.parametrize("rank", range(SIZE))
+@pytest.mark.parametrize("name", LOCAL)
+def test_local_candidates_give_the_losses_of_a_process_with_the_rows_of_one_rank(name: str, rank: int, results: Results) -> None:
+    (local, gathered), own = results[f"local-{rank}"][name], results[f"own-{rank}"][name]
+    contrasted = [key for key in own if key not in ("consistency", "centering")]
+    assert all(torch.equal(local[key], own[key]) for key in contrasted)
+    assert not any(torch.allclose(gathered[key], own[key]) for key in contrasted)
+    assert contrasted
 
 
 def test_every_objective_strategy_bound_and_behavior_is_a_case() -> None:

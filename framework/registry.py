@@ -6,14 +6,15 @@ The class comes back unchanged: it pickles, type-checks and compiles. gin has it
 import difflib
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, final
 
 from framework.errors import UserError
 from framework.signatures import FAMILIES, Component, builtin_components, component_of, constructor, source_of
-from framework.text import PACKAGE
+from framework.text import PACKAGE, public_name
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -33,6 +34,7 @@ class Registry(Generic[Base]):
         self.family = family
         self.base = base
         self._classes: dict[str, type[Base]] = {}
+        self._of_module: dict[tuple[str, str], type[Base]] = {}
         _registries[family] = self
 
     def register(self, cls: Class) -> Class:
@@ -41,7 +43,10 @@ class Registry(Generic[Base]):
         _check_class(cls, self.base, self.family)
         self._refuse_duplicate(cls)
         _register_with_gin(cls, self.family)
-        self._classes[name] = cast("type[Base]", cls)
+        self._classes[name] = self._of_module[cls.__module__, name] = cast("type[Base]", cls)
+        if _recipe is not None:
+            _recipe.add(cls.__module__)
+            _of_recipes.add(cls.__module__)
         return cls
 
     def get(self, name: str) -> type[Base]:
@@ -49,6 +54,17 @@ class Registry(Generic[Base]):
         if name not in self._classes:
             importlib.import_module(self.describe(name).module)
         return self._classes[name]
+
+    def class_of(self, component: Component) -> type[Base]:
+        """The class of a component, which another version or another recipe's class of the same name may have replaced since."""
+        return self._of_module.get((component.module, component.name)) or self.get(component.name)
+
+    def enter(self, module: str) -> None:
+        """Let the names of the components of an imported module stand for them again."""
+        for (place, name), cls in self._of_module.items():
+            if place == module and cls is not self._classes.get(name):
+                self._refuse_duplicate(cls)
+                self._classes[name] = cls
 
     def list(self) -> list[str]:
         """Every name, the built-in ones first."""
@@ -71,7 +87,7 @@ class Registry(Generic[Base]):
     def _refuse_duplicate(self, cls: type) -> None:
         name = cls.__name__
         if earlier := self._classes.get(name):
-            first = "" if (earlier.__module__, earlier.__qualname__) == (cls.__module__, cls.__qualname__) else _place(earlier)
+            first = "" if _is_replaced(earlier, cls) else _place(earlier)
         elif cls.__module__.split(".")[0] == PACKAGE.name:
             first = ""  # to read the package would take a quarter of a second in each process
         else:
@@ -79,6 +95,37 @@ class Registry(Generic[Base]):
             first = builtin.place if builtin else ""
         if first:
             raise UserError(f"{self.family}.{name} is registered twice: at {first} and at {_place(cls)}; rename one of them.")
+
+
+def _is_replaced(earlier: type, cls: type) -> bool:
+    """Whether a class may take the name of an earlier one: of the same class, or of one that another recipe imported."""
+    same = (public_name(earlier.__module__), earlier.__qualname__) == (public_name(cls.__module__), cls.__qualname__)
+    return same or (_recipe is not None and earlier.__module__ in _of_recipes - _recipe)
+
+
+_recipe: set[str] | None = None
+"""While the modules of a recipe are imported, those of them that have components."""
+_of_recipes: set[str] = set()
+"""The modules with components that any recipe imported."""
+
+
+@contextmanager
+def imports_of_recipe() -> Iterator[Callable[[Iterable[str]], None]]:
+    """Import the modules of one recipe, whose components may take the names of another's; gives the function that enters modules."""
+    global _recipe
+    outer, _recipe = _recipe, set()
+
+    def enter(modules: Iterable[str]) -> None:
+        for module in modules:
+            for registry in _registries.values():
+                registry.enter(module)
+            if _recipe is not None and module in _of_recipes:
+                _recipe.add(module)
+
+    try:
+        yield enter
+    finally:
+        _recipe = outer
 
 
 _registries: dict[str, Registry[Any]] = {}

@@ -9,6 +9,14 @@ from typing import Any, Final
 from framework.errors import Place, UserError
 
 PACKAGE: Final = Path(__file__).parent
+VERSION: Final = "dream_version_"
+"""Begins the name of the package that holds another version of the user's modules (`composition/versions.py`)."""
+
+
+def public_name(module: str) -> str:
+    """The name by which a user's code imports a module, whichever version of it this is."""
+    package, _, name = module.partition(".")
+    return name if package.startswith(VERSION) else module
 
 
 def read_text(path: Path) -> str:

@@ -42,6 +42,11 @@ class Mistake(click.ClickException):
 
     exit_code = MISTAKE
 
+    def format_message(self) -> str:
+        from framework.cli.output import HANGING, wrapped
+
+        return wrapped(self.message, HANGING)
+
 
 @final
 class Dream(click.Group):

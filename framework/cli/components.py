@@ -1,5 +1,6 @@
 """`list` and `describe`."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def list_command(family: str | None, imports: tuple[str, ...], as_json: bool) ->
         }
         output.as_json({"families": listed, "failed_plugins": [vars(plugin) for plugin in failed]})
     elif family:
-        click.echo(f"{FAMILIES[family].summary}\n")
+        output.sentence(f"{FAMILIES[family].summary}\n")
         output.table(["component", "what", "where"], [[each.name, each.summary, each.place] for each in members[family].values()])
     else:
         output.table(["family", "components", "what"], [[name, ", ".join(members[name]), FAMILIES[name].summary] for name in families])
@@ -69,9 +70,12 @@ def describe_command(component: str, imports: tuple[str, ...], as_json: bool) ->
         uses = {"held_by": holders, "recipes": recipes}
         output.as_json({**_brief(described), "doc": described.doc, "parameters": parameters, "facts": facts, **uses})
         return
-    click.echo(f"{described.selector}  {described.place}\n\n{described.doc}\n")
+    output.sentence(f"{described.selector}  {described.place}")
+    click.echo(f"\n{output.docstring(described.doc)}\n")
     if described.parameters:
-        output.table(["parameter", "type", "default"], [[each.name, each.annotation, _default(each)] for each in described.parameters])
+        output.table(
+            ["parameter", "type", "default"], [[each.name, short_type(each.annotation), _default(each)] for each in described.parameters]
+        )
         click.echo()
     output.pairs(
         [
@@ -125,6 +129,12 @@ def _holders(component: Component) -> Iterator[str]:
 
 def _brief(component: Component) -> dict[str, Any]:
     return {name: getattr(component, name) for name in ("family", "name", "summary", "file", "line", "builtin")}
+
+
+def short_type(annotation: str) -> str:
+    """A type as a constructor here writes it; those of a user's own components come with the modules of their names."""
+    short = re.sub(r"('[^']*'|\"[^\"]*\")|\b(?:\w+\.)+(?=\w)", lambda match: match[1] or "", annotation)
+    return re.sub(r"Callable\[\.\.\., (\w+)\]", r"Factory[\1]", short)
 
 
 def _default(parameter: Parameter) -> str:

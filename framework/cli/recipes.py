@@ -83,7 +83,7 @@ def check_command(
     else:
         for recipe, problems in problems_of.items():
             for problem in problems:
-                click.echo(problem)
+                output.sentence(problem)
             if not problems:
                 click.echo(f"{recipe}: nothing is wrong{', and it builds and trains' if deep else ''}.")
     if any(problems_of.values()):

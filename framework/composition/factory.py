@@ -7,6 +7,7 @@ from typing import Any, Final, final
 
 from framework.composition.tree import Link, Node
 from framework.composition.values import PythonDefault, leaves, map_leaves
+from framework.composition.versions import Version
 from framework.errors import Place, UserError
 from framework.registry import registry_of
 
@@ -26,6 +27,10 @@ class ComponentFactory(partial[Any]):
     node: Node
     recipe: str
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled behind the version of the user's modules that the class is from, so that another process finds it."""
+        return _restored, (Version.holding(self.func.__module__), *super().__reduce__())
+
     def __call__(self, /, *arguments: Any, **derived: Any) -> Any:
         try:
             return super().__call__(*arguments, **derived)
@@ -41,6 +46,13 @@ class ComponentFactory(partial[Any]):
             raise refusal from error
 
 
+def _restored(version: Version | None, cls: type[ComponentFactory], arguments: tuple[Any, ...], state: Any) -> ComponentFactory:
+    factory: Any = cls(*arguments)
+    factory.__setstate__(state)
+    restored: ComponentFactory = factory
+    return restored
+
+
 def freeze(node: Node, recipe: str = "") -> ComponentFactory:
     """The factory of a node, every component inside its settings frozen likewise; `recipe` is the file that bindings are preferred of."""
     settings = {
@@ -48,7 +60,7 @@ def freeze(node: Node, recipe: str = "") -> ComponentFactory:
         for name, setting in node.settings.items()
         if not isinstance(setting.value, PythonDefault)
     }
-    factory = ComponentFactory(registry_of(node.component.family).get(node.name), **settings)
+    factory = ComponentFactory(registry_of(node.component.family).class_of(node.component), **settings)
     factory.node, factory.recipe = node, recipe
     return factory
 

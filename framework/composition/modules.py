@@ -14,34 +14,45 @@ from sysconfig import get_path
 from types import ModuleType
 from typing import Final
 
+from framework.composition.versions import FOLDERS, Version
 from framework.errors import UserError
 from framework.text import PACKAGE, display
 
 CODE: Final = "code"
 """The folder beside a recipe in which a run keeps the modules that it was composed with."""
+Enter = Callable[[Iterable[str]], None]
 INSTALLED: Final = ("site-packages", "dist-packages")
 
 
-def import_module(name: str, recipe: Path) -> Mapping[str, Path]:
+def import_module(name: str, recipe: Path, *, enter: Enter | None = None, by_name: bool = False) -> Mapping[str, Path]:
     """Import a module, the one beside the recipe before that of the working directory, and both before any other.
 
-    Returns the source files that a copy of the run needs unless the module is installed, by their paths below the folder that Python
-    searches: the module's own, those of its packages, and those of the same folder that they import. Raises `UserError` with the line at
-    which the import failed.
+    Where its name, or that of a module which it imports from its folder, is loaded with other text, both stay (`versions.py`), unless
+    others import it `by_name`. `enter` gets the names of the loaded modules. Returns the source files that a copy of the run needs unless
+    the module is installed, by their paths below the folder that Python searches: the module's own, those of its packages, and those of
+    the same folder that they import. Raises `UserError` with the line at which the import failed.
     """
     folder = find_folder(name, recipe)
-    if folder is not None and (other := _loaded_elsewhere(name, folder)):
-        raise UserError(
-            f"a module named '{name}' was loaded from {display(other)} before, and hides the one in "
-            f"{display(folder)}; give one of them another name."
-        )
+    texts = {} if folder is None else {module: file.read_bytes() for module, file in _sources(name, folder).items()}
+    prefix = ""
+    if folder is not None and (other := next(filter(None, (_loaded_otherwise(*each) for each in texts.items())), None)):
+        if by_name:
+            raise UserError(f"another '{other}' is loaded, and hides the one in {display(folder)}; begin a new process.")
+        prefix = f"{Version.package_of(texts, folder)}."
     try:
         with _searched_first(folder):
-            module = importlib.import_module(name)
+            module = importlib.import_module(f"{prefix}{name}")
     except Exception as error:
         raise UserError(_reason(name, error, recipe)) from error
+    finally:
+        if not prefix:
+            FOLDERS.update(dict.fromkeys(texts, str(folder)))
+            _loaded_texts.update({each: text for each, text in texts.items() if name in sys.modules or each in sys.modules})
     root = folder or _project(module)
-    return {} if root is None else {file.relative_to(root).as_posix(): file for file in _sources(name, root)}
+    sources = {} if root is None else _sources(name, root, prefix)
+    if enter is not None:
+        enter([f"{prefix}{each}" for each in sources or _submodules(name)])
+    return {} if root is None else {file.relative_to(root).as_posix(): file for file in sorted(sources.values())}
 
 
 def find_folder(module: str, recipe: Path) -> Path | None:
@@ -68,15 +79,33 @@ def _and_packages(module: str) -> list[str]:
     return list(accumulate(module.split("."), "{}.{}".format))
 
 
-def _loaded_elsewhere(module: str, folder: Path) -> Path | None:
-    """The file of another module of that name; a copy of the same text, as it lies beside a run, is the same module."""
-    for name in _and_packages(module):
-        loaded, wanted = getattr(sys.modules.get(name), "__file__", None), _file(name, folder)
-        if loaded is None or wanted is None or Path(loaded).resolve() == wanted.resolve():
-            continue
-        if not Path(loaded).is_file() or Path(loaded).read_bytes() != wanted.read_bytes():
-            return Path(loaded)
-    return None
+_loaded_texts: dict[str, bytes] = {}
+"""The texts of the modules that recipes imported by their own names, or that these may import later."""
+
+
+def _loaded_otherwise(name: str, text: bytes) -> str:
+    """The name of a module if it is loaded with another text; else empty. A copy of the same text, as beside a run, is the same module."""
+    module = sys.modules.get(name)
+    file = Path(getattr(module, "__file__", None) or "")
+    if module is not None and file.name and name not in _loaded_texts:
+        _loaded_texts[name] = b"" if not file.is_file() or _edited(module, file) else file.read_bytes()
+    return "" if _loaded_texts.get(name, text) == text else name
+
+
+def _edited(module: ModuleType, file: Path) -> bool:
+    """Whether a file was changed after it was imported, by the time and size that Python wrote into its cache then."""
+    try:
+        cache, status = Path(module.__cached__ or "").read_bytes()[4:16], file.stat()
+    except (AttributeError, OSError):
+        return False
+    numbers = (int(status.st_mtime), status.st_size)
+    return cache[:4] == bytes(4) and cache[4:] != b"".join((number & 0xFFFFFFFF).to_bytes(4, "little") for number in numbers)
+
+
+def _submodules(name: str) -> list[str]:
+    """The loaded modules of an installed package."""
+    top = name.partition(".")[0]
+    return [each for each in sys.modules if each == top or each.startswith(f"{top}.")]
 
 
 @contextmanager
@@ -113,16 +142,16 @@ def _reason(module: str, error: Exception, recipe: Path) -> str:
     return f"importing '{module}' failed at {where}: {type(error).__name__}: {error}."
 
 
-def _sources(module: str, folder: Path) -> list[Path]:
-    """The files of a module below a folder, sorted.
+def _sources(module: str, folder: Path, prefix: str = "") -> dict[str, Path]:
+    """The files of a module below a folder, by the names of their modules.
 
     Imports are followed in the text, since a function may import later; what else is loaded of the module's own package is added, since
     a package may import its modules by computed names.
     """
-    top = module.partition(".")[0]
-    loaded = [name for name in sys.modules if name.startswith(f"{top}.")]
+    top = f"{prefix}{module.partition('.')[0]}."
+    loaded = [name.removeprefix(prefix) for name in [*sys.modules] if name.startswith(top)]
     names = _reachable([module, *loaded], lambda name: None if name.partition(".")[0] == PACKAGE.name else _file(name, folder))
-    return sorted({file for file in names.values() if file})
+    return {name: file for name, file in names.items() if file}
 
 
 def _imported(file: Path, module: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from framework.composition.tree import Node, Plan
 from framework.composition.trust import belongs_to_run, is_trusted, require_own
 from framework.composition.usage import Usage
 from framework.errors import Place, UserError
+from framework.registry import imports_of_recipe
 from framework.text import display
 
 ROOT: Final = "parts.Run"
@@ -41,7 +42,7 @@ def plan(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str]
     resolver.consumed |= {macro for macro, _ in program.chosen}
     tree = resolver.build(root, Place(display(program.recipe), 1))
     of_tasks = list(_imports_of_tasks(resolver.nodes.values(), program.recipe))
-    modules |= _import(of_tasks, problems.append, is_foreign)
+    modules |= _import(of_tasks, problems.append, is_foreign, by_name=True)
     set_aside = Usage(resolved, resolver, catalog, absent.append).check()
     return Plan(
         recipe=program.recipe,
@@ -60,17 +61,20 @@ def check(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str
     return list(plan(recipe, bindings, imports=imports).problems)
 
 
-def _import(imports: Iterable[tuple[Import, Path]], report: Report, is_foreign: Callable[[Path], bool]) -> dict[str, Path]:
+def _import(
+    imports: Iterable[tuple[Import, Path]], report: Report, is_foreign: Callable[[Path], bool], *, by_name: bool = False
+) -> dict[str, Path]:
     """Import the modules of statements, each with its recipe; returns the source files that a copy of the run needs."""
     modules: dict[str, Path] = {}
-    for statement, recipe in imports:
-        folder = find_folder(statement.module, recipe)
-        if folder in (recipe.parent, recipe.parent / CODE) and is_foreign(recipe):
-            require_own(folder, statement.place)
-        try:
-            modules |= import_module(statement.module, recipe)
-        except UserError as error:
-            report(Problem.at(statement.place, error.message))
+    with imports_of_recipe() as enter:
+        for statement, recipe in imports:
+            folder = find_folder(statement.module, recipe)
+            if folder in (recipe.parent, recipe.parent / CODE) and is_foreign(recipe):
+                require_own(folder, statement.place)
+            try:
+                modules |= import_module(statement.module, recipe, enter=enter, by_name=by_name)
+            except UserError as error:
+                report(Problem.at(statement.place, error.message))
     return modules
 
 

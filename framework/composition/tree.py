@@ -10,6 +10,7 @@ from framework.composition.problems import Problem
 from framework.composition.values import leaves
 from framework.errors import Place
 from framework.signatures import Component, Parameter
+from framework.text import public_name
 
 
 @final
@@ -112,7 +113,7 @@ class Plan:
 
     def own_components(self) -> list[str]:
         """The modules of the components that are the user's own, sorted."""
-        return sorted({node.component.module for node in self.nodes() if not node.component.builtin})
+        return sorted({public_name(node.component.module) for node in self.nodes() if not node.component.builtin})
 
     def parameters(self) -> Mapping[str, Any]:
         """Every value by its key, `Agent.horizon`; lists, dicts and components as gin writes them."""

@@ -15,7 +15,7 @@ from framework.functional import ranks
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.changes import optimizer_entries, require_fit
-from framework.training.runtime import Runtime, derive
+from framework.training.runtime import Runtime, derive, freeing_cycles
 from framework.training.tolerance import Tolerance
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
 
@@ -187,7 +187,8 @@ class Learner:
 
     def pictures(self) -> Pictures:
         """Pictures of the last batch."""
-        return self._of_last_batch(self.agent.pictures)
+        with freeing_cycles():
+            return self._of_last_batch(self.agent.pictures)
 
     def _of_last_batch(self, function: Callable[[Batch, torch.Generator], dict[str, Tensor]]) -> dict[str, Tensor]:
         if self.batch is None:

@@ -13,6 +13,7 @@ import pytest
 from dm_env import specs
 
 from framework.agent import Agent
+from framework.composition import plan
 from framework.composition.factory import ComponentFactory
 from framework.composition.modules import distributions, needed
 from framework.encoders.conv_encoder import ConvEncoder
@@ -204,15 +205,17 @@ def test_a_plugin_can_be_named_on_the_command_line(write: Write, monkeypatch: py
     assert composed.parameters()["NamedPluginEncoder.size"] == 2
 
 
-def test_two_different_modules_of_one_name_are_a_mistake(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_tasks_of_different_modules_of_one_name_are_a_mistake_since_gymnasium_imports_them_by_name(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    write("one/same_named_plugin.py", "VALUE = 1\n")
-    write("two/same_named_plugin.py", "VALUE = 2\n")
-    for folder in ("one", "two"):
-        write(f"{folder}/recipe.gin", "import same_named_plugin\ninclude '../agent.gin'\n")
-    compose("one/recipe.gin")
-    with pytest.raises(UserError, match=r"two/recipe.gin:1: a module named 'same_named_plugin' was loaded from one/same_named_plugin.py"):
-        compose("two/recipe.gin")
+    settings = {"Run.environment": "@environments.Gymnasium", "Gymnasium.task": "same_named_plugin:Task-v0"}
+    for folder, value in (("one", 1), ("two", 2)):
+        write(f"{folder}/same_named_plugin.py", f"VALUE = {value}\n")
+        write(f"{folder}/recipe.gin", "include 'quickstart.gin'\n")
+    assert plan("one/recipe.gin", settings).problems == ()
+    (problem,) = plan("two/recipe.gin", settings).problems
+    assert problem.message == "another 'same_named_plugin' is loaded, and hides the one in two; begin a new process."
 
 
 def test_a_class_of_a_notebook_cell_can_be_composed(write: Write) -> None:

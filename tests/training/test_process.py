@@ -1,5 +1,6 @@
 """The process is set up when a training starts, and by nothing before."""
 
+import gc
 import platform
 import resource
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import torch
 
 import framework
 from framework.training import runtime
+from framework.training.learner import Learner
 from framework.training.result import Result
 from framework.training.run import Run
 from framework.training.runtime import Runtime, keep_freed_memory
@@ -48,6 +50,24 @@ def test_a_small_agent_trains_on_one_thread_by_itself(
     monkeypatch.setattr(runtime, "SMALL", sum(agent.parameter_count().values()) - (not small))
     Runtime(device="cpu", threads=threads).prepare_process(agent)
     assert changes[2:] == expected
+
+
+def test_it_frees_the_figures_of_each_evaluation(tiny: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    drawn, kept, pictures = [], [], Learner.pictures
+
+    def watch(self: Learner) -> dict[str, torch.Tensor]:
+        images = pictures(self)
+        drawn.append(len(images))
+        kept.append(sum(type(each) is Figure for each in gc.get_objects()))
+        return images
+
+    monkeypatch.setattr(Learner, "pictures", watch)
+    tiny().train()
+    assert min(drawn) > 0
+    assert kept == [0, 0]
+    assert gc.isenabled()
 
 
 def faults_of_a_large_tensor() -> int:

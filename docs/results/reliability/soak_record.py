@@ -19,7 +19,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 FIELDS = ("time", "life", "rss", "pss", "descriptors", "processes", "threads")
-WARM_UP_SECONDS = 240.0
+WARM_UP_SECONDS = 300.0
 """Until the replay is full, and evaluations, pictures and checkpoints have been made."""
 LEAST_SECONDS = 600.0
 """Lives that are shorter after the warm-up are not judged."""

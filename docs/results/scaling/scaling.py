@@ -128,17 +128,18 @@ def measure() -> None:
         together, apart = [], []
         for _ in range(WARM_UP + ROUNDS):
             ranks.totals(0)
-            together.append(seconds(lambda: update(agent, batch)))
+            together.append(spent(lambda: update(agent, batch)))
             ranks.totals(0)
             with ranks.alone():
-                apart.append(seconds(lambda: update(agent, batch)))
-        medians = [statistics.median(each[WARM_UP:]) for each in (together, apart)]
-        overhead = statistics.median(one - other for one, other in zip(together[WARM_UP:], apart[WARM_UP:], strict=True))
+                apart.append(spent(lambda: update(agent, batch)))
+        (wall, work), (own_wall, own_work) = (np.median(each[WARM_UP:], axis=0) * 1e3 for each in (together, apart))
         predicted = len(calls) * latency + sum(calls) * per_byte
         if ranks.rank() == 0:
             print(f"{len(calls)} collectives of {sum(calls) / 1e6:.2f} MB; {latency * 1e6:.0f} us each, and {per_byte * 1e9:.2f} ms per MB")
-            print(f"an update together {medians[0] * 1e3:.1f} ms, at the same time without each other {medians[1] * 1e3:.1f} ms")
-            print(f"overhead, median of {ROUNDS} pairs: {overhead * 1e3:.1f} ms; predicted {predicted * 1e3:.1f} ms")
+            print(
+                f"together {wall:.0f} ms, {work:.0f} of processor time; at the same time, not together, {own_wall:.0f} and {own_work:.0f}"
+            )
+            print(f"medians of {ROUNDS} pairs; predicted overhead {predicted * 1e3:.0f} ms; load of the machine {os.getloadavg()[0]:.0f}")
 
 
 def linear_cost() -> tuple[float, float]:
@@ -149,7 +150,7 @@ def linear_cost() -> tuple[float, float]:
         samples = []
         for _ in range(WARM_UP + ROUNDS):
             ranks.totals(0)
-            samples.append(seconds(lambda tensor=tensor: ranks.sum_of_all(tensor)))
+            samples.append(spent(lambda tensor=tensor: ranks.sum_of_all(tensor))[0])
         times.append(statistics.median(samples[WARM_UP:]))
     return times[0], max(0.0, times[1] - times[0]) / large.nbytes
 
@@ -158,10 +159,11 @@ def update(agent: Agent, batch: Batch) -> None:
     agent.update(batch, agent.draw_noise(batch, torch.Generator().manual_seed(0)))
 
 
-def seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def spent(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds that passed, and of this process's processor time."""
+    started = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - started
+    return time.perf_counter() - started[0], time.process_time() - started[1]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     L = mean_r L_r,    dL / dtheta = mean_r dL_r / dtheta,    dL_r / dx summed over r where rank r has a copy of x
 
-The loss of a batch is the mean over ranks of the losses of their rows. Each rank differentiates its own loss, and `mean_of_all` averages
+The loss of a batch is the mean over ranks of the losses of their rows. Each rank differentiates its own loss, and `means_of_all` averages
 the gradients of the parameters. A tensor that was gathered or summed has a copy on each rank, all of which are differentiated, so that its
 gradient is the sum of theirs: then no gradient is off by the number of ranks.
 

@@ -1,6 +1,6 @@
 """The agent: every stage of the flow built in its order, and one update that reads like the algorithm box."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, final
 
@@ -239,11 +239,21 @@ class Agent(nn.Module):
         gradients = torch.autograd.grad(objective, parameters, retain_graph=retain, allow_unused=True)
         unused = {id(parameter) for parameter, gradient in zip(parameters, gradients, strict=True) if gradient is None}
         if unused:
-            names = [key for key, parameter in self.named_parameters() if id(parameter) in unused]
             raise UserError(
-                f"No loss of the group '{name}' reaches {', '.join(names)}: use them in a loss, or freeze them with requires_grad_(False)."
+                f"No loss of the group '{name}' reaches {self._names(unused)}: use them in a loss, or freeze them with "
+                "requires_grad_(False)."
             )
         return [gradient for gradient in gradients if gradient is not None]
+
+    def _names(self, parameters: Collection[int]) -> str:
+        """The names of parameters, which are given by their ids, each with the innermost component that holds it."""
+        holders = {f"{path}.": type(module) for path, module in self.named_modules() if getattr(type(module), "derived", None) is not None}
+        names = []
+        for name, parameter in self.named_parameters():
+            if id(parameter) in parameters:
+                path = max((each for each in holders if each != "." and name.startswith(each)), key=len, default="")
+                names.append(f"{name.removeprefix(path)} of {holders[path].__name__}" if path else name)
+        return ", ".join(names)
 
     def _group(self, name: str) -> list[nn.Parameter]:
         if name != "model":
@@ -256,6 +266,13 @@ class Agent(nn.Module):
             raise UserError(
                 f"Agent.optimizers has {sorted(factories)}, and the groups of parameters with {type(self.behavior).__name__} are "
                 f"{sorted(groups)}; bind one optimizer for each."
+            )
+        trained = {id(parameter) for name in groups for parameter in self._group(name)}
+        if left := {id(parameter) for parameter in self.parameters() if parameter.requires_grad} - trained:
+            raise UserError(
+                f"{self._names(left)} belongs to no group of parameters, so that nothing trains it: the groups of "
+                f"{type(self.behavior).__name__} are {sorted(groups)}; put it into the submodule of a group, or freeze it with "
+                "requires_grad_(False)."
             )
         return {name: factories[name](parameters=self._group(name)) for name in groups}
 

@@ -28,6 +28,11 @@ Pictures = dict[str, Tensor]
 Losses = dict[str, Tensor]
 
 
+def detached(metrics: Metrics) -> Metrics:
+    """Metrics without their gradient, as components give them."""
+    return {name: value.detach() for name, value in metrics.items()}
+
+
 class Record:
     """A dataclass of tensors, whose `repr` is the type and shape of each."""
 

@@ -17,19 +17,21 @@ class Place:
         return self.file.startswith("-")
 
     def __str__(self) -> str:
-        return f"{self.file} (number {self.line})" if self.on_command_line else f"{self.file}:{self.line}"
+        return self.file if self.on_command_line else f"{self.file}:{self.line}"
 
 
 @final
 class UserError(Exception):
     """A mistake that the user can mend, in one sentence: what is wrong, where, and what mends it.
 
-    `place` is the binding that caused it, where a recipe did. The command line prints the text alone and exits with status 2.
+    `place` is the binding that caused it, where a recipe did. `is_lasting`: another try would end in it again. The command line prints the
+    text alone and exits with status 2.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, is_lasting: bool = False) -> None:
         super().__init__(message)
         self.place: Place | None = None
+        self.is_lasting = is_lasting
 
     @property
     def message(self) -> str:

@@ -5,7 +5,6 @@ The class comes back unchanged: it pickles, type-checks and compiles. gin has it
 
 import difflib
 import importlib
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast, final
 
 from framework.errors import UserError
-from framework.signatures import FAMILIES, Component, builtin_components, component_of, constructor, source_of
+from framework.registration import check_class, place_of
+from framework.signatures import FAMILIES, Component, builtin_components, component_of
 from framework.text import PACKAGE, public_name
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ Base = TypeVar("Base")
 Class = TypeVar("Class", bound=type)
 
 ENTRY_POINTS: Final = "framework.components"
+WORD, LONG = 3, 6
+"""Letters of a name that another one may contain, and of one in which a single letter is a small share."""
 REMEDY: Final = "if it is your own, import its module: `import your_module` in the recipe, or `--import your_module`"
 
 
@@ -40,7 +42,7 @@ class Registry(Generic[Base]):
     def register(self, cls: Class) -> Class:
         """Enter a plain class under its own name, as a decorator; the class comes back unchanged."""
         name = cls.__name__
-        _check_class(cls, self.base, self.family)
+        check_class(cls, self.base, self.family)
         self._refuse_duplicate(cls)
         _register_with_gin(cls, self.family)
         self._classes[name] = self._of_module[cls.__module__, name] = cast("type[Base]", cls)
@@ -87,14 +89,14 @@ class Registry(Generic[Base]):
     def _refuse_duplicate(self, cls: type) -> None:
         name = cls.__name__
         if earlier := self._classes.get(name):
-            first = "" if _is_replaced(earlier, cls) else _place(earlier)
+            first = "" if _is_replaced(earlier, cls) else place_of(earlier)
         elif cls.__module__.split(".")[0] == PACKAGE.name:
             first = ""  # to read the package would take a quarter of a second in each process
         else:
             builtin = builtin_components()[self.family].get(name)
             first = builtin.place if builtin else ""
         if first:
-            raise UserError(f"{self.family}.{name} is registered twice: at {first} and at {_place(cls)}; rename one of them.")
+            raise UserError(f"{self.family}.{name} is registered twice: at {first} and at {place_of(cls)}; rename one of them.")
 
 
 def _is_replaced(earlier: type, cls: type) -> bool:
@@ -154,10 +156,15 @@ def components(family: str) -> dict[str, Component]:
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The most similar of some names, if any is similar."""
+    """The most similar of some names: one with a few other letters, or the shortest that begins or ends with the name.
+
+    The limits separate a table of typing errors from one of other names, in the tests.
+    """
     lowered = {each.lower(): each for each in names}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
-    return lowered[close[0]] if close else None
+    short = name.lower()
+    close = difflib.get_close_matches(short, lowered, n=1, cutoff=0.7 if len(short) < LONG else 0.76)
+    whole = [each for each in lowered if each.startswith(short) or each.endswith(short)] if len(short) >= WORD else []
+    return next((lowered[each] for each in [*close, *sorted(whole, key=len)]), None)
 
 
 def advice(name: str, names: Iterable[str], listed: Iterable[str] | None = None) -> str:
@@ -199,30 +206,6 @@ def _load(point: "EntryPoint") -> Plugin:
     except Exception as problem:
         error = f"{type(problem).__name__}: {problem}"
     return Plugin(point.name, point.value, point.dist.name if point.dist else "?", error)
-
-
-def _check_class(cls: type, base: type, family: str) -> None:
-    if not inspect.isclass(cls):
-        raise UserError(f"`{family}.register` takes a class, not {cls!r}.")
-    if not issubclass(cls, base):
-        raise UserError(f"{_named(cls, family)} must be a subclass of {base.__name__}: write `class {cls.__name__}({base.__name__})`.")
-    for parameter in constructor(cls, base):
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            raise UserError(
-                f"{_named(cls, family)}: the constructor must take keyword-only parameters, and `{parameter}` is not one: "
-                f"write `def __init__(self, *, ...)` and name every parameter."
-            )
-        if parameter.annotation is inspect.Parameter.empty:
-            raise UserError(f"{_named(cls, family)}: the constructor's parameter `{parameter.name}` needs a type annotation.")
-
-
-def _named(cls: type, family: str) -> str:
-    return f"{family}.{cls.__name__} ({_place(cls)})"
-
-
-def _place(cls: type) -> str:
-    file, line = source_of(cls)
-    return f"{file}:{line}"
 
 
 def require_gin() -> None:

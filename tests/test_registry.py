@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from framework import negatives, registry
+from framework.cli import COMMANDS
+from framework.composition import list_recipes
 from framework.errors import UserError
 from framework.negatives.in_batch import InBatch
 from framework.registry import Registry
+from framework.signatures import FAMILIES, builtin_components
 from tests.programs import answer
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +53,46 @@ def test_an_unknown_name_is_told_with_the_nearest_the_list_and_the_remedies() ->
         assert "`import your_module` in the recipe, or `--import your_module`" in text
 
 
+TYPING_ERRORS = {
+    "components": "InBach InBatch, Infonce InfoNCE, GaussianCritc GaussianCritic, BarlowTwns BarlowTwins, Barlow BarlowTwins, Adm Adam, "
+    "MemoryQue MemoryQueue, ConvEncodr ConvEncoder, CrossSeq CrossSequence, infoNCEbound InfoNCEBound",
+    "settings": "stps steps, learning_rte learning_rate, lerning_rate learning_rate, stoch stochastic, batchs batch, lenght length, "
+    "horzon horizon, unit units, bactch batch, seeds seed, step steps, ratio train_ratio",
+    "families": "negatves negatives, critic critics, heads_ heads, objective objectives, encoder encoders",
+    "commands": "trian train, chek check, evalute evaluate, pictur picture, doc doctor, eval evaluate",
+    "recipes": "dreamr_v1 dreamer_v1, quickstat quickstart, dreamerv3 dreamer_v3, tdmpc2 tdmpc2_like",
+}
+OTHER_NAMES = {
+    "components": "objectives critics FarInTime MyThing PredictAction InverseModel SupCon VICReg PPO foo",
+    "settings": "lr gamma x dropout",
+    "families": "states losses policies models",
+    "commands": "plot test new run policy tensorboard agent config",
+    "recipes": "latest mine cheetah hopper my_recipe",
+}
+
+
+def names_of(kind: str) -> list[str]:
+    every = [component for members in builtin_components().values() for component in members.values()]
+    lists = {
+        "components": [each.name for each in every],
+        "settings": sorted({setting.name for each in every for setting in each.settings}),
+        "families": [*FAMILIES],
+        "commands": [*COMMANDS],
+        "recipes": [recipe.name for recipe in list_recipes()],
+    }
+    return lists[kind]
+
+
+@pytest.mark.parametrize("kind", TYPING_ERRORS)
+def test_a_typing_error_gets_its_name_and_another_name_gets_none(kind: str) -> None:
+    names = names_of(kind)
+    for pair in TYPING_ERRORS[kind].split(", "):
+        mistyped, meant = pair.split()
+        assert registry.nearest(mistyped, names) == meant
+    for other in OTHER_NAMES[kind].split():
+        assert registry.nearest(other, names) is None, other
+
+
 def test_a_class_of_another_base_is_refused() -> None:
     with pytest.raises(UserError, match=r"negatives\.PlainPart \(.*test_registry\.py:\d+\) must be a subclass of Negatives"):
         negatives.register(PlainPart)
@@ -85,7 +128,7 @@ def test_a_duplicate_is_refused_by_naming_both_files(family: Registry[object]) -
 
 
 def test_the_name_of_a_built_in_is_taken_before_it_is_imported() -> None:
-    clone = type("InBatch", (negatives.Negatives,), {"__module__": "elsewhere", "forward": InBatch.forward})
+    clone = type("InBatch", (negatives.Negatives,), {"__module__": "elsewhere", "choose": InBatch.choose})
     with pytest.raises(UserError, match=r"negatives\.InBatch is registered twice: at framework/negatives/in_batch\.py:\d+ and at "):
         negatives.register(clone)
     assert negatives.registry.get("InBatch") is InBatch

@@ -11,7 +11,7 @@ from framework.actor_critics.acting import exploration_noise
 from framework.actor_critics.base import Action, Imagine, Mode, Plan
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import PolicyNetwork, TanhNormalParametrization
-from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics, detached
 from framework.functional.distributions import TanhNormal
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation
@@ -101,4 +101,4 @@ class DynamicsBackprop(PolicyAndValue):
         }
         if isinstance(policy, TanhNormal):
             metrics |= {"behavior/policy_std": policy.std.mean(), "behavior/action_magnitude": imagination.action.abs().mean()}
-        return losses, metrics
+        return losses, detached(metrics)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import ActionValueBehavior, joined
 from framework.actor_critics.policy_network import ClampedLogStdParametrization, PolicyNetwork
-from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics, detached
 from framework.errors import UserError
 from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
@@ -82,7 +82,7 @@ class LatentSAC(ActionValueBehavior):
             "behavior/policy_std": policy.std.mean(),
             "behavior/action_magnitude": action.abs().mean(),
         }
-        return losses, metrics
+        return losses, detached(metrics)
 
     def group(self, name: str) -> list[nn.Parameter]:
         return [self.log_temperature] if name == "temperature" else super().group(name)

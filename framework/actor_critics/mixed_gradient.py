@@ -8,7 +8,7 @@ from torch import Tensor
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import Distribution, PolicyNetwork, parametrization_of
-from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics, detached
 from framework.errors import UserError
 from framework.functional.distributions import ActionDistribution
 from framework.functional.returns import discount_weights, lambda_return
@@ -82,7 +82,7 @@ class MixedGradient(PolicyAndValue):
             "behavior/reward": imagination.reward.mean(),
             "behavior/entropy": entropy.mean(),
         }
-        return losses, metrics
+        return losses, detached(metrics)
 
     def _objective(self, policy: ActionDistribution, action: Tensor, returns: Tensor, baseline: Tensor) -> Float[Tensor, "N H"]:
         """What the actor maximizes besides its entropy; a term of weight 0 is not computed."""

@@ -12,7 +12,7 @@ from framework.actor_critics.acting import check_search, open_loop, roll_out
 from framework.actor_critics.base import Action, Imagine, Mode, Plan
 from framework.actor_critics.policy_and_value import ActionValueBehavior, joined
 from framework.actor_critics.policy_network import PolicyNetwork, SquashedLogStdParametrization
-from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Latent, Losses, Metrics, detached
 from framework.errors import UserError
 from framework.functional.distributions import squashed_sample
 from framework.functional.masking import masked
@@ -138,4 +138,4 @@ class MPPIPlanner(ActionValueBehavior):
             "behavior/policy_std": policy.std.mean(),
             "behavior/action_magnitude": action.abs().mean(),
         }
-        return losses, metrics
+        return losses, detached(metrics)

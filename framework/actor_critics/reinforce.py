@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import Distribution, PolicyNetwork, parametrization_of
-from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics, detached
 from framework.errors import UserError
 from framework.functional.returns import discount_weights, lambda_return, percentile_range
 from framework.nn.blocks import Activation, Norm
@@ -131,7 +131,7 @@ class Reinforce(PolicyAndValue):
             "behavior/reward": imagination.reward.mean(),
             "behavior/entropy": entropy.mean(),
         }
-        return losses, metrics | replay_metrics
+        return losses, detached(metrics | replay_metrics)
 
     def check(self, *, rollouts: int, steps: int) -> None:
         if self.replay_value and rollouts != steps:

@@ -25,7 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "recipes": ("recipes", "List the recipes that are shipped."),
     "check": ("recipes", "Check recipes, and show everything that is wrong with them."),
     "show": ("recipes", "Show every value of a recipe."),
-    "diff": ("recipes", "Show where two recipes differ."),
+    "diff": ("recipes", "Show where two recipes or runs differ."),
     "lab": ("lab", "Measure critics, strategies and bounds against known truth."),
     "bench": ("bench", "Measure how fast an update, an action, an environment and a run are."),
     "ui": ("ui", "Open MLflow's table of the runs."),

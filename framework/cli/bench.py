@@ -46,15 +46,23 @@ def _add_command(name: str, seconds: float, text: str, *extra: Option) -> None:
     recipe_argument = click.argument("recipe", default="quickstart")
 
     @bench_command.command(name, help=text)
-    @with_options(recipe_argument, options.bindings, options.imports, length, *extra, as_json_file)
+    @with_options(recipe_argument, options.bindings, options.imports, options.trust, options.seed, length, *extra, as_json_file)
     def command(
-        *, recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], seconds: float, json_to: str | None, **settings: Any
+        *,
+        recipe: str,
+        bindings: tuple[str, ...],
+        imports: tuple[str, ...],
+        trust: bool,
+        seed: int | None,
+        seconds: float,
+        json_to: str | None,
+        **settings: Any,
     ) -> None:
         import_modules(imports)
         import framework
         from framework.measurement.resources import Effort
 
-        run = framework.compose(recipe, bindings, imports=imports)
+        run = framework.compose(recipe, options.seeded(bindings, seed), imports=imports, trust=trust)
         effort = Effort(seconds=seconds, repeats=settings.pop("repeats", 1))
         with progress_bar() as progress, redirect_stdout(sys.stderr):
             report = import_module(f"framework.bench.{name}").measure(run, effort, progress, **settings)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -10,7 +11,9 @@ import framework
 from framework import composition
 from framework.cli import options, output
 from framework.composition import Plan, Problem
+from framework.composition.recipes import find_recipe
 from framework.errors import UserError
+from framework.tracking.runs import open_run
 
 FIELD: Final = re.compile(r"([A-Z]\w+) {2,}(.*)")
 
@@ -55,6 +58,7 @@ def header_fields(header: str) -> dict[str, str]:
 @options.bindings
 @options.imports
 @options.trust
+@options.seed
 @click.option("--deep", is_flag=True, help="Also build the agent with numbers, and take one update on a small batch.")
 @options.as_json
 @click.pass_context
@@ -64,6 +68,7 @@ def check_command(
     bindings: tuple[str, ...],
     imports: tuple[str, ...],
     trust: bool,
+    seed: int | None,
     deep: bool,
     as_json: bool,
 ) -> None:
@@ -76,7 +81,7 @@ def check_command(
     dream check recipes/*.gin
     dream check quickstart --deep -b "DMControl.task='cheetah_run'"
     """
-    problems_of = {recipe: _problems(recipe, bindings, imports, trust=trust, deep=deep) for recipe in recipes}
+    problems_of = {recipe: _problems(recipe, options.seeded(bindings, seed), imports, trust=trust, deep=deep) for recipe in recipes}
     if as_json:
         facts = {recipe: [vars(each) for each in problems] for recipe, problems in problems_of.items()}
         output.as_json([{"recipe": recipe, "problems": problems} for recipe, problems in facts.items()])
@@ -113,22 +118,32 @@ def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, t
 @click.argument("recipe")
 @options.bindings
 @options.imports
+@options.folder
 @options.trust
+@options.seed
 @click.option("--provenance", is_flag=True, help="Add the place of each value.")
 @click.option("--ranks", type=click.IntRange(min=1), envvar="WORLD_SIZE", default=1, help="Add what so many ranks have together.")
 @options.as_json
 def show_command(
-    recipe: str, bindings: tuple[str, ...], imports: tuple[str, ...], trust: bool, provenance: bool, ranks: int, as_json: bool
+    recipe: str,
+    bindings: tuple[str, ...],
+    imports: tuple[str, ...],
+    folder: Path,
+    trust: bool,
+    seed: int | None,
+    provenance: bool,
+    ranks: int,
+    as_json: bool,
 ) -> None:
     """Show every value of a recipe.
 
-    The output is a recipe by itself, defaults and includes resolved.
+    RECIPE is a recipe or a run. The output is a recipe by itself, defaults and includes resolved.
 
     \b
     dream show dreamer_v1 --provenance
     dream show dreamer_v3_infonce --ranks 8
     """
-    plan = _plan(recipe, bindings, imports, trust)
+    plan = _plan(recipe, options.seeded(bindings, seed), imports, folder, trust)
     if as_json:
         output.as_json(_values(plan))
         return
@@ -153,17 +168,20 @@ def _totals(plan: Plan, ranks: int) -> str:
 @click.argument("left")
 @click.argument("right")
 @options.imports
+@options.folder
 @options.trust
 @options.as_json
-def diff_command(left: str, right: str, imports: tuple[str, ...], trust: bool, as_json: bool) -> None:
-    """Show where two recipes differ.
+def diff_command(left: str, right: str, imports: tuple[str, ...], folder: Path, trust: bool, as_json: bool) -> None:
+    """Show where two recipes or runs differ.
 
-    LEFT and RIGHT are recipes, or the `resolved.gin` of runs. All their values are compared, defaults included.
+    LEFT and RIGHT are recipes or runs: `latest`, a name, an MLflow id, a folder, or the beginning of a name or an id. All their values
+    are compared, defaults included.
 
     \b
     dream diff dreamer_v1 dreamer_v1_infonce
+    dream diff quickstart latest
     """
-    differences = composition.diff(_plan(left, (), imports, trust), _plan(right, (), imports, trust))
+    differences = composition.diff(*(_plan(each, (), imports, folder, trust) for each in (left, right)))
     if as_json:
         output.as_json([vars(each) for each in differences])
     elif not differences:
@@ -172,11 +190,22 @@ def diff_command(left: str, right: str, imports: tuple[str, ...], trust: bool, a
         output.table(["value", left, right], [[each.key, each.left or "-", each.right or "-"] for each in differences])
 
 
-def _plan(recipe: str, bindings: Sequence[str], imports: Sequence[str], trust: bool) -> Plan:
-    plan = composition.plan(recipe, bindings, imports=imports, trust=trust)
+def _plan(recipe: str, bindings: Sequence[str], imports: Sequence[str], folder: Path, trust: bool) -> Plan:
+    plan = composition.plan(_file(recipe, folder), bindings, imports=imports, trust=trust)
     if plan.problems:
         raise UserError("\n".join(str(problem) for problem in plan.problems))
     return plan
+
+
+def _file(name: str, folder: Path) -> Path:
+    """The file of a recipe, or the resolved recipe of a run."""
+    try:
+        return find_recipe(name)
+    except UserError as no_recipe:
+        try:
+            return open_run(name, folder.absolute()).folder / "resolved.gin"
+        except UserError as no_run:
+            raise UserError(f"{no_recipe} {no_run}") from no_run
 
 
 def _values(plan: Plan) -> Mapping[str, Mapping[str, Any]]:

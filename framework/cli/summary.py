@@ -112,12 +112,13 @@ def _checkpoints(result: "Result") -> str:
 
 
 def _longer(result: "Result") -> str:
-    """The bindings that raise the limits at which the run ended: its minutes, its steps, or both."""
+    """The bindings that raise the limits at which the run ended: its minutes, its steps, its updates."""
     resolved = read_text(result.folder / "resolved.gin")
-    limits = dict(re.findall(r"^Trainer\.(steps|minutes) = ([\d.]+)", resolved, re.MULTILINE))
+    limits = dict(re.findall(r"^Trainer\.(steps|updates|minutes) = ([\d.]+)", resolved, re.MULTILINE))
     minutes = f"-b 'Trainer.minutes={math.ceil(2 * result.progress.seconds / 60)}'" if "minutes" in limits else ""
     steps = f"-b 'Trainer.steps={2 * result.progress.step}'" if result.progress.step >= int(limits.get("steps", 0)) else ""
-    return f"{steps} {minutes}".strip()
+    updates = f"-b 'Trainer.updates={2 * result.progress.updates}'" if "updates" in limits else ""
+    return " ".join(filter(None, (steps, updates, minutes)))
 
 
 def _mlflow(result: "Result", option: str) -> str:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 @options.bindings
 @options.imports
 @options.trust
-@click.option("--seed", type=click.IntRange(min=0), help="Determines the whole run; the same as -b Run.seed=N.")
+@options.seed
 @click.option("--name", help="What the run is called; the recipe's name if not given.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where the run folder is made; the same as -b \"Tracking.folder='F'\".")
 @options.as_json
 @click.pass_context
 def train_command(
@@ -31,6 +32,7 @@ def train_command(
     trust: bool,
     seed: int | None,
     name: str | None,
+    folder: Path | None,
     as_json: bool,
 ) -> None:
     """Train the agent of a recipe.
@@ -44,10 +46,10 @@ def train_command(
     """
     if name is not None and (not name or Path(name).name != name):
         raise click.BadParameter(f"'{name}' is the name of a folder: give one word without '/'.", param_hint="--name")
-    seeded = [f"Run.seed={seed}"] if seed is not None else []
-    named = [f"Tracking.name={name!r}"] if name is not None else []
+    settings = {"Tracking.name": name, "Tracking.folder": folder and str(folder)}
+    bound = [f"{key}={value!r}" for key, value in settings.items() if value is not None]
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        result = framework.compose(recipe, [*bindings, *seeded, *named], imports=imports, trust=trust).train()
+        result = framework.compose(recipe, [*options.seeded(bindings, seed), *bound], imports=imports, trust=trust).train()
     _end(ctx, result, as_json)
 
 

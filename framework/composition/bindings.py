@@ -6,10 +6,11 @@ from typing import Any, final
 
 from framework.composition import renamed
 from framework.composition.catalog import Catalog
+from framework.composition.edits import Edit, EditMistake
 from framework.composition.parser import Binding
 from framework.composition.problems import Problem, Report
 from framework.composition.types import fit
-from framework.composition.values import REQUIRED, KeyMistake, Macro, Reference, Target, Unreadable, leaves, map_leaves
+from framework.composition.values import REQUIRED, KeyMistake, Macro, Reference, Target, Unreadable, leaves, literal, map_leaves
 from framework.registry import advice
 from framework.signatures import Component, Parameter
 
@@ -32,6 +33,8 @@ class ResolvedBinding:
     value: Any
     macros: tuple[Binding, ...]
     is_valid: bool
+    written: Any
+    """The value before its references were resolved, as a later `+=` starts from."""
 
     @property
     def slot(self) -> Slot:
@@ -84,8 +87,10 @@ class Bindings:
             self._complain(binding, f"'{binding.scope}' is a scope inside a scope: scopes are flat, as in model/Adam.learning_rate")
             return None
         components = self.catalog.find(binding.selector)
+        if not (components or self.catalog.is_complete):
+            return None
         if len(components) != 1:
-            self._complain(binding, self.catalog.complain(binding.selector, used=self._used_names()))
+            self._complain(binding, self._key_hint(binding) or self.catalog.complain(binding.selector, used=self._used_names()))
             return None
         parameter = next((each for each in components[0].parameters if each.name == binding.parameter), None)
         if parameter is None or parameter.derived:
@@ -93,20 +98,43 @@ class Bindings:
             return None
         return self._fit(binding, order, components[0], parameter)
 
+    def _key_hint(self, binding: Binding) -> str:
+        """What to write for `Agent.heads.reward = value`; empty where the binding is nothing of the kind."""
+        holder, _, name = binding.selector.rpartition(".")
+        settings = [each.name for component in self.catalog.find(holder) for each in component.settings]
+        key = f"{holder}.{name}"
+        return f"{key} is no component: for one key of a dictionary write {key}['{binding.parameter}']" if name in settings else ""
+
     def _fit(self, binding: Binding, order: int, component: Component, parameter: Parameter) -> ResolvedBinding:
         macros: list[Binding] = []
         messages: list[str] = []
         try:
-            value = self._expand(binding.value, binding, macros, ())
+            written = self._expand(binding.value, binding, macros, ())
+            if binding.edit is not None:
+                written = self._edited(binding.edit, written, binding, (component, parameter), macros)
+            value = written
             is_readable = not any(isinstance(each, Macro | Unreadable) for each in leaves(value))
             if is_readable:
                 value, messages = fit(value, parameter.annotation, self.catalog)
                 messages = [message + _moved(component, parameter, value) for message in messages]
-        except KeyMistake as mistake:
-            value, is_readable, messages = Unreadable(), False, [str(mistake)]
+        except (KeyMistake, EditMistake) as mistake:
+            value = written = Unreadable()
+            is_readable, messages = False, [str(mistake)]
         for message in messages:
             self._complain(binding, f"{binding.key} {message}" if message.startswith("takes") else f"{binding.key}: {message}")
-        return ResolvedBinding(binding, order, component, parameter, value, tuple(macros), is_valid=is_readable and not messages)
+        return ResolvedBinding(binding, order, component, parameter, value, tuple(macros), is_readable and not messages, written)
+
+    def _edited(self, edit: Edit, value: Any, binding: Binding, target: tuple[Component, Parameter], macros: list[Binding]) -> Any:
+        """The value of an earlier binding, or the default, as another changes it; `macros` collects those of the earlier one."""
+        component, parameter = target
+        before = None if parameter.default is None else literal(parameter.default)
+        for scope in ("", binding.scope):
+            slot = scope, component.selector, parameter.name
+            if earlier := next((each for each in reversed(self.resolved) if each.slot == slot), None):
+                before, macros[:] = earlier.written, [*earlier.macros, *macros]
+        if Macro(REQUIRED) in leaves(before) or (before is None and parameter.default is None):
+            raise EditMistake("there is no value yet to change; bind the whole of it with =")
+        return before if isinstance(before, Unreadable) else edit(before, value, binding.key)
 
     def _used_names(self) -> set[str]:
         """The components that the program names, on either side of a binding."""

@@ -10,9 +10,13 @@ from framework.signatures import FAMILIES, Component
 
 @final
 class Catalog:
-    """Finds a component by `Name` or `family.Name`. Installed plugins are loaded when a name is not found without them."""
+    """Finds a component by `Name` or `family.Name`. Installed plugins are loaded when a name is not found without them.
 
-    def __init__(self) -> None:
+    `is_complete` is False where an import failed, which may have brought a name that is not found.
+    """
+
+    def __init__(self, *, is_complete: bool = True) -> None:
+        self.is_complete = is_complete
         self._read()
 
     def _read(self) -> None:

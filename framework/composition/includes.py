@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, final
 
+from framework.composition.command_line import parse_binding
 from framework.composition.parser import Binding, Import, Include, parse
 from framework.composition.problems import Problem
 from framework.composition.recipes import find_recipe, first_file, shipped
@@ -67,18 +68,9 @@ def _read_once(path: Path, bindings: Sequence[str], imports: Sequence[str], macr
     for number, module in enumerate(imports, 1):
         program.imports.append((Import(module, Place(f"--import {module}", number)), path))
     for number, text in enumerate(bindings, 1):
-        legible = text.encode("utf-8", "replace").decode()
-        if legible != text:
-            program.problems.append(Problem(f"-b '{legible}'", number, "the binding is not UTF-8; set your terminal to UTF-8."))
-            continue
-        statements, problems = parse(text, f"-b '{text}'", number=number)
+        statements, problems = parse_binding(text, number)
+        program.bindings += statements
         program.problems += problems
-        for statement in statements:
-            if isinstance(statement, Binding):
-                program.bindings.append(statement)
-            else:
-                message = "the command line takes only bindings: put `include` into a recipe, and use --import for a module."
-                program.problems.append(Problem.at(statement.place, message))
     return program
 
 

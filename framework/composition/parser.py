@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, final
 
+from framework.composition.edits import Edit
 from framework.composition.problems import Problem
 from framework.composition.values import Macro, Reference, Unreadable, key_mistake
 from framework.errors import Place
@@ -16,6 +17,7 @@ require_gin()
 from gin import config_parser  # noqa: E402
 
 BINDING_KEY: Final = re.compile(r"([A-Za-z_][\w/.]*\w)\s*=")
+EDIT: Final = re.compile(r"[\w/.]+\s*(\+=|\[[^\]]*\]\s*=)")
 TEXT_OR_COMMENT: Final = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|#.*")
 QUOTES: Final = "\u2018\u2019\u201a\u201c\u201d\u201e\u2039\u203a\u00ab\u00bb\u00b4"
 PYTHON_SPELLING: Final = {"true": "True", "false": "False", "none": "None", "null": "None"}
@@ -24,13 +26,17 @@ PYTHON_SPELLING: Final = {"true": "True", "false": "False", "none": "None", "nul
 @final
 @dataclass(frozen=True, eq=False)
 class Binding:
-    """`scope/Component.parameter = value`; a macro's definition `NAME = value` has no parameter."""
+    """`scope/Component.parameter = value`; a macro's definition `NAME = value` has no parameter.
+
+    `edit` makes the new value from the one before; None where `value` replaces it.
+    """
 
     scope: str
     selector: str
     parameter: str
     value: Any
     place: Place
+    edit: Edit | None = None
 
     @property
     def key(self) -> str:
@@ -124,6 +130,8 @@ class _Mistake:
     def problem(self, statement: list[str], file: str, number: int | None) -> Problem:
         is_inside = self.line < self.start + len(statement)
         message = _odd_character("\n".join(statement)) or _plain(self.message if is_inside else "EOF")
+        if EDIT.match(statement[0]):
+            message = "only the command line (-b) changes a part of a value; a file binds the whole of it"
         line = self.line if is_inside else self.start
         where = f" (in the statement that begins on line {self.start})" if line > self.start else ""
         return Problem(file, line if number is None else number, f"this cannot be read{where}: {message}.")

@@ -11,6 +11,7 @@ from framework.composition.modules import CODE, find_folder, import_module
 from framework.composition.overrides import Overrides, statements, texts
 from framework.composition.parser import Import
 from framework.composition.problems import Problem, Report
+from framework.composition.recipes import shipped
 from framework.composition.resolve import Resolver
 from framework.composition.tree import Node, Plan
 from framework.composition.trust import belongs_to_run, is_trusted, require_own
@@ -34,9 +35,10 @@ def plan(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str]
     def is_foreign(file: Path) -> bool:
         return not is_trusted(trust) and (belongs_to_run(program.recipe) or belongs_to_run(file))
 
-    modules = _import(program.imports, problems.append, is_foreign)
-    catalog = Catalog()
     absent: list[Problem] = []
+    modules = _import(program.imports, problems.append, is_foreign)
+    imports_failed = len(problems) > len(program.problems)
+    catalog = Catalog(is_complete=not imports_failed)
     resolved = Bindings(program.bindings, catalog, problems.append, absent.append)
     resolver = Resolver(resolved, catalog, absent.append)
     resolver.consumed |= {macro for macro, _ in program.chosen}
@@ -44,10 +46,14 @@ def plan(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str]
     of_tasks = list(_imports_of_tasks(resolver.nodes.values(), program.recipe))
     modules |= _import(of_tasks, problems.append, is_foreign, by_name=True)
     set_aside = Usage(resolved, resolver, catalog, absent.append).check()
+    if not program.is_complete or imports_failed:
+        absent = []
+    elif absent and root == ROOT and _is_part(program):
+        absent = [_no_recipe(program)]
     return Plan(
         recipe=program.recipe,
         root=tree,
-        problems=tuple(_in_order([*problems, *(absent if program.is_complete else [])], program)),
+        problems=tuple(_in_order([*problems, *absent], program)),
         overrides=overrides,
         imports=tuple(dict.fromkeys(statement.module for statement, _ in [*program.imports, *of_tasks])),
         modules=modules,
@@ -86,6 +92,19 @@ def _imports_of_tasks(nodes: Iterable[Node], recipe: Path) -> Iterator[tuple[Imp
             module, colon, _ = task.value.partition(":")
             if colon and find_folder(module, recipe):
                 yield Import(module, task.binding.place), recipe
+
+
+def _is_part(program: Program) -> bool:
+    """Whether a file that lacks something is a part of recipes: one of ours, or one that binds nothing of the run."""
+    in_files = [each.selector for each in program.bindings if not each.place.on_command_line]
+    return program.recipe.is_relative_to(shipped() / "gin") or not {"Run", ROOT}.intersection(in_files)
+
+
+def _no_recipe(program: Program) -> Problem:
+    file, own = display(program.recipe), [each for each in program.bindings if each.place.file == display(program.recipe)]
+    sets = f", which sets {', '.join(dict.fromkeys(each.selector for each in own))}" if own else ""
+    message = f"this is no recipe but a part of one{sets}: include '{file}' in a recipe, or train one that `dream recipes` lists."
+    return Problem(file, 1, message)
 
 
 def _in_order(problems: list[Problem], program: Program) -> list[Problem]:

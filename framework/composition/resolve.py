@@ -1,15 +1,14 @@
 """Which component holds which: the tree from the root down, by gin's rules of scopes."""
 
-import ast
 from typing import Any, final
 
 from framework.composition.annotations import describe, parse_annotation
-from framework.composition.bindings import Bindings
+from framework.composition.bindings import Bindings, ResolvedBinding
 from framework.composition.catalog import Catalog
 from framework.composition.parser import Binding
 from framework.composition.problems import Problem, Report
 from framework.composition.tree import Link, Node, Setting
-from framework.composition.values import REQUIRED, Macro, PythonDefault, Target, leaves, map_leaves
+from framework.composition.values import REQUIRED, Macro, Target, leaves, literal, map_leaves
 from framework.errors import Place
 from framework.signatures import Component, Parameter
 
@@ -27,6 +26,9 @@ class Resolver:
         self.catalog = catalog
         self.report = report
         self.consumed: set[Binding] = set()
+        self.chosen: set[Binding] = set()
+        self.overruled: dict[ResolvedBinding, list[ResolvedBinding]] = {}
+        """Bindings without a scope, each with those with one that go before it."""
         self.nodes: dict[tuple[str, str], Node] = {}
         self._scoped = {(scope, selector) for scope, selector, _ in bindings.in_effect}
 
@@ -57,8 +59,12 @@ class Resolver:
     def _setting(self, node: Node, parameter: Parameter, scope: str, chain: tuple[str, ...]) -> Setting | None:
         slots = dict.fromkeys((each, node.component.selector, parameter.name) for each in (scope, ""))
         candidates = [self.bindings.in_effect[slot] for slot in slots if slot in self.bindings.in_effect]
-        for each in candidates:
-            self.consumed |= {each.binding, *each.macros}
+        self.consumed |= {each.binding for each in candidates}
+        for each in candidates[:1]:
+            self.consumed |= {*each.macros}
+            self.chosen.add(each.binding)
+        for each in candidates[1:]:
+            self.overruled.setdefault(each, []).append(candidates[0])
         if candidates and Macro(REQUIRED) not in leaves(candidates[0].value):
             chosen = candidates[0]
             earlier = [old for old, new in self.bindings.replaced if new is chosen]
@@ -66,7 +72,7 @@ class Resolver:
             value = self._link(chosen.value, scope, chosen.binding.place, chain)
             return Setting(parameter, value, chosen.binding, replaced, chosen.macros)
         if not candidates and parameter.default is not None:
-            return Setting(parameter, _default(parameter.default))
+            return Setting(parameter, literal(parameter.default))
         key = f"{node.key}.{parameter.name}"
         message = f"{key} is required and nothing sets it: bind {key} to {describe(parse_annotation(parameter.annotation))}."
         self.report(Problem.at(candidates[0].binding.place if candidates else node.place, message))
@@ -86,10 +92,3 @@ class Resolver:
             return Link(self._node(leaf.component, leaf.scope or scope, place, chain), leaf.scope)
 
         return map_leaves(link_leaf, value)
-
-
-def _default(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return PythonDefault(text)

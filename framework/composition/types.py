@@ -113,7 +113,8 @@ class _Fitting:
         components = self.catalog.find(reference.selector)
         if len(components) == 1:
             return Target(components[0], reference.scope)
-        self.messages.append(self.catalog.complain(reference.selector, family))
+        if components or self.catalog.is_complete:
+            self.messages.append(self.catalog.complain(reference.selector, family))
         return reference
 
     def _union(self, value: Any, kind: ast.expr) -> Any:

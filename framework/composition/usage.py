@@ -29,6 +29,7 @@ class Usage:
         author wants. A binding whose component nothing ever referred to is a mistake.
         """
         self._check_macros()
+        self._check_overruled()
         set_aside = []
         uncertain, scopes = self._uncertain(), self.bindings.scopes()
         for each in self.bindings.in_effect.values():
@@ -44,6 +45,14 @@ class Usage:
                 else:
                     self.report(Problem.at(binding.place, self._explain(each)))
         return set_aside
+
+    def _check_overruled(self) -> None:
+        """Report bindings that bindings with a scope overrule wherever they would count, though they come later."""
+        for each, winners in self.resolver.overruled.items():
+            if each.binding not in self.resolver.chosen and any(winner.order < each.order for winner in winners):
+                keys = ", ".join(f"{winner.binding.key} ({winner.binding.place})" for winner in winners)
+                message = f"{each.binding.key} has no effect, since a binding with a scope goes before one without: bind {keys}."
+                self.report(Problem.at(each.binding.place, message))
 
     def _uncertain(self) -> set[str]:
         """Components that may belong where a reference is wrong: members of the families that such a place takes, and all below them."""

@@ -3,6 +3,7 @@
 The `repr` of a value is the text that gin reads, since every kind of leaf has its gin text as its `repr`.
 """
 
+import ast
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, final
@@ -66,6 +67,14 @@ class PythonDefault:
 
     def __repr__(self) -> str:
         return self.text
+
+
+def literal(default: str) -> Any:
+    """The value of a default's source text."""
+    try:
+        return ast.literal_eval(default)
+    except (SyntaxError, ValueError):
+        return PythonDefault(default)
 
 
 @final

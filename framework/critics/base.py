@@ -93,7 +93,7 @@ class UnitCritic(Critic):
 
 
 def examine(critic: Critic, latents: Latent, embeddings: Float[Tensor, "M E"]) -> Float[Tensor, "N M"]:
-    """Score once, and refuse a wrong shape or precision, and numbers that are not finite.
+    """Score once, and refuse a wrong shape or precision, scores in wrong places, and numbers that are not finite.
 
     It reads the scores, and so waits for the device: for dry runs and the laboratory, not for every update.
     """
@@ -104,8 +104,9 @@ def examine(critic: Critic, latents: Latent, embeddings: Float[Tensor, "M E"]) -
 
 @contextmanager
 def examined(root: nn.Module) -> Iterator[None]:
-    """Within it, the scores of every critic of a module are checked to be finite."""
-    handles = [each.register_forward_hook(_check_finite) for each in root.modules() if isinstance(each, Critic)]
+    """Within it, the scores of every critic of a module are checked to be finite, and each to be that of its row and column."""
+    critics = [each for each in root.modules() if isinstance(each, Critic)]
+    handles = [each.register_forward_hook(check) for each in critics for check in (_check_finite, _check_places)]
     try:
         yield
     finally:
@@ -143,4 +144,19 @@ def _check_finite(critic: nn.Module, arguments: tuple[Any, ...], scores: Tensor)
         raise UserError(
             f"{type(critic).__name__}.score gives {wrong} of {scores.numel()} scores that are nan or infinite, from latents and embeddings "
             "that are finite; every score must be a finite number: look for logarithms, roots and divisions at 0."
+        )
+
+
+def _check_places(critic: nn.Module, arguments: tuple[Any, ...], scores: Tensor) -> None:
+    """Score without the first latent: the others keep their rows, in a matrix that no transposed one is equal to."""
+    latents, embeddings = arguments
+    if scores.shape[0] < 2 or not scores.isfinite().all():
+        return
+    with torch.no_grad():
+        fewer: Tensor = critic.forward(latents.map(lambda part: part[1:]), embeddings)
+    size = max(1.0, float(scores.detach().abs().max()))
+    if not torch.allclose(fewer, scores[1:].detach(), rtol=1e-3, atol=1e-3 * size):
+        raise UserError(
+            f"{type(critic).__name__}.score gives other scores for the same pairs when one latent is left out; the score in row i and "
+            "column j must be that of latent i and embedding j alone: look for a transposed matrix, and for means over a batch."
         )

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from framework.data import Latent, Losses, Metrics
+from framework.data import Latent, Losses, Metrics, detached
 from framework.dynamics.balanced_kl_loss import KLSettings, balanced_kl_loss
 from framework.dynamics.base import Dynamics, Prepared
 from framework.functional.categorical import categorical_kl, gumbel, mixed_log_probabilities, straight_through
@@ -57,7 +57,8 @@ class CategoricalDynamics(Dynamics):
 
     def kl_loss(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
         losses, metrics = balanced_kl_loss(posterior, prior, kl=_kl, settings=self.kl)
-        return losses, metrics | {"model/prior_entropy": _entropy(prior), "model/posterior_entropy": _entropy(posterior)}
+        entropies = {"model/prior_entropy": _entropy(prior), "model/posterior_entropy": _entropy(posterior)}
+        return losses, detached(metrics | entropies)
 
     def _latent(self, deterministic: Tensor, logits: Tensor, noise: Tensor) -> Latent:
         logits = mixed_log_probabilities(logits, self.classes, self.unimix)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from framework.data import Latent, Losses, Metrics
+from framework.data import Latent, Losses, Metrics, detached
 from framework.dynamics.balanced_kl_loss import KLSettings, balanced_kl_loss
 from framework.dynamics.base import Dynamics, Prepared
 from framework.functional.kl import gaussian_kl
@@ -103,7 +103,7 @@ class GaussianDynamics(Dynamics):
     def kl_loss(self, posterior: Latent, prior: Latent) -> tuple[Losses, Metrics]:
         losses, metrics = balanced_kl_loss(posterior, prior, kl=_kl, settings=self.kl)
         stds = {"model/prior_std": prior.statistics["std"].mean(), "model/posterior_std": posterior.statistics["std"].mean()}
-        return losses, metrics | stds
+        return losses, detached(metrics | stds)
 
     def normal(self, statistics: Float[Tensor, "*B S"]) -> Normal:
         """Mean and standard deviation from the outputs of a network."""

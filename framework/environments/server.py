@@ -14,6 +14,7 @@ from framework.environments.actions import action_form
 from framework.environments.base import Environment, Seekable
 from framework.environments.observations import REWARD, ObservationForm, agreed
 from framework.errors import UserError
+from framework.signatures import source_of
 
 
 @final
@@ -80,7 +81,9 @@ class EnvironmentServer:
     def _compared(self, time_step: Any, *, first: bool) -> dm_env.TimeStep:
         if not isinstance(time_step, dm_env.TimeStep) or time_step.first() != first:
             expected = "begins an episode (step_type FIRST)" if first else "continues its episode (step_type MID or LAST)"
-            raise UserError(f"{self._name} must give a dm_env.TimeStep that {expected}, and gives {str(time_step)[:80]}.")
+            file, line = source_of(type(self._environment))
+            message = f"{self._name} ({file}:{line}) must give a dm_env.TimeStep that {expected}, and gives {str(time_step)[:80]}."
+            raise UserError(message, is_lasting=True)
         self._over = time_step.last()
         time_step = time_step._replace(observation=self._observation.normalize(time_step.observation))
         if first:
@@ -92,6 +95,11 @@ class EnvironmentServer:
 def reason(error: BaseException) -> str:
     """The words of an error: its sentence if it is a `UserError`, else its type and its traceback too."""
     return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}\n{''.join(traceback.format_exception(error))}"
+
+
+def lasts(error: BaseException) -> bool:
+    """Whether another environment of the kind would end in the same error."""
+    return isinstance(error, UserError) and error.is_lasting
 
 
 def describe(environment: Callable[..., Environment], seed: int = 0) -> EnvironmentDescription:

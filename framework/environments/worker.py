@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Final
 
-from framework.environments.server import EnvironmentServer, reason
+from framework.environments.server import EnvironmentServer, lasts, reason
 
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that reach every process of a terminal or of a group. The parent decides what they mean; closing the socket ends the worker."""
@@ -22,7 +22,7 @@ PR_SET_PDEATHSIG: Final = 1
 
 
 def serve(connection: Connection) -> None:
-    """Receive (environment, seed) and then requests; answer each with ("done", result) or ("failed", reason)."""
+    """Receive (environment, seed) and then requests; answer each with ("done", result), ("failed", reason) or ("lasting", reason)."""
     server: EnvironmentServer | None = None
     with ExitStack() as stack:
         while True:
@@ -35,7 +35,7 @@ def serve(connection: Connection) -> None:
                     server.send(*request)
                 reply = "done", server.receive()
             except Exception as error:
-                reply = "failed", reason(error)
+                reply = "lasting" if lasts(error) else "failed", reason(error)
             connection.send_bytes(pickle.dumps(reply, protocol=pickle.HIGHEST_PROTOCOL))
 
 

@@ -25,10 +25,12 @@ FIELDS: Final = {
 """The fields of the line: name, metric, format."""
 FEW_ALONE: Final = 0.1
 """The share of anchors without a negative up to which it is not shown."""
-IMPORTANCE: Final = ("return", "left", "steps", "evaluation", "alone", "estimate", "accuracy", "speed")
+IMPORTANCE: Final = ("return", "left", "steps", "updates", "evaluation", "alone", "estimate", "accuracy", "speed")
 """Which parts of the text beside the bar are kept where the terminal is narrow, the first ones longest."""
 NARROW: Final = 100
 """Columns below which the bar is half as long."""
+UPDATES: Final = "train/updates"
+UPDATES_PER_SECOND: Final = "time/updates_per_second"
 SECONDS_LEFT: Final = "time/seconds_left"
 SMOOTHING: Final = 0.7
 TERMINAL_SECONDS: Final = 1.0
@@ -45,11 +47,12 @@ class Console(Tracker):
 
     Args:
         total_steps: where the run ends, in environment steps; nothing is shown if it is 0.
+        total_updates: the updates after which it ends, if they come sooner.
         first_step: where the run begins; above 0 if it is resumed.
     """
 
-    def __init__(self, *, total_steps: int, first_step: int = 0, seconds: float = 10.0) -> None:
-        self.total_steps = total_steps
+    def __init__(self, *, total_steps: int, total_updates: int | None = None, first_step: int = 0, seconds: float = 10.0) -> None:
+        self.total_steps, self.total_updates = total_steps, total_updates
         self.step = first_step
         self.stream = sys.stdout
         self.speed = 0.0
@@ -63,7 +66,8 @@ class Console(Tracker):
             bar = BarColumn(bar_width=20 if terminal.width >= NARROW else 10)
             columns = (TaskProgressColumn(), bar, TextColumn("{task.description}", markup=False))
             self._progress = Progress(*columns, console=terminal, auto_refresh=False)
-            self._task = self._progress.add_task("", total=total_steps, completed=first_step)
+            self._task = self._progress.add_task("", total=1.0)
+            self._progress.update(self._task, completed=self._share())
 
     def record(self, event: Event) -> None:
         if isinstance(event, MetricsEvent):
@@ -89,7 +93,7 @@ class Console(Tracker):
             else:
                 width = self._progress.console.width
                 room = width - len("100%  ") - (20 if width >= NARROW else 10)
-                self._progress.update(self._task, completed=self.step, description=self.sentence(room))
+                self._progress.update(self._task, completed=self._share(), description=self.sentence(room))
                 self._progress.start()
                 self._progress.refresh()
         except (OSError, ValueError) as error:
@@ -103,9 +107,15 @@ class Console(Tracker):
         self.speed = SMOOTHING * self.speed + (1 - SMOOTHING) * speed if self.speed > 0 else speed
         self._shown_at, self._shown_step = now, self.step
 
+    def _share(self) -> float:
+        """The share of the steps, or of the updates if that is more, that are done."""
+        of_updates = self.latest.get(UPDATES, 0) / self.total_updates if self.total_updates else 0.0
+        return max(self.step / max(self.total_steps, 1), of_updates)
+
     def line(self) -> str:
         """The logfmt line."""
         shown = [f"step={self.step}", f"steps_per_second={self.speed:.1f}"]
+        shown += [f"updates={self.latest.get(UPDATES, 0):.0f}"] if self.total_updates else []
         shown += [f"{name}={value:{FIELDS[name][1]}}" for name, value in self._values().items()]
         left = self._seconds_left()
         return " ".join(shown + ([f"time_left={left:.0f}s"] if left is not None else []))
@@ -113,7 +123,10 @@ class Console(Tracker):
     def sentence(self, width: int) -> str:
         """The text beside the progress bar: the most important of its parts that fit into `width`."""
         value, left = self._values(), self._seconds_left()
-        parts = {"steps": f"{self.step:,}/{self.total_steps:,} steps", "speed": f"{self.speed:.0f} steps/s"}
+        parts = {"steps": f"{self.step:,}/{self.total_steps:,} steps"}
+        if self.total_updates:
+            parts["updates"] = f"{self.latest.get(UPDATES, 0):,.0f}/{self.total_updates:,} updates"
+        parts["speed"] = f"{self.speed:.0f} steps/s"
         parts |= {name: f"{name} {value[name]:.0f}" for name in ("return", "evaluation") if name in value}
         if "estimate" in value:
             ceiling = f" of {value['ceiling']:.2f}" if "ceiling" in value else ""
@@ -134,7 +147,10 @@ class Console(Tracker):
         return {name: value for name, value in values.items() if not hidden.get(name)}
 
     def _seconds_left(self) -> float | None:
-        """The trainer's own metric if it has a time budget, else the remaining steps over the speed."""
+        """The trainer's own metric if it has a time budget, else the remaining steps or updates over their speed."""
         if SECONDS_LEFT in self.latest:
             return self.latest[SECONDS_LEFT]
-        return max(0.0, self.total_steps - self.step) / self.speed if self.speed > 0 else None
+        left: list[tuple[float, float]] = [(self.total_steps - self.step, self.speed)]
+        if self.total_updates:
+            left.append((self.total_updates - self.latest.get(UPDATES, 0), self.latest.get(UPDATES_PER_SECOND, 0.0)))
+        return min((max(0.0, remaining) / speed for remaining, speed in left if speed > 0), default=None)

@@ -9,7 +9,7 @@ from typing import Final, final
 from framework.tracking.mlflow_names import latest_settings, texts
 from framework.tracking.runs import RUN, read_run
 
-LIMITS: Final = ("Trainer.steps", "Trainer.minutes")
+LIMITS: Final = ("Trainer.steps", "Trainer.updates", "Trainer.minutes")
 """Settings that end a run, and change no number before that."""
 log: Final = logging.getLogger("framework.tracking")
 

@@ -91,6 +91,7 @@ class Tracking:
         *,
         run_folder: Path,
         total_steps: int,
+        total_updates: int | None = None,
         parameters: Mapping[str, object],
         tags: Mapping[str, str],
         files: Sequence[Path] = (),
@@ -115,7 +116,8 @@ class Tracking:
             flush_seconds=self.flush_seconds,
             deadline=10.0,
         )
-        console = Console(total_steps=total_steps, first_step=resume_step or 0, seconds=self.console_seconds)
+        first, seconds = resume_step or 0, self.console_seconds
+        console = Console(total_steps=total_steps, total_updates=total_updates, first_step=first, seconds=seconds)
         trackers: list[Tracker] = [console, mirror]
         if mlflow:
             backlog = Backlog(run_folder=run_folder, tracker=mlflow, written=partial(mirror.wait, 10.0))

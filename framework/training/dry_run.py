@@ -10,12 +10,12 @@ from torch import Tensor
 from framework.actor_critics.cem_planner import CEMPlanner
 from framework.actor_critics.mppi_planner import MPPIPlanner
 from framework.agent import Agent
-from framework.critics.base import examined
 from framework.data import Metrics
 from framework.errors import UserError
 from framework.optimizers.base import TorchOptimizer
 from framework.replay.replay import Replay
 from framework.training.compiled_steps import patched
+from framework.training.contract import contract
 from framework.training.learner import ACTING, LEARNING, not_finite
 from framework.training.run import Run
 from framework.vector_environments.base import random_steps
@@ -34,7 +34,7 @@ def dry_run(run: Run) -> dict[str, float]:
 
     The batch has two short sequences, or more and longer ones if an objective needs them; planners iterate once. torch's own
     optimizers take no step, since their first one imports the compiler. Returns the update's metrics. Raises `UserError` where parts do
-    not fit, or where a score or a loss is not finite.
+    not fit or break their contract, or where a score or a loss is not finite.
     """
     shown, runtime = run.specs(), run.runtime
     agent = run.agent(shown)
@@ -51,12 +51,13 @@ def dry_run(run: Run) -> dict[str, float]:
     first = {name: value[:1, 0] for name, value in batch.observation.items()}
     with ExitStack() as stack:
         stack.enter_context(runtime.autocast())
-        stack.enter_context(examined(agent))
+        stack.enter_context(contract(agent, (replay.batch, replay.length)))
         for optimizer in agent.optimizers.values():
             if isinstance(optimizer, TorchOptimizer):
                 stack.enter_context(patched(optimizer, "step", _norm))
         agent.act(agent.initial(1), first, batch.is_first[:1, 0], "explore", runtime.generator(run.seed, ACTING))
         metrics = agent.update(batch, agent.draw_noise(batch, runtime.generator(run.seed, LEARNING)))
+        agent.diagnose(batch, runtime.generator(run.seed, LEARNING))
     if wrong := not_finite(metrics):
         raise UserError(f"The first update gives what is no number: {', '.join(wrong)}; look at loss scales and learning rates.")
     return {name: float(value) for name, value in metrics.items()}

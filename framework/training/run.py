@@ -227,6 +227,7 @@ class Run:
         return self.tracking.start(
             run_folder=folder,
             total_steps=self.trainer.steps,
+            total_updates=self.trainer.updates,
             parameters=self.composed.parameters(),
             tags=tags_of(self, learner.agent, resumed=checkpoint is not None),
             files=sorted(path for path in paths if path.resolve().is_relative_to(folder.resolve())),

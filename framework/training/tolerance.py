@@ -17,7 +17,8 @@ class Tolerance:
     """Takes steps past the errors of environments, and counts them in `total`.
 
     Where an environment fails, its episode ends there, as by a time limit, and a fresh environment begins the next. After `most` errors of
-    one environment in a row, with no end of an episode between them, the error is raised; a step that was in flight is so still.
+    one environment in a row, with no end of an episode between them, the error is raised, and one that lasts at once; a step that was in
+    flight is so still.
     """
 
     def __init__(self, *, most: int = 3, interrupted: Callable[[], bool] = lambda: False) -> None:
@@ -32,6 +33,8 @@ class Tolerance:
             except UserError as error:
                 if self.interrupted():
                     return None
+                if error.is_lasting:
+                    raise
                 self._count(vector.failed, error)
                 step = vector.recover
             else:

@@ -22,8 +22,9 @@ class Trainer:
 
     `train_ratio` is the number of replayed time steps trained on per environment step, so that papers compare: Dreamer V1 makes 100
     updates of 50 x 50 every 1,000 steps, which is 250. Updates come in bursts, every `train_every` environment steps, and begin when
-    the replay holds one sequence; after a resume with other settings they are counted from its first step. `minutes` bounds the
-    wall-clock of training, evaluations included, over every resume (None: no bound); the last evaluation may take a tenth more.
+    the replay holds one sequence; after a resume with other settings they are counted from its first step. `updates` ends the run sooner,
+    after that many, those of `pretrain` counted; `minutes` bounds the wall-clock of training, evaluations included, over every resume, and
+    the last evaluation may take a tenth more (None: no bound). Whichever is reached first ends the run.
 
     `schedule = 'alternating'`, as in papers: update, act, step, store; environments wait for updates, and updates for them.
     `'overlapped'`: act, start the step, update, store; environments step in worker processes during the updates that are due. The
@@ -42,6 +43,7 @@ class Trainer:
         pretrain: int = 0,
         train_ratio: float = 250.0,
         train_every: int = 1_000,
+        updates: int | None = None,
         minutes: float | None = None,
         schedule: Literal["alternating", "overlapped"] = "alternating",
     ) -> None:
@@ -50,10 +52,13 @@ class Trainer:
                 f"Trainer.steps = {steps} and Trainer.train_every = {train_every} must be at least 1, "
                 f"Trainer.prefill = {prefill} and Trainer.pretrain = {pretrain} at least 0."
             )
+        if updates is not None and updates < max(1, pretrain):
+            raise UserError(f"Trainer.updates = {updates} must be at least 1, and at least Trainer.pretrain = {pretrain}.")
         if train_ratio < 0 or (minutes is not None and minutes <= 0):
             raise UserError(f"Trainer.train_ratio = {train_ratio} must not be negative, and Trainer.minutes = {minutes} not be 0 or less.")
         self.steps, self.prefill, self.pretrain = steps, prefill, pretrain
-        self.train_ratio, self.train_every, self.minutes = train_ratio, train_every, minutes
+        self.train_ratio, self.train_every = train_ratio, train_every
+        self.updates, self.minutes = updates, minutes
         self.schedule = schedule
 
     def run(self, *, learner: Learner, run_logger: RunLogger, interrupt: Interrupt) -> None:
@@ -89,7 +94,8 @@ class Trainer:
         self._count(progress, update=learner.update_size)
         if progress.step < self.prefill or len(replay) < replay.length * learner.vector.count:
             return 0
-        return max(0, int(progress.owed / learner.update_size + ROUNDING))
+        due = max(0, int(progress.owed / learner.update_size + ROUNDING))
+        return due if self.updates is None else min(due, max(0, self.updates - progress.updates))
 
     def _count(self, progress: Progress, *, update: int) -> None:
         """Add what the environment steps since the last count are worth; an update trains on `update` time steps."""
@@ -111,8 +117,9 @@ class Trainer:
             )
 
     def over(self, learner: Learner) -> bool:
-        """Whether the steps are used up."""
-        return learner.progress.step >= self.steps
+        """Whether the steps or the updates are used up."""
+        out_of_updates = self.updates is not None and learner.progress.updates >= self.updates
+        return learner.progress.step >= self.steps or out_of_updates
 
     def _stopping(self, learner: Learner, interrupt: Interrupt) -> bool:
         """Whether an interrupt of any rank, or the bound on the wall-clock of any, stops all, after the same update."""

@@ -17,6 +17,7 @@ from framework.environments.base import Environment
 from framework.environments.observations import FLAG, REWARD, agreed
 from framework.environments.server import describe, reason
 from framework.errors import UserError
+from framework.signatures import source_of
 from framework.specs import ActionSpec, Specs
 
 EPISODE: Final = 1000
@@ -71,12 +72,15 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
         self.specs, self.count, self.action_repeat, self.seekable = specs, count, action_repeat, seekable
         self._episodes = np.full(count, -1, np.int64)
         self._sent: np.ndarray | None = None
+        self._over: np.ndarray | None = None
+        """Which environments begin an episode with their next step; None where any may."""
         self.failed: list[int] = []
 
     @final
     def reset(self) -> VectorStep:
         """Start the next episode in every environment."""
         self._check_rest()
+        self._over = np.ones(self.count, bool)
         return self._complete(self._reset)
 
     @final
@@ -136,7 +140,9 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
         if not self.seekable:
             warnings.warn("an environment without `seek` cannot be resumed where it was: it starts a new episode", stacklevel=2)
             return self.reset()
+        self._over = None
         step = self._compared(self._seek(snapshots))
+        self._over = step.is_last
         if sent := [each.sent for each in snapshots if each.sent is not None]:
             self.send(np.stack(sent))
         return step
@@ -176,7 +182,7 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
         """The step that some work gives, compared; any error of it is a `UserError`, of all environments unless it names the `failed`."""
         with self._named_errors():
             step = self._compared(work())
-        self._sent, self.failed = None, []
+        self._sent, self._over, self.failed = None, step.is_last, []
         return step
 
     @contextmanager
@@ -200,7 +206,19 @@ class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):
             unequal = (array.shape, array.dtype) != ((self.count, *spec.shape), spec.dtype)
             if unequal or (array.dtype.kind == "f" and not np.isfinite(array).all()):
                 agreed(name, entry, spec, array, (self.count,))
+        self._check_begins(step)
         return step
+
+    def _check_begins(self, step: VectorStep) -> None:
+        """Refuse an environment that goes on after the end of its episode, or begins one before it; a fresh one may begin any time."""
+        if self._over is None:
+            return
+        wrong = np.setdiff1d(np.flatnonzero(step.is_first != self._over), self.failed)
+        if wrong.size:
+            file, line = source_of(type(self))
+            expected = "is_first, since its episode is over" if self._over[wrong[0]] else "no is_first, since its episode goes on"
+            message = f"{type(self).__name__} ({file}:{line}) must give environment {wrong[0]} a step with {expected}."
+            raise UserError(message, is_lasting=True)
 
     def _check_rest(self) -> None:
         if self.in_flight:

@@ -10,7 +10,7 @@ import numpy as np
 from framework import vector_environments
 from framework.data import Factory
 from framework.environments.base import Environment
-from framework.environments.server import reason
+from framework.environments.server import lasts, reason
 from framework.errors import UserError
 from framework.specs import Specs
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
@@ -122,7 +122,7 @@ class WorkerEnvironments(VectorEnvironment):
                 errors.append(self._failure(index, error))
         if errors:
             self.failed = [index for index in range(self.count) if index not in self._answers]
-            raise UserError("\n".join(map(str, errors))) from errors[0]
+            raise UserError("\n".join(map(str, errors)), is_lasting=any(map(lasts, errors))) from errors[0]
         return [self._answers[index] for index in range(self.count)]
 
     def _failure(self, index: int, error: Exception) -> UserError:
@@ -130,7 +130,7 @@ class WorkerEnvironments(VectorEnvironment):
         episode = self._next.get(index, self._episodes[index] + self._ended[index])
         step = 0 if index in self._next or self._ended[index] else len(self._actions[index]) + 1
         self._next[index] = int(episode) + 1
-        return UserError(f"Step {step} of episode {episode}: {reason(error)}")
+        return UserError(f"Step {step} of episode {episode}: {reason(error)}", is_lasting=lasts(error))
 
     def _advance(self, answers: list[dm_env.TimeStep], actions: np.ndarray) -> VectorStep:
         """Count episodes, and keep the actions of the current ones for snapshots."""

@@ -16,7 +16,7 @@ from typing import Any, Final, final
 
 from framework.environments.base import Environment
 from framework.environments.deadline import Overdue, deadline
-from framework.environments.server import EnvironmentServer, reason
+from framework.environments.server import EnvironmentServer, lasts, reason
 from framework.environments.worker import STOPPING
 from framework.errors import UserError
 
@@ -55,7 +55,7 @@ class LocalWorker:
         except Overdue as error:
             raise UserError(f"{self._name} has not answered for {self._timeout:g} s.") from error
         except Exception as error:
-            raise UserError(f"{self._name} failed: {reason(error)}") from error
+            raise UserError(f"{self._name} failed: {reason(error)}", is_lasting=lasts(error)) from error
 
     def hang_up(self) -> None:
         """Nothing is to be announced in this process."""
@@ -111,8 +111,8 @@ class ProcessWorker:
             outcome, answer = pickle.loads(self._connection.recv_bytes())
         except (EOFError, OSError) as error:
             raise self._death() from error
-        if outcome == "failed":
-            raise UserError(f"{self._name} failed: {answer}")
+        if outcome != "done":
+            raise UserError(f"{self._name} failed: {answer}", is_lasting=outcome == "lasting")
         return answer
 
     def hang_up(self) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from framework import actor_critics
 from framework.actor_critics.policy_and_value import PolicyAndValue
 from framework.actor_critics.policy_network import PolicyNetwork, TanhNormalParametrization
-from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics
+from framework.data import Factory, Imagination, InferredBatch, Losses, Metrics, detached
 from framework.functional.distributions import TanhNormal, normal_entropy
 from framework.functional.returns import discount_weights, lambda_return
 from framework.nn.blocks import Activation
@@ -77,4 +77,4 @@ class PolicyGradient(PolicyAndValue):
             "behavior/entropy": entropy.mean(),
             "behavior/policy_std": policy.std.mean(),
         }
-        return losses, metrics
+        return losses, detached(metrics)

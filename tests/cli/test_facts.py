@@ -32,7 +32,7 @@ def test_list_names_every_component_with_its_place(call: Call, family: str) -> N
 def test_list_shows_a_module_of_ones_own(call: Call) -> None:
     Path("my_negatives.py").write_text(
         "from framework import negatives\n\n\n@negatives.register\nclass Nearby(negatives.Negatives):\n"
-        '    """Those close by."""\n\n    def forward(self, scores, anchors, candidates):\n        return scores\n'
+        '    """Those close by."""\n\n    def choose(self, contrast, key):\n        return contrast\n'
     )
     run = spawn("list", "negatives", "--import", "my_negatives", folder=Path.cwd())
     assert "Nearby" in run.stdout

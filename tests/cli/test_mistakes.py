@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from framework import composition
 from framework.environments import opengl
-from tests.cli.calls import PIXELS, TINY, Call, bound, spawn
+from tests.cli.calls import PIXELS, ROOT, TINY, Call, bound, spawn
 
 STATIC = {
     "component": ("InfoNCE.negatives=@negatives.InBach", "did you mean 'InBatch'"),
@@ -20,6 +21,22 @@ STATIC = {
     "text without quotes": ("Runtime.device=cpu", "write text in quotes ('cpu')"),
     "derived value": ("InfoNCE.model=3", "Python passes it"),
     "whole number beyond 64 bits": ("Trainer.steps=99999999999999999999", "write a whole number up to 9223372036854775807"),
+    "no effect beside a scope": (
+        "Adam.learning_rate=1e-4",
+        "Adam.learning_rate has no effect, since a binding with a scope goes before one without: bind model/Adam.learning_rate (",
+    ),
+    "no form": ("Agent.objectives-=@InfoNCE", "write Component.parameter=value, Component.list+=value to add to a list, or"),
+    "signs in the wrong order": ("Agent.objectives=+@objectives.BarlowTwins", "Component.list+=value to add to a list"),
+    "addition to a number": ("Agent.horizon+=3", "Agent.horizon: += adds to a list, and the value is 3; bind a value with =."),
+    "addition to a dictionary": ("Agent.heads+=@heads.RewardHead", "set one key, as in Agent.heads['name']=value."),
+    "addition of an unknown component": ("Agent.objectives+=@BarlowTwns", "did you mean 'BarlowTwins'"),
+    "addition of another family": ("Agent.objectives+=@critics.BilinearCritic", "is a component of `critics`"),
+    "addition without a value": ("Agent.objectives+=", "this cannot be read"),
+    "addition to a macro": ("WIDTHS+=3", "a macro is changed as a whole, and this is no parameter"),
+    "key of a list": ("Agent.objectives['x']=@InfoNCE", "['x'] is a key of a dictionary, and the value is ["),
+    "key without quotes": ("Agent.heads[reward]=@heads.RewardHead", "write \"Agent.heads['reward']=value\""),
+    "key with a point": ("Agent.heads.reward=@heads.RewardHead", "for one key of a dictionary write Agent.heads['reward']"),
+    "key of a key": ("Agent.heads['reward']['x']=1", "this is no binding: write Component.parameter=value"),
     "old setting": ("Agent.scales={'kl': 1.0, 'reward': 1.0}", "Agent has no parameter 'scales' any more"),
 }
 BUILT = {
@@ -27,6 +44,8 @@ BUILT = {
     "device that is not here": (["Runtime.device='xpu'"], "is not on this machine"),
     "negative seed": (["Run.seed=-1"], "Run.seed = -1"),
     "no steps": (["Trainer.steps=0"], "Trainer.steps = 0"),
+    "no updates": (["Trainer.updates=0"], "Trainer.updates = 0 must be at least 1"),
+    "fewer updates than the pretraining": (["Trainer.pretrain=9", "Trainer.updates=8"], "at least Trainer.pretrain = 9"),
     "task": ([*PIXELS, "DMControl.task='cartpol_swingup'"], "did you mean 'cartpole_swingup'"),
     "camera": ([*PIXELS, "DMControl.camera='front'"], "Valid are: 0 (fixed)"),
     "image size": ([*PIXELS, "DMControl.size=2"], "ConvEncoder cannot take images of 2 x 2"),
@@ -72,6 +91,36 @@ def test_what_cannot_be_built_leaves_nothing_behind(call: Call, kind: str) -> No
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("binding", "quoted"),
+    [
+        ("InfoNCE.axis='both'", "-b \"InfoNCE.axis='both'\": "),
+        ('InfoNCE.axis="both"', "-b 'InfoNCE.axis=\"both\"': "),
+        ("Agent.horizon=2.5", "-b 'Agent.horizon=2.5': "),
+    ],
+)
+def test_a_binding_is_quoted_as_it_can_be_typed(call: Call, binding: str, quoted: str) -> None:
+    assert call("check", TINY, "-b", binding).stdout.startswith(quoted + binding.partition("=")[0])
+
+
+def test_what_follows_from_a_failed_import_is_not_listed(call: Call) -> None:
+    bindings = bound("InfoNCE.negatives=@negatives.FarInTime", "FarInTime.steps=8", "Agent.horizon='x'")
+    lines = call("check", TINY, "--import", "absent_module", *bindings).stdout.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["--import absent_module", "-b \"Agent.horizon='x'\""]
+
+
+def test_a_part_of_a_recipe_is_said_to_be_one(call: Call) -> None:
+    parts = sorted((ROOT / "gin").rglob("*.gin"))
+    assert len(parts) > 80
+    for part in parts:
+        (problem,) = composition.check(part)
+        assert problem.message.startswith("this is no recipe but a part of one, which sets "), problem
+    result = call("train", ROOT / "gin" / "critics" / "gaussian_critic.gin", "-b", "Run.seed=1")
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "which sets InfoNCE, GaussianCritic: include '" in result.stderr
+
+
 def test_without_opengl_it_says_what_to_install(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(opengl.VARIABLE, raising=False)
     monkeypatch.setattr(opengl, "_candidates", lambda: ("none_such",))
@@ -86,7 +135,7 @@ def test_every_mistake_of_a_recipe_comes_at_once(call: Call) -> None:
     result = call("check", TINY, *bound("Trainer.stps=3", "Replay.batch=2.5", "InfoNCE.axis='rows'"))
     assert result.exit_code == 2
     assert len(result.stdout.splitlines()) == 3
-    assert result.stdout.startswith("-b 'Trainer.stps=3' (number 1): ")
+    assert result.stdout.startswith("-b 'Trainer.stps=3': ")
 
 
 @pytest.mark.parametrize(
@@ -118,13 +167,13 @@ def test_the_process_itself_exits_with_2_and_shows_no_traceback(tmp_path: Path) 
     run = spawn("train", TINY, "-b", "Trainer.steps=1e6", folder=tmp_path)
     assert run.returncode == 2
     assert run.stdout == ""
-    assert run.stderr == "Error: -b 'Trainer.steps=1e6' (number 1): Trainer.steps takes a whole number, not 1000000.0; write 1000000.\n"
+    assert run.stderr == "Error: -b 'Trainer.steps=1e6': Trainer.steps takes a whole number, not 1000000.0; write 1000000.\n"
 
 
 def test_an_opengl_that_does_not_exist_is_a_mistake_of_the_user(tmp_path: Path) -> None:
     run = spawn("train", TINY, *bound(*PIXELS), folder=tmp_path, MUJOCO_GL="nonsense")
     assert run.returncode == 2
-    assert "(number 1): MuJoCo fails with MUJOCO_GL=nonsense" in run.stderr
+    assert "-b 'Run.environment=@environments.DMControl': MuJoCo fails with MUJOCO_GL=nonsense" in run.stderr
     assert "Traceback" not in run.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -90,7 +90,7 @@ def test_a_resolved_recipe_names_the_chosen_files_and_loads_without_them(recipe:
     composed = compose(recipe, "size='large'")
     lines = composed.resolved.splitlines()
     assert "GaussianRSSM.hidden = 1000  # recipe.gin:5, hidden at sizes/large.gin:2" in lines
-    assert lines[lines.index("# Chosen by a macro:") + 1] == "#   sizes/large.gin  # size at -b 'size='large'' (number 1)"
+    assert lines[lines.index("# Chosen by a macro:") + 1] == "#   sizes/large.gin  # size at -b \"size='large'\""
     again = compose(write("alone/again.gin", composed.resolved))
     assert again.parameters() == composed.parameters()
     assert "# Chosen" not in again.resolved
@@ -99,9 +99,9 @@ def test_a_resolved_recipe_names_the_chosen_files_and_loads_without_them(recipe:
 @pytest.mark.parametrize(
     ("binding", "start", "end"),
     [
-        ("size='lrge'", "-b 'size='lrge'' (number 1): size = 'lrge' chooses no file for include 'sizes/%size.gin' at recipe.gin:2; ", None),
+        ("size='lrge'", "-b \"size='lrge'\": size = 'lrge' chooses no file for include 'sizes/%size.gin' at recipe.gin:2; ", None),
         ("size='lrge'", None, "did you mean 'large'? Valid are: large, small, larger."),
-        ("sice='large'", "-b 'sice='large'' (number 1): nothing reads the macro %sice; did you mean size?", None),
+        ("sice='large'", "-b \"sice='large'\": nothing reads the macro %sice; did you mean size?", None),
         ("size = 12", None, "chooses a file for the include at recipe.gin:2, so it must be text in quotes."),
         ("size=large", None, "write text in quotes ('large'), a component as @large, a macro as %large."),
     ],

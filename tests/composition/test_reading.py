@@ -117,8 +117,9 @@ def test_the_command_line_takes_only_bindings(write: Write) -> None:
 def test_it_finds_on_the_command_line(name: str, write: Write) -> None:
     line, message = MISTAKES[name]
     mistake = problem("agent.gin", "Agent.imagination_starts = 8", line)
-    assert (mistake.file, mistake.line) == (f"-b '{line}'", 2)
-    assert str(mistake).startswith(f"-b '{line}' (number 2): ")
+    quote = '"' if "'" in line else "'"
+    assert (mistake.file, mistake.line) == (f"-b {quote}{line}{quote}", 2)
+    assert str(mistake).startswith(f"-b {quote}{line}{quote}: ")
     assert message in mistake.message
 
 
@@ -141,7 +142,7 @@ def test_it_reads_utf8_and_names_the_line_of_anything_else(content: bytes, text:
 
 def test_a_binding_that_is_not_utf8_is_refused(write: Write) -> None:
     mistake = problem("agent.gin", "Agent.horizon = 3", os.fsdecode(b"RATE = '\xe9'"))
-    assert str(mistake) == "-b 'RATE = '?'' (number 2): the binding is not UTF-8; set your terminal to UTF-8."
+    assert str(mistake) == "-b \"RATE = '?'\": the binding is not UTF-8; set your terminal to UTF-8."
 
 
 def test_a_required_parameter_is_missed_where_its_component_is_referred_to(write: Write) -> None:
@@ -154,7 +155,7 @@ def test_a_required_parameter_is_missed_where_its_component_is_referred_to(write
 
 
 def test_many_mistakes_come_in_one_pass_and_in_order(write: Write) -> None:
-    lines = [line for line, _ in MISTAKES.values()]
+    lines = [line for line, _ in MISTAKES.values() if not line.startswith("import")]
     chosen = [line for line in lines if line.partition("=")[0] not in [each.partition("=")[0] for each in lines[: lines.index(line)]]]
     write("recipe.gin", INCLUDE + "".join(f"{line}\n" for line in chosen))
     numbers = [each.line for each in plan("recipe.gin").problems if each.file == "recipe.gin"]

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from framework.composition import load
+from framework.composition.command_line import quoted
 from framework.composition.factory import ComponentFactory
 from framework.errors import UserError
 from framework.registry import registry_of
@@ -411,7 +412,7 @@ def test_independent_refusals_come_together(recipe: Callable[[str], str]) -> Non
 def test_a_binding_of_the_command_line_is_blamed_before_one_of_the_recipe(recipe: Callable[[str], str]) -> None:
     file = recipe("InfoNCE.negatives = @RefusalNegatives\nRefusalNegatives.steps = 5")
     assert [str(problem) for problem in check(file, ["RefusalNegatives.steps = 6"])] == [
-        "-b 'RefusalNegatives.steps = 6' (number 1): RefusalNegatives.steps = 6 must be at most 5."
+        "-b 'RefusalNegatives.steps = 6': RefusalNegatives.steps = 6 must be at most 5."
     ]
 
 
@@ -542,5 +543,5 @@ def test_a_constructor_refuses_at_the_binding_of_the_setting(selector: str, sett
     with pytest.raises(UserError) as caught:
         component(selector, settings, write)(**DERIVED[family]())
     assert caught.value.place is not None
-    assert caught.value.place.file in {f"-b '{name}.{each} = {value!r}'" for each, value in settings.items()}
+    assert caught.value.place.file in {quoted("-b", f"{name}.{each} = {value!r}") for each, value in settings.items()}
     assert any(each in caught.value.message for each in settings)

@@ -144,6 +144,19 @@ class Reticent(environments.Environment):
         return self.inner.action_spec()
 
 
+@environments.register
+class Forgetful(Reticent):
+    """Goes on after the end of its episode: with steps in its midst, or with ends."""
+
+    def __init__(self, *, seed: int, after: Literal["midst", "end"] = "midst") -> None:
+        super().__init__(seed=seed)
+        self.kind = {"midst": dm_env.StepType.MID, "end": dm_env.StepType.LAST}[after]
+
+    def step(self, action: np.ndarray) -> dm_env.TimeStep:
+        step = super().step(action)
+        return step._replace(step_type=self.kind, reward=1.0, discount=1.0) if step.first() else step
+
+
 class Sickly(SeededEpisodes):
     """Shows its time in episodes of 5 steps; the first environment of a vector of seed 0 fails at the second step of episode 1."""
 

@@ -77,6 +77,6 @@ def test_the_bound_of_a_size_comes_with_the_place() -> None:
     bound = "DynamicsBackprop.layers=2147483648"
     (problem,) = check(ROOT / "recipes" / "quickstart.gin", [bound])
     assert str(problem) == (
-        f"-b '{bound}' (number 1): DynamicsBackprop.layers = 2147483648 is too large to be built "
+        f"-b '{bound}': DynamicsBackprop.layers = 2147483648 is too large to be built "
         "(an agent has at most 5000 tensors of parameters); bind smaller sizes."
     )

@@ -63,6 +63,15 @@ def test_a_narrow_terminal_keeps_the_return_and_the_time_left(width: int) -> Non
     assert all(part in sentence for part in ("83 steps/s", "evaluation 488", "nats", "accuracy 71%")) == (width >= 117)
 
 
+def test_a_bound_on_updates_is_shown_and_is_what_is_left_if_it_comes_first() -> None:
+    console = Console(total_steps=1000, total_updates=50)
+    console.step, console.speed = 100, 10.0
+    console.latest = {"train/updates": 40.0, "time/updates_per_second": 2.0}
+    assert "updates=40 " in console.line()
+    assert console.line().endswith("time_left=5s")
+    assert console.sentence(200) == "100/1,000 steps  40/50 updates  10 steps/s  0:00:05 left"
+
+
 def test_a_line_comes_once_an_interval_and_the_last_one_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(total_steps=100, seconds=1000.0)
     for step in range(5):

@@ -1,6 +1,7 @@
 """Environments that fail, in whole runs: nothing that was learned is lost, and training goes on."""
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from framework.training import checkpoints
 from framework.training.result import Result
 from framework.training.run import Run
 
-FAULTY = Path(__file__).parent / "faulty.gin"
+FAULTY, TINY = (Path(__file__).parent / f"{name}.gin" for name in ("faulty", "tiny"))
 WIDE = ("Run.environments=2", "Replay.length=4", "Trainer.train_ratio=4.0")
 Compose = Callable[..., Run]
 
@@ -104,6 +105,25 @@ def test_errors_in_a_row_stop_the_run_which_keeps_all_that_it_learned_and_goes_o
     assert (reached, contents["progress"]["environment_errors"]) == (step, most)
     resumed = framework.resume(str(folder), ["Faulty.episodes=()"])
     assert (resumed.status, resumed.progress.step) == ("FINISHED", 90)
+
+
+@pytest.mark.parametrize("environments", [1, 2])
+@pytest.mark.parametrize("after", ["midst", "end"])
+def test_an_environment_that_goes_on_after_its_end_stops_the_run_at_that_step(
+    faulty: Compose, caplog: pytest.LogCaptureFixture, runs: Path, environments: int, after: str
+) -> None:
+    bindings = ("Run.environment=@environments.Forgetful", f"Forgetful.after='{after}'", f"Run.environments={environments}")
+    named = f"Tracking.name='forgetful-{after}-{environments}'"
+    with caplog.at_level(logging.WARNING), pytest.raises(UserError) as raised:
+        framework.compose(TINY, [f"Tracking.folder='{runs}'", named, *bindings]).train()
+    text = str(raised.value).splitlines()[0]
+    assert "Step 0 of episode 1: environment " in text
+    assert re.search(
+        r"failed: Forgetful \(\S*samples\.py:\d+\) must give a dm_env\.TimeStep that begins an episode \(step_type FIRST\)", text
+    )
+    assert "An environment failed" not in caplog.text
+    (folder,) = runs.glob(f"forgetful-{after}-{environments}-*")
+    assert checkpoints.read(checkpoints.find(folder / "checkpoints", "latest"))[0] == 10 * environments
 
 
 def test_an_environment_that_fails_in_an_evaluation_plays_another_episode_and_ends_no_run(faulty: Compose) -> None:

@@ -198,6 +198,22 @@ def test_the_updates_due_after_a_resume_are_those_of_the_steps_since(binding: st
         assert run.trainer.due(learner) == run.trainer.due(learner) == updates
 
 
+def test_a_run_ends_after_its_updates_and_goes_on_after_more_as_one_that_never_stopped(runs: Path) -> None:
+    bindings = [f"Tracking.folder='{runs}'", *WIDE, *EVEN, "Evaluation.every=1000", "Checkpoints.every=1000"]
+    whole = framework.compose(TINY, [*bindings, "Trainer.updates=12"]).train()
+    part = framework.compose(TINY, [*bindings, "Trainer.updates=5"]).train()
+    assert (part.status, part.progress.updates) == ("FINISHED", 5)
+    assert 30 <= part.progress.step < whole.progress.step < 100
+    again = framework.resume(str(part.folder), ["Trainer.updates=12"])
+    assert (again.progress.updates, again.progress.step) == (12, whole.progress.step)
+    assert differing(saved(again.latest), saved(whole.latest)) == []
+
+
+def test_the_updates_of_the_pretraining_count(runs: Path) -> None:
+    result = framework.compose(TINY, [f"Tracking.folder='{runs}'", *WIDE, "Trainer.updates=3"]).train()
+    assert (result.progress.updates, result.progress.step) == (3, 30)
+
+
 def test_where_a_resume_begins_a_new_episode_the_replay_has_its_first_step(tmp_path: Path) -> None:
     run, kept = framework.compose(TINY, [f"Run.environment=@environments.{Reticent.__name__}"]), Checkpoints(every=1, folder=tmp_path)
     with run.vector(1, mode="serial") as vector:

@@ -52,6 +52,29 @@ def test_a_row_must_be_what_the_specs_declare(others, words):
     assert str(raised.value).startswith("Simulator declares ")
 
 
+@pytest.mark.parametrize(
+    ("is_last", "is_first", "words"),
+    [
+        ([False, True], [False, False], "must give environment 1 a step with is_first, since its episode is over."),
+        ([False, True], [True, True], "must give environment 0 a step with no is_first, since its episode goes on."),
+    ],
+)
+def test_a_row_begins_an_episode_where_the_one_before_ended_and_nowhere_else(is_last, is_first, words):
+    vector, actions, nothing = Simulator(), np.zeros((2, 1)), np.zeros(2, bool)
+    vector.reset()
+    vector.others = {"is_first": nothing, "is_last": np.array(is_last), "reward": np.zeros(2, np.float32)}
+    vector.step(actions)
+    vector.others |= {"is_first": np.array(is_last), "is_last": nothing}
+    vector.step(actions)
+    vector.others |= {"is_first": nothing, "is_last": np.array(is_last)}
+    vector.step(actions)
+    vector.others["is_first"] = np.array(is_first)
+    with pytest.raises(UserError) as raised:
+        vector.step(actions)
+    assert words in str(raised.value)
+    assert raised.value.is_lasting
+
+
 def test_random_actions_are_uniform_numbers_or_one_option_of_each_choice():
     random = np.random.default_rng(0)
     numbers = random_actions(ActionSpec(kind="continuous", sizes=(2,)), 1200, random)

@@ -101,9 +101,8 @@ class TemporalPredictive(Objective):
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
         self.check_length(times)
-        check_batch(
-            "TemporalPredictive", self.negatives, rows=rows * (ranks.size() if self.gather else 1), times=times - self.warm_up, extra=extra
-        )
+        rows *= ranks.size() if self.gather else 1
+        check_batch("TemporalPredictive", self.negatives, rows=rows, times=times - self.warm_up, extra=extra)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         """The diagnostics of the temporal contrast, and of the critic of the static one."""

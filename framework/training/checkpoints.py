@@ -106,7 +106,6 @@ class Checkpoints:
         temporary = self.folder / f".writing-{name_of(step)}"
         first(partial(self._prepare, temporary))
         with files.writing(self.folder, size=0):
-            (temporary / self._part).mkdir(exist_ok=True)
             linked = self._link_replay(temporary) if replay_saver and self._source else {}
         copied = {name: files.plain(value, name) for name, value in contents.items() if not self._part or name not in SHARED}
         write_replay = replay_saver(temporary / self._part / REPLAY) if replay_saver else None
@@ -160,11 +159,13 @@ class Checkpoints:
         return f"rank-{place().rank}/" if place().rank else ""
 
     def _prepare(self, temporary: Path) -> None:
+        """Make the folders of all ranks, in place of what an earlier save left."""
         with files.writing(self.folder, size=0):
             self.folder.mkdir(parents=True, exist_ok=True)
             for leftover in self.folder.glob(".*-step-*"):
                 shutil.rmtree(leftover)
-            temporary.mkdir()
+            for part in ("", *(f"rank-{other}" for other in range(1, place().size))):
+                (temporary / part).mkdir()
 
     def _link_replay(self, target: Path) -> dict[str, str]:
         """Link the files of steps of the last replay; returns the checksums that they were written with."""

@@ -19,6 +19,7 @@ from tests.ranks.cases import CASES, LOCAL, SIZE
 from tests.ranks.joining import rows
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(900)  # the first test waits for both processes, which take half a minute each of a free processor
 Results = dict[str, Any]
 
 
@@ -32,7 +33,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
         if not (folder / "trained").exists():
             command = [sys.executable, "-m", "tests.ranks.worker", str(folder)]
             processes = [subprocess.Popen([*command, str(rank)], cwd=ROOT, stderr=subprocess.PIPE, text=True) for rank in range(SIZE)]
-            errors = [process.communicate(timeout=600)[1] for process in processes]
+            errors = [process.communicate(timeout=880)[1] for process in processes]
             assert [process.returncode for process in processes] == [0] * SIZE, "\n".join(errors)
             (folder / "trained").touch()
     return {path.stem: torch.load(path) for path in folder.glob("*.pt")}

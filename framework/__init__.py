@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from framework.reports.report import RunReport, report
+    from framework.sweeps.api import sweep
     from framework.training.api import compose, evaluate, find_checkpoint, find_run, load_policy, resume, sync
     from framework.training.fault import replay_fault
     from framework.training.pictures import picture
@@ -22,6 +24,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Result": "framework.training.result",
     "Run": "framework.training.run",
+    "RunReport": "framework.reports.report",
     "compose": "framework.training.api",
     "evaluate": "framework.training.api",
     "find_checkpoint": "framework.training.api",
@@ -30,13 +33,16 @@ _HOMES = {
     "picture": "framework.training.pictures",
     "play": "framework.training.play",
     "replay_fault": "framework.training.fault",
+    "report": "framework.reports.report",
     "resume": "framework.training.api",
+    "sweep": "framework.sweeps.api",
     "sync": "framework.training.api",
 }
 
 __all__ = [
     "Result",
     "Run",
+    "RunReport",
     "compose",
     "evaluate",
     "find_checkpoint",
@@ -45,7 +51,9 @@ __all__ = [
     "picture",
     "play",
     "replay_fault",
+    "report",
     "resume",
+    "sweep",
     "sync",
 ]
 

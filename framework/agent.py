@@ -66,6 +66,8 @@ class Agent(nn.Module):
         imagination_starts: int | None = None,
     ) -> None:
         super().__init__()
+        if imagination_starts is not None and imagination_starts < 1:
+            raise UserError(f"Agent.imagination_starts = {imagination_starts} must be at least 1, or None for every step of a batch.")
         if not 1 <= horizon <= LONGEST_HORIZON:
             raise UserError(f"Agent.horizon = {horizon} must be between 1 and {LONGEST_HORIZON}: an imagined rollout is in memory at once.")
         encode: Encoder = encoder(observation=specs.observation)

@@ -88,6 +88,10 @@ class LatentSpec:
     kind: LatentKind
     classes: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.stochastic < 1:
+            raise ValueError(f"the stochastic part of a latent must be greater than 0, and has {self.stochastic} numbers")
+
     @property
     def feature_size(self) -> int:
         return self.deterministic + self.stochastic

@@ -3,20 +3,18 @@
 import importlib
 import sys
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from framework.data import Factory
-from framework.errors import UserError
+from framework.lab.members import Member, member_of
 from framework.registry import registry_of
 from framework.specs import ActionKind
-from tests.tiny import LATENT, OBSERVATIONS, PIXELS, POSITION, VECTORS, behavior_sizes
+from framework.testing.samples import LATENT, behavior_sizes
 
 ROOT = Path(__file__).parents[1]
 CUSTOM = ROOT / "recipes" / "custom"
-TARGETS = {"nothing": None, "pixels": {"pixels": PIXELS}, "position": {"position": POSITION}, "vectors": VECTORS}
-
 TASKS = {"DMControl": "cartpole_swingup", "Gymnasium": "MountainCar-v0", "BatchedGymnasium": "CartPole-v1"}
 
 SMALL: Mapping[str, Any] = {
@@ -77,6 +75,37 @@ def members(family: str) -> list[str]:
     return [name for name in registry.list() if registry.describe(name).builtin or registry.describe(name).module in PLUGINS]
 
 
+PARTS = (
+    "MultiEncoder.encoders={'pixels': @encoders.ConvEncoder, '*': @encoders.MLPEncoder}",
+    "Reconstruction.decoders={'pixels': @heads.ImageHead, 'position': @heads.VectorHead}",
+    "Distractors.of=@environments.DMControl",
+    *(f"{name}.task={task!r}" for name, task in TASKS.items()),
+)
+"""Components that others need, and the tasks of environments, as bindings."""
+
+
+HELD = {
+    "encoders": ("ConvEncoder", "MLPEncoder"),
+    "heads": ("ImageHead", "VectorHead"),
+    "values": ("NormalValue",),
+    "actor_critics": ("DynamicsBackprop",),
+    "environments": ("DMControl",),
+}
+"""The components that others hold in these tests."""
+
+
+@cache
+def contract_members(family: str) -> list[Member]:
+    """The members of a family with small settings, bound as a user binds them."""
+    held = [registry_of(of).describe(name) for of, names in HELD.items() for name in names]
+    made = []
+    for name in members(family):
+        parts = [registry_of(family).describe(name), *(each for each in held if each.name != name)]
+        small = [f"{part.selector}.{each.name}={SMALL[each.name]!r}" for part in parts for each in part.settings if each.name in SMALL]
+        made.append(member_of(family, name, [*small, *PARTS]))
+    return made
+
+
 def factory(family: str, name: str, **settings: Any) -> Factory[Any]:
     """A member with small settings, and with the components that it needs."""
     settable = {each.name for each in registry_of(family).describe(name).settings}
@@ -108,16 +137,6 @@ def behaviors() -> list[tuple[str, ActionKind]]:
     return [(name, kind) for name, behavior in built.items() for kind in behavior.action_kinds]
 
 
-def accepted_observations(name: str) -> list[str]:
-    """The kinds of observation that an encoder takes; it refuses the others with a `UserError`."""
-    return [kind for kind, arrays in OBSERVATIONS.items() if _builds("encoders", name, observation=arrays)]
-
-
-def accepted_targets(name: str) -> list[str]:
-    """The targets that a head takes."""
-    return [kind for kind, target in TARGETS.items() if _builds("heads", name, latent=LATENT, target=target)]
-
-
 def agent_factory(**changes: Any) -> Factory[Any]:
     """A small agent: InfoNCE, reward and continuation, Dreamer V1's behavior."""
     settings: dict[str, Any] = {
@@ -131,11 +150,3 @@ def agent_factory(**changes: Any) -> Factory[Any]:
     groups = ("model", *settings["actor_critic"](**behavior_sizes(LATENT)).groups)
     optimizers = {"optimizers": {name: factory("optimizers", "Adam") for name in groups}}
     return partial(registry_of("parts").get("Agent"), **(optimizers | settings))
-
-
-def _builds(family: str, name: str, **sizes: Any) -> bool:
-    try:
-        build(family, name, **sizes)
-    except UserError:
-        return False
-    return True

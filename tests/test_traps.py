@@ -14,15 +14,15 @@
 | an overlapping view written | a method's own code | replay/test_replay.py::test_a_batch_shares_memory_with_no_other_row_and_not_with_the_replay |
 | the last step of an episode never sampled | the first code of V1 | replay/test_replay.py::test_every_stored_step_lies_in_exactly_as_many_windows_as_any_other |
 | a terminal step sampled less | the first code of V1 | replay/test_replay.py::test_every_stored_step_lies_in_exactly_as_many_windows_as_any_other |
-| no reset inside a sequence | several ports | contracts/test_dynamics.py::test_a_reset_erases_history |
-| an action remembered over a reset | a library | contracts/test_dynamics.py::test_the_first_latent_does_not_depend_on_the_action |
+| no reset inside a sequence | several ports | framework/testing/dynamics.py::test_a_reset_erases_history |
+| an action remembered over a reset | a library | framework/testing/dynamics.py::test_the_first_latent_does_not_depend_on_the_action |
 | a time limit taken for a termination | several ports | test_alignment.py::test_only_terminations_are_terminal |
 | no bootstrap at a time limit | several ports | functional/test_returns.py::test_a_time_limit_bootstraps |
 | ... among replayed steps | several ports | reference/test_dreamers.py::test_two_updates_of_dreamer_v3_have_the_losses_of_the_reference |
 | ... in a value of actions | several ports | test_traps.py::test_a_value_of_actions_bootstraps_at_a_time_limit_and_not_at_an_end |
-| the continuation of the start forgotten | a library | contracts/test_actor_critics.py::test_a_rollout_from_a_terminal_latent_has_no_loss_of_the_actor_but_in_dreamer_v2 |
+| the continuation of the start forgotten | a library | framework/testing/actor_critics.py::test_a_rollout_from_a_terminal_latent_has_no_loss_of_the_actor_but_in_dreamer_v2 |
 | the wrong sign of the continuation loss | a library's V1 | reference/test_dreamers.py::test_the_losses_of_the_world_model_equal_the_reference |
-| ... of any head | a library's V1 | contracts/test_heads.py::test_it_learns_its_target |
+| ... of any head | a library's V1 | framework/testing/heads.py::test_it_learns_its_target |
 | squared errors without their half | a library | reference/test_dreamers.py::test_the_losses_of_the_world_model_equal_the_reference |
 | losses summed over time | a library | test_traps.py::test_a_loss_does_not_grow_with_the_batch |
 | KL without unimix | a method's own code | test_traps.py::test_a_kl_is_one_of_mixed_distributions |
@@ -30,7 +30,7 @@
 | KL clipped per step, on the mean or after subtraction | several ports | dynamics/test_recurrent.py::test_its_kl_is_that_of_its_distributions_with_its_convention_of_free_nats |
 | straight through a Gumbel-softmax | a method's own code | functional/test_categorical.py::test_the_gradient_is_that_of_the_probabilities |
 | a discrete actor without gradient under the dynamics | several ports | actor_critics/test_mixed_gradient.py::test_the_gradient_of_the_dynamics_reaches_choices_straight_through |
-| ... which a flag hides | several ports | contracts/test_actor_critics.py::test_the_gradient_of_the_dynamics_changes_its_actors_gradient_exactly_where_it_declares_so |
+| ... which a flag hides | several ports | framework/testing/actor_critics.py::test_the_gradient_of_the_dynamics_changes_its_actors_gradient_exactly_where_it_declares_so |
 | the normalized advantage computed and not used | a port of V3 | reference/test_dreamers.py::test_two_updates_of_dreamer_v3_have_the_losses_of_the_reference |
 | the actor's gradient in its features | a teaching port | actor_critics/test_dynamics_backprop.py::test_the_features_of_the_actor_are_detached |
 | the model taught by the actor | a teaching port | contracts/test_agent.py::test_each_group_receives_the_gradient_of_its_own_loss_alone |
@@ -66,7 +66,7 @@ from framework.agent import Agent
 from framework.data import Batch, UpdateNoise
 from framework.registry import registry_of
 from framework.training.runtime import Runtime
-from tests.members import agent_factory, build, factory, members
+from tests.members import ROOT, agent_factory, build, factory, members
 from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, seeded, specs_of
 
 TESTS = Path(__file__).parent
@@ -76,12 +76,12 @@ UNIMIXED = [name for name in members("dynamics") if "unimix" in {each.name for e
 
 def test_every_trap_has_its_test():
     assert len(TABLE) == (__doc__ or "").count("::") > 40
-    names = {path: functions(TESTS / path) for _, _, path, _ in TABLE}
+    names = {path: functions((ROOT if path.startswith("framework") else TESTS) / path) for _, _, path, _ in TABLE}
     assert [f"{path}::{name}" for _, _, path, name in TABLE if name not in names[path]] == []
 
 
 def functions(path: Path) -> set[str]:
-    return {node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)}
+    return {node.name for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.mark.parametrize("name", members("dynamics"))

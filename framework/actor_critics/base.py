@@ -30,9 +30,11 @@ class ActorCritic(nn.Module, ABC):
 
     derived: ClassVar[tuple[str, ...]] = ("model",)
     action_kinds: tuple[ActionKind, ...]
+    """The kinds of action that it takes."""
     groups: tuple[str, ...]
     shapes_model: tuple[str, ...] = ()
     needs_dynamics_gradient: bool
+    """Whether the actor's loss needs the gradient of imagined features; rollouts take none otherwise, and cost less."""
     imagines: bool = True
 
     @abstractmethod

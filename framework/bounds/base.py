@@ -33,7 +33,8 @@ class Bound(nn.Module, ABC):
         super().__init__()
 
     @abstractmethod
-    def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]: ...
+    def estimate(self, contrast: Contrast) -> Float[Tensor, " N"]:
+        """The number of each anchor, in nats."""
 
     def loss(self, contrast: Contrast) -> Float[Tensor, " N"]:
         """The minimized number: the negated estimate, or one with another optimum. It has no side effect."""

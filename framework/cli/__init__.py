@@ -16,12 +16,16 @@ from framework.errors import UserError
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "train": ("training", "Train the agent of a recipe."),
     "resume": ("training", "Continue a run from one of its checkpoints."),
+    "sweep": ("sweep", "Train many runs: recipes, seeds, and values of settings."),
     "sync": ("sync", "Send to MLflow what it lacks of a run."),
     "evaluate": ("evaluate", "Let a run's policy act, and show its returns."),
     "replay-fault": ("fault", "Make the update again in which a run diverged."),
+    "report": ("report", "Compare the runs of a sweep, or any runs, on one page."),
     "picture": ("picture", "Draw the contrast of a run: its ranking of images, imagination, scores or estimate."),
     "list": ("components", "List the components that a recipe can name."),
-    "describe": ("components", "Describe one component: what it is and what it takes."),
+    "describe": ("components", "Describe one component: what it is and what it takes; or the contract of a family."),
+    "new": ("new", "Write a component of your own that works, to be edited."),
+    "test": ("test", "Run the contract of its family on a component of your own."),
     "recipes": ("recipes", "List the recipes that are shipped."),
     "check": ("recipes", "Check recipes, and show everything that is wrong with them."),
     "show": ("recipes", "Show every value of a recipe."),
@@ -77,8 +81,8 @@ class Dream(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise Mistake(str(error)) from error
-        except KeyboardInterrupt:
-            click.echo("Stopped by Ctrl-C.", err=True)
+        except KeyboardInterrupt as error:
+            click.echo(f"Stopped by {error if error.args else 'Ctrl-C'}.", err=True)
             ctx.exit(INTERRUPTED)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):

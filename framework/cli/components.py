@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from framework.cli import options, output
+from framework.cli.new import EXTENDABLE
 from framework.errors import UserError
 from framework.registry import components, plugins
 from framework.signatures import FAMILIES, Component, Parameter
@@ -51,15 +52,21 @@ def list_command(family: str | None, imports: tuple[str, ...], as_json: bool) ->
 @options.imports
 @options.as_json
 def describe_command(component: str, imports: tuple[str, ...], as_json: bool) -> None:
-    """Describe one component: what it is and what it takes.
+    """Describe one component: what it is and what it takes; or a family: its contract.
 
-    COMPONENT is a name as recipes write it, `InfoNCE` or `objectives.InfoNCE`.
+    COMPONENT is a name as recipes write it, `InfoNCE` or `objectives.InfoNCE`, or a family that can be extended.
 
     \b
     dream describe GaussianCritic
+    dream describe objectives
     """
     import_modules(imports)
-    described = _find(component)
+    if component in EXTENDABLE:
+        from framework.cli.family import describe_family
+
+        describe_family(component, as_json=as_json)
+        return
+    described = find_component(component)
     recipes, holders = sorted(_recipes(described)), sorted(_holders(described))
     facts = {name: value for name, value in described.facts.items() if name != "derived"}
     if as_json:
@@ -94,7 +101,8 @@ def import_modules(modules: Sequence[str]) -> None:
         import_module(module, Path.cwd() / "recipe.gin")
 
 
-def _find(name: str) -> Component:
+def find_component(name: str) -> Component:
+    """The component of a name as recipes write it."""
     from framework.composition.catalog import Catalog
 
     catalog = Catalog()

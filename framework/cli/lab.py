@@ -78,7 +78,7 @@ def lab_command() -> None:
     dream lab bounds                       every bound on correlated Gaussians
     dream lab negatives                    every strategy where the own sequence is a trap
     dream lab critics                      every critic on a Kalman filter's latents
-    dream lab derivation                   each line of the derivation of Eq. 15, computed exactly
+    dream lab derivation                   each line of the derivation of the contrast, computed exactly
     dream lab cost                         time and memory of each critic and strategy
     """
 

@@ -62,7 +62,7 @@ def show(report: "Report", json_to: str | None) -> None:
     if json_to == "-":
         click.echo(text)
         return
-    click.echo(f"{report.title}\n")
+    click.echo(f"{output.wrapped(report.title)}\n")
     output.table(*report.table())
     if notes := report.notes():
         click.echo()

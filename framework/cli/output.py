@@ -79,7 +79,7 @@ def _filled(line: str, columns: int | None, hanging: int) -> str:
     if columns is None or len(line) <= columns:
         return line
     indent = " " * min(hanging, columns // 2)
-    return textwrap.fill(line, columns, subsequent_indent=indent, break_on_hyphens=False, replace_whitespace=False)
+    return textwrap.fill(line, columns, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 def _least_widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int] | None:

@@ -97,6 +97,8 @@ def check_command(
 
 def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, trust: bool, deep: bool) -> list[Problem]:
     try:
+        if composition.is_sweep(recipe):
+            return _problems_of_sweep(recipe, bindings, imports, trust=trust)
         from framework.training.checks import check
 
         problems = check(recipe, bindings, imports=imports, trust=trust)
@@ -112,6 +114,19 @@ def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, t
     except UserError as error:
         return [run.composed.problem(error)]
     return []
+
+
+def _problems_of_sweep(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, trust: bool) -> list[Problem]:
+    """Everything that is wrong with the file of a sweep, and with each of its cells."""
+    from framework.sweeps.cells import check_cells
+    from framework.sweeps.source import of_sweep, read_source
+
+    plan = composition.plan(recipe, of_sweep(bindings), imports=imports, trust=trust)
+    if plan.problems:
+        return list(plan.problems)
+    _, mistakes = check_cells(read_source([recipe], bindings, imports=imports, trust=trust))
+    places = [(each.place or composition.Place(recipe, 1), each.message) for each in mistakes]
+    return list(dict.fromkeys(Problem.at(place, message) for place, message in places))
 
 
 @click.command("show")

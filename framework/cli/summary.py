@@ -83,7 +83,7 @@ def show(result: "Result", evaluated: Sequence[RecordedEvaluation]) -> None:
             ("Checkpoint", _checkpoints(result)),
             ("Resume", f"{dream} resume {name}{option}"),
             ("Train on", f"{dream} resume {name}{option} {_longer(result)}" if result.status == "FINISHED" else ""),
-            ("MLflow", _mlflow(result, option)),
+            ("MLflow", _mlflow(result)),
             ("Act", f"policy = framework.load_policy({name!r}{argument}); policy.reset(); policy.act(observation)"),
         ]
     )
@@ -121,7 +121,11 @@ def _longer(result: "Result") -> str:
     return " ".join(filter(None, (steps, updates, minutes)))
 
 
-def _mlflow(result: "Result", option: str) -> str:
+def _mlflow(result: "Result") -> str:
     if result.url is None:
         return f"not recorded there; {display(result.folder / jsonl.MIRROR)} has everything"
-    return result.url if store.is_server(read_run(result.folder).tracking_uri) else f"dream ui{option}, then {result.url}"
+    database = store.database(read_run(result.folder).tracking_uri)
+    if database is None:
+        return result.url
+    option = "" if database.parent == RUNS.absolute() else f" --folder {display(database.parent)}"  # that of a sweep's runs lies above
+    return f"dream ui{option}, then {result.url}"

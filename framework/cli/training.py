@@ -90,5 +90,5 @@ def _end(ctx: click.Context, result: "Result", as_json: bool) -> None:
     else:
         summary.show(result, evaluations)
     if result.status == "KILLED":
-        click.echo("Stopped by Ctrl-C; nothing that was learned is lost.", err=True)
+        click.echo(f"Stopped by {result.stopped_by}; nothing that was learned is lost.", err=True)
         ctx.exit(130)

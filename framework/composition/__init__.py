@@ -10,7 +10,7 @@ break on it.
 
 from framework.composition.load import Composition, compose, load
 from framework.composition.overrides import Overrides, statements
-from framework.composition.plan import check, plan
+from framework.composition.plan import ROOT, SWEEP, check, is_sweep, plan
 from framework.composition.problems import Problem
 from framework.composition.provenance import Difference, diff, show
 from framework.composition.recipes import Recipe, list_recipes
@@ -18,6 +18,8 @@ from framework.composition.tree import Plan
 from framework.errors import Place
 
 __all__ = [
+    "ROOT",
+    "SWEEP",
     "Composition",
     "Difference",
     "Overrides",
@@ -28,6 +30,7 @@ __all__ = [
     "check",
     "compose",
     "diff",
+    "is_sweep",
     "list_recipes",
     "load",
     "plan",

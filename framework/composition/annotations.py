@@ -6,7 +6,13 @@ from typing import Final, final
 
 from framework.signatures import FAMILIES
 
-PLAIN: Final = {"int": "a whole number", "float": "a number", "bool": "True or False", "str": "a text in quotes"}
+PLAIN: Final = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "True or False",
+    "str": "a text in quotes",
+    "Written": "a value of a binding",
+}
 SEQUENCES: Final = ("Sequence", "tuple", "list", "Iterable", "Tuple", "List")
 MAPPINGS: Final = ("Mapping", "dict", "Dict")
 FACTORIES: Final = ("Factory", "Callable")

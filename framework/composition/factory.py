@@ -13,6 +13,8 @@ from framework.registry import registry_of
 
 TOO_LARGE: Final = re.compile(r"overflow|allocate memory|not enough memory|out of memory|too big|dimension exceeded", re.IGNORECASE)
 """How torch and numpy refuse a size: only the type of some of these errors is their own."""
+TOO_SMALL: Final = re.compile(r"negative (dimension|number|power)|no numbers|division|modulo|out of bounds|greater than 0")
+"""How torch, its modules, the check of a recipe and Python refuse a size below 1."""
 SMALL: Final = 1000
 """No number up to this is too large by itself."""
 
@@ -38,10 +40,11 @@ class ComponentFactory(partial[Any]):
             if error.place is None:
                 error.place = blame(error.message, [self.node], self.recipe) or self.node.place
             raise
-        except (MemoryError, OverflowError, RuntimeError, TypeError, ValueError) as error:
-            if not isinstance(error, MemoryError | OverflowError) and not TOO_LARGE.search(str(error)):
+        except (ArithmeticError, IndexError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+            message = _wrong_size(self.node, error)
+            if message is None:
                 raise
-            refusal = UserError(f"{_largest(self.node)} too large to be built ({_reason(error)}); bind smaller sizes.")
+            refusal = UserError(message)
             refusal.place = blame(refusal.message, [self.node], self.recipe) or self.node.place
             raise refusal from error
 
@@ -65,11 +68,17 @@ def freeze(node: Node, recipe: str = "") -> ComponentFactory:
     return factory
 
 
-def _largest(node: Node) -> str:
-    """The largest number among the settings of a component, as the subject of a sentence."""
-    numbers = [(leaf, name) for name, each in node.settings.items() for leaf in leaves(each.value) if isinstance(leaf, int)]
-    value, name = max(numbers, default=(0, ""))
-    return f"{node.name}.{name} = {value} is" if value > SMALL else f"{node.name} and the components around it are"
+def _wrong_size(node: Node, error: Exception) -> str | None:
+    """What is wrong with a size of a component, where an error of its constructor shows that."""
+    numbers = [(leaf, f"{node.name}.{name}") for name, each in node.settings.items() for leaf in leaves(each.value) if type(leaf) is int]
+    small = [f"{name} = {value}" for value, name in numbers if value < 1]
+    if small and TOO_SMALL.search(str(error)):
+        return f"{' and '.join(small)} {'are' if small[1:] else 'is'} too small to be built ({_reason(error)}); bind larger sizes."
+    if not isinstance(error, MemoryError | OverflowError) and not TOO_LARGE.search(str(error)):
+        return None
+    most, largest = max(numbers, default=(0, ""))
+    subject = f"{largest} = {most} is" if most > SMALL else f"{node.name} and the components around it are"
+    return f"{subject} too large to be built ({_reason(error)}); bind smaller sizes."
 
 
 def _reason(error: Exception) -> str:
@@ -90,7 +99,7 @@ def _named_settings(message: str, nodes: list[Node]) -> Iterator[Place]:
         for node in nodes:
             setting = node.settings.get(parameter)
             if node.name == component and setting is not None and setting.binding is not None:
-                yield setting.binding.place
+                yield from (each.place for each in (setting.binding, *setting.macros))
 
 
 def _named_components(message: str, nodes: list[Node]) -> Iterator[Place]:

@@ -9,7 +9,7 @@ from typing import Any, final
 from framework.composition.factory import ComponentFactory, blame, freeze
 from framework.composition.modules import CODE, distributions, needed
 from framework.composition.overrides import Overrides
-from framework.composition.plan import ROOT, plan
+from framework.composition.plan import plan
 from framework.composition.problems import Problem
 from framework.composition.provenance import show
 from framework.composition.tree import Plan
@@ -110,7 +110,7 @@ def compose(checked: Plan) -> Composition:
 
 
 def load(
-    recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str] = (), root: str = ROOT, trust: bool = False
+    recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str] = (), root: str | None = None, trust: bool = False
 ) -> Composition:
     """Read a recipe and freeze it; the `UserError` that it raises lists everything that is wrong with it."""
     return compose(plan(recipe, bindings, imports=imports, root=root, trust=trust))

@@ -41,7 +41,7 @@ def texts(name: str, values: Iterable[str], alternative: str = "") -> tuple[str,
 
 def _leaf(key: str, value: Any) -> Any:
     """A leaf whose `repr` is what gin reads."""
-    if value is None or isinstance(value, bool):
+    if value is None or isinstance(value, bool | Reference | Macro):
         return value
     if isinstance(value, str):
         if match := REFERENCE.fullmatch(value):

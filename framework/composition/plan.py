@@ -21,11 +21,15 @@ from framework.registry import imports_of_recipe
 from framework.text import display
 
 ROOT: Final = "parts.Run"
+SWEEP: Final = "parts.Sweep"
 
 
-def plan(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str] = (), root: str = ROOT, trust: bool = False) -> Plan:
+def plan(
+    recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str] = (), root: str | None = None, trust: bool = False
+) -> Plan:
     """Read a recipe with the bindings of the command line; every problem comes in one pass, and nothing is built.
 
+    The root is `Run`, or `Sweep` in the file of a sweep, which is refused where the root is to be `Run`.
     The recipe of a run imports code of its own only if this user's trainings wrote it, or with `trust`.
     """
     overrides = statements(bindings)
@@ -35,6 +39,10 @@ def plan(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str]
     def is_foreign(file: Path) -> bool:
         return not is_trusted(trust) and (belongs_to_run(program.recipe) or belongs_to_run(file))
 
+    is_of_sweep = binds_sweep(program)
+    if root == ROOT and is_of_sweep:
+        raise UserError(f"{display(program.recipe)} is a sweep, and no recipe: `dream sweep` runs it.")
+    root = root or (SWEEP if is_of_sweep else ROOT)
     absent: list[Problem] = []
     modules = _import(program.imports, problems.append, is_foreign)
     imports_failed = len(problems) > len(program.problems)
@@ -60,6 +68,16 @@ def plan(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str]
         set_aside=tuple(set_aside),
         chosen=tuple(program.chosen),
     )
+
+
+def binds_sweep(program: Program) -> bool:
+    """Whether a program is that of a sweep: its own file binds a setting of `Sweep`."""
+    return any(each.selector in ("Sweep", SWEEP) and not each.place.on_command_line for each in program.bindings)
+
+
+def is_sweep(recipe: str | Path) -> bool:
+    """Whether a file is a sweep, and no recipe."""
+    return binds_sweep(read(recipe))
 
 
 def check(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[str] = ()) -> list[Problem]:

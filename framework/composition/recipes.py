@@ -27,7 +27,7 @@ class Recipe:
 
 @cache
 def shipped() -> Path:
-    """The folder that holds this project's `gin/` and `recipes/`: the checkout, or the data inside a wheel."""
+    """The folder that holds this project's `gin/`, `recipes/` and `sweeps/`: the checkout, or the data inside a wheel."""
     return CHECKOUT if (CHECKOUT / "pyproject.toml").is_file() and (CHECKOUT / "recipes").is_dir() else WHEEL
 
 

@@ -53,6 +53,8 @@ class _Fitting:
                 return self._generic(value, kind, last_name(head), elements(inner))
             case ast.Constant(value=None):
                 return value if value is None else self._refuse(value, kind)
+            case ast.Name(id="Written"):
+                return value
             case ast.Name(id=name) if name in TYPES:
                 return self._plain(value, name, kind)
         return map_leaves(self._anything, value)

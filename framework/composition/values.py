@@ -6,11 +6,13 @@ The `repr` of a value is the text that gin reads, since every kind of leaf has i
 import ast
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, Final, NewType, final
 
 from framework.signatures import Component
 
 REQUIRED: Final = "gin.REQUIRED"
+Written = NewType("Written", object)
+"""The annotation of a value that stays as it is written, its references unresolved: it belongs to another recipe."""
 
 
 @final

@@ -21,7 +21,7 @@ from framework.functional.masking import log_mask
 from framework.functional.random import Key, uniform_at
 
 Axis = Literal["row", "column"]
-"""Which side is fixed: the latent (row), as in Eq. 15, or the observation (column)."""
+"""Which side is fixed: the latent (row), as in *Dream to Control*, Appendix B, or the observation (column)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The note's literal score for discrete latents: a categorical density of the latent, predicted from the observation alone."""
+"""The score of *Dream to Control*, Appendix B, for discrete latents: a categorical density, predicted from the observation alone."""
 
 from typing import ClassVar, Literal, final
 
@@ -17,7 +17,7 @@ from framework.specs import LatentKind, LatentSpec
 @final
 @critics.register
 class CategoricalCritic(Critic):
-    """`f(s, o) = sum_g z_g . log q_g(o)`, the state model `q(z | o)` of Eq. 15 over S groups of K classes, by one matrix product.
+    """`f(s, o) = sum_g z_g . log q_g(o)`, the state model `q(z | o)` of the paper over S groups of K classes, by one matrix product.
 
     `q_g = (1 - unimix) softmax(.) + unimix / K` from a head on the embedding alone: no score is below `S log(unimix / K)`, which is
     -258 nats for 32 x 32 classes and the 1% of DreamerV3 (Hafner et al., 2023). The latent is one-hot in each group.

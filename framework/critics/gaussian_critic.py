@@ -1,4 +1,4 @@
-"""The note's literal score: a Gaussian density of the latent, predicted from the observation alone."""
+"""The score of *Dream to Control*, Appendix B: a Gaussian density of the latent, predicted from the observation alone."""
 
 import math
 from typing import ClassVar, Literal, final
@@ -21,7 +21,7 @@ from framework.specs import LatentKind, LatentSpec
 @final
 @critics.register
 class GaussianCritic(Critic):
-    """`f(s, o) = log N(x(s); mu(o), diag sigma(o)^2)`, the state model `q(s | o)` of Eq. 15, by three matrix products.
+    """`f(s, o) = log N(x(s); mu(o), diag sigma(o)^2)`, the state model `q(s | o)` of the paper, by three matrix products.
 
     `density = 'stochastic'` takes `x = z`, a head on the embedding alone: `log q(z | o)`. `density = 'feature'` takes `x = [z, h]`
     with a diagonal covariance, as the released code does: what `z` and `h` share counts twice, and so it is loose.

@@ -24,7 +24,9 @@ class Dynamics(nn.Module, ABC):
 
     derived: ClassVar[tuple[str, ...]] = ("embedding_size", "action_size")
     latent_kind: ClassVar[LatentKind]
+    """The kind of its latent, known before it is built."""
     latent: LatentSpec
+    """The sizes of its latent, which the constructor sets."""
 
     @abstractmethod
     def __init__(self, *, embedding_size: int, action_size: int, kl_scale: float = 1.0) -> None:

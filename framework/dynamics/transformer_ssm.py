@@ -66,7 +66,7 @@ class TransformerSSM(CategoricalDynamics):
             unimix=unimix,
             kl=KLSettings(free_nats=free_nats, free_nats_on=free_nats_on, balance=balance, scale=kl_scale),
         )
-        _check(deterministic, attention_heads, window)
+        _check(deterministic, layers, attention_heads, window)
         size = groups * classes
         self.input = JoinedLinear(first_size=size, second_size=action_size, output_size=hidden)
         self.token = nn.Sequential(NORMS["layer"](hidden), ACTIVATIONS[activation](), nn.Linear(hidden, deterministic))
@@ -121,7 +121,9 @@ class TransformerSSM(CategoricalDynamics):
         return deterministic.float(), past
 
 
-def _check(deterministic: int, attention_heads: int, window: int) -> None:
+def _check(deterministic: int, layers: int, attention_heads: int, window: int) -> None:
+    if min(layers, attention_heads) < 1:
+        raise UserError(f"TransformerSSM.layers = {layers} and TransformerSSM.attention_heads = {attention_heads} must be at least 1.")
     if deterministic % (2 * attention_heads):
         raise UserError(
             f"TransformerSSM.deterministic = {deterministic} does not give each of attention_heads = {attention_heads} an even share, "

@@ -25,6 +25,7 @@ class Encoder(nn.Module, ABC):
 
     derived: ClassVar[tuple[str, ...]] = ("observation",)
     embedding_size: int
+    """`E`, the length of an embedding, which the constructor sets."""
     augments: bool = False
 
     @abstractmethod
@@ -32,7 +33,8 @@ class Encoder(nn.Module, ABC):
         super().__init__()
 
     @abstractmethod
-    def forward(self, observation: Observation) -> Float[Tensor, "*B E"]: ...
+    def forward(self, observation: Observation) -> Float[Tensor, "*B E"]:
+        """The embedding of each observation; one has nothing to do with another."""
 
     def augment(self, observation: Observation, key: Key) -> Observation:
         """Augment observations `[B, T, ..]`, in training alone."""

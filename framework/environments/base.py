@@ -34,7 +34,10 @@ class Seekable(dm_env.Environment):
 
 
 class SeededEpisodes(Seekable):
-    """An environment that restarts from the index of an episode. Observations are made after the simulation: `replay` makes one."""
+    """An environment that restarts from the index of an episode. Observations are made after the simulation: `replay` makes one.
+
+    `observation_spec`, a dict of arrays by name, and `action_spec` are those of `dm_env.Environment`.
+    """
 
     def __init__(self, *, seed: int) -> None:
         self._seed = seed

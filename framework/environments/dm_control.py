@@ -100,7 +100,7 @@ def _load(task: str, seed: int) -> Any:
     suite = opengl.import_suite()
     tasks = {f"{domain}_{name}": (domain, name) for domain, name in suite.ALL_TASKS} | {"cup_catch": ("ball_in_cup", "catch")}
     if task not in tasks:
-        raise UserError(f"There is no task named '{task}'{advice(task, tasks)}.")
+        raise UserError(f"DMControl.task: the control suite has no task '{task}'{advice(task, tasks)}.")
     # Random parts of a task's model, such as the springs of `lqr`, follow the seed too.
     first = int(np.random.SeedSequence(seed).generate_state(1)[0])
     return suite.load(*tasks[task], task_kwargs={"random": first})

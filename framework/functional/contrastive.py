@@ -5,7 +5,8 @@
 
 Anchors are rows, candidates are columns, and candidate `i` is the positive of anchor `i`; further columns are extra negatives.
 A log-weight `w` of 0 keeps a candidate, -inf leaves it out; the positive's is 0. van den Oord et al. (2018); Poole et al. (2019).
-Fixed latents and a sum over observations is Eq. 15 of the note, the row axis; the column axis is the same of the transposed matrix.
+Fixed latents and a sum over observations are the row axis, Eq. 7 of docs/guides/derivation.md (*Dream to Control*, Appendix B); the column
+axis is the same of the transposed matrix.
 """
 
 import torch

@@ -37,7 +37,8 @@ class Head(nn.Module, ABC):
         self.scale = scale
 
     @abstractmethod
-    def forward(self, features: Float[Tensor, "*B F"]) -> Prediction: ...
+    def forward(self, features: Float[Tensor, "*B F"]) -> Prediction:
+        """The distribution of the target: its mean, and the log-density of a value."""
 
     @abstractmethod
     def loss(self, features: Float[Tensor, "B T F"], batch: Batch) -> Float[Tensor, "B T"]:

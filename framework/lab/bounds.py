@@ -58,8 +58,8 @@ def _exact(settings: BoundsSettings, member: Member, levels: Sequence[GaussianPa
     """All bounds on the same batches. On the column axis the log ratio is the best critic, and the literal density is not."""
     scores: tuple[ScoreKind, ...] = ("log ratio",) if settings.axis == "row" else ("log density", "log ratio")
     for pairs, candidates, score in product(levels, settings.candidates, scores):
-        bound = _optimal(member.seeded(settings.seed, **_sizes(settings)), pairs)
-        exact = partial(_exact_scores, pairs, score, bound.baseline)
+        bound = optimal(member.seeded(settings.seed, **_sizes(settings)), pairs)
+        exact = partial(exact_scores, pairs, score, bound.baseline)
         yield _row(settings, member, bound, pairs, candidates, score, exact, settings.seed)
 
 
@@ -76,7 +76,7 @@ def _trained(settings: BoundsSettings, member: Member, levels: Sequence[Gaussian
     generator = torch.Generator().manual_seed(settings.seed)
     for pairs in levels:
         for _ in range(settings.steps):
-            contrast = _contrast(scores, *pairs.draw(TRAINING_BATCH, generator), settings.axis)
+            contrast = contrast_of(scores, *pairs.draw(TRAINING_BATCH, generator), settings.axis)
             optimizer.zero_grad()
             bound.loss(contrast).mean().backward()
             optimizer.step()
@@ -100,7 +100,7 @@ def _row(
     generator = torch.Generator().manual_seed(seed)
     estimates, accuracies = [], []
     for _ in range(max(LEAST_BATCHES, math.ceil(settings.pairs / candidates))):
-        contrast = _contrast(scores, *pairs.draw(candidates, generator), settings.axis)
+        contrast = contrast_of(scores, *pairs.draw(candidates, generator), settings.axis)
         estimate = bound.estimate(contrast)
         if estimate.shape != (candidates,):
             raise UserError(f"{member.name}.estimate gives {[*estimate.shape]}, and must give one number for each anchor: [{candidates}].")
@@ -118,7 +118,7 @@ def _row(
     )
 
 
-def _exact_scores(pairs: GaussianPairs, score: ScoreKind, baseline: float, x: Tensor, y: Tensor) -> Tensor:
+def exact_scores(pairs: GaussianPairs, score: ScoreKind, baseline: float, x: Tensor, y: Tensor) -> Tensor:
     return baseline + (pairs.log_ratio(x, y) if score == "log ratio" else pairs.log_density(x, y))
 
 
@@ -127,7 +127,7 @@ def _learned(critic: Critic, x: Tensor, y: Tensor) -> Tensor:
     return scores
 
 
-def _optimal(bound: Bound, pairs: GaussianPairs) -> Bound:
+def optimal(bound: Bound, pairs: GaussianPairs) -> Bound:
     """The bound whose own network, if it has one, gives the best `u` of `FLO`, the negated log ratio, from `[x, y]` of each pair."""
 
     def best(network: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ def _sizes(settings: BoundsSettings) -> dict[str, Any]:
     return {"latent": latent, "embedding_size": settings.dimensions}
 
 
-def _contrast(scores: Scores, x: Tensor, y: Tensor, axis: str) -> Contrast:
+def contrast_of(scores: Scores, x: Tensor, y: Tensor, axis: str) -> Contrast:
     """Each pair is a sequence of its own. The row axis alone has latents and embeddings, as in an objective."""
     origin = Origin.of(torch.arange(len(x))[:, None])
     if axis == "column":

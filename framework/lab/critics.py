@@ -36,7 +36,7 @@ def measure(settings: CriticsSettings, progress: Progress = silent) -> Report:
     rows = [] if settings.offset else _exact(settings, kalman, densities)
     for number, member in enumerate(members, 1):
         progress(number, len(members) + 1, member.name)
-        rows.append(_trained(settings, kalman, member))
+        rows.append(learned_row(settings, kalman, member))
     history, posterior, both = kalman.history_information, kalman.posterior_information, kalman.truth
     later = f" and observations {settings.offset} steps later" if settings.offset else ""
     return Report(
@@ -70,7 +70,7 @@ def _exact(settings: CriticsSettings, kalman: Kalman, names: Sequence[str]) -> l
     return [_row(settings, name, batches[name], kalman.truth, "exact") for name in names]
 
 
-def _trained(settings: CriticsSettings, kalman: Kalman, member: Member) -> Row:
+def learned_row(settings: CriticsSettings, kalman: Kalman, member: Member) -> Row:
     """Train a critic by InfoNCE on its own axis, and measure it on fresh steps."""
     kinds = member.component.facts.get("takes_latent", ("gaussian",))
     kind: LatentKind = "gaussian" if "gaussian" in kinds else "categorical"

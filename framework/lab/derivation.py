@@ -1,12 +1,13 @@
-"""`dream lab derivation`: each line from Eq. 14 (decoding pixels) to Eq. 15 (a contrast of observations), computed and checked.
+"""`dream lab derivation`: each line from decoding pixels to a contrast of observations, computed and checked.
 
-    Eq. 14    E log q(o|s)                               the reconstruction term
-    step A    E log q(o|s) - E log q(o)                  what is subtracted does not depend on the latent's parameters
-    step B    = I(s; o)                                  with the best decoder
-    step C    = E log q(s|o) - log q(s)                  Bayes: no decoder any more
-    Eq. 15    E log q(s|o) - log mean_k q(s|o_k)         K candidates in place of q(s): from below, at most log K
+    Eq. 2    E log q(o|s)                               the reconstruction term
+    Eq. 3    E log q(o|s) - E log p(o)                  what is subtracted does not depend on the latent's parameters
+    Eq. 4    = I(s; o)                                  with the best decoder
+    Eq. 5    = E log p(s|o) - log p(s)                  Bayes: no decoder any more
+    Eq. 6    E f(s, o) - log E_o' exp f(s, o')          any score: from below
+    Eq. 7    E f(s, o) - log mean_k exp f(s, o_k)       K candidates: from below, at most log K
 
-*Dream to Control* (Hafner et al., 2020), Appendix B. Eq. 15 has a sum there, and so `log K` less. The reward's term is unchanged.
+*Dream to Control* (Hafner et al., 2020), Appendix B, in the equations of docs/guides/derivation.md.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ SAMPLED_PAIRS: Final = 2**14
 BATCHES: Final = (8, 512)
 """Limits of the number of sampled batches, which have `SAMPLED_PAIRS` pairs together."""
 ROUNDING: Final = 1e-14
-LINES: Final = ("Eq. 14", "step A", "step B", "step C", "situation", "Eq. 15")
+LINES: Final = ("Eq. 2", "Eq. 3", "Eq. 4", "Eq. 5", "situation", "Eq. 6", "Eq. 7")
 
 
 def measure(settings: DerivationSettings, progress: Progress = silent) -> Report:
@@ -42,12 +43,12 @@ def measure(settings: DerivationSettings, progress: Progress = silent) -> Report
     noisy = Representation.noisy(world, settings.latents, generator)
     error = torch.randn(noisy.logits.shape, generator=generator, dtype=torch.float64) / 2
     others = [Representation.collapsed(world, settings.latents, generator), Representation.one_to_one(world)]
-    rows = [*_reconstruction(noisy, error), *_equalities(noisy), *_contrast(noisy, CANDIDATES)]
+    rows = [*_reconstruction(noisy, error), *_equalities(noisy), _state_model(noisy, error), *_contrast(noisy, CANDIDATES)]
     rows += [row for other in others for row in (*_equalities(other), *_contrast(other, FEW_CANDIDATES))]
     return Report(
         command="derivation",
         kind="line",
-        title=f"From Eq. 14 to Eq. 15 with {SITUATIONS} situations and {settings.observations} observations, by exact sums, in nats.",
+        title=f"Decoding to contrast, with {SITUATIONS} situations and {settings.observations} observations, by exact sums, in nats.",
         rows=[*_with_samples(_selected(rows, settings.only), noisy, generator, progress)],
         setting={**asdict(settings), "situations": SITUATIONS},
         conditions=("latent", "K"),
@@ -55,7 +56,7 @@ def measure(settings: DerivationSettings, progress: Progress = silent) -> Report
 
 
 def _reconstruction(representation: Representation, error: Tensor) -> list[Row]:
-    """Eq. 14 and step A with a decoder that is not the best one, and their gradients to the representation's parameters."""
+    """Eq. 2 and Eq. 3 with a decoder that is not the best one, and their gradients to the representation's parameters."""
     parameters = representation.logits.detach().requires_grad_()
     of = replace(representation, logits=parameters)
     decoder = (of.decoder.detach().log() + error).softmax(dim=0)
@@ -64,11 +65,19 @@ def _reconstruction(representation: Representation, error: Tensor) -> list[Row]:
     difference = reconstruction - subtracted
     conditional = entropy(of.latent) - entropy(of.joint)
     return [
-        _row("Eq. 14", of, conditional, reconstruction, "E log q(o|s) of a decoder that still learns: at most -H(o|s)", side="lower"),
-        _row("Eq. 14: gradient", of, None, slopes[0], "its largest derivative by the table of q(s|o): not zero"),
-        _row("step A: gradient", of, 0.0, slopes[1], "the same of E log q(o), which is subtracted: zero, to rounding"),
-        _row("step A", of, of.information, difference, "E log q(o|s) - E log q(o), that decoder: at most I(s; o)", side="lower"),
+        _row("Eq. 2", of, conditional, reconstruction, "E log q(o|s) of a decoder that still learns: at most -H(o|s)", side="lower"),
+        _row("Eq. 2: gradient", of, None, slopes[0], "its largest derivative by the table of p(s|o): not zero"),
+        _row("Eq. 3: gradient", of, 0.0, slopes[1], "the same of E log p(o), which is subtracted: zero, to rounding"),
+        _row("Eq. 3", of, of.information, difference, "E log q(o|s) - E log p(o), that decoder: at most I(s; o)", side="lower"),
     ]
+
+
+def _state_model(of: Representation, error: Tensor) -> Row:
+    """Eq. 6 with a density of the latent that is not `p(s|o)`, and the exact mean over observations in place of `p(s)`."""
+    score = (of.encoder.log() + error).log_softmax(dim=1)
+    marginal = (of.world.observation @ score.exp()).log()
+    bound = of.mean(score - marginal)
+    return _row("Eq. 6", of, of.information, bound, "a state model q(s|o) that still learns: at most I(s; o)", side="lower")
 
 
 def _equalities(of: Representation) -> list[Row]:
@@ -78,11 +87,11 @@ def _equalities(of: Representation) -> list[Row]:
     difference = (decoding - encoding).masked_fill(of.joint == 0, 0.0).abs().max()
     conditional = entropy(of.latent) - entropy(of.joint)
     return [
-        _row("Eq. 14: best decoder", of, conditional, of.mean(of.decoder.log()), "E log q(o|s) = -H(o|s)"),
-        _row("step A: subtracted", of, -entropy(of.world.observation), of.mean(marginal), "E log q(o) = -H(o), whatever the latent"),
-        _row("step B", of, information, of.mean(decoding), "E log q(o|s) - log q(o) = I(s; o)"),
-        _row("step C", of, information, of.mean(encoding), "E log q(s|o) - log q(s) = I(s; o)"),
-        _row("step C: largest difference", of, 0.0, difference, "of the two sides of Bayes, over every s and o"),
+        _row("Eq. 2: best decoder", of, conditional, of.mean(of.decoder.log()), "E log q(o|s) = -H(o|s)"),
+        _row("Eq. 3: subtracted", of, -entropy(of.world.observation), of.mean(marginal), "E log p(o) = -H(o), whatever the latent"),
+        _row("Eq. 4", of, information, of.mean(decoding), "E log p(o|s) - log p(o) = I(s; o)"),
+        _row("Eq. 5", of, information, of.mean(encoding), "E log p(s|o) - log p(s) = I(s; o)"),
+        _row("Eq. 5: largest difference", of, 0.0, difference, "of the two sides of Bayes, over every s and o"),
         _row("situation", of, information, of.situation_information, "I(s; x), of what is hidden: at most I(s; o)", side="lower"),
     ]
 
@@ -90,13 +99,13 @@ def _equalities(of: Representation) -> list[Row]:
 def _contrast(of: Representation, candidates: Sequence[int]) -> list[Row]:
     estimates, information = of.estimates(torch.tensor(candidates)), of.information
     return [
-        _row("Eq. 15", of, information, estimate, candidates=count, side="lower")
+        _row("Eq. 7", of, information, estimate, candidates=count, side="lower")
         for count, estimate in zip(candidates, estimates, strict=True)
     ]
 
 
 def _log_marginal(of: Representation) -> Tensor:
-    """`log q(o)`, the marginal of the joint distribution, as a function of the representation's parameters."""
+    """`log p(o)`, the marginal of the joint distribution, as a function of the representation's parameters."""
     return of.joint.sum(dim=1, keepdim=True).log().expand_as(of.joint)
 
 

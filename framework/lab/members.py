@@ -1,7 +1,9 @@
 """The registered components that are measured, built with the settings that a recipe would give them."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final, final
 
 import torch
@@ -20,8 +22,17 @@ from framework.errors import Place, UserError
 from framework.registry import advice, plugins, registry_of
 from framework.signatures import Component
 
-INNER: Final[Mapping[str, str]] = {"critics": "BilinearCritic", "negatives": "InBatch", "bounds": "InfoNCEBound"}
+INNER: Final[Mapping[str, str]] = {
+    "critics": "BilinearCritic",
+    "negatives": "InBatch",
+    "bounds": "InfoNCEBound",
+    "values": "NormalValue",
+    "encoders": "ConvEncoder",
+    "actor_critics": "DynamicsBackprop",
+}
 """By family, the component that a wrapper holds where no setting names one."""
+FACTORY: Final = re.compile(r"(?:[\w.]+\.)?(?:Factory\[|Callable\[\.\.\., )(?:[\w.]+\.)?(\w+)\]")
+"""A setting that takes one component, as source or an imported class writes it."""
 LABORATORY: Final = Place("the laboratory", 1)
 """The place of bindings that no user wrote."""
 Caps = Mapping[tuple[str, str], int]
@@ -44,8 +55,8 @@ class Member:
         return self.component.name
 
     @property
-    def cls(self) -> type:
-        cls: type = registry_of(self.component.family).get(self.name)
+    def cls(self) -> type[Any]:
+        cls: type[Any] = registry_of(self.component.family).get(self.name)
         return cls
 
     def seeded(self, seed: int, **derived: Any) -> Any:
@@ -81,6 +92,11 @@ def chosen(
     ]
 
 
+def member_of(family: str, name: str, settings: Sequence[str] = ()) -> Member:
+    """One component; `settings` may be of those that it holds, too."""
+    return _member(registry_of(family).describe(name), [*map(_binding, settings, count(1))], {}, requested=True, bound=bool(settings))
+
+
 def batch_caps(candidates: int) -> Caps:
     """The largest defaults that a batch of so many candidates can serve."""
     counts = (("WithinCrossMixture", "count"), ("TopK", "count"), ("MoCHi", "hardest"))
@@ -100,7 +116,7 @@ def _member(component: Component, bindings: Sequence[Binding], caps: Caps, *, re
     resolved = Bindings([*_defaults(component, caps), *bindings], catalog, problems.append, problems.append)
     node = Resolver(resolved, catalog, problems.append).build(component.selector, LABORATORY)
     if node is None or problems:
-        raise UserError("\n".join(map(str, problems)))
+        raise UserError("\n".join(each.message if each.place == LABORATORY else str(each) for each in problems))
     settings = {name: setting.value for name, setting in node.settings.items() if setting.binding}
     return Member(component, freeze(node), settings, requested, bound)
 
@@ -111,7 +127,9 @@ def _defaults(component: Component, caps: Caps) -> Iterator[Binding]:
         cap = caps.get((component.name, each.name))
         if cap is not None and each.default is not None and each.default.isdigit() and int(each.default) > cap:
             yield Binding("", component.selector, each.name, cap, LABORATORY)
-        for base, family in FAMILY_OF_BASE.items():
-            if each.required and f"Factory[{base}]" in each.annotation and family in INNER:
-                reference = Reference("", f"{family}.{INNER[family]}", called=False)
-                yield Binding("", component.selector, each.name, reference, LABORATORY)
+        factory = FACTORY.fullmatch(each.annotation) if each.required else None
+        family = FAMILY_OF_BASE.get(factory[1], "") if factory else ""
+        if family in INNER:
+            inner = registry_of(family).describe(INNER[family])
+            yield Binding("", component.selector, each.name, Reference("", inner.selector, called=False), LABORATORY)
+            yield from _defaults(inner, caps)

@@ -5,6 +5,7 @@ The critic is `log p(s_i | o_j) - log p(s_i)`. The second term is the same for a
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final, final
 
@@ -39,9 +40,21 @@ def measure(settings: NegativesSettings, progress: Progress = silent) -> Report:
     candidates = settings.batch * settings.length
     check_limits("--batch x --length", candidates, least=2)
     caps = {**batch_caps(candidates), ("MemoryQueue", "size"): candidates}
-    sequences, structure = _source(settings)
+    _, structure = _source(settings)
+    return Report(
+        command="negatives",
+        kind="strategy",
+        title=f"Negative-sampling strategies with the exact critic, B x T = {settings.batch} x {settings.length}: {structure}; nats.",
+        rows=rows_of(settings, chosen("negatives", settings.only, settings.bindings, caps), progress),
+        setting=asdict(settings),
+    )
+
+
+def rows_of(settings: NegativesSettings, members: Sequence[Member], progress: Progress = silent) -> list[Row]:
+    """The rows of some strategies."""
+    sequences, _ = _source(settings)
     false = _false_negatives(sequences, settings.batch, settings.length)
-    estimates = [_StrategyEstimates(each, sequences, false) for each in chosen("negatives", settings.only, settings.bindings, caps)]
+    estimates = [_StrategyEstimates(each, sequences, false) for each in members]
     generator, keys = torch.Generator().manual_seed(settings.seed), torch.Generator().manual_seed(settings.seed + 1)
     for number in range(-WARM_UP, settings.batches):
         progress(max(number, 0), settings.batches, f"{len(estimates)} strategies")
@@ -51,13 +64,7 @@ def measure(settings: NegativesSettings, progress: Progress = silent) -> Report:
             if number >= 0:
                 each.add(contrast, key)
             each.after_update(contrast)
-    return Report(
-        command="negatives",
-        kind="strategy",
-        title=f"Negative-sampling strategies with the exact critic, B x T = {settings.batch} x {settings.length}: {structure}; nats.",
-        rows=[each.row(settings.length) for each in estimates],
-        setting=asdict(settings),
-    )
+    return [each.row(settings.length) for each in estimates]
 
 
 def _source(settings: NegativesSettings) -> tuple[Sequences, str]:

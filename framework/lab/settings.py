@@ -120,7 +120,7 @@ class CriticsSettings(LabSettings):
 @final
 @dataclass(frozen=True, kw_only=True)
 class DerivationSettings(LabSettings):
-    """Compute each line of the derivation, from Eq. 14 to Eq. 15, in a world small enough to enumerate.
+    """Compute Eq. 2 to Eq. 7 of the derivation (docs/guides/derivation.md) in a world small enough to enumerate.
 
     \b
     dream lab derivation --observations 8

@@ -38,7 +38,7 @@ class World:
 @final
 @dataclass(frozen=True)
 class Representation:
-    """A latent `s ~ q(s | o)` of one symbol: the softmax of a table of parameters, which may be -inf."""
+    """A latent `s ~ p(s | o)` of one symbol: the softmax of a table of parameters, which may be -inf."""
 
     name: str
     world: World
@@ -63,17 +63,17 @@ class Representation:
 
     @property
     def encoder(self) -> Float[Tensor, "O S"]:
-        """`q(s | o)`."""
+        """`p(s | o)`."""
         return self.logits.softmax(dim=1)
 
     @property
     def joint(self) -> Float[Tensor, "O S"]:
-        """`p(o) q(s | o)`."""
+        """`p(o) p(s | o)`."""
         return self.world.observation[:, None] * self.encoder
 
     @property
     def latent(self) -> Float[Tensor, " S"]:
-        """`q(s)`."""
+        """`p(s)`."""
         return self.joint.sum(dim=0)
 
     @property
@@ -98,13 +98,13 @@ class Representation:
         return (self.joint * values.masked_fill(self.joint == 0, 0.0)).sum()
 
     def estimates(self, candidates: Int[Tensor, " Q"]) -> Float[Tensor, " Q"]:
-        """The exact expectation of Eq. 15 for each number of candidates K.
+        """The exact expectation of Eq. 7 for each number of candidates K.
 
-            E[ log q(s|o) - log (q(s|o) + sum_k q(s|o'_k)) / K ],    K - 1 independent o' of p(o)
+            E[ log p(s|o) - log (p(s|o) + sum_k p(s|o'_k)) / K ],    K - 1 independent o' of p(o)
 
         The sum over all sets of K - 1 observations is one integral, for any K:
 
-            E log X = integral over u of exp(-t) - E exp(-t X),    t = exp(u),    E exp(-t X) = exp(-t q(s|o)) (E exp(-t q(s|o')))^(K - 1)
+            E log X = integral over u of exp(-t) - E exp(-t X),    t = exp(u),    E exp(-t X) = exp(-t p(s|o)) (E exp(-t p(s|o')))^(K - 1)
         """
         with torch.no_grad():
             encoder, observation = self.encoder, self.world.observation
@@ -131,7 +131,7 @@ def entropy(probability: Tensor) -> Tensor:
 def _log_sums(
     encoder: Float[Tensor, " O"], observation: Float[Tensor, " O"], time: Float[Tensor, " U"], others: Float[Tensor, " Q"]
 ) -> Float[Tensor, "Q O"]:
-    """`E log (q(s|o) + sum of q(s|o') over the others)` of one symbol s, for each number of others and each o."""
+    """`E log (p(s|o) + sum of p(s|o') over the others)` of one symbol s, for each number of others and each o."""
     decay = encoder[:, None] * time
     log_each = torch.log1p(observation @ torch.expm1(-decay))
     powers = [(torch.exp(-time) - torch.exp(count * log_each - decay)).sum(dim=1) for count in others]

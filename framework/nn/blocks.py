@@ -152,6 +152,8 @@ class ChannelRMSNorm(nn.Module):
 
 def hidden_layers(*, input_size: int, layers: int, units: int, activation: Activation, norm: Norm) -> list[nn.Module]:
     """`layers` linear maps to `units`, each followed by its norm and the activation."""
+    if layers < 0:
+        raise ValueError(f"a negative number of layers, {layers}")
     stack: list[nn.Module] = []
     for size, following in pairwise(chain((input_size,), repeat(units, layers))):
         norms = [] if norm == "none" else [NORMS[norm](following)]

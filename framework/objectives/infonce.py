@@ -1,4 +1,4 @@
-"""Eq. 15 of the note: latent and observation predict each other, against the other observations of the batch."""
+"""The contrastive bound: latent and observation predict each other, against the other observations of the batch."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,12 +36,12 @@ from framework.specs import ModelSpecs, is_image
 class InfoNCE(Objective):
     """`-f(s_i, o_i) + log sum_j exp(f(s_i, o_j) + w_ij)`, the InfoNCE bound on `I(s; o)`, instead of decoding pixels.
 
-    *Dream to Control*, Appendix B; Poole et al. (2019). On the row axis the latent is fixed and the sum runs over observations, as in
-    the paper; the code released with it sums over latents, the column axis. A density over latents is right on rows alone:
-    `column_as_released` asks for the other by name. `anchor` is the latent that is contrasted: the posterior, or the prior, which does
-    not depend on the observation. `bound` is what is trained in place of InfoNCE's own; `diagnostics` are others whose estimates are only
-    logged. `offsets = (1, 2, 3)` is contrastive predictive coding (van den Oord et al., 2018): a critic of its own for each offset `k`
-    scores `f_k(s_t, o_{t+k})`, and the loss is the mean over offsets of the mean over the pairs of one episode.
+    *Dream to Control*, Appendix B; Eq. 7 of docs/guides/derivation.md; Poole et al. (2019). On the row axis the latent is fixed and the
+    sum runs over observations, as in the paper; the code released with it sums over latents, the column axis. A density over latents is
+    right on rows alone: `column_as_released` asks for the other by name. `anchor` is the latent that is contrasted: the posterior, or
+    the prior, which does not depend on the observation. `bound` is what is trained in place of InfoNCE's own; `diagnostics` are others
+    whose estimates are only logged. `offsets = (1, 2, 3)` is contrastive predictive coding (van den Oord et al., 2018): a critic of its
+    own for each offset `k` scores `f_k(s_t, o_{t+k})`, and the loss is the mean over offsets of the mean over the pairs of one episode.
 
     A batch of more than `chunk_above` steps is evaluated in blocks of anchors, whose scores are computed again for the gradient: no matrix
     has more than `chunk_above^2 / 4` numbers, without the candidates that a strategy adds. Pictures and diagnostics show the first block.

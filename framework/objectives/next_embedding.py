@@ -58,7 +58,9 @@ class NextEmbedding(Objective):
                 f"NextEmbedding.horizon = {horizon} must be at least 1, NextEmbedding.discount = {discount} above 0 and at most 1, and "
                 f"NextEmbedding.redundancy = {redundancy} 0 or more."
             )
-        if units % attention_heads:
+        if layers < 1:
+            raise UserError(f"NextEmbedding.layers = {layers} must be at least 1.")
+        if attention_heads < 1 or units % attention_heads:
             raise UserError(f"NextEmbedding.units = {units} must be a multiple of NextEmbedding.attention_heads = {attention_heads}.")
         self.distance, self.redundancy, self.horizon, self.discount = distance, redundancy, horizon, discount
         self.attention_heads, self.longest, self.reach = attention_heads, longest, ("horizon", horizon)

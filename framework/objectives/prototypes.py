@@ -70,6 +70,8 @@ class Prototypes(Objective):
                 f"Prototypes.temperature = {temperature} and Prototypes.epsilon = {epsilon} positive, and Prototypes.slow_rate = "
                 f"{slow_rate} above 0 and at most 1."
             )
+        if frozen_updates < 0 or warm_up < 0:
+            raise UserError(f"Prototypes.frozen_updates = {frozen_updates} and Prototypes.warm_up = {warm_up} must be 0 or more.")
         self.loss_scales = dict(zip(self.losses, (swapped_scale, temporal_scale, norm_scale), strict=True))
         self.temperature, self.epsilon, self.iterations = temperature, epsilon, iterations
         self.frozen_updates, self.warm_up, self.slow_rate = frozen_updates, warm_up, slow_rate

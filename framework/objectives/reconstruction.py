@@ -1,4 +1,4 @@
-"""Eq. 14 of the note: decode the observation."""
+"""The reconstruction bound: decode the observation."""
 
 from collections.abc import Mapping
 from typing import ClassVar, cast, final

@@ -10,13 +10,15 @@ from functools import cache
 from importlib.util import cache_from_source
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from framework.signatures.component import FAMILIES, Component, Parameter
 from framework.signatures.source import Module, expand
 from framework.text import PACKAGE
 
 Lineage = Sequence[tuple[Module, ast.ClassDef]]
+SCAFFOLD: Final = PACKAGE / "scaffold"
+"""What `dream new` writes for each family: no component by itself."""
 
 
 @cache
@@ -25,7 +27,7 @@ def builtin_components() -> Mapping[str, Mapping[str, Component]]:
 
     To read them takes a fifth of a second, so they are kept among Python's own cached files, with the times of the sources.
     """
-    files = sorted(PACKAGE.rglob("*.py"))
+    files = sorted(each for each in PACKAGE.rglob("*.py") if each.parent != SCAFFOLD)
     times = [(str(file), file.stat().st_mtime_ns) for file in files]
     kept = Path(cache_from_source(f"{PACKAGE}/components.py")).with_suffix(".pickle")
     with suppress(Exception):  # nothing is kept yet, or not by this version
@@ -38,6 +40,13 @@ def builtin_components() -> Mapping[str, Mapping[str, Component]]:
         new.write_bytes(pickle.dumps((times, members)))
         new.replace(kept)
     return members
+
+
+def contract_of(family: str) -> tuple[Component, Lineage]:
+    """The smallest component of a family, and the classes of this package that it derives from, the nearest first."""
+    module = Module.of_file(SCAFFOLD / f"{family}.py")
+    (node,) = (each for each in module.definitions.values() if isinstance(each, ast.ClassDef) and any(map(_family_of, each.decorator_list)))
+    return _component(family, module, node), [*_lineage(module, node)][1:]
 
 
 def _read(files: Iterable[Path]) -> dict[str, dict[str, Component]]:

@@ -25,7 +25,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         Family("vector_environments", "VectorEnvironment", "How several environments step together: worker processes, batched simulators."),
         Family("encoders", "Encoder", "An observation becomes an embedding."),
         Family("dynamics", "Dynamics", "The latent model that filters embeddings and imagines ahead."),
-        Family("objectives", "Objective", "What ties the latent to the observation: Eq. 14, Eq. 15 and their kin."),
+        Family("objectives", "Objective", "What ties the latent to the observation: reconstruction, contrasts and their kin."),
         Family("critics", "Critic", "Contrastive scores f(s, o) of a latent and an observation; value functions are under `values`."),
         Family("negatives", "Negatives", "Negative-sampling strategies: the candidates that each anchor is contrasted with."),
         Family("bounds", "Bound", "Bounds on the mutual information: an estimate from the scores, and the loss that trains the critic."),

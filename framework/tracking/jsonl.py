@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import time as clock
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, final
@@ -20,6 +21,8 @@ from framework.tracking.media import file_name, write_picture, write_video
 
 MIRROR: Final = "metrics.jsonl"
 NOT_FINITE: Final = ("nan", "inf", "-inf")
+CHECKSUM: Final = b', "checksum": '
+"""Before the checksum of a line, its last field."""
 MEDIUM: Final = {"step": int, "name": str, "path": str}
 FIELDS: Final[Mapping[str, Mapping[str, type]]] = {
     "params": {"values": dict},
@@ -92,12 +95,28 @@ class Jsonl(Tracker):
         return str(path.relative_to(home) if path.is_relative_to(home) else path)
 
     def _write(self, kind: str, *, time: float | None = None, **fields: object) -> None:
-        record = {"time": clock.time() if time is None else time, "kind": kind, **fields}
-        line = (json.dumps(record, allow_nan=False) + "\n").encode()
+        line = _line({"time": clock.time() if time is None else time, "kind": kind, **fields})
         start = os.fstat(self._file.fileno()).st_size
         if self._file.write(line) != len(line):
             self._file.truncate(start)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.run_folder))
+
+
+def _line(record: Mapping[str, object]) -> bytes:
+    """A record with the checksum of its text."""
+    text = json.dumps(record, allow_nan=False).encode()
+    return text[:-1] + CHECKSUM + str(zlib.crc32(text)).encode() + b"}\n"
+
+
+def _parsed(line: bytes) -> Any:
+    """The record of a line; None for one that is damaged. A line without a checksum, as earlier versions wrote it, is taken as it is."""
+    text, separator, checksum = line.rpartition(CHECKSUM)
+    try:
+        if separator and int(checksum.rstrip(b"}\n")) != zlib.crc32(text + b"}"):
+            return None
+        return json.loads(text + b"}" if separator else line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _number(value: float) -> float | str:
@@ -119,10 +138,7 @@ def read(run_folder: Path) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                record = None
+            record = _parsed(line)
             if _is_record(record):
                 yield record
             else:
@@ -205,8 +221,8 @@ def truncate(run_folder: Path, step: int | None) -> set[str]:
     """
     records = [record for record in read(run_folder) if step is None or record.get("step", 0) <= step]
     kept = run_folder / f"{MIRROR}.kept"
-    with kept.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(record) + "\n" for record in records)
+    with kept.open("wb") as file:
+        file.writelines(map(_line, records))
         file.flush()
         os.fsync(file.fileno())
     kept.replace(run_folder / MIRROR)

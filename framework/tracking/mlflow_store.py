@@ -3,7 +3,7 @@
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -176,3 +176,21 @@ def has_points_after(client: MlflowClient, run: Run, step: int) -> bool:
     """Whether a run has a metric of its own, not of the system, after this step."""
     names = [name for name in run.data.metrics if not name.startswith("system/")]
     return any(point.step > step for name in names for point in client.get_metric_history(run.info.run_id, name))
+
+
+def find_tagged(uri: str, folder: Path, tags: Mapping[str, str]) -> set[str]:
+    """The ids of the runs of all experiments that have all these tags."""
+    client = open_store(uri, folder)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    quotes = {key: '"' if "'" in value else "'" for key, value in tags.items()}
+    wanted = " and ".join(f"tags.`{key}` = {quotes[key]}{value}{quotes[key]}" for key, value in tags.items())
+    pages = [client.search_runs(experiments, wanted)]
+    while token := pages[-1].token:
+        pages.append(client.search_runs(experiments, wanted, page_token=token))
+    return {run.info.run_id for page in pages for run in page}
+
+
+def log_folder(uri: str, folder: Path, run_id: str, source: Path, artifact_path: str) -> None:
+    """Make the files of a folder artifacts of a run."""
+    with storage():
+        open_store(uri, folder).log_artifacts(run_id, str(source), artifact_path)

@@ -1,5 +1,6 @@
 """The part `Tracking`, which starts the trackers of a run, and the one that passes its events to all."""
 
+import json
 import logging
 import os
 import shutil
@@ -24,6 +25,7 @@ from framework.tracking.writer import Writer
 if TYPE_CHECKING:
     from framework.tracking.mlflow import MLflow
 
+CONTEXT: Final = "MLFLOW_RUN_CONTEXT"
 MIRROR_CAPACITY: Final = 1_000_000
 """Records that may wait for the disk; whatever cannot wait for MLflow is read from the mirror."""
 log: Final = logging.getLogger("framework.tracking")
@@ -103,7 +105,11 @@ class Tracking:
         cannot be opened, the local store takes its place, or else the mirror alone. A run that continues is compared with its mirror, and
         what the store lacks is sent. The run goes on below its earlier one in MLflow if this folder is a copy, or if other settings
         contradict the points that the store has after `resume_step`.
+
+        What `MLFLOW_RUN_CONTEXT` holds, an object of JSON, becomes tags of the run, as in MLflow itself (`mlflow.parentRunId` is the run
+        above it), and all but MLflow's own names become parameters too.
         """
+        context = _context()
         run_folder.mkdir(parents=True, exist_ok=True)
         earlier = read_run(run_folder) if (run_folder / RUN).exists() else None
         if earlier and resume_step is None:
@@ -129,8 +135,8 @@ class Tracking:
             if earlier:
                 remote.put(backlog.send)
         tracker = RunTracker(run_folder=run_folder, trackers=trackers)
-        tracker.record(ParamsEvent(parameters))
-        tracker.record(TagsEvent({"run_folder": str(run_folder.absolute())} | provenance.facts(Path.cwd()) | dict(tags)))
+        tracker.record(ParamsEvent({name: value for name, value in context.items() if not name.startswith("mlflow.")} | dict(parameters)))
+        tracker.record(TagsEvent({"run_folder": str(run_folder.absolute())} | provenance.facts(Path.cwd()) | dict(tags) | context))
         for path in [*files, *self._difference(run_folder)]:
             tracker.record(FileEvent(path, (Path("recipe") / path.relative_to(run_folder).parent).as_posix()))
         return tracker
@@ -150,7 +156,7 @@ class Tracking:
         record = earlier or RunRecord(
             folder=run_folder.absolute(),
             name=run_folder.name if self.name else os.environ.get("MLFLOW_RUN_NAME") or run_folder.name,
-            experiment=self._experiment_name(working if working == chosen else None),
+            experiment=self.experiment_name(working if working == chosen else None),
             tracking_uri=store.masked(chosen),
             run_id=None,
             started=datetime.now().astimezone().isoformat(),
@@ -168,7 +174,7 @@ class Tracking:
         record.write()
         return None
 
-    def _experiment_name(self, uri: str | None) -> str:
+    def experiment_name(self, uri: str | None) -> str:
         """The experiment of a new run; its id is looked up in the chosen store, unless that is away (None)."""
         name, identifier = os.environ.get("MLFLOW_EXPERIMENT_NAME"), os.environ.get("MLFLOW_EXPERIMENT_ID")
         if self.experiment or not (identifier and uri):
@@ -200,6 +206,15 @@ class Tracking:
             reason = store.masked(str(error).split("\n")[0][:300])
             log.warning("MLflow cannot open %s (%s: %s).", store.masked(uri), type(error).__name__, reason)
             return None
+
+
+def _context() -> dict[str, str]:
+    """The tags in `MLFLOW_RUN_CONTEXT`."""
+    text = os.environ.get(CONTEXT) or "{}"
+    try:
+        return {name: str(value) for name, value in json.loads(text).items()}
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{CONTEXT} = {text} is no object of JSON that holds tags ({error}): mend or unset it.") from error
 
 
 def _refuse_another_run(run_id: str | None) -> None:

@@ -29,7 +29,7 @@ def compose(recipe: str | Path, bindings: Overrides = (), *, imports: Iterable[s
     Here and below, `trust` lets a run or a policy that this user did not make run its own code.
     Raises `UserError` with every mistake of the recipe, each with its file and line.
     """
-    composed = composition.load(recipe, bindings, imports=imports, trust=trust)
+    composed = composition.load(recipe, bindings, imports=imports, root=composition.ROOT, trust=trust)
     return cast(Run, composed.root(composed=composed))
 
 

@@ -27,7 +27,7 @@ MOST_TENSORS: Final = 5_000
 
 def check(recipe: str | Path, bindings: composition.Overrides = (), *, imports: Iterable[str] = (), trust: bool = False) -> list[Problem]:
     """Everything that is wrong with a recipe: what reading it finds, or else what building it refuses, each with its place."""
-    plan = composition.plan(recipe, bindings, imports=imports, trust=trust)
+    plan = composition.plan(recipe, bindings, imports=imports, root=composition.ROOT, trust=trust)
     if plan.problems:
         return list(plan.problems)
     composed = composition.compose(plan)
@@ -57,6 +57,8 @@ def refusals(run: "Run") -> list[Problem]:
             specs, action_repeat = vector.specs, vector.action_repeat
     except UserError as error:
         return [run.composed.problem(error)]
+    with _collected(errors):
+        run.checkpoint_factory(folder=Path())
     with META, _collected(errors):
         replay = run.replay(specs=specs, streams=run.environments, device=META, seed=0)
     with META, _bounded(), _collected(errors):
@@ -76,12 +78,17 @@ def refusals(run: "Run") -> list[Problem]:
 
 @contextmanager
 def _bounded() -> Iterator[None]:
-    """Raise `OverflowError` when a module gets too large a tensor, or too many of them: each takes time and memory on `meta` too."""
+    """Raise `OverflowError` when a module gets too large a tensor, or too many of them: each takes time and memory on `meta` too.
+
+    And `ValueError` when it gets a parameter without any number.
+    """
     tensors = count(1)
 
     def check_tensor(module: nn.Module, name: str, tensor: Tensor | None) -> None:
         if next(tensors) > MOST_TENSORS:
             raise OverflowError(f"an agent has at most {MOST_TENSORS} tensors of parameters")
+        if isinstance(tensor, nn.Parameter) and not tensor.numel():
+            raise ValueError(f"the tensor '{name}' of {type(module).__name__} would have no numbers")
         if tensor is not None and tensor.numel() > LARGEST_TENSOR:
             raise OverflowError(f"a tensor of an agent has at most {LARGEST_TENSOR} numbers, and one would have {tensor.numel()}")
 

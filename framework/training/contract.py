@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import torch
@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from framework.agent import Agent
 from framework.critics.base import examined
+from framework.data import InferredBatch
+from framework.dynamics.base import Dynamics
 from framework.errors import UserError
+from framework.functional.random import Key
+from framework.heads.base import Head
+from framework.objectives.base import Objective
 from framework.signatures import source_of
 from framework.training.compiled_steps import patched
 
@@ -26,26 +31,36 @@ def contract(agent: Agent, shape: Shape) -> Iterator[None]:
     model, behavior = agent.world_model, agent.behavior
     with ExitStack() as stack:
 
-        def watch(component: nn.Module, method: str, check: Callable[[Any], None]) -> None:
+        def watch(component: nn.Module, method: str, check: Callable[..., None]) -> None:
+            """Call `check` with what a method gives and with its arguments."""
             function = getattr(component, method)
 
             @wraps(function)
             def checked(*arguments: Any, **named: Any) -> Any:
                 given = function(*arguments, **named)
-                check(given)
+                check(given, *arguments)
                 return given
 
             stack.enter_context(patched(component, method, checked))
 
         stack.enter_context(examined(agent))
-        watch(model.dynamics, "kl_loss", lambda given: check_losses_and_metrics(model.dynamics, given, ("kl",), shape))
+        watch(model.dynamics, "kl_loss", lambda given, *_: check_losses_and_metrics(model.dynamics, given, ("kl",), shape))
         for name, head in model.each_head.items():
-            watch(head, "loss", lambda given, head=head, name=name: check_losses(head, {name: given}, (name,), shape))
+            watch(head, "loss", partial(_check_head, head, name, shape))
         for each in model.each_objective:
-            watch(each, "forward", lambda given, each=each: check_losses_and_metrics(each, given, each.losses, shape))
-            watch(each, "diagnose", lambda given, each=each: check_metrics(each, given))
-        watch(behavior, "losses", lambda given: check_losses_and_metrics(behavior, given, behavior.groups))
+            watch(each, "forward", partial(_check_objective, each, shape))
+        watch(behavior, "losses", lambda given, *_: check_losses_and_metrics(behavior, given, behavior.groups))
         yield
+
+
+def _check_head(head: Head, name: str, shape: Shape, given: Any, *_: Any) -> None:
+    check_losses(head, {name: given}, (name,), shape)
+
+
+def _check_objective(objective: Objective, shape: Shape, given: Any, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> None:
+    check_losses_and_metrics(objective, given, objective.losses, shape)
+    with torch.no_grad():
+        check_metrics(objective, objective.diagnose(inferred.detach(), dynamics, key))
 
 
 def check_losses_and_metrics(component: nn.Module, given: Any, names: Sequence[str], shape: Shape | None = None) -> None:

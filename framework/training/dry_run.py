@@ -57,7 +57,6 @@ def dry_run(run: Run) -> dict[str, float]:
                 stack.enter_context(patched(optimizer, "step", _norm))
         agent.act(agent.initial(1), first, batch.is_first[:1, 0], "explore", runtime.generator(run.seed, ACTING))
         metrics = agent.update(batch, agent.draw_noise(batch, runtime.generator(run.seed, LEARNING)))
-        agent.diagnose(batch, runtime.generator(run.seed, LEARNING))
     if wrong := not_finite(metrics):
         raise UserError(f"The first update gives what is no number: {', '.join(wrong)}; look at loss scales and learning rates.")
     return {name: float(value) for name, value in metrics.items()}

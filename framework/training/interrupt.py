@@ -26,12 +26,13 @@ ONE_GESTURE: Final = 1.0
 class Interrupt:
     """While entered, SIGINT (Ctrl-C), SIGTERM and SIGHUP only set `requested`, and hasten the deadline of what the process waits for.
 
-    A second Ctrl-C raises `KeyboardInterrupt`; a `UserError` after a signal becomes one. A SIGHUP that was ignored before, as under
+    `name` is that of the first signal. A second Ctrl-C raises `KeyboardInterrupt`; a `UserError` after a signal becomes one, which has the
+    name too. A SIGHUP that was ignored before, as under
     `nohup`, still is.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested, self.name = False, ""
         self._since = 0.0
         self._previous: dict[int, Any] = {}
 
@@ -47,7 +48,8 @@ class Interrupt:
             signal.signal(number, handler)
         if self.requested and isinstance(error, UserError):
             log.warning("Stopped, and then: %s", error)
-            raise KeyboardInterrupt from error
+        if self.requested and isinstance(error, UserError | KeyboardInterrupt):
+            raise KeyboardInterrupt(self.name) from error
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
@@ -67,6 +69,7 @@ class Interrupt:
         now = time.monotonic()
         if not self.requested:
             self.requested, self._since = True, now
+            self.name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
         elif number == signal.SIGINT and now - self._since > ONE_GESTURE:
             raise KeyboardInterrupt
         hasten(GRACE)

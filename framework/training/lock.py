@@ -19,8 +19,8 @@ OWNER: Final = ".lock.json"
 
 
 @contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder, which the operating system releases when the process ends, however it ends.
+def run_lock(folder: Path, what: str = "run") -> Iterator[None]:
+    """Hold the lock of the folder of a run or a sweep, which the operating system releases when the process ends, however it ends.
 
     The thread that holds it may take it again. Raises `UserError` where another process holds it, with the number of that process and
     its machine.
@@ -29,7 +29,9 @@ def run_lock(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise UserError(f"The run in {folder} is being trained by {_owner(folder)}; stop that process, or wait until it ends.") from error
+        raise UserError(
+            f"The {what} in {folder} is being trained by {_owner(folder)}; stop that process, or wait until it ends."
+        ) from error
     try:
         owner = {
             "process": os.getpid(),
@@ -40,6 +42,15 @@ def run_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process trains the run in a folder."""
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def _owner(folder: Path) -> str:

@@ -20,3 +20,5 @@ class Result:
     evaluated: Evaluated | None
     latest: Path | None
     best: Path | None
+    stopped_by: str = ""
+    """The signal that stopped it: `Ctrl-C`, `SIGTERM` or `SIGHUP`."""

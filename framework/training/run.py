@@ -101,7 +101,7 @@ class Run:
         self.evaluation: Evaluation = evaluation()
         self.tracking: Tracking = tracking()
         self.runtime: Runtime = runtime()
-        self._checkpoints = checkpoints
+        self.checkpoint_factory = checkpoints
 
     def __repr__(self) -> str:
         return described(self)
@@ -202,7 +202,7 @@ class Run:
     def _run(self, folder: Path, checkpoint: str | None = None) -> Result:
         """Train in a folder, from the beginning or from a checkpoint, while no other process does."""
         lock = run_lock(folder) if ranks.rank() == 0 else nullcontext()
-        checkpoints: Checkpoints = self._checkpoints(folder=folder / CHECKPOINTS)
+        checkpoints: Checkpoints = self.checkpoint_factory(folder=folder / CHECKPOINTS)
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
         with lock, Interrupt() as interrupt, self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
@@ -281,15 +281,9 @@ class Run:
             raise
         finally:
             status = close_tracker(run_logger.tracker, status, interrupt)
+        tracker, kept = run_logger.tracker, run_logger.checkpoints
         return Result(
-            folder=folder,
-            run_id=run_logger.tracker.run_id,
-            url=run_logger.tracker.url,
-            status=status,
-            progress=learner.progress,
-            evaluated=run_logger.latest,
-            latest=run_logger.checkpoints.latest,
-            best=run_logger.checkpoints.best,
+            folder, tracker.run_id, tracker.url, status, learner.progress, run_logger.latest, kept.latest, kept.best, interrupt.name
         )
 
 

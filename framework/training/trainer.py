@@ -124,7 +124,8 @@ class Trainer:
     def _stopping(self, learner: Learner, interrupt: Interrupt) -> bool:
         """Whether an interrupt of any rank, or the bound on the wall-clock of any, stops all, after the same update."""
         interrupted, late = ranks.totals(interrupt.requested, self._out_of_time(learner))
-        interrupt.requested |= interrupted > 0
+        if interrupted and not interrupt.requested:
+            interrupt.requested, interrupt.name = True, "a signal to another rank"
         return interrupted + late > 0
 
     def stop(self, learner: Learner, interrupt: Interrupt, *, share: float = 1.0) -> Callable[[], bool]:

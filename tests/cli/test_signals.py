@@ -63,7 +63,8 @@ def test_a_signal_to_all_processes_ends_a_run_within_seconds_with_a_checkpoint(
         _, errors = process.communicate(timeout=60)
         assert time.monotonic() - started < SECONDS
     assert process.returncode == 130, errors
-    assert errors.splitlines()[-1] == "Stopped by Ctrl-C; nothing that was learned is lost."
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
+    assert errors.splitlines()[-1] == f"Stopped by {name}; nothing that was learned is lost."
     assert psutil.wait_procs(workers, timeout=1)[1] == []
     (mirror,) = tmp_path.glob("runs/faulty-*/metrics.jsonl")
     assert '"status": "KILLED"' in mirror.read_text().splitlines()[-1]

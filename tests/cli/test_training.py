@@ -44,6 +44,30 @@ def test_the_seed_and_the_name_reach_the_run(trained: tuple[Path, Result]) -> No
     assert (run / "overrides.txt").read_text() == "Run.seed=3\nTracking.name='small'\n"
 
 
+def test_a_run_stands_in_the_place_of_a_recipe_in_show_and_diff(trained: tuple[Path, Result], after: Call) -> None:
+    (folder,) = trained[0].glob("runs/small-*")
+    for name in ("latest", "small", folder):
+        rows = {each["key"]: (each["left"], each["right"]) for each in json.loads(after("diff", TINY, name, "--json").stdout)}
+        assert rows == {"Run.seed": ("0", "3"), "Tracking.name": ("None", "'small'")}
+    assert after("diff", "latest", folder / "resolved.gin").stdout == "No value differs.\n"
+    assert after("show", "latest").stdout == (folder / "operative.gin").read_text()
+    elsewhere = after("diff", TINY, "latest", "--folder", "elsewhere")
+    assert elsewhere.exit_code == 2
+    assert "There is no recipe 'latest'" in elsewhere.stderr
+    assert "There is no run 'latest' in " in elsewhere.stderr
+
+
+def test_the_folder_and_the_seed_reach_each_command_that_takes_a_recipe(call: Call) -> None:
+    (Path("elsewhere") / "mlflow.db").mkdir(parents=True)
+    result = call("train", TINY, "--folder", "elsewhere", "--seed", 5, "-b", "Trainer.updates=1")
+    assert result.exit_code == 0, result.output
+    assert len(list(Path("elsewhere").glob("tiny-*-5"))) == 1
+    assert not Path("runs").exists()
+    assert "Run.seed = 5\n" in call("show", TINY, "--seed", 5).stdout
+    assert call("check", TINY, "--seed", 5).exit_code == 0
+    assert "Run.seed = 5 at least 0" in call("check", TINY, "--seed", 5, "-b", "Run.environments=-1").stdout
+
+
 def test_resume_goes_on_and_prints_nothing_but_json(after: Call) -> None:
     result = after("resume", "latest", *bound("Trainer.steps=120"), "--checkpoint", 100, "--json")
     assert result.exit_code == 0, result.output
@@ -94,10 +118,10 @@ def test_what_a_run_does_not_have_is_a_mistake(after: Call, arguments: list[str]
     assert "Traceback" not in result.output
 
 
-def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes(tmp_path: Path) -> None:
-    without_store(tmp_path)
+def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes_in_the_folder_that_was_named(tmp_path: Path) -> None:
+    without_store(tmp_path / "other")
     endless = bound("Trainer.steps=1000000", "Tracking.console_seconds=0.1", "Run.log_every=10", "Evaluation.every=1000000")
-    command = [sys.executable, "-m", "framework", "train", str(TINY), *endless]
+    command = [sys.executable, "-m", "framework", "train", str(TINY), *endless, "--folder", "other/runs"]
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
     ) as process:
@@ -110,8 +134,9 @@ def test_ctrl_c_ends_with_status_130_and_a_run_that_resumes(tmp_path: Path) -> N
     *warnings, last = errors.splitlines()
     assert last == "Stopped by Ctrl-C; nothing that was learned is lost."
     assert all(line.startswith("Warning: ") for line in warnings), errors
-    assert "Resume      dream resume tiny-" in output
-    (mirror,) = tmp_path.glob("runs/tiny-*/metrics.jsonl")
+    assert re.search(r"^Resume      dream resume tiny-\S+ --folder other/runs$", output, re.MULTILINE)
+    (mirror,) = tmp_path.glob("other/runs/tiny-*/metrics.jsonl")
+    assert not (tmp_path / "runs").exists()
     assert '"status": "KILLED"' in mirror.read_text().splitlines()[-1]
     assert any(mirror.parent.glob("checkpoints/step-*/progress.json"))
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from framework.testing.checks import tensors
 from tests.members import behaviors, build, members
 from tests.tiny import ACTIONS, ROWS, TIMES, batch, behavior_sizes, latent_spec, normal, seeded
-from tests.training.tape import tensors
 
 SAMPLE = ("CategoricalRSSM", "GaussianRSSM", ("DynamicsBackprop", "continuous"), ("DynamicsBackprop", "discrete"))
 

@@ -29,6 +29,7 @@ from framework.errors import UserError
 
 @critics.register
 class RefusalDensity(critics.Critic):
+    cost = "none"
     normalized_over = "observation"
     takes_latent = ("categorical",)
 
@@ -247,7 +248,27 @@ REFUSALS: Mapping[str, tuple[str, int, str]] = {
     ),
     # Environments and observations.
     "an action held for no step": (CONTROL + "DMControl.action_repeat = 0", 4, "DMControl.action_repeat = 0 must be at least 1"),
-    "a task with a typing error": (CONTROL.replace("cartpole", "cartpol"), 1, "did you mean 'cartpole_swingup'"),
+    "a task with a typing error": (CONTROL.replace("cartpole", "cartpol"), 2, "did you mean 'cartpole_swingup'"),
+    "a task that a macro names": (
+        "Run.environment = @DMControl\nDMControl.task = %TASK\nTASK = 'cartpole_swngup'\nAgent.encoder = @ConvEncoder",
+        2,
+        "DMControl.task: the control suite has no task 'cartpole_swngup'; did you mean 'cartpole_swingup'?",
+    ),
+    "rollouts from no step": ("Agent.imagination_starts = 0", 1, "Agent.imagination_starts = 0 must be at least 1, or None"),
+    "no step between checkpoints": ("Checkpoints.every = 0", 1, "Checkpoints.every is 0; bind a whole number of at least 1."),
+    "no stochastic part": ("GaussianRSSM.stochastic = 0", 1, "GaussianRSSM.stochastic = 0 is too small to be built ("),
+    "a negative stochastic part": ("GaussianRSSM.stochastic = -3", 1, "GaussianRSSM.stochastic = -3 is too small to be built ("),
+    "no deterministic part": ("GaussianRSSM.deterministic = 0", 1, "GaussianRSSM.deterministic = 0 is too small to be built ("),
+    "no hidden units": ("RewardHead.units = 0", 1, "RewardHead.units = 0 is too small to be built ("),
+    "a negative number of layers": ("RewardHead.layers = -1", 1, "(a negative number of layers, -1); bind larger sizes."),
+    "no channels": ("ConvEncoder.channels = (0,)", 1, "ConvEncoder.channels = 0 is too small to be built ("),
+    "a kernel of no pixels": ("ConvEncoder.kernel = 0", 1, "ConvEncoder.kernel = 0 is too small to be built ("),
+    "an embedding of no numbers": ("MLPEncoder.size = 0", 1, "MLPEncoder.size = 0 is too small to be built ("),
+    "no blocks": (
+        "Agent.dynamics = @BlockRSSM\nBlockRSSM.blocks = 0",
+        2,
+        "BlockRSSM.blocks = 0 is too small to be built (integer modulo by zero); bind larger sizes.",
+    ),
     "a task that Gymnasium has not": (
         GYMNASIUM + "Gymnasium.task = 'CartPol-v1'",
         3,
@@ -469,6 +490,8 @@ IMPOSSIBLE = [
     ("dynamics.CategoricalRSSM", {"balance": -0.1}),
     ("dynamics.TransformerSSM", {"attention_heads": 4, "deterministic": 12}),
     ("dynamics.TransformerSSM", {"window": 0}),
+    ("dynamics.TransformerSSM", {"attention_heads": -1}),
+    ("dynamics.TransformerSSM", {"layers": 0}),
     ("encoders.MaxPoolConvEncoder", {"kernel": 4}),
     ("encoders.ViTEncoder", {"attention_heads": 3, "size": 8}),
     ("heads.ContinuationHead", {"discount": 0.0}),
@@ -500,9 +523,11 @@ IMPOSSIBLE = [
     ("objectives.NextEmbedding", {"discount": 1.5}),
     ("objectives.NextEmbedding", {"redundancy": -1.0}),
     ("objectives.NextEmbedding", {"units": 5, "attention_heads": 2}),
+    ("objectives.NextEmbedding", {"layers": 0}),
     ("objectives.Prototypes", {"temperature": 0.0}),
     ("objectives.Prototypes", {"prototypes": 1}),
     ("objectives.Prototypes", {"iterations": 0}),
+    ("objectives.Prototypes", {"warm_up": -1}),
     ("objectives.Prototypes", {"epsilon": 0.0}),
     ("objectives.Prototypes", {"slow_rate": 0.0}),
     ("objectives.TemporalPredictive", {"noise": -0.1}),

@@ -138,7 +138,7 @@ def test_a_parameter_that_no_loss_reaches_is_named():
         encoder.register_parameter("unused", torch.nn.Parameter(torch.zeros(1)))
         return encoder
 
-    with pytest.raises(UserError, match=r"'model' reaches world_model\.encoder\.unused"):
+    with pytest.raises(UserError, match=r"'model' reaches unused of MLPEncoder: use them"):
         update(make("vectors", encoder=idle), batch("vectors"), seeded(7))
 
 

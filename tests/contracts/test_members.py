@@ -6,9 +6,9 @@ import pytest
 
 from framework.registry import registry_of
 from framework.signatures import FAMILIES, builtin_components
+from framework.testing import Contract
 from framework.text import PACKAGE
-from tests.contracts.conftest import FAMILY_OF_FIXTURE
-from tests.members import PLUGINS, ROOT, members
+from tests.members import PLUGINS, ROOT, contract_members, members
 
 AT_LEAST = {
     "environments": 4,
@@ -34,7 +34,9 @@ def test_every_family_has_its_members():
 
 
 def test_every_family_has_a_contract_test():
-    assert {*FAMILY_OF_FIXTURE.values()} == {*AT_LEAST}
+    contracts = {each.family for each in Contract.__subclasses__() if each.__module__.startswith("framework.testing")}
+    assert contracts == {*AT_LEAST}
+    assert {name: len(contract_members(name)) for name in AT_LEAST} == {name: len(members(name)) for name in AT_LEAST}
 
 
 def test_custom_components_are_members_of_their_families():

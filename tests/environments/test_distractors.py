@@ -10,8 +10,8 @@ from framework.environments.dm_control import DMControl
 from framework.environments.gymnasium import Gymnasium
 from framework.environments.staging import CameraView
 from framework.errors import UserError
+from framework.testing.checks import assert_same_steps
 from tests.environments.samples import Plain, Scene
-from tests.environments.time_steps import assert_same
 
 ROOM = "tests.environments.gymnasium_tasks:Room-v0"
 EVERYTHING = {"color": 0.3, "camera": 0.3}
@@ -89,7 +89,7 @@ def test_a_replay_stages_one_image_and_continues_with_the_same_distractors(folde
     resumed = [again.replay(1, actions[:9])]
     assert len(again._inner.stagings) == 1
     resumed += [again.step(action) for action in actions[9:13]]
-    assert_same(resumed, steps[9:])
+    assert_same_steps(resumed, steps[9:])
     assert str(again._inner.stagings) == str(played._inner.stagings[9:])
 
 

@@ -10,7 +10,7 @@ from framework.environments import dm_control
 from framework.environments.dm_control import DMControl
 from framework.environments.server import EnvironmentServer
 from framework.errors import UserError
-from tests.environments.time_steps import assert_same
+from framework.testing.checks import assert_same_steps
 
 
 def play(environment, length, seed=0):
@@ -34,7 +34,7 @@ def test_the_seed_determines_the_random_parts_of_a_model_too():
     def steps(seed):
         return play(DMControl(task="lqr_lqr_2_1", seed=seed, observe="proprioception"), 5)
 
-    assert_same(steps(7), steps(7))
+    assert_same_steps(steps(7), steps(7))
     assert not np.array_equal(steps(7)[0].observation["position"], steps(8)[0].observation["position"])
 
 
@@ -44,7 +44,7 @@ def test_the_random_parts_of_an_episode_depend_on_its_index_alone():
     episodes = [play(played, 10, seed=index) for index in range(3)]
     for episode in (2, 0):
         sought.seek(episode)
-        assert_same(episodes[episode], play(sought, 10, seed=episode))
+        assert_same_steps(episodes[episode], play(sought, 10, seed=episode))
 
 
 @pytest.mark.parametrize(

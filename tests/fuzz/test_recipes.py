@@ -14,7 +14,7 @@ from tests.fuzz.mutations import binding, mutated_text
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.gin"))
-SIZES = (2**31, 2**40, 2**63 - 1, 2**63)
+SIZES = (-1, 0, 2**31, 2**40, 2**63 - 1, 2**63)
 
 
 def inputs(seeds: range, folder: Path, *, built: int) -> Iterator[tuple[object, Callable[[], object]]]:
@@ -63,13 +63,13 @@ def sized(settings: list[str]) -> Iterator[tuple[object, Callable[[], object]]]:
             yield bound, partial(check, recipe, [bound])
 
 
-def test_a_huge_size_is_refused_or_costs_nothing() -> None:
+def test_a_size_that_is_huge_or_less_than_one_is_refused_or_costs_nothing() -> None:
     assert failures(sized(["ImageHead.base", "ConvEncoder.channels", "GaussianRSSM.deterministic"])) == []
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
-def test_every_huge_size_is_refused_or_costs_nothing() -> None:
+def test_every_size_that_is_huge_or_less_than_one_is_refused_or_costs_nothing() -> None:
     assert failures(sized([])) == []
 
 
@@ -80,3 +80,10 @@ def test_the_bound_of_a_size_comes_with_the_place() -> None:
         f"-b '{bound}': DynamicsBackprop.layers = 2147483648 is too large to be built "
         "(an agent has at most 5000 tensors of parameters); bind smaller sizes."
     )
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_size_of_less_than_one_is_named(size: int) -> None:
+    (problem,) = check(ROOT / "recipes" / "quickstart.gin", [f"RewardHead.units={size}"])
+    assert f"RewardHead.units = {size} is too small to be built (" in str(problem)
+    assert str(problem).endswith("); bind larger sizes.")

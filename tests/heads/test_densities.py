@@ -10,7 +10,8 @@ from framework.errors import UserError
 from framework.heads.continuation_head import ContinuationHead
 from framework.heads.image_head import ImageHead
 from framework.heads.vector_head import VectorHead
-from tests.members import TARGETS, build
+from framework.testing.heads import TARGETS
+from tests.members import build
 from tests.tiny import LATENT, PIXELS, ROWS, SPEED, TIMES, batch, normal
 
 FEATURES = normal(ROWS, TIMES, 10)

@@ -18,7 +18,7 @@ from tests.cli.calls import Call
 BOUNDS = ("lab", "bounds", "--mutual-information", "2", "4", "--candidates", "16", "--pairs", "64")
 NEGATIVES = ("lab", "negatives", "--batch", "4", "--length", "4", "--batches", "3")
 CRITICS = ("lab", "critics", "--steps", "0", "--batches", "2", "--candidates", "64")
-DERIVATION = ("lab", "derivation", "--only", "Eq. 15")
+DERIVATION = ("lab", "derivation", "--only", "Eq. 7")
 COST = ("lab", "cost", "--candidates", "16", "--features", "16", "--embedding", "8", "--device", "cpu")
 KEYS = {"truth", "mean", "stderr", "std", "ceiling", "accuracy", "is_lower_bound", "note"}
 
@@ -105,7 +105,7 @@ def test_track_records_an_mlflow_run(call: Call, tables: Path) -> None:
         ("critics --noise 0", "--noise = 0"),
         ("critics --only BilinearCritc", "did you mean 'BilinearCritic'"),
         ("derivation --latents 129", "--latents = 129 is out of range: give a number that is from 2 to 128"),
-        ("derivation --only stepB", "did you mean 'step B'"),
+        ("derivation --only Eq.4", "did you mean 'Eq. 4'"),
         ("cost --candidates 13", "--candidates = 13"),
         ("cost --features 20", "--features = 20"),
         ("cost --critic BilinerCritic", "--critic BilinerCritic: there is no component"),

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from framework.data import InferredBatch, Latent, Losses
+from framework.data import InferredBatch, Losses
 from framework.objectives.infonce import InfoNCE
 from framework.specs import LatentSpec
+from framework.testing.checks import parts_of
+from framework.testing.samples import DYNAMICS, LATENT, normal, objective_sizes, origin
 from tests.members import factory
-from tests.tiny import DYNAMICS, LATENT, ROWS, TIMES, batch, inferred, latent, normal, objective_sizes, origin
 
 EMBEDDING = 5
 
@@ -36,12 +37,6 @@ def make(
     return objective
 
 
-def example(spec: LatentSpec = LATENT, rows: int = ROWS, times: int = TIMES, kind: str = "both") -> InferredBatch:
-    """Random latents and embeddings; the second row begins a new episode at its third step."""
-    posterior, prior = latent(rows, times, spec=spec), latent(rows, times, spec=spec, seed=5)
-    return inferred(posterior, prior, normal(rows, times, EMBEDDING, seed=3), batch(kind, rows, times))
-
-
 def pairs(sample: InferredBatch, steps: int) -> list[tuple[int, int]]:
     """The places that are of one episode with the one so many steps later."""
     rows, times = sample.batch.reward.shape
@@ -59,7 +54,3 @@ def gradients(objective: InfoNCE, leaves: list[Tensor], losses: Losses) -> list[
     """Of the loss of every anchor with a weight of its own."""
     weight = normal(*losses["infonce"].shape, seed=8)
     return list(torch.autograd.grad((losses["infonce"] * weight).sum(), [*leaves, *objective.parameters()], allow_unused=True))
-
-
-def parts_of(latents: Latent) -> list[Tensor]:
-    return [latents.stochastic, latents.deterministic, *latents.statistics.values()]

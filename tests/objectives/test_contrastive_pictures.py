@@ -12,11 +12,12 @@ from framework.data import ExtraSteps
 from framework.objectives import infonce
 from framework.objectives.contrastive_pictures import rank, score_matrix, shown_steps, spread, which
 from framework.objectives.imagination_pictures import ImageBank, imagine, imagined_future, retrieve
+from framework.testing.samples import example
 from framework.visualization import imagined_images
 from framework.visualization.figures import BLANK
 from framework.visualization.ranked_images import CAPTION, GAP, LEFT, MARGIN, TOP
 from tests.members import ROOT, factory
-from tests.objectives.contrasts import example, make
+from tests.objectives.contrasts import make
 from tests.tiny import DYNAMICS, OBSERVATIONS, ROWS, batch, contrast, key_of, latent, observe, origin
 
 TILE, ACROSS = 128, 128 + MARGIN

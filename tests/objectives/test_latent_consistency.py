@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from framework.objectives.latent_consistency import LatentConsistency
-from tests.objectives.contrasts import example, pairs
+from framework.testing.samples import example
+from tests.objectives.contrasts import pairs
 from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent_spec, objective_sizes, requiring_gradient
 
 

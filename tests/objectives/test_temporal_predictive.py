@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from framework.objectives.temporal_predictive import TemporalPredictive
+from framework.testing.samples import example
 from tests.members import build, factory
-from tests.objectives.contrasts import example
 from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent_spec, objective_sizes, requiring_gradient
 
 

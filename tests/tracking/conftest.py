@@ -14,7 +14,7 @@ from framework.tracking.store import local_uri
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TRACKING_URI", "EXPERIMENT_NAME", "EXPERIMENT_ID", "RUN_NAME", "RUN_ID"):
+    for name in ("TRACKING_URI", "EXPERIMENT_NAME", "EXPERIMENT_ID", "RUN_NAME", "RUN_ID", "RUN_CONTEXT"):
         monkeypatch.delenv(f"MLFLOW_{name}", raising=False)
 
 

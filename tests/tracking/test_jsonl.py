@@ -23,6 +23,7 @@ def test_every_call_is_a_line_on_disk_before_the_next(tmp_path: Path) -> None:
     mirror.record(MetricsEvent(11, {"a": math.inf, "b": -math.inf, "c": math.nan}))
     lines = [json.loads(line) for line in (tmp_path / MIRROR).read_text().splitlines()]
     assert [line["kind"] for line in lines] == ["params", "metrics", "metrics"]
+    assert lines[1].pop("checksum") > 0
     assert lines[1] == {"time": 7.0, "kind": "metrics", "step": 10, "values": {"train/return": 2.5}}
     assert lines[2]["values"] == {"a": "inf", "b": "-inf", "c": "nan"}, "which `float` reads, in strict JSON"
 
@@ -39,6 +40,19 @@ def test_a_resumed_mirror_drops_later_steps_and_a_line_cut_short_and_writes_none
     again.record(MetricsEvent(300, {"a": 2.0}))
     assert steps(tmp_path) == [100, 200, 300]
     assert [record["values"]["a"] for record in read(tmp_path)] == [1.0, 1.0, 2.0]
+
+
+def test_a_digit_that_changed_is_noticed_and_a_line_without_a_checksum_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Jsonl(run_folder=tmp_path).record(MetricsEvent(120, {"a": 2.5, "b": math.nan}, time=7.25))
+    line = (tmp_path / MIRROR).read_text()
+    digits = [place for place, character in enumerate(line) if character.isdigit()]
+    for place in digits:
+        (tmp_path / MIRROR).write_text(line[:place] + str((int(line[place]) + 1) % 10) + line[place + 1 :])
+        assert list(read(tmp_path)) == []
+    assert len(digits) > 15
+    assert caplog.text.count("metrics.jsonl:1 is damaged and is passed over") == len(digits)
+    (tmp_path / MIRROR).write_text(line.partition(', "checksum"')[0] + "}\n")
+    assert [record["step"] for record in read(tmp_path)] == [120]
 
 
 def test_a_full_disk_is_an_error_of_the_operating_system(tmp_path: Path) -> None:

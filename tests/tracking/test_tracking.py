@@ -65,6 +65,24 @@ def test_a_run_is_in_mlflow_with_everything_that_it_recorded(folder: Path, clien
     assert kinds == ["params", "tags", "file", "file", "metrics", "video", "close"]
 
 
+def test_the_context_of_a_run_becomes_tags_and_parameters_and_places_it_below_another(
+    folder: Path, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = recorded(folder, 1).run_id
+    monkeypatch.setenv("MLFLOW_RUN_CONTEXT", json.dumps({"mlflow.parentRunId": parent, "task": "cheetah_run", "Adam.rate": 7}))
+    child = client.get_run(recorded(folder, 1).run_id)
+    assert {name: child.data.tags.get(name) for name in ("mlflow.parentRunId", "task", "seed")} == {
+        "mlflow.parentRunId": parent,
+        "task": "cheetah_run",
+        "seed": "1",
+    }
+    assert child.data.params == {"task": "cheetah_run", "Adam.rate": "1"}, "a setting keeps its own value"
+    for damaged in ("[1]", "{"):
+        monkeypatch.setenv("MLFLOW_RUN_CONTEXT", damaged)
+        with pytest.raises(UserError, match=r"^MLFLOW_RUN_CONTEXT = .* mend or unset it\.$"):
+            recorded(folder, 1)
+
+
 def test_without_a_store_the_mirror_records_a_run_and_of_the_difference_to_the_commit_its_hash_unless_more_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,6 @@
 """A CUDA graph's behavior on any device: operators recorded with the memory that they read and wrote, and repeated on it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from framework.bench.counting import WAITING
-from framework.data import Latent
+from framework.testing.checks import tensors
 
 Result = TypeVar("Result")
 
@@ -55,17 +55,3 @@ class Tape(TorchDispatchMode):
             if not func._schema.is_mutable:
                 for old, new in zip(tensors(result), tensors(again), strict=True):
                     old.copy_(new.reshape(old.shape))
-
-
-def tensors(value: Any) -> Iterator[Tensor]:
-    """Every tensor in a value, in its order."""
-    match value:
-        case Tensor():
-            yield value
-        case Latent():
-            yield from tensors(list(vars(value).values()))
-        case Mapping():
-            yield from tensors(list(value.values()))
-        case list() | tuple():
-            for each in value:
-                yield from tensors(each)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from framework.testing.checks import tensors
 from tests.tiny import seeded
 from tests.training.agents import SAMPLED, agents
-from tests.training.tape import tensors
 
 META = torch.device("meta")
 

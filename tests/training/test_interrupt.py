@@ -76,13 +76,14 @@ def test_work_that_may_be_left_is_left_soon_after_a_signal_and_not_begun_after_o
             raise AssertionError("begun")
 
 
-def test_an_error_that_follows_a_signal_is_no_mistake_of_the_user() -> None:
+def test_an_error_that_follows_a_signal_is_no_mistake_of_the_user_and_the_signal_is_named() -> None:
     def stopped() -> None:
         with Interrupt():
             os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGHUP)
             raise UserError("the worker has not answered")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
         stopped()
 
 

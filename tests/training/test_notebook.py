@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -17,10 +18,14 @@ SHORTER = {"1_000": "400", "range(200)": "range(2)", "max_steps=200": "max_steps
 CELL = re.compile(r"^```python\n([\s\S]*?)^```\n(?:\n((?: {4}.*\n)+))?", re.MULTILINE)
 
 
-def test_its_cells_run_in_order_and_print_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_cells_run_in_order_and_print_what_it_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.chdir(tmp_path)
     cells = CELL.findall(PAGE.read_text())
     names: dict[str, Any] = {}
+    request.addfinalizer(names.clear)
+    request.addfinalizer(lambda: plt.close("all"))
     shown = 0
     for source, output in cells:
         for long, short in SHORTER.items():

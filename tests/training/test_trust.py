@@ -99,10 +99,10 @@ def test_a_policy_of_another_acts_if_it_is_trusted(as_another: Path) -> None:
     assert framework.load_policy(str(as_another), device="cpu", trust=True).agent.specs.action_size == 2
 
 
-@pytest.mark.parametrize("command", ["evaluate", "resume", "picture", "train", "check", "show"])
+@pytest.mark.parametrize("command", ["evaluate", "resume", "picture", "train", "check", "show", "diff"])
 def test_every_command_takes_trust(as_another: Path, command: str) -> None:
     recipe = command in ("train", "check", "show")
-    arguments = [command, as_another / "resolved.gin" if recipe else as_another]
+    arguments = [command, as_another / "resolved.gin" if recipe else as_another, *([TINY] if command == "diff" else [])]
     bindings = ["-b", f"Tracking.folder='{as_another.parent}'"] if command == "train" else []
     refused = call_dream(*arguments, *bindings)
     assert refused.exit_code == 2

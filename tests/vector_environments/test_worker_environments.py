@@ -9,10 +9,10 @@ import pytest
 
 from framework.environments.counting import Counting
 from framework.errors import UserError
+from framework.testing.checks import assert_same_vector_steps
 from framework.vector_environments import workers
 from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.environments.samples import Misbehaving, Plain, Sickly, Switches, Unseekable
-from tests.vector_environments.steps import assert_same
 
 CHOICES = partial(Switches, length=7)
 
@@ -41,20 +41,20 @@ def is_alive(process):
 def test_worker_processes_and_serial_environments_show_the_same_and_restored_ones_continue_to_the_bit():
     processes = WorkerEnvironments(environment=CHOICES, count=2, seed=1)
     with processes, serial(CHOICES, count=2, seed=1) as same, serial(CHOICES, count=2, seed=1) as restored:
-        assert_same(processes.reset(), same.reset())
+        assert_same_vector_steps(processes.reset(), same.reset())
         for index in range(18):
             steps = processes.step(actions(processes, index))
-            assert_same(steps, same.step(actions(same, index)))
+            assert_same_vector_steps(steps, same.step(actions(same, index)))
             if index in (6, 7, 17):
-                assert_same(steps, restored.restore(processes.snapshot()))
-                assert_same(processes.restore(same.snapshot()), steps)
+                assert_same_vector_steps(steps, restored.restore(processes.snapshot()))
+                assert_same_vector_steps(processes.restore(same.snapshot()), steps)
         assert processes.snapshot()[0].episode == 2
         processes.send(actions(processes, 18))
-        assert_same(restored.restore(processes.snapshot()), steps)
+        assert_same_vector_steps(restored.restore(processes.snapshot()), steps)
         assert restored.in_flight
-        assert_same(restored.receive(), processes.receive())
+        assert_same_vector_steps(restored.receive(), processes.receive())
         for index in range(19, 28):
-            assert_same(restored.step(actions(restored, index)), processes.step(actions(processes, index)))
+            assert_same_vector_steps(restored.step(actions(restored, index)), processes.step(actions(processes, index)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="cores are chosen on Linux alone")

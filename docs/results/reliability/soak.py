@@ -1,10 +1,11 @@
-"""A soak: a small run for hours, tracked by a real server, with a fault every minute; writes `soak.json` and `soak.png`.
+"""A soak: a small run for hours, tracked by a real server, with a fault every minute.
 
 python docs/results/reliability/soak.py --minutes 180                     # in one sitting
 python docs/results/reliability/soak.py --minutes 60 --folder /tmp/soak   # goes on where another sitting in that folder ended
 python docs/results/reliability/soak.py --minutes 0 --folder /tmp/soak    # only reads the record again
 
-An interrupt (Ctrl-C) ends a sitting early. `soak_record.py` says what is asked of the record.
+Writes `soak.json`, `soak.png` and a part of `README.md`. An interrupt (Ctrl-C) ends a sitting early. `soak_record.py` says what is asked
+of the record.
 """
 
 import argparse
@@ -49,6 +50,7 @@ class Soak:
         folder.mkdir(parents=True, exist_ok=True)
         self.runs, self.fault_file, self.artifacts = folder / "runs", folder / "fault", folder / "artifacts"
         self.port = int(_kept(folder / "port", str(_free_port())))
+        _kept(folder / "commit", subprocess.run(["git", "-C", str(HERE), "rev-parse", "HEAD"], capture_output=True, text=True).stdout)
         self.faults = soak_record.faults(folder)
         self.life = max((fault.life for fault in self.faults), default=0)
         self.undo: list[tuple[float, Callable[[], None]]] = []

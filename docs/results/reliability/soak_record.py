@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -123,14 +122,13 @@ def life_verdict(rows: np.ndarray) -> dict[str, Any]:
 
 
 def summarize(folder: Path, delivered: dict[str, Any], target: Path) -> None:
-    """Write `soak.json` and `soak.png`."""
+    """Write `soak.json`, `soak.png` and the table in `README.md`."""
     rows, done = samples(folder), faults(folder)
     gaps = np.diff(rows[:, 0])
     lives = {int(life): life_verdict(rows[rows[:, 1] == life]) for life in np.unique(rows[:, 1])}
     ends = [fault for fault in done if "seconds" in fault.outcome]
-    commit = subprocess.run(["git", "-C", str(target), "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
     summary = {
-        "commit": commit,
+        "commit": (folder / "commit").read_text().strip(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}",
         "minutes": round(float(gaps[gaps < 60].sum()) / 60, 1),
         "faults": dict(Counter(fault.kind for fault in done)),
@@ -141,7 +139,43 @@ def summarize(folder: Path, delivered: dict[str, Any], target: Path) -> None:
     }
     (target / "soak.json").write_text(json.dumps(summary, indent=1) + "\n")
     draw(rows, done, target / "soak.png")
+    before, _, rest = (target / "README.md").read_text().partition("<!-- soak -->\n")
+    (target / "README.md").write_text(
+        f"{before}<!-- soak -->\n{table(summary)}\n<!-- end of soak -->{rest.partition('<!-- end of soak -->')[2]}"
+    )
     print(json.dumps(summary, indent=1))
+
+
+def table(summary: dict[str, Any]) -> str:
+    """What a reader asks first, as Markdown."""
+    points, lives = summary["as the run left it"], summary["lives"].values()
+    judged = [life for life in lives if life["judged"]]
+    ends = ", ".join(f"{end['kind']} {end['seconds']:.0f} s" for end in summary["ends"])
+    facts = {
+        "commit": summary["commit"][:7],
+        "machine": summary["machine"],
+        "minutes, lives of the trainer, faults": f"{summary['minutes']:.0f}, {len(lives)}, {sum(summary['faults'].values())}",
+        "environment steps": points["steps"],
+        "points in the mirror, in the server": f"{points['points in the mirror']}, {points['points in the server']}",
+        "points lost, twice in the server, twice in the mirror": ", ".join(
+            str(points[name]) for name in ("points lost", "points twice in the server", "points twice in the mirror")
+        ),
+        "log intervals without a line, with two": f"{points['intervals without a line']}, {points['intervals with two lines']}",
+        "faults of environments, and errors that were counted": (
+            f"{summary['environment faults']}, {points['environment errors that were counted']:.0f}"
+        ),
+        "seconds until the trainer had ended": ends,
+        "orphans": sum(end["orphans"] for end in summary["ends"]),
+        "status at the end": points["status"],
+        "memory of the trainer, first to last quarter of a life after its warm-up": "; ".join(
+            f"{life['rss'][0] / 2**20:.0f} to {life['rss'][1] / 2**20:.0f} MiB ({life['rss growth']:+.1%})" for life in judged
+        ),
+        "the same with its workers": "; ".join(f"{life['pss growth']:+.1%}" for life in judged),
+        "descriptors, processes, threads": "; ".join(
+            ", ".join(f"{life[name][0]} to {life[name][1]}" for name in ("descriptors", "processes", "threads")) for life in judged
+        ),
+    }
+    return "\n".join(["| what | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())])
 
 
 def draw(rows: np.ndarray, done: list[Fault], path: Path) -> None:

@@ -5,8 +5,8 @@ from matplotlib.figure import Figure
 
 from framework.lab.plots.panels import plot_bounds, plot_cost, plot_derivation
 from framework.lab.plots.rows import plot_critics, plot_negatives
-from framework.lab.plots.style import STYLE
 from framework.measurement.report import Report
+from framework.visualization.style import STYLE
 
 
 @rc_context(STYLE)

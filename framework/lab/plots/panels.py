@@ -10,8 +10,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from framework.errors import UserError
-from framework.lab.plots.style import BLUE, COLORS, GRAY, GREEN, RED, TRUTH, legend, measured_rows, numbers
+from framework.lab.plots.style import BLUE, GRAY, GREEN, RED, TRUTH, legend, measured_rows, numbers
 from framework.measurement.report import Report, Row, Value, shown
+from framework.visualization.style import COLORS
 
 COLUMNS: Final = 4
 LATENTS: Final = {
@@ -81,10 +82,10 @@ def _limits(rows: list[Row], highest: float) -> tuple[float, float]:
 
 
 def plot_derivation(report: Report) -> Figure:
-    """Eq. 15 against the number of candidates: for each representation, between the true information and the ceiling."""
-    rows = [row for row in report.rows if row.name == "Eq. 15"]
+    """Eq. 7 against the number of candidates: for each representation, between the true information and the ceiling."""
+    rows = [row for row in report.rows if row.name == "Eq. 7"]
     if not rows:
-        raise UserError("The plot shows Eq. 15, and --only leaves it out; add --only 'Eq. 15'.")
+        raise UserError("The plot shows Eq. 7, and --only leaves it out; add --only 'Eq. 7'.")
     latents = list(dict.fromkeys(str(row["latent"]) for row in rows))
     figure = Figure(figsize=(3.4 * len(latents), 4.0))
     panels = figure.subplots(1, len(latents), sharex=True, sharey=True, squeeze=False)[0]
@@ -94,7 +95,7 @@ def plot_derivation(report: Report) -> Figure:
     top = numbers(rows, "truth").max() + 0.5
     panels[0].set_ylim(-0.08 * top, top)
     panels[0].set_ylabel("nats")
-    figure.suptitle("Eq. 15, which tells K observations apart, approaches the information from below as K grows")
+    figure.suptitle("Eq. 7, a contrast of K observations, approaches the information from below as K grows")
     legend(figure, panels, "lower center")
     return figure
 
@@ -104,9 +105,9 @@ def _contrast(panel: Axes, rows: list[Row]) -> None:
     sampled, errors = numbers(rows, "sampled"), numbers(rows, "sampled_stderr")
     panel.axhline(truth, color=RED, linewidth=1.5, label="true I(s; o)")
     panel.plot(counts, np.log(counts), color=GRAY, linestyle="--", linewidth=1.2, label="ceiling log K")
-    panel.plot(counts, exact, color=BLUE, marker="o", linewidth=1.5, label="Eq. 15, exact")
+    panel.plot(counts, exact, color=BLUE, marker="o", linewidth=1.5, label="Eq. 7, exact")
     if np.isfinite(sampled).any():
-        panel.errorbar(counts, sampled, errors, color=GREEN, fmt="x", markersize=7, capsize=3, label="Eq. 15, sampled batches")
+        panel.errorbar(counts, sampled, errors, color=GREEN, fmt="x", markersize=7, capsize=3, label="Eq. 7, sampled batches")
     panel.set_xscale("log", base=2)
     panel.set_xticks(TICKS, [f"{tick:,}" for tick in TICKS])
     panel.set_xlabel("candidates K")

@@ -1,39 +1,19 @@
 """The style that all pictures of the laboratory share."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from framework.errors import UserError
 from framework.measurement.report import Report, Row
+from framework.visualization.style import COLORS
 
-COLORS: Final = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
-"""Okabe and Ito (2008), which color-blind readers tell apart."""
 BLUE, ORANGE, GREEN, RED, *_ = COLORS
 TRUTH: Final = "#444444"
 GRAY: Final = "#666666"
-STYLE: Final[dict[str, Any]] = {
-    "figure.constrained_layout.use": True,
-    "figure.dpi": 150,
-    "figure.titlesize": 10,
-    "font.size": 9,
-    "axes.prop_cycle": cycler(color=COLORS),
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "lines.markersize": 4,
-}
 
 
 def measured_rows(report: Report, key: str) -> list[Row]:

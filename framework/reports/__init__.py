@@ -1,0 +1,1 @@
+"""Reports over many runs: their evaluations, the statistics over seeds and tasks, published returns beside them, as one page."""

@@ -1,0 +1,1 @@
+"""Sweeps: the product of recipes, seeds and settings, trained in processes of their own. `framework.sweep` is the function."""

@@ -1,0 +1,89 @@
+"""A sweep as it runs: a table on a terminal, a line each interval elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from statistics import mean
+from types import TracebackType
+from typing import Final, final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from framework.sweeps.execution import Execution
+
+COLUMNS: Final = ("cell", "step", "return", "time left")
+TERMINAL_SECONDS: Final = 1.0
+
+
+@final
+class Display:
+    """Shows a sweep on standard output, at most once an interval: each second on a terminal, else `seconds`, as logfmt.
+
+        finished=2 running=2 waiting=4 done=37% time_left=3120s
+
+    The table has the running and the failed cells, with the return of the last evaluation, or of the last episodes before there is one.
+    """
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        console = Console(file=sys.stdout)
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal and not console.is_dumb_terminal else None
+        self._seconds = seconds if self._live is None else TERMINAL_SECONDS
+        self._next = time.monotonic()
+
+    def __enter__(self) -> "Display":
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, execution: Execution) -> None:
+        """Show how far the sweep is, if the interval is over."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._seconds
+        if self._live is None:
+            print(line(execution), flush=True)
+        else:
+            self._live.update(table(execution), refresh=True)
+
+
+def line(execution: Execution) -> str:
+    """How many cells have each status, the mean share that is done of them, and the time until the last one ends."""
+    counts = [f"{status}={number}" for status, number in sorted(execution.counts().items())]
+    counts.append(f"done={mean(progress.share for progress in execution.progress.values()):.0%}")
+    left = execution.seconds_left()
+    return " ".join(counts + ([f"time_left={left:.0f}s"] if left is not None else []))
+
+
+def table(execution: Execution) -> Table:
+    """The cells that train and those that failed, above the line."""
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, caption=Text(line(execution)), caption_justify="left")
+    for name in COLUMNS:
+        drawn.add_column(name, justify="left" if name == "cell" else "right", overflow="fold")
+    for row in rows(execution):
+        drawn.add_row(*map(Text, row))
+    return drawn
+
+
+def rows(execution: Execution) -> Iterator[tuple[str, str, str, str]]:
+    """A row for each cell that trains or that failed: its name, step, return, and time left."""
+    for cell in execution.record.cells:
+        progress = execution.progress[cell.key]
+        returned = progress.returned if progress.evaluation is None else progress.evaluation
+        done = f"{progress.step:,}/{progress.planned.steps:,}", "-" if returned is None else f"{returned:.1f}"
+        if cell.status == "running":
+            yield cell.key, *done, _duration(progress.seconds_left())
+        elif cell.status == "failed":
+            yield f"{cell.key}: {cell.error}", *done, "failed"
+
+
+def _duration(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{timedelta(seconds=round(seconds))}"

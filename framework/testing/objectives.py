@@ -1,0 +1,107 @@
+"""The contract of objectives."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from framework.data import InferredBatch, Losses
+from framework.errors import UserError
+from framework.lab.members import Member
+from framework.objectives.base import Objective
+from framework.specs import LatentSpec
+from framework.testing.checks import assert_losses, assert_metrics, assert_reaches, parts_of, unchanged
+from framework.testing.contract import Contract
+from framework.testing.samples import DYNAMICS, ROWS, TIMES, example, key_of, latent_spec, objective_sizes, requiring_gradient
+
+
+def total(losses: Losses) -> Tensor:
+    return torch.stack([loss.sum() for loss in losses.values()]).sum()
+
+
+def gradients(loss: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    """Those that are there; none of a loss that has none."""
+    if not loss.requires_grad:
+        return []
+    leaves = [leaf for leaf in leaves if leaf.requires_grad]
+    return [each for each in torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True) if each is not None]
+
+
+class ObjectiveContract(Contract):
+    """What every objective promises."""
+
+    family = "objectives"
+
+    @pytest.fixture(params=["gaussian", "categorical"])
+    def spec(self, request) -> LatentSpec:
+        return latent_spec(request.param)
+
+    @pytest.fixture
+    def objective(self, member: Member, spec) -> Objective:
+        return member.build(**objective_sizes(spec))
+
+    @pytest.fixture
+    def sample(self, spec) -> InferredBatch:
+        return example(spec)
+
+    def test_its_losses_are_the_ones_that_it_declares_for_each_step(self, objective, sample):
+        losses, _ = objective(sample, DYNAMICS, key_of(0))
+        assert_losses(objective, losses, objective.losses, (ROWS, TIMES))
+
+    def test_its_metrics_are_numbers_without_gradient(self, objective, sample):
+        assert_metrics(objective, objective(sample, DYNAMICS, key_of(0))[1])
+
+    def test_every_loss_learns(self, objective, sample):
+        """Each has gradient for the latents or for a parameter."""
+        changed = replace(sample, posterior=requiring_gradient(sample.posterior))
+        for name, loss in objective(changed, DYNAMICS, key_of(0))[0].items():
+            reached = gradients(loss.sum(), [*parts_of(changed.posterior), *objective.parameters()])
+            assert any(gradient.abs().sum() > 0 for gradient in reached), f"the loss '{name}' has no gradient for latents or parameters"
+
+    def test_the_latents_get_gradient_at_every_step_that_has_a_later_one(self, objective, sample):
+        """Posterior or prior: the sample, its statistics or the deterministic part. An objective that looks ahead has none at an end."""
+        changed = replace(sample, posterior=requiring_gradient(sample.posterior), prior=requiring_gradient(sample.prior))
+        parts = parts_of([changed.posterior, changed.prior])
+        reached = torch.zeros(ROWS, TIMES)
+        for gradient in gradients(total(objective(changed, DYNAMICS, key_of(0))[0]), parts):
+            reached += gradient.abs().sum(dim=-1)
+        expected = torch.zeros(ROWS, TIMES, dtype=torch.bool)
+        expected[:, :-1] = sample.batch.episode[:, 1:] == sample.batch.episode[:, :-1]
+        assert expected.sum() > ROWS * TIMES / 2
+        assert (reached[expected] > 0).all(), f"steps without: {(expected & (reached == 0)).nonzero().tolist()} (row, time)"
+
+    def test_every_parameter_learns(self, objective, sample):
+        assert_reaches(total(objective(sample, DYNAMICS, key_of(0))[0]), objective)
+
+    def test_it_draws_from_its_key_alone(self, objective, sample):
+        before, _ = objective(sample, DYNAMICS, key_of(0))
+        torch.manual_seed(99)
+        after, _ = objective(sample, DYNAMICS, key_of(0))
+        assert all(torch.equal(before[name], after[name]) for name in before), "it draws from torch's generator: use the key"
+
+    def test_check_accepts_sequences_and_refuses_those_that_are_shorter_than_its_reach(self, objective, member):
+        objective.check(rows=4, times=max(TIMES, (objective.reach or ("", 0))[1] + 2), extra=8)
+        if objective.reach and objective.reach[1]:
+            setting, steps = objective.reach
+            with pytest.raises(UserError, match=rf"{member.name}\.{setting} .*sequences are {steps} steps long; bind a Replay.length"):
+                objective.check(rows=4, times=steps, extra=8)
+
+    def test_a_loss_has_no_side_effect(self, objective, sample):
+        with unchanged(objective):
+            objective(sample, DYNAMICS, key_of(0))
+
+    def test_its_diagnostics_are_numbers_and_its_pictures_images(self, objective, sample, spec):
+        with torch.no_grad():
+            metrics = objective.diagnose(sample, DYNAMICS, key_of(0))
+            pictures = objective.pictures(sample, DYNAMICS, key_of(0)) if spec.kind == "gaussian" else {}
+        assert_metrics(objective, metrics)
+        assert all(picture.dtype == torch.uint8 and picture.dim() == 3 for picture in pictures.values())
+
+    def test_its_losses_are_float32_under_bfloat16(self, objective, sample):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses, _ = objective(sample, DYNAMICS, key_of(0))
+        exact, _ = objective(sample, DYNAMICS, key_of(0))
+        for name, loss in losses.items():
+            assert loss.dtype == torch.float32, f"the loss '{name}' is {loss.dtype} under bfloat16: compute it from `.float()`"
+            assert torch.allclose(loss, exact[name], rtol=0.05, atol=0.05), f"the loss '{name}' is another under bfloat16"

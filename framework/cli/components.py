@@ -52,7 +52,7 @@ def list_command(family: str | None, imports: tuple[str, ...], as_json: bool) ->
 @options.imports
 @options.as_json
 def describe_command(component: str, imports: tuple[str, ...], as_json: bool) -> None:
-    """Describe one component: what it is and what it takes; or a family: its contract.
+    """Describe one component: what it is and what it takes; or the contract of a family.
 
     COMPONENT is a name as recipes write it, `InfoNCE` or `objectives.InfoNCE`, or a family that can be extended.
 

@@ -16,7 +16,7 @@ from framework.tracking.runs import read_run
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-ESTIMATES: Final = ("contrastive/estimate", "contrastive/estimate_no_bound")
+ESTIMATE: Final = "contrastive/estimate"
 FULL_SCALE: Final = {"DMControl": 1000.0}
 """The highest return of every task of an environment, where there is one."""
 Curve = tuple[list[int], list[float]]
@@ -85,9 +85,14 @@ class RunHistory:
         steps, returns = self.curves.get("eval/return", ([], []))
         columns = {"step": np.array(steps, int), "minutes": self._at(steps, "time/minutes", origin=True), "return": np.array(returns)}
         columns |= {name: self._at(steps, f"eval/{name}") for name in ("return_std", "episodes")}
-        estimates = [self._at(steps, name) for name in ESTIMATES if name in self.curves]
-        columns["estimate"] = estimates[0] if estimates else np.full(len(steps), math.nan)
+        columns["estimate"] = self._at(steps, ESTIMATE)
         return pd.DataFrame(columns)
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether the estimate is a lower bound on the mutual information."""
+        _, values = self.curves.get("contrastive/is_lower_bound", ([], []))
+        return not values or values[-1] == 1.0
 
     @property
     def reached(self) -> int:

@@ -24,7 +24,11 @@ def protocol(runs: Runs) -> list[str]:
 
 def warnings(runs: Runs, budget: int, scores: Scored) -> list[str]:
     """What a reader must know before comparing numbers."""
-    lines = []
+    lines = [
+        f"The estimate of {method} is no lower bound on the mutual information."
+        for method, own in runs.items()
+        if not all(each.is_lower_bound for each in own)
+    ]
     for method, own in runs.items():
         for task in tasks_of({method: own}):
             lines += _of_seeds(f"{method} on {task}", [each for each in own if each.task == task], budget)

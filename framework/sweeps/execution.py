@@ -111,7 +111,8 @@ class Execution:
             self._jobs[cell.key] = OtherJob(folder)
         else:
             self._jobs[cell.key] = self.launcher.start(self._command(cell, folder), self._environment(cell), self._log(cell))
-        self._put(replace(cell, status="running", folder=folder.name if folder else None))
+        status: CellStatus = "running" if self._jobs[cell.key].has_begun else "waiting"
+        self._put(replace(cell, status=status, folder=folder.name if folder else None))
 
     def _command(self, cell: Cell, folder: Path | None) -> list[str]:
         program, trust = [sys.executable, "-m", "framework"], ["--trust"] if self.source.trust else []
@@ -138,8 +139,8 @@ class Execution:
         status = job.poll()
         folder = self.record.folder / cell.folder if cell.folder else run_folder(self.record.folder, cell.key)
         progress.read(folder)
-        if folder and not cell.folder:
-            cell = replace(cell, folder=folder.name)
+        if (folder and not cell.folder) or (cell.status == "waiting" and job.has_begun):
+            cell = replace(cell, folder=folder.name if folder else None, status="running")
             self._put(cell)
         if status is None and self.stop_below and cell.key not in self._stopping:
             of_task = [each for each in self.progress.values() if each.planned.cell.task == cell.task]

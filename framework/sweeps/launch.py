@@ -28,6 +28,11 @@ class Job(ABC):
 
     error: str | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether its process was started; false in a queue."""
+        return True
+
     @abstractmethod
     def poll(self) -> int | None:
         """The exit status of its process; None while it runs, negative after a signal."""
@@ -107,6 +112,10 @@ class RayJob(Job):
 
     def __init__(self, task: Any, log: Path) -> None:
         self.task, self.log = task, log
+
+    @property
+    def has_begun(self) -> bool:
+        return self.log.exists()
 
     def poll(self) -> int | None:
         import ray

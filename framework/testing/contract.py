@@ -1,6 +1,7 @@
 """What the contracts of all families share: the component under test, and the settings that it is built with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import pytest
@@ -27,11 +28,12 @@ class Contract:
         return member_of(self.family, self.component.__name__, self.bindings)
 
     @pytest.fixture(autouse=True)
-    def _seed(self) -> Iterator[None]:
-        """Initial parameters, which draw from torch's global generator, are the same in every test."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            yield
+    def _seed(self, request: pytest.FixtureRequest) -> None:
+        """Initial parameters, which draw from torch's global generator, are the same in every test; no generator, which jaxtyping hides."""
+        stack = ExitStack()
+        request.addfinalizer(stack.close)
+        stack.enter_context(torch.random.fork_rng(devices=[]))
+        torch.manual_seed(0)
 
 
 def accepted(member: Member, **sizes: Any) -> Any:

@@ -1,5 +1,6 @@
 """The README's commands, run as written; what trains is made short by bindings at the end."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -32,7 +33,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
-@pytest.mark.parametrize("command", [each for each in commands() if each[0] not in ("train", "check", "lab")], ids=" ".join)
+@pytest.mark.parametrize("command", [each for each in commands() if each[0] not in ("train", "check", "lab", "sweep")], ids=" ".join)
 def test_a_command_of_the_readme_answers(command: list[str]) -> None:
     result = CliRunner().invoke(dream, command)
     assert result.exit_code == 0, result.output
@@ -44,6 +45,13 @@ def test_its_typo_is_named_with_the_nearest_name() -> None:
     result = CliRunner().invoke(dream, command)
     assert result.exit_code == 2
     assert "GaussianCritic" in result.output
+
+
+def test_its_sweep_is_of_two_recipes_two_tasks_and_three_seeds() -> None:
+    (command,) = [each for each in commands() if each[0] == "sweep"]
+    result = CliRunner().invoke(dream, [*command, "--dry-run", "--json"])
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["minutes"]) == 12
 
 
 def test_its_training_trains(tmp_path: Path) -> None:
@@ -78,5 +86,5 @@ def test_its_python_runs(tmp_path: Path) -> None:
 
 
 def test_it_shows_every_kind_of_command_and_every_measurement_of_the_laboratory() -> None:
-    assert {command[0] for command in commands()} == {"check", "describe", "diff", "lab", "list", "show", "train"}
+    assert {command[0] for command in commands()} == {"check", "describe", "diff", "lab", "list", "show", "sweep", "train"}
     assert {command[1] for command in commands() if command[0] == "lab"} == {*lab_command.commands}

@@ -30,6 +30,7 @@ def write_run(
     seed: int = 0,
     status: Status | None = "FINISHED",
     estimate: float | None = None,
+    is_lower_bound: bool = True,
     steps_per_minute: float = 10_000.0,
     **settings: str,
 ) -> Path:
@@ -45,7 +46,7 @@ def write_run(
     for step, value in returns.items():
         log = {"time/minutes": step / steps_per_minute, "time/updates_per_second": 7.5}
         if estimate is not None:
-            log["contrastive/estimate"] = estimate + value / 500
+            log |= {"contrastive/estimate": estimate + value / 500, "contrastive/is_lower_bound": float(is_lower_bound)}
         tracker.record(MetricsEvent(step, log))
         tracker.record(MetricsEvent(step, {"eval/return": value, "eval/return_std": 9.0, "eval/episodes": 10.0}))
     if status is not None:

@@ -219,6 +219,14 @@ def test_only_methods_with_an_estimate_are_drawn_against_it(tmp_path):
     assert (label, [*line.get_xdata()], [*line.get_ydata()]) == ("quickstart", [2.4, 2.6], [200.0, 300.0])
 
 
+def test_an_estimate_that_is_no_lower_bound_is_named(tmp_path):
+    write_run(tmp_path, "one", {100_000: 300.0}, estimate=2.0)
+    write_run(tmp_path, "two", {100_000: 300.0}, estimate=2.0, is_lower_bound=False, recipe="hard")
+    page = report("one", "two", folder=tmp_path)._repr_html_()
+    assert "The estimate of hard is no lower bound on the mutual information." in page
+    assert "The estimate of quickstart" not in page
+
+
 def test_a_mean_curve_ends_with_its_first_seed_and_the_others_go_on_alone(tmp_path):
     write_run(tmp_path, "one", {50_000: 200.0, 100_000: 300.0})
     write_run(tmp_path, "two", {50_000: 100.0, 100_000: 200.0, 150_000: 400.0}, seed=1, steps_per_minute=5_000)

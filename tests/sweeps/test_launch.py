@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from framework.sweeps.launch import LocalLauncher, OtherJob, begin, run_in_task, stop_file
+from framework.sweeps.launch import LocalLauncher, OtherJob, RayJob, begin, run_in_task, stop_file
 from framework.training.lock import LOCK
 from tests.sweeps.test_local import wait_for
 
@@ -87,3 +87,10 @@ def test_a_run_that_another_process_trains_is_waited_for(tmp_path: Path) -> None
     with lock:
         job.stop()
         assert job.poll() == 0, "it is left alone"
+
+
+def test_a_task_in_the_queue_of_a_cluster_has_not_begun(tmp_path: Path) -> None:
+    job = RayJob(task=None, log=tmp_path / "a.log")
+    assert not job.has_begun
+    begin([sys.executable, "-c", ""], {}, tmp_path / "a.log").wait(60)
+    assert job.has_begun

@@ -1,0 +1,55 @@
+"""The guides to extending: each page is followed word for word in an empty folder; what trains is made short by bindings at the end."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.guides.pages import GUIDES, follow, pages
+
+PAGES = [*pages()]
+SHORT = ("Trainer.updates=3", "Trainer.prefill=200", "Trainer.pretrain=2", "Evaluation.episodes=1", "Evaluation.max_steps=80")
+SHORT += ("Replay.batch=4", "Replay.length=8", "Agent.horizon=3")
+PREFIXES = re.findall(r"^\| `(\w+)/` \|", (GUIDES / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+ALIGNED = "Rows of a batch are aligned as [`framework/data.py`]"
+
+
+def logged(mirror: Path) -> set[str]:
+    """The prefixes of the metrics of a run; MLflow alone adds those of the machine."""
+    records = map(json.loads, mirror.read_text(encoding="utf-8").splitlines())
+    return {name.partition("/")[0] for record in records if record["kind"] == "metrics" for name in record["values"]}
+
+
+def test_there_is_a_page_for_each_thing_to_add() -> None:
+    assert {page.name for page in PAGES} == {"idea.md"} | {
+        f"{each}.md" for each in ("objective", "critic", "bound", "strategy", "environment", "package")
+    }
+
+
+def walks() -> Iterator[object]:
+    """Each page; those whose training is that of the others do without, and `make test-all` has it too."""
+    for page in PAGES:
+        trains = page.stem in ("idea", "environment")
+        yield pytest.param(page, trains, id=page.stem)
+        if not trains:
+            yield pytest.param(page, True, id=f"{page.stem}-trained", marks=pytest.mark.nightly)
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("page", "trains"), [*walks()])
+def test_whoever_follows_a_page_arrives(page: Path, trains: bool, tmp_path: Path, tables: Path) -> None:
+    folder = tmp_path / "empty"
+    (folder / "runs").mkdir(parents=True)
+    shutil.copy(tables, folder / "runs")
+    follow(page, folder, trains=trains, short=SHORT)
+    if page.stem == "idea":
+        (mirror,) = folder.glob("runs/*/metrics.jsonl")
+        assert logged(mirror) | {"system"} == {*PREFIXES}, "the glossary has every prefix of a metric"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_begins_with_alignment_and_axes(page: Path) -> None:
+    assert page.read_text(encoding="utf-8").split("\n\n")[1].startswith(ALIGNED)

@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && echo $$python && break; done)
 # Shapes are checked at run time in every test but these: compilation breaks on it, whole runs are slow under it, and it would be measured.
-UNTYPED := tests/bench tests/compile tests/training tests/sweeps tests/cli tests/fuzz tests/guides tests/test_recipes.py tests/test_everything_composes.py tests/smoke
+UNTYPED := tests/bench tests/compile tests/training tests/sweeps tests/cli tests/fuzz tests/ranks tests/guides tests/test_recipes.py tests/test_everything_composes.py tests/smoke
 # As many workers as there are processors, and no more than memory has room for; each begins with its own part of the files.
 WORKERS := --numprocesses logical --maxprocesses 8 --dist worksteal
 EGL := libegl1 libopengl0 libgl1-mesa-dri

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from framework.training.fault import replay_fault
     from framework.training.pictures import picture
     from framework.training.play import play
-    from framework.training.run import Result, Run
+    from framework.training.result import Result
+    from framework.training.run import Run
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Result": "framework.training.run",
+    "Result": "framework.training.result",
     "Run": "framework.training.run",
     "RunReport": "framework.reports.report",
     "compose": "framework.training.api",

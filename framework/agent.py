@@ -9,10 +9,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from framework.actor_critics.base import ActorCritic, Choose, Mode
-from framework.data import Batch, Factory, Imagination, InferredBatch, Latent, Metrics, Observation, Pictures, UpdateNoise, detached
+from framework.data import Batch, Factory, Imagination, InferredBatch, Latent, Metrics, Observation, Pictures, UpdateNoise
 from framework.dynamics.base import Dynamics
 from framework.encoders.base import Encoder
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.functional.random import new_key
 from framework.heads.base import Head
 from framework.imagination import imagine
@@ -42,6 +43,8 @@ class Agent(nn.Module):
 
     Each factory receives only specs and the sizes that the stage before it declared. `imagination_starts` is how many latents of a
     batch, drawn at random, rollouts start from (None: all, as in the paper).
+
+    Where several ranks train one agent, each updates it with its own rows: losses, gradients and metrics are those of the rows of all.
 
     Gradients: each group of parameters receives the gradient of its own loss alone: `model` of the weighted losses of the world
     model, the others of the behavior's loss of their name. Rollouts start from detached latents.
@@ -99,12 +102,12 @@ class Agent(nn.Module):
         # Optimizer steps: all gradients are taken before any parameter moves.
         objectives = {"model": model.loss} | {name: loss.mean() for name, loss in losses.items()}
         metrics |= model.metrics | {f"train/{name}_loss": objective for name, objective in objectives.items()}
-        gradients = self._gradients(objectives)
+        gradients = {name: ranks.means_of_all(each) for name, each in self._gradients(objectives).items()}
         for name, optimizer in self.optimizers.items():
             metrics |= {f"train/{name}_{key}": value for key, value in optimizer.step(gradients[name]).items()}
         self.behavior.after_update()
         self.world_model.after_update(model.inferred.detach(), noise.key)
-        return detached(metrics)
+        return _means(metrics)
 
     @torch.no_grad()
     def infer(self, batch: Batch, generator: torch.Generator | None = None) -> InferredBatch:
@@ -116,8 +119,8 @@ class Agent(nn.Module):
         return self.world_model.observe(batch, self._posterior_noise(batch, generator))
 
     def draw_noise(self, batch: Batch, generator: torch.Generator) -> UpdateNoise:
-        """The random numbers of one update."""
-        posterior, key = self._posterior_noise(batch, generator), new_key(generator)
+        """The random numbers of one update: those of this rank's rows, and a key that all ranks have."""
+        posterior, key = self._posterior_noise(batch, generator), ranks.largest_of_all(new_key(generator))
         starts, size = None, batch.reward.numel()
         if self.imagination_starts is not None and self.imagination_starts < size:
             starts = torch.randperm(size, generator=generator, device=generator.device)[: self.imagination_starts]
@@ -171,7 +174,8 @@ class Agent(nn.Module):
 
     def diagnose(self, batch: Batch, generator: torch.Generator) -> Metrics:
         """Metrics too expensive for every update."""
-        return self.world_model.diagnose(batch, self._posterior_noise(batch, generator), new_key(generator))
+        key = ranks.largest_of_all(new_key(generator))
+        return _means(self.world_model.diagnose(batch, self._posterior_noise(batch, generator), key))
 
     def pictures(self, batch: Batch, generator: torch.Generator) -> Pictures:
         """Pictures of the world model's predictions, `uint8` `[height, width, channel]` by name."""
@@ -273,6 +277,11 @@ class Agent(nn.Module):
                 "requires_grad_(False)."
             )
         return {name: factories[name](parameters=self._group(name)) for name in groups}
+
+
+def _means(metrics: Metrics) -> Metrics:
+    """The means over ranks; a metric that a component computed over all ranks is equal on each."""
+    return dict(zip(metrics, ranks.means_of_all([value.detach().float() for value in metrics.values()]), strict=True))
 
 
 def _starts(posterior: Latent, chosen: Int[Tensor, " N"] | None) -> Latent:

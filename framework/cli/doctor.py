@@ -98,6 +98,16 @@ def _torch() -> Iterator[Finding]:
     device = torch.accelerator.current_accelerator(check_available=True)
     count = torch.accelerator.device_count() if device is not None else 0
     yield Finding("device", "ok", f"{count} x {device}" if device is not None else f"cpu, {torch.get_num_threads()} threads")
+    yield _ranks()
+
+
+def _ranks() -> Finding:
+    import torch.distributed as distributed
+
+    backends = {"gloo": distributed.is_gloo_available, "nccl": distributed.is_nccl_available} if distributed.is_available() else {}
+    names = [name for name, is_available in backends.items() if is_available()]
+    text = f"{' and '.join(names)} for torchrun; several ranks are untested on CUDA" if names else "no torch.distributed: one rank alone"
+    return Finding("ranks", "ok" if names else "note", text)
 
 
 def _opengl() -> Finding:

@@ -137,6 +137,7 @@ def _problems_of_sweep(recipe: str, bindings: Sequence[str], imports: Sequence[s
 @options.trust
 @options.seed
 @click.option("--provenance", is_flag=True, help="Add the place of each value.")
+@click.option("--ranks", type=click.IntRange(min=1), envvar="WORLD_SIZE", default=1, help="Add what so many ranks have together.")
 @options.as_json
 def show_command(
     recipe: str,
@@ -146,6 +147,7 @@ def show_command(
     trust: bool,
     seed: int | None,
     provenance: bool,
+    ranks: int,
     as_json: bool,
 ) -> None:
     """Show every value of a recipe.
@@ -154,12 +156,27 @@ def show_command(
 
     \b
     dream show dreamer_v1 --provenance
+    dream show dreamer_v3_infonce --ranks 8
     """
     plan = _plan(recipe, options.seeded(bindings, seed), imports, folder, trust)
     if as_json:
         output.as_json(_values(plan))
-    else:
-        click.echo(composition.show(plan, provenance=provenance), nl=False)
+        return
+    click.echo(composition.show(plan, provenance=provenance), nl=False)
+    if ranks > 1:
+        click.echo(_totals(plan, ranks))
+
+
+def _totals(plan: Plan, ranks: int) -> str:
+    """What the ranks of a job have together, as a comment."""
+    values = {f"{node.key}.{name}": setting.text for node in plan.nodes() for name, setting in node.settings.items()}
+    each = {name: values[name] for name in ("Run.environments", "Replay.batch", "Replay.length", "Replay.capacity", "Trainer.train_ratio")}
+    environments, batch, length, capacity = (ranks * int(each[name]) for name in [*each][:4])
+    return (
+        f"\n# {ranks} ranks together: {environments} environments, a replay of {capacity:,} steps, and updates of {batch} sequences, "
+        f"{batch * length // ranks:,} steps.\n# Trainer.train_ratio = {each['Trainer.train_ratio']} holds for the steps of all ranks, and "
+        "Trainer.steps counts them all."
+    )
 
 
 @click.command("diff")

@@ -14,9 +14,10 @@ from framework.cli.options import RUNS
 from framework.text import display, read_text
 from framework.tracking import jsonl, store
 from framework.tracking.runs import read_run
+from framework.training.job import command, launched
 
 if TYPE_CHECKING:
-    from framework.training.run import Result
+    from framework.training.result import Result
 
 
 @final
@@ -69,6 +70,7 @@ def facts(result: "Result", evaluated: Sequence[RecordedEvaluation]) -> dict[str
 def show(result: "Result", evaluated: Sequence[RecordedEvaluation]) -> None:
     """Print the result of a training."""
     progress, name, folder = result.progress, result.folder.name, display(result.folder.parent)
+    dream = command(launched().size)
     elsewhere = result.folder.parent != RUNS.absolute()
     option, argument = (f" --folder {folder}", f", folder={folder!r}") if elsewhere else ("", "")
     click.echo(f"\n{learned(evaluated)}\n")
@@ -79,8 +81,8 @@ def show(result: "Result", evaluated: Sequence[RecordedEvaluation]) -> None:
             ("Trained", f"{done}, {duration}"),
             ("Run", display(result.folder)),
             ("Checkpoint", _checkpoints(result)),
-            ("Resume", f"dream resume {name}{option}"),
-            ("Train on", f"dream resume {name}{option} {_longer(result)}" if result.status == "FINISHED" else ""),
+            ("Resume", f"{dream} resume {name}{option}"),
+            ("Train on", f"{dream} resume {name}{option} {_longer(result)}" if result.status == "FINISHED" else ""),
             ("MLflow", _mlflow(result)),
             ("Act", f"policy = framework.load_policy({name!r}{argument}); policy.reset(); policy.act(observation)"),
         ]

@@ -11,7 +11,7 @@ import framework
 from framework.cli import options, output
 
 if TYPE_CHECKING:
-    from framework.training.run import Result
+    from framework.training.result import Result
 
 
 @click.command("train")
@@ -80,7 +80,10 @@ def resume_command(
 
 def _end(ctx: click.Context, result: "Result", as_json: bool) -> None:
     from framework.cli import summary
+    from framework.training.job import launched
 
+    if launched().rank:
+        return
     evaluations = summary.evaluations(result.folder)
     if as_json:
         output.as_json(summary.facts(result, evaluations))

@@ -11,6 +11,7 @@ from framework.contrastive.contrast import Contrast
 from framework.contrastive.origin import Origin
 from framework.critics.base import Critic, UnitCritic
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.functional.contrastive import alone
 from framework.negatives.base import Negatives
 
@@ -118,9 +119,9 @@ def check_some_have_negatives(owner: str, negatives: Negatives, contrast: Contra
     """
     steps = contrast.anchors.rows * contrast.anchors.times
     episode = contrast.candidates.episode[:steps]
-    if contrast.anchors.rows > 1 and bool((episode == episode[0]).all()):
-        return
-    if bool(alone(contrast.log_weights).all()):
+    has_one_episode = contrast.anchors.rows > 1 and bool((episode == episode[0]).all())
+    some_have_negatives = has_one_episode or not bool(alone(contrast.log_weights).all())
+    if not any(ranks.totals(some_have_negatives)):
         names = " of ".join(type(strategy).__name__ for strategy in negatives.each())
         raise UserError(
             f"{owner}.negatives leaves no anchor a negative: {names} keeps nothing but the positives of {contrast.anchors.rows} x "

@@ -2,7 +2,8 @@
 
 Anchors are rows, candidates are columns, and candidate `i` is the positive of anchor `i`; further columns are extra negatives. On the
 column axis of an objective latents and observations swap roles before a contrast is made, so that strategies and bounds see rows only.
-A large batch comes in blocks of anchors: nothing may depend on their number or order; `Origin` has the place of each.
+A large batch comes in blocks of anchors, and the batch of several ranks has the anchors of each on that rank: nothing may depend on their
+number or order; `Origin` has the place of each.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from framework.contrastive.origin import Origin
 from framework.data import ExtraCandidates, Latent, Record
 from framework.functional.contrastive import kept, positives
 from framework.functional.masking import log_mask
+from framework.functional.random import Key, uniform_at
 
 Axis = Literal["row", "column"]
 """Which side is fixed: the latent (row), as in *Dream to Control*, Appendix B, or the observation (column)."""
@@ -88,6 +90,14 @@ class Contrast(Record):
     def negative(self) -> Bool[Tensor, "N M"]:
         """The candidates that are kept and are not the positive."""
         return kept(self.log_weights) & ~self.positive
+
+    def uniform(self, key: Key) -> Float[Tensor, "N M"]:
+        """A number in [0, 1) for each pair, whichever block or rank it is in."""
+        return uniform_at(key, self.anchors.place[:, None] * self.scores.shape[1] + self.candidates.place[None, :])
+
+    def uniform_of_anchors(self, key: Key, count: int) -> Float[Tensor, "N K"]:
+        """Numbers in [0, 1) for each anchor, whichever block or rank it is in."""
+        return uniform_at(key, self.anchors.place[:, None] * count + torch.arange(count, device=key.device)[None, :])
 
     def keep(self, chosen: Bool[Tensor, "N M"]) -> "Contrast":
         """Leave out all other candidates except the positive."""

@@ -1,8 +1,8 @@
 """Metrics of a contrast: per-anchor statistics, their means over valid anchors, and diagnostics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Final, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,8 +11,11 @@ from torch import Tensor
 from framework.contrastive.compatibility import check_some_have_negatives
 from framework.contrastive.contrast import Contrast
 from framework.data import Metrics
+from framework.functional import ranks
 from framework.functional.contrastive import PerAnchor, infonce_loss, log_candidates, mean_where, own_group_mass
 from framework.negatives.base import Negatives
+
+OF_ANCHORS: Final = ("contrastive/estimate", "contrastive/ceiling", "contrastive/alone", "contrastive/positive_score")
 
 
 @final
@@ -59,6 +62,11 @@ class ContrastiveStats:
         return mean_where(self.positive > self.highest_negative, valid & (self.negatives > 0))
 
     @property
+    def of_anchors(self) -> Float[Tensor, "K N"]:
+        """The numbers of each anchor that `OF_ANCHORS` names."""
+        return torch.stack([self.estimate, self.log_candidates, (self.negatives == 0).float(), self.positive])
+
+    @property
     def largest(self) -> Float[Tensor, ""]:
         """The largest score of any candidate that is kept."""
         return self.highest_negative.maximum(self.positive.masked_fill(~self.positive_kept, -torch.inf)).max()
@@ -74,22 +82,17 @@ def infonce_with_stats(contrast: Contrast) -> tuple[PerAnchor, ContrastiveStats]
 def contrastive_metrics(stats: Sequence[ContrastiveStats], valid: Sequence[Bool[Tensor, " _"]], *, is_lower_bound: bool) -> Metrics:
     """The mean over several contrasts of each metric, averaged over the `valid` anchors of a contrast, which have a positive.
 
-    `is_lower_bound` (1 or 0) stands beside the estimate: whether it bounds the mutual information from below.
+    The anchors are those of all ranks. `is_lower_bound` (1 or 0) stands beside the estimate: whether it bounds the mutual information
+    from below.
     """
-
-    def average(metric: Callable[[ContrastiveStats], Tensor]) -> Tensor:
-        return torch.stack([mean_where(metric(each), chosen) for each, chosen in zip(stats, valid, strict=True)]).mean()
-
-    negative_means = [each.negative_sum.sum() / each.negatives.sum().clamp(min=1) for each in stats]
-    return {
-        "contrastive/estimate": average(lambda each: each.estimate),
-        "contrastive/is_lower_bound": torch.full_like(stats[0].estimate[0], float(is_lower_bound)),
-        "contrastive/ceiling": average(lambda each: each.log_candidates),
-        "contrastive/alone": average(lambda each: each.negatives == 0),
-        "contrastive/accuracy": torch.stack([each.accuracy(chosen) for each, chosen in zip(stats, valid, strict=True)]).mean(),
-        "contrastive/positive_score": average(lambda each: each.positive),
-        "contrastive/negative_score": torch.stack(negative_means).mean(),
-        "contrastive/largest_score": torch.stack([each.largest for each in stats]).max(),
+    averages = torch.stack([mean_where(each.of_anchors, chosen) for each, chosen in zip(stats, valid, strict=True)]).mean(dim=0)
+    accuracies = torch.stack([each.accuracy(chosen) for each, chosen in zip(stats, valid, strict=True)])
+    sums = ranks.sum_of_all(torch.stack([torch.stack([each.negative_sum.sum(), each.negatives.sum()]) for each in stats]))
+    return dict(zip(OF_ANCHORS, averages.unbind(), strict=True)) | {
+        "contrastive/is_lower_bound": torch.full_like(averages[0], float(is_lower_bound)),
+        "contrastive/accuracy": accuracies.mean(),
+        "contrastive/negative_score": (sums[:, 0] / sums[:, 1].clamp(min=1)).mean(),
+        "contrastive/largest_score": ranks.largest_of_all(torch.stack([each.largest for each in stats]).max()),
     }
 
 

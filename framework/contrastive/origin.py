@@ -1,7 +1,7 @@
 """The place of anchors and candidates in the batch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange
@@ -9,11 +9,16 @@ from jaxtyping import Int
 from torch import Tensor
 
 from framework.data import Record
+from framework.functional import ranks
 
 
 @dataclass(frozen=True, repr=False)
 class Origin(Record):
-    """Row and time in the batch and episode of each anchor or candidate, and the size of the batch."""
+    """Row and time in the batch and episode of each anchor or candidate, and the size of the batch.
+
+    Rows are numbered over the batches of all ranks, so that two steps have one row only if they are of one sequence. `rows` is the number
+    of sequences among the candidates: of this rank, or of all (`of_all_ranks`).
+    """
 
     row: Int[Tensor, " N"]
     time: Int[Tensor, " N"]
@@ -25,13 +30,24 @@ class Origin(Record):
     def of(episode: Int[Tensor, "B T"]) -> "Origin":
         """The steps of one batch, in the order of `Latent.flatten`."""
         rows, times = episode.shape
+        first = ranks.rank() * rows
         return Origin(
-            row=torch.arange(rows, device=episode.device).repeat_interleave(times),
+            row=torch.arange(first, first + rows, device=episode.device).repeat_interleave(times),
             time=torch.arange(times, device=episode.device).repeat(rows),
             episode=rearrange(episode, "b t -> (b t)"),
             rows=rows,
             times=times,
         )
+
+    @property
+    def place(self) -> Int[Tensor, " N"]:
+        """The number of each step in the batches of all ranks; steps from outside have that of their column."""
+        column = torch.arange(self.row.shape[0], device=self.row.device)
+        return torch.where(self.row < 0, column, self.row * self.times + self.time)
+
+    def of_all_ranks(self, gather: Callable[[Tensor], Tensor] = ranks.gather_own_first) -> "Origin":
+        """The steps of the batches of all ranks, by default this one's first."""
+        return replace(self.map(gather), rows=self.rows * ranks.size())
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Origin":
         """Apply one function to every tensor."""

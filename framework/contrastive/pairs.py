@@ -20,21 +20,22 @@ from framework.contrastive.origin import Origin
 from framework.critics.base import Critic
 from framework.data import InferredBatch, Latent
 from framework.dynamics.base import Dynamics
-from framework.functional.random import Key, fold_in
+from framework.functional.random import Key
 
 Evaluation = tuple[Float[Tensor, " N"], ContrastiveStats]
 """The loss of each anchor, and the statistics of its contrast."""
 SHARE: Final = 4
 """The scores of one block are at most this fraction of the largest matrix that is allowed, since several matrices of its size exist at
 once (scores, weights, gradients)."""
-BLOCK: Final = 1 << 20
-"""Folded into the key with the number of a block, so that blocks and strategies draw different numbers."""
 
 
 @final
 @dataclass(frozen=True)
 class PositivePairs:
-    """Anchors and as many candidates: candidate `i` is the positive of anchor `i`, where that is `valid`."""
+    """Anchors and at least as many candidates: candidate `i` is the positive of anchor `i`, where that is `valid`.
+
+    More candidates are those of other ranks. `source` has the candidates of each axis, and `origin` is theirs.
+    """
 
     critic: Critic
     source: Source
@@ -49,7 +50,7 @@ class PositivePairs:
 
     def contrast(self, axis: Axis, rows: slice) -> Contrast:
         """A block of anchors against all candidates, rolled so that they begin with the anchors' own."""
-        if rows == slice(0, self.valid.shape[0]):
+        if rows == slice(0, self.origin.row.shape[0]):
             return Contrast.of(self.scores, self.origin, self.source) if axis == "row" else Contrast.of(self.scores.T, self.origin)
 
         def rolled(steps: Tensor) -> Tensor:
@@ -62,29 +63,29 @@ class PositivePairs:
         return Contrast.of(self.critic(source.latents, source.embeddings), origin, source)
 
 
-def blocks_of(anchors: int, chunk_above: int) -> list[slice]:
-    """Rows of anchors, each block of at most `chunk_above^2 / SHARE` scores against as many candidates as there are anchors."""
-    size = max(1, chunk_above**2 // SHARE // anchors)
+def blocks_of(anchors: int, candidates: int, chunk_above: int) -> list[slice]:
+    """Rows of anchors, each block of at most `chunk_above^2 / SHARE` scores against the candidates."""
+    size = max(1, chunk_above**2 // SHARE // candidates)
     return [slice(first, min(first + size, anchors)) for first in range(0, anchors, size)]
 
 
 def evaluate_in_blocks(
     function: Callable[[Contrast, Key], Evaluation], pairs: PositivePairs, axis: Axis, blocks: Sequence[slice], key: Key
 ) -> Evaluation:
-    """The evaluations of all blocks, joined; each draws from a key of its own, the first from `key` itself."""
+    """The evaluations of all blocks, joined. All have one key: a contrast draws a number for each pair, whichever block it is in."""
 
-    def of_block(rows: slice, own_key: Key) -> Evaluation:
-        return function(pairs.contrast(axis, rows), own_key)
+    def of_block(rows: slice) -> Evaluation:
+        return function(pairs.contrast(axis, rows), key)
 
-    keys = [key, *(fold_in(key, BLOCK + number) for number in range(1, len(blocks)))]
-    parts = [checkpoint(of_block, *block, use_reentrant=False, preserve_rng_state=False) for block in zip(blocks, keys, strict=True)]
+    parts = [checkpoint(of_block, rows, use_reentrant=False, preserve_rng_state=False) for rows in blocks]
     losses, stats = zip(*parts, strict=True)
     return torch.cat(losses), ContrastiveStats.joined(stats)
 
 
 def predict(inferred: InferredBatch, dynamics: Dynamics, action: Float[Tensor, "N A"], steps: Origin) -> Latent:
-    """The prior at some steps of the batch under other actions: `p(s_t | s_{t-1}, a)`, at its mean. First steps have no action."""
-    is_first = inferred.batch.is_first[steps.row, steps.time]
-    before = inferred.posterior.map(lambda part: part[steps.row, steps.time - 1])
+    """The prior at some steps of this rank's batch under other actions: `p(s_t | s_{t-1}, a)`, at its mean. First steps have no action."""
+    row = steps.row % inferred.batch.reward.shape[0]  # rows are numbered over all ranks, and each has as many
+    is_first = inferred.batch.is_first[row, steps.time]
+    before = inferred.posterior.map(lambda part: part[row, steps.time - 1])
     before = dynamics.initial(action.shape[0]).where((is_first | (steps.time == 0))[:, None], before)
     return dynamics.imagine_step(before, action.masked_fill(is_first[:, None], 0.0), torch.zeros_like(before.stochastic))

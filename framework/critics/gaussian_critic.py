@@ -12,6 +12,7 @@ from framework import critics
 from framework.critics.base import Critic
 from framework.data import Latent, Metrics
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.functional.distributions import gaussian_scores
 from framework.nn.blocks import MLP, Activation
 from framework.specs import LatentKind, LatentSpec
@@ -66,7 +67,7 @@ class GaussianCritic(Critic):
 
     @torch.no_grad()
     def diagnose(self, embeddings: Float[Tensor, "M E"]) -> Metrics:
-        return {"contrastive/sigma_smallest": self._statistics(embeddings.float())[1].min()}
+        return {"contrastive/sigma_smallest": -ranks.largest_of_all(-self._statistics(embeddings.float())[1].min())}
 
     def _statistics(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         outputs: Tensor = self.head(embeddings)

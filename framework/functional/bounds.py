@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from framework.functional import ranks
 from framework.functional.contrastive import PerAnchor, Scores, kept, log_partition, positives
 
 
@@ -34,8 +35,9 @@ def log_mean_negative(scores: Scores, log_weights: Scores) -> PerAnchor:
 
 
 def log_mean_all(log_means: PerAnchor) -> Float[Tensor, ""]:
-    """`log mean_i exp(log_means_i)`: the partition function of a whole batch from those of its anchors."""
-    return torch.logsumexp(log_means, dim=0) - math.log(log_means.shape[0])
+    """`log mean_i exp(log_means_i)`: the partition function of a whole batch, on all ranks, from those of its anchors."""
+    every = ranks.gather(log_means)
+    return torch.logsumexp(every, dim=0) - math.log(every.shape[0])
 
 
 def sum_softplus(scores: Scores, log_weights: Scores) -> PerAnchor:

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from framework.functional import ranks
+
 Scores = Float[Tensor, "N M"]
 PerAnchor = Float[Tensor, " N"]
 
@@ -64,20 +66,22 @@ def accuracy(scores: Scores, log_weights: Scores) -> Float[Tensor, ""]:
     return mean_where(scores.diagonal() > highest, negative.any(dim=1))
 
 
-def mean_where(values: Shaped[Tensor, " N"], valid: Bool[Tensor, " N"]) -> Float[Tensor, ""]:
-    """The mean over valid anchors; 0 where none is valid."""
-    return values.float().where(valid, 0.0).sum() / valid.sum().clamp(min=1)
+def mean_where(values: Shaped[Tensor, "*K N"], valid: Bool[Tensor, " N"]) -> Float[Tensor, "*K"]:
+    """The mean over valid anchors, on all ranks; 0 where none is valid. Gradients: to the values of every rank."""
+    total, count = values.float().where(valid, 0.0).sum(dim=-1), valid.sum()
+    return ranks.sum_of_all(total) / ranks.sum_of_all(count).clamp(min=1)
 
 
 def own_group_mass(scores: Scores, log_weights: Scores, anchors: Int[Tensor, " N"], candidates: Int[Tensor, " M"]) -> Float[Tensor, ""]:
     """The softmax mass on negatives of the anchor's own group (its sequence), in [0, 1]: the share of false negatives."""
     mass = torch.softmax(weighted(scores, log_weights), dim=1)
     same = (anchors[:, None] == candidates[None, :]) & ~positives(scores)
-    return (mass * same).sum(dim=1).mean()
+    return ranks.mean_of_all((mass * same).sum(dim=1).mean())
 
 
 def effective_rank(embedding: Float[Tensor, "N E"]) -> Float[Tensor, ""]:
-    """`exp` of the entropy of the normalized singular values (Roy and Vetterli, 2007): 1 is collapse, E is a full space."""
+    """`exp` of the entropy of the normalized singular values (Roy and Vetterli, 2007), of all ranks: 1 is collapse, E is a full space."""
+    embedding = ranks.gather(embedding)
     centered = embedding.float() - embedding.float().mean(dim=0)
     gram = centered.T @ centered if centered.shape[0] > centered.shape[1] else centered @ centered.T
     energy = torch.linalg.eigvalsh(gram)

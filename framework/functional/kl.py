@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from framework.functional import ranks
+
 FreeNats = Literal["mean", "excess", "step"]
 
 
@@ -24,7 +26,7 @@ def gaussian_kl(
 def apply_free_nats(kl: Float[Tensor, "*B"], nats: float, convention: FreeNats) -> Float[Tensor, "*B"]:
     """The KL above the free nats. The conventions are not interchangeable:
 
-    - `mean`: `max(mean KL, nats)`, on the mean over the batch (Dreamer V1 and V2 as released in TF2);
+    - `mean`: `max(mean KL, nats)`, on the mean over the batch of all ranks (Dreamer V1 and V2 as released in TF2);
     - `excess`: `max(0, KL - nats)` at each step (the PlaNet code base);
     - `step`: `max(KL, nats)` at each step (Dreamer V3).
 
@@ -32,7 +34,7 @@ def apply_free_nats(kl: Float[Tensor, "*B"], nats: float, convention: FreeNats) 
     """
     free = torch.full_like(kl, nats)
     if convention == "mean":
-        return torch.where(kl.mean() > nats, kl, free)
+        return torch.where(ranks.mean_of_all(kl.mean()) > nats, kl, free)
     if convention == "excess":
         return torch.clamp(kl - nats, min=0.0)
     return torch.maximum(kl, free)

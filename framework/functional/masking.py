@@ -4,11 +4,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from framework.functional import ranks
+
 
 def masked(values: Float[Tensor, "*B"], kept: Bool[Tensor, "*B"]) -> Float[Tensor, "*B"]:
-    """Values whose mean over all is the mean over those that are kept: the others are 0; all are, where none is kept."""
-    chosen = kept.float()
-    return values.masked_fill(~kept, 0.0) / chosen.mean().clamp(min=1 / max(chosen.numel(), 1))
+    """Values whose mean over all, on all ranks, is the mean over those that are kept: the others are 0; all are, where none is kept."""
+    share = ranks.mean_of_all(kept.float().mean())
+    return values.masked_fill(~kept, 0.0) / share.clamp(min=1 / (max(kept.numel(), 1) * ranks.size()))
 
 
 def log_mask(kept: Bool[Tensor, "N M"]) -> Float[Tensor, "N M"]:

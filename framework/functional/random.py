@@ -2,7 +2,8 @@
 
     u_k = the upper 24 bits of splitmix64, k steps after the key, / 2^24        (Steele, Lea and Flood, 2014)
 
-A key comes from an explicit generator, once for each update. Different purposes fold different numbers into it.
+A key comes from an explicit generator, once for each update. Different purposes fold different numbers into it. The ranks of a job have
+one key: where a first axis is over rows of the batch, each draws those of its own rows, as one process with all of them would.
 """
 
 import math
@@ -11,6 +12,8 @@ from typing import Final
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from framework.functional import ranks
 
 Key = Int[Tensor, ""]
 GOLDEN: Final = 0x9E3779B97F4A7C15 - (1 << 64)
@@ -31,15 +34,26 @@ def fold_in(key: Key, purpose: int) -> Key:
 
 def uniform(key: Key, *shape: int) -> Float[Tensor, "..."]:
     """Numbers in [0, 1)."""
-    count = torch.Size(shape).numel()
-    bits = _mix(key + GOLDEN * torch.arange(1, count + 1, device=key.device))
-    return (_shifted(bits, 40).to(torch.float32) * 2.0**-24).reshape(shape)
+    return uniform_at(key, _own_indices(key, torch.Size(shape).numel())).reshape(shape)
+
+
+def uniform_at(key: Key, index: Int[Tensor, "*B"]) -> Float[Tensor, "*B"]:
+    """The number in [0, 1) with each index, from 0: the k-th of `uniform`."""
+    bits = _mix(key + GOLDEN * (index + 1))
+    return _shifted(bits, 40).to(torch.float32) * 2.0**-24
 
 
 def normal(key: Key, *shape: int) -> Float[Tensor, "..."]:
     """Standard normal numbers (Box and Muller, 1958)."""
-    length, angle = uniform(key, 2, *shape)
-    return (-2 * torch.log1p(-length)).sqrt() * torch.cos(2 * math.pi * angle)
+    count = torch.Size(shape).numel()
+    index = _own_indices(key, count)
+    length, angle = uniform_at(key, index), uniform_at(key, index + ranks.size() * count)
+    return ((-2 * torch.log1p(-length)).sqrt() * torch.cos(2 * math.pi * angle)).reshape(shape)
+
+
+def _own_indices(key: Key, count: int) -> Int[Tensor, " N"]:
+    """The places of this rank's numbers among those of all ranks."""
+    return ranks.rank() * count + torch.arange(count, device=key.device)
 
 
 def _mix(bits: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor
 
+from framework.functional import ranks
+
 
 def lambda_return(
     reward: Float[Tensor, "*N H"],
@@ -33,9 +35,9 @@ def discount_weights(discount: Float[Tensor, "*N H"]) -> Float[Tensor, "*N H"]:
 
 
 def percentile_range(returns: Float[Tensor, "..."], low: float = 0.05, high: float = 0.95) -> Float[Tensor, ""]:
-    """The range from the low to the high percentile of all elements."""
+    """The range from the low to the high percentile of all elements, on all ranks."""
     levels = torch.tensor([low, high], device=returns.device)
-    bounds = torch.quantile(returns.float().flatten(), levels)
+    bounds = torch.quantile(ranks.gather(returns.float().flatten()), levels)
     return bounds[1] - bounds[0]
 
 

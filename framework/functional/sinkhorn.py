@@ -9,14 +9,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from framework.functional import ranks
+
 
 def sinkhorn(scores: Float[Tensor, "N K"], epsilon: float, iterations: int) -> Float[Tensor, "N K"]:
     """Shares in [0, 1] that sum to 1 over the prototypes exactly, and to N / K over the samples in the limit of many iterations.
 
-    Computed in logarithms, so that a small epsilon does not overflow. A smaller epsilon makes the assignment harder.
+    The samples are those of all ranks. Computed in logarithms, so that a small epsilon does not overflow. A smaller epsilon makes the
+    assignment harder.
     """
     shares = scores.float() / epsilon
     for _ in range(iterations):
-        shares = shares - torch.logsumexp(shares, dim=0, keepdim=True)
+        shares = shares - torch.logsumexp(ranks.gather(torch.logsumexp(shares, dim=0, keepdim=True)), dim=0, keepdim=True)
         shares = shares - torch.logsumexp(shares, dim=1, keepdim=True)
     return shares.exp()

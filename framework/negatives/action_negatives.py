@@ -3,14 +3,14 @@
 from typing import ClassVar, Literal, final
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from framework import negatives
 from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.random import Key, fold_in, uniform
+from framework.functional.random import Key, fold_in
 from framework.negatives.base import Negatives
 
 
@@ -46,7 +46,7 @@ class ActionNegatives(Negatives):
         embeddings, first = source.embeddings[:anchors], source.is_first
         scores, left_out = [], []
         for number in range(self.count):
-            other = _other_steps(anchors, first.shape[0], fold_in(key, 2 + number))
+            other = _other_steps(contrast.uniform_of_anchors(fold_in(key, 2 + number), 1).squeeze(1), first.shape[0])
             scores.append(source.score_pairs(source.predict(source.action[other], contrast.anchors), embeddings))
             left_out.append(first[:anchors] | first[other])
         columns = torch.stack(scores, dim=1)
@@ -54,7 +54,7 @@ class ActionNegatives(Negatives):
         return base.append(columns, torch.zeros_like(columns).masked_fill(torch.stack(left_out, dim=1), -torch.inf))
 
 
-def _other_steps(anchors: int, steps: int, key: Key) -> Int[Tensor, " N"]:
-    """For each anchor another one of the steps, the first of which are the anchors' own, uniformly."""
-    drawn = (uniform(key, anchors) * (steps - 1)).long()
-    return (drawn + (drawn >= torch.arange(anchors, device=drawn.device))).clamp(max=steps - 1)
+def _other_steps(drawn: Float[Tensor, " N"], steps: int) -> Int[Tensor, " N"]:
+    """For each anchor, by a number drawn from [0, 1), another one of the steps, the first of which are the anchors' own."""
+    ahead = 1 + (drawn * (steps - 1)).long()
+    return (torch.arange(drawn.shape[0], device=drawn.device) + ahead) % steps

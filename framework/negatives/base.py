@@ -42,7 +42,10 @@ class Negatives(nn.Module, ABC):
 
     @abstractmethod
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
-        """This strategy's own step, after the one that it wraps: a function of the contrast and the key, without side effect."""
+        """This strategy's own step, after the one that it wraps: a function of the contrast and the key, without side effect.
+
+        Random numbers of pairs and of anchors are those of the contrast (`Contrast.uniform`): equal in blocks and on several ranks.
+        """
 
     def check(self, *, candidates: int, extra: int) -> None:
         """Refuse too few candidates of the strategy in it, the positive included, or too few of `Replay.extra_candidates`."""

@@ -11,7 +11,7 @@ from framework import negatives
 from framework.contrastive.contrast import Contrast, UnitVectors
 from framework.data import Factory
 from framework.errors import UserError
-from framework.functional.random import Key, fold_in, uniform
+from framework.functional.random import Key, fold_in
 from framework.negatives.base import Negatives
 
 
@@ -56,15 +56,14 @@ class MoCHi(Negatives):
         available = negative.sum(dim=1).clamp(max=hardest)
 
         def hard(purpose: int, count: int) -> Float[Tensor, "N C S"]:
-            return units.candidates[_pick(order, available, key=fold_in(key, purpose), count=count)].detach()
+            return units.candidates[_pick(order, available, contrast.uniform_of_anchors(fold_in(key, purpose), count))].detach()
 
         def between(one: Tensor, other: Tensor, share: Float[Tensor, "N C"]) -> Float[Tensor, "N C S"]:
             return F.normalize(share[..., None] * one + (1 - share[..., None]) * other, dim=-1)
 
-        anchors = contrast.scores.shape[0]
         own = units.latents.detach()[:, None].expand(-1, self.with_anchor, -1)
-        pairs = between(hard(2, self.mixed), hard(3, self.mixed), uniform(fold_in(key, 4), anchors, self.mixed))
-        with_anchor = between(own, hard(5, self.with_anchor), uniform(fold_in(key, 6), anchors, self.with_anchor) / 2)
+        pairs = between(hard(2, self.mixed), hard(3, self.mixed), contrast.uniform_of_anchors(fold_in(key, 4), self.mixed))
+        with_anchor = between(own, hard(5, self.with_anchor), contrast.uniform_of_anchors(fold_in(key, 6), self.with_anchor) / 2)
         new = torch.cat([pairs, with_anchor], dim=1)
         scores = units.scale * (units.latents[:, None] * new).sum(dim=-1)
         return contrast.append(scores, torch.zeros_like(scores).masked_fill(available[:, None] == 0, -torch.inf))
@@ -78,7 +77,6 @@ class MoCHi(Negatives):
         return source.units(source.latents, source.embeddings.detach())
 
 
-def _pick(order: Int[Tensor, "N H"], available: Int[Tensor, " N"], *, key: Key, count: int) -> Int[Tensor, "N C"]:
-    """Draw, with replacement, from the first `available` of each row."""
-    place = (uniform(key, order.shape[0], count) * available[:, None]).long()
-    return order.gather(1, place)
+def _pick(order: Int[Tensor, "N H"], available: Int[Tensor, " N"], drawn: Float[Tensor, "N C"]) -> Int[Tensor, "N C"]:
+    """For each number drawn from [0, 1) one of the first `available` of its row."""
+    return order.gather(1, (drawn * available[:, None]).long())

@@ -7,7 +7,7 @@ from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.masking import rank_mask
-from framework.functional.random import Key, uniform
+from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
 
@@ -30,4 +30,4 @@ class UniformSubset(Negatives):
 
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         count = self.candidates - 1
-        return contrast.keep(rank_mask(uniform(key, *contrast.scores.shape), contrast.negative, last=count, most=count))
+        return contrast.keep(rank_mask(contrast.uniform(key), contrast.negative, last=count, most=count))

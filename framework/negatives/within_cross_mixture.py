@@ -7,7 +7,7 @@ from framework.contrastive.contrast import Contrast
 from framework.data import Factory
 from framework.errors import UserError
 from framework.functional.masking import rank_mask
-from framework.functional.random import Key, fold_in, uniform
+from framework.functional.random import Key, fold_in
 from framework.negatives.base import Negatives
 
 
@@ -37,9 +37,9 @@ class WithinCrossMixture(Negatives):
     def choose(self, contrast: Contrast, key: Key) -> Contrast:
         negative, same = contrast.negative, contrast.anchors.row[:, None] == contrast.candidates.row[None, :]
         own, other = negative & same, negative & ~same
-        from_own = (uniform(fold_in(key, 2), same.shape[0], self.count) < self.share).sum(dim=1, keepdim=True)
+        from_own = (contrast.uniform_of_anchors(fold_in(key, 2), self.count) < self.share).sum(dim=1, keepdim=True)
         lacking = (self.count - from_own - other.sum(dim=1, keepdim=True)).clamp(min=0)
         from_own = (from_own + lacking).minimum(own.sum(dim=1, keepdim=True))
-        order = uniform(key, *same.shape)
+        order = contrast.uniform(key)
         kept_own = rank_mask(order, own, last=from_own, most=self.count)
         return contrast.keep(kept_own | rank_mask(order, other, last=self.count - from_own, most=self.count))

@@ -18,6 +18,7 @@ from framework.critics.base import Critic
 from framework.data import Factory, InferredBatch, Latent, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
 from framework.objectives.base import Objective, of_pairs, same_episode
@@ -36,7 +37,7 @@ class ActionConditionedCPC(Objective):
     negatives. The actions are appended to the deterministic part, so that any critic can be bound. `positive` is the target: the embedding
     of a `second_view`, augmented once more, as in the paper (there the latent drawn from it), the `embedding` of the posterior, or the
     `stochastic` part of the posterior. A pair across the end of an episode has no loss, and each k is averaged over its pairs; as a
-    candidate the observation stays.
+    candidate the observation stays. Where several ranks train, the targets of all are candidates (`gather`), or those of an own rank.
 
     Gradients: to both sides.
     """
@@ -54,6 +55,7 @@ class ActionConditionedCPC(Objective):
         discount: float = 0.75,
         anchor: Literal["prior", "posterior"] = "prior",
         positive: Literal["second_view", "embedding", "stochastic"] = "second_view",
+        gather: bool = True,
     ) -> None:
         super().__init__(model=model, scale=scale)
         if not 1 <= steps <= MOST_STEPS or not 0 < discount <= 1:
@@ -61,7 +63,7 @@ class ActionConditionedCPC(Objective):
                 f"ActionConditionedCPC.steps = {steps} must be between 1 and {MOST_STEPS}, and ActionConditionedCPC.discount = {discount} "
                 "above 0 and at most 1."
             )
-        self.steps, self.anchor, self.positive = steps, anchor, positive
+        self.steps, self.anchor, self.positive, self.gather = steps, anchor, positive, gather
         self.reach = ("steps", steps - 1)
         self.needs_second_view = positive == "second_view"
         self.weights = [discount**step / sum(discount**each for each in range(steps)) for step in range(steps)]
@@ -87,6 +89,7 @@ class ActionConditionedCPC(Objective):
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
         self.check_length(times)
+        rows *= ranks.size() if self.gather else 1
         check_batch("ActionConditionedCPC", self.negatives, rows=rows, times=times - self.steps + 1, extra=extra)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
@@ -103,8 +106,10 @@ class ActionConditionedCPC(Objective):
         latents = {"prior": inferred.prior, "posterior": inferred.posterior}[self.anchor].without_past()
         for step, critic in enumerate(self.critics):
             anchors = _with_actions(latents.before(episode.shape[1] - step), inferred.batch.action, step).flatten()
-            scores = critic(anchors, rearrange(positives[:, step:], "b t e -> (b t) e"))
-            contrast: Contrast = self.negatives(Contrast.of(scores, Origin.of(episode[:, step:])), key)
+            candidates, origin = rearrange(positives[:, step:], "b t e -> (b t) e"), Origin.of(episode[:, step:])
+            if self.gather:
+                candidates, origin = ranks.gather_own_first(candidates), origin.of_all_ranks()
+            contrast: Contrast = self.negatives(Contrast.of(critic(anchors, candidates), origin), key)
             yield contrast, rearrange(same_episode(episode, step), "b t -> (b t)")
 
     def _positives(self, inferred: InferredBatch) -> Tensor:

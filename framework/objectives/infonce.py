@@ -18,9 +18,10 @@ from framework.contrastive.metrics import ContrastiveStats, contrastive_metrics,
 from framework.contrastive.origin import Origin
 from framework.contrastive.pairs import Evaluation, PositivePairs, blocks_of, evaluate_in_blocks, predict
 from framework.critics.base import Critic, UnitCritic
-from framework.data import Factory, InferredBatch, Losses, Metrics, Pictures
+from framework.data import ExtraCandidates, Factory, InferredBatch, Losses, Metrics, Pictures
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.functional.contrastive import mean_where
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
@@ -45,8 +46,12 @@ class InfoNCE(Objective):
     A batch of more than `chunk_above` steps is evaluated in blocks of anchors, whose scores are computed again for the gradient: no matrix
     has more than `chunk_above^2 / 4` numbers, without the candidates that a strategy adds. Pictures and diagnostics show the first block.
 
+    Where several ranks train, the candidates of an anchor are the steps and the extra draws of all of them (`gather = True`), as in one
+    process with all rows, or of its own rank alone (`gather = False`). A queue has the steps of all ranks in either case.
+
     Gradients: to the latents always, and so to the encoder through the posterior; `embedding_gradient = 'stop'` detaches the
-    candidates, so that the encoder cannot make itself trivial to predict. Embeddings of a slow encoder never have any.
+    candidates, so that the encoder cannot make itself trivial to predict. Embeddings of a slow encoder never have any. Candidates of
+    another rank have theirs there.
     """
 
     losses: ClassVar[tuple[str, ...]] = ("infonce",)
@@ -65,6 +70,7 @@ class InfoNCE(Objective):
         offsets: tuple[int, ...] = (0,),
         embedding_gradient: Literal["flow", "stop"] = "flow",
         chunk_above: int = 16_384,
+        gather: bool = True,
     ) -> None:
         super().__init__(model=model, scale=scale)
         _check_settings(offsets, chunk_above)
@@ -82,9 +88,14 @@ class InfoNCE(Objective):
         check_bounds(self.bound, self.diagnostics, axis)
         several: Mapping[str, tuple[Axis, ...]] = {"row": ("row",), "symmetric": ("row", "column")}
         self.axes = several.get(axis, ("column",))
-        self.anchor, self.embedding_gradient, self.chunk_above = anchor, embedding_gradient, chunk_above
+        self.anchor, self.embedding_gradient, self.chunk_above, self.gather = anchor, embedding_gradient, chunk_above, gather
         self.images = [name for name, spec in model.observation.items() if is_image(spec)]
         self.slow_rate = self.negatives.slow_rate
+
+    @property
+    def _sources(self) -> int:
+        """The number of ranks from which candidates come."""
+        return ranks.size() if self.gather else 1
 
     @property
     def critic(self) -> Critic:
@@ -112,6 +123,7 @@ class InfoNCE(Objective):
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
         self.check_length(times)
+        rows, extra = rows * self._sources, extra * self._sources
         check_joins_nothing(self.bound, rows, times, self.chunk_above)
         check_batch("InfoNCE", self.negatives, rows=rows, times=times - self.offsets[-1], extra=extra)
 
@@ -121,9 +133,10 @@ class InfoNCE(Objective):
             for _, pairs, blocks in self._pairs(inferred, dynamics):
                 for axis in self.axes:
                     self.bound.after_update(self.negatives(pairs.contrast(axis, blocks[0]), key))
-        candidates = rearrange(self._candidates(inferred), "b t e -> (b t) e")
+        candidates = ranks.gather(rearrange(self._candidates(inferred), "b t e -> (b t) e"))
+        origin = Origin.of(inferred.batch.episode).of_all_ranks(ranks.gather)  # in one order, so that all ranks have one queue
         for strategy in self.negatives.each():
-            strategy.after_update(candidates, Origin.of(inferred.batch.episode))
+            strategy.after_update(candidates, origin)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
         contrast, valid = self._first(inferred, dynamics, key)
@@ -167,34 +180,46 @@ class InfoNCE(Objective):
     def _pairs(self, inferred: InferredBatch, dynamics: Dynamics | None) -> Iterator[tuple[int, PositivePairs, list[slice]]]:
         """Each offset with its pairs and the blocks of anchors in which they are evaluated, one where the batch is not too large."""
         rows, times = inferred.batch.reward.shape
-        check_joins_nothing(self.bound, rows, times, self.chunk_above)
+        steps = rows * self._sources * times
+        check_joins_nothing(self.bound, rows * self._sources, times, self.chunk_above)
         for offset, critic in zip(self.offsets, cast(Sequence[Critic], self.critics), strict=True):
             episode = inferred.batch.episode
+            origin = Origin.of(episode[:, offset:])
             pairs = PositivePairs(
                 critic=critic,
                 source=self._source(inferred, dynamics, critic, offset),
-                origin=Origin.of(episode[:, offset:]),
+                origin=origin.of_all_ranks() if self.gather else origin,
                 valid=rearrange(same_episode(episode, offset), "b t -> (b t)"),
             )
             anchors = rows * (times - offset)
-            yield offset, pairs, blocks_of(anchors, self.chunk_above) if rows * times > self.chunk_above else [slice(0, anchors)]
+            candidates = anchors * self._sources
+            yield offset, pairs, blocks_of(anchors, candidates, self.chunk_above) if steps > self.chunk_above else [slice(0, anchors)]
 
     def _source(self, inferred: InferredBatch, dynamics: Dynamics | None, critic: Critic, offset: int) -> Source:
+        """The inputs of the scores. What an axis sums over comes from all ranks, this one's first."""
         latents = {"posterior": inferred.posterior, "prior": inferred.prior}[self.anchor].without_past()
+        latents = latents.before(inferred.batch.reward.shape[1] - offset).flatten()
+        embeddings = rearrange(self._candidates(inferred)[:, offset:], "b t e -> (b t) e")
+        action, is_first = (rearrange(each, "b t ... -> (b t) ...") for each in (inferred.batch.action, inferred.batch.is_first))
         extra = inferred.extra
         if extra is not None and self.embedding_gradient == "stop":
             extra = replace(extra, embedding=extra.embedding.detach())
+        if extra is not None and self.gather:
+            extra = ExtraCandidates(embedding=ranks.gather(extra.embedding), episode=ranks.gather(extra.episode))
         return Source(
-            latents=latents.before(inferred.batch.reward.shape[1] - offset).flatten(),
-            embeddings=rearrange(self._candidates(inferred)[:, offset:], "b t e -> (b t) e"),
+            latents=latents.map(self._shared) if "column" in self.axes else latents,
+            embeddings=self._shared(embeddings) if "row" in self.axes else embeddings,
             score=critic,
             score_pairs=critic.score_pairs,
             units=critic.units if isinstance(critic, UnitCritic) else None,
             extra=extra,
-            action=rearrange(inferred.batch.action, "b t a -> (b t) a"),
-            is_first=rearrange(inferred.batch.is_first, "b t -> (b t)"),
+            action=self._shared(action),
+            is_first=self._shared(is_first),
             predict=None if dynamics is None else partial(predict, inferred, dynamics),
         )
+
+    def _shared(self, rows: Tensor) -> Tensor:
+        return ranks.gather_own_first(rows) if self.gather else rows
 
     def _candidates(self, inferred: InferredBatch) -> Tensor:
         embedding = inferred.embedding if inferred.slow_embedding is None or self.slow_rate is None else inferred.slow_embedding

@@ -13,6 +13,7 @@ from framework import objectives
 from framework.data import InferredBatch, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.functional.precision import full_precision
 from framework.functional.random import Key
 from framework.functional.sinkhorn import sinkhorn
@@ -128,7 +129,7 @@ def _norm_error(projected: Float[Tensor, "B T S"]) -> Float[Tensor, "B T"]:
 
 def _metrics(log_first: Tensor, target: Tensor, log_latent: Tensor) -> Metrics:
     """The number of prototypes in use (the exponential of an entropy), and how often the most likely one is the assigned one."""
-    share = log_first.exp().mean(dim=(0, 1))
+    share = ranks.mean_of_all(log_first.exp().mean(dim=(0, 1)))
     return {
         "model/prototypes_used": torch.special.entr(share).sum().exp(),
         "model/prototypes_agreement": (log_latent.argmax(dim=-1) == target.argmax(dim=-1)).float().mean(),

@@ -5,7 +5,7 @@ from typing import ClassVar, Final, final
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from framework import objectives
@@ -18,6 +18,7 @@ from framework.critics.prior_critic import PriorCritic
 from framework.data import Factory, InferredBatch, Latent, Losses, Metrics
 from framework.dynamics.base import Dynamics
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.functional.random import Key, fold_in, normal
 from framework.negatives.base import Negatives
 from framework.objectives.base import Objective, after_warm_up
@@ -42,7 +43,8 @@ class TemporalPredictive(Objective):
     leaves out 1, has a floor of 0.1 under the prior's sigma and no centering. Without the static term everything may collapse to one
     point. The dynamics should have a posterior without history, such as `MemorylessSSM`, or the latent can copy the history that it is
     contrasted with; `critic` is a head of its own on the embedding, where the paper uses the posterior's. A categorical latent has its
-    sample in place of `z_i` and `mean_i`.
+    sample in place of `z_i` and `mean_i`. Where several ranks train, histories and observations of all are candidates (`gather`), or
+    those of the latent's own rank.
 
     Gradients: to everything: priors, posteriors and, through the critic, the embedding.
     """
@@ -62,6 +64,7 @@ class TemporalPredictive(Objective):
         noise: float = 0.2,
         minimum_std: float = 0.1,
         warm_up: int = 1,
+        gather: bool = True,
     ) -> None:
         super().__init__(model=model)
         if noise < 0 or warm_up < 0:
@@ -71,7 +74,7 @@ class TemporalPredictive(Objective):
         self.negatives: Negatives = negatives()
         check_selecting("TemporalPredictive", self.critic, self.negatives, "posterior")
         self.loss_scales = dict(zip(self.losses, (temporal_scale, static_scale, consistency_scale, centering_scale), strict=True))
-        self.kind, self.noise, self.warm_up = model.latent.kind, noise, warm_up
+        self.kind, self.noise, self.warm_up, self.gather = model.latent.kind, noise, warm_up, gather
         self.reach = ("warm_up", warm_up)
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
@@ -84,7 +87,7 @@ class TemporalPredictive(Objective):
             "temporal_predictive": after_warm_up(by_rows[0], self.warm_up),
             "static_predictive": by_rows[1],
             "consistency": after_warm_up(by_rows[2], self.warm_up),
-            "centering": clean.mean(dim=(0, 1)).square().sum().expand(rows, times),
+            "centering": ranks.mean_of_all(clean.mean(dim=(0, 1))).square().sum().expand(rows, times),
         }
         every, every_static = (torch.ones_like(each.positive_kept) for each in (stats, static_stats))
         return losses, contrastive_metrics([stats], [every], is_lower_bound=self.is_lower_bound) | {
@@ -98,6 +101,7 @@ class TemporalPredictive(Objective):
 
     def check(self, *, rows: int, times: int, extra: int) -> None:
         self.check_length(times)
+        rows *= ranks.size() if self.gather else 1
         check_batch("TemporalPredictive", self.negatives, rows=rows, times=times - self.warm_up, extra=extra)
 
     def diagnose(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> Metrics:
@@ -114,12 +118,20 @@ class TemporalPredictive(Objective):
         latents = self._clean(inferred.posterior)
         if self.kind == "gaussian":
             latents = latents + self.noise * normal(fold_in(key, NOISE), *latents.shape)
-        scores = self.prior(*self._after_warm_up(inferred.prior, latents)).T
-        temporal = Contrast.of(scores, Origin.of(inferred.batch.episode[:, self.warm_up :]))
-        embedding = rearrange(inferred.embedding, "b t e -> (b t) e")
+        histories, followers = self._after_warm_up(inferred.prior.without_past(), latents)
+        scores = self.prior(histories.map(self._shared), followers).T
+        temporal = Contrast.of(scores, self._origin(inferred.batch.episode[:, self.warm_up :]))
+        embedding = self._shared(rearrange(inferred.embedding, "b t e -> (b t) e"))
         scores = self.critic(replace(inferred.posterior.without_past(), stochastic=latents).flatten(), embedding)
-        static = Contrast.of(scores, Origin.of(inferred.batch.episode))
+        static = Contrast.of(scores, self._origin(inferred.batch.episode))
         return self.negatives(temporal, key), self.negatives(static, key)
+
+    def _shared(self, rows: Tensor) -> Tensor:
+        return ranks.gather_own_first(rows) if self.gather else rows
+
+    def _origin(self, episode: Int[Tensor, "B T"]) -> Origin:
+        own = Origin.of(episode)
+        return own.of_all_ranks() if self.gather else own
 
     def _clean(self, posterior: Latent) -> Float[Tensor, "B T Z"]:
         return posterior.statistics["mean"].float() if self.kind == "gaussian" else posterior.stochastic

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from framework.data import Batch, ExtraSteps
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.registry import parts
 from framework.replay.chunks import Chunks
 from framework.replay.storage import OBSERVATION, Ring, allocate, require_memory, step_of
@@ -179,15 +180,16 @@ def _observation(rows: Ring) -> dict[str, Tensor]:
 
 
 def _entries_of(steps: StoredSteps) -> dict[str, Array]:
-    """The entries of the ring. The episode numbers, which each environment counts by itself, become unique over the streams."""
+    """The entries of the ring. The numbers of episodes, which each environment counts by itself, become unique over all ranks' streams."""
     streams = len(steps.episode)
+    own = ranks.rank() * streams + np.arange(streams)
     return {
         **{f"{OBSERVATION}{name}": value for name, value in steps.observation.items()},
         "action": steps.action,
         "reward": steps.reward,
         "is_first": steps.is_first,
         "is_terminal": steps.is_terminal,
-        "episode": steps.episode * streams + np.arange(streams),
+        "episode": steps.episode * streams * ranks.size() + own,
     }
 
 

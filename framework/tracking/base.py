@@ -139,3 +139,14 @@ class Tracker(ABC):
             self.close("FINISHED")
         else:
             self.close("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+
+
+@final
+class NoTracker(Tracker):
+    """Records nothing: the tracker of every rank but the first."""
+
+    def record(self, event: Event) -> None:
+        return
+
+    def close(self, status: Status) -> None:
+        return

@@ -1,6 +1,7 @@
 """The functions of the package: compose a recipe, find a run, resume it, evaluate it, load its policy."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -9,12 +10,14 @@ from framework.composition import Overrides
 from framework.errors import UserError
 from framework.tracking import sync as mirrors
 from framework.tracking.runs import RunRecord, open_run
-from framework.training import checkpoints as saved
+from framework.training.checkpoint_folders import find
 from framework.training.evaluation import Evaluated
+from framework.training.job import launched
 from framework.training.lock import run_lock
 from framework.training.manifest import PROGRESS
 from framework.training.policy import Policy, read_policy
-from framework.training.run import CHECKPOINTS, Result, Run
+from framework.training.result import Result
+from framework.training.run import CHECKPOINTS, Run
 from framework.training.runtime import Runtime
 
 
@@ -41,11 +44,11 @@ def find_checkpoint(run: str, checkpoint: str = "best", folder: str | Path = "ru
         return Path(run)
     checkpoints = find_run(run, folder) / CHECKPOINTS
     try:
-        return saved.find(checkpoints, checkpoint)
+        return find(checkpoints, checkpoint)
     except UserError:
         if checkpoint != "best":
             raise
-        return saved.find(checkpoints, "latest")
+        return find(checkpoints, "latest")
 
 
 def resume(run: str, bindings: Overrides = (), *, checkpoint: str = "latest", folder: str | Path = "runs", trust: bool = False) -> Result:
@@ -54,7 +57,7 @@ def resume(run: str, bindings: Overrides = (), *, checkpoint: str = "latest", fo
     Bindings become part of the run's recipe with the first checkpoint that is written with them.
     """
     home = find_run(run, folder)
-    with run_lock(home):
+    with run_lock(home) if launched().rank == 0 else nullcontext():
         settings = [f"Tracking.folder={str(home.parent)!r}", *composition.statements(bindings)]
         return compose(home / "resolved.gin", settings, trust=trust).resume(home, checkpoint)
 

@@ -1,21 +1,22 @@
 """Checkpoints: the whole state of a run, written completely or not at all, in a thread beside training."""
 
 import logging
-import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
-from itertools import count
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, final
 
 from framework import files
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.registry import parts
 from framework.replay.chunks import INDEX
-from framework.training.manifest import PROGRESS, Manifest, digest
+from framework.training.checkpoint_folders import by_age, find, free_names, name_of, whole_below
+from framework.training.job import command, first, first_beside, place, together_beside
+from framework.training.manifest import Manifest, digest, part_of
 
 Contents = Mapping[str, Any]
 """One file each: nested dicts, lists and tuples of tensors, arrays, numbers, strings and None."""
@@ -23,7 +24,8 @@ ReplaySaver = Callable[[Path], Callable[[], None]]
 """Copies the steps that a folder lacks, and returns the function that writes them: `Replay.snapshot`."""
 
 REPLAY = "replay"
-NAME = re.compile(r"step-(\d{8,18})(?:-\d+)?")
+SHARED = ("agent", "optimizers", "policy", "settings")
+"""Contents that all ranks have in common, which rank 0 writes."""
 
 log = logging.getLogger(__name__)
 
@@ -58,23 +60,28 @@ class Checkpoints:
     @property
     def latest(self) -> Path | None:
         """The folder of the last checkpoint."""
-        return next(iter(_whole(self.folder)), None)
+        return next(iter(whole_below(self.folder)), None)
 
     @property
     def best(self) -> Path | None:
         """The folder of the checkpoint with the best evaluation return."""
-        return next((path for path, manifest in _whole(self.folder).items() if manifest.best), None)
+        return next((path for path, manifest in whole_below(self.folder).items() if manifest.best), None)
 
     @property
     def number(self) -> int:
         """The number of the last save, from 1; 0 before the first."""
-        return next((manifest.number for manifest in _whole(self.folder).values()), 0)
+        return next((manifest.number for manifest in whole_below(self.folder).values()), 0)
 
     @property
     def source(self) -> Path:
         """The folder that was loaded or written last."""
         assert self._source is not None, "load or save first"
         return self._source
+
+    @property
+    def replay(self) -> Path:
+        """The folder of this rank's replay in `source`."""
+        return self.source / self._part / REPLAY
 
     def due(self, step: int) -> bool:
         """Whether a multiple of `every` was passed since the last save, or that found a damaged file."""
@@ -96,15 +103,12 @@ class Checkpoints:
         """
         self.wait()
         self._step, self._best = step, best or self._best
+        temporary = self.folder / f".writing-{name_of(step)}"
+        first(partial(self._prepare, temporary))
         with files.writing(self.folder, size=0):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for leftover in self.folder.glob(".*-step-*"):
-                shutil.rmtree(leftover)
-            temporary = self.folder / f".writing-{_name(step)}"
-            temporary.mkdir()
             linked = self._link_replay(temporary) if replay_saver and self._source else {}
-        copied = {name: files.plain(value, name) for name, value in contents.items()}
-        write_replay = replay_saver(temporary / REPLAY) if replay_saver else None
+        copied = {name: files.plain(value, name) for name, value in contents.items() if not self._part or name not in SHARED}
+        write_replay = replay_saver(temporary / self._part / REPLAY) if replay_saver else None
         manifest = Manifest(step, self.number + 1, self._best, linked)
         self._pending = self._writer.submit(self._write, temporary, manifest, copied, write_replay, beside or {})
 
@@ -121,21 +125,47 @@ class Checkpoints:
         checkpoint.
         """
         self.wait()
-        candidates = _by_age(self.folder) if which == "latest" else [find(self.folder, which)]
+        self._source = first(partial(self._find_whole, which, ranks.size()))
+        manifest = Manifest.read(self._source)
+        self._step, names = manifest.step, [name for name in manifest.sha256 if REPLAY not in Path(name).parts[:-1]]
+        own = [name for part in dict.fromkeys(("", self._part)) for name in names if part_of(name) == part]
+        return self._step, {Path(name).stem: files.load(self._source / name) for name in own}
+
+    def _find_whole(self, which: str | Path, size: int) -> Path:
+        """The folder of a whole checkpoint, all ranks' files included, which as many ranks wrote."""
+        candidates = by_age(self.folder) if which == "latest" else [find(self.folder, which)]
         for folder in candidates:
             if folder.resolve().parent != self.folder.resolve():
                 raise UserError(f"The checkpoint {folder} is of another run than {self.folder.parent}; resume that run to go on from it.")
             try:
-                require_whole_replay(folder)
-                self._step, contents = read(folder)
+                manifest = Manifest.read(folder)
+                manifest.require_whole(folder, manifest.sha256)
             except UserError as error:
                 if folder == candidates[-1]:
                     raise
                 log.warning("Passing over a checkpoint: %s", error)
-            else:
-                self._source = folder
-                return self._step, contents
+                continue
+            if manifest.ranks != size:
+                raise UserError(
+                    f"The checkpoint {folder} was written by {manifest.ranks} ranks, each with its environments and its replay, and now "
+                    f"there are {size}; resume with as many: {command(manifest.ranks)} resume {self.folder.parent.name}"
+                )
+            return folder
         raise UserError(f"There is no checkpoint in {self.folder}; train first, or name the folder of another run.")
+
+    @property
+    def _part(self) -> str:
+        """The folder of this rank's files in a checkpoint; rank 0 has none."""
+        return f"rank-{place().rank}/" if place().rank else ""
+
+    def _prepare(self, temporary: Path) -> None:
+        """Make the folders of all ranks, in place of what an earlier save left."""
+        with files.writing(self.folder, size=0):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for leftover in self.folder.glob(".*-step-*"):
+                shutil.rmtree(leftover)
+            for part in ("", *(f"rank-{other}" for other in range(1, place().size))):
+                (temporary / part).mkdir()
 
     def _link_replay(self, target: Path) -> dict[str, str]:
         """Link the files of steps of the last replay; returns the checksums that they were written with."""
@@ -144,8 +174,9 @@ class Checkpoints:
         except UserError as error:
             log.warning("%s The replay is written again.", error)
             return {}
-        (target / REPLAY).mkdir()
-        names = [name for name in manifest.sha256 if name.startswith(f"{REPLAY}/") and name != f"{REPLAY}/{INDEX}"]
+        replay = f"{self._part}{REPLAY}/"
+        (target / replay).mkdir()
+        names = [name for name in manifest.sha256 if name.startswith(replay) and name != f"{replay}{INDEX}"]
         return {name: manifest.sha256[name] for name in names if _link(self.source / name, target / name)}
 
     def _write(
@@ -158,61 +189,58 @@ class Checkpoints:
     ) -> None:
         try:
             self._require_whole_links(manifest, temporary)
-            for name, value in contents.items():
-                files.save(temporary / f"{name}.pt", value)
-            if write_replay:
-                write_replay()
-            paths = sorted(path for path in temporary.rglob("*") if path.is_file())
-            names = {path.relative_to(temporary).as_posix(): path for path in paths}
-            replace(manifest, sha256={name: manifest.sha256.get(name) or digest(path) for name, path in names.items()}).write(temporary)
-            files.flush(*temporary.rglob("*"), temporary)
-            for path, text in beside.items():
-                files.write(path, text.encode())
-            files.flush(*beside)
-            with files.writing(self.folder, size=0):
-                self._publish(temporary, manifest)
+            digests = together_beside(partial(self._write_own, temporary, manifest, contents, write_replay))
+            whole = replace(manifest, sha256={name: own[name] for own in digests for name in sorted(own)})
+            self._source, self._best = first_beside(partial(self._publish, temporary, whole, beside)), False
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            if not self._part:
+                shutil.rmtree(temporary, ignore_errors=True)
+
+    def _write_own(
+        self, temporary: Path, manifest: Manifest, contents: Contents, write_replay: Callable[[], None] | None
+    ) -> dict[str, str]:
+        """Write the files of this rank; returns the checksum of each."""
+        for name, value in contents.items():
+            files.save(temporary / self._part / f"{name}.pt", value)
+        if write_replay:
+            write_replay()
+        paths = {path.relative_to(temporary).as_posix(): path for path in temporary.rglob("*") if path.is_file()}
+        own = {name: path for name, path in paths.items() if part_of(name) == self._part}
+        files.flush(*own.values())
+        return {name: manifest.sha256.get(name) or digest(path) for name, path in own.items()}
 
     def _require_whole_links(self, manifest: Manifest, folder: Path) -> None:
-        """Raise `UserError` where a linked file is damaged, and make the next save due, which links none."""
-        damaged = next((name for name in manifest.sha256 if manifest.is_changed(folder, name)), None)
+        """Raise `UserError` where a linked file of any rank is damaged, and make the next save due, which links none."""
+        own = (name for name in manifest.sha256 if manifest.is_changed(folder, name))
+        damaged = next(filter(None, together_beside(lambda: next(own, None))), None)
         if damaged:
             source, self._source, self._step = self._source, None, -self.every
             raise UserError(f"The replay file {source}/{damaged} is damaged; the replay is written again.")
 
-    def _publish(self, temporary: Path, manifest: Manifest) -> None:
-        """Give the checkpoint its name; once that is on the disk, remove what it replaces."""
-        name = _name(manifest.step)
-        folder = next(path for path in _free_names(self.folder / name) if not path.exists())
-        temporary.rename(folder)
-        files.flush(self.folder)
-        self._source, self._best = folder, False
-        whole = _whole(self.folder)
-        earlier = [path for path, other in whole.items() if other.step <= manifest.step]
-        for path in set(earlier[self.keep :]) - {self.best}:
-            _drop(path)
-
-
-def find(folder: Path, which: str | Path) -> Path:
-    """The folder of `latest`, `best`, a name or a step number below `folder`, or a path of its own."""
-    whole, folders = _whole(folder), _folders(folder)
-    best = next((path for path, manifest in whole.items() if manifest.best), None)
-    ranked = {name: path for name, path in (("latest", next(iter([*whole, *folders]), None)), ("best", best)) if path}
-    names = {path.name: path for path in folders}
-    of_step = {str(_step(path)): path for path in reversed([*whole, *(path for path in folders if path not in whole)])}
-    chosen = (of_step | names | ranked).get(str(which))
-    if chosen is not None:
-        return chosen
-    if (Path(which) / PROGRESS).is_file():
-        return Path(which)
-    raise UserError(f"There is no checkpoint '{which}' in {folder}; there are: {', '.join([*ranked, *names]) or 'none'}.")
+    def _publish(self, temporary: Path, manifest: Manifest, beside: Mapping[Path, str]) -> Path:
+        """Give the checkpoint its manifest and its name; once that is on the disk, remove what it replaces."""
+        manifest.write(temporary)
+        files.flush(*temporary.rglob("*"), temporary)
+        for path, text in beside.items():
+            files.write(path, text.encode())
+        files.flush(*beside)
+        with files.writing(self.folder, size=0):
+            folder = next(path for path in free_names(self.folder / name_of(manifest.step)) if not path.exists())
+            temporary.rename(folder)
+            files.flush(self.folder)
+            earlier = [path for path, other in whole_below(self.folder).items() if other.step <= manifest.step]
+            for path in set(earlier[self.keep :]) - {self.best}:
+                _drop(path)
+        return folder
 
 
 def read(folder: Path) -> tuple[int, dict[str, Any]]:
-    """The step and the contents of one checkpoint, but the replay. Raises `UserError` if a file is missing, changed or too old."""
+    """The step and the contents of one checkpoint, but the replay, and the first rank's of several.
+
+    Raises `UserError` if a file is missing, changed or too old.
+    """
     manifest = Manifest.read(folder)
-    names = [name for name in manifest.sha256 if not name.startswith(f"{REPLAY}/")]
+    names = [name for name in manifest.sha256 if "/" not in name]
     manifest.require_whole(folder, names)
     return manifest.step, {Path(name).stem: files.load(folder / name) for name in names}
 
@@ -221,49 +249,6 @@ def require_whole_replay(folder: Path) -> None:
     """Raise `UserError` where a file of a checkpoint's replay is missing or changed."""
     manifest = Manifest.read(folder)
     manifest.require_whole(folder, [name for name in manifest.sha256 if name.startswith(f"{REPLAY}/")])
-
-
-def _name(step: int) -> str:
-    return f"step-{step:08d}"
-
-
-def _step(folder: Path) -> int:
-    match = NAME.fullmatch(folder.name)
-    assert match is not None
-    return int(match[1])
-
-
-def _free_names(folder: Path) -> Iterator[Path]:
-    """The folder itself, and then names for later saves at the same step."""
-    yield folder
-    yield from (folder.with_name(f"{folder.name}-{number}") for number in count(2))
-
-
-def _folders(folder: Path) -> list[Path]:
-    """The checkpoints below a folder, the largest step first."""
-    return sorted(
-        (path for path in folder.glob("step-*") if NAME.fullmatch(path.name)), key=lambda path: (_step(path), path.name), reverse=True
-    )
-
-
-def _whole(folder: Path) -> dict[Path, Manifest]:
-    """The checkpoints whose manifest can be read, the last written first."""
-    manifests = {}
-    for path in _folders(folder):
-        with suppress(UserError):
-            manifests[path] = Manifest.read(path)
-    return dict(sorted(manifests.items(), key=lambda each: each[1].number, reverse=True))
-
-
-def _by_age(folder: Path) -> list[Path]:
-    """The checkpoints from which a run continues, in their order: those of a later step than the last are of a future that it left.
-
-    What cannot be read comes first, so that it is named.
-    """
-    whole = _whole(folder)
-    unreadable = [path for path in _folders(folder) if path not in whole]
-    last = next((manifest.step for manifest in whole.values()), 0)
-    return [*unreadable, *(path for path, manifest in whole.items() if manifest.step <= last)]
 
 
 def _drop(folder: Path) -> None:

@@ -14,6 +14,7 @@ from framework import composition
 from framework.agent import Agent
 from framework.composition import Problem
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.replay.replay import Replay
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def refusals(run: "Run") -> list[Problem]:
         agent = run.agent_factory(specs=specs)
     if replay is not None:
         with _collected(errors):
-            run.trainer.check(length=replay.length, environments=run.environments, action_repeat=action_repeat)
+            run.trainer.check(length=replay.length, environments=run.environments * ranks.size(), action_repeat=action_repeat)
     if replay is not None and agent is not None:
         steps = replay.batch * replay.length
         for objective in agent.world_model.each_objective:

@@ -11,6 +11,7 @@ from torch import Tensor
 from framework.agent import Agent
 from framework.data import Batch, Metrics, Pictures, UpdateNoise
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.changes import optimizer_entries, require_fit
@@ -24,7 +25,7 @@ RANDOM, ACTING, LEARNING, LOOKING = 1, 2, 3, 4
 
 @dataclass
 class Progress:
-    """The counters of a run. Steps are environment steps, action repeats counted; seconds are of training, over every resume.
+    """The counters of a run. Steps are environment steps of all ranks, action repeats counted; seconds are of training, over every resume.
 
     `owed` is the number of replayed time steps that training still owes for the environment steps up to `counted`.
     """
@@ -92,6 +93,7 @@ class Learner:
         self._tensors = {name: value for name, value in self.agent.state_dict().items() if isinstance(value, Tensor)}
         self._before = [torch.empty_like(tensor) for tensor in self._tensors.values()]
         self.steps: VectorStep | None = None
+        self._errors = 0
 
     def begin(self) -> None:
         """Reset the environments, and store their first steps."""
@@ -99,6 +101,7 @@ class Learner:
         if self.steps is None:
             raise KeyboardInterrupt
         self.replay.add(self.steps)
+        self._advance(0, 0)
 
     def collect(self, *, randomly: bool) -> list[Finished]:
         """Take one action in every environment, store the step, and return the finished episodes."""
@@ -129,11 +132,28 @@ class Learner:
         """Wait for the step in flight, store it, and return the finished episodes; an interrupt leaves it in flight."""
         steps = self._take(self.vector.receive)
         if steps is None:
+            self._advance(0, 0)
             return []
         self.steps = steps
         self.replay.add(self.steps)
-        self.progress.step += self.vector.action_repeat * int((~self.steps.is_first).sum())
-        return self._count(self.steps)
+        finished = self._count(self.steps)
+        self._advance(self.vector.action_repeat * int((~self.steps.is_first).sum()), len(finished))
+        return finished
+
+    def catch_up(self) -> list[Finished]:
+        """Receive a step that an interrupt left in flight on this rank and not on all, so that all ranks have taken as many."""
+        in_flight = sum(ranks.totals(self.vector.in_flight))
+        if in_flight in (0, ranks.size()):
+            return []
+        if self.vector.in_flight:
+            return self.receive()
+        self._advance(0, 0)
+        return []
+
+    @property
+    def update_size(self) -> int:
+        """The replayed time steps of one update, on all ranks."""
+        return self.replay.batch * self.replay.length * ranks.size()
 
     def update(self) -> Metrics:
         """One update of the agent on a new batch."""
@@ -144,7 +164,7 @@ class Learner:
         with self.runtime.autocast():
             metrics = self.update_agent(self.batch, self._noise)
         self.progress.updates += 1
-        self.progress.owed -= self.replay.batch * self.replay.length
+        self.progress.owed -= self.update_size
         if self.runtime.synchronous:
             self.check(metrics)
         return metrics
@@ -222,14 +242,23 @@ class Learner:
         before = self.tolerance.total
         try:
             return self.tolerance.take(self.vector, step)
-        finally:
+        except UserError:
             self.progress.environment_errors += self.tolerance.total - before
+            raise
+        finally:
+            self._errors = self.tolerance.total - before
+
+    def _advance(self, steps: int, episodes: int) -> None:
+        """Count what all ranks did: steps, episodes that ended, and the errors of the last step."""
+        counts = ranks.totals(steps, episodes, self._errors)
+        self.progress.step += int(counts[0])
+        self.progress.episodes += int(counts[1])
+        self.progress.environment_errors += int(counts[2])
 
     def _count(self, steps: VectorStep) -> list[Finished]:
         self.totals = np.where(steps.is_first, 0.0, self.totals + steps.reward)
         self.lengths = np.where(steps.is_first, 0, self.lengths + self.vector.action_repeat)
         ended = np.flatnonzero(steps.is_last)
-        self.progress.episodes += len(ended)
         return [Finished(float(self.totals[index]), int(self.lengths[index])) for index in ended]
 
 

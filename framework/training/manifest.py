@@ -15,8 +15,8 @@ from framework.errors import UserError
 FORMAT = 4
 """Increased when the contents of a checkpoint change, so that an old one is refused and not misread."""
 PROGRESS = "progress.json"
-NAME = re.compile(r"(replay/)?[\w-]+\.pt")
-"""A file of a checkpoint, and none outside of it."""
+NAME = re.compile(r"(rank-\d+/)?(replay/)?[\w-]+\.pt")
+"""A file of a checkpoint, and none outside of it; those of ranks other than the first are in folders of their own."""
 
 
 @final
@@ -28,6 +28,11 @@ class Manifest:
     number: int
     best: bool
     sha256: Mapping[str, str]
+
+    @property
+    def ranks(self) -> int:
+        """How many ranks wrote it."""
+        return 1 + len({part_of(name) for name in self.sha256} - {""})
 
     def write(self, folder: Path) -> None:
         """Write it, with a checksum of its own."""
@@ -73,6 +78,11 @@ def digest(file: Path) -> str:
     """The checksum of a file."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def part_of(name: str) -> str:
+    """The folder of the rank that wrote a file, with its `/`; rank 0 has none."""
+    return name.split("/")[0] + "/" if name.startswith("rank-") else ""
 
 
 def _damaged(folder: Path, reason: str) -> UserError:

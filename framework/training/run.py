@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -14,12 +14,13 @@ from framework.data import Factory, Pictures
 from framework.environments.base import Environment
 from framework.environments.server import try_out
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.registry import parts
 from framework.replay.chunks import INDEX
 from framework.replay.replay import Replay
 from framework.specs import Specs
 from framework.tracking import jsonl
-from framework.tracking.base import Status, Tracker
+from framework.tracking.base import NoTracker, Status, Tracker
 from framework.tracking.tracking import Tracking
 from framework.training import checkpoints as saved
 from framework.training.changes import announcement, changed_settings, explained_by, require_fit
@@ -27,9 +28,11 @@ from framework.training.checkpoints import Checkpoints
 from framework.training.checks import require_sound
 from framework.training.evaluation import Evaluated, Evaluation
 from framework.training.interrupt import Interrupt, close_tracker
-from framework.training.learner import LOOKING, Diverged, Learner, Progress
+from framework.training.job import first, joined, own_seed
+from framework.training.learner import LOOKING, Diverged, Learner
 from framework.training.lock import run_lock
 from framework.training.policy import PolicyRecipe, build_agent
+from framework.training.result import Result
 from framework.training.run_logger import RunLogger
 from framework.training.runtime import Runtime, derive
 from framework.training.tags import described, tags_of
@@ -46,22 +49,6 @@ RECIPE_FILES = ("*.gin", "*.txt", f"{CODE}/**/*.py")
 """The files of a run's folder that its recipe consists of."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Result:
-    """The end of a training, and the places of its outputs."""
-
-    folder: Path
-    run_id: str | None
-    url: str | None
-    status: Status
-    progress: Progress
-    evaluated: Evaluated | None
-    latest: Path | None
-    best: Path | None
-    stopped_by: str = ""
-    """The signal that stopped it: `Ctrl-C`, `SIGTERM` or `SIGHUP`."""
 
 
 @final
@@ -120,16 +107,21 @@ class Run:
         return described(self)
 
     def train(self) -> Result:
-        """Train a new run, in a new folder; a run that is refused before it begins leaves none behind."""
-        require_sound(self)
-        try_out(self.environment)
-        folder = self.tracking.new_run_folder(recipe=self.composed.recipe.stem, seed=self.seed)
-        try:
-            self.composed.write(folder)
-            return self._run(folder)
-        except BaseException:
-            self.tracking.discard_unbegun(folder)
-            raise
+        """Train a new run, in a new folder; a run that is refused before it begins leaves none behind.
+
+        Under `torchrun` the processes train one agent together.
+        """
+        with joined(self.runtime):
+            require_sound(self)
+            try_out(self.environment)
+            folder = first(partial(self.tracking.new_run_folder, recipe=self.composed.recipe.stem, seed=self.seed))
+            try:
+                first(partial(self.composed.write, folder))
+                return self._run(folder)
+            except BaseException:
+                if ranks.rank() == 0:
+                    self.tracking.discard_unbegun(folder)
+                raise
 
     def resume(self, folder: Path, checkpoint: str = "latest") -> Result:
         """Continue the run in a folder from one of its checkpoints, exactly as if it had never stopped.
@@ -137,8 +129,9 @@ class Run:
         The recipe in the folder becomes this one with the first checkpoint that is written, which is at once where settings changed and
         no later checkpoint is given up.
         """
-        try_out(self.environment)
-        return self._run(folder, checkpoint)
+        with joined(self.runtime):
+            try_out(self.environment)
+            return self._run(folder, checkpoint)
 
     def evaluate(self, checkpoint: Path, *, episodes: int | None = None, seed: int | None = None) -> Evaluated:
         """The returns of a checkpoint's policy, in fresh environments."""
@@ -191,7 +184,7 @@ class Run:
     def vector(self, count: int, *, mode: Mode) -> VectorEnvironment:
         """The environments that step together: those of `Run.vector`, or workers in this mode."""
         vector = self._vector or partial(WorkerEnvironments, mode=mode, timeout=self.environment_timeout)
-        return vector(environment=self.environment, count=count, seed=derive(self.seed, ENVIRONMENTS))
+        return vector(environment=self.environment, count=count, seed=derive(own_seed(self.seed), ENVIRONMENTS))
 
     def learner(self, vector: VectorEnvironment | None = None, folder: Path | None = None) -> Learner:
         """The state of a training, before its first step; by default with environments of its own in this process, as a notebook needs."""
@@ -200,41 +193,27 @@ class Run:
             specs=vector.specs,
             streams=vector.count,
             device=self.runtime.device,
-            seed=derive(self.seed, REPLAY),
-            folder=folder / "replay" if folder else None,
+            seed=derive(own_seed(self.seed), REPLAY),
+            folder=folder / f"replay-{ranks.rank()}".removesuffix("-0") if folder else None,
         )
         agent, tolerance = self.agent(vector.specs), Tolerance(most=self.max_environment_errors)
-        return Learner(agent=agent, runtime=self.runtime, vector=vector, replay=replay, seed=self.seed, tolerance=tolerance)
+        return Learner(agent=agent, runtime=self.runtime, vector=vector, replay=replay, seed=own_seed(self.seed), tolerance=tolerance)
 
     def _run(self, folder: Path, checkpoint: str | None = None) -> Result:
         """Train in a folder, from the beginning or from a checkpoint, while no other process does."""
-        with run_lock(folder):
-            return self._run_alone(folder, checkpoint)
-
-    def _run_alone(self, folder: Path, checkpoint: str | None) -> Result:
+        lock = run_lock(folder) if ranks.rank() == 0 else nullcontext()
         checkpoints: Checkpoints = self.checkpoint_factory(folder=folder / CHECKPOINTS)
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
-        with Interrupt() as interrupt, self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
+        with lock, Interrupt() as interrupt, self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
             learner.tolerance.interrupted = interrupt.is_requested
             self.runtime.prepare_process(learner.agent)
-            self.trainer.check(length=learner.replay.length, environments=vector.count, action_repeat=vector.action_repeat)
+            self.trainer.check(length=learner.replay.length, environments=vector.count * ranks.size(), action_repeat=vector.action_repeat)
             if checkpoint is not None:
                 contents, changed = self._load(learner, checkpoints, checkpoint)
-                jsonl.restore_copy(folder, checkpoints.number)
-                if checkpoints.source != checkpoints.latest:
-                    jsonl.keep_copy(folder, checkpoints.number)
-            paths = (path for pattern in RECIPE_FILES for path in folder.glob(pattern))
+                first(partial(_restore_mirror, folder, checkpoints))
             with interrupt.stopping():
-                tracker = self.tracking.start(
-                    run_folder=folder,
-                    total_steps=self.trainer.steps,
-                    total_updates=self.trainer.updates,
-                    parameters=self.composed.parameters(),
-                    tags=tags_of(self, learner.agent, resumed=checkpoint is not None),
-                    files=sorted(path for path in paths if path.resolve().is_relative_to(folder.resolve())),
-                    resume_step=None if checkpoint is None else learner.progress.step,
-                )
+                tracker = self._tracker(learner, folder, checkpoint) if ranks.rank() == 0 else NoTracker()
             run_logger = self.run_logger(learner, tracker, checkpoints)
             if checkpoint is not None:
                 run_logger.load_state_dict(contents["logger"], learner)
@@ -243,14 +222,26 @@ class Run:
                     run_logger.settle()
             return self._train(learner, run_logger, folder, interrupt)
 
+    def _tracker(self, learner: Learner, folder: Path, checkpoint: str | None) -> Tracker:
+        paths = (path for pattern in RECIPE_FILES for path in folder.glob(pattern))
+        return self.tracking.start(
+            run_folder=folder,
+            total_steps=self.trainer.steps,
+            total_updates=self.trainer.updates,
+            parameters=self.composed.parameters(),
+            tags=tags_of(self, learner.agent, resumed=checkpoint is not None),
+            files=sorted(path for path in paths if path.resolve().is_relative_to(folder.resolve())),
+            resume_step=None if checkpoint is None else learner.progress.step,
+        )
+
     def _load(self, learner: Learner, checkpoints: Checkpoints, which: str) -> tuple[Mapping[str, Any], bool]:
         """Load a checkpoint; returns its contents, and whether settings changed since."""
         step, contents = checkpoints.load(which)
         changes = changed_settings(contents["settings"], self.composed.parameters())
         with explained_by(changes):
-            learner.replay.load(checkpoints.source / saved.REPLAY)
+            learner.replay.load(checkpoints.replay)
             learner.load_state_dict(contents)
-        if changes:
+        if changes and ranks.rank() == 0:
             log.warning(announcement(step, changes, pretrained=learner.progress.pretrained))
         return contents, bool(changes)
 
@@ -273,15 +264,17 @@ class Run:
         try:
             self.trainer.run(learner=learner, run_logger=run_logger, interrupt=interrupt)
             stop = self.trainer.stop(learner, interrupt, share=LAST_EVALUATION)
-            run_logger.finish(learner, evaluate=not interrupt.requested, stop=stop)
-            jsonl.drop_copies(folder, but=run_logger.checkpoints.number)
-            if not interrupt.requested:
+            run_logger.finish(learner, evaluate=not any(ranks.totals(interrupt.requested)), stop=stop)
+            if ranks.rank() == 0:
+                jsonl.drop_copies(folder, but=run_logger.checkpoints.number)
+            if ranks.rank() == 0 and not interrupt.requested:
                 run_logger.record_policies(learner, folder / POLICY)
             status = "FINISHED"
         except Diverged as error:
             raise run_logger.diverged(error, learner, folder) from error
         except UserError:
-            run_logger.rescue(learner)
+            if ranks.size() == 1:  # other ranks may be elsewhere, and a checkpoint needs all
+                run_logger.rescue(learner)
             raise
         except KeyboardInterrupt:
             status = "KILLED"
@@ -292,3 +285,10 @@ class Run:
         return Result(
             folder, tracker.run_id, tracker.url, status, learner.progress, run_logger.latest, kept.latest, kept.best, interrupt.name
         )
+
+
+def _restore_mirror(folder: Path, checkpoints: Checkpoints) -> None:
+    """Bring the mirror back to the checkpoint that was loaded."""
+    jsonl.restore_copy(folder, checkpoints.number)
+    if checkpoints.source != checkpoints.latest:
+        jsonl.keep_copy(folder, checkpoints.number)

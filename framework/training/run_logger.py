@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -16,10 +17,12 @@ from torch import Tensor
 from framework.data import Metrics
 from framework.environments.base import Environment
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.tracking.base import MetricsEvent, PictureEvent, PolicyEvent, Tracker, VideoEvent
 from framework.training.checkpoints import Checkpoints, read
 from framework.training.evaluation import Evaluated, Evaluation, Stop, never
 from framework.training.fault import FAULT, save_fault
+from framework.training.job import first
 from framework.training.learner import Diverged, Finished, Learner
 from framework.training.policy import Policy, PolicyRecipe, export_policy
 from framework.training.tolerance import Tolerance
@@ -36,7 +39,7 @@ class RunLogger:
 
     `updates` and `episodes` hold the metrics of updates and the finished episodes since the last log; a checkpoint holds them too, so that
     the first line after a resume is that of a run that never stopped. `recipe` has the texts of the run's recipe by their files, which
-    are written with each checkpoint where they changed.
+    are written with each checkpoint where they changed. Every rank of a job has one, whose tracker records on the first alone.
 
     A full disk does not end a run: the checkpoint is tried again at the next interval.
     """
@@ -90,29 +93,42 @@ class RunLogger:
     def write(self, learner: Learner) -> None:
         """Log the means since the last log, and the diagnostics of the last batch."""
         progress = learner.progress
+        ended = sum(each.value for each in self.episodes), sum(each.length for each in self.episodes), len(self.episodes)
+        replayed, returns, lengths, episodes = ranks.totals(len(learner.replay), *ended)
         values: dict[str, Any] = {
             **_means(self.updates),
             **self._times(learner),
             "train/updates": progress.updates,
             "train/episodes": progress.episodes,
             "train/environment_errors": progress.environment_errors,
-            "train/replay_steps": len(learner.replay),
+            "train/replay_steps": replayed,
         }
         if self.updates:
             learner.check(self.updates[-1])
             values |= learner.diagnose()
-        if self.episodes:
-            values["train/return"] = np.mean([episode.value for episode in self.episodes])
-            values["train/length"] = np.mean([episode.length for episode in self.episodes])
+        if episodes:
+            values |= {"train/return": returns / episodes, "train/length": lengths / episodes}
         progress.logged = progress.step
         self.tracker.record(MetricsEvent(progress.step, {name: float(value) for name, value in values.items()}))
         self.updates, self.episodes = [], []
 
     def evaluate(self, learner: Learner, stop: Stop = never) -> None:
-        """Run the evaluation episodes; a better mean than ever before makes the next checkpoint the best.
+        """Run the evaluation episodes, on rank 0; a better mean than ever before makes the next checkpoint the best.
 
         Where `stop` ends them, nothing is recorded, and a resume evaluates again.
         """
+        progress = learner.progress
+        mean, errors = first(partial(self._evaluated, learner, stop))
+        progress.environment_errors += errors
+        if mean is None:
+            return
+        progress.evaluated = progress.step
+        if progress.best is None or mean > progress.best:
+            progress.best = mean
+            self.checkpoint(learner, best=True)
+
+    def _evaluated(self, learner: Learner, stop: Stop) -> tuple[float | None, int]:
+        """The mean return, None where the evaluation was stopped, and the errors of environments in it."""
         progress, tolerance = learner.progress, Tolerance(most=learner.tolerance.most, interrupted=learner.tolerance.interrupted)
         try:
             with self.stopwatch("evaluate"):
@@ -125,13 +141,13 @@ class RunLogger:
                     tolerance=tolerance,
                     stop=stop,
                 )
-        finally:
+        except UserError:
             progress.environment_errors += tolerance.total
+            raise
         if evaluated is None:
             if not tolerance.interrupted():
                 log.warning("The evaluation at step %d was not over with Trainer.minutes, and is left out.", progress.step)
-            return
-        progress.evaluated = progress.step
+            return None, tolerance.total
         self.latest = evaluated
         values = {
             "eval/return": evaluated.mean,
@@ -146,9 +162,7 @@ class RunLogger:
             self.tracker.record(VideoEvent("evaluation", progress.step, evaluated.frames, fps=20.0))
         for name, picture in learner.pictures().items():
             self.tracker.record(PictureEvent(name, progress.step, picture.cpu().numpy()))
-        if progress.best is None or evaluated.mean > progress.best:
-            progress.best = evaluated.mean
-            self.checkpoint(learner, best=True)
+        return evaluated.mean, tolerance.total
 
     def checkpoint(self, learner: Learner, *, best: bool = False) -> bool:
         """Write a checkpoint; on a full disk log a warning, and return False."""
@@ -201,8 +215,9 @@ class RunLogger:
         """Keep the update that was not finite; the error to raise names its file and the last good checkpoint."""
         path = folder / FAULT
         try:
-            save_fault(path, learner=learner, recipe=self.policy, metrics=error.metrics)
+            first(partial(save_fault, path, learner=learner, recipe=self.policy, metrics=error.metrics))
             kept = f"The update is in {path}, and `dream replay-fault` makes it again"
+            kept += " on the rows of the first rank" if ranks.size() > 1 else ""
         except UserError as refusal:
             kept = f"The update could not be kept ({refusal.message.removesuffix('.')})"
         self.settle()

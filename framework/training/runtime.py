@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -32,6 +33,8 @@ LARGEST: Final = 2**30
 class Runtime:
     """`device = auto` is torch's accelerator if there is one, else the CPU; `cuda:1` names one of several.
 
+    Under `torchrun` an accelerator without a number is that of the rank on its machine (`LOCAL_RANK`); several ranks are untested on CUDA.
+
     `precision = bfloat16` runs matrix products in autocast: parameters, losses, densities and scores stay in float32.
     `compile = steps` compiles the steps of an update's loops. `auto` is `off` on a CPU, where compilation is not worth its time, and
     `steps` elsewhere, uncompiled where that fails. `capture = update` records a whole update as one CUDA graph; it is untested on CUDA.
@@ -59,6 +62,14 @@ class Runtime:
     def synchronous(self) -> bool:
         """Whether reading a number from a tensor costs no wait, so that every update can be checked."""
         return self.device.type == "cpu"
+
+    def collectives(self) -> str:
+        """The backends of torch.distributed for ranks on this device: NCCL there, which is untested, and Gloo between CPUs."""
+        if self.device.type not in ("cpu", "cuda"):
+            raise UserError(f"Several ranks need CPUs or CUDA devices, and the device is {self.device}; bind Runtime.device = 'cpu'.")
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        return "gloo" if self.device.type == "cpu" else "cpu:gloo,cuda:nccl"
 
     def prepare_process(self, agent: Agent) -> None:
         """Set this process up to train an agent: its threads, its memory, and the arithmetic of denormal numbers.
@@ -130,6 +141,8 @@ def _device(name: str) -> torch.device:
     if kind not in DEVICES or (index and not index.isdigit()):
         raise UserError(f"Runtime.device = '{name}' is no device: bind one of {', '.join(DEVICES)}, or `cuda:1` for the second.")
     accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is not None and kind in ("auto", accelerator.type) and not index and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return _device(f"{accelerator.type}:{os.environ.get('LOCAL_RANK', '0')}")
     if kind == "auto":
         return accelerator if accelerator is not None else torch.device("cpu")
     if kind != "cpu" and (accelerator is None or accelerator.type != kind):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final, Literal, final
 
 from framework.errors import UserError
+from framework.functional import ranks
 from framework.registry import parts
 from framework.training.interrupt import Interrupt
 from framework.training.learner import Learner, Progress
@@ -30,6 +31,8 @@ class Trainer:
     actions in flight were chosen before those updates, which sample the replay without that step. Both orders depend on the counters
     alone, so that two runs of one seed are equal. Only a step with updates due is hidden behind them: bind `train_every = 1`, which
     spreads updates evenly, and `Run.environments` of at least `Replay.batch * Replay.length / (train_ratio * action repeat)`.
+
+    Where several ranks train, environment steps are those of all ranks, and an update trains on the time steps of all.
     """
 
     def __init__(
@@ -66,14 +69,18 @@ class Trainer:
             learner.begin()
             if run_logger.checkpoint(learner):
                 run_logger.settle()  # before the first step, so that a run that is killed from here on can be resumed
+        else:
+            run_logger.episodes += learner.catch_up()
         while True:
             if self.schedule == "overlapped":
                 self._act(learner, run_logger)
-            while self.due(learner) and not interrupt.requested and not self._out_of_time(learner):
+            stopping = self._stopping(learner, interrupt)
+            while self.due(learner) and not stopping:
                 with run_logger.stopwatch("update"):
                     run_logger.updates.append(learner.update())
                 progress.seconds = time.monotonic() - started
-            if interrupt.requested or self.over(learner):
+                stopping = self._stopping(learner, interrupt)
+            if stopping or self.over(learner):
                 break
             run_logger.mark(learner, stop)
             progress.seconds = time.monotonic() - started
@@ -84,10 +91,10 @@ class Trainer:
     def due(self, learner: Learner) -> int:
         """The number of updates due; a function of the counters alone, so that a resumed run continues exactly."""
         progress, replay = learner.progress, learner.replay
-        self._count(progress, update=replay.batch * replay.length)
+        self._count(progress, update=learner.update_size)
         if progress.step < self.prefill or len(replay) < replay.length * learner.vector.count:
             return 0
-        due = max(0, int(progress.owed / (replay.batch * replay.length) + ROUNDING))
+        due = max(0, int(progress.owed / learner.update_size + ROUNDING))
         return due if self.updates is None else min(due, max(0, self.updates - progress.updates))
 
     def _count(self, progress: Progress, *, update: int) -> None:
@@ -110,10 +117,16 @@ class Trainer:
             )
 
     def over(self, learner: Learner) -> bool:
-        """Whether the steps, the updates or the minutes are used up."""
-        progress = learner.progress
-        out_of_updates = self.updates is not None and progress.updates >= self.updates
-        return progress.step >= self.steps or out_of_updates or self._out_of_time(learner)
+        """Whether the steps or the updates are used up."""
+        out_of_updates = self.updates is not None and learner.progress.updates >= self.updates
+        return learner.progress.step >= self.steps or out_of_updates
+
+    def _stopping(self, learner: Learner, interrupt: Interrupt) -> bool:
+        """Whether an interrupt of any rank, or the bound on the wall-clock of any, stops all, after the same update."""
+        interrupted, late = ranks.totals(interrupt.requested, self._out_of_time(learner))
+        if interrupted and not interrupt.requested:
+            interrupt.requested, interrupt.name = True, "a signal to another rank"
+        return interrupted + late > 0
 
     def stop(self, learner: Learner, interrupt: Interrupt, *, share: float = 1.0) -> Callable[[], bool]:
         """Tells whether an interrupt, or a share of the bound on the wall-clock, ends what is being done."""

@@ -116,6 +116,17 @@ def test_what_show_prints_is_the_same_recipe(call: Call) -> None:
     assert call("diff", TINY, "copy.gin").stdout.splitlines()[1].split() == ["Replay.batch", "4", "3"]
 
 
+def test_show_adds_what_ranks_have_together(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an option, or under torchrun; the output stays a recipe."""
+    shown = call("show", "dreamer_v3", "--ranks", "8").stdout
+    whole = "# 8 ranks together: 128 environments, a replay of 8,000,000 steps, and updates of 128 sequences, 8,192 steps."
+    assert whole in shown.splitlines()
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    assert call("show", "dreamer_v3").stdout == shown
+    monkeypatch.delenv("WORLD_SIZE")
+    assert "ranks" not in call("show", "dreamer_v3").stdout
+
+
 def test_show_says_where_each_value_came_from(call: Call) -> None:
     lines = call("show", "dreamer_v1", "--provenance").stdout.splitlines()
     assert any(line.startswith("Agent.horizon = 15  # gin/actor_critics/dynamics_backprop.gin:") for line in lines)

@@ -184,7 +184,7 @@ def test_other_actions_equal_a_loop():
     for number in range(3):
         drawn = (uniform(fold_in(seed, 2 + number), 12) * 11).long()
         for i in range(12):
-            other = int(drawn[i]) + int(drawn[i] >= i)
+            other = (i + 1 + int(drawn[i])) % 12
             assert other != i
             changed = source.latents.map(lambda part, i=i, other=other: part[i : i + 1] + source.action[other].sum())
             expected = source.score(changed, source.embeddings[i : i + 1]).item()

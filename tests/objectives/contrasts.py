@@ -1,7 +1,5 @@
 """InfoNCE objectives and inferred batches for its tests."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -43,12 +41,6 @@ def pairs(sample: InferredBatch, steps: int) -> list[tuple[int, int]]:
     """The places that are of one episode with the one so many steps later."""
     rows, times = sample.batch.reward.shape
     return [(b, t) for b in range(rows) for t in range(times - steps) if not sample.batch.is_first[b, t + 1 : t + steps + 1].any()]
-
-
-def with_equal_actions(example: InferredBatch) -> InferredBatch:
-    """The same action at every step, and no first steps."""
-    data = replace(example.batch, action=torch.full_like(example.batch.action, 0.3), is_first=torch.zeros_like(example.batch.is_first))
-    return replace(example, batch=data)
 
 
 def leaves_of(example: InferredBatch) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Anchors in blocks: losses, metrics and gradients of one matrix; other draws of the same law; and less memory."""
+"""Anchors in blocks: losses, metrics, gradients and draws of one matrix, and less memory."""
 
 from functools import partial
 
@@ -10,20 +10,13 @@ from framework.contrastive.pairs import SHARE, blocks_of
 from framework.errors import UserError
 from framework.testing.checks import tensors
 from framework.testing.samples import example
-from tests.members import build, factory, members
-from tests.objectives.contrasts import gradients, leaves_of, make, with_equal_actions
+from tests.members import factory, members
+from tests.objectives.contrasts import gradients, leaves_of, make
 from tests.tiny import DYNAMICS, LATENT, key_of, latent_spec
 
 ROWS, TIMES, MOST = 4, 6, 22
 STEPS = ROWS * TIMES
 JOINING = ["DonskerVaradhan", "MINE", "SMILE"]
-SETTLED = {
-    "ActionNegatives": {},
-    "WithinCrossMixture": {"count": STEPS - 1},
-    "MoCHi": {"hardest": 1, "with_anchor": 0},
-    "UniformSubset": {"candidates": STEPS},
-}
-"""Strategies that draw, with settings under which every draw has the same result; of `ActionNegatives`, where all actions are equal."""
 
 
 def evaluations(objective, batch, autocast: bool = False):
@@ -38,7 +31,7 @@ def evaluations(objective, batch, autocast: bool = False):
 
 WRAPPED = partial(factory("negatives", "EpisodeExcluded"), of=factory("negatives", "MemoryQueue"))
 CASES = [
-    *({"critic": "CosineCritic", "negatives": name, "settings": SETTLED.get(name)} for name in members("negatives")),
+    *({"critic": "CosineCritic", "negatives": name} for name in members("negatives")),
     *({"critic": critic} for critic in ("BilinearCritic", "GaussianCritic", "DistanceCritic", "ConcatCritic", "SeparableCritic")),
     {"critic": "CategoricalCritic", "spec": latent_spec("categorical")},
     {"critic": "PriorCritic", "anchor": "prior", "axis": "column"},
@@ -53,14 +46,13 @@ CASES = [
 @pytest.mark.parametrize("autocast", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_losses_metrics_and_gradients_in_blocks_equal_those_of_one_matrix(settings, autocast):
     batch = example(settings.get("spec", LATENT), ROWS, TIMES)
-    batch = with_equal_actions(batch) if settings.get("negatives") == "ActionNegatives" else batch
     if autocast and settings.get("negatives") == "ActionNegatives":
         return  # the dynamics runs in bfloat16, and each block rounds the gradients of its weights
     objective = make(**settings)
     for parameter in objective.bound.parameters():  # a start near 0 would hide errors
         torch.nn.init.normal_(parameter, std=0.3)
     (whole, whole_metrics, expected), (losses, metrics, actual) = evaluations(objective, batch, autocast)
-    assert len(blocks_of(STEPS, MOST)) == 5
+    assert len(blocks_of(STEPS, STEPS, MOST)) == 5
     assert losses.dtype == torch.float32
     assert torch.allclose(losses, whole, rtol=1e-4, atol=1e-5)
     for name, value in whole_metrics.items():
@@ -68,22 +60,6 @@ def test_losses_metrics_and_gradients_in_blocks_equal_those_of_one_matrix(settin
     compared = [(one, other) for one, other in zip(actual, expected, strict=True) if other is not None]
     assert [one is None for one in actual] == [other is None for other in expected]
     assert all(torch.allclose(one, other, rtol=1e-4, atol=1e-4) for one, other in compared)
-
-
-@pytest.mark.parametrize("name", ["MoCHi", "UniformSubset"])
-def test_blocks_draw_different_numbers_and_the_first_draws_those_of_the_whole(name):
-    strategy, batch, calls = build("negatives", name), example(rows=ROWS, times=TIMES), []
-    objective = make("CosineCritic", negatives=name)
-    objective.negatives = strategy
-    strategy.register_forward_hook(lambda module, arguments, chosen: calls.append((int(arguments[1]), chosen)))
-    with torch.no_grad():
-        for objective.chunk_above in (MOST, STEPS):
-            objective(batch, DYNAMICS, key_of(0))
-    *blocks, (_, whole) = calls
-    first = blocks[0][1]
-    assert len({key for key, _ in blocks}) == len(blocks) == 5
-    assert torch.allclose(first.scores, whole.scores[: len(first.scores)], atol=1e-5)
-    assert torch.equal(first.log_weights, whole.log_weights[: len(first.scores)])
 
 
 def test_diagnostics_are_those_of_the_first_block():

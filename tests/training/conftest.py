@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import framework
-from framework.training.run import Result, Run
+from framework.training.result import Result
+from framework.training.run import Run
 
 TINY = Path(__file__).parent / "tiny.gin"
 

@@ -15,7 +15,8 @@ from framework.errors import UserError
 from framework.replay.replay import Replay
 from framework.tracking.jsonl import read
 from framework.training import checkpoints
-from framework.training.run import Result, Run
+from framework.training.result import Result
+from framework.training.run import Run
 
 FAULTY, TINY = (Path(__file__).parent / f"{name}.gin" for name in ("faulty", "tiny"))
 WIDE = ("Run.environments=2", "Replay.length=4", "Trainer.train_ratio=4.0")

@@ -14,7 +14,8 @@ from framework.specs import ActionSpec, Specs
 from framework.tracking.jsonl import read
 from framework.training.evaluation import Player
 from framework.training.policy import PolicyRecipe
-from framework.training.run import Result, Run
+from framework.training.result import Result
+from framework.training.run import Run
 from framework.training.runtime import Runtime, derive
 from framework.training.tolerance import Tolerance
 from framework.vector_environments.worker_environments import WorkerEnvironments

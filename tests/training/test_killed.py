@@ -13,7 +13,8 @@ import framework
 from framework.errors import UserError
 from framework.training.checkpoints import Checkpoints
 from framework.training.learner import Learner
-from framework.training.run import Result, Run
+from framework.training.result import Result
+from framework.training.run import Run
 from tests.programs import in_a_child
 from tests.training.agents import differing, saved
 

@@ -14,7 +14,8 @@ from gymnasium import spaces
 import framework
 from framework.errors import UserError
 from framework.training.policy import Policy
-from framework.training.run import Result, Run
+from framework.training.result import Result
+from framework.training.run import Run
 
 SMALL = {
     "MLPEncoder.units": 8,

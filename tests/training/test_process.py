@@ -11,7 +11,8 @@ import torch
 import framework
 from framework.training import runtime
 from framework.training.learner import Learner
-from framework.training.run import Result, Run
+from framework.training.result import Result
+from framework.training.run import Run
 from framework.training.runtime import Runtime, keep_freed_memory
 from tests.members import agent_factory
 from tests.tiny import specs_of

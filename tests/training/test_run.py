@@ -16,7 +16,8 @@ import framework
 from framework.errors import UserError
 from framework.training.checkpoints import Checkpoints
 from framework.training.manifest import Manifest
-from framework.training.run import Result, Run
+from framework.training.result import Result
+from framework.training.run import Run
 from framework.training.tags import tags_of
 from tests.training.agents import differing, saved
 

@@ -19,7 +19,7 @@ from framework.tracking import jsonl
 from framework.training.lock import LOCK, OWNER
 from framework.training.manifest import Manifest
 from framework.training.policy import read_policy
-from framework.training.run import Result
+from framework.training.result import Result
 from framework.training.runtime import Runtime
 from tests.cli.calls import ROOT, call_dream
 from tests.training.conftest import TINY

@@ -9,7 +9,7 @@ import pytest
 import framework
 from framework.composition import modules
 from framework.tracking.policy_model import _load_pyfunc
-from framework.training.run import Result
+from framework.training.result import Result
 
 MODULE = """
 import dm_env

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import click
 
-import framework
 from framework import composition
 from framework.cli import options, output
 from framework.composition import Plan, Problem
@@ -101,19 +100,9 @@ def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, t
             return _problems_of_sweep(recipe, bindings, imports, trust=trust)
         from framework.training.checks import check
 
-        problems = check(recipe, bindings, imports=imports, trust=trust)
-        if problems or not deep:
-            return problems
-        run = framework.compose(recipe, bindings, imports=imports, trust=trust)
+        return check(recipe, bindings, imports=imports, trust=trust, deep=deep)
     except UserError as error:
         return [Problem(recipe, 1, str(error))]
-    from framework.training.dry_run import dry_run
-
-    try:
-        dry_run(run)
-    except UserError as error:
-        return [run.composed.problem(error)]
-    return []
 
 
 def _problems_of_sweep(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, trust: bool) -> list[Problem]:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from functools import cache
+from importlib.util import LazyLoader, find_spec, module_from_spec
 from typing import Any, Final
 
 from framework.errors import UserError
@@ -64,6 +65,7 @@ def import_suite() -> Any:
     chosen = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = chosen or DISABLED
     try:
+        _postpone_ndimage()
         from dm_control import suite
     except Exception as error:
         raise broken(error) from error
@@ -71,6 +73,19 @@ def import_suite() -> Any:
         if not chosen:
             del os.environ[VARIABLE]
     return suite
+
+
+def _postpone_ndimage() -> None:
+    """Let `scipy.ndimage`, half of the suite's import, load at its first use, which only the terrain of `quadruped_escape` has."""
+    import scipy
+
+    name = "scipy.ndimage"
+    if name in sys.modules or (spec := find_spec(name)) is None or spec.loader is None:
+        return
+    spec.loader = LazyLoader(spec.loader)
+    # As an attribute too: an import statement that finds the module in `sys.modules` alone would load it.
+    scipy.ndimage = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
 
 
 def prepare_dm_control() -> None:

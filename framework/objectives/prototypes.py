@@ -79,7 +79,9 @@ class Prototypes(Objective):
         self.from_embedding = glorot(nn.Linear(model.embedding_size, size))
         self.from_latent = glorot(nn.Linear(model.latent.feature_size, size))
         self.slow_from_embedding = deepcopy(self.from_embedding).requires_grad_(False)
-        self.prototypes = nn.Parameter(F.normalize(torch.randn(prototypes, size), dim=-1))
+        self.prototypes = nn.Parameter(torch.randn(prototypes, size))
+        if not self.prototypes.is_meta:  # arithmetic on `meta`, where recipes are checked, imports torch's compiler
+            self._normalize_prototypes()
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
     def forward(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> tuple[Losses, Metrics]:
@@ -102,8 +104,12 @@ class Prototypes(Objective):
     def after_update(self, inferred: InferredBatch, dynamics: Dynamics, key: Key) -> None:
         assert self.slow_rate is not None
         copy_parameters(source=self.from_embedding, target=self.slow_from_embedding, rate=self.slow_rate)
-        self.prototypes.copy_(F.normalize(self.prototypes, dim=-1))
+        self._normalize_prototypes()
         self.updates.add_(1)
+
+    @torch.no_grad()
+    def _normalize_prototypes(self) -> None:
+        self.prototypes.copy_(F.normalize(self.prototypes, dim=-1))
 
     def _scores(self, projected: Float[Tensor, "B T S"]) -> Float[Tensor, "B L K"]:
         """Cosines after the warm-up, the prototypes having unit length. Gradients: none to the prototypes while they are fixed."""

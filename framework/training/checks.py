@@ -16,6 +16,7 @@ from framework.composition import Problem
 from framework.errors import UserError
 from framework.functional import ranks
 from framework.replay.replay import Replay
+from framework.training.dry_run import dry_run
 
 if TYPE_CHECKING:
     from framework.training.run import Run
@@ -25,14 +26,23 @@ LARGEST_TENSOR: Final = 2**36
 MOST_TENSORS: Final = 5_000
 
 
-def check(recipe: str | Path, bindings: composition.Overrides = (), *, imports: Iterable[str] = (), trust: bool = False) -> list[Problem]:
-    """Everything that is wrong with a recipe: what reading it finds, or else what building it refuses, each with its place."""
+def check(
+    recipe: str | Path, bindings: composition.Overrides = (), *, imports: Iterable[str] = (), trust: bool = False, deep: bool = False
+) -> list[Problem]:
+    """Everything that is wrong with a recipe, each with its place: what reading it finds, or else what building it refuses.
+
+    Or else, with `deep`, the first fault of one small update.
+    """
     plan = composition.plan(recipe, bindings, imports=imports, root=composition.ROOT, trust=trust)
     if plan.problems:
         return list(plan.problems)
     composed = composition.compose(plan)
     try:
-        return refusals(composed.root(composed=composed))
+        run = composed.root(composed=composed)
+        problems = refusals(run)
+        if deep and not problems:
+            dry_run(run)
+        return problems
     except UserError as error:
         return [composed.problem(error)]
 

@@ -1,7 +1,7 @@
 """The smallest training, which shows whether the parts of a recipe work together."""
 
 from contextlib import ExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -12,13 +12,15 @@ from framework.actor_critics.mppi_planner import MPPIPlanner
 from framework.agent import Agent
 from framework.data import Metrics
 from framework.errors import UserError
-from framework.optimizers.base import TorchOptimizer
 from framework.replay.replay import Replay
+from framework.text import PACKAGE
 from framework.training.compiled_steps import patched
 from framework.training.contract import contract
 from framework.training.learner import ACTING, LEARNING, not_finite
-from framework.training.run import Run
 from framework.vector_environments.base import random_steps
+
+if TYPE_CHECKING:
+    from framework.training.run import Run
 
 SEQUENCES: Final = 2
 SHORT: Final = (8, 16)
@@ -29,12 +31,12 @@ CAPACITY: Final = 4096
 """Only the steps that are added take memory."""
 
 
-def dry_run(run: Run) -> dict[str, float]:
+def dry_run(run: "Run") -> dict[str, float]:
     """Build the agent, act once, and take one update on a small batch of random numbers. Nothing is simulated, rendered or written.
 
-    The batch has two short sequences, or more and longer ones if an objective needs them; planners iterate once. torch's own
-    optimizers take no step, since their first one imports the compiler. Returns the update's metrics. Raises `UserError` where parts do
-    not fit or break their contract, or where a score or a loss is not finite.
+    The batch has two short sequences, or more and longer ones if an objective needs them; planners iterate once. The optimizers of this
+    package take no step: the first one of torch's own imports the compiler, and that of a large model takes long. Returns the update's
+    metrics. Raises `UserError` where parts do not fit or break their contract, or where a score or a loss is not finite.
     """
     shown, runtime = run.specs(), run.runtime
     agent = run.agent(shown)
@@ -53,12 +55,12 @@ def dry_run(run: Run) -> dict[str, float]:
         stack.enter_context(runtime.autocast())
         stack.enter_context(contract(agent, (replay.batch, replay.length)))
         for optimizer in agent.optimizers.values():
-            if isinstance(optimizer, TorchOptimizer):
+            if type(optimizer).step.__module__.startswith(f"{PACKAGE.name}."):
                 stack.enter_context(patched(optimizer, "step", _norm))
         agent.act(agent.initial(1), first, batch.is_first[:1, 0], "explore", runtime.generator(run.seed, ACTING))
         metrics = agent.update(batch, agent.draw_noise(batch, runtime.generator(run.seed, LEARNING)))
     if wrong := not_finite(metrics):
-        raise UserError(f"The first update gives what is no number: {', '.join(wrong)}; look at loss scales and learning rates.")
+        raise UserError(f"The first update gives what is no number: {', '.join(wrong)}; look at loss scales.")
     return {name: float(value) for name, value in metrics.items()}
 
 

@@ -64,3 +64,15 @@ for line in {(*lines, "lab bounds --help", "bench update --help")!r}:
     assert not heavy, (line, heavy)
 """
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+
+
+def test_a_check_imports_neither_compiler_nor_tracker_nor_plots(tmp_path: Path) -> None:
+    program = """
+import sys
+from framework.cli import dream
+dream(["check", "dreamer_pro", "--deep"], standalone_mode=False)
+assert "torch" in sys.modules
+heavy = {"torch._dynamo", "mlflow", "matplotlib", "pandas", "gymnasium", "scipy.ndimage._filters"} & {*sys.modules}
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)

@@ -1,11 +1,10 @@
 """What a class must have to be registered in a family."""
 
 import ast
-import dis
 import inspect
 import textwrap
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final, get_origin
 
 from framework.errors import UserError
 from framework.signatures import Parameter, builtin_components, constructor, source_of
@@ -20,6 +19,17 @@ def check_class(cls: type, base: type, family: str) -> None:
         raise UserError(f"`{family}.register` takes a class, not {cls!r}.")
     for mistake in _mistakes(cls, base, family):
         raise UserError(f"{family}.{cls.__name__} ({place_of(cls)}) {mistake}.")
+
+
+def check_built(component: object, base: type, family: str) -> None:
+    """Raise a `UserError`, with the place of the class, for an attribute of its family's contract that a component does not have."""
+    for name, annotation in vars(base).get("__annotations__", {}).items():
+        if getattr(component, name, ABSENT) is ABSENT:
+            cls, form = type(component), annotation.__name__ if inspect.isclass(annotation) else annotation
+            raise UserError(
+                f"{family}.{cls.__name__} ({place_of(cls)}) does not set `{name}`: write `self.{name}: {form} = ...` in the constructor, "
+                f"{_as_in(base)}."
+            )
 
 
 def place_of(cls: type) -> str:
@@ -68,13 +78,10 @@ def _passed(family: str) -> dict[str, Parameter]:
 
 
 def _undeclared(cls: type, base: type) -> Iterator[tuple[str, str]]:
-    """The attributes that a contract declares, and that a class neither has nor sets in a method, with their annotations."""
-    methods = [inspect.unwrap(each) for ancestor in cls.__mro__ for each in vars(ancestor).values() if inspect.isfunction(each)]
-    stored = {each.argval for method in methods for each in dis.get_instructions(method) if each.opname == "STORE_ATTR"}
+    """The class attributes that a contract declares and a class does not have, with their annotations."""
     for name, annotation in vars(base).get("__annotations__", {}).items():
-        if name not in stored and inspect.getattr_static(cls, name, ABSENT) is ABSENT:
-            text = annotation if isinstance(annotation, str) else repr(annotation)
-            yield name, text.replace("typing.", "") if "[" in text else annotation.__name__
+        if get_origin(annotation) is ClassVar and inspect.getattr_static(cls, name, ABSENT) is ABSENT:
+            yield name, repr(annotation).replace("typing.", "")
 
 
 def _head(method: Any) -> str:

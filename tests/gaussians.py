@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tests.tiny import seeded
+from framework.testing.samples import seeded
 
 SIZE = 20
 

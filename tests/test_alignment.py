@@ -11,11 +11,11 @@ import torch
 
 from framework.environments.counting import Counting
 from framework.replay.replay import Replay
+from framework.testing.samples import seeded
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime
 from framework.vector_environments.worker_environments import WorkerEnvironments
 from tests.members import agent_factory, factory
-from tests.tiny import seeded
 
 STREAMS, LENGTH, STEPS = 2, 4, 14
 

@@ -10,9 +10,9 @@ from torch import distributions as td
 
 from framework.errors import UserError
 from framework.registry import registry_of
+from framework.testing.samples import LATENT, OBSERVATIONS, behavior_sizes, contrast, key_of, observe, origin, replayed, replayed_noise
 from tests.actor_critics.worlds import random_rollout
 from tests.members import build, factory
-from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, contrast, key_of, observe, origin, replayed, replayed_noise
 
 
 def policy_gradient(**settings):

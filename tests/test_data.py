@@ -9,7 +9,7 @@ from framework.contrastive.origin import Origin
 from framework.data import Latent
 from framework.errors import UserError
 from framework.specs import Specs, is_image
-from tests.tiny import ACTION, OBSERVATIONS, latent, normal
+from framework.testing.samples import ACTION, OBSERVATIONS, latent, normal
 
 
 def test_the_origin_of_an_anchor_is_its_step_of_the_flattened_latent():

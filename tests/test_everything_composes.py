@@ -21,10 +21,10 @@ from framework.data import Batch, ExtraSteps
 from framework.errors import UserError
 from framework.registry import registry_of
 from framework.specs import Specs
+from framework.testing.samples import OBSERVATIONS, ROWS, batch, observe, seeded, specs_of
 from framework.training.policy import build_agent
 from framework.training.runtime import Runtime
 from tests.members import SMALL, members
-from tests.tiny import OBSERVATIONS, ROWS, batch, observe, seeded, specs_of
 
 Part = tuple[str, str]
 """A family, and one of its components."""

@@ -4,8 +4,8 @@ import torch
 
 from framework.data import Imagination
 from framework.imagination import imagine
+from framework.testing.samples import behavior_sizes, latent, seeded
 from tests.members import build
-from tests.tiny import behavior_sizes, latent, seeded
 
 HORIZON, STARTS = 4, 3
 DYNAMICS = build("dynamics", "GaussianRSSM", embedding_size=5, action_size=2)

@@ -16,11 +16,11 @@ from framework.agent import Agent
 from framework.data import Batch
 from framework.registry import components
 from framework.specs import Specs
+from framework.testing.samples import normal, observe, seeded, update
 from framework.training.policy import build_agent
 from framework.training.run import Run
 from framework.training.runtime import Runtime
 from tests.members import ROOT
-from tests.tiny import normal, observe, seeded, update
 
 RECIPES = sorted((ROOT / "recipes").rglob("*.gin"))
 NAMES = [path.relative_to(ROOT / "recipes").with_suffix("").as_posix() for path in RECIPES]

@@ -11,6 +11,7 @@ from framework.errors import UserError
 from framework.registration import check_class
 from framework.registry import registry_of
 from framework.signatures import FAMILIES
+from framework.training.checks import check
 from tests.members import members
 
 OBJECTIVE = """
@@ -86,12 +87,6 @@ CASES = {
         "",
         "does not set `cost`: write `cost: ClassVar[str] = ...` in the class, as in its contract",
     ),
-    "a behavior that names no groups": (
-        BEHAVIOR,
-        "self.groups = ",
-        "groups = ",
-        "does not set `groups`: write `groups: tuple[str, ...] = ...`",
-    ),
     "a method that is missing": (
         OBJECTIVE,
         "def forward(self, inferred, dynamics, key): ...",
@@ -152,6 +147,17 @@ def test_register_refuses(name: str, tmp_path: Path) -> None:
     assert re.search(rf"\w+\.Refused \(\S*{module}\.py:\d+\) ", text), text
     assert words in text
     assert "\n" not in text
+
+
+def test_a_check_refuses_a_constructor_that_does_not_set_what_the_contract_declares(tmp_path: Path) -> None:
+    (tmp_path / "unset.py").write_text(BEHAVIOR.replace("Refused", "Unset").replace("self.groups = ", "groups = "))
+    (tmp_path / "unset.gin").write_text("import unset\ninclude 'recipes/quickstart.gin'\nAgent.actor_critic = @actor_critics.Unset\n")
+    (problem,) = check(tmp_path / "unset.gin")
+    assert (Path(problem.file).name, problem.line) == ("unset.gin", 3)
+    assert re.search(
+        r"actor_critics\.Unset \(\S*unset\.py:4\) does not set `groups`: write `self\.groups: tuple\[str, \.\.\.\] = \.\.\.`",
+        problem.message,
+    )
 
 
 @pytest.mark.parametrize("source", [OBJECTIVE, CRITIC, BOUND, BEHAVIOR, ENVIRONMENT])

@@ -65,9 +65,9 @@ from framework.actor_critics.policy_and_value import joined
 from framework.agent import Agent
 from framework.data import Batch, UpdateNoise
 from framework.registry import registry_of
+from framework.testing.samples import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, seeded, specs_of
 from framework.training.runtime import Runtime
 from tests.members import ROOT, agent_factory, build, factory, members
-from tests.tiny import LATENT, ROWS, TIMES, batch, behavior_sizes, normal, replayed, seeded, specs_of
 
 TESTS = Path(__file__).parent
 TABLE = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (\S+)::(\w+) \|$", __doc__ or "", flags=re.MULTILINE)

@@ -8,9 +8,9 @@ import torch
 from framework.data import Batch, ExtraSteps
 from framework.errors import UserError
 from framework.functional.random import fold_in, new_key
+from framework.testing.samples import OBSERVATIONS, ROWS, TIMES, batch, key_of, observe, seeded, specs_of, update
 from framework.world_model import FIRST_VIEW, SECOND_VIEW
 from tests.members import agent_factory, factory
-from tests.tiny import OBSERVATIONS, ROWS, TIMES, batch, key_of, observe, seeded, specs_of, update
 
 
 def make(negatives: str = "InBatch", **settings):

@@ -9,6 +9,7 @@ from framework.composition.tree import Link, Node
 from framework.composition.values import PythonDefault, leaves, map_leaves
 from framework.composition.versions import Version
 from framework.errors import Place, UserError
+from framework.registration import check_built
 from framework.registry import registry_of
 
 TOO_LARGE: Final = re.compile(r"overflow|allocate memory|not enough memory|out of memory|too big|dimension exceeded", re.IGNORECASE)
@@ -35,7 +36,10 @@ class ComponentFactory(partial[Any]):
 
     def __call__(self, /, *arguments: Any, **derived: Any) -> Any:
         try:
-            return super().__call__(*arguments, **derived)
+            component = super().__call__(*arguments, **derived)
+            family = self.node.component.family
+            check_built(component, registry_of(family).base, family)
+            return component
         except UserError as error:
             if error.place is None:
                 error.place = blame(error.message, [self.node], self.recipe) or self.node.place

@@ -7,8 +7,8 @@ from torch import Tensor
 from framework.actor_critics.action_noise import ActionNoise
 from framework.errors import UserError
 from framework.specs import ActionKind
+from framework.testing.samples import ACTIONS, LATENT, acted, behavior_sizes, normal, seeded
 from tests.members import factory
-from tests.tiny import ACTIONS, LATENT, acted, behavior_sizes, normal, seeded
 
 CALM = factory("actor_critics", "DynamicsBackprop", action_noise=0.0)
 CHOOSING = factory("actor_critics", "Reinforce")

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from framework.actor_critics.cem_planner import CEMPlanner
 from framework.data import Imagination, Latent
+from framework.testing.samples import LATENT, behavior_sizes, normal, seeded
 from tests.actor_critics.worlds import latent_at, rollout, still
-from tests.tiny import LATENT, behavior_sizes, normal, seeded
 
 SIZE, ACTION = 4, 2
 GOALS = normal(SIZE, ACTION, seed=3).tanh()

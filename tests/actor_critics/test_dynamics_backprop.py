@@ -9,9 +9,9 @@ from torch import Tensor
 from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.data import Imagination
 from framework.specs import ActionKind
+from framework.testing.samples import LATENT, acted, behavior_sizes, normal, replayed, replayed_noise, seeded
 from tests.actor_critics.worlds import random_rollout
 from tests.members import factory
-from tests.tiny import LATENT, acted, behavior_sizes, normal, replayed, replayed_noise, seeded
 
 FEATURES = LATENT.feature_size
 

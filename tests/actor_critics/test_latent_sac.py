@@ -6,9 +6,9 @@ from torch import Tensor
 
 from framework.actor_critics.latent_sac import LatentSAC
 from framework.data import InferredBatch
+from framework.testing.samples import LATENT, acted, behavior_sizes, normal, replayed, replayed_noise, seeded
 from tests.actor_critics.worlds import nothing_imagined, temporal_difference_loss
 from tests.members import factory
-from tests.tiny import LATENT, acted, behavior_sizes, normal, replayed, replayed_noise, seeded
 
 TWO = factory("values", "EnsembleValue", value=factory("values", "NormalValue", slow_rate=0.5), members=2, reduce="minimum")
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from framework.actor_critics.cem_planner import CEMPlanner
 from framework.actor_critics.mppi_planner import MPPIPlanner
 from framework.specs import ActionSpec, LatentSpec, ModelSpecs
+from framework.testing.samples import normal, seeded
 from framework.values.base import Value
 from tests.actor_critics.worlds import latent_at, moving
-from tests.tiny import normal, seeded
 
 A, B = torch.tensor([[1.0, 0.5], [0.0, 0.8]]), torch.tensor([0.1, 0.7])
 Q, R = torch.tensor([[1.0, 0.0], [0.0, 0.1]]), 0.2

@@ -7,9 +7,9 @@ from torch import Tensor
 from framework.actor_critics.mixed_gradient import MixedGradient
 from framework.data import Imagination
 from framework.specs import ActionKind
+from framework.testing.samples import LATENT, behavior_sizes, normal, replayed, replayed_noise, seeded
 from tests.actor_critics.worlds import random_rollout
 from tests.members import factory
-from tests.tiny import LATENT, behavior_sizes, normal, replayed, replayed_noise, seeded
 
 every_kind = pytest.mark.parametrize("kind", ["continuous", "discrete", "multi_discrete"])
 

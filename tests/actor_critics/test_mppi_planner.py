@@ -9,10 +9,10 @@ from torch import Tensor
 
 from framework.actor_critics.mppi_planner import MPPIPlanner
 from framework.specs import LatentSpec
+from framework.testing.samples import LATENT, ROWS, batch, behavior_sizes, normal, replayed, replayed_noise, seeded, specs_of
 from framework.values.base import Value
 from tests.actor_critics.worlds import latent_at, moving, nothing_imagined, still, temporal_difference_loss
 from tests.members import agent_factory, factory
-from tests.tiny import LATENT, ROWS, batch, behavior_sizes, normal, replayed, replayed_noise, seeded, specs_of
 
 SIZE, ACTION = 4, 2
 GOALS = normal(SIZE, ACTION, seed=3).tanh()

@@ -6,9 +6,9 @@ import torch
 from framework.actor_critics.dynamics_backprop import DynamicsBackprop
 from framework.actor_critics.plan2explore import Plan2Explore
 from framework.errors import UserError
+from framework.testing.samples import LATENT, ROWS, TIMES, behavior_sizes, normal, replayed, replayed_noise, seeded
 from tests.actor_critics.worlds import latent_at, random_rollout, still
 from tests.members import factory
-from tests.tiny import LATENT, ROWS, TIMES, behavior_sizes, normal, replayed, replayed_noise, seeded
 
 FEATURES, ACTION, STARTS, HORIZON = LATENT.feature_size, 2, 6, 4
 

@@ -14,7 +14,7 @@ from framework.actor_critics.policy_network import (
 )
 from framework.functional.actions import BoundedNormal, OneHotGroups, TruncatedNormal
 from framework.functional.distributions import TanhNormal
-from tests.tiny import ACTIONS, LATENT, behavior_sizes, normal, seeded
+from framework.testing.samples import ACTIONS, LATENT, behavior_sizes, normal, seeded
 
 DISTRIBUTIONS = {"tanh_normal": TanhNormal, "bounded_normal": BoundedNormal, "truncated_normal": TruncatedNormal}
 

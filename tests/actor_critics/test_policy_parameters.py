@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from framework.agent import Agent
+from framework.testing.samples import LATENT, batch, behavior_sizes, latent, seeded, specs_of, update
 from tests.members import agent_factory, build, factory, members
-from tests.tiny import LATENT, batch, behavior_sizes, latent, seeded, specs_of, update
 
 KEEPING = ["DynamicsBackprop", "MixedGradient"]
 

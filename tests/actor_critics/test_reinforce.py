@@ -10,9 +10,9 @@ from framework.actor_critics.reinforce import Reinforce, ReturnScale
 from framework.data import Imagination, InferredBatch
 from framework.errors import UserError
 from framework.specs import ActionKind
+from framework.testing.samples import LATENT, ROWS, TIMES, acted, behavior_sizes, normal, replayed, replayed_noise, seeded
 from tests.actor_critics.worlds import random_rollout
 from tests.members import factory
-from tests.tiny import LATENT, ROWS, TIMES, acted, behavior_sizes, normal, replayed, replayed_noise, seeded
 
 FEATURES, STARTS, HORIZON = LATENT.feature_size, ROWS * TIMES, 4
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from framework.actor_critics.base import Choose
 from framework.data import Imagination, InferredBatch, Latent
 from framework.specs import ActionKind
+from framework.testing.samples import LATENT, ROWS, TIMES, actions, normal, seeded
 from framework.values.base import Value
-from tests.tiny import LATENT, ROWS, TIMES, actions, normal, seeded
 
 Reward = Callable[[Tensor, Tensor], Tensor]
 """The reward of an action at features."""

@@ -4,11 +4,11 @@ import pytest
 
 import framework
 from framework.bench.counting import OperatorCounts, count
+from framework.testing.samples import seeded
 from framework.training.policy import build_agent
 from framework.training.runtime import Runtime
 from tests.members import ROOT
 from tests.test_recipes import NAMES, batch_of, composed, specs_of
-from tests.tiny import seeded
 
 MOST = {
     "curl_in_latent": 1990,

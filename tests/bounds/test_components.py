@@ -8,8 +8,8 @@ import torch
 
 from framework.errors import UserError
 from framework.functional import contrastive
+from framework.testing.samples import LATENT, contrast, normal, origin, requiring_gradient
 from tests.members import build, factory
-from tests.tiny import LATENT, contrast, normal, origin, requiring_gradient
 
 WEIGHTS = torch.zeros(12, 12)
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from framework.contrastive.contrast import Contrast
+from framework.testing.samples import LATENT, normal, origin
 from tests.gaussians import log_ratios, mean_and_error, pairs
 from tests.members import build
-from tests.tiny import LATENT, normal, origin
 
 U, BIAS = normal(5, seed=8), 0.4
 SETTINGS = {"SMILE": {"clip": 0.5}, "Interpolated": {"alpha": 0.3}, "Penalized": {"weight": 1.0}}

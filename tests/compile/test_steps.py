@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from framework.testing.checks import tensors
+from framework.testing.samples import ACTIONS, ROWS, TIMES, batch, behavior_sizes, latent_spec, normal, seeded
 from tests.members import behaviors, build, members
-from tests.tiny import ACTIONS, ROWS, TIMES, batch, behavior_sizes, latent_spec, normal, seeded
 
 SAMPLE = ("CategoricalRSSM", "GaussianRSSM", ("DynamicsBackprop", "continuous"), ("DynamicsBackprop", "discrete"))
 

@@ -15,10 +15,10 @@ from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 from framework.agent import Agent
 from framework.data import Batch, Metrics, UpdateNoise
 from framework.errors import UserError
+from framework.testing.samples import batch, seeded, specs_of
 from framework.training.compiled_steps import CACHE, CACHE_FOLDER, CompiledSteps
 from framework.training.runtime import Runtime
 from tests.members import agent_factory, factory
-from tests.tiny import batch, seeded, specs_of
 
 Update = Callable[[Batch, UpdateNoise], Metrics]
 

@@ -13,10 +13,10 @@ from framework.composition.command_line import quoted
 from framework.composition.factory import ComponentFactory
 from framework.errors import UserError
 from framework.registry import registry_of
+from framework.testing.samples import LATENT, OBSERVATIONS, behavior_sizes, objective_sizes
 from framework.training.checks import check
 from tests.cli.calls import TINY
 from tests.members import SMALL
-from tests.tiny import LATENT, OBSERVATIONS, behavior_sizes, objective_sizes
 
 Write = Callable[[str, str], Path]
 PLUGIN = """

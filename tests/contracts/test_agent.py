@@ -14,8 +14,8 @@ from framework.functional.random import new_key
 from framework.imagination import imagine
 from framework.optimizers.base import Optimizer
 from framework.specs import Specs
+from framework.testing.samples import OBSERVATIONS, ROWS, TIMES, batch, seeded, specs_of, update
 from tests.members import agent_factory, factory, members
-from tests.tiny import OBSERVATIONS, ROWS, TIMES, batch, seeded, specs_of, update
 
 GROUPS = ("model", "actor", "value")
 SCALES = {"kl": 0.5, "reward": 2.0, "continuation": 3.0, "infonce": 1.5}

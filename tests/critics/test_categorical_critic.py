@@ -7,7 +7,7 @@ import torch
 
 from framework.critics.categorical_critic import CategoricalCritic
 from framework.specs import LatentSpec
-from tests.tiny import latent, normal
+from framework.testing.samples import latent, normal
 
 GROUPS, CLASSES = 3, 4
 SPEC = LatentSpec(deterministic=6, stochastic=GROUPS * CLASSES, kind="categorical", classes=CLASSES)

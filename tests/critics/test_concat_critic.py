@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.critics.concat_critic import ConcatCritic
-from tests.tiny import LATENT, latent, normal, requiring_gradient
+from framework.testing.samples import LATENT, latent, normal, requiring_gradient
 
 
 def make(**settings) -> ConcatCritic:

@@ -8,7 +8,7 @@ import torch
 from framework.critics.cosine_critic import CosineCritic
 from framework.critics.distance_critic import DistanceCritic
 from framework.functional.contrastive import infonce_loss
-from tests.tiny import LATENT, latent, normal
+from framework.testing.samples import LATENT, latent, normal
 
 
 def make(critic=CosineCritic, **settings):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.critics.distance_critic import DistanceCritic, plain_distances, squared_distances
-from tests.tiny import LATENT, latent, normal
+from framework.testing.samples import LATENT, latent, normal
 
 
 @pytest.mark.parametrize(("distance", "power"), [("squared", 2), ("plain", 1)])

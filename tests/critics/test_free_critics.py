@@ -4,7 +4,7 @@ import torch
 
 from framework.critics.bilinear_critic import BilinearCritic
 from framework.critics.separable_critic import SeparableCritic
-from tests.tiny import LATENT, latent, normal
+from framework.testing.samples import LATENT, latent, normal
 
 
 def test_the_bilinear_weights_start_around_zero():

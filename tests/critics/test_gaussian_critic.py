@@ -6,7 +6,7 @@ from torch import distributions as td
 
 from framework.critics.gaussian_critic import GaussianCritic
 from framework.functional.distributions import gaussian_scores
-from tests.tiny import LATENT, normal
+from framework.testing.samples import LATENT, normal
 
 
 def naive(value, mean, std):

@@ -7,7 +7,7 @@ from framework import critics
 from framework.critics.base import examine, examined
 from framework.data import Latent
 from framework.errors import UserError
-from tests.tiny import LATENT, latent, normal
+from framework.testing.samples import LATENT, latent, normal
 
 
 class FaultyCritic(critics.Critic):

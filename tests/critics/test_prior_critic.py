@@ -3,7 +3,7 @@
 import torch
 
 from framework.critics.prior_critic import PriorCritic
-from tests.tiny import LATENT, latent, latent_spec, normal
+from framework.testing.samples import LATENT, latent, latent_spec, normal
 
 
 def test_its_sigma_has_a_floor():

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from framework.errors import UserError
+from framework.testing.samples import LATENT, latent_spec
 from tests.members import build
-from tests.tiny import LATENT, latent_spec
 
 
 @pytest.mark.parametrize("classes", [None, 3])

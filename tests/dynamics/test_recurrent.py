@@ -10,7 +10,7 @@ from framework.dynamics.transformer_ssm import TransformerSSM
 from framework.functional.categorical import categorical_kl
 from framework.functional.kl import gaussian_kl
 from framework.nn.blocks import NormGRUCell
-from tests.tiny import ROWS, TIMES, batch, normal, seeded
+from framework.testing.samples import ROWS, TIMES, batch, normal, seeded
 
 GAUSSIAN = {"embedding_size": 5, "action_size": 2, "deterministic": 6, "stochastic": 4, "hidden": 8}
 CATEGORICAL = {"embedding_size": 5, "action_size": 2, "deterministic": 6, "hidden": 8, "groups": 3, "classes": 4}

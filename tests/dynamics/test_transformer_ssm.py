@@ -7,8 +7,8 @@ from framework.contrastive.origin import Origin
 from framework.contrastive.pairs import predict
 from framework.dynamics.transformer_ssm import TransformerSSM
 from framework.errors import UserError
+from framework.testing.samples import batch, normal, seeded, specs_of
 from tests.members import agent_factory, factory
-from tests.tiny import batch, normal, seeded, specs_of
 
 ROWS, TIMES, CLASSES = 3, 9, 4
 

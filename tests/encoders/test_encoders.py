@@ -10,8 +10,8 @@ from framework.encoders.conv_encoder import ConvEncoder
 from framework.encoders.mlp_encoder import MLPEncoder
 from framework.encoders.multi_encoder import MultiEncoder
 from framework.errors import UserError
+from framework.testing.samples import OBSERVATIONS, observe
 from tests.members import factory
-from tests.tiny import OBSERVATIONS, observe
 
 VECTORS = factory("encoders", "MLPEncoder")
 

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from framework.encoders.random_shift import RandomShift
 from framework.errors import UserError
+from framework.testing.samples import OBSERVATIONS, key_of, observe
 from tests.members import factory
-from tests.tiny import OBSERVATIONS, key_of, observe
 
 
 def make(**settings) -> RandomShift:

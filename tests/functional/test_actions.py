@@ -9,7 +9,7 @@ import torch
 from framework.functional.actions import BoundedNormal, OneHotGroups, TruncatedNormal
 from framework.functional.categorical import gumbel
 from framework.functional.distributions import TanhNormal
-from tests.tiny import normal, seeded
+from framework.testing.samples import normal, seeded
 
 SIZES = (2, 3, 4)
 MEANS_AND_STDS = pytest.mark.parametrize(("mean", "std"), [(0.0, 0.5), (0.7, 0.1), (-0.95, 1.0), (0.99, 2.1)])

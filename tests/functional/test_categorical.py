@@ -3,7 +3,7 @@
 import torch
 
 from framework.functional.categorical import gumbel, mixed_log_probabilities, straight_through
-from tests.tiny import normal, seeded
+from framework.testing.samples import normal, seeded
 
 
 def test_samples_are_one_hot_and_follow_the_probabilities():

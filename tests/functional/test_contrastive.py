@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from framework.functional import contrastive
-from tests.tiny import normal, seeded
+from framework.testing.samples import normal, seeded
 
 
 def mask(size: int, candidates: int, seed: int) -> torch.Tensor:

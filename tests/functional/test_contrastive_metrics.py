@@ -8,7 +8,7 @@ import torch
 from framework.contrastive.contrast import Contrast
 from framework.contrastive.metrics import ContrastiveStats, contrastive_metrics
 from framework.functional import contrastive
-from tests.tiny import normal, origin
+from framework.testing.samples import normal, origin
 
 SCORES = torch.tensor([[3.0, 1.0, 2.0], [5.0, 4.0, 0.0], [6.0, 0.0, 1.0]])
 ALL = torch.zeros(3, 3)

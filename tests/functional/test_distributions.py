@@ -4,7 +4,7 @@ import torch
 from torch import distributions as td
 
 from framework.functional.distributions import Bernoulli, TanhNormal, UnitNormal, normal_log_density, squashed_sample
-from tests.tiny import normal
+from framework.testing.samples import normal
 
 
 def test_the_bernoulli_is_torchs():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.functional.kl import apply_free_nats, gaussian_kl
-from tests.tiny import normal
+from framework.testing.samples import normal
 
 
 def test_the_kl_of_gaussians_is_float32_from_any_precision():

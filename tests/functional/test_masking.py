@@ -5,7 +5,7 @@ import torch
 
 from framework.functional.masking import masked, rank_mask
 from framework.functional.random import uniform
-from tests.tiny import key_of, normal, seeded
+from framework.testing.samples import key_of, normal, seeded
 
 
 def test_the_mean_of_masked_values_is_that_of_the_kept_ones():

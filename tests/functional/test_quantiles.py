@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.functional.quantiles import quantile_huber
-from tests.tiny import normal
+from framework.testing.samples import normal
 
 
 def test_it_equals_a_double_loop():

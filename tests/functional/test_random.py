@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.functional.random import fold_in, new_key, normal, uniform
-from tests.tiny import key_of, seeded
+from framework.testing.samples import key_of, seeded
 
 
 def splitmix(seed: int, steps: int) -> int:

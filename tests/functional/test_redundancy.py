@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.functional.redundancy import cross_correlation, off_diagonal, redundancy_loss
-from tests.tiny import normal
+from framework.testing.samples import normal
 
 EVERY = torch.ones(40, dtype=torch.bool)
 

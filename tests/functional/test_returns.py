@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.functional.returns import best_plans, discount_weights, lambda_return, plan_return, refit
-from tests.tiny import normal, seeded
+from framework.testing.samples import normal, seeded
 
 H, N, M, A, K = 3, 2, 7, 2, 4
 

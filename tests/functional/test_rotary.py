@@ -3,7 +3,7 @@
 import torch
 
 from framework.functional.rotary import rotate, rotations
-from tests.tiny import normal
+from framework.testing.samples import normal
 
 HERE = torch.device("cpu")
 

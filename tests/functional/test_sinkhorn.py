@@ -3,7 +3,7 @@
 import torch
 
 from framework.functional.sinkhorn import sinkhorn
-from tests.tiny import normal
+from framework.testing.samples import normal
 
 
 def test_a_small_epsilon_finds_the_balanced_assignment_of_the_highest_score():

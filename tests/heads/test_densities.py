@@ -11,8 +11,8 @@ from framework.heads.continuation_head import ContinuationHead
 from framework.heads.image_head import ImageHead
 from framework.heads.vector_head import VectorHead
 from framework.testing.heads import TARGETS
+from framework.testing.samples import LATENT, PIXELS, ROWS, SPEED, TIMES, batch, normal
 from tests.members import build
-from tests.tiny import LATENT, PIXELS, ROWS, SPEED, TIMES, batch, normal
 
 FEATURES = normal(ROWS, TIMES, 10)
 

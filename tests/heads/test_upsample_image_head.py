@@ -8,7 +8,7 @@ from torch import Tensor
 from framework.errors import UserError
 from framework.heads.upsample_image_head import UpsampleImageHead
 from framework.specs import LatentSpec
-from tests.tiny import PIXELS, POSITION, batch, normal
+from framework.testing.samples import PIXELS, POSITION, batch, normal
 
 LATENT = LatentSpec(deterministic=6, stochastic=4, kind="categorical", classes=2)
 SMALL = {"depth": 4, "multipliers": (1, 2), "kernel": 3, "units": 5, "blocks": 2}

@@ -13,7 +13,7 @@ from framework.lab.plots import draw
 from framework.lab.settings import DerivationSettings
 from framework.lab.world import Representation, World, entropy
 from framework.measurement.report import Report, Row
-from tests.tiny import seeded
+from framework.testing.samples import seeded
 
 ROUNDING = 1e-12
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from framework.measurement.resources import Effort, Times, peak_bytes, timed
-from tests.tiny import normal
+from framework.testing.samples import normal
 
 
 def test_a_call_is_repeated_and_timed_for_as_long_as_asked() -> None:

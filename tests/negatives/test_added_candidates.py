@@ -22,9 +22,9 @@ from framework.negatives.replay_negatives import ReplayNegatives
 from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.within_sequence import WithinSequence
 from framework.testing import samples
+from framework.testing.samples import DYNAMICS, LATENT, ROWS, TIMES, batch, contrast, inferred, key_of, normal, origin
 from tests.members import build
 from tests.objectives import contrasts
-from tests.tiny import DYNAMICS, LATENT, ROWS, TIMES, batch, contrast, inferred, key_of, normal, origin
 
 EMBEDDING = 5
 
@@ -92,7 +92,7 @@ def test_the_episodes_of_a_queue_can_be_left_out():
 
 @pytest.mark.parametrize(("slow_rate", "offset"), [(None, 0.0), (0.01, 0.1)])
 def test_the_objective_fills_the_queue_once_for_each_update(slow_rate, offset):
-    """With the embeddings of the slow encoder where it has a rate, to which `tests.tiny` adds a tenth."""
+    """With the embeddings of the slow encoder where it has a rate, to which the sample adds a tenth."""
     made, sample = contrasts.make(negatives="MemoryQueue", settings={"size": 40, "slow_rate": slow_rate}), samples.example()
     assert made.slow_rate == slow_rate
     made.negatives.added.zero_()

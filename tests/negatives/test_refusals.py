@@ -12,9 +12,9 @@ from framework.errors import UserError
 from framework.negatives.action_negatives import ActionNegatives
 from framework.negatives.memory_queue import MemoryQueue
 from framework.negatives.mochi import MoCHi
+from framework.testing.samples import LATENT, contrast, key_of, origin
 from tests.members import build
 from tests.objectives.contrasts import make
-from tests.tiny import LATENT, contrast, key_of, origin
 
 SETTINGS = {
     "HardWeighted.beta = nan": {"beta": math.nan},

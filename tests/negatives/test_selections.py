@@ -17,7 +17,7 @@ from framework.negatives.uniform_subset import UniformSubset
 from framework.negatives.window_excluded import WindowExcluded
 from framework.negatives.within_cross_mixture import WithinCrossMixture
 from framework.negatives.within_sequence import WithinSequence
-from tests.tiny import contrast, key_of, normal, origin
+from framework.testing.samples import contrast, key_of, normal, origin
 
 
 def select(strategy, rows: int, times: int, seed: int = 0) -> Contrast:

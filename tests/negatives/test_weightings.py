@@ -13,8 +13,8 @@ from framework.negatives.decoupled import Decoupled
 from framework.negatives.hard_weighted import HardWeighted
 from framework.negatives.in_batch import InBatch
 from framework.negatives.top_k import TopK
+from framework.testing.samples import contrast, key_of, normal, origin
 from tests.members import factory
-from tests.tiny import contrast, key_of, normal, origin
 
 
 def example(scale: float = 1.0, seed: int = 0) -> Contrast:

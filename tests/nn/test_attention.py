@@ -5,7 +5,7 @@ import torch
 
 from framework.functional.rotary import rotate, rotations
 from framework.nn.attention import CausalBlock, CausalTransformer, attention_mask
-from tests.tiny import normal
+from framework.testing.samples import normal
 
 ROWS, TIMES, SIZE = 3, 9, 8
 

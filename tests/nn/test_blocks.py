@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from framework.nn.blocks import MLP, BlockLinear, JoinedLinear, copy_parameters, glorot, gru_cell, truncated_normal
-from tests.tiny import normal
+from framework.testing.samples import normal
 
 
 def test_a_perceptron_without_layers_is_linear():

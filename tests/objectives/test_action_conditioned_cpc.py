@@ -8,12 +8,11 @@ import torch
 
 from framework.data import SecondView
 from framework.objectives.action_conditioned_cpc import ActionConditionedCPC
-from framework.testing.samples import example
+from framework.testing.samples import DYNAMICS, ROWS, TIMES, example, key_of, latent_spec, objective_sizes, requiring_gradient
 from tests.members import build, factory
 from tests.objectives.contrasts import pairs
 from tests.reference import infonce
 from tests.reference.copies import array
-from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent_spec, objective_sizes, requiring_gradient
 
 STEPS = 3
 

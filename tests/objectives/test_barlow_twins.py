@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from framework.objectives.barlow_twins import BarlowTwins
-from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, key_of, latent, normal, objective_sizes, requiring_gradient
+from framework.testing.samples import DYNAMICS, ROWS, TIMES, batch, inferred, key_of, latent, normal, objective_sizes, requiring_gradient
 
 
 def make(**settings) -> BarlowTwins:

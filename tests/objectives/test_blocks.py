@@ -9,10 +9,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from framework.contrastive.pairs import SHARE, blocks_of
 from framework.errors import UserError
 from framework.testing.checks import tensors
-from framework.testing.samples import example
+from framework.testing.samples import DYNAMICS, LATENT, example, key_of, latent_spec
 from tests.members import factory, members
 from tests.objectives.contrasts import gradients, leaves_of, make
-from tests.tiny import DYNAMICS, LATENT, key_of, latent_spec
 
 ROWS, TIMES, MOST = 4, 6, 22
 STEPS = ROWS * TIMES

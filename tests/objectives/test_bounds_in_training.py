@@ -5,9 +5,9 @@ import torch
 
 from framework.data import InferredBatch, Latent
 from framework.errors import UserError
+from framework.testing.samples import DYNAMICS, LATENT, batch, inferred, key_of, latent, normal
 from tests.members import build, factory, members
 from tests.objectives.contrasts import EMBEDDING, make
-from tests.tiny import DYNAMICS, LATENT, batch, inferred, key_of, latent, normal
 
 ROWS, TIMES = 6, 8
 TRAINABLE = [name for name in members("bounds") if build("bounds", name, latent=LATENT, embedding_size=EMBEDDING).side != "upper"]

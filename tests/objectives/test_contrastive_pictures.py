@@ -12,13 +12,12 @@ from framework.data import ExtraSteps
 from framework.objectives import infonce
 from framework.objectives.contrastive_pictures import rank, score_matrix, shown_steps, spread, which
 from framework.objectives.imagination_pictures import ImageBank, imagine, imagined_future, retrieve
-from framework.testing.samples import example
+from framework.testing.samples import DYNAMICS, OBSERVATIONS, ROWS, batch, contrast, example, key_of, latent, observe, origin
 from framework.visualization import imagined_images
 from framework.visualization.figures import BLANK
 from framework.visualization.ranked_images import CAPTION, GAP, LEFT, MARGIN, TOP
 from tests.members import ROOT, factory
 from tests.objectives.contrasts import make
-from tests.tiny import DYNAMICS, OBSERVATIONS, ROWS, batch, contrast, key_of, latent, observe, origin
 
 TILE, ACROSS = 128, 128 + MARGIN
 WHITE, GREEN, RED = (255, 255, 255), (0, 150, 60), (205, 25, 25)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from framework.composition import check
+from framework.testing.samples import batch, seeded, specs_of, update
 from tests.members import ROOT, agent_factory, factory, members
-from tests.tiny import batch, seeded, specs_of, update
 
 FILES = sorted(path.name for path in (ROOT / "gin" / "objectives").glob("*.gin"))
 TWO_VIEWS = ["Agent.encoder = @encoders.RandomShift", "RandomShift.encoder = @encoders.ConvEncoder"]

@@ -10,12 +10,11 @@ import torch
 from framework import critics
 from framework.contrastive.compatibility import check_some_have_negatives
 from framework.errors import UserError
-from framework.testing.samples import example
+from framework.testing.samples import DYNAMICS, ROWS, TIMES, contrast, example, key_of, latent_spec, origin, requiring_gradient
 from tests.members import factory
 from tests.objectives.contrasts import make, pairs
 from tests.reference import infonce
 from tests.reference.copies import array
-from tests.tiny import DYNAMICS, ROWS, TIMES, contrast, key_of, latent_spec, origin, requiring_gradient
 
 
 class OverObservations(critics.Critic):

@@ -7,9 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from framework.objectives.latent_consistency import LatentConsistency
-from framework.testing.samples import example
+from framework.testing.samples import DYNAMICS, ROWS, TIMES, example, key_of, latent_spec, objective_sizes, requiring_gradient
 from tests.objectives.contrasts import pairs
-from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent_spec, objective_sizes, requiring_gradient
 
 
 def make(kind="gaussian", **settings) -> LatentConsistency:

@@ -8,10 +8,9 @@ import torch.nn.functional as F
 
 from framework.errors import UserError
 from framework.objectives.next_embedding import NextEmbedding
-from framework.testing.samples import example
+from framework.testing.samples import DYNAMICS, ROWS, TIMES, example, key_of, latent, normal, objective_sizes, requiring_gradient
 from tests.members import build
 from tests.objectives.contrasts import pairs
-from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent, normal, objective_sizes, requiring_gradient
 
 
 def make(**settings) -> NextEmbedding:

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from framework.data import SecondView
 from framework.functional.sinkhorn import sinkhorn
 from framework.objectives.prototypes import Prototypes
-from framework.testing.samples import example
+from framework.testing.samples import DYNAMICS, example, key_of, objective_sizes, requiring_gradient
 from tests.members import build
-from tests.tiny import DYNAMICS, key_of, objective_sizes, requiring_gradient
 
 
 def make(**settings) -> Prototypes:

@@ -3,8 +3,8 @@
 import torch
 
 from framework.objectives.reconstruction import Reconstruction
+from framework.testing.samples import DYNAMICS, ROWS, TIMES, batch, inferred, key_of, latent, normal, objective_sizes
 from tests.members import factory
-from tests.tiny import DYNAMICS, ROWS, TIMES, batch, inferred, key_of, latent, normal, objective_sizes
 
 
 def make(**decoders) -> Reconstruction:

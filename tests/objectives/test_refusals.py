@@ -3,8 +3,8 @@
 import pytest
 
 from framework.errors import UserError
+from framework.testing.samples import objective_sizes
 from tests.members import build, factory
-from tests.tiny import objective_sizes
 
 REFUSED = [
     ("ActionConditionedCPC", {"critic": factory("critics", "PriorCritic")}, r"does not score the prior against embeddings"),

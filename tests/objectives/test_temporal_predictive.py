@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from framework.objectives.temporal_predictive import TemporalPredictive
-from framework.testing.samples import example
+from framework.testing.samples import DYNAMICS, ROWS, TIMES, example, key_of, latent_spec, objective_sizes, requiring_gradient
 from tests.members import build, factory
-from tests.tiny import DYNAMICS, ROWS, TIMES, key_of, latent_spec, objective_sizes, requiring_gradient
 
 
 def make(kind="gaussian", critic="GaussianCritic", negatives="SameTimestep", **settings) -> TemporalPredictive:

@@ -8,7 +8,7 @@ from torch import nn
 
 from framework.optimizers.adam import Adam
 from framework.optimizers.adam_w import AdamW
-from tests.tiny import normal
+from framework.testing.samples import normal
 
 
 def weights() -> list[nn.Parameter]:

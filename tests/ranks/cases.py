@@ -13,9 +13,9 @@ from framework.agent import Agent
 from framework.data import Batch, ExtraSteps, Factory, Metrics, UpdateNoise
 from framework.functional import ranks
 from framework.registry import registry_of
+from framework.testing.samples import OBSERVATIONS, batch, observe, seeded, specs_of
 from framework.training.compiled_steps import patched
 from tests.members import agent_factory, behaviors, factory, members
-from tests.tiny import OBSERVATIONS, batch, observe, seeded, specs_of
 
 SIZE, ROWS, TIMES, EXTRA = 2, 2, 5, 3
 """Ranks, and the sequences and the extra steps of each."""

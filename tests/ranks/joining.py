@@ -7,8 +7,8 @@ import torch
 from framework.contrastive.origin import Origin
 from framework.functional import ranks
 from framework.functional.random import normal, uniform
+from framework.testing.samples import key_of
 from tests.ranks.cases import SIZE
-from tests.tiny import key_of
 
 
 def rows(rank: int) -> torch.Tensor:

@@ -35,7 +35,7 @@ def test_an_update_of_one_rank_does_not_import_torch_distributed() -> None:
     importers = answer(
         "import builtins",
         "from tests.members import agent_factory",
-        "from tests.tiny import batch, seeded, specs_of, update",
+        "from framework.testing.samples import batch, seeded, specs_of, update",
         "agent, importers, original = agent_factory()(specs=specs_of('both')), [], builtins.__import__",
         "def watch(name, names=None, *rest):",
         "    importers.extend([names['__name__']] if name.startswith('torch.distributed') and names else [])",

@@ -8,8 +8,8 @@ from dm_env import specs
 from torch import Tensor, nn
 
 from framework.data import Batch, InferredBatch, Latent, SecondView
+from framework.testing.samples import normal, seeded
 from tests.reference.layers import Perceptron
-from tests.tiny import normal, seeded
 
 ROWS, TIMES = 3, 5
 VECTOR = {"vector": specs.Array((3,), np.float32, name="vector")}

@@ -12,6 +12,7 @@ from framework.dynamics.gaussian_rssm import GaussianRSSM
 from framework.heads.image_head import ImageHead
 from framework.optimizers.la_prop import LaProp
 from framework.specs import ActionSpec, LatentSpec, ModelSpecs
+from framework.testing.samples import normal, seeded
 from tests.reference import dreamer_v1 as v1
 from tests.reference import dreamer_v2 as v2
 from tests.reference import dreamer_v3 as v3
@@ -31,7 +32,6 @@ from tests.reference.copies import (
     sequences,
 )
 from tests.reference.layers import bernoulli_nll, imagine, sigmoid, unit_normal_nll
-from tests.tiny import normal, seeded
 
 LATENT = LatentSpec(deterministic=6, stochastic=4, kind="gaussian")
 KL_LOSSES = {1: v1.kl_loss, 2: v2.kl_loss, 3: v3.kl_loss}

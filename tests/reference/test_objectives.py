@@ -26,6 +26,7 @@ from framework.objectives.latent_consistency import LatentConsistency
 from framework.objectives.prototypes import Prototypes
 from framework.objectives.temporal_predictive import NOISE, TemporalPredictive
 from framework.specs import ActionSpec, LatentSpec, ModelSpecs
+from framework.testing.samples import key_of
 from tests.reference import infonce, prototypes, r2dreamer, tdmpc2, tpc
 from tests.reference.copies import (
     BOUNDARIES,
@@ -40,7 +41,6 @@ from tests.reference.copies import (
     perturb,
 )
 from tests.reference.layers import softplus
-from tests.tiny import key_of
 
 MODEL = ModelSpecs(LatentSpec(deterministic=6, stochastic=4, kind="gaussian"), 5, VECTOR, ActionSpec(kind="continuous", sizes=(2,)))
 DYNAMICS = GaussianRSSM(embedding_size=5, action_size=2, deterministic=6, stochastic=4, hidden=7)

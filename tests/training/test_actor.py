@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from framework.testing.samples import OBSERVATIONS, observe, seeded, specs_of
 from framework.training.actor import Actor
 from framework.training.runtime import Runtime
 from tests.members import agent_factory, factory, members
-from tests.tiny import OBSERVATIONS, observe, seeded, specs_of
 
 COUNT = 2
 

@@ -11,9 +11,9 @@ from framework.agent import Agent
 from framework.data import Batch, Metrics, UpdateNoise
 from framework.errors import UserError
 from framework.testing.checks import tensors
+from framework.testing.samples import seeded
 from framework.training.captured import WARM_UP, CapturedUpdate
 from framework.training.runtime import Runtime
-from tests.tiny import seeded
 from tests.training.agents import SAMPLED, agents
 from tests.training.tape import Tape
 

@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from framework.testing.checks import tensors
-from tests.tiny import seeded
+from framework.testing.samples import seeded
 from tests.training.agents import SAMPLED, agents
 
 META = torch.device("meta")

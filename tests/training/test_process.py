@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import framework
+from framework.testing.samples import specs_of
 from framework.training import runtime
 from framework.training.learner import Learner
 from framework.training.result import Result
 from framework.training.run import Run
 from framework.training.runtime import Runtime, keep_freed_memory
 from tests.members import agent_factory
-from tests.tiny import specs_of
 
 NUMBERS = 2**23
 PAGES = 4 * NUMBERS // resource.getpagesize()

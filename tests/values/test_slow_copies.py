@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
+from framework.testing.samples import normal
 from framework.values.normal_value import NormalValue
 from framework.values.quantile_value import QuantileValue
 from framework.values.two_hot_value import TwoHotValue
-from tests.tiny import normal
 
 FEATURES = normal(4, 10)
 

@@ -9,11 +9,11 @@ from torch import Tensor
 from framework.data import InferredBatch, Losses
 from framework.errors import UserError
 from framework.lab.members import Member
-from framework.objectives.base import Objective
+from framework.objectives.base import Objective, same_episode
 from framework.specs import LatentSpec
 from framework.testing.checks import assert_losses, assert_metrics, assert_reaches, parts_of, unchanged
 from framework.testing.contract import Contract
-from framework.testing.samples import DYNAMICS, ROWS, TIMES, example, key_of, latent_spec, objective_sizes, requiring_gradient
+from framework.testing.samples import DYNAMICS, TIMES, example, key_of, latent_spec, objective_sizes, requiring_gradient
 
 
 def total(losses: Losses) -> Tensor:
@@ -26,6 +26,11 @@ def gradients(loss: Tensor, leaves: list[Tensor]) -> list[Tensor]:
         return []
     leaves = [leaf for leaf in leaves if leaf.requires_grad]
     return [each for each in torch.autograd.grad(loss, leaves, retain_graph=True, allow_unused=True) if each is not None]
+
+
+def ahead(objective: Objective) -> int:
+    """How many steps later a step needs another one: `reach`, and 1 where it is None or 0."""
+    return max(1, objective.reach[1]) if objective.reach else 1
 
 
 class ObjectiveContract(Contract):
@@ -42,12 +47,13 @@ class ObjectiveContract(Contract):
         return member.build(**objective_sizes(spec))
 
     @pytest.fixture
-    def sample(self, spec) -> InferredBatch:
-        return example(spec)
+    def sample(self, spec, objective) -> InferredBatch:
+        """Sequences of twice the objective's reach, so that most steps have a later one that far away."""
+        return example(spec, times=2 * ahead(objective) + 3)
 
     def test_its_losses_are_the_ones_that_it_declares_for_each_step(self, objective, sample):
         losses, _ = objective(sample, DYNAMICS, key_of(0))
-        assert_losses(objective, losses, objective.losses, (ROWS, TIMES))
+        assert_losses(objective, losses, objective.losses, tuple(sample.batch.reward.shape))
 
     def test_its_metrics_are_numbers_without_gradient(self, objective, sample):
         assert_metrics(objective, objective(sample, DYNAMICS, key_of(0))[1])
@@ -59,16 +65,17 @@ class ObjectiveContract(Contract):
             reached = gradients(loss.sum(), [*parts_of(changed.posterior), *objective.parameters()])
             assert any(gradient.abs().sum() > 0 for gradient in reached), f"the loss '{name}' has no gradient for latents or parameters"
 
-    def test_the_latents_get_gradient_at_every_step_that_has_a_later_one(self, objective, sample):
-        """Posterior or prior: the sample, its statistics or the deterministic part. An objective that looks ahead has none at an end."""
+    def test_the_latents_get_gradient_at_every_step_that_has_the_later_ones_it_needs(self, objective, sample):
+        """Posterior or prior: the sample, its statistics or the deterministic part. None is needed within `reach` steps of an end."""
         changed = replace(sample, posterior=requiring_gradient(sample.posterior), prior=requiring_gradient(sample.prior))
         parts = parts_of([changed.posterior, changed.prior])
-        reached = torch.zeros(ROWS, TIMES)
+        episode, steps = sample.batch.episode, ahead(objective)
+        reached = torch.zeros(episode.shape)
         for gradient in gradients(total(objective(changed, DYNAMICS, key_of(0))[0]), parts):
             reached += gradient.abs().sum(dim=-1)
-        expected = torch.zeros(ROWS, TIMES, dtype=torch.bool)
-        expected[:, :-1] = sample.batch.episode[:, 1:] == sample.batch.episode[:, :-1]
-        assert expected.sum() > ROWS * TIMES / 2
+        expected = torch.zeros(episode.shape, dtype=torch.bool)
+        expected[:, :-steps] = same_episode(episode, steps)
+        assert expected.sum() > episode.numel() / 2
         assert (reached[expected] > 0).all(), f"steps without: {(expected & (reached == 0)).nonzero().tolist()} (row, time)"
 
     def test_every_parameter_learns(self, objective, sample):
@@ -81,7 +88,7 @@ class ObjectiveContract(Contract):
         assert all(torch.equal(before[name], after[name]) for name in before), "it draws from torch's generator: use the key"
 
     def test_check_accepts_sequences_and_refuses_those_that_are_shorter_than_its_reach(self, objective, member):
-        objective.check(rows=4, times=max(TIMES, (objective.reach or ("", 0))[1] + 2), extra=8)
+        objective.check(rows=4, times=max(TIMES, ahead(objective) + 2), extra=8)
         if objective.reach and objective.reach[1]:
             setting, steps = objective.reach
             with pytest.raises(UserError, match=rf"{member.name}\.{setting} .*sequences are {steps} steps long; bind a Replay.length"):

@@ -48,6 +48,7 @@ from torch import nn
 from framework import bounds, critics, environments, negatives, objectives
 from framework.environments.counting import Counting
 from framework.functional.bounds import nwj_estimate
+from framework.objectives.base import of_pairs, same_episode
 from framework.specs import LatentSpec, ModelSpecs
 
 
@@ -81,6 +82,41 @@ class Transposed(critics.Critic):
 
     def score(self, latents, embeddings):
         return embeddings @ self.map(latents.features).T
+
+
+class Distance(critics.Critic):
+    """Minus a weighted squared distance, with small weights at first."""
+
+    cost = "N M E"
+
+    def __init__(self, *, latent: LatentSpec, embedding_size: int, log_weight: float = -3.0) -> None:
+        super().__init__(latent=latent, embedding_size=embedding_size)
+        self.map = nn.Linear(latent.feature_size, embedding_size)
+        self.log_weight = nn.Parameter(torch.full((embedding_size,), log_weight))
+
+    def score(self, latents, embeddings):
+        root = (0.5 * self.log_weight).exp()
+        return -torch.cdist(self.map(latents.features) * root, embeddings * root).square()
+
+
+@critics.register
+class SmallDistance(Distance):
+    """It does not declare itself bounded."""
+
+
+@critics.register
+class DeclaredBounded(Distance):
+    """It declares what does not hold."""
+
+    bounded = True
+
+
+@critics.register
+class GrowsWithItsMap(DeclaredBounded):
+    """Its scores grow with a parameter alone."""
+
+    def score(self, latents, embeddings):
+        return self.map(latents.features).sum(dim=-1)[:, None] * self.log_weight.sum() * embeddings.tanh().mean(dim=-1)[None]
 
 
 @negatives.register
@@ -127,6 +163,36 @@ class ScalarLoss(Predicts):
         return {"mine": error.mean()}, {}
 
 
+class Ahead(objectives.Objective):
+    """Slow features, some steps apart."""
+
+    losses = ("mine",)
+
+    def __init__(self, *, model: ModelSpecs, scale: float = 1.0, steps: int = 1) -> None:
+        super().__init__(model=model, scale=scale)
+        self.steps, self.reach = steps, ("steps", steps)
+
+    def forward(self, inferred, dynamics, key):
+        change = (inferred.features[:, self.steps :] - inferred.features[:, : -self.steps]).float().square().mean(dim=-1)
+        return {"mine": of_pairs(change * self.weight(change), same_episode(inferred.batch.episode, self.steps), self.steps)}, {}
+
+
+@objectives.register
+class Slow(Ahead):
+    """Every pair."""
+
+    def weight(self, change):
+        return 1.0
+
+
+@objectives.register
+class LeavesOut(Ahead):
+    """Every pair but those of the first step."""
+
+    def weight(self, change):
+        return (torch.arange(change.shape[1]) > 0).float()
+
+
 @environments.register
 class GoesOn(environments.Seekable):
     """It goes on after the end of an episode."""
@@ -165,6 +231,9 @@ FOUND = {
         "gives the loss 'mine' as float32 of shape [] with gradient, and a loss is a float32 tensor",
         ("ScalarLoss.units=3",),
     ),
+    "DeclaredBounded": ("`bounded` is True, and the largest score grows from", ()),
+    "GrowsWithItsMap": ("`bounded` is True, and the largest score grows from", ()),
+    "LeavesOut": ("steps without: [[0, 0], [2, 0]] (row, time)", ("LeavesOut.steps=3",)),
     "GoesOn": ("step() must produce a FIRST step after a LAST step", ()),
 }
 
@@ -187,6 +256,24 @@ def test_a_broken_contract_is_found(faulty: Path, monkeypatch: pytest.MonkeyPatc
     assert failed.startswith("faulty.py:")
     assert f": {name} violates '" in failed
     assert "tests of the contract of" in last
+
+
+@pytest.mark.parametrize("bindings", [("Slow.steps=1",), ("Slow.steps=2",), ("Slow.steps=3",)])
+def test_an_objective_that_needs_a_later_step_keeps_its_contract_whatever_its_reach(
+    faulty: Path, monkeypatch: pytest.MonkeyPatch, call: Call, bindings: tuple[str, ...]
+) -> None:
+    keeps(faulty, monkeypatch, call, "Slow", bindings)
+
+
+def test_a_critic_that_is_not_declared_bounded_may_have_small_scores(faulty: Path, monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
+    keeps(faulty, monkeypatch, call, "SmallDistance", ())
+
+
+def keeps(faulty: Path, monkeypatch: pytest.MonkeyPatch, call: Call, name: str, bindings: tuple[str, ...]) -> None:
+    monkeypatch.chdir(faulty)
+    result = call("test", name, "--import", "faulty", *bound(*bindings))
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith(f"{name} keeps the contract of ")
 
 
 def test_a_failure_is_a_fact_in_json(faulty: Path, monkeypatch: pytest.MonkeyPatch, call: Call) -> None:

@@ -23,9 +23,13 @@ Factory = Callable[..., Built]
 """What a recipe binds with `@family.Name`. The stage that owns it calls it once, with the sizes that it derives."""
 
 Observation = Mapping[str, Tensor]
+"""The arrays of an environment by name; images are `uint8`, `[.., Y, X, C]`."""
 Metrics = dict[str, Tensor]
+"""Numbers by name, `contrastive/estimate`, each in a tensor `[]` without gradient."""
 Pictures = dict[str, Tensor]
+"""`uint8` pictures `[height, width, channel]` by name."""
 Losses = dict[str, Tensor]
+"""Losses by name: `[B, T]` of an objective or a dynamics, of any shape of a behavior."""
 
 
 def detached(metrics: Metrics) -> Metrics:
@@ -42,7 +46,10 @@ class Record:
 
 @dataclass(frozen=True, repr=False)
 class ExtraSteps(Record):
-    """Single steps drawn uniformly from the replay, independent of the sequences of the same batch."""
+    """Single steps drawn uniformly from the replay, independent of the sequences of the same batch.
+
+    `observation` and `episode` are those of each step.
+    """
 
     observation: Observation
     episode: Int[Tensor, " X"]
@@ -53,10 +60,15 @@ class Batch(Record):
     """Replayed sequences, aligned as the module says."""
 
     observation: Observation
+    """`o_t`, by name."""
     action: Float[Tensor, "B T A"]
+    """`a_{t-1}`, which led to the observation: in [-1, 1], or one-hot groups; zero where `is_first`."""
     reward: Float[Tensor, "B T"]
+    """`r_t`, which arrived with the observation."""
     is_first: Bool[Tensor, "B T"]
+    """Whether the step begins an episode."""
     is_terminal: Bool[Tensor, "B T"]
+    """Whether the step ends its episode for good, not by a time limit."""
     episode: Int[Tensor, "B T"]
     """Two steps have the same number only if they come from the same episode."""
     extra: ExtraSteps | None = None
@@ -83,14 +95,14 @@ class Batch(Record):
 
 @dataclass(frozen=True, repr=False)
 class Latent(Record):
-    """The latent of a step: `h`, a sample of `z`, and the statistics of the distribution that `z` was drawn from.
-
-    A Gaussian latent has statistics `mean` and `std`; a categorical one has `logits`, flattened as `z` is.
-    """
+    """The latent of a step: `h`, a sample of `z`, and the statistics of the distribution that `z` was drawn from."""
 
     deterministic: Float[Tensor, "*B D"]
+    """`h`."""
     stochastic: Float[Tensor, "*B Z"]
+    """`z`; where it is categorical, one-hot groups side by side."""
     statistics: dict[str, Tensor]
+    """`mean` and `std` of a Gaussian; `logits`, flattened as `z` is, of a categorical."""
     past: dict[str, Tensor] = field(default_factory=dict)
     """Tensors that the next step needs beyond `h` and `z`, by name; empty for most dynamics. Over `[B, T]` they are views into one
     buffer, which flattening copies: select steps first (`map` with an index), or drop them (`without_past`)."""
@@ -144,22 +156,26 @@ class Latent(Record):
 
 @dataclass(frozen=True, repr=False)
 class Imagination(Record):
-    """Rollouts of the policy inside the model. `features[:, 0]` is the start, `action[:, t]` was taken at `features[:, t]`.
-
-    `reward[:, t]` and `continuation[:, t]` belong to `features[:, t]`; a continuation is a probability in [0, 1].
-    """
+    """Rollouts of the policy inside the model."""
 
     action: Float[Tensor, "N H A"]
+    """`action[:, t]` was taken at `features[:, t]`."""
     features: Float[Tensor, "N H+1 F"]
+    """`features[:, 0]` is the start."""
     reward: Float[Tensor, "N H+1"]
+    """`reward[:, t]` belongs to `features[:, t]`."""
     continuation: Float[Tensor, "N H+1"]
+    """The probability in [0, 1] that the episode goes on at `features[:, t]`."""
     policy: Float[Tensor, "N H P"] | None = None
     """The parameters of the policy's distribution at each action, where they were kept for its losses (`sample_with_parameters`)."""
 
 
 @dataclass(frozen=True, repr=False)
 class ExtraCandidates(Record):
-    """Embeddings of `ExtraSteps`: candidates that are independent of the anchors."""
+    """Embeddings of `ExtraSteps`: candidates that are independent of the anchors.
+
+    `embedding` and `episode` are those of each step.
+    """
 
     embedding: Float[Tensor, "X E"]
     episode: Int[Tensor, " X"]
@@ -167,7 +183,10 @@ class ExtraCandidates(Record):
 
 @dataclass(frozen=True, repr=False)
 class SecondView(Record):
-    """Embeddings of a batch under a second augmentation, by the encoder and by its slow copy where there is one."""
+    """Embeddings of a batch under a second augmentation.
+
+    `embedding` is by the encoder, `slow_embedding` by its slow copy where there is one.
+    """
 
     embedding: Float[Tensor, "B T E"]
     slow_embedding: Float[Tensor, "B T E"] | None = None
@@ -182,11 +201,16 @@ class InferredBatch(Record):
     """
 
     batch: Batch
+    """The replayed sequences."""
     embedding: Float[Tensor, "B T E"]
+    """The encoder's, of each observation by itself."""
     posterior: Latent
+    """The latent inferred from the observations up to and with that of its step."""
     prior: Latent
+    """The latent predicted for its step from those before alone."""
     slow_embedding: Float[Tensor, "B T E"] | None = None
     extra: ExtraCandidates | None = None
+    """The embeddings of `Batch.extra`."""
     second: SecondView | None = None
 
     @property

@@ -5,6 +5,7 @@ The class comes back unchanged: it pickles, type-checks and compiles. gin has it
 
 import difflib
 import importlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -168,11 +169,24 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def advice(name: str, names: Iterable[str], listed: Iterable[str] | None = None) -> str:
-    """`; did you mean 'y'? Valid are: ..`: the nearest of the names, and all of them, or those that are `listed`."""
+    """`; did you mean 'y'? Valid are: ..`: the nearest of the names, and all of them, or those that are `listed`, if any."""
     names = tuple(names)
     close = nearest(name, names)
-    valid = ", ".join(names if listed is None else listed) or "none"
+    valid = ", ".join(names) or "none" if listed is None else ", ".join(listed)
+    if not valid:
+        return f"; did you mean '{close}'?" if close else ""
     return f"; did you mean '{close}'? Valid are: {valid}" if close else f"; valid are: {valid}"
+
+
+def unregistered(name: str) -> tuple[type, str] | None:
+    """A class of a user that is of a family and was not registered, with the family, if an imported module has one of that name."""
+    classes = [getattr(module, "__dict__", {}).get(name) for module in [*sys.modules.values()]]
+    for family, registry in _registries.items():
+        for cls in classes:
+            if isinstance(cls, type) and registry.base is not object and issubclass(cls, registry.base):
+                if cls.__module__.partition(".")[0] != PACKAGE.name:
+                    return cls, family
+    return None
 
 
 def _unknown(name: str, names: Iterable[str], what: str) -> UserError:

@@ -11,7 +11,9 @@ from dm_env import specs
 from framework.errors import UserError
 
 LatentKind = Literal["gaussian", "categorical"]
+"""The distribution of the stochastic part of a latent."""
 ActionKind = Literal["continuous", "discrete", "multi_discrete"]
+"""Numbers in [-1, 1], one choice, or several at once."""
 LARGEST_OBSERVATION: Final = 2**30
 
 
@@ -23,6 +25,7 @@ class ActionSpec:
     """
 
     kind: ActionKind
+    """Numbers, one choice, or several at once."""
     sizes: tuple[int, ...]
 
     @property
@@ -46,7 +49,9 @@ class Specs:
     """The specs of an environment: named observation arrays, and an action in [-1, 1] or of integers."""
 
     observation: Mapping[str, specs.Array]
+    """By name; an image is `uint8`, height by width by channel."""
     action: specs.Array
+    """Numbers in [-1, 1], or integers, each of which is a choice."""
 
     def __post_init__(self) -> None:
         for name, spec in {**self.observation, "action": self.action}.items():
@@ -84,8 +89,11 @@ class LatentSpec:
     """
 
     deterministic: int
+    """The size of `h`, `D`."""
     stochastic: int
+    """The size of `z`, flattened, `Z`."""
     kind: LatentKind
+    """The distribution of `z`."""
     classes: int | None = None
 
     def __post_init__(self) -> None:
@@ -102,6 +110,10 @@ class ModelSpecs:
     """What an objective or a behavior is built for: the latent and the embedding of a world model, the observations and the actions."""
 
     latent: LatentSpec
+    """The sizes of the latent."""
     embedding_size: int
+    """The length of an embedding, `E`."""
     observation: Mapping[str, specs.Array]
+    """The arrays of the environment by name."""
     action: ActionSpec
+    """The action vector."""

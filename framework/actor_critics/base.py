@@ -12,8 +12,11 @@ from framework.data import Imagination, InferredBatch, Latent, Losses, Metrics
 from framework.specs import ActionKind, ModelSpecs
 
 Mode = Literal["explore", "mode"]
+"""Whether an action explores, as in training, or is the mode of the policy, as in evaluations."""
 Action = Float[Tensor, "N A"]
+"""Vectors of the model: in [-1, 1], or one-hot groups."""
 Plan = Float[Tensor, "N I"]
+"""What a planner carries from step to step; `I` = 0 for others."""
 Choose = Callable[[Tensor, Tensor], Tensor]
 """An action from features and noise."""
 

@@ -23,7 +23,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "report": ("report", "Compare the runs of a sweep, or any runs, on one page."),
     "picture": ("picture", "Draw the contrast of a run: its ranking of images, imagination, scores or estimate."),
     "list": ("components", "List the components that a recipe can name."),
-    "describe": ("components", "Describe one component: what it is and what it takes; or the contract of a family."),
+    "describe": ("components", "Describe one component: what it is and what it takes; or the contract of a family, or a record in it."),
     "new": ("new", "Write a component of your own that works, to be edited."),
     "test": ("test", "Run the contract of its family on a component of your own."),
     "recipes": ("recipes", "List the recipes that are shipped."),

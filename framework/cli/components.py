@@ -8,10 +8,13 @@ from typing import Any
 import click
 
 from framework.cli import options, output
+from framework.cli.family import describe_family, describe_record
 from framework.cli.new import EXTENDABLE
+from framework.composition.catalog import Catalog
 from framework.errors import UserError
 from framework.registry import components, plugins
 from framework.signatures import FAMILIES, Component, Parameter
+from framework.signatures.records import all_records
 
 
 @click.command("list")
@@ -52,21 +55,25 @@ def list_command(family: str | None, imports: tuple[str, ...], as_json: bool) ->
 @options.imports
 @options.as_json
 def describe_command(component: str, imports: tuple[str, ...], as_json: bool) -> None:
-    """Describe one component: what it is and what it takes; or the contract of a family.
+    """Describe one component: what it is and what it takes; or the contract of a family, or a record in it.
 
-    COMPONENT is a name as recipes write it, `InfoNCE` or `objectives.InfoNCE`, or a family that can be extended.
+    COMPONENT is a name as recipes write it, `InfoNCE` or `objectives.InfoNCE`; a family that can be extended; or what a method of its
+    contract takes or gives.
 
     \b
     dream describe GaussianCritic
     dream describe objectives
+    dream describe InferredBatch
     """
     import_modules(imports)
     if component in EXTENDABLE:
-        from framework.cli.family import describe_family
-
         describe_family(component, as_json=as_json)
         return
-    described = find_component(component)
+    records = {} if Catalog().find(component) else all_records()
+    if component in records:
+        describe_record(component, records[component], as_json=as_json)
+        return
+    described = find_component(component, [*EXTENDABLE, *records])
     recipes, holders = sorted(_recipes(described)), sorted(_holders(described))
     facts = {name: value for name, value in described.facts.items() if name != "derived"}
     if as_json:
@@ -101,14 +108,15 @@ def import_modules(modules: Sequence[str]) -> None:
         import_module(module, Path.cwd() / "recipe.gin")
 
 
-def find_component(name: str) -> Component:
-    """The component of a name as recipes write it."""
-    from framework.composition.catalog import Catalog
-
+def find_component(name: str, others: Sequence[str] = ()) -> Component:
+    """The component of a name as recipes write it; `others` are names that may have been meant as well."""
+    if name.endswith(".py"):
+        module = name.removesuffix(".py")
+        raise UserError(f"'{name}' is a file: name the class in it, with --import {module.replace('/', '.')}.")
     catalog = Catalog()
     components_of_name = catalog.find(name)
     if len(components_of_name) != 1:
-        complaint = catalog.complain(name)
+        complaint = catalog.complain(name, others=others)
         raise UserError(f"{complaint[0].upper()}{complaint[1:]}.")
     return components_of_name[0]
 

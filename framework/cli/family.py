@@ -1,8 +1,9 @@
-"""`describe FAMILY`: the contract of a family, as its base classes and its smallest component state it."""
+"""`describe FAMILY`: the contract of a family, as its base classes and its smallest component state it; and the records in it."""
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from textwrap import indent
 from typing import Any
 
@@ -11,6 +12,8 @@ import click
 from framework.cli import output
 from framework.cli.new import template
 from framework.signatures import FAMILIES, SENTENCE_END, contract_of
+from framework.signatures.records import Record, records_of
+from framework.text import PACKAGE, read_text
 
 Facts = dict[str, Any]
 
@@ -27,20 +30,59 @@ def describe_family(family: str, *, as_json: bool) -> None:
         if base["attributes"]:
             click.echo()
             output.table(["attribute", "type", "default", "what"], [[*each.values()] for each in base["attributes"]])
-        for method in base["methods"]:
-            click.echo()
-            output.sentence(f"{method['signature']}{'  (must be written)' if method['abstract'] else ''}")
-            click.echo(indent(output.docstring(method["doc"]), "    "))
+        _show_methods(base["methods"])
     click.echo("\nPython passes to the constructor:\n" if facts["derived"] else "\nPython passes nothing to the constructor.")
     for each in facts["derived"]:
         click.echo(f"    {each['name']}: {each['type']}")
-    click.echo(f"\nThe smallest example, which `dream new {family} MyComponent` writes:\n\n{facts['example']}", nl=False)
+    click.echo(f"\nThe smallest example, which `dream new {family} MyComponent` writes:\n\n{facts['example']}")
+    if facts["records"]:
+        output.sentence(f"Records: {', '.join(facts['records'])}; `dream describe {facts['records'][0]}` has its fields.")
+
+
+def describe_record(name: str, record: Record, *, as_json: bool) -> None:
+    """Print the fields and methods of a record, or the type that a name stands for, and what its module says of all of them."""
+    facts = record_facts(name, record)
+    if as_json:
+        output.as_json(facts)
+        return
+    output.sentence(f"{name}  {facts['place']}")
+    for text in filter(None, (facts["type"] and f"{name} = {facts['type']}", facts["doc"])):
+        click.echo(f"\n{output.docstring(text)}")
+    if facts["fields"]:
+        click.echo()
+        output.table(["field", "type", "what"], [[each["name"], each["type"], each["what"]] for each in facts["fields"]])
+    _show_methods(facts["methods"])
+    click.echo(f"\n{facts['module']['file']}:\n\n{output.docstring(facts['module']['doc'])}")
+
+
+def record_facts(name: str, record: Record) -> Facts:
+    """Everything that `describe` shows of a record."""
+    module, definition = record
+    tree = ast.parse(read_text(PACKAGE.parent / module.file))
+    kind: Facts = {"type": "", "doc": "", "fields": [], "methods": []}
+    if isinstance(definition, ast.ClassDef):
+        described = _class_facts(module.file, definition)
+        kind |= {"doc": described["doc"], "fields": described["attributes"], "methods": described["methods"]}
+    else:
+        (below,) = (after for node, after in pairwise(tree.body) if node.lineno == definition.lineno)
+        kind |= {"doc": _text_of(below), "type": ast.unparse(definition).replace("'", '"')}
+    doc = inspect.cleandoc(ast.get_docstring(tree) or "")
+    return {"name": name, "place": f"{module.file}:{definition.lineno}", **kind, "module": {"file": module.file, "doc": doc}}
+
+
+def _show_methods(methods: Iterable[Facts]) -> None:
+    """Print the signature and the docstring of each."""
+    for method in methods:
+        click.echo()
+        output.sentence(f"{method['signature']}{'  (must be written)' if method['abstract'] else ''}")
+        if method["doc"]:
+            click.echo(indent(output.docstring(method["doc"]), "    "))
 
 
 def family_facts(family: str) -> Facts:
     """Everything that `describe` shows of a family."""
     component, bases = contract_of(family)
-    described = [_base(module.file, node) for module, node in reversed(bases)]
+    described = [_class_facts(module.file, node) for module, node in reversed(bases)]
     meanings: dict[str, str] = {}
     for number, base in enumerate(described):
         nearer = {each["name"] for later in described[number + 1 :] for each in later["methods"] if not each["abstract"]}
@@ -55,10 +97,12 @@ def family_facts(family: str) -> Facts:
         "bases": described,
         "derived": [{"name": each.name, "type": each.annotation} for each in component.parameters if each.derived],
         "example": template(family),
+        "records": [*records_of(family)],
     }
 
 
-def _base(file: str, node: ast.ClassDef) -> Facts:
+def _class_facts(file: str, node: ast.ClassDef) -> Facts:
+    """The place, the docstring, the annotated attributes and the public methods of a class."""
     doc = inspect.cleandoc(ast.get_docstring(node) or "")
     return {
         "name": node.name,
@@ -74,16 +118,20 @@ def _attributes(node: ast.ClassDef, doc: str) -> Iterator[Facts]:
     for each, below in zip(node.body, [*node.body[1:], None], strict=True):
         if not isinstance(each, ast.AnnAssign) or not isinstance(each.target, ast.Name) or each.target.id == "derived":
             continue
-        match below:
-            case ast.Expr(value=ast.Constant(value=str(text))):
-                meaning = " ".join(text.split())
-            case _:
-                meaning = _sentence(each.target.id, doc)
+        meaning = " ".join(_text_of(below).split()) or _sentence(each.target.id, doc)
         annotation = each.annotation
         if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "ClassVar":
             annotation = annotation.slice
         default = ast.unparse(each.value) if each.value else "must be set"
         yield {"name": each.target.id, "type": ast.unparse(annotation), "default": default, "what": meaning}
+
+
+def _text_of(node: ast.stmt | None) -> str:
+    """The text that a statement is; empty where it is another."""
+    match node:
+        case ast.Expr(value=ast.Constant(value=str(text))):
+            return inspect.cleandoc(text)
+    return ""
 
 
 def _sentence(name: str, doc: str) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import final
 
 from framework.composition import renamed
-from framework.registry import REMEDY, advice, components, plugins
+from framework.registration import place_of
+from framework.registry import REMEDY, advice, components, plugins, unregistered
 from framework.signatures import FAMILIES, Component
 
 
@@ -34,8 +35,11 @@ class Catalog:
         """The components of a family."""
         return list(self._families.get(family, {}).values())
 
-    def complain(self, selector: str, family: str = "", used: Iterable[str] = ()) -> str:
-        """Why a selector names no component, or more than one; `used` are the names to list where no family is known."""
+    def complain(self, selector: str, family: str = "", used: Iterable[str] = (), others: Iterable[str] = ()) -> str:
+        """Why a selector names no component, or more than one.
+
+        The nearest name is one of the family, or of any with `others` if none is known; those of the family, or else `used`, are listed.
+        """
         matches = self.find(selector)
         if len(matches) > 1:
             return f"'{selector}' is ambiguous: write {' or '.join(each.selector for each in matches)}"
@@ -44,11 +48,15 @@ class Catalog:
             return f"there is no family '{prefix}'{advice(prefix, FAMILIES)}"
         if name in renamed.COMPONENTS:
             return f"there is no component '{name}': it is {renamed.COMPONENTS[name]} now"
+        if own := unregistered(name):
+            cls, kind = own
+            return f"the class {name} ({place_of(cls)}) is not registered: write @{kind}.register above it"
         family = family or prefix
-        names = list(self._families[family]) if family else [each for members in self._families.values() for each in members]
+        every = [each for members in self._families.values() for each in members]
+        names, listed = ([*self._families[family]],) * 2 if family else ([*every, *others], sorted({*used}))
         where = f" in `{family}`" if family else ""
-        listed = names if family else sorted({*used}) or names
-        return f"there is no component '{name}'{where}{advice(name, names, listed)}; {REMEDY}"
+        near = advice(name, names, listed)
+        return f"there is no component '{name}'{where}{near}" + (f" {REMEDY[0].upper()}{REMEDY[1:]}" if near.endswith("?") else f"; {REMEDY}")
 
     def _match(self, selector: str) -> list[Component]:
         prefix, _, name = selector.rpartition(".")

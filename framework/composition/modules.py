@@ -16,6 +16,7 @@ from typing import Final
 
 from framework.composition.versions import FOLDERS, Version
 from framework.errors import UserError
+from framework.registry import nearest
 from framework.text import PACKAGE, display
 
 CODE: Final = "code"
@@ -128,10 +129,13 @@ def _searched_first(folder: Path | None) -> Iterator[None]:
 
 def _reason(module: str, error: Exception, recipe: Path) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name in _and_packages(module):
-        return (
-            f"there is no module '{module}' in {display(recipe.parent)}, in the working directory or installed; "
-            f"put its file beside the recipe, or install it."
-        )
+        if module.endswith(".py"):
+            return f"a module is imported by its name: write {module.removesuffix('.py').replace('/', '.')} in place of {module}."
+        files = [file for folder in (recipe.parent, Path.cwd()) for file in (*folder.glob("*.py"), *folder.glob("*/__init__.py"))]
+        close = nearest(module, [file.parent.name if file.stem == "__init__" else file.stem for file in files])
+        where = "" if recipe.parent.resolve() == Path.cwd() else f"{display(recipe.parent)}, in "
+        hint = f"; did you mean '{close}'? Else put" if close else "; put"
+        return f"there is no module '{module}' in {where}the working directory or installed{hint} its file beside the recipe, or install it."
     if isinstance(error, UserError):
         return f"importing '{module}' failed: {error}"
     if isinstance(error, SyntaxError) and error.filename:

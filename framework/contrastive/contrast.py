@@ -26,7 +26,7 @@ Axis = Literal["row", "column"]
 
 @dataclass(frozen=True)
 class UnitVectors:
-    """Unit vectors of both sides, where the critic is `scale * <latent, candidate>`."""
+    """Unit vectors `latents` and `candidates`, where the critic is `scale * <latent, candidate>`."""
 
     latents: Float[Tensor, "N S"]
     candidates: Float[Tensor, "M S"]
@@ -43,11 +43,14 @@ class Source:
     """
 
     latents: Latent
+    """Of the anchors."""
     embeddings: Float[Tensor, "M E"]
+    """Of the candidates, in the order of the columns."""
     score: Callable[[Latent, Tensor], Tensor]
     score_pairs: Callable[[Latent, Tensor], Tensor]
     units: Callable[[Latent, Tensor], UnitVectors] | None = None
     extra: ExtraCandidates | None = None
+    """Of `Replay.extra_candidates`."""
     action: Float[Tensor, "N A"] | None = None
     is_first: Bool[Tensor, " N"] | None = None
     predict: Callable[[Tensor, Origin], Latent] | None = None
@@ -65,13 +68,18 @@ class Source:
 
 @dataclass(frozen=True, repr=False)
 class Contrast(Record):
-    """Float32 scores `f(s_i, o_j)` and log-weights `w_ij`: 0 keeps a candidate, -inf leaves it out, the positive has 0."""
+    """The scores of anchors and candidates, their weights in the denominator, and where each comes from."""
 
     scores: Float[Tensor, "N M"]
+    """`f(s_i, o_j)`, float32."""
     log_weights: Float[Tensor, "N M"]
+    """`w_ij`: 0 keeps a candidate, -inf leaves it out; the positive has 0."""
     anchors: Origin
+    """Of each row."""
     candidates: Origin
+    """Of each column; -1 for candidates that are no step of the batch."""
     source: Source | None = None
+    """What was scored; None where there are scores alone, as on the column axis and in the check before training."""
 
     @staticmethod
     def of(scores: Float[Tensor, "N M"], origin: Origin, source: Source | None = None) -> "Contrast":

@@ -21,10 +21,14 @@ class Origin(Record):
     """
 
     row: Int[Tensor, " N"]
+    """The sequence; -1 for steps from outside the batch."""
     time: Int[Tensor, " N"]
+    """The step of the sequence; -1 likewise."""
     episode: Int[Tensor, " N"]
+    """The number of the episode; -1 where it is unknown."""
     rows: int
     times: int
+    """The steps of a sequence."""
 
     @staticmethod
     def of(episode: Int[Tensor, "B T"]) -> "Origin":

@@ -12,6 +12,7 @@ from framework.data import Latent, Losses, Metrics
 from framework.specs import LatentKind, LatentSpec
 
 Prepared = tuple[Tensor, ...]
+"""What a dynamics computes for all steps at once, each `[B, T, ..]`."""
 
 
 class Dynamics(nn.Module, ABC):

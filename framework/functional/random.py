@@ -16,6 +16,7 @@ from torch import Tensor
 from framework.functional import ranks
 
 Key = Int[Tensor, ""]
+"""What `uniform(key, ..)` and its like draw from: equal keys give equal numbers. `fold_in(key, 2)` is another, for another purpose."""
 GOLDEN: Final = 0x9E3779B97F4A7C15 - (1 << 64)
 FIRST: Final = 0xBF58476D1CE4E5B9 - (1 << 64)
 SECOND: Final = 0x94D049BB133111EB - (1 << 64)

@@ -34,8 +34,10 @@ class VectorStep:
     """
 
     observation: dict[str, np.ndarray]
+    """The arrays by name."""
     action: np.ndarray
     reward: np.ndarray
+    """That arrived with the observation."""
     is_first: np.ndarray
     is_last: np.ndarray
     is_terminal: np.ndarray
@@ -45,11 +47,14 @@ class VectorStep:
 @final
 @dataclass(frozen=True)
 class EnvironmentSnapshot:
-    """The position of one environment: its episode, the actions `[k, A]` taken in it, and one `[A]` in flight."""
+    """The position of one environment."""
 
     episode: int
+    """Its number, from 0."""
     actions: np.ndarray
+    """Those taken in the episode, `[k, A]`."""
     sent: np.ndarray | None = None
+    """The one in flight, `[A]`."""
 
 
 class VectorEnvironment(AbstractContextManager["VectorEnvironment"]):

@@ -70,22 +70,14 @@ def sweep_command(
     dream sweep quickstart quickstart_reconstruction quickstart_reward_only --seeds 3 --name objectives
     """
     from framework.sweeps.api import prepare
-    from framework.sweeps.source import read_grid
+    from framework.sweeps.source import read_grid, read_source
 
     if gpus and ray is None:
         raise click.BadParameter("a share of an accelerator is what Ray gives: add --ray ADDRESS.", param_hint="--gpus")
-    prepared = prepare(
-        recipes,
-        bindings,
-        seeds=seeds,
-        grid=read_grid(grid),
-        zip=zipped,
-        name=name,
-        processes=processes,
-        imports=imports,
-        trust=trust,
-        folder=folder,
+    source = read_source(
+        recipes, bindings, seeds=seeds, grid=read_grid(grid), zip=zipped, processes=processes, imports=imports, trust=trust
     )
+    prepared = prepare(source, name=name, folder=folder)
     if dry_run:
         _show_plan(prepared, as_json)
         return

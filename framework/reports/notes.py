@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from framework.reports.history import RunHistory
+from framework.reports.history import FINISHED, RunHistory
 from framework.reports.methods import differing
 from framework.reports.selection import Selection
-from framework.reports.tables import FINISHED, Runs, Scored, tasks_of
+from framework.reports.tables import Runs, Scored, tasks_of
 
 
 def protocol(runs: Runs) -> list[str]:

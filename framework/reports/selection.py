@@ -1,8 +1,9 @@
 """The runs that a report is about: those of a sweep, or chosen by name and by tag."""
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -13,6 +14,7 @@ from framework.text import display
 from framework.tracking import store
 from framework.tracking.jsonl import MIRROR
 from framework.tracking.runs import RunRecord, open_run, runs
+from framework.training.lock import is_locked
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,9 @@ def select(names: Sequence[str], tags: Mapping[str, str], folder: Path) -> Selec
 
 
 def _of_sweep(sweep: SweepRecord) -> Selection:
+    if os.access(sweep.folder, os.W_OK) and not is_locked(sweep.folder):  # a sweep that was killed could not say that its cells run no more
+        cells = (replace(cell, status="waiting") if cell.status == "running" else cell for cell in sweep.cells)
+        sweep = replace(sweep, cells=tuple(cells))
     begun = [cell for cell in sweep.cells if cell.folder and (sweep.folder / cell.folder / MIRROR).is_file()]
     return Selection(
         title=sweep.name,

@@ -87,22 +87,8 @@ class PreparedSweep:
         return result if interrupt.requested else replace(result, report=_report(folder))
 
 
-def prepare(
-    recipes: str | Path | Sequence[str | Path],
-    bindings: Overrides = (),
-    *,
-    seeds: int | Sequence[int] | None = None,
-    grid: Mapping[str, Sequence[object]] | None = None,
-    zip: bool = False,
-    name: str | None = None,
-    processes: int | None = None,
-    imports: Iterable[str] = (),
-    trust: bool = False,
-    folder: str | Path = "runs",
-) -> PreparedSweep:
-    """Read a sweep and check its cells, and change nothing. Raises `UserError` with everything that is wrong."""
-    several = [recipes] if isinstance(recipes, str | Path) else recipes
-    source = read_source(several, bindings, seeds=seeds, grid=grid, zip=zip, processes=processes, imports=imports, trust=trust)
+def prepare(source: SweepSource, *, name: str | None = None, folder: str | Path = "runs") -> PreparedSweep:
+    """Check the cells of a sweep, and change nothing. Raises `UserError` with everything that is wrong."""
     name = name or source.name
     if Path(name).name != name or len(name) > LONGEST_NAME:
         raise UserError(f"'{name}' cannot be the name of a folder of {LONGEST_NAME} characters at most: give another with --name.")
@@ -133,19 +119,8 @@ def sweep(
     Bindings and the values of the grid are as in `framework.compose`: the text "@negatives.InBatch" is a component. The same call again
     goes on: what is finished is skipped, what broke is resumed, what is missing is begun.
     """
-    prepared = prepare(
-        recipes,
-        bindings,
-        seeds=seeds,
-        grid=grid,
-        zip=zip,
-        name=name,
-        processes=processes,
-        imports=imports,
-        trust=trust,
-        folder=folder,
-    )
-    return prepared.run(ray=ray, gpus=gpus, stop_below=stop_below)
+    source = read_source(recipes, bindings, seeds=seeds, grid=grid, zip=zip, processes=processes, imports=imports, trust=trust)
+    return prepare(source, name=name, folder=folder).run(ray=ray, gpus=gpus, stop_below=stop_below)
 
 
 def _report(folder: Path) -> Path | None:

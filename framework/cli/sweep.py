@@ -89,7 +89,9 @@ def sweep_command(
 
 def _show_plan(prepared: "PreparedSweep", as_json: bool) -> None:
     """Print the cells and the sum of their expected time."""
-    minutes = {each.cell.key: prepared.minutes_left(each) for each in prepared.planned}
+    from framework.sweeps.progress import minutes_left
+
+    minutes = {each.cell.key: minutes_left(each, prepared.record.folder) for each in prepared.planned}
     known = [each for each in minutes.values() if each is not None]
     slots, unknown = prepared.slots(), len(minutes) - len(known)
     if as_json:

@@ -12,16 +12,15 @@ import numpy as np
 from framework.sweeps.record import Cell
 from framework.tracking import jsonl
 from framework.tracking.runs import read_run
+from framework.visualization.estimates import ESTIMATE, Curve
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-ESTIMATE: Final = "contrastive/estimate"
 FINISHED: Final = "finished"
 FULL_SCALE: Final = {"DMControl": 1000.0}
 """The highest return of every task of an environment, where there is one."""
 SHORT_HASH: Final = 10
-Curve = tuple[list[int], list[float]]
 
 
 @final

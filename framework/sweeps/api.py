@@ -15,9 +15,8 @@ from framework.errors import UserError
 from framework.sweeps.cells import PlannedCell, plan_cells
 from framework.sweeps.display import Display
 from framework.sweeps.execution import Execution
-from framework.sweeps.launch import Launcher, LocalLauncher, RayLauncher
+from framework.sweeps.launch import RayLauncher, start_here
 from framework.sweeps.parent import Parent
-from framework.sweeps.progress import minutes_left
 from framework.sweeps.record import RECORD, SweepRecord, read_sweep
 from framework.sweeps.result import SweepResult
 from framework.sweeps.source import SweepSource, read_source
@@ -47,16 +46,11 @@ class PreparedSweep:
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         return self.source.sweep.processes or max(1, cores // max(each.threads for each in self.planned))
 
-    def minutes_left(self, planned: PlannedCell) -> float | None:
-        """The minutes that a cell is expected to take from here on."""
-        return minutes_left(planned, self.record.folder)
-
     def run(self, *, ray: str | None = None, gpus: float = 0.0, stop_below: Literal["median"] | None = None) -> SweepResult:
         """Run the cells that are not finished, in processes of this machine or on the Ray cluster at an address."""
-        launcher: Launcher = LocalLauncher()
-        slots, folder = self.slots(), self.record.folder
+        start, slots, folder = start_here, self.slots(), self.record.folder
         if ray is not None:
-            launcher = RayLauncher(address=ray, threads=max(each.threads for each in self.planned), gpus=gpus)
+            start = RayLauncher(address=ray, threads=max(each.threads for each in self.planned), gpus=gpus).start
             slots = self.source.sweep.processes or len(self.planned)  # Ray has a queue
         folder.mkdir(parents=True, exist_ok=True)
         with run_lock(folder, "sweep"), Interrupt() as interrupt, Display() as shown:
@@ -72,7 +66,7 @@ class PreparedSweep:
                 record=record,
                 planned=self.planned,
                 source=self.source,
-                launcher=launcher,
+                start=start,
                 slots=slots,
                 stop_below=stop_below is not None,
                 uri=store.chosen_uri(folder.parent),

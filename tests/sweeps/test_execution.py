@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -128,6 +129,16 @@ def test_what_is_finished_is_skipped_and_what_broke_goes_on_from_its_checkpoint(
     none = Simulator(CURVES, {})
     assert statuses(executed(four, tmp_path / "s", none)) == ["finished"] * 4
     assert none.commands == []
+
+
+def test_what_a_killed_sweep_left_as_running_goes_on(four: Planned, tmp_path: Path) -> None:
+    record = executed(four, tmp_path / "s", Simulator(CURVES, {}), slots=2, after=14).record
+    for cell in record.cells[2:]:
+        record = record.with_cell(replace(cell, status="running"))
+    record.write()
+    again = Simulator(CURVES, {})
+    assert statuses(executed(four, tmp_path / "s", again)) == ["finished"] * 4
+    assert [command[0] for command in again.commands] == ["resume", "resume"]
 
 
 def test_a_cell_that_fails_three_times_is_failed_with_its_last_line_and_the_rest_goes_on(four: Planned, tmp_path: Path) -> None:

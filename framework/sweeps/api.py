@@ -13,7 +13,7 @@ import framework
 from framework.composition import Overrides
 from framework.errors import UserError
 from framework.sweeps.cells import PlannedCell, plan_cells
-from framework.sweeps.display import Display
+from framework.sweeps.display import live_display
 from framework.sweeps.execution import Execution
 from framework.sweeps.launch import RayLauncher, start_here
 from framework.sweeps.parent import Parent
@@ -53,7 +53,7 @@ class PreparedSweep:
             start = RayLauncher(address=ray, threads=max(each.threads for each in self.planned), gpus=gpus).start
             slots = self.source.sweep.processes or len(self.planned)  # Ray has a queue
         folder.mkdir(parents=True, exist_ok=True)
-        with run_lock(folder, "sweep"), Interrupt() as interrupt, Display() as shown:
+        with run_lock(folder, "sweep"), Interrupt() as interrupt, live_display() as show:
             sweep = self.source.sweep
             parent = Parent(
                 record=self.record,
@@ -72,7 +72,7 @@ class PreparedSweep:
                 uri=store.chosen_uri(folder.parent),
             )
             try:
-                execution.run(interrupt, shown.show)
+                execution.run(interrupt, show)
             finally:
                 done = execution.counts().keys() <= {"finished", "stopped"}
                 status: Status = "KILLED" if interrupt.requested else "FINISHED" if done else "FAILED"

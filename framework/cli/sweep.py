@@ -92,15 +92,15 @@ def _show_plan(prepared: "PreparedSweep", as_json: bool) -> None:
     from framework.sweeps.progress import minutes_left
 
     minutes = {each.cell.key: minutes_left(each, prepared.record.folder) for each in prepared.planned}
-    known = [each for each in minutes.values() if each is not None]
-    slots, unknown = prepared.slots(), len(minutes) - len(known)
+    estimates = [each for each in minutes.values() if each is not None]
+    slots, unknown = prepared.slots(), len(minutes) - len(estimates)
     if as_json:
-        output.as_json({"name": prepared.record.name, "processes": slots, "minutes": minutes, "sum": sum(known)})
+        output.as_json({"name": prepared.record.name, "processes": slots, "minutes": minutes, "sum": sum(estimates)})
         return
     output.table(["cell", "expected"], [[key, _duration(each)] for key, each in minutes.items()])
     click.echo(f"\n{len(minutes)} cells, {slots} at a time.")
-    if known:
-        click.echo(f"Expected are {_duration(sum(known))} in all, and {_duration(sum(known) / slots)} on this machine.")
+    if estimates:
+        click.echo(f"Expected are {_duration(sum(estimates))} in all, and {_duration(sum(estimates) / slots)} on this machine.")
     if unknown:
         click.echo(f"Of {unknown} cells the time is not known: they have no Trainer.minutes, and no run of their recipe can be measured.")
 

@@ -63,13 +63,12 @@ class Execution:
 
     def seconds_left(self) -> float | None:
         """Seconds until the last cell ends; None before every running one has an estimate and the waiting ones are like them."""
-        left = [self.progress[key].seconds_left() for key in self._jobs]
-        known = [each for each in left if each is not None]
-        if not known or len(known) < len(left):
+        estimates = {key: seconds for key in self._jobs if (seconds := self.progress[key].seconds_left()) is not None}
+        if not estimates or len(estimates) < len(self._jobs):
             return None
-        whole = [60 * self.progress[key].minutes + each for key, each in zip(self._jobs, known, strict=True)]
+        whole = [60 * self.progress[key].minutes + seconds for key, seconds in estimates.items()]
         rest = len(self._waiting) * sum(whole) / len(whole)
-        return max(max(known), (sum(known) + rest) / min(self.slots, len(known)))
+        return max(*estimates.values(), (sum(estimates.values()) + rest) / min(self.slots, len(estimates)))
 
     def run(self, interrupt: Interrupt, show: Callable[["Execution"], None]) -> None:
         """Run until every cell has ended, or, after an interrupt, until those that train have written their checkpoints."""

@@ -29,7 +29,7 @@ def test_there_is_a_page_for_each_thing_to_add() -> None:
     }
 
 
-SLOW = ("dream test", "dream train", "dream evaluate")
+SLOW = ("dream test", "dream train", "dream evaluate", "dream lab")
 """What `make test` runs of one page alone, and `make test-all` of every one."""
 
 

@@ -7,7 +7,7 @@ from typing import final
 @final
 @dataclass(frozen=True, order=True)
 class Place:
-    """A line of a file, or an option of the command line and its number."""
+    """A line of a file, 0 for the file as a whole, or an option of the command line and its number."""
 
     file: str
     line: int
@@ -17,7 +17,7 @@ class Place:
         return self.file.startswith("-")
 
     def __str__(self) -> str:
-        return self.file if self.on_command_line else f"{self.file}:{self.line}"
+        return self.file if self.on_command_line or not self.line else f"{self.file}:{self.line}"
 
 
 @final

@@ -181,12 +181,9 @@ def advice(name: str, names: Iterable[str], listed: Iterable[str] | None = None)
 def unregistered(name: str) -> tuple[type, str] | None:
     """A class of a user that is of a family and was not registered, with the family, if an imported module has one of that name."""
     classes = [getattr(module, "__dict__", {}).get(name) for module in [*sys.modules.values()]]
-    for family, registry in _registries.items():
-        for cls in classes:
-            if isinstance(cls, type) and registry.base is not object and issubclass(cls, registry.base):
-                if cls.__module__.partition(".")[0] != PACKAGE.name:
-                    return cls, family
-    return None
+    own = [cls for cls in classes if isinstance(cls, type) and cls.__module__.partition(".")[0] != PACKAGE.name]
+    families = [(family, registry.base) for family, registry in _registries.items() if registry.base is not object]
+    return next(((cls, family) for cls in own for family, base in families if issubclass(cls, base)), None)
 
 
 def _unknown(name: str, names: Iterable[str], what: str) -> UserError:

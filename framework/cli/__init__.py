@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -17,6 +18,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "train": ("training", "Train the agent of a recipe."),
     "resume": ("training", "Continue a run from one of its checkpoints."),
     "sweep": ("sweep", "Train many runs: recipes, seeds, and values of settings."),
+    "runs": ("runs", "List the runs of a folder, the latest first."),
     "sync": ("sync", "Send to MLflow what it lacks of a run."),
     "evaluate": ("evaluate", "Let a run's policy act, and show its returns."),
     "replay-fault": ("fault", "Make the update again in which a run diverged."),
@@ -36,6 +38,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "doctor": ("doctor", "See whether this machine has all that training needs."),
 }
 """The module here of each command, where it is `<name>_command`, and its summary."""
+EXTRA_BINDING: Final = re.compile(r"^Got unexpected extra argument.*[( ]([\w./]+=[^)]*)\)")
 MISTAKE: Final = 2
 INTERRUPTED: Final = 130
 
@@ -81,6 +84,10 @@ class Dream(click.Group):
             return super().invoke(ctx)
         except UserError as error:
             raise Mistake(str(error)) from error
+        except click.UsageError as error:
+            if binding := EXTRA_BINDING.search(error.message):
+                error.message = f"'{binding[1]}' is a binding: write -b before it."
+            raise
         except KeyboardInterrupt as error:
             click.echo(f"Stopped by {error if error.args else 'Ctrl-C'}.", err=True)
             ctx.exit(INTERRUPTED)

@@ -8,9 +8,7 @@ from typing import Any
 import click
 
 from framework.cli import options, output
-from framework.cli.family import describe_family, describe_record
 from framework.cli.new import EXTENDABLE
-from framework.composition.catalog import Catalog
 from framework.errors import UserError
 from framework.registry import components, plugins
 from framework.signatures import FAMILIES, Component, Parameter
@@ -65,6 +63,9 @@ def describe_command(component: str, imports: tuple[str, ...], as_json: bool) ->
     dream describe objectives
     dream describe InferredBatch
     """
+    from framework.cli.family import describe_family, describe_record
+    from framework.composition.catalog import Catalog
+
     import_modules(imports)
     if component in EXTENDABLE:
         describe_family(component, as_json=as_json)
@@ -113,6 +114,8 @@ def find_component(name: str, others: Sequence[str] = ()) -> Component:
     if name.endswith(".py"):
         module = name.removesuffix(".py")
         raise UserError(f"'{name}' is a file: name the class in it, with --import {module.replace('/', '.')}.")
+    from framework.composition.catalog import Catalog
+
     catalog = Catalog()
     components_of_name = catalog.find(name)
     if len(components_of_name) != 1:

@@ -102,7 +102,7 @@ def _problems(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, t
 
         return check(recipe, bindings, imports=imports, trust=trust, deep=deep)
     except UserError as error:
-        return [Problem(recipe, 1, str(error))]
+        return [Problem.at(error.place or composition.Place(recipe, 0), error.message)]
 
 
 def _problems_of_sweep(recipe: str, bindings: Sequence[str], imports: Sequence[str], *, trust: bool) -> list[Problem]:

@@ -56,7 +56,9 @@ class Catalog:
         names, listed = ([*self._families[family]],) * 2 if family else ([*every, *others], sorted({*used}))
         where = f" in `{family}`" if family else ""
         near = advice(name, names, listed)
-        return f"there is no component '{name}'{where}{near}" + (f" {REMEDY[0].upper()}{REMEDY[1:]}" if near.endswith("?") else f"; {REMEDY}")
+        return f"there is no component '{name}'{where}{near}" + (
+            f" {REMEDY[0].upper()}{REMEDY[1:]}" if near.endswith("?") else f"; {REMEDY}"
+        )
 
     def _match(self, selector: str) -> list[Component]:
         prefix, _, name = selector.rpartition(".")

@@ -135,7 +135,9 @@ def _reason(module: str, error: Exception, recipe: Path) -> str:
         close = nearest(module, [file.parent.name if file.stem == "__init__" else file.stem for file in files])
         where = "" if recipe.parent.resolve() == Path.cwd() else f"{display(recipe.parent)}, in "
         hint = f"; did you mean '{close}'? Else put" if close else "; put"
-        return f"there is no module '{module}' in {where}the working directory or installed{hint} its file beside the recipe, or install it."
+        return (
+            f"there is no module '{module}' in {where}the working directory or installed{hint} its file beside the recipe, or install it."
+        )
     if isinstance(error, UserError):
         return f"importing '{module}' failed: {error}"
     if isinstance(error, SyntaxError) and error.filename:

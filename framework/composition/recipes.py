@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, final
 
+from framework.composition.command_line import quoted
 from framework.errors import UserError
 from framework.registry import nearest
 from framework.text import PACKAGE, read_text
@@ -51,8 +52,10 @@ def find_recipe(name: str | Path) -> Path:
     """The file of a recipe: a path, or the name of a shipped one with or without `recipes/` and `.gin`."""
     if path := first_file(str(name), [Path.cwd(), shipped(), shipped() / "recipes"]):
         return path
+    if "=" in str(name):
+        raise UserError(f"'{name}' is no recipe but a binding: write {quoted('-b', str(name))}.")
     names = [recipe.name for recipe in list_recipes()]
-    close = nearest(Path(name).stem, names)
+    close = nearest(Path(name).name, [path.name for path in Path(name).parent.glob("*.gin")]) or nearest(Path(name).stem, names)
     hint = f"did you mean '{close}'? The" if close else "the"
     raise UserError(f"There is no recipe '{name}'; {hint} recipes here are: {', '.join(names) or 'none'}.")
 

@@ -26,36 +26,40 @@ Axis = Literal["row", "column"]
 
 @dataclass(frozen=True)
 class UnitVectors:
-    """Unit vectors `latents` and `candidates`, where the critic is `scale * <latent, candidate>`."""
+    """Unit vectors of both sides, where the critic is `scale * <latent, candidate>`."""
 
     latents: Float[Tensor, "N S"]
+    """Of the anchors."""
     candidates: Float[Tensor, "M S"]
+    """Of the candidates."""
     scale: Float[Tensor, ""]
+    """One over the temperature."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The inputs of the scores, for strategies that add candidates.
-
-    `score` is the critic, `score_pairs` scores one candidate for each latent, and `units` gives the unit vectors of a `UnitCritic`.
-    `action` and `is_first` are those of every step of the batch, the anchors' first; `reward` is that of each candidate's step, of those in
-    the batch; `predict` is the prior at each anchor's step under another action, which has no effect where `is_first`. These are None where
-    there is no world model.
-    """
+    """What was scored, for strategies that add candidates or look at the steps; what a world model gives is None without one."""
 
     latents: Latent
     """Of the anchors."""
     embeddings: Float[Tensor, "M E"]
     """Of the candidates, in the order of the columns."""
     score: Callable[[Latent, Tensor], Tensor]
+    """The critic: the scores of all pairs."""
     score_pairs: Callable[[Latent, Tensor], Tensor]
+    """The scores of one candidate for each latent."""
     units: Callable[[Latent, Tensor], UnitVectors] | None = None
+    """The unit vectors of a `UnitCritic`."""
     extra: ExtraCandidates | None = None
-    """Of `Replay.extra_candidates`."""
+    """The steps of `Replay.extra_candidates`."""
     action: Float[Tensor, "N A"] | None = None
+    """That led to every step of the batch, the anchors' first."""
     is_first: Bool[Tensor, " N"] | None = None
+    """Of every step of the batch, likewise."""
     reward: Float[Tensor, " R"] | None = None
+    """Of the step of each candidate, for those in the batch, which come first."""
     predict: Callable[[Tensor, Origin], Latent] | None = None
+    """The prior at each anchor's step under another action, which has no effect where `is_first`."""
 
     def block(self, rows: slice) -> "Source":
         """A block of the anchors, with all candidates rolled so that they begin with those of the block."""

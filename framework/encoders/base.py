@@ -51,10 +51,12 @@ class ImageEncoder(Encoder):
         super().__init__(observation=observation)
         if len(observation) != 1 or not all(map(is_image, observation.values())):
             shapes = ", ".join(f"{name} {spec.shape}" for name, spec in observation.items())
-            raise UserError(
-                f"{type(self).__name__} takes exactly one image [height, width, channel] and was given {shapes}; "
-                f"give each array its own encoder with MultiEncoder.encoders, or change what the environment observes."
+            remedy = (
+                "give each array its own encoder with MultiEncoder.encoders, or change what the environment observes"
+                if any(map(is_image, observation.values()))
+                else "bind Agent.encoder = @encoders.MLPEncoder"
             )
+            raise UserError(f"{type(self).__name__} takes exactly one image [height, width, channel] and was given {shapes}; {remedy}.")
         ((self.name, spec),) = observation.items()
         self.shape = spec.shape
 

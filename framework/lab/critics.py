@@ -18,7 +18,7 @@ from framework.lab.kalman import DENSITIES, Kalman, KalmanLatents
 from framework.lab.members import Member, chosen
 from framework.lab.settings import CriticsSettings
 from framework.measurement.report import Progress, Report, Row, silent
-from framework.registry import advice, registry_of
+from framework.registry import REMEDY, advice, registry_of
 from framework.specs import LatentKind
 
 LEARNING_RATES: Final = (1e-2, 1e-3)
@@ -57,7 +57,8 @@ def _requested(only: Sequence[str]) -> tuple[list[str], list[str]]:
     names, registered = [name for name in only if name not in short], registry_of("critics").list()
     for name in names:
         if name not in registered:
-            raise UserError(f"--only {name}: there is no critic and no density with that name{advice(name, [*registered, *short])}.")
+            near = advice(name, [*registered, *short])
+            raise UserError(f"--only {name}: there is no critic and no density with that name{near}; {REMEDY}.")
     return [short[name] for name in only if name in short], names
 
 

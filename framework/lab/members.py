@@ -19,7 +19,7 @@ from framework.composition.resolve import Resolver
 from framework.composition.values import Reference
 from framework.data import Factory
 from framework.errors import Place, UserError
-from framework.registry import advice, plugins, registry_of
+from framework.registry import REMEDY, advice, plugins, registry_of
 from framework.signatures import Component
 
 INNER: Final[Mapping[str, str]] = {
@@ -80,7 +80,7 @@ def chosen(
     names = registry_of(family).list()
     for name in only:
         if name not in names:
-            raise UserError(f"{flag} {name}: there is no component of `{family}` with that name{advice(name, names)}.")
+            raise UserError(f"{flag} {name}: there is no component of `{family}` with that name{advice(name, names)}; {REMEDY}.")
     bindings = [_binding(text, number) for number, text in enumerate(statements(settings), 1)]
     bound = {each.selector.rpartition(".")[2]: each.key for each in bindings}
     for name, key in bound.items():

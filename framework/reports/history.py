@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from framework.sweeps.record import Cell
 from framework.tracking import jsonl
 from framework.tracking.runs import read_run
 from framework.visualization.estimates import ESTIMATE, Curve
@@ -17,7 +16,10 @@ from framework.visualization.estimates import ESTIMATE, Curve
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
+    from framework.sweeps.record import Cell  # which imports torch
+
 FINISHED: Final = "finished"
+UNFINISHED: Final = "unfinished"
 FULL_SCALE: Final = {"DMControl": 1000.0}
 """The highest return of every task of an environment, where there is one."""
 SHORT_HASH: Final = 10
@@ -38,7 +40,7 @@ class RunHistory:
     settings: Mapping[str, str]
     tags: Mapping[str, str]
     curves: Mapping[str, Curve]
-    cell: Cell | None = None
+    cell: "Cell | None" = None
     commit: str = ""
 
     @property
@@ -120,9 +122,9 @@ class RunHistory:
         return np.interp(steps, [0.0, *logged], [0.0, *values]) if origin else np.interp(steps, logged, values)
 
 
-def read_history(folder: Path, cell: Cell | None = None) -> RunHistory:
+def read_history(folder: Path, cell: "Cell | None" = None) -> RunHistory:
     """Read a run's folder. Raises `UserError` where it has no record or no metrics."""
-    record, status = read_run(folder), "unfinished"
+    record, status = read_run(folder), UNFINISHED
     settings: dict[str, str] = {}
     tags: dict[str, str] = {}
     commits: dict[str, None] = {}
@@ -135,7 +137,7 @@ def read_history(folder: Path, cell: Cell | None = None) -> RunHistory:
             commits |= {_commit(values): None}
             tags = values | tags  # a resume names `resolved.gin` as the recipe and itself as the command
         elif kind == "metrics":
-            status = "unfinished"
+            status = UNFINISHED
             for name, value in values.items():
                 points.setdefault(name, {})[each["step"]] = float(value)
         elif kind == "close":

@@ -11,7 +11,6 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from framework import files
 from framework.errors import UserError
 
 LOCK: Final = ".lock"
@@ -25,6 +24,8 @@ def run_lock(folder: Path, what: str = "run") -> Iterator[None]:
     The thread that holds it may take it again. Raises `UserError` where another process holds it, with the number of that process and
     its machine.
     """
+    from framework import files  # imports torch, which a listing of runs does not need
+
     lock = FileLock(folder / LOCK, timeout=0, is_singleton=True)
     try:
         lock.acquire()

@@ -1,13 +1,19 @@
 """`dream describe FAMILY` and `dream test`: the contract of a family, and a component held against it."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from framework.cli.family import record_facts
 from framework.cli.new import EXTENDABLE, template
+from framework.contrastive.contrast import Contrast
+from framework.data import Batch, Latent
 from framework.environments.base import SeededEpisodes
 from framework.registry import registry_of
+from framework.signatures.records import all_records
+from framework.specs import ModelSpecs
 from tests.cli.calls import Call, bound
 
 
@@ -39,6 +45,39 @@ def test_the_contract_of_negatives_has_shapes_meanings_and_defaults(call: Call) 
     assert 'after_update(embeddings: Float[Tensor, "N E"], origin: Origin) -> None' in lines
     (row,) = (line.split(maxsplit=3) for line in lines if line.startswith("is_lower_bound "))
     assert row == ["is_lower_bound", "bool", "True", "the estimate is still a lower bound on the mutual information `I(s; o)`."]
+
+
+@pytest.mark.parametrize("family", EXTENDABLE)
+def test_a_family_names_its_records_and_each_is_described(call: Call, family: str) -> None:
+    records = json.loads(call("describe", family, "--json").stdout)["records"]
+    assert records or family in ("environments", "optimizers")
+    for name in records:
+        facts = json.loads(call("describe", name, "--json").stdout)
+        assert facts["name"] == name
+        assert facts["doc"]
+        assert all(each["type"] and each["what"] for each in facts["fields"])
+
+
+def test_every_record_has_a_meaning_for_each_field() -> None:
+    records = {name: record_facts(name, record) for name, record in all_records().items()}
+    with_fields = {name: [each["name"] for each in facts["fields"]] for name, facts in records.items() if facts["fields"]}
+    assert {"ActionSpec", "Batch", "Contrast", "Imagination", "InferredBatch", "Latent", "LatentSpec", "ModelSpecs"} <= with_fields.keys()
+    assert {"Origin", "Source", "Specs", "VectorStep"} <= with_fields.keys()
+    for name, record in {"Batch": Batch, "Contrast": Contrast, "Latent": Latent, "ModelSpecs": ModelSpecs}.items():
+        assert with_fields[name] == [each.name for each in fields(record)]
+    assert [(name, each["name"]) for name, facts in records.items() for each in facts["fields"] if not each["what"]] == []
+
+
+def test_a_record_is_shown_with_its_fields_its_methods_and_the_alignment(call: Call) -> None:
+    lines = call("describe", "Batch").stdout.splitlines()
+    assert lines[0].startswith("Batch  framework/data.py:")
+    (row,) = (line.split(maxsplit=4) for line in lines if line.startswith("reward "))
+    assert row == ["reward", "Float[Tensor,", "'B", "T']", "`r_t`, which arrived with the observation."]
+    assert any(line.startswith("**Time alignment, stated once.** Row `t` of a `Batch` holds") for line in lines)
+    assert 'keep(chosen: Bool[Tensor, "N M"]) -> "Contrast"' in call("describe", "Contrast").stdout.splitlines()
+    assert call("describe", "negatives").stdout.splitlines()[-1] == (
+        "Records: Contrast, Factory, Key, Origin, Source; `dream describe Contrast` has its fields."
+    )
 
 
 FAULTY = '''

@@ -153,6 +153,20 @@ def test_every_mistake_of_a_recipe_comes_at_once(call: Call) -> None:
         (["list", "--import", "no_such_module"], "there is no module 'no_such_module'"),
         (["describe", "Infonce"], "did you mean 'InfoNCE'?"),
         (["describe", "critics.InfoNCE"], "in `critics`"),
+        (["describe", "Contrst"], "There is no component 'Contrst'; did you mean 'Contrast'? If it is your own, import its module"),
+        (["test", "negative"], "There is no component 'negative'; if it is your own, import its module: `import your_module`"),
+        (["test", "mine.py"], "'mine.py' is a file: name the class in it, with --import mine."),
+        (["list", "--import", "mine.py"], "a module is imported by its name: write mine in place of mine.py."),
+        (["train", "quickstart", "Trainer.updates=50"], "'Trainer.updates=50' is a binding: write -b before it."),
+        (["sweep", "quickstart", "Trainer.updates=50"], "is no recipe but a binding: write -b 'Trainer.updates=50'."),
+        (
+            ["lab", "negatives", "--only", "FarAway"],
+            "if it is your own, import its module: `import your_module` in the recipe, or `--import ",
+        ),
+        (
+            ["lab", "critics", "--only", "FarAway"],
+            "if it is your own, import its module: `import your_module` in the recipe, or `--import ",
+        ),
         (["ui", "--port", "0"], "0 is not in the range"),
     ],
 )
@@ -161,6 +175,24 @@ def test_what_is_mistyped_gets_the_nearest_name(call: Call, arguments: list[str]
     assert result.exit_code == 2
     assert words in result.stderr
     assert len(result.stderr.splitlines()) <= 24
+
+
+def test_the_nearest_file_of_ones_own_is_named(call: Call) -> None:
+    Path("far_away.gin").write_text("include 'recipes/quickstart.gin'\n")
+    Path("far_away.py").write_text("")
+    assert call("check", "far_awya.gin").stdout.startswith("far_awya.gin: There is no recipe 'far_awya.gin'; did you mean 'far_away.gin'?")
+    module = call("list", "--import", "far_awya").stderr
+    assert "there is no module 'far_awya' in the working directory or installed; did you mean 'far_away'?" in module
+
+
+def test_a_class_that_is_not_registered_is_said_to_be_none(call: Call) -> None:
+    Path("unregistered_one.py").write_text(
+        "from framework import negatives\n\n\nclass NotEntered(negatives.Negatives):\n"
+        '    """All."""\n\n    def choose(self, contrast, key):\n        return contrast\n'
+    )
+    words = "class NotEntered (unregistered_one.py:4) is not registered: write @negatives.register above it."
+    assert words in call("test", "NotEntered", "--import", "unregistered_one").stderr
+    assert words in call("check", TINY, "--import", "unregistered_one", *bound("InfoNCE.negatives=@negatives.NotEntered")).stdout
 
 
 def test_the_process_itself_exits_with_2_and_shows_no_traceback(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calls import ROOT, environment, spawn
+from tests.reports.run_folders import write_run
 
 HEAVY = ("torch", "numpy", "mlflow", "matplotlib", "dm_control")
 PARSED = 1.1e-5
@@ -33,7 +34,9 @@ def slowness() -> float:
     return max(1.0, (time.process_time() - started) / sum(text.count("\n") for text in texts) / PARSED)
 
 
-@pytest.mark.parametrize("arguments", ["--help", "list", "describe InfoNCE", "recipes", "show dreamer_v3", "diff dreamer_v1 dreamer_v3"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "list", "describe InfoNCE", "describe Contrast", "recipes", "show dreamer_v3", "diff dreamer_v1 dreamer_v3"]
+)
 def test_a_listing_answers_in_half_a_second(tmp_path: Path, arguments: str) -> None:
     """In one of five calls, since the first may read from a cold disk, and others may share the processor with other work."""
     assert any(seconds(*arguments.split(), folder=tmp_path) < 0.5 * slowness() for _ in range(5))
@@ -54,7 +57,16 @@ def test_a_check_takes_little_more_than_importing_torch(tmp_path: Path, argument
 
 
 def test_help_listings_show_and_diff_import_no_heavy_package(tmp_path: Path) -> None:
-    lines = ("--help", "list", "describe InfoNCE", "recipes", "show dreamer_v1", "diff dreamer_v1 dreamer_v3", "resume --help")
+    lines = (
+        "--help",
+        "list",
+        "describe InfoNCE",
+        "describe Contrast",
+        "recipes",
+        "show dreamer_v1",
+        "diff dreamer_v1 dreamer_v3",
+        "resume --help",
+    )
     program = f"""
 import sys
 from framework.cli import dream
@@ -63,6 +75,14 @@ for line in {(*lines, "lab bounds --help", "bench update --help")!r}:
     heavy = [name for name in {HEAVY!r} if name in sys.modules]
     assert not heavy, (line, heavy)
 """
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+
+
+def test_a_list_of_runs_answers_in_half_a_second_and_imports_no_torch(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_run(tmp_path / "runs", f"quickstart-20260101-12000{seed}-{seed}", dict.fromkeys(range(1000, 101_000, 1000), 500.0), seed=seed)
+    assert any(seconds("runs", folder=tmp_path) < 0.5 * slowness() for _ in range(5))
+    program = "import sys; from framework.cli import dream; dream(['runs'], standalone_mode=False); assert not {'torch', 'mlflow'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
 
 

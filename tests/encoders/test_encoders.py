@@ -62,7 +62,7 @@ def test_the_first_pattern_that_matches_takes_the_name():
     ("encoder", "observation", "settings", "message"),
     [
         (ConvEncoder, image(32), {}, r"after 3 of its 4 layers 2 x 2 is left.*ConvEncoder.channels"),
-        (ConvEncoder, OBSERVATIONS["vectors"], {}, r"exactly one image.*MultiEncoder"),
+        (ConvEncoder, OBSERVATIONS["vectors"], {}, r"exactly one image.*; bind Agent.encoder = @encoders.MLPEncoder."),
         (ConvEncoder, OBSERVATIONS["both"], {}, r"exactly one image.*MultiEncoder"),
         (MLPEncoder, OBSERVATIONS["both"], {}, r"was given pixels.*ConvEncoder"),
         (MLPEncoder, OBSERVATIONS["vectors"], {"layers": 0, "size": None}, r"MLPEncoder.size = None .*, and MLPEncoder.layers is 0"),

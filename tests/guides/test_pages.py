@@ -14,7 +14,7 @@ PAGES = [*pages()]
 SHORT = ("Trainer.updates=3", "Trainer.prefill=200", "Trainer.pretrain=2", "Evaluation.episodes=1", "Evaluation.max_steps=80")
 SHORT += ("Replay.batch=4", "Replay.length=8", "Agent.horizon=3")
 PREFIXES = re.findall(r"^\| `(\w+)/` \|", (GUIDES / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
-ALIGNED = "Rows of a batch are aligned as [`framework/data.py`]"
+ALIGNED = "Rows of a batch are aligned as `dream describe Batch` says"
 
 
 def logged(mirror: Path) -> set[str]:

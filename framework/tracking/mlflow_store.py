@@ -2,9 +2,8 @@
 
 import logging
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,19 +21,10 @@ from mlflow.exceptions import MlflowException
 
 from framework.errors import UserError
 from framework.tracking import store
+from framework.tracking.artifacts import LOCATION
 from framework.tracking.store import masked
 
 TEMPORARY: Final = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED")
-ARTIFACTS: Final = "artifacts"
-"""The folder of artifacts beside a database."""
-LOCATIONS: Final = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
-"""The columns of MLflow's tables that hold the address of an artifact."""
 EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
 """Without this tag MLflow opens an experiment on its page for language models, and not on the table of runs."""
 
@@ -71,8 +61,6 @@ def open_store(uri: str, folder: Path) -> MlflowClient:
     with store.lock(uri, folder):
         _create(uri)
         store.check(uri)
-        if uri == store.local_uri(folder):
-            _relocate(folder)
         return _client(uri)
 
 
@@ -88,17 +76,6 @@ def _create(uri: str) -> None:
     client.search_experiments(max_results=1)
     client._tracking_client.store._dispose_engine()  # or else a connection stays open, to the file under its new name
     aside.replace(path)
-
-
-def _relocate(folder: Path) -> None:
-    """Lead a local store that was moved to the artifacts beside it: MLflow keeps their absolute address, and has no way to change it."""
-    here = (Path(os.path.abspath(folder)) / ARTIFACTS).as_uri()
-    with closing(sqlite3.connect(folder / store.DATABASE, timeout=20)) as connection, connection:
-        locations = {location for (location,) in connection.execute("SELECT artifact_location FROM experiments")}
-        for earlier in (each for each in locations if each.startswith("file:///") and each.endswith(f"/{ARTIFACTS}") and each != here):
-            for table, column in LOCATIONS:
-                moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"
-                connection.execute(moved, (here, len(earlier) + 1, len(earlier), earlier))
 
 
 def _client(uri: str) -> MlflowClient:
@@ -130,11 +107,10 @@ def probe(uri: str, seconds: float) -> str | None:
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     """The id of the experiment of that name, created if there is none, restored if it was deleted."""
-    path = store.database(uri)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         with existing():
-            client.create_experiment(name, (path.parent / ARTIFACTS).as_uri() if path else None, tags=EXPERIMENT_TAGS)
+            client.create_experiment(name, LOCATION if store.database(uri) else None, tags=EXPERIMENT_TAGS)
         experiment = client.get_experiment_by_name(name)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)

@@ -18,6 +18,7 @@ import pytest
 
 from framework.errors import UserError
 from framework.tracking import store
+from framework.tracking.artifacts import FOLDER
 from framework.tracking.base import MetricsEvent, PictureEvent, PolicyEvent, VideoEvent
 from framework.tracking.jsonl import Jsonl
 from framework.tracking.mlflow import PARENT, MLflow
@@ -33,6 +34,7 @@ VIDEO = np.zeros((3, 16, 16, 3), np.uint8)
 OUTAGE = """
 import sys, time
 from pathlib import Path
+from framework.tracking.artifacts import FOLDER
 from framework.tracking.base import MetricsEvent
 from tests.tracking.starting import begin
 tracker = begin(Path(sys.argv[1]))
@@ -88,7 +90,7 @@ def test_a_resume_sends_what_an_outage_kept_from_the_store_when_a_kill_followed(
 def test_an_artifact_that_cannot_be_stored_holds_nothing_up_and_is_sent_by_a_sync(
     folder: Path, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (folder / "artifacts").write_text("in the way\n")
+    (folder / FOLDER).write_text("in the way\n")
     tracker = begin(folder)
     for step in range(20):
         tracker.record(PictureEvent("model/picture", step, IMAGE))
@@ -100,7 +102,7 @@ def test_an_artifact_that_cannot_be_stored_holds_nothing_up_and_is_sent_by_a_syn
     assert caplog.text.count("an artifact cannot be stored (") == 2, "once when it is refused, and once in the end"
     assert "MLflow: 20 records were not delivered (an artifact" in caplog.text
     assert f"`dream sync {tracker.run_folder.name}` sends" in caplog.text
-    (folder / "artifacts").unlink()
+    (folder / FOLDER).unlink()
     assert sync(read_run(tracker.run_folder))[1] == 0
     assert sync(read_run(tracker.run_folder))[1] == 0
     assert len(artifacts(client, tracker.run_id, "images")) == 20

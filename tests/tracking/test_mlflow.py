@@ -122,6 +122,7 @@ def test_an_experiment_opens_on_the_table_of_runs_and_is_restored_if_it_was_dele
 def test_a_policy_is_a_model_with_signature_example_pinned_requirements_and_aliases(
     folder: Path, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
     monkeypatch.chdir(tmp_path)
@@ -139,7 +140,7 @@ def test_a_policy_is_a_model_with_signature_example_pinned_requirements_and_alia
     best, latest = (client.get_model_version_by_alias("run", alias) for alias in ("best", "latest"))
     assert (int(best.version), int(latest.version)) == (1, 2)
     assert latest.run_id == tracker.run_id
-    path = client.get_model_version_download_uri("run", "2").removeprefix("file://")
+    path = download_artifacts(client.get_model_version_download_uri("run", "2"), tracking_uri=local_uri(folder))
     model = Model.load(path)
     assert [each.name for each in model.signature.inputs] == ["image", "speed"]
     assert model.load_input_example(path)["image"].shape == (2, 16, 16, 3)

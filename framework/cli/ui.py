@@ -67,7 +67,7 @@ def _table(uri: str, folder: Path, port: int) -> str:
 
     records = runs(folder)
     page = f"http://{HOST}:{port}"
-    return f"{page}/#/experiments/{experiment_id(open_store(uri, folder), uri, records[0].experiment)}/runs" if records else page
+    return f"{page}/#/experiments/{experiment_id(open_store(uri), uri, records[0].experiment)}/runs" if records else page
 
 
 def _refuse_taken(port: int) -> None:

@@ -158,14 +158,14 @@ def _is_record(record: Any) -> bool:
 def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
     """The event of a record; `None` for the end of a run, and for a file that no longer exists. A policy's example is of zeros.
 
-    Raises `OSError` or `ValueError` for what is damaged, and for a file outside the run folder, which another process may have entered.
+    Raises `ValueError` for what is damaged, and for a file outside the run folder, which another process may have entered.
     """
     path = run_folder / record.get("path", "")
     if not path.resolve().is_relative_to(run_folder.resolve()):
         raise ValueError(f"{path} is outside the run folder")
     try:
         return _event(record, path)
-    except (AttributeError, KeyError, SyntaxError, TypeError) as error:  # a damaged picture is a `SyntaxError`
+    except (AttributeError, KeyError, OSError, SyntaxError, TypeError) as error:  # a damaged picture is a `SyntaxError`
         raise ValueError(f"a record of {path} is damaged ({error})") from error
 
 

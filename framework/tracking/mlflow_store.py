@@ -15,6 +15,7 @@ ENVIRONMENT: Final = {
 for _setting, _value in ENVIRONMENT.items():
     os.environ.setdefault(_setting, _value)  # before the first import of mlflow
 
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -56,18 +57,21 @@ def first_line(error: Exception) -> str:
     return masked(line.rpartition("(Caused by ")[2].removesuffix(")")[:300])
 
 
-def open_store(uri: str, folder: Path) -> MlflowClient:
-    """The client of a store, which is made if it is a database that does not exist. `folder` is that of the runs."""
-    with store.lock(uri, folder):
-        _create(uri)
+def open_store(uri: str) -> MlflowClient:
+    """The client of a store, which is made if it is an sqlite file that does not exist."""
+    path = store.database(uri)
+    if path is None:
+        return _client(uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f"{path.name}.lock"), timeout=120):  # two processes that make the tables of one file break each other
+        _create(path)
         store.check(uri)
         return _client(uri)
 
 
-def _create(uri: str) -> None:
+def _create(path: Path) -> None:
     """Make the tables of an sqlite store under another name, then rename it: a kill meanwhile leaves no store that is half made."""
-    path = store.database(uri)
-    if path is None or (path.exists() and (path.is_dir() or path.stat().st_size)):
+    if path.exists() and (path.is_dir() or path.stat().st_size):
         return
     aside = path.with_name(f".{path.name}.creating")
     for left in (aside, aside.with_name(f"{aside.name}-journal")):  # by a creation that was killed
@@ -120,10 +124,10 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     return str(experiment.experiment_id)
 
 
-def experiment_name(uri: str, folder: Path, experiment: str) -> str:
+def experiment_name(uri: str, experiment: str) -> str:
     """The name of the experiment with this id. Raises `UserError` if the store has none."""
     with storage():
-        client = open_store(uri, folder)
+        client = open_store(uri)
         try:
             return str(client.get_experiment(experiment).name)
         except MlflowException as error:
@@ -154,9 +158,9 @@ def has_points_after(client: MlflowClient, run: Run, step: int) -> bool:
     return any(point.step > step for name in names for point in client.get_metric_history(run.info.run_id, name))
 
 
-def find_tagged(uri: str, folder: Path, tags: Mapping[str, str]) -> set[str]:
+def find_tagged(uri: str, tags: Mapping[str, str]) -> set[str]:
     """The ids of the runs of all experiments that have all these tags."""
-    client = open_store(uri, folder)
+    client = open_store(uri)
     experiments = [each.experiment_id for each in client.search_experiments()]
     quotes = {key: '"' if "'" in value else "'" for key, value in tags.items()}
     wanted = " and ".join(f"tags.`{key}` = {quotes[key]}{value}{quotes[key]}" for key, value in tags.items())
@@ -166,7 +170,7 @@ def find_tagged(uri: str, folder: Path, tags: Mapping[str, str]) -> set[str]:
     return {run.info.run_id for page in pages for run in page}
 
 
-def log_folder(uri: str, folder: Path, run_id: str, source: Path, artifact_path: str) -> None:
+def log_folder(uri: str, run_id: str, source: Path, artifact_path: str) -> None:
     """Make the files of a folder artifacts of a run."""
     with storage():
-        open_store(uri, folder).log_artifacts(run_id, str(source), artifact_path)
+        open_store(uri).log_artifacts(run_id, str(source), artifact_path)

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from filelock import FileLock
-
 log: Final = logging.getLogger("framework.tracking")
 TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
 USERNAME: Final = "MLFLOW_TRACKING_USERNAME"
@@ -98,10 +96,3 @@ def check(uri: str) -> None:
     if path is not None:
         with closing(sqlite3.connect(path, timeout=20)) as connection:
             connection.execute("BEGIN IMMEDIATE")
-
-
-def lock(uri: str, folder: Path) -> FileLock:
-    """The lock under which a store is opened: processes that create the tables of one sqlite file at once break each other."""
-    path = database(uri) or folder / DATABASE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path.with_name(f"{path.name}.lock"), timeout=120)

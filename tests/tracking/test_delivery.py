@@ -24,7 +24,7 @@ from framework.tracking.jsonl import Jsonl
 from framework.tracking.mlflow import PARENT, MLflow
 from framework.tracking.mlflow_store import open_store
 from framework.tracking.runs import read_run
-from framework.tracking.sync import Backlog, sync
+from framework.tracking.sync import send_missing, sync
 from framework.tracking.writer import Writer
 from tests.members import ROOT
 from tests.tracking.starting import begin, points, recorded, wait_for
@@ -51,7 +51,7 @@ CREATION = """
 import sys
 from pathlib import Path
 from framework.tracking import mlflow_store, store
-mlflow_store.open_store(store.local_uri(Path(sys.argv[1])), Path(sys.argv[1]))
+mlflow_store.open_store(store.local_uri(Path(sys.argv[1])))
 """
 
 
@@ -118,15 +118,15 @@ def test_a_store_whose_creation_was_killed_is_made_by_the_next_run(tmp_path: Pat
         process.send_signal(signal.SIGKILL)
     assert aside.exists()
     assert not database.exists()
-    assert open_store(store.local_uri(tmp_path), tmp_path).search_experiments()[0].name == "Default"
+    assert open_store(store.local_uri(tmp_path)).search_experiments()[0].name == "Default"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
 
 
 def test_records_beyond_the_capacity_are_delivered_from_the_mirror(folder: Path, client: Any, tmp_path: Path) -> None:
-    mlflow = MLflow(uri=store.local_uri(folder), folder=folder, experiment="dream", name="run")
+    mlflow = MLflow(uri=store.local_uri(folder), experiment="dream", name="run")
     mirror = Writer(tracker=Jsonl(run_folder=tmp_path), name="mirror")
-    backlog = Backlog(run_folder=tmp_path, tracker=mlflow, written=partial(mirror.wait, 10.0))
-    writer = Writer(tracker=mlflow, name="MLflow", catch_up=backlog.send, capacity=5, flush_seconds=0.05, longest_wait=0.5)
+    catch_up = partial(send_missing, tmp_path, mlflow, written=partial(mirror.wait, 10.0))
+    writer = Writer(tracker=mlflow, name="MLflow", catch_up=catch_up, capacity=5, flush_seconds=0.05, longest_wait=0.5)
     with closing(sqlite3.connect(folder / "mlflow.db", timeout=20)) as connection, connection:
         connection.execute("BEGIN EXCLUSIVE")
         for step in range(40):
@@ -165,7 +165,7 @@ def test_a_sync_sends_a_whole_run_once_with_its_times_and_status(tables: Path, t
     (folder / "mlflow.db").rmdir()
     (folder / "mlflow.db").write_bytes(tables.read_bytes())
     record, refused = sync(read_run(run_folder))
-    client = open_store(store.local_uri(folder), folder)
+    client = open_store(store.local_uri(folder))
     info = client.get_run(record.run_id).info
     for _ in range(2):
         assert read_run(run_folder).run_id == record.run_id

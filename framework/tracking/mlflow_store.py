@@ -96,19 +96,6 @@ def _client(uri: str) -> MlflowClient:
     return client
 
 
-def probe(uri: str, seconds: float) -> str | None:
-    """Why MLflow's client cannot use a server; `None` if it can."""
-    usual = {name: os.environ[name] for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")}
-    os.environ |= dict.fromkeys(usual, "0") | {"MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(1, round(seconds))}"}
-    try:
-        _client(uri).search_experiments(max_results=1)
-    except Exception as error:  # of MLflow, of requests, or of a plugin
-        return first_line(error)
-    finally:
-        os.environ |= usual
-    return None
-
-
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     """The id of the experiment of that name, created if there is none, restored if it was deleted."""
     experiment = client.get_experiment_by_name(name)

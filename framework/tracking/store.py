@@ -85,9 +85,17 @@ def working_uri(uri: str, folder: Path) -> str:
 
 def problem(uri: str) -> str | None:
     """Why MLflow's own client cannot use a server, with its settings of TLS and credentials; `None` if it can."""
-    from framework.tracking.mlflow_store import probe
+    from framework.tracking.mlflow_store import first_line, open_store
 
-    return probe(uri, PATIENCE)
+    usual = {name: os.environ[name] for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")}
+    os.environ |= dict.fromkeys(usual, "0") | {"MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(1, round(PATIENCE))}"}
+    try:
+        open_store(uri).search_experiments(max_results=1)
+    except Exception as error:  # of MLflow, of requests, or of a plugin
+        return first_line(error)
+    finally:
+        os.environ |= usual
+    return None
 
 
 def check(uri: str) -> None:

@@ -67,8 +67,8 @@ class Trainer:
         stop = self.stop(learner, interrupt)
         if learner.steps is None:
             learner.begin()
-            if run_logger.checkpoint(learner):
-                run_logger.settle()  # before the first step, so that a run that is killed from here on can be resumed
+            run_logger.checkpoint(learner)
+            run_logger.settle()  # before the first step, so that a run that is killed from here on can be resumed
         else:
             run_logger.episodes += learner.catch_up()
         while True:
@@ -123,7 +123,7 @@ class Trainer:
 
     def _stopping(self, learner: Learner, interrupt: Interrupt) -> bool:
         """Whether an interrupt of any rank, or the bound on the wall-clock of any, stops all, after the same update."""
-        interrupted, late = ranks.totals(interrupt.requested, self._out_of_time(learner))
+        interrupted, late = ranks.totals(interrupt.requested, self.seconds_left(learner) == 0.0)
         if interrupted and not interrupt.requested:
             interrupt.requested, interrupt.name = True, "a signal to another rank"
         return interrupted + late > 0
@@ -141,6 +141,3 @@ class Trainer:
         """Start the next step, if none is in flight."""
         with run_logger.stopwatch("act"):
             learner.send(randomly=learner.progress.step < self.prefill)
-
-    def _out_of_time(self, learner: Learner) -> bool:
-        return self.seconds_left(learner) == 0.0

@@ -99,13 +99,6 @@ def test_two_runs_of_one_seed_are_equal_to_the_bit_and_of_two_seeds_are_not(tiny
     assert differing(one, other)
 
 
-def test_a_run_killed_after_a_checkpoint_continues_from_it_and_ends_as_one_that_never_stopped(whole: Result) -> None:
-    other = whole.folder.with_name("killed")
-    shutil.copytree(whole.folder, other)
-    again = framework.resume(str(other), checkpoint="80")
-    assert differing(saved(whole.latest), saved(again.latest)) == []
-
-
 def continued(whole: Result, name: str, *bindings: str, checkpoint: str = "80") -> Result:
     """A copy of a run, resumed from one of its checkpoints with other settings."""
     other = whole.folder.with_name(name)

@@ -254,3 +254,23 @@ def test_the_kl_does_not_train_the_encoder_of_tdmpc2_like():
     assert kl > 0
     assert not any(gradient.any() for gradient in torch.autograd.grad(kl, encoder, retain_graph=True))
     assert all(gradient.any() for gradient in torch.autograd.grad(reward, encoder))
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "actor_critics/action_noise.gin",
+        "actor_critics/plan2explore.gin",
+        "encoders/random_shift.gin",
+        "environments/distractors.gin",
+        "values/ensemble_value.gin",
+    ],
+)
+def test_a_fragment_that_wraps_a_part_of_the_agent_keeps_the_settings_of_that_part(fragment: str, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.gin"
+    recipe.write_text(f"include '{ROOT / 'recipes' / 'quickstart.gin'}'\ninclude '{fragment}'\n")
+    own = {line.split(" =")[0] for line in (ROOT / "gin" / fragment).read_text().splitlines()}
+    before, after = settings_of("quickstart"), framework.compose(recipe).composed.parameters()
+    changed = {name for name, value in before.items() if str(after.get(name)) != str(value)}
+    assert changed <= own
+    assert len(after) > len(before)

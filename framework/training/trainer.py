@@ -63,7 +63,7 @@ class Trainer:
 
     def run(self, *, learner: Learner, run_logger: RunLogger, interrupt: Interrupt) -> None:
         """Train until the end, the bound or an interrupt. Updates that are due at an interrupt are made after a resume."""
-        progress, started = learner.progress, time.monotonic() - learner.progress.seconds
+        started = time.monotonic() - learner.progress.seconds
         stop = self.stop(learner, interrupt)
         if learner.steps is None:
             learner.begin()
@@ -74,16 +74,14 @@ class Trainer:
         while True:
             if self.schedule == "overlapped":
                 self._act(learner, run_logger)
-            stopping = self._stopping(learner, interrupt)
+            stopping = self._stopping(learner, interrupt, started)
             while self.due(learner) and not stopping:
                 with run_logger.stopwatch("update"):
                     run_logger.updates.append(learner.update())
-                progress.seconds = time.monotonic() - started
-                stopping = self._stopping(learner, interrupt)
+                stopping = self._stopping(learner, interrupt, started)
             if stopping or self.over(learner):
                 break
             run_logger.mark(learner, stop)
-            progress.seconds = time.monotonic() - started
             self._act(learner, run_logger)
             with run_logger.stopwatch("step"):
                 run_logger.episodes += learner.receive()
@@ -121,8 +119,9 @@ class Trainer:
         out_of_updates = self.updates is not None and learner.progress.updates >= self.updates
         return learner.progress.step >= self.steps or out_of_updates
 
-    def _stopping(self, learner: Learner, interrupt: Interrupt) -> bool:
+    def _stopping(self, learner: Learner, interrupt: Interrupt, started: float) -> bool:
         """Whether an interrupt of any rank, or the bound on the wall-clock of any, stops all, after the same update."""
+        learner.progress.seconds = time.monotonic() - started
         interrupted, late = ranks.totals(interrupt.requested, self.seconds_left(learner) == 0.0)
         if interrupted and not interrupt.requested:
             interrupt.requested, interrupt.name = True, "a signal to another rank"

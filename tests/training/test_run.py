@@ -109,11 +109,11 @@ def continued(whole: Result, name: str, *bindings: str, checkpoint: str = "80") 
 def test_a_resume_with_another_ratio_counts_its_updates_from_its_first_step_and_says_so(
     whole: Result, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At step 80 12 updates were made, and half of one is owed; then 60 steps are worth 300 updates."""
-    result = continued(whole, "other_ratio", "Trainer.train_ratio=120.0", "Trainer.pretrain=9", "Trainer.steps=140")
-    assert result.progress.updates == 12 + 300
+    """At step 80 12 updates were made, and half of one is owed; then 60 steps are worth 60 updates."""
+    result = continued(whole, "other_ratio", "Trainer.train_ratio=24.0", "Trainer.pretrain=9", "Trainer.steps=140")
+    assert result.progress.updates == 12 + 60
     assert [record.getMessage() for record in caplog.records if "Resumed" in record.getMessage()] == [
-        "Resumed at step 80 with Trainer.steps = 140 (100 before), Trainer.pretrain = 9 (0 before), Trainer.train_ratio = 120.0 "
+        "Resumed at step 80 with Trainer.steps = 140 (100 before), Trainer.pretrain = 9 (0 before), Trainer.train_ratio = 24.0 "
         "(6.0 before). Updates are counted from here, and the pretraining is over."
     ]
 

@@ -47,14 +47,6 @@ def test_it_logs_the_groups_that_the_design_names(whole: Result) -> None:
     assert 45 <= len(names) <= 70
 
 
-def test_its_tags_name_its_parts(whole: Result) -> None:
-    tags = next(line["values"] for line in lines(whole) if line["kind"] == "tags")
-    expected = {"recipe": "tiny", "environment": "Counting", "objective": "InfoNCE", "critic": "BilinearCritic", "negatives": "InBatch"}
-    assert {name: tags[name] for name in expected} == expected
-    assert (tags["bound"], tags["is_lower_bound"], tags["seed"]) == ("InfoNCEBound", "true", "0")
-    assert "task" not in tags
-
-
 def test_its_tags_join_several_objectives_by_commas_and_name_the_task_and_what_is_wrapped() -> None:
     bindings = {
         "Run.environment": "@environments.Distractors",

@@ -28,9 +28,9 @@ class UserError(Exception):
     text alone and exits with status 2.
     """
 
-    def __init__(self, message: str, *, is_lasting: bool = False) -> None:
+    def __init__(self, message: str, *, place: Place | None = None, is_lasting: bool = False) -> None:
         super().__init__(message)
-        self.place: Place | None = None
+        self.place = place
         self.is_lasting = is_lasting
 
     @property

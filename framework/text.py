@@ -56,9 +56,7 @@ def aligned(title: str, facts: Mapping[str, str]) -> str:
 
 
 def _refusal(path: Path, line: int, message: str) -> UserError:
-    error = UserError(message)
-    error.place = Place(display(path), line)
-    return error
+    return UserError(message, place=Place(display(path), line))
 
 
 def display(path: str | Path) -> str:

@@ -15,22 +15,22 @@ from framework.vector_environments.base import random_steps
 
 def measure(run: Run, effort: Effort = USUAL, progress: Progress = silent, *, actions: int | None = None) -> Report:
     """A row for one environment, and one for the number of environments of the run."""
-    shown = specs_of(run, actions)
+    specs = specs_of(run, actions)
     return Report(
         command="act",
         kind="act",
         title=f"One action of {run.composed.recipe.stem}, from arrays to arrays.",
-        rows=[_row(run, shown, environments, effort, progress) for environments in sorted({1, run.environments})],
-        setting=setting(run, shown),
+        rows=[_row(run, specs, environments, effort, progress) for environments in sorted({1, run.environments})],
+        setting=setting(run, specs),
     )
 
 
-def _row(run: Run, shown: Specs, environments: int, effort: Effort, progress: Progress) -> Row:
-    agent = run.agent(shown)
+def _row(run: Run, specs: Specs, environments: int, effort: Effort, progress: Progress) -> Row:
+    agent = run.agent(specs)
     run.runtime.prepare_process(agent)
     generator = run.runtime.generator(SEED, ACTING)
     actor = Actor(agent=agent, runtime=run.runtime, count=environments, mode="explore", generator=generator)
-    step = random_steps(shown, environments, 1, np.random.default_rng(SEED))
+    step = random_steps(specs, environments, 1, np.random.default_rng(SEED))
 
     def act() -> None:
         actor.act(step.observation, step.is_first)

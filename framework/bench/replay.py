@@ -29,25 +29,25 @@ def measure(
     sizes = sizes or SIZES
     if small := [size for size in sizes if size < least]:
         raise UserError(f"--steps {small[0]}: {STREAMS} streams of one sequence each are {least} steps; give at least as many.")
-    shown = specs_of(run, actions)
+    specs = specs_of(run, actions)
     return Report(
         command="replay",
         kind="replay",
         title=f"Batches of {settings['batch']} x {settings['length']} from the replay of {run.composed.recipe.stem}.",
-        rows=[_row(run, shown, size, effort, progress) for size in sizes],
-        setting=setting(run, shown) | settings,
+        rows=[_row(run, specs, size, effort, progress) for size in sizes],
+        setting=setting(run, specs) | settings,
     )
 
 
-def _row(run: Run, shown: Specs, size: int, effort: Effort, progress: Progress) -> Row:
+def _row(run: Run, specs: Specs, size: int, effort: Effort, progress: Progress) -> Row:
     with TemporaryDirectory(prefix="dream-") as folder:
         progress(0, 2, f"{size:,} steps: storing them")
-        replay = filled_replay(run, shown, steps=size, streams=STREAMS, folder=Path(folder))
+        replay = filled_replay(run, specs, steps=size, streams=STREAMS, folder=Path(folder))
         batch = replay.sample()
         drawn = sum(value.nbytes for value in (*batch.observation.values(), batch.action, batch.reward, batch.episode))
         progress(1, 2, f"{size:,} steps: drawing and storing")
         sampling = timed(replay.sample, effort)
-        steps = random_steps(shown, STREAMS, 1, np.random.default_rng(SEED))
+        steps = random_steps(specs, STREAMS, 1, np.random.default_rng(SEED))
         adding = timed(lambda: replay.add(steps), effort)
     values = {
         **sampling.milliseconds(),

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import numpy as np
-from dm_env import specs
+from dm_env.specs import BoundedArray
 
 from framework.bench import machine
 from framework.errors import UserError
@@ -24,33 +24,33 @@ def specs_of(run: Run, actions: int | None = None) -> Specs:
     if node.name == "DMControl" and value["observe"] == "pixels":
         size = value["size"]
         height, width = (size, size) if isinstance(size, int) else size
-        pixels = specs.BoundedArray((height, width, 3), np.uint8, 0, 255, name="pixels")
-        action = specs.BoundedArray((actions or ACTIONS,), np.float32, -1.0, 1.0, name="action")
+        pixels = BoundedArray((height, width, 3), np.uint8, 0, 255, name="pixels")
+        action = BoundedArray((actions or ACTIONS,), np.float32, -1.0, 1.0, name="action")
         return Specs(observation={"pixels": pixels}, action=action)
     if actions is not None:
         raise UserError(f"--actions {actions}: {node.name} is built here, and says itself what it takes; leave the option out.")
     return run.specs()
 
 
-def filled_replay(run: Run, shown: Specs, *, steps: int, streams: int = 1, **settings: Any) -> Replay:
+def filled_replay(run: Run, specs: Specs, *, steps: int, streams: int = 1, **settings: Any) -> Replay:
     """The run's replay, of `steps` random steps."""
-    replay: Replay = run.replay(capacity=steps, specs=shown, streams=streams, device=run.runtime.device, seed=SEED, **settings)
+    replay: Replay = run.replay(capacity=steps, specs=specs, streams=streams, device=run.runtime.device, seed=SEED, **settings)
     random = np.random.default_rng(SEED)
     for number in range(steps // streams):
-        replay.add(random_steps(shown, streams, number, random))
+        replay.add(random_steps(specs, streams, number, random))
     return replay
 
 
-def setting(run: Run, shown: Specs | None = None) -> dict[str, Any]:
+def setting(run: Run, specs: Specs | None = None) -> dict[str, Any]:
     """The recipe, its environment, its runtime and the machine, on which every number depends."""
     environment, runtime = run.composed.root.node.child("environment"), run.runtime
-    arrays = {} if shown is None else {name: list(spec.shape) for name, spec in shown.observation.items()}
+    arrays = {} if specs is None else {name: list(spec.shape) for name, spec in specs.observation.items()}
     return {
         "recipe": run.composed.recipe.stem,
         "bindings": list(run.composed.overrides),
         "environments": run.environments,
         "environment": {f"{environment.key}.{name}": each.text for name, each in environment.settings.items()},
-        **({} if shown is None else {"observation": arrays, "action": list(shown.model_action.sizes)}),
+        **({} if specs is None else {"observation": arrays, "action": list(specs.model_action.sizes)}),
         "precision": runtime.precision,
         "compile": runtime.compile,
         "capture": runtime.capture,

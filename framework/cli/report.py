@@ -62,4 +62,8 @@ def report_command(names: tuple[str, ...], tags: tuple[str, ...], out: Path | No
             for row in rows.itertuples()
         ],
     )
+    if unfinished := report.facts["unfinished"]:
+        columns = ["method", "task", "seed", "status", "reached"]
+        click.echo("\nNot finished:")
+        output.table(columns, [[row[column] for column in columns] for row in unfinished])
     click.echo(f"\nWritten: {display(page)}")

@@ -70,22 +70,14 @@ def sweep_command(
     dream sweep quickstart quickstart_reconstruction quickstart_reward_only --seeds 3 --name objectives
     """
     from framework.sweeps.api import prepare
-    from framework.sweeps.source import read_grid
+    from framework.sweeps.source import read_grid, read_source
 
     if gpus and ray is None:
         raise click.BadParameter("a share of an accelerator is what Ray gives: add --ray ADDRESS.", param_hint="--gpus")
-    prepared = prepare(
-        recipes,
-        bindings,
-        seeds=seeds,
-        grid=read_grid(grid),
-        zip=zipped,
-        name=name,
-        processes=processes,
-        imports=imports,
-        trust=trust,
-        folder=folder,
+    source = read_source(
+        recipes, bindings, seeds=seeds, grid=read_grid(grid), zip=zipped, processes=processes, imports=imports, trust=trust
     )
+    prepared = prepare(source, name=name, folder=folder)
     if dry_run:
         _show_plan(prepared, as_json)
         return
@@ -97,16 +89,18 @@ def sweep_command(
 
 def _show_plan(prepared: "PreparedSweep", as_json: bool) -> None:
     """Print the cells and the sum of their expected time."""
-    minutes = {each.cell.key: prepared.minutes_left(each) for each in prepared.planned}
-    known = [each for each in minutes.values() if each is not None]
-    slots, unknown = prepared.slots(), len(minutes) - len(known)
+    from framework.sweeps.progress import minutes_left
+
+    minutes = {each.cell.key: minutes_left(each, prepared.record.folder) for each in prepared.planned}
+    estimates = [each for each in minutes.values() if each is not None]
+    slots, unknown = prepared.slots(), len(minutes) - len(estimates)
     if as_json:
-        output.as_json({"name": prepared.record.name, "processes": slots, "minutes": minutes, "sum": sum(known)})
+        output.as_json({"name": prepared.record.name, "processes": slots, "minutes": minutes, "sum": sum(estimates)})
         return
     output.table(["cell", "expected"], [[key, _duration(each)] for key, each in minutes.items()])
     click.echo(f"\n{len(minutes)} cells, {slots} at a time.")
-    if known:
-        click.echo(f"Expected are {_duration(sum(known))} in all, and {_duration(sum(known) / slots)} on this machine.")
+    if estimates:
+        click.echo(f"Expected are {_duration(sum(estimates))} in all, and {_duration(sum(estimates) / slots)} on this machine.")
     if unknown:
         click.echo(f"Of {unknown} cells the time is not known: they have no Trainer.minutes, and no run of their recipe can be measured.")
 

@@ -53,12 +53,11 @@ def require_own(folder: Path, place: Place) -> None:
     recorded = _recorded()
     foreign = [display(file) for file in _importable(folder) if _digest(file) not in recorded]
     if foreign:
-        error = UserError(
+        raise UserError(
             f"this run or policy has code that none of your trainings wrote, which would run: {', '.join(foreign)}; read it, and if you "
-            f"trust it give --trust, in Python trust=True, and for mlflow.pyfunc.load_model the environment variable {VARIABLE}=1."
+            f"trust it give --trust, in Python trust=True, and for mlflow.pyfunc.load_model the environment variable {VARIABLE}=1.",
+            place=place,
         )
-        error.place = place
-        raise error
     for parent, folders, _ in os.walk(folder, followlinks=True):
         if CACHE in folders:
             try:

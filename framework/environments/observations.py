@@ -66,10 +66,10 @@ def agreed(owner: str, name: str, declared: specs.Array, value: Any, rows: Rows 
         _check_finite(owner, name, array)
         return array
     expected = {"b": "True or False", "f": "one number"}.get(declared.dtype.kind if not shape else "")
-    given = _described(array, array, array) if array.dtype.kind in ACCEPTED else repr(value)[:80]
+    actual = _described(array, array, array) if array.dtype.kind in ACCEPTED else repr(value)[:80]
     raise UserError(
         f"{owner} declares '{name}' as {expected or _described(np.empty(shape, declared.dtype), *_bounds(declared))}, "
-        f"and gives {given}; make the two agree."
+        f"and gives {actual}; make the two agree."
     )
 
 

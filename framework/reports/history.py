@@ -12,14 +12,15 @@ import numpy as np
 from framework.sweeps.record import Cell
 from framework.tracking import jsonl
 from framework.tracking.runs import read_run
+from framework.visualization.estimates import ESTIMATE, Curve
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-ESTIMATE: Final = "contrastive/estimate"
+FINISHED: Final = "finished"
 FULL_SCALE: Final = {"DMControl": 1000.0}
 """The highest return of every task of an environment, where there is one."""
-Curve = tuple[list[int], list[float]]
+SHORT_HASH: Final = 10
 
 
 @final
@@ -27,7 +28,8 @@ Curve = tuple[list[int], list[float]]
 class RunHistory:
     """What a run's folder holds: its `settings` as they were last, its `tags`, and the steps and finite values of each metric, `curves`.
 
-    `status` is `finished`, or how else it ended or stands. `cell` is its cell where the report is about one sweep.
+    `status` is `finished`, or how else it ended or stands. `cell` is its cell where the report is about one sweep. `commit` has those of
+    the first start and of every resume, each with a + where files had been changed since.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class RunHistory:
     tags: Mapping[str, str]
     curves: Mapping[str, Curve]
     cell: Cell | None = None
+    commit: str = ""
 
     @property
     def recipe(self) -> str:
@@ -122,12 +125,14 @@ def read_history(folder: Path, cell: Cell | None = None) -> RunHistory:
     record, status = read_run(folder), "unfinished"
     settings: dict[str, str] = {}
     tags: dict[str, str] = {}
+    commits: dict[str, None] = {}
     points: dict[str, dict[int, float]] = {}
     for each in jsonl.read(folder):
         kind, values = each["kind"], each.get("values", {})
         if kind == "params":
             settings = {name: value for name, value in values.items() if "." in name}  # the others are those of a sweep's cell
         elif kind == "tags":
+            commits |= {_commit(values): None}
             tags = values | tags  # a resume names `resolved.gin` as the recipe and itself as the command
         elif kind == "metrics":
             status = "unfinished"
@@ -136,7 +141,12 @@ def read_history(folder: Path, cell: Cell | None = None) -> RunHistory:
         elif kind == "close":
             status = each["status"].lower()
     curves = {name: _finite(by_step) for name, by_step in points.items()}
-    return RunHistory(folder, record.name, cell.status if cell else status, settings, tags, curves, cell)
+    status = cell.status if cell and status != FINISHED else status
+    return RunHistory(folder, record.name, status, settings, tags, curves, cell, " ".join(commits))
+
+
+def _commit(tags: Mapping[str, str]) -> str:
+    return tags.get("git.commit", "")[:SHORT_HASH] + ("+" if tags.get("git.changed") == "true" else "")
 
 
 def _finite(by_step: Mapping[int, float]) -> Curve:

@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 
-from framework.reports.history import RunHistory
+from framework.reports.history import FINISHED, RunHistory
 from framework.reports.methods import differing
 from framework.reports.selection import Selection
-from framework.reports.tables import FINISHED, Runs, Scored, tasks_of
+from framework.reports.tables import Runs, Scored, tasks_of
 
 
 def protocol(runs: Runs) -> list[str]:
     """How the returns were measured."""
     everyone = [each for own in runs.values() for each in own]
     episodes, every = (sorted({int(each.settings.get(f"Evaluation.{name}", 0)) for each in everyone}) for name in ("episodes", "every"))
-    intervals = " or ".join(f"{each:,}" for each in every)
+    intervals, counts = " or ".join(f"{each:,}" for each in every), " or ".join(map(str, episodes))
     return [
-        f"Returns are those of evaluation: the mean of {' or '.join(map(str, episodes))} episodes, the same ones each time, with the mode "
-        f"of the policy, every {intervals} environment steps, in environments apart from those of training.",
+        f"Returns are those of evaluation: the mean of {counts} episode{'' if counts == '1' else 's'}, the same ones each time, with the "
+        f"mode of the policy, every {intervals} environment steps, in environments apart from those of training.",
         "A return at a budget is the last evaluation at or before it, and never the best one.",
         "Steps are environment steps, action repeats counted. Seeds that did not reach a budget are in no mean at it.",
         "Intervals are at 95 %: percentiles of 2,000 bootstrap means, seeds drawn again within each task. One seed has no interval.",

@@ -102,7 +102,7 @@ def report(*names: str, tags: Mapping[str, str] | None = None, folder: str | Pat
     for method, each in zip(methods, selection.histories, strict=True):
         if len(each.evaluations):
             runs.setdefault(method, []).append(each)
-    _require_comparable(selection.title, runs)
+    _require_comparable(selection, runs)
     made = _report(selection, methods, runs)
     if selection.sweep:
         _record(selection.sweep, made.write(Path(out) if out else selection.sweep.folder / ARTIFACT).parent)
@@ -135,14 +135,14 @@ def _report(selection: Selection, methods: Sequence[str], runs: Runs) -> RunRepo
     )
 
 
-def _require_comparable(title: str, runs: Runs) -> None:
+def _require_comparable(selection: Selection, runs: Runs) -> None:
     if not runs:
         raise UserError(
-            f"No run of {title} has an evaluation: train beyond the prefill and one interval of Evaluation.every, or name others."
+            f"No run of {selection.title} has an evaluation: train beyond the prefill and one interval of Evaluation.every, or name others."
         )
     pairs = [(method, each.task) for method, own in runs.items() for each in own]
     methods, tasks = (Counter(column) for column in zip(*pairs, strict=True))
-    if len(pairs) > 1 and max(methods.values()) == max(tasks.values()) == 1:
+    if not selection.sweep and len(pairs) > 1 and max(methods.values()) == max(tasks.values()) == 1:
         ran = ", ".join(f"{method} on {task}" for method, task in pairs)
         raise UserError(f"The runs have neither a method nor a task in common ({ran}): name runs that do, or report on each alone.")
 

@@ -1,8 +1,9 @@
 """The runs that a report is about: those of a sweep, or chosen by name and by tag."""
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -13,6 +14,7 @@ from framework.text import display
 from framework.tracking import store
 from framework.tracking.jsonl import MIRROR
 from framework.tracking.runs import RunRecord, open_run, runs
+from framework.training.lock import is_locked
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ def select(names: Sequence[str], tags: Mapping[str, str], folder: Path) -> Selec
     if names:
         records = [record for name in names for record in _named(name, folder)]
     else:
-        records = [record for home in (folder, *_sweeps(folder)) for record in reversed(runs(home))]
+        records = [*reversed(runs(folder)), *(record for home in _sweeps(folder) for record in _runs_of_sweep(home))]
     by_folder = {record.folder: record for record in records if (record.folder / MIRROR).is_file()}
     histories = [read_history(home) for home in by_folder]
     if tags:
@@ -55,6 +57,9 @@ def select(names: Sequence[str], tags: Mapping[str, str], folder: Path) -> Selec
 
 
 def _of_sweep(sweep: SweepRecord) -> Selection:
+    if os.access(sweep.folder, os.W_OK) and not is_locked(sweep.folder):  # a sweep that was killed could not say that its cells run no more
+        cells = (replace(cell, status="waiting") if cell.status == "running" else cell for cell in sweep.cells)
+        sweep = replace(sweep, cells=tuple(cells))
     begun = [cell for cell in sweep.cells if cell.folder and (sweep.folder / cell.folder / MIRROR).is_file()]
     return Selection(
         title=sweep.name,
@@ -76,12 +81,18 @@ def _sweep_folder(name: str, folder: Path) -> Path | None:
 def _named(name: str, folder: Path) -> Iterable[RunRecord]:
     """The runs of a sweep, or the run of this name."""
     if home := _sweep_folder(name, folder):
-        return reversed(runs(home))
+        return _runs_of_sweep(home)
     try:
         return [open_run(name, folder)]
     except UserError as error:
         sweeps = ", ".join(home.name for home in _sweeps(folder)) or "none"
         raise UserError(f"{error.message.removesuffix('.')}; the sweeps there are: {sweeps}.") from error
+
+
+def _runs_of_sweep(home: Path) -> list[RunRecord]:
+    """The runs of its cells, without one that was begun anew since it had no checkpoint."""
+    folders = {cell.folder for cell in read_sweep(home).cells}
+    return [record for record in reversed(runs(home)) if record.folder.name in folders]
 
 
 def _has(history: RunHistory, tags: Mapping[str, str]) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from framework.reports import statistics
-from framework.reports.history import RunHistory
+from framework.reports.history import FINISHED, RunHistory
 from framework.reports.methods import differing
 from framework.reports.published import published
 from framework.reports.statistics import Scores, Values
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 BUDGETS: Final = (100_000, 200_000, 500_000, 1_000_000)
 """Environment steps at which returns are published."""
-FINISHED: Final = "finished"
 STATISTICS: Final[Mapping[str, Callable[[Scores], Values]]] = {
     "interquartile mean": statistics.interquartile_mean,
     "median": statistics.median,
@@ -146,7 +145,7 @@ def aggregate_table(scores: Scored) -> "DataFrame":
             low, high = statistics.interval(statistic, own) or (math.nan, math.nan)
             counts = {"tasks": len(own), "runs": sum(map(len, own))}
             rows.append({"method": method, "statistic": name, "value": float(statistic(own)), "low": low, "high": high} | counts)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["method", "statistic", "value", "low", "high", "tasks", "runs"])
 
 
 def improvement_table(scores: Scored) -> "DataFrame":
@@ -159,11 +158,11 @@ def improvement_table(scores: Scored) -> "DataFrame":
         low, high = statistics.interval(statistics.probability_of_improvement, *pair) or (math.nan, math.nan)
         value = float(statistics.probability_of_improvement(*pair))
         rows.append({"method": method, "over": over, "probability": value, "low": low, "high": high})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["method", "over", "probability", "low", "high"])
 
 
 def run_table(runs: Runs) -> "DataFrame":
-    """A row for each run: how it ended, how far it came, its last and its best evaluation, its speed, its machine and its folder."""
+    """A row for each run: how it ended, how far it came, its last and best evaluation, its speed, machine, commits and folder."""
     import pandas as pd
 
     return pd.DataFrame(
@@ -180,6 +179,7 @@ def run_table(runs: Runs) -> "DataFrame":
             "episodes": each.evaluations["episodes"].iloc[-1],
             "updates_per_second": each.updates_per_second,
             "machine": each.machine,
+            "commit": each.commit,
             "run": each.name,
         }
         for method, own in runs.items()

@@ -13,11 +13,10 @@ import framework
 from framework.composition import Overrides
 from framework.errors import UserError
 from framework.sweeps.cells import PlannedCell, plan_cells
-from framework.sweeps.display import Display
+from framework.sweeps.display import live_display
 from framework.sweeps.execution import Execution
-from framework.sweeps.launch import Launcher, LocalLauncher, RayLauncher
+from framework.sweeps.launch import RayLauncher, start_here
 from framework.sweeps.parent import Parent
-from framework.sweeps.progress import minutes_left
 from framework.sweeps.record import RECORD, SweepRecord, read_sweep
 from framework.sweeps.result import SweepResult
 from framework.sweeps.source import SweepSource, read_source
@@ -47,19 +46,14 @@ class PreparedSweep:
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         return self.source.sweep.processes or max(1, cores // max(each.threads for each in self.planned))
 
-    def minutes_left(self, planned: PlannedCell) -> float | None:
-        """The minutes that a cell is expected to take from here on."""
-        return minutes_left(planned, self.record.folder)
-
     def run(self, *, ray: str | None = None, gpus: float = 0.0, stop_below: Literal["median"] | None = None) -> SweepResult:
         """Run the cells that are not finished, in processes of this machine or on the Ray cluster at an address."""
-        launcher: Launcher = LocalLauncher()
-        slots, folder = self.slots(), self.record.folder
+        start, slots, folder = start_here, self.slots(), self.record.folder
         if ray is not None:
-            launcher = RayLauncher(address=ray, threads=max(each.threads for each in self.planned), gpus=gpus)
+            start = RayLauncher(address=ray, threads=max(each.threads for each in self.planned), gpus=gpus).start
             slots = self.source.sweep.processes or len(self.planned)  # Ray has a queue
         folder.mkdir(parents=True, exist_ok=True)
-        with run_lock(folder, "sweep"), Interrupt() as interrupt, Display() as shown:
+        with run_lock(folder, "sweep"), Interrupt() as interrupt, live_display() as show:
             sweep = self.source.sweep
             parent = Parent(
                 record=self.record,
@@ -72,13 +66,13 @@ class PreparedSweep:
                 record=record,
                 planned=self.planned,
                 source=self.source,
-                launcher=launcher,
+                start=start,
                 slots=slots,
                 stop_below=stop_below is not None,
                 uri=store.chosen_uri(folder.parent),
             )
             try:
-                execution.run(interrupt, shown.show)
+                execution.run(interrupt, show)
             finally:
                 done = execution.counts().keys() <= {"finished", "stopped"}
                 status: Status = "KILLED" if interrupt.requested else "FINISHED" if done else "FAILED"
@@ -87,22 +81,8 @@ class PreparedSweep:
         return result if interrupt.requested else replace(result, report=_report(folder))
 
 
-def prepare(
-    recipes: str | Path | Sequence[str | Path],
-    bindings: Overrides = (),
-    *,
-    seeds: int | Sequence[int] | None = None,
-    grid: Mapping[str, Sequence[object]] | None = None,
-    zip: bool = False,
-    name: str | None = None,
-    processes: int | None = None,
-    imports: Iterable[str] = (),
-    trust: bool = False,
-    folder: str | Path = "runs",
-) -> PreparedSweep:
-    """Read a sweep and check its cells, and change nothing. Raises `UserError` with everything that is wrong."""
-    several = [recipes] if isinstance(recipes, str | Path) else recipes
-    source = read_source(several, bindings, seeds=seeds, grid=grid, zip=zip, processes=processes, imports=imports, trust=trust)
+def prepare(source: SweepSource, *, name: str | None = None, folder: str | Path = "runs") -> PreparedSweep:
+    """Check the cells of a sweep, and change nothing. Raises `UserError` with everything that is wrong."""
     name = name or source.name
     if Path(name).name != name or len(name) > LONGEST_NAME:
         raise UserError(f"'{name}' cannot be the name of a folder of {LONGEST_NAME} characters at most: give another with --name.")
@@ -133,19 +113,8 @@ def sweep(
     Bindings and the values of the grid are as in `framework.compose`: the text "@negatives.InBatch" is a component. The same call again
     goes on: what is finished is skipped, what broke is resumed, what is missing is begun.
     """
-    prepared = prepare(
-        recipes,
-        bindings,
-        seeds=seeds,
-        grid=grid,
-        zip=zip,
-        name=name,
-        processes=processes,
-        imports=imports,
-        trust=trust,
-        folder=folder,
-    )
-    return prepared.run(ray=ray, gpus=gpus, stop_below=stop_below)
+    source = read_source(recipes, bindings, seeds=seeds, grid=grid, zip=zip, processes=processes, imports=imports, trust=trust)
+    return prepare(source, name=name, folder=folder).run(ray=ray, gpus=gpus, stop_below=stop_below)
 
 
 def _report(folder: Path) -> Path | None:

@@ -60,7 +60,8 @@ def check_cells(source: SweepSource) -> tuple[list[PlannedCell], list[UserError]
             try:
                 planned += _cells(source, recipe, values, mistakes)
             except UserError as error:
-                mistakes.append(_placed(error, error.place or source.places.get("Sweep.recipes")))
+                error.place = error.place or source.places.get("Sweep.recipes")
+                mistakes.append(error)
     mistakes += _equal(planned, source)
     cells_of_keys = zip(planned, _keys(planned), strict=True)
     return [replace(each, cell=replace(each.cell, key=key)) for each, key in cells_of_keys], mistakes
@@ -83,11 +84,6 @@ def _cells(source: SweepSource, recipe: str, values: Mapping[str, Any], mistakes
     ]
 
 
-def _placed(error: UserError, place: Place | None) -> UserError:
-    error.place = place
-    return error
-
-
 def _find(recipe: str, file: Path | None) -> Path:
     """The file of a recipe: beside that of the sweep, or as `dream train` finds it."""
     return (first_file(recipe, [file.parent]) if file else None) or find_recipe(recipe)
@@ -108,7 +104,7 @@ def _located(problem: Problem, source: SweepSource, names: Sequence[str]) -> Use
         place = source.places["Sweep.bindings"]
     elif place.on_command_line:
         place = Place(place.file, number - source.file_bindings + 1)
-    return _placed(UserError(problem.message), place)
+    return UserError(problem.message, place=place)
 
 
 def _task(plan: Plan) -> str:
@@ -124,7 +120,7 @@ def _equal(planned: Sequence[PlannedCell], source: SweepSource) -> Iterator[User
         earlier = first.setdefault(repr(sorted(each.parameters.items())), each)
         if earlier is not each and each.cell.seed == source.sweep.seeds[0]:
             message = f"two cells are the same: {earlier.cell.key} and {each.cell.key} resolve to equal values; leave one of them out."
-            yield _placed(UserError(message), source.places.get("Sweep.recipes"))
+            yield UserError(message, place=source.places.get("Sweep.recipes"))
 
 
 def _key(recipe: str, grid: Mapping[str, str]) -> str:

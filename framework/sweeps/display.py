@@ -2,11 +2,11 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from statistics import mean
-from types import TracebackType
-from typing import Final, final
+from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -20,39 +20,31 @@ COLUMNS: Final = ("cell", "step", "return", "time left")
 TERMINAL_SECONDS: Final = 1.0
 
 
-@final
-class Display:
-    """Shows a sweep on standard output, at most once an interval: each second on a terminal, else `seconds`, as logfmt.
+@contextmanager
+def live_display(seconds: float = 10.0) -> Iterator[Callable[[Execution], None]]:
+    """Gives what shows a sweep on standard output, at most once an interval: each second on a terminal, else `seconds`, as logfmt.
 
         finished=2 running=2 waiting=4 done=37% time_left=3120s
 
     The table has the running and the failed cells, with the return of the last evaluation, or of the last episodes before there is one.
     """
+    console = Console(file=sys.stdout)
+    live = Live(console=console, auto_refresh=False) if console.is_terminal and not console.is_dumb_terminal else None
+    interval = seconds if live is None else TERMINAL_SECONDS
+    due = time.monotonic()
 
-    def __init__(self, seconds: float = 10.0) -> None:
-        console = Console(file=sys.stdout)
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal and not console.is_dumb_terminal else None
-        self._seconds = seconds if self._live is None else TERMINAL_SECONDS
-        self._next = time.monotonic()
-
-    def __enter__(self) -> "Display":
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._live:
-            self._live.stop()
-
-    def show(self, execution: Execution) -> None:
-        """Show how far the sweep is, if the interval is over."""
-        if time.monotonic() < self._next:
+    def show(execution: Execution) -> None:
+        nonlocal due
+        if time.monotonic() < due:
             return
-        self._next = time.monotonic() + self._seconds
-        if self._live is None:
+        due = time.monotonic() + interval
+        if live is None:
             print(line(execution), flush=True)
         else:
-            self._live.update(table(execution), refresh=True)
+            live.update(table(execution), refresh=True)
+
+    with live or nullcontext():
+        yield show
 
 
 def line(execution: Execution) -> str:

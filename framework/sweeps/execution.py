@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, final
 
 from framework.sweeps.cells import PlannedCell, SweepSource
-from framework.sweeps.launch import Job, Launcher, OtherJob
+from framework.sweeps.launch import Job, OtherJob, Start
 from framework.sweeps.progress import RunProgress, below_median, run_folder
 from framework.sweeps.record import Cell, CellStatus, SweepRecord
 from framework.tracking import store
@@ -41,12 +41,12 @@ class Execution:
         record: SweepRecord,
         planned: Sequence[PlannedCell],
         source: SweepSource,
-        launcher: Launcher,
+        start: Start,
         slots: int,
         stop_below: bool,
         uri: str,
     ) -> None:
-        self.source, self.launcher, self.slots, self.stop_below, self.uri = source, launcher, slots, stop_below, uri
+        self.source, self.start, self.slots, self.stop_below, self.uri = source, start, slots, stop_below, uri
         self.progress = {each.cell.key: RunProgress(each) for each in planned}
         self.record = replace(record, cells=tuple(self._taken_over(cell, record.folder) for cell in record.cells))
         self.record.write()
@@ -57,24 +57,18 @@ class Execution:
     def cell(self, key: str) -> Cell:
         return next(each for each in self.record.cells if each.key == key)
 
-    @property
-    def running(self) -> list[str]:
-        """The keys of the cells that have a process."""
-        return list(self._jobs)
-
     def counts(self) -> Counter[CellStatus]:
         """The number of cells of each status."""
         return Counter(cell.status for cell in self.record.cells)
 
     def seconds_left(self) -> float | None:
         """Seconds until the last cell ends; None before every running one has an estimate and the waiting ones are like them."""
-        left = [self.progress[key].seconds_left() for key in self._jobs]
-        known = [each for each in left if each is not None]
-        if not known or len(known) < len(left):
+        estimates = {key: seconds for key in self._jobs if (seconds := self.progress[key].seconds_left()) is not None}
+        if not estimates or len(estimates) < len(self._jobs):
             return None
-        whole = [60 * self.progress[key].minutes + each for key, each in zip(self._jobs, known, strict=True)]
+        whole = [60 * self.progress[key].minutes + seconds for key, seconds in estimates.items()]
         rest = len(self._waiting) * sum(whole) / len(whole)
-        return max(max(known), (sum(known) + rest) / min(self.slots, len(known)))
+        return max(*estimates.values(), (sum(estimates.values()) + rest) / min(self.slots, len(estimates)))
 
     def run(self, interrupt: Interrupt, show: Callable[["Execution"], None]) -> None:
         """Run until every cell has ended, or, after an interrupt, until those that train have written their checkpoints."""
@@ -110,7 +104,7 @@ class Execution:
         if folder and is_locked(folder):
             self._jobs[cell.key] = OtherJob(folder)
         else:
-            self._jobs[cell.key] = self.launcher.start(self._command(cell, folder), self._environment(cell), self._log(cell))
+            self._jobs[cell.key] = self.start(self._command(cell, folder), self._environment(cell), self._log(cell))
         status: CellStatus = "running" if self._jobs[cell.key].has_begun else "waiting"
         self._put(replace(cell, status=status, folder=folder.name if folder else None))
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, final
@@ -42,12 +42,8 @@ class Job(ABC):
         """Ask it to write a checkpoint and end."""
 
 
-class Launcher(ABC):
-    """Starts cells."""
-
-    @abstractmethod
-    def start(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Job:
-        """Begin a command with these variables added to the environment; what it prints is appended to `log`."""
+Start = Callable[[Sequence[str], Mapping[str, str], Path], Job]
+"""Begins a command with these variables added to the environment; what it prints is appended to the file."""
 
 
 def begin(command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -83,12 +79,9 @@ class LocalJob(Job):
         self.process.terminate()
 
 
-@final
-class LocalLauncher(Launcher):
-    """Starts cells as processes of this machine."""
-
-    def start(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> Job:
-        return LocalJob(begin(command, environment, log))
+def start_here(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Job:
+    """Begin a cell as a process of this machine."""
+    return LocalJob(begin(command, environment, log))
 
 
 @final
@@ -139,7 +132,7 @@ class RayJob(Job):
 
 
 @final
-class RayLauncher(Launcher):
+class RayLauncher:
     """Starts cells as tasks of the Ray cluster at an address, each with `threads` processors and a share of an accelerator.
 
     The folder of the sweep is one that all nodes share under one path, and each node has this package and what the recipes import.

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, final
 
+from framework import files
 from framework.errors import UserError
 from framework.text import display, read_json
 
@@ -61,9 +62,7 @@ class SweepRecord:
         """Write `sweep.json`, whole or not at all."""
         values = asdict(self)
         del values["folder"]
-        partial = self.folder / f"{RECORD}.partial"
-        partial.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(self.folder / RECORD)
+        files.write(self.folder / RECORD, (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def read_sweep(folder: Path) -> SweepRecord:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
+from framework import files
 from framework.sweeps.progress import RunProgress
 from framework.sweeps.record import Cell, SweepRecord
 from framework.tracking.base import Status
@@ -57,9 +58,7 @@ class SweepResult:
     def write(self) -> Path:
         """Write the table beside `sweep.json`."""
         path = self.record.folder / SUMMARY
-        partial = path.with_suffix(".partial")
-        self.table.to_csv(partial, index=False)
-        partial.replace(path)
+        files.write(path, self.table.to_csv(index=False).encode())
         return path
 
     def _row(self, cell: Cell) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def of_sweep(bindings: Sequence[str]) -> list[str]:
 
 
 def read_source(
-    recipes: Sequence[str | Path],
+    recipes: str | Path | Sequence[str | Path],
     bindings: Overrides = (),
     *,
     seeds: int | Sequence[int] | None = None,
@@ -57,6 +57,7 @@ def read_source(
     trust: bool = False,
 ) -> SweepSource:
     """The sweep of some recipes, or of one file, whose settings the arguments replace and whose grid and bindings they add to."""
+    recipes = [recipes] if isinstance(recipes, str | Path) else recipes
     is_file = len(recipes) == 1 and composition.is_sweep(recipes[0])
     bindings, imports = composition.statements(bindings), texts("imports", imports)
     settings = of_sweep(bindings)

@@ -238,7 +238,7 @@ def random_actions(action: ActionSpec, count: int, random: np.random.Generator) 
     return one_hot(np.stack([random.integers(size, size=count) for size in action.sizes], axis=-1), action.sizes)
 
 
-def random_steps(shown: Specs, streams: int, number: int, random: np.random.Generator) -> VectorStep:
+def random_steps(declared: Specs, streams: int, number: int, random: np.random.Generator) -> VectorStep:
     """One random step of every stream; the first of an episode at every thousandth."""
     first = number % EPISODE == 0
 
@@ -248,8 +248,8 @@ def random_steps(shown: Specs, streams: int, number: int, random: np.random.Gene
         return random.standard_normal((streams, *spec.shape)).astype(spec.dtype)
 
     return VectorStep(
-        observation={name: draw(spec) for name, spec in shown.observation.items()},
-        action=np.zeros((streams, shown.action_size), np.float32) if first else random_actions(shown.model_action, streams, random),
+        observation={name: draw(spec) for name, spec in declared.observation.items()},
+        action=np.zeros((streams, declared.action_size), np.float32) if first else random_actions(declared.model_action, streams, random),
         reward=np.zeros(streams, np.float32) if first else random.standard_normal(streams).astype(np.float32),
         is_first=np.full(streams, first),
         is_last=np.full(streams, number % EPISODE == EPISODE - 1),

@@ -29,22 +29,25 @@ def test_there_is_a_page_for_each_thing_to_add() -> None:
     }
 
 
+SLOW = ("dream test", "dream train", "dream evaluate", "dream lab")
+"""What `make test` runs of one page alone, and `make test-all` of every one."""
+
+
 def walks() -> Iterator[object]:
-    """Each page; those whose training is that of the others do without, and `make test-all` has it too."""
     for page in PAGES:
-        trains = page.stem in ("idea", "environment")
-        yield pytest.param(page, trains, id=page.stem)
-        if not trains:
-            yield pytest.param(page, True, id=f"{page.stem}-trained", marks=pytest.mark.nightly)
+        whole = page.stem == "idea"
+        yield pytest.param(page, () if whole else SLOW, id=page.stem)
+        if not whole:
+            yield pytest.param(page, (), id=f"{page.stem}-whole", marks=pytest.mark.nightly)
 
 
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(("page", "trains"), [*walks()])
-def test_whoever_follows_a_page_arrives(page: Path, trains: bool, tmp_path: Path, tables: Path) -> None:
+@pytest.mark.parametrize(("page", "without"), [*walks()])
+def test_whoever_follows_a_page_arrives(page: Path, without: tuple[str, ...], tmp_path: Path, tables: Path) -> None:
     folder = tmp_path / "empty"
     (folder / "runs").mkdir(parents=True)
     shutil.copy(tables, folder / "runs")
-    follow(page, folder, trains=trains, short=SHORT)
+    follow(page, folder, without=without, short=SHORT)
     if page.stem == "idea":
         (mirror,) = folder.glob("runs/*/metrics.jsonl")
         assert logged(mirror) | {"system"} == {*PREFIXES}, "the glossary has every prefix of a metric"

@@ -121,6 +121,7 @@ def test_a_mistake_is_one_sentence(call: Call, arguments: str, message: str) -> 
 
 
 MINE = '''
+import dataclasses
 import torch
 from framework import critics, negatives
 
@@ -137,6 +138,14 @@ class EveryOther(negatives.Negatives):
 
     def choose(self, contrast, key):
         return contrast.keep((contrast.candidates.time % self.step == 0)[None].expand_as(contrast.scores))
+
+
+@negatives.register
+class Unweighted(negatives.Negatives):
+    """Log-weights that are nan."""
+
+    def choose(self, contrast, key):
+        return dataclasses.replace(contrast, log_weights=contrast.log_weights * float("nan"))
 
 
 @critics.register
@@ -164,13 +173,16 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
     sys.modules.pop("mine_in_lab", None)
 
 
-def test_a_users_strategy_is_measured_and_a_users_wrong_critic_is_named(call: Call, own_module: str) -> None:
+def test_a_users_strategy_is_measured_and_wrong_components_are_named(call: Call, own_module: str) -> None:
     result = call(*NEGATIVES, "--import", own_module, "--only", "EveryOther", "InBatch", "--json", "-")
     assert result.exit_code == 0, result.output
     rows = json.loads(result.stdout)["rows"]
     assert [row["strategy"] for row in rows] == ["EveryOther", "InBatch"]
     assert rows[0]["is_lower_bound"] is False
     assert rows[0]["note"] == "no bound: Not a lower bound: it is a test."
+    wrong = call(*NEGATIVES, "--import", own_module, "--only", "Unweighted")
+    assert wrong.exit_code == 2
+    assert "Unweighted.choose gives scores or log-weights that are nan or infinite" in " ".join(wrong.output.split())
     broken = call("lab", "critics", "--import", own_module, "--only", "Broken")
     assert broken.exit_code == 2
     assert "Broken.score gives" in broken.output

@@ -42,7 +42,9 @@ def write_run(
     own = SETTINGS | {"DMControl.task": task, "Run.seed": str(seed)} | {key.replace("__", "."): value for key, value in settings.items()}
     tracker.record(ParamsEvent({key: value for key, value in own.items() if value}))
     command = f"dream train {recipe} --seed {seed}"
-    tracker.record(TagsEvent({"recipe": f"{recipe}.gin", "seed": str(seed), "host": "vm", "device": "cpu", "command": command}))
+    tags = {"recipe": f"{recipe}.gin", "seed": str(seed), "host": "vm", "device": "cpu", "command": command}
+    for commit, changed in (("0123456789abcdef", "false"), ("fedcba9876543210", "true")):  # of the start, and of a resume
+        tracker.record(TagsEvent(tags | {"git.commit": commit, "git.changed": changed}))
     for step, value in returns.items():
         log = {"time/minutes": step / steps_per_minute, "time/updates_per_second": 7.5}
         if estimate is not None:

@@ -13,9 +13,10 @@ import framework
 from framework.errors import UserError
 from framework.reports.published import published
 from framework.reports.report import RunReport, report
-from framework.sweeps.record import read_sweep
+from framework.sweeps.record import Cell, read_sweep
+from tests.cli.calls import call_dream
 from tests.reports.conftest import RETURNS
-from tests.reports.run_folders import write_run
+from tests.reports.run_folders import write_run, write_sweep
 
 TASKS = ("cartpole_swingup", "cheetah_run")
 ONE, TWO = "negatives=InBatch", "negatives=CrossSequence"
@@ -145,6 +146,38 @@ def test_failed_and_unfinished_cells_are_listed_with_how_far_they_came(page):
     assert ["quickstart-task=walker_walk-seed=0", "walker_walk", "0", "waiting", "no metrics", ""] in page.rows
 
 
+def test_of_a_sweep_that_was_killed_no_cell_is_running_and_what_finished_since_is_finished(tmp_path):
+    folder = tmp_path / "killed"
+    write_run(folder, "a", {50_000: 100.0}, status=None)
+    write_run(folder, "b", {50_000: 100.0}, seed=1)
+    write_run(folder, "c", {50_000: 100.0}, task="cheetah_run", recipe="dreamer_v1")
+    cells = [
+        Cell(key, recipe, (), {}, task, seed, folder=key, status="running")
+        for key, recipe, task, seed in (
+            ("a", "quickstart", "cartpole_swingup", 0),
+            ("b", "quickstart", "cartpole_swingup", 1),
+            ("c", "dreamer_v1", "cheetah_run", 0),
+            ("d", "dreamer_v1", "cheetah_run", 1),
+        )
+    ]
+    write_sweep(folder, cells)
+    command = call_dream("report", "killed", "--folder", tmp_path)
+    assert command.exit_code == 0, command.output
+    assert [line.split() for line in command.stdout.partition("Not finished:\n")[2].splitlines()[1:3]] == [
+        ["quickstart", "cartpole_swingup", "0", "waiting", "50,000", "steps"],
+        ["d", "cheetah_run", "1", "waiting", "no", "metrics"],
+    ]
+    assert pd.read_csv(folder / "report" / "runs.csv")["status"].tolist() == ["waiting", "finished", "finished"]
+
+
+def test_a_table_without_rows_has_its_columns(tmp_path):
+    write_run(tmp_path, "alone", {100_000: 300.0})
+    report("alone", folder=tmp_path, out=tmp_path / "out")
+    tables = {path.stem: pd.read_csv(path) for path in (tmp_path / "out").glob("*.csv")}
+    assert {name for name, table in tables.items() if table.empty} == {"improvement", "differences"}
+    assert all(len(table.columns) for table in tables.values())
+
+
 def test_a_run_without_an_end_is_unfinished(tmp_path):
     write_run(tmp_path, "one", {100_000: 300.0})
     write_run(tmp_path, "two", {60_000: 300.0}, seed=1, status=None)
@@ -161,12 +194,12 @@ def test_the_page_needs_no_network_and_no_script(page, made):
     assert "style" in page.tags
 
 
-def test_the_page_has_the_commands_the_protocol_and_the_machine(text, page, sweep_folder):
+def test_the_page_has_the_commands_the_protocol_the_machine_and_the_commits(text, page, sweep_folder):
     assert read_sweep(sweep_folder).command in text
     assert "the mean of 10 episodes, the same ones each time, with the mode of the policy, every 10,000 environment steps" in text
     assert "the last evaluation at or before it, and never the best one" in text
     (row,) = (row for row in page.rows if row[:3] == [ONE, "cheetah_run", "1"])
-    assert row[3:10] == ["finished", "100,000", "10.0", "310", "310 (100,000)", "7.5", "vm · cpu"]
+    assert row[3:11] == ["finished", "100,000", "10.0", "310", "310 (100,000)", "7.5", "vm · cpu", "0123456789 fedcba9876+"]
 
 
 def test_the_settings_in_which_methods_differ_are_listed_and_no_others(made, page):

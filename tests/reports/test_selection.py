@@ -17,12 +17,13 @@ from tests.reports.run_folders import write_run, write_sweep
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two runs, and a sweep of one more."""
+    """Two runs, and a sweep of one more, which was begun twice."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     folder = tmp_path / "runs"
     write_run(folder, "one", {100: 1.0})
     write_run(folder, "two", {100: 1.0}, seed=1, task="cheetah_run")
-    write_run(folder / "swept", "three", {100: 1.0}, seed=2)
+    for name in ("killed before its first checkpoint", "three"):
+        write_run(folder / "swept", name, {100: 1.0}, seed=2)
     write_sweep(folder / "swept", [Cell("cell", "quickstart", (), {}, "cartpole_swingup", 2, "three", "finished")])
     return folder
 

@@ -107,8 +107,9 @@ def test_a_mistake_in_a_file_is_at_its_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused_in_one_sentence(tmp_path: Path, settings: dict[str, object], words: str) -> None:
+    name = settings.pop("name", None)
     with pytest.raises(UserError) as caught:
-        prepare(**{"recipes": [TINY], "folder": tmp_path} | settings)
+        prepare(read_source(**{"recipes": TINY} | settings), name=name, folder=tmp_path)
     (line,) = str(caught.value).split("\n")
     assert words in line
     assert list(tmp_path.iterdir()) == []

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from framework.sweeps.api import PreparedSweep, _record
+from framework.sweeps.api import _record
 from framework.sweeps.display import line, rows
 from framework.sweeps.execution import Execution
-from framework.sweeps.launch import Job, Launcher
+from framework.sweeps.launch import Job
+from framework.sweeps.progress import minutes_left
 from framework.sweeps.record import read_sweep
 from framework.sweeps.result import SweepResult
 from framework.tracking.base import MetricsEvent
@@ -45,7 +47,7 @@ class Simulated(Job):
         self.stopped = True
 
 
-class Simulator(Launcher):
+class Simulator:
     """Simulates runs: `curves` and exit statuses by the seed; what was asked for is kept."""
 
     def __init__(self, curves: Mapping[int, Curve], statuses: Mapping[int, list[int]]) -> None:
@@ -79,7 +81,7 @@ def executed(
         record=_record(folder, planned),
         planned=planned,
         source=source,
-        launcher=simulator,
+        start=simulator.start,
         slots=slots,
         stop_below=stop_below,
         uri="sqlite:///a.db",
@@ -88,7 +90,7 @@ def executed(
     with Interrupt() as interrupt:
 
         def show(execution: Execution) -> None:
-            assert len(execution.running) <= slots
+            assert execution.counts()["running"] <= slots
             interrupt.requested = next(looks, None) is None
 
         execution.run(interrupt, show)
@@ -127,6 +129,16 @@ def test_what_is_finished_is_skipped_and_what_broke_goes_on_from_its_checkpoint(
     none = Simulator(CURVES, {})
     assert statuses(executed(four, tmp_path / "s", none)) == ["finished"] * 4
     assert none.commands == []
+
+
+def test_what_a_killed_sweep_left_as_running_goes_on(four: Planned, tmp_path: Path) -> None:
+    record = executed(four, tmp_path / "s", Simulator(CURVES, {}), slots=2, after=14).record
+    for cell in record.cells[2:]:
+        record = record.with_cell(replace(cell, status="running"))
+    record.write()
+    again = Simulator(CURVES, {})
+    assert statuses(executed(four, tmp_path / "s", again)) == ["finished"] * 4
+    assert [command[0] for command in again.commands] == ["resume", "resume"]
 
 
 def test_a_cell_that_fails_three_times_is_failed_with_its_last_line_and_the_rest_goes_on(four: Planned, tmp_path: Path) -> None:
@@ -176,10 +188,9 @@ def test_the_table_has_a_row_for_each_cell(four: Planned, tmp_path: Path) -> Non
 
 
 def test_the_time_that_a_sweep_will_take_is_measured_on_its_runs(four: Planned, tmp_path: Path) -> None:
-    prepared = PreparedSweep(*four, _record(tmp_path / "s", four[1]))
-    assert [prepared.minutes_left(each) for each in four[1]] == [None] * 4
+    assert [minutes_left(each, tmp_path / "s") for each in four[1]] == [None] * 4
     executed(four, tmp_path / "s", Simulator(CURVES, {}), slots=2, after=14)
-    assert [round(prepared.minutes_left(each) or 0.0, 3) for each in four[1]] == [0.0, 0.0, 0.6, 0.6]
+    assert [round(minutes_left(each, tmp_path / "s") or 0.0, 3) for each in four[1]] == [0.0, 0.0, 0.6, 0.6]
 
 
 def test_a_sweep_takes_more_cells_and_refuses_others(four: Planned, tmp_path: Path) -> None:

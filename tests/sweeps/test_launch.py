@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from framework.sweeps.launch import LocalLauncher, OtherJob, RayJob, begin, run_in_task, stop_file
+from framework.sweeps.launch import OtherJob, RayJob, begin, run_in_task, start_here, stop_file
 from framework.training.lock import LOCK
 from tests.sweeps.test_local import wait_for
 
@@ -30,7 +30,7 @@ def has_begun(log: Path) -> bool:
 
 
 def test_a_process_of_this_machine_stops_when_it_is_asked_to(tmp_path: Path) -> None:
-    job = LocalLauncher().start(COMMAND, {}, tmp_path / "logs" / "a.log")
+    job = start_here(COMMAND, {}, tmp_path / "logs" / "a.log")
     wait_for(lambda: has_begun(tmp_path / "logs" / "a.log"))
     assert job.poll() is None
     job.stop()

@@ -42,9 +42,9 @@ class Swept:
     again: Callable[[], SweepResult]
 
 
-@pytest.fixture(scope="module", params=[pytest.param(1, id="small"), pytest.param(2, id="whole", marks=pytest.mark.nightly)])
+@pytest.fixture(scope="module", params=[pytest.param(1, id="smallest"), pytest.param(2, id="whole", marks=pytest.mark.nightly)])
 def swept(request: pytest.FixtureRequest, address: str, tmp_path_factory: pytest.TempPathFactory) -> Swept:
-    """Two recipes, and of the whole sweep two tasks and two seeds."""
+    """One cell, or two recipes with two tasks and two seeds."""
     folder = tmp_path_factory.mktemp("ray") / "tasks"
     for place in (folder.parent, folder):
         (place / "mlflow.db").mkdir(parents=True)  # in the place of a store: mirrors record, which is quick
@@ -57,7 +57,7 @@ def swept(request: pytest.FixtureRequest, address: str, tmp_path_factory: pytest
     def sweep() -> SweepResult:
         tasks = ["cartpole_swingup", "ball_in_cup_catch"][: request.param]
         return framework.sweep(
-            [HERE / "small.gin", HERE / "short.gin"],
+            [HERE / "small.gin", HERE / "short.gin"][: request.param],
             seeds=request.param,
             grid={"task": tasks},
             name="tasks",
@@ -75,7 +75,7 @@ def swept(request: pytest.FixtureRequest, address: str, tmp_path_factory: pytest
 
 def test_a_run_whose_worker_was_killed_is_resumed_and_every_cell_finishes(swept: Swept) -> None:
     cells = read_sweep(swept.folder).cells
-    assert (swept.result.status, len(cells) in (2, 8)) == ("FINISHED", True)
+    assert (swept.result.status, len(cells) in (1, 8)) == ("FINISHED", True)
     assert [cell.status for cell in cells] == ["finished"] * len(cells) == list(swept.result.table["status"])
     assert sum(cell.attempts for cell in cells) == 1
     assert sorted(path.parent.name for path in swept.folder.glob("*/run.json")) == sorted(str(cell.folder) for cell in cells)

@@ -49,6 +49,9 @@ def check_parts(critic: Critic, negatives: Negatives, *, anchor: str, axis: str,
     adding = [type(strategy).__name__ for strategy in strategies if strategy.adds_candidates]
     if adding and axis != "row":
         raise UserError(f"{adding[0]} adds candidate observations, which only the row axis sums over; bind InfoNCE.axis = 'row'.")
+    reading = [type(strategy).__name__ for strategy in strategies if strategy.needs_source]
+    if reading and axis != "row":
+        raise UserError(f"{reading[0]} reads the pairs themselves, which only the row axis has; bind InfoNCE.axis = 'row'.")
     if adding and offsets != (0,):
         raise UserError(f"{adding[0]} adds candidates for the offset 0, and InfoNCE.offsets = {offsets}; bind InfoNCE.offsets = (0,).")
 
@@ -83,7 +86,7 @@ def check_selecting(owner: str, critic: Critic, negatives: Negatives, anchor: Li
             f"nats; bind another {owner}.critic."
         )
     for strategy in negatives.each():
-        if strategy.adds_candidates or strategy.anchor is not None:
+        if strategy.adds_candidates or strategy.needs_source or strategy.anchor is not None:
             raise UserError(
                 f"{type(strategy).__name__} does more than select among the steps of the batch, which is all that {owner} can use; "
                 f"bind another {owner}.negatives, such as @negatives.InBatch."
@@ -104,7 +107,7 @@ def check_batch(owner: str, negatives: Negatives, *, rows: int, times: int, extr
     """Refuse strategies that a batch of `rows` x `times` steps and `extra` candidates does not suffice for."""
     for strategy in reversed(negatives.each()):
         strategy.check(candidates=rows * times, extra=extra)
-        if strategy.adds_candidates:
+        if strategy.adds_candidates or strategy.needs_source:
             return
     episode = torch.arange(rows, device="cpu")[:, None].expand(rows, times)
     scores = torch.zeros(min(rows * times, FEW), rows * times, device="cpu")

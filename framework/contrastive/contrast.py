@@ -38,8 +38,9 @@ class Source:
     """The inputs of the scores, for strategies that add candidates.
 
     `score` is the critic, `score_pairs` scores one candidate for each latent, and `units` gives the unit vectors of a `UnitCritic`.
-    `action` and `is_first` are those of every step of the batch, the anchors' first; `predict` is the prior at each anchor's step under
-    another action, which has no effect where `is_first`. These are None where there is no world model.
+    `action` and `is_first` are those of every step of the batch, the anchors' first; `reward` is that of each candidate's step, of those in
+    the batch; `predict` is the prior at each anchor's step under another action, which has no effect where `is_first`. These are None where
+    there is no world model.
     """
 
     latents: Latent
@@ -50,6 +51,7 @@ class Source:
     extra: ExtraCandidates | None = None
     action: Float[Tensor, "N A"] | None = None
     is_first: Bool[Tensor, " N"] | None = None
+    reward: Float[Tensor, " R"] | None = None
     predict: Callable[[Tensor, Origin], Latent] | None = None
 
     def block(self, rows: slice) -> "Source":
@@ -60,6 +62,7 @@ class Source:
             embeddings=self.embeddings.roll(-rows.start, dims=0),
             action=None if self.action is None else self.action.roll(-rows.start, dims=0),
             is_first=None if self.is_first is None else self.is_first.roll(-rows.start, dims=0),
+            reward=None if self.reward is None else self.reward.roll(-rows.start, dims=0),
         )
 
 

@@ -62,7 +62,9 @@ class EnvironmentServer:
         return self._compared(self._environment.reset(), first=True)
 
     def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        return self._compared(self._environment.step(self._action.native(action)), first=self._over)
+        if self._over:
+            return self.reset()
+        return self._compared(self._environment.step(self._action.native(action)), first=False)
 
     def restore(self, episode: int, actions: Iterable[np.ndarray]) -> dm_env.TimeStep:
         """Replay an episode of a `Seekable` environment."""
@@ -82,7 +84,8 @@ class EnvironmentServer:
         if not isinstance(time_step, dm_env.TimeStep) or time_step.first() != first:
             expected = "begins an episode (step_type FIRST)" if first else "continues its episode (step_type MID or LAST)"
             file, line = source_of(type(self._environment))
-            message = f"{self._name} ({file}:{line}) must give a dm_env.TimeStep that {expected}, and gives {str(time_step)[:80]}."
+            given = f"one of {time_step.step_type.name}" if isinstance(time_step, dm_env.TimeStep) else f"a {type(time_step).__name__}"
+            message = f"{self._name} ({file}:{line}) must give a dm_env.TimeStep that {expected}, and gives {given}."
             raise UserError(message, is_lasting=True)
         self._over = time_step.last()
         time_step = time_step._replace(observation=self._observation.normalize(time_step.observation))

@@ -133,7 +133,10 @@ class _StrategyEstimates:
 
 
 def _contrast(settings: NegativesSettings, sequences: Sequences, number: int, generator: torch.Generator) -> Contrast:
-    """One batch of sequences, each an episode of its own, with extra candidates from sequences of one step each."""
+    """One batch of sequences, each an episode of its own, with extra candidates from sequences of one step each.
+
+    Their rewards are the first number of the latent.
+    """
     latents, observations = sequences.draw(settings.batch, settings.length, generator)
     _, extra = sequences.draw(EXTRA, 1, generator)
     flat_latents, flat_observations = (rearrange(part, "b t d -> (b t) d") for part in (latents, observations))
@@ -151,6 +154,7 @@ def _contrast(settings: NegativesSettings, sequences: Sequences, number: int, ge
         score_pairs=lambda anchors, candidates: sequences.pairs.log_ratio_of_pairs(anchors.stochastic, candidates),
         action=rearrange(sequences.drive(latents), "b t a -> (b t) a"),
         is_first=torch.zeros(len(flat_latents), dtype=torch.bool),
+        reward=flat_latents[:, 0],
         predict=predict,
         extra=ExtraCandidates(embedding=rearrange(extra, "n 1 d -> n d"), episode=torch.arange(EXTRA) + first + settings.batch),
     )

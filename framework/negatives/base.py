@@ -20,6 +20,7 @@ class Negatives(nn.Module, ABC):
     `of` is None. `is_lower_bound`: the estimate is still a lower bound on the mutual information `I(s; o)`. `adds_candidates`: the critic
     is needed again, and so the row axis. `keeps_positive`: the positive stays in the denominator. `is_stateful`: there is state from
     update to update. `anchor`: the latent that is needed, where only one makes sense. `needs_units`: a `UnitCritic` is needed.
+    `needs_source`: it reads `contrast.source`, which only the row axis has.
     """
 
     derived: ClassVar[tuple[str, ...]] = ()
@@ -29,6 +30,7 @@ class Negatives(nn.Module, ABC):
     keeps_positive: ClassVar[bool] = True
     anchor: ClassVar[Literal["posterior", "prior"] | None] = None
     needs_units: ClassVar[bool] = False
+    needs_source: ClassVar[bool] = False
 
     def __init__(self, *, of: "Factory[Negatives] | None" = None) -> None:
         super().__init__()
@@ -66,10 +68,11 @@ class Negatives(nn.Module, ABC):
 
     @final
     def source_of(self, contrast: Contrast) -> Source:
-        """The inputs of the scores, to score new candidates. Raises `UserError` where there are none."""
+        """The inputs of the scores, to score new candidates or to look at the steps. Raises `UserError` where there are none."""
         if contrast.source is None:
             raise UserError(
-                f"{type(self).__name__} adds candidates, which must be scored, and this contrast has scores alone; bind another."
+                f"{type(self).__name__} reads the inputs of the scores, and this contrast has scores alone; its class must declare "
+                "needs_source = True or adds_candidates = True, and the axis be 'row'."
             )
         return contrast.source
 

@@ -215,6 +215,7 @@ class InfoNCE(Objective):
             extra=extra,
             action=self._shared(action),
             is_first=self._shared(is_first),
+            reward=self._shared(rearrange(inferred.batch.reward[:, offset:], "b t -> (b t)")),
             predict=None if dynamics is None else partial(predict, inferred, dynamics),
         )
 

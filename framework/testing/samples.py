@@ -139,6 +139,7 @@ def contrast(scores: Tensor, steps: Origin, critic: Critic | None = None, seed: 
         extra=ExtraCandidates(embedding=normal(7, 5, seed=seed + 3), episode=torch.arange(7) + 1000),
         action=normal(size, 2, seed=seed + 4),
         is_first=torch.zeros(size, dtype=torch.bool),
+        reward=normal(size, seed=seed + 6),
         predict=lambda action, steps: latents.map(
             lambda part: part[steps.row * steps.times + steps.time] + action.sum(dim=-1, keepdim=True)
         ),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -16,6 +17,7 @@ from framework.composition import Problem
 from framework.errors import UserError
 from framework.functional import ranks
 from framework.replay.replay import Replay
+from framework.text import display
 from framework.training.dry_run import dry_run
 
 if TYPE_CHECKING:
@@ -45,6 +47,21 @@ def check(
         return problems
     except UserError as error:
         return [composed.problem(error)]
+    except Exception as error:  # the user's own code may raise anything
+        if problem := _own_problem(error, composed.modules.values()):
+            return [problem]
+        raise
+
+
+def _own_problem(error: Exception, modules: Iterable[Path]) -> Problem | None:
+    """An exception at the last line of the user's own modules that it passed; None where it passed none."""
+    own = {str(module.resolve()) for module in modules}
+    calls = [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__) if str(Path(frame.f_code.co_filename).resolve()) in own]
+    if not calls:
+        return None
+    code, line = calls[-1]
+    message = f"{code.co_qualname} raises {type(error).__name__}: {str(error) or 'without a message'}; `dream train` shows the traceback."
+    return Problem(display(Path(code.co_filename)), line, message)
 
 
 def require_sound(run: "Run") -> None:

@@ -1,4 +1,4 @@
-"""What the components of an agent must give to an update: the checks of dry runs, and of tests of single components."""
+"""What the components of an agent must give to an update: the checks of dry runs, of first updates, and of tests of components."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager

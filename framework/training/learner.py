@@ -1,6 +1,7 @@
 """The state of a training: environments, replay, agent and random generators."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -15,6 +16,7 @@ from framework.functional import ranks
 from framework.replay.replay import Replay
 from framework.training.actor import Actor
 from framework.training.changes import optimizer_entries, require_fit
+from framework.training.contract import contract
 from framework.training.runtime import Runtime, derive, freeing_cycles
 from framework.training.tolerance import Tolerance
 from framework.vector_environments.base import EnvironmentSnapshot, VectorEnvironment, VectorStep
@@ -161,13 +163,19 @@ class Learner:
         self._noise = self.agent.draw_noise(self.batch, self.generator)
         with torch.no_grad():
             torch._foreach_copy_(self._before, [*self._tensors.values()])
-        with self.runtime.autocast():
+        with self.runtime.autocast(), self._examined():
             metrics = self.update_agent(self.batch, self._noise)
         self.progress.updates += 1
         self.progress.owed -= self.update_size
         if self.runtime.synchronous:
             self.check(metrics)
         return metrics
+
+    def _examined(self) -> AbstractContextManager[None]:
+        """Check in the first update of a run what components give. A captured one cannot read scores; `dream check --deep` does."""
+        if self.progress.updates or self.runtime.capture != "off":
+            return nullcontext()
+        return contract(self.agent, (self.replay.batch, self.replay.length))
 
     def check(self, metrics: Metrics) -> None:
         """Raise `Diverged` where a loss or a gradient norm is not finite."""

@@ -146,15 +146,16 @@ class Reticent(environments.Environment):
 
 @environments.register
 class Forgetful(Reticent):
-    """Goes on after the end of its episode: with steps in its midst, or with ends."""
+    """Begins one episode alone: later resets give steps in its midst, or ends."""
 
     def __init__(self, *, seed: int, after: Literal["midst", "end"] = "midst") -> None:
         super().__init__(seed=seed)
-        self.kind = {"midst": dm_env.StepType.MID, "end": dm_env.StepType.LAST}[after]
+        self.kind, self.has_begun = {"midst": dm_env.StepType.MID, "end": dm_env.StepType.LAST}[after], False
 
-    def step(self, action: np.ndarray) -> dm_env.TimeStep:
-        step = super().step(action)
-        return step._replace(step_type=self.kind, reward=1.0, discount=1.0) if step.first() else step
+    def reset(self) -> dm_env.TimeStep:
+        step, again = super().reset(), self.has_begun
+        self.has_begun = True
+        return step._replace(step_type=self.kind, reward=1.0, discount=1.0) if again else step
 
 
 class Sickly(SeededEpisodes):

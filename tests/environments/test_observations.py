@@ -61,14 +61,14 @@ def shown(**arrays: Any) -> dict[str, Any]:
         ({"position": np.array([0, 1e300])}, "gives 1e+300 in 'position' at [1], which is no finite float32."),
         ({"step": dm_env.transition(np.nan, shown())}, "gives nan in 'reward', which is no finite float32."),
         ({"depth": np.zeros(1)}, "declares the observations ['image', 'position'], and gives ['image', 'position', 'depth']"),
-        ({"first": IMAGE.tolist()}, "must give a dm_env.TimeStep that begins an episode (step_type FIRST), and gives [[["),
+        ({"first": IMAGE.tolist()}, "must give a dm_env.TimeStep that begins an episode (step_type FIRST), and gives a list."),
         (
             {"first": dm_env.transition(1.0, shown())},
-            "that begins an episode (step_type FIRST), and gives TimeStep(step_type=<StepType.MID",
+            "that begins an episode (step_type FIRST), and gives one of MID.",
         ),
         (
             {"step": dm_env.restart(shown())},
-            "that continues its episode (step_type MID or LAST), and gives TimeStep(",
+            "that continues its episode (step_type MID or LAST), and gives one of FIRST.",
         ),
         ({"step": dm_env.transition(np.ones(2), shown())}, "'reward' as one number, and gives float64 of shape (2,) from 1 to 1"),
         ({"step": dm_env.TimeStep(MID, None, 1.0, shown())}, "'reward' as one number, and gives None"),
@@ -86,6 +86,13 @@ def test_numbers_of_a_wider_type_are_taken():
     step = play(image=IMAGE.astype(np.int64), position=[1, 2], step=None)
     np.testing.assert_array_equal(step.observation["image"], IMAGE)
     assert (step.observation["image"].dtype, step.observation["position"].dtype) == (np.uint8, np.float32)
+
+
+def test_an_episode_that_has_ended_is_followed_by_a_reset():
+    """Steps after the last are never taken: a simulator need not begin by itself."""
+    server = EnvironmentServer(lambda seed: Mismatch(step=dm_env.termination(1.0, shown())), seed=0)
+    kinds = [server.reset().step_type] + [server.step(np.zeros(1)).step_type for _ in range(4)]
+    assert kinds == [FIRST, LAST, FIRST, LAST, FIRST]
 
 
 def test_images_stay_and_all_else_becomes_a_float32_vector_of_its_own():

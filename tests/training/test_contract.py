@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from typing import Literal
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from framework import actor_critics, critics, heads, objectives
 from framework.actor_critics.wrapper import Wrapper
@@ -14,6 +16,7 @@ from framework.errors import UserError
 from framework.heads.reward_head import RewardHead
 from framework.specs import LatentSpec, ModelSpecs
 from framework.training.dry_run import dry_run
+from framework.training.learner import Learner
 from framework.training.run import Run
 
 Fault = Literal[
@@ -133,3 +136,22 @@ def test_a_component_that_breaks_its_contract_is_named(name: str, tiny: Callable
 
 def test_components_that_keep_their_contract_pass(tiny: Callable[..., Run]) -> None:
     assert dry_run(tiny("Agent.objectives+=@objectives.Broken"))["model/size"] > 0
+
+
+def test_training_refuses_it_at_the_first_update(tiny: Callable[..., Run]) -> None:
+    with pytest.raises(UserError, match=r"Broken \(\S+\) gives the loss 'broken' as float32 of shape \[\]"):
+        tiny("Agent.objectives+=@objectives.Broken", "Broken.fault='mean'").train()
+
+
+def test_a_first_update_that_is_checked_is_the_same(tiny: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained() -> list[Tensor]:
+        run = tiny("Agent.objectives+=@objectives.Broken")
+        learner = run.learner()
+        with closing(learner.vector):
+            learner.prefill(40)
+            learner.update()
+        return [*learner.agent.state_dict().values()]
+
+    checked = trained()
+    monkeypatch.setattr(Learner, "_examined", lambda self: nullcontext())
+    assert all(torch.equal(one, other) for one, other in zip(checked, trained(), strict=True))

@@ -109,7 +109,7 @@ def test_errors_in_a_row_stop_the_run_which_keeps_all_that_it_learned_and_goes_o
 
 @pytest.mark.parametrize("environments", [1, 2])
 @pytest.mark.parametrize("after", ["midst", "end"])
-def test_an_environment_that_goes_on_after_its_end_stops_the_run_at_that_step(
+def test_an_environment_that_begins_no_second_episode_stops_the_run_at_that_step(
     faulty: Compose, caplog: pytest.LogCaptureFixture, runs: Path, environments: int, after: str
 ) -> None:
     bindings = ("Run.environment=@environments.Forgetful", f"Forgetful.after='{after}'", f"Run.environments={environments}")

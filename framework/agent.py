@@ -102,7 +102,7 @@ class Agent(nn.Module):
         # Optimizer steps: all gradients are taken before any parameter moves.
         objectives = {"model": model.loss} | {name: loss.mean() for name, loss in losses.items()}
         metrics |= model.metrics | {f"train/{name}_loss": objective for name, objective in objectives.items()}
-        gradients = {name: ranks.means_of_all(each) for name, each in self._gradients(objectives).items()}
+        gradients = self._gradients(objectives)
         for name, optimizer in self.optimizers.items():
             metrics |= {f"train/{name}_{key}": value for key, value in optimizer.step(gradients[name]).items()}
         self.behavior.after_update()
@@ -230,7 +230,7 @@ class Agent(nn.Module):
         )
 
     def _gradients(self, objectives: Mapping[str, Tensor]) -> dict[str, list[Tensor]]:
-        """The gradient of each group's objective; the losses in `shapes_model` also reach the world model."""
+        """The gradient of each group's objective, the mean over ranks; the losses in `shapes_model` also reach the world model."""
         shaping = [objectives[name] for name in self.behavior.shapes_model]
         minimized = {**objectives, "model": torch.stack([objectives["model"], *shaping]).sum()}
         last = ("model", *self.behavior.groups)[-1]
@@ -245,7 +245,7 @@ class Agent(nn.Module):
                 f"No loss of the group '{name}' reaches {self._names(unused)}: use them in a loss, or freeze them with "
                 "requires_grad_(False)."
             )
-        return [gradient for gradient in gradients if gradient is not None]
+        return ranks.means_of_all([gradient for gradient in gradients if gradient is not None])
 
     def _names(self, parameters: Collection[int]) -> str:
         """The names of parameters, which are given by their ids, each with the innermost component that holds it."""
@@ -286,10 +286,8 @@ def _means(metrics: Metrics) -> Metrics:
 
 def _starts(posterior: Latent, chosen: Int[Tensor, " N"] | None) -> Latent:
     """The latents from which rollouts begin."""
-    if chosen is None:
-        return posterior.flatten()
-    times = posterior.stochastic.shape[1]
-    return posterior.map(lambda tensor: tensor[chosen // times, chosen % times])
+    latents = posterior.flatten()
+    return latents if chosen is None else latents.map(lambda tensor: tensor[chosen])
 
 
 def _check_action(behavior: ActorCritic, specs: Specs) -> None:

@@ -45,5 +45,5 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir(exist_ok=True)
     with FileLock(folder / "made.lock"):  # one worker makes them for all
         if not (folder / "mlflow.db").exists():
-            MLflow(uri=local_uri(folder), folder=folder, experiment="tables", name="tables").close("FINISHED")
+            MLflow(uri=local_uri(folder), experiment="tables", name="tables").close("FINISHED")
     return folder / "mlflow.db"

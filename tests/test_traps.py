@@ -42,7 +42,7 @@
 | ... compiled, and something else computed | a port of V3 | compile/test_update.py::test_it_agrees_with_the_plain_update_and_leaves_the_same_checkpoint |
 | a metric that waits for the device | a port of V3 | bench/test_guard.py::test_an_update_dispatches_few_operators_and_never_waits_for_the_device |
 | a configuration key that nothing reads | a port of V3 | composition/test_reading.py::test_it_finds |
-| weights written at the end alone | a method's own code | training/test_run.py::test_a_run_killed_after_a_checkpoint_continues_from_it_and_ends_as_one_that_never_stopped |
+| weights written at the end alone | a method's own code | training/test_killed.py::test_a_run_that_is_killed_at_any_change_of_its_files_ends_as_one_that_was_not |
 | negatives of other ranks without gradient | a library | ranks/test_two_ranks.py::test_gathered_rows_have_the_gradients_of_their_copies_on_all_ranks |
 | ... with a gradient off by the number of ranks | a library | ranks/test_two_ranks.py::test_two_ranks_train_as_one_process_with_all_rows |
 | ... wrong where memory is not in the order of rows | a framework | ranks/test_two_ranks.py::test_gathered_rows_have_the_gradients_of_their_copies_on_all_ranks |

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from dataclasses import Field, fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, final, get_args, get_origin
+from typing import Any, Final, Literal, final, get_args, get_origin
 
 import click
 
 from framework.cli import options
 from framework.cli.components import import_modules
 from framework.cli.measuring import as_json_file, progress_bar, show, with_options
+from framework.cli.options import Command
 from framework.errors import UserError
 from framework.lab.settings import BoundsSettings, CostSettings, CriticsSettings, DerivationSettings, LabSettings, NegativesSettings
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 PICTURES: Final = (".png", ".pdf", ".svg")
 
 

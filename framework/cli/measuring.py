@@ -5,16 +5,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from framework.cli import output
+from framework.cli.options import Command
 
 if TYPE_CHECKING:
     from framework.measurement.report import Progress, Report
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 as_json_file: Final = click.option(
     "--json", "json_to", metavar="FILE|-", help="Write JSON to a file, or to standard output in place of the table."
 )

@@ -7,7 +7,6 @@ from typing import Any, Final, TypeVar
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-Option = Callable[[Command], Command]
 RUNS: Final = Path("runs")
 
 bindings: Final = click.option(

@@ -98,7 +98,7 @@ class _Run:
             if alike[failure["reason"]] > 1:
                 click.echo(f"    {alike[failure['reason']]} tests fail for this reason.")
         tests = self.passed + len(self.failures)
-        skipped = f", and {self.skipped} do not apply to it" if self.skipped else ""
+        skipped = f", and {self.skipped} {'does' if self.skipped == 1 else 'do'} not apply to it" if self.skipped else ""
         if self.failures:
             click.echo(f"\n{len(self.failures)} of {tests} tests of the contract of `{family}` fail{skipped} ({seconds} s).")
         else:

@@ -13,6 +13,7 @@ import click
 from framework.cli import options
 from framework.errors import UserError
 from framework.tracking import store
+from framework.tracking.artifacts import FOLDER
 from framework.tracking.runs import runs
 from framework.tracking.store import HOST
 
@@ -42,6 +43,8 @@ def ui_command(ctx: click.Context, folder: Path, port: int, only_print: bool) ->
     if database is not None and not database.is_file():
         raise UserError(f"There is no store {database}: start a run with `dream train`, or name another --folder.")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", HOST, "--port", str(port), "--workers", "1"]
+    if database is not None:
+        command += ["--artifacts-destination", str(database.parent / FOLDER)]
     if only_print:
         click.echo(store.masked(shlex.join(command)))
         return
@@ -64,7 +67,7 @@ def _table(uri: str, folder: Path, port: int) -> str:
 
     records = runs(folder)
     page = f"http://{HOST}:{port}"
-    return f"{page}/#/experiments/{experiment_id(open_store(uri, folder), uri, records[0].experiment)}/runs" if records else page
+    return f"{page}/#/experiments/{experiment_id(open_store(uri), uri, records[0].experiment)}/runs" if records else page
 
 
 def _refuse_taken(port: int) -> None:

@@ -1,8 +1,8 @@
 """Annotations of parameters as syntax trees, and in words."""
 
 import ast
-from functools import cache, reduce
-from typing import Final, final
+from functools import cache
+from typing import Final
 
 from framework.signatures import FAMILIES
 
@@ -23,27 +23,9 @@ FAMILY_OF_BASE: Final = {family.base: family.name for family in FAMILIES.values(
 def parse_annotation(text: str) -> ast.expr:
     """The syntax tree of an annotation; `Any` where it is no Python."""
     try:
-        tree: ast.expr = _Unions().visit(ast.parse(text, mode="eval").body)
-        return tree
+        return ast.parse(text, mode="eval").body
     except SyntaxError:
         return ast.Name("Any")
-
-
-@final
-class _Unions(ast.NodeTransformer):
-    """Writes `Optional[A]` and `Union[A, B]` as `A | None` and `A | B`."""
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        self.generic_visit(node)
-        members = elements(node.slice)
-        match last_name(node.value):
-            case "Optional":
-                members.append(ast.Constant(None))
-            case "Union":
-                pass
-            case _:
-                return node
-        return reduce(lambda union, member: ast.BinOp(union, ast.BitOr(), member), members)
 
 
 def describe(kind: ast.expr) -> str:
@@ -53,8 +35,8 @@ def describe(kind: ast.expr) -> str:
             return PLAIN[name]
         case ast.Constant(value=str() as text):
             return describe(parse_annotation(text))
-        case ast.BinOp(op=ast.BitOr()):
-            return " or ".join(describe(each) for each in options(kind))
+        case _ if len(members := options(kind)) > 1:
+            return " or ".join(map(describe, members))
         case ast.Subscript(value=head, slice=inner):
             return _describe_generic(last_name(head), elements(inner))
     return ast.unparse(kind)
@@ -89,10 +71,13 @@ def choices(inner: list[ast.expr]) -> list[object]:
 
 
 def options(kind: ast.expr) -> list[ast.expr]:
-    """The members of a union."""
+    """The members of a union, `A | B`, `Union[A, B]` or `Optional[A]`; of any other type, the type itself."""
     match kind:
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return [*options(left), *options(right)]
+        case ast.Subscript(value=head, slice=inner) if last_name(head) in ("Optional", "Union"):
+            members = [member for each in elements(inner) for member in options(each)]
+            return [*members, ast.Constant(None)] if last_name(head) == "Optional" else members
     return [kind]
 
 

@@ -6,11 +6,10 @@ from typing import Any, final
 
 from framework.composition import renamed
 from framework.composition.catalog import Catalog
-from framework.composition.edits import Edit, EditMistake
 from framework.composition.parser import Binding
 from framework.composition.problems import Problem, Report
 from framework.composition.types import fit
-from framework.composition.values import REQUIRED, KeyMistake, Macro, Reference, Target, Unreadable, leaves, literal, map_leaves
+from framework.composition.values import REQUIRED, Edit, Macro, Reference, Target, Unreadable, ValueMistake, leaves, literal, map_leaves
 from framework.registry import advice
 from framework.signatures import Component, Parameter
 
@@ -117,7 +116,7 @@ class Bindings:
             if is_readable:
                 value, messages = fit(value, parameter.annotation, self.catalog)
                 messages = [message + _moved(component, parameter, value) for message in messages]
-        except (KeyMistake, EditMistake) as mistake:
+        except ValueMistake as mistake:
             value = written = Unreadable()
             is_readable, messages = False, [str(mistake)]
         for message in messages:
@@ -133,7 +132,7 @@ class Bindings:
             if earlier := next((each for each in reversed(self.resolved) if each.slot == slot), None):
                 before, macros[:] = earlier.written, [*earlier.macros, *macros]
         if Macro(REQUIRED) in leaves(before) or (before is None and parameter.default is None):
-            raise EditMistake("there is no value yet to change; bind the whole of it with =")
+            raise ValueMistake("there is no value yet to change; bind the whole of it with =")
         return before if isinstance(before, Unreadable) else edit(before, value, binding.key)
 
     def _used_names(self) -> set[str]:

@@ -8,11 +8,12 @@ import ast
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
-from framework.composition.edits import Append, Edit, SetKey
 from framework.composition.parser import BINDING_KEY, Binding, parse
 from framework.composition.problems import Problem
+from framework.composition.values import Edit, ValueMistake
 from framework.errors import Place
 
 APPEND: Final = re.compile(r"\s*([\w/.]+)\s*\+=(.*)", re.DOTALL)
@@ -36,10 +37,10 @@ def parse_binding(text: str, number: int) -> tuple[Sequence[Binding], Sequence[P
         return [], [Problem.at(place, "the binding is not UTF-8; set your terminal to UTF-8.")]
     edit: Edit | None = None
     if append := APPEND.fullmatch(text):
-        text, edit = f"{append[1]} = {append[2]}", Append()
+        text, edit = f"{append[1]} = {append[2]}", _append
     elif key := KEY.fullmatch(text):
         try:
-            edit = SetKey(_key(key[2]))
+            edit = partial(_set_key, _key(key[2]))
         except (SyntaxError, ValueError):
             example = key[2].strip("'\"") or "key"
             return [], [Problem.at(place, f"the key [{key[2]}] is no text in quotes: write \"{key[1]}['{example}']=value\".")]
@@ -62,3 +63,19 @@ def _key(text: str) -> Any:
     if not isinstance(key, str | int | float):
         raise ValueError(text)
     return key
+
+
+def _append(before: Any, value: Any, key: str) -> Any:
+    """A list with an element, or each of several, added."""
+    if not isinstance(before, list | tuple):
+        mend = f"set one key, as in {key}['name']=value" if isinstance(before, dict) else "bind a value with ="
+        raise ValueMistake(f"+= adds to a list, and the value is {before!r}; {mend}")
+    return type(before)([*before, *(value if isinstance(value, list | tuple) else [value])])
+
+
+def _set_key(name: str | int | float, before: Any, value: Any, key: str) -> Any:
+    """A dictionary with one key set."""
+    if not isinstance(before, dict):
+        mend = f"add to it, as in {key}+=value" if isinstance(before, list | tuple) else "bind a value without the brackets"
+        raise ValueMistake(f"[{name!r}] is a key of a dictionary, and the value is {before!r}; {mend}")
+    return before | {name: value}

@@ -41,16 +41,16 @@ class ComponentFactory(partial[Any]):
             check_built(component, registry_of(family).base, family)
             return component
         except UserError as error:
-            if error.place is None:
-                error.place = blame(error.message, [self.node], self.recipe) or self.node.place
+            error.place = error.place or self._blamed(error.message)
             raise
         except (ArithmeticError, IndexError, MemoryError, RuntimeError, TypeError, ValueError) as error:
             message = _wrong_size(self.node, error)
             if message is None:
                 raise
-            refusal = UserError(message)
-            refusal.place = blame(refusal.message, [self.node], self.recipe) or self.node.place
-            raise refusal from error
+            raise UserError(message, place=self._blamed(message)) from error
+
+    def _blamed(self, message: str) -> Place:
+        return blame(message, [self.node], self.recipe) or self.node.place
 
 
 def _restored(version: Version | None, cls: type[ComponentFactory], arguments: tuple[Any, ...], state: Any) -> ComponentFactory:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, final
 
-from framework.composition.edits import Edit
 from framework.composition.problems import Problem
-from framework.composition.values import Macro, Reference, Unreadable, key_mistake
+from framework.composition.values import Edit, Macro, Reference, Unreadable, key_mistake
 from framework.errors import Place
 from framework.registry import require_gin
 

@@ -47,7 +47,7 @@ class _Fitting:
         match kind:
             case ast.Constant(value=str() as text):
                 return self.fit(value, parse_annotation(text))
-            case ast.BinOp(op=ast.BitOr()):
+            case _ if len(options(kind)) > 1:
                 return self._union(value, kind)
             case ast.Subscript(value=head, slice=inner):
                 return self._generic(value, kind, last_name(head), elements(inner))

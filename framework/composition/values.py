@@ -11,6 +11,8 @@ from typing import Any, Final, NewType, final
 from framework.signatures import Component
 
 REQUIRED: Final = "gin.REQUIRED"
+Edit = Callable[[Any, Any, str], Any]
+"""A change of a part of a value: gives the new one from the one before, the value that is bound, and the key of the binding."""
 Written = NewType("Written", object)
 """The annotation of a value that stays as it is written, its references unresolved: it belongs to another recipe."""
 
@@ -80,8 +82,8 @@ def literal(default: str) -> Any:
 
 
 @final
-class KeyMistake(ValueError):
-    """A key that cannot be in its dictionary."""
+class ValueMistake(ValueError):
+    """A key that cannot be in its dictionary, or a value that a binding of the command line cannot change in its way."""
 
 
 def key_mistake(key: object, earlier: Collection[object]) -> str:
@@ -96,7 +98,7 @@ def key_mistake(key: object, earlier: Collection[object]) -> str:
 def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
     """The value with each leaf replaced by the function's result, inside lists, tuples, and the keys and values of dicts.
 
-    Raises `KeyMistake` where two keys become equal, or one becomes a list.
+    Raises `ValueMistake` where two keys become equal, or one becomes a list.
     """
     match value:
         case list() | tuple():
@@ -106,7 +108,7 @@ def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
             for key, each in value.items():
                 new = map_leaves(function, key)
                 if mistake := key_mistake(new, mapped):
-                    raise KeyMistake(mistake)
+                    raise ValueMistake(mistake)
                 mapped[new] = map_leaves(function, each)
             return mapped
     return function(value)

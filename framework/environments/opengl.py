@@ -77,14 +77,13 @@ def import_suite() -> Any:
 
 def _postpone_ndimage() -> None:
     """Let `scipy.ndimage`, half of the suite's import, load at its first use, which only the terrain of `quadruped_escape` has."""
-    import scipy
-
+    package: Any = importlib.import_module("scipy")
     name = "scipy.ndimage"
     if name in sys.modules or (spec := find_spec(name)) is None or spec.loader is None:
         return
     spec.loader = LazyLoader(spec.loader)
     # As an attribute too: an import statement that finds the module in `sys.modules` alone would load it.
-    scipy.ndimage = sys.modules[name] = module_from_spec(spec)
+    package.ndimage = sys.modules[name] = module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
 
 

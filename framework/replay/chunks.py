@@ -26,10 +26,9 @@ class Chunk(NamedTuple):
 
 @final
 class Chunks:
-    """Saves a ring by adding to a folder the steps that it lacks. The name of a chunk is unique, so that no other run's steps count.
+    """Saves a ring by adding to a folder the steps that it lacks, and deleting chunks whose steps have all left the ring.
 
-    The index is replaced last and atomically: a kill at any moment leaves the previous save whole. Chunks whose steps have all left the
-    ring are deleted after that.
+    The name of a chunk is unique, so that no other run's steps count.
     """
 
     def __init__(self) -> None:

@@ -40,10 +40,9 @@ def step_of(specs: Specs) -> Ring:
     }
 
 
-def require_memory(step: Ring, steps: int, available: int | None = None) -> None:
+def require_memory(step: Ring, steps: int) -> None:
     """Refuse a replay in memory that is larger than what is available: the system would kill the process when it is nearly full."""
-    size = sum(entry.nbytes for entry in step.values())
-    available = available_memory() if available is None else available
+    size, available = sum(entry.nbytes for entry in step.values()), available_memory()
     if steps * size > available:
         raise UserError(
             f"Replay.capacity = {steps} takes {steps * size / 1e9:.1f} GB of memory ({steps:,} steps x {size:,} bytes), and "

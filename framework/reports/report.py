@@ -157,6 +157,6 @@ def _record(sweep: SweepRecord, folder: Path) -> None:
             raise FileNotFoundError(f"there is no {path}")
         from framework.tracking.mlflow_store import log_folder
 
-        log_folder(sweep.tracking_uri, sweep.folder.parent, sweep.parent_run_id, folder, ARTIFACT)
+        log_folder(sweep.tracking_uri, sweep.parent_run_id, folder, ARTIFACT)
     except Exception as error:  # whatever is wrong with a store, the report is written
         log.warning("MLflow does not take the report of %s (%s); it is in %s.", sweep.name, store.masked(str(error)), folder)

@@ -113,7 +113,7 @@ def _tagged_in_mlflow(tags: Mapping[str, str], folder: Path) -> set[str]:
     try:
         from framework.tracking.mlflow_store import find_tagged
 
-        return find_tagged(uri, folder, tags)
+        return find_tagged(uri, tags)
     except Exception as error:  # whatever is wrong with a store, the tags in the run folders are there
         log.warning("MLflow cannot search %s (%s); only the tags in the run folders count.", store.masked(uri), type(error).__name__)
         return set()

@@ -30,7 +30,7 @@ class Parent:
 
             name = Tracking(folder=str(folder), experiment=experiment).experiment_name(uri)
             earlier = record.parent_run_id
-            run = MLflow(uri=uri, folder=folder, experiment=name, name=record.name, run_id=earlier, system_seconds=None)
+            run = MLflow(uri=uri, experiment=name, name=record.name, run_id=earlier, system_seconds=None)
             self._run, self.run_id, self.url = run, run.run_id, run.url
         texts = {name: store.masked(str(value)) for name, value in parameters.items()}
         self._record([TagsEvent(provenance.facts(Path.cwd()) | {"sweep": record.name}), ParamsEvent(texts)])

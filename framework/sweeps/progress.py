@@ -1,18 +1,16 @@
 """How far the run of a cell is, read from its folder as that grows."""
 
 import glob
-import json
 import os
 import re
 import statistics
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, final
 
 from framework.sweeps.cells import PlannedCell
-from framework.tracking.jsonl import MIRROR
+from framework.tracking.jsonl import MIRROR, parse
 from framework.training.manifest import PROGRESS
 from framework.training.run import CHECKPOINTS
 
@@ -65,8 +63,8 @@ class RunProgress:
                 if not line.endswith(b"\n"):
                     break
                 self._offset += len(line)
-                with suppress(ValueError, KeyError, TypeError):  # a damaged line, as `jsonl.read` passes over
-                    self._take(json.loads(line))
+                if record := parse(line):
+                    self._take(record)
 
     def _take(self, record: dict[str, Any]) -> None:
         self.ended = record["status"] if record["kind"] == "close" else None

@@ -17,7 +17,7 @@ from framework.lab.settings import CriticsSettings
 from framework.specs import LatentSpec
 from framework.testing.checks import assert_metrics, assert_shape
 from framework.testing.contract import Contract
-from framework.testing.samples import candidates, latent, latent_spec, normal, requiring_gradient
+from framework.testing.samples import latent, latent_spec, normal, requiring_gradient
 
 EMBEDDING = 5
 Built = list[tuple[Critic, Latent, Tensor]]
@@ -49,8 +49,11 @@ class CriticContract(Contract):
         """The critic for each kind of latent that it takes, with 4 latents and 6 embeddings to score."""
         parts = []
         for kind in member.cls.takes_latent:
-            critic = member.build(latent=latent_spec(kind), embedding_size=EMBEDDING)
-            parts.append((critic, latent(4, spec=latent_spec(kind)), candidates(critic, 6, latent_spec(kind), EMBEDDING)))
+            spec = latent_spec(kind)
+            critic = member.build(latent=spec, embedding_size=EMBEDDING)
+            of_latents = critic.candidate == "stochastic"
+            candidates = latent(6, spec=spec, seed=2).stochastic if of_latents else normal(6, EMBEDDING, seed=2)
+            parts.append((critic, latent(4, spec=spec), candidates))
         assert parts, "`takes_latent` is empty"
         return parts
 

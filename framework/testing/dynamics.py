@@ -6,19 +6,15 @@ import torch
 from framework.data import Latent
 from framework.dynamics.base import Dynamics
 from framework.lab.members import Member
-from framework.testing.checks import assert_losses, assert_metrics, assert_reaches, assert_shape
+from framework.testing.checks import assert_losses, assert_metrics, assert_reaches, assert_shape, parts_of
 from framework.testing.contract import Contract
 from framework.testing.samples import ROWS, TIMES, normal, requiring_gradient, seeded
 
 EMBEDDING, ACTION = 5, 2
 
 
-def tensors(*latents: Latent) -> list[torch.Tensor]:
-    return [each for latent in latents for each in (latent.deterministic, latent.stochastic, *latent.statistics.values())]
-
-
 def same(left: Latent, right: Latent) -> bool:
-    return all(torch.allclose(one, other, atol=1e-5) for one, other in zip(tensors(left), tensors(right), strict=True))
+    return all(torch.allclose(one, other, atol=1e-5) for one, other in zip(parts_of(left), parts_of(right), strict=True))
 
 
 def at(latent: Latent, *index) -> Latent:
@@ -54,7 +50,7 @@ class DynamicsContract(Contract):
             assert latent.features.shape == (ROWS, TIMES, dynamics.latent.feature_size)
         initial = dynamics.initial(7)
         assert initial.features.shape == (7, dynamics.latent.feature_size)
-        assert all(torch.equal(each, each[:1].expand_as(each)) for each in tensors(initial))
+        assert all(torch.equal(each, each[:1].expand_as(each)) for each in parts_of(initial))
         assert set(initial.statistics) == set(latent.statistics)
         assert dynamics.latent.kind == dynamics.latent_kind
 
@@ -112,7 +108,7 @@ class DynamicsContract(Contract):
         before = dynamics.observe(**sequence)
         sequence["action"][:, 0] += 0.5
         after = dynamics.observe(**sequence)
-        assert all(torch.equal(one, other) for one, other in zip(tensors(*before), tensors(*after), strict=True))
+        assert all(torch.equal(one, other) for one, other in zip(parts_of(before), parts_of(after), strict=True))
 
     def test_the_future_does_not_reach_the_past(self, dynamics, sequence):
         before = dynamics.observe(**sequence)

@@ -95,13 +95,6 @@ def latent(*leading: int, spec: LatentSpec = LATENT, seed: int = 0) -> Latent:
     return Latent(deterministic=deterministic, stochastic=rearrange(chosen, "... s k -> ... (s k)"), statistics={"logits": drawn})
 
 
-def candidates(critic: Critic, count: int, spec: LatentSpec = LATENT, embedding_size: int = 5, seed: int = 2) -> Tensor:
-    """Random candidates of a critic."""
-    if critic.candidate == "stochastic":
-        return latent(count, spec=spec, seed=seed).stochastic
-    return normal(count, embedding_size, seed=seed)
-
-
 def inferred(posterior: Latent, prior: Latent, embedding: Tensor, data: Batch) -> InferredBatch:
     """A batch as the world model passes it to an objective, with a slow copy's embeddings, extra candidates and a second view."""
     return InferredBatch(
@@ -186,9 +179,9 @@ def replayed(spec: LatentSpec = LATENT, kind: ActionKind = "continuous", seed: i
     )
 
 
-def replayed_noise(kind: ActionKind = "continuous", seed: int = 0, rows: int = ROWS) -> Tensor:
+def replayed_noise(kind: ActionKind = "continuous") -> Tensor:
     """The noise of one action at each step of `replayed`."""
-    return normal(rows, TIMES, ACTIONS[kind].size, seed=seed + 14)
+    return normal(ROWS, TIMES, ACTIONS[kind].size, seed=14)
 
 
 def update(agent: Agent, data: Batch, generator: torch.Generator) -> Metrics:

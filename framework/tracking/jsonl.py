@@ -108,15 +108,16 @@ def _line(record: Mapping[str, object]) -> bytes:
     return text[:-1] + CHECKSUM + str(zlib.crc32(text)).encode() + b"}\n"
 
 
-def _parsed(line: bytes) -> Any:
+def parse(line: bytes) -> dict[str, Any] | None:
     """The record of a line; None for one that is damaged. A line without a checksum, as earlier versions wrote it, is taken as it is."""
     text, separator, checksum = line.rpartition(CHECKSUM)
     try:
         if separator and int(checksum.rstrip(b"}\n")) != zlib.crc32(text + b"}"):
             return None
-        return json.loads(text + b"}" if separator else line)
+        record = json.loads(text + b"}" if separator else line)
     except (ValueError, RecursionError):
         return None
+    return record if _is_record(record) else None
 
 
 def _number(value: float) -> float | str:
@@ -138,8 +139,8 @@ def read(run_folder: Path) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
-            record = _parsed(line)
-            if _is_record(record):
+            record = parse(line)
+            if record is not None:
                 yield record
             else:
                 log.warning("%s:%d is damaged and is passed over.", path, number)
@@ -158,14 +159,14 @@ def _is_record(record: Any) -> bool:
 def read_event(record: dict[str, Any], run_folder: Path) -> Event | None:
     """The event of a record; `None` for the end of a run, and for a file that no longer exists. A policy's example is of zeros.
 
-    Raises `OSError` or `ValueError` for what is damaged, and for a file outside the run folder, which another process may have entered.
+    Raises `ValueError` for what is damaged, and for a file outside the run folder, which another process may have entered.
     """
     path = run_folder / record.get("path", "")
     if not path.resolve().is_relative_to(run_folder.resolve()):
         raise ValueError(f"{path} is outside the run folder")
     try:
         return _event(record, path)
-    except (AttributeError, KeyError, SyntaxError, TypeError) as error:  # a damaged picture is a `SyntaxError`
+    except (AttributeError, KeyError, OSError, SyntaxError, TypeError) as error:  # a damaged picture is a `SyntaxError`
         raise ValueError(f"a record of {path} is damaged ({error})") from error
 
 

@@ -48,7 +48,6 @@ class MLflow(Tracker):
         self,
         *,
         uri: str,
-        folder: Path,
         experiment: str,
         name: str,
         run_id: str | None = None,
@@ -64,7 +63,7 @@ class MLflow(Tracker):
         self._contradicted = False
         self._next_sample = 0.0
         with storage():
-            self._client = open_store(uri, folder)
+            self._client = open_store(uri)
             self._experiment = experiment_id(self._client, uri, experiment)
             run = find(self._client, run_id)
             self._continued, self._params = run is not None, set(run.data.params) if run else set()

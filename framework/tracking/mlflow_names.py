@@ -1,4 +1,4 @@
-"""Names and texts as MLflow accepts them. Imports no mlflow, which takes seconds."""
+"""Names and texts as MLflow accepts them."""
 
 import hashlib
 import re

@@ -2,9 +2,8 @@
 
 import logging
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,25 +15,17 @@ ENVIRONMENT: Final = {
 for _setting, _value in ENVIRONMENT.items():
     os.environ.setdefault(_setting, _value)  # before the first import of mlflow
 
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from framework.errors import UserError
 from framework.tracking import store
+from framework.tracking.artifacts import LOCATION
 from framework.tracking.store import masked
 
 TEMPORARY: Final = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED")
-ARTIFACTS: Final = "artifacts"
-"""The folder of artifacts beside a database."""
-LOCATIONS: Final = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
-"""The columns of MLflow's tables that hold the address of an artifact."""
 EXPERIMENT_TAGS: Final = {"mlflow.experimentKind": "custom_model_development"}
 """Without this tag MLflow opens an experiment on its page for language models, and not on the table of runs."""
 
@@ -66,20 +57,21 @@ def first_line(error: Exception) -> str:
     return masked(line.rpartition("(Caused by ")[2].removesuffix(")")[:300])
 
 
-def open_store(uri: str, folder: Path) -> MlflowClient:
-    """The client of a store, which is made if it is a database that does not exist. `folder` is that of the runs."""
-    with store.lock(uri, folder):
-        _create(uri)
+def open_store(uri: str) -> MlflowClient:
+    """The client of a store, which is made if it is an sqlite file that does not exist."""
+    path = store.database(uri)
+    if path is None:
+        return _client(uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f"{path.name}.lock"), timeout=120):  # two processes that make the tables of one file break each other
+        _create(path)
         store.check(uri)
-        if uri == store.local_uri(folder):
-            _relocate(folder)
         return _client(uri)
 
 
-def _create(uri: str) -> None:
+def _create(path: Path) -> None:
     """Make the tables of an sqlite store under another name, then rename it: a kill meanwhile leaves no store that is half made."""
-    path = store.database(uri)
-    if path is None or (path.exists() and (path.is_dir() or path.stat().st_size)):
+    if path.exists() and (path.is_dir() or path.stat().st_size):
         return
     aside = path.with_name(f".{path.name}.creating")
     for left in (aside, aside.with_name(f"{aside.name}-journal")):  # by a creation that was killed
@@ -88,17 +80,6 @@ def _create(uri: str) -> None:
     client.search_experiments(max_results=1)
     client._tracking_client.store._dispose_engine()  # or else a connection stays open, to the file under its new name
     aside.replace(path)
-
-
-def _relocate(folder: Path) -> None:
-    """Lead a local store that was moved to the artifacts beside it: MLflow keeps their absolute address, and has no way to change it."""
-    here = (Path(os.path.abspath(folder)) / ARTIFACTS).as_uri()
-    with closing(sqlite3.connect(folder / store.DATABASE, timeout=20)) as connection, connection:
-        locations = {location for (location,) in connection.execute("SELECT artifact_location FROM experiments")}
-        for earlier in (each for each in locations if each.startswith("file:///") and each.endswith(f"/{ARTIFACTS}") and each != here):
-            for table, column in LOCATIONS:
-                moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"
-                connection.execute(moved, (here, len(earlier) + 1, len(earlier), earlier))
 
 
 def _client(uri: str) -> MlflowClient:
@@ -115,26 +96,12 @@ def _client(uri: str) -> MlflowClient:
     return client
 
 
-def probe(uri: str, seconds: float) -> str | None:
-    """Why MLflow's client cannot use a server; `None` if it can."""
-    usual = {name: os.environ[name] for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")}
-    os.environ |= dict.fromkeys(usual, "0") | {"MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(1, round(seconds))}"}
-    try:
-        _client(uri).search_experiments(max_results=1)
-    except Exception as error:  # of MLflow, of requests, or of a plugin
-        return first_line(error)
-    finally:
-        os.environ |= usual
-    return None
-
-
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     """The id of the experiment of that name, created if there is none, restored if it was deleted."""
-    path = store.database(uri)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         with existing():
-            client.create_experiment(name, (path.parent / ARTIFACTS).as_uri() if path else None, tags=EXPERIMENT_TAGS)
+            client.create_experiment(name, LOCATION if store.database(uri) else None, tags=EXPERIMENT_TAGS)
         experiment = client.get_experiment_by_name(name)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
@@ -144,10 +111,10 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     return str(experiment.experiment_id)
 
 
-def experiment_name(uri: str, folder: Path, experiment: str) -> str:
+def experiment_name(uri: str, experiment: str) -> str:
     """The name of the experiment with this id. Raises `UserError` if the store has none."""
     with storage():
-        client = open_store(uri, folder)
+        client = open_store(uri)
         try:
             return str(client.get_experiment(experiment).name)
         except MlflowException as error:
@@ -178,9 +145,9 @@ def has_points_after(client: MlflowClient, run: Run, step: int) -> bool:
     return any(point.step > step for name in names for point in client.get_metric_history(run.info.run_id, name))
 
 
-def find_tagged(uri: str, folder: Path, tags: Mapping[str, str]) -> set[str]:
+def find_tagged(uri: str, tags: Mapping[str, str]) -> set[str]:
     """The ids of the runs of all experiments that have all these tags."""
-    client = open_store(uri, folder)
+    client = open_store(uri)
     experiments = [each.experiment_id for each in client.search_experiments()]
     quotes = {key: '"' if "'" in value else "'" for key, value in tags.items()}
     wanted = " and ".join(f"tags.`{key}` = {quotes[key]}{value}{quotes[key]}" for key, value in tags.items())
@@ -190,7 +157,7 @@ def find_tagged(uri: str, folder: Path, tags: Mapping[str, str]) -> set[str]:
     return {run.info.run_id for page in pages for run in page}
 
 
-def log_folder(uri: str, folder: Path, run_id: str, source: Path, artifact_path: str) -> None:
+def log_folder(uri: str, run_id: str, source: Path, artifact_path: str) -> None:
     """Make the files of a folder artifacts of a run."""
     with storage():
-        open_store(uri, folder).log_artifacts(run_id, str(source), artifact_path)
+        open_store(uri).log_artifacts(run_id, str(source), artifact_path)

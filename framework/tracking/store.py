@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from filelock import FileLock
-
 log: Final = logging.getLogger("framework.tracking")
 TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
 USERNAME: Final = "MLFLOW_TRACKING_USERNAME"
@@ -87,9 +85,17 @@ def working_uri(uri: str, folder: Path) -> str:
 
 def problem(uri: str) -> str | None:
     """Why MLflow's own client cannot use a server, with its settings of TLS and credentials; `None` if it can."""
-    from framework.tracking.mlflow_store import probe
+    from framework.tracking.mlflow_store import first_line, open_store
 
-    return probe(uri, PATIENCE)
+    usual = {name: os.environ[name] for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT")}
+    os.environ |= dict.fromkeys(usual, "0") | {"MLFLOW_HTTP_REQUEST_TIMEOUT": f"{max(1, round(PATIENCE))}"}
+    try:
+        open_store(uri).search_experiments(max_results=1)
+    except Exception as error:  # of MLflow, of requests, or of a plugin
+        return first_line(error)
+    finally:
+        os.environ |= usual
+    return None
 
 
 def check(uri: str) -> None:
@@ -98,10 +104,3 @@ def check(uri: str) -> None:
     if path is not None:
         with closing(sqlite3.connect(path, timeout=20)) as connection:
             connection.execute("BEGIN IMMEDIATE")
-
-
-def lock(uri: str, folder: Path) -> FileLock:
-    """The lock under which a store is opened: processes that create the tables of one sqlite file at once break each other."""
-    path = database(uri) or folder / DATABASE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path.with_name(f"{path.name}.lock"), timeout=120)

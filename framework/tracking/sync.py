@@ -2,19 +2,15 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import datetime
-from functools import partial
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Final, cast
 
 from framework.errors import UserError
 from framework.tracking import store
-from framework.tracking.base import Event, Status
+from framework.tracking.base import Status
 from framework.tracking.jsonl import MIRROR, read, read_event
-from framework.tracking.resumption import Resumption
 from framework.tracking.runs import RunRecord
 
 if TYPE_CHECKING:
@@ -25,61 +21,34 @@ BATCH: Final = 1000
 log: Final = logging.getLogger("framework.tracking")
 
 
-@final
-class Backlog:
-    """What a store lacks of the mirror of a run: its parameters, tags, metrics, pictures, videos, files and policies.
+def send_missing(run_folder: Path, tracker: "MLflow", *, written: Callable[[], bool] = lambda: True) -> int:
+    """Record what a store lacks of the mirror of a run: parameters, tags, metrics, pictures, videos, files and policies.
+
+    Returns how many events were refused, which hold up nothing behind them. An `OSError` says that the store is away, and the call may be
+    repeated: nothing is sent twice.
 
     Args:
         written: whether the mirror has all that was recorded so far.
     """
-
-    def __init__(self, *, run_folder: Path, tracker: "MLflow", written: Callable[[], bool] = lambda: True) -> None:
-        self.run_folder, self.tracker, self.written = run_folder, tracker, written
-        self.refused = 0
-        self._events: Iterator[Event] | None = None
-        self._event: Event | None = None
-
-    def send(self) -> None:
-        """Record what is lacking. After an `OSError` the next call goes on with the event that raised it."""
-        if self._events is None:
-            self._events = self._begin()
-        while event := self._event or next(self._events, None):
-            self._event = event
-            self._attempt(partial(self.tracker.restore, event))
-            self._event = None
-            if self.tracker.pending >= BATCH:
-                self._attempt(self.tracker.flush)
-        self._attempt(self.tracker.flush)
-        self._events = None
-
-    def _begin(self) -> Iterator[Event]:
-        """The events of the mirror, up to what is the last one now."""
-        if not self.written():
-            raise OSError(f"{MIRROR} is not written yet")
-        self.tracker.compare()
-        count = sum(1 for _ in read(self.run_folder))
-        return filter(None, map(self._read, islice(read(self.run_folder), count)))
-
-    def _read(self, record: dict[str, Any]) -> Event | None:
+    if not written():
+        raise OSError(f"{MIRROR} is not written yet")
+    tracker.compare()
+    refused = 0
+    count = sum(1 for _ in read(run_folder))  # a run that goes on writes more meanwhile
+    for record in islice(read(run_folder), count):
         try:
-            return read_event(record, self.run_folder)
-        except (OSError, ValueError) as error:  # a picture that is damaged
-            self._refuse(error)
-            return None
-
-    def _attempt(self, call: Callable[[], None]) -> None:
-        """Make a call of the tracker; what it refuses does not hold up what comes behind."""
-        try:
-            call()
+            if event := read_event(record, run_folder):
+                tracker.restore(event)
+            if tracker.pending >= BATCH:
+                tracker.flush()
         except OSError:
             raise
-        except Exception as error:
-            self._refuse(error)
-
-    def _refuse(self, error: Exception) -> None:
-        self.refused += 1
-        if self.refused == 1:
-            log.warning("MLflow: a record of %s was refused and left out: %s", MIRROR, store.masked(str(error)))
+        except Exception as error:  # of what is damaged, or of what MLflow does not take
+            refused += 1
+            if refused == 1:
+                log.warning("MLflow: a record of %s was refused and left out: %s", MIRROR, store.masked(str(error)))
+    tracker.flush()
+    return refused
 
 
 def sync(record: RunRecord) -> tuple[RunRecord, int]:
@@ -95,25 +64,16 @@ def sync(record: RunRecord) -> tuple[RunRecord, int]:
     reason = store.problem(uri) if store.is_server(uri) else None
     if reason:
         raise UserError(f"The tracking server {store.masked(uri)} does not answer ({reason}): start it, or name another store.")
-    from framework.tracking.mlflow import MLflow
-
-    folder, run_id, name = record.folder.parent, record.id_in(uri), record.name
     status, end = _end(record.folder)
     try:
-        parent = Resumption(record.folder, {}, 0).parent(uri, folder, run_id) if run_id else None
-        if parent:
-            run_id, name = None, record.folder.name
-        started = datetime.fromisoformat(record.started).timestamp()
-        place: dict[str, Any] = {"uri": uri, "folder": folder, "experiment": record.experiment}
-        tracker = MLflow(**place, name=name, run_id=run_id, parent=parent, started=started, system_seconds=None)
-        record = replace(record.at(uri, tracker.run_id), name=name)
-        record.write()
-        backlog = Backlog(run_folder=record.folder, tracker=tracker)
-        backlog.send()
+        from framework.tracking.resumption import open_in_mlflow
+
+        tracker, record = open_in_mlflow(record, uri, parameters={}, step=0, system_seconds=None)
+        refused = send_missing(record.folder, tracker)
         tracker.close(status, end)
     except Exception as error:  # whatever is wrong with a store
         raise UserError(f"{store.masked(uri)} does not take the run ({store.masked(str(error))}): sync it again when it does.") from error
-    return record, backlog.refused
+    return record, refused
 
 
 def _end(run_folder: Path) -> tuple[Status, float | None]:

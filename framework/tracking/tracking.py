@@ -17,9 +17,8 @@ from framework.tracking import provenance, store
 from framework.tracking.base import Event, FileEvent, ParamsEvent, Status, TagsEvent, Tracker
 from framework.tracking.console import Console
 from framework.tracking.jsonl import MIRROR, Jsonl
-from framework.tracking.resumption import Resumption
 from framework.tracking.runs import RUN, RunRecord, new_folder, read_run
-from framework.tracking.sync import Backlog
+from framework.tracking.sync import send_missing
 from framework.tracking.writer import Writer
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ class Tracking:
         earlier = read_run(run_folder) if (run_folder / RUN).exists() else None
         if earlier and resume_step is None:
             raise ValueError(f"{run_folder} holds a run already: give the step at which it continues as resume_step")
-        mlflow = self._open_store(run_folder, earlier, Resumption(run_folder, parameters, resume_step or 0))
+        mlflow = self._open_store(run_folder, earlier, parameters, resume_step or 0)
         mirror = Writer(
             tracker=Jsonl(run_folder=run_folder, resume_step=resume_step),
             name=MIRROR,
@@ -126,14 +125,14 @@ class Tracking:
         console = Console(total_steps=total_steps, total_updates=total_updates, first_step=first, seconds=seconds)
         trackers: list[Tracker] = [console, mirror]
         if mlflow:
-            backlog = Backlog(run_folder=run_folder, tracker=mlflow, written=partial(mirror.wait, 10.0))
+            catch_up = partial(send_missing, run_folder, mlflow, written=partial(mirror.wait, 10.0))
             remedy = f"; `dream sync {run_folder.name}` sends what {MIRROR} has"
             remote = Writer(
-                tracker=mlflow, name="MLflow", catch_up=backlog.send, remedy=remedy, flush_seconds=self.flush_seconds, deadline=60.0
+                tracker=mlflow, name="MLflow", catch_up=catch_up, remedy=remedy, flush_seconds=self.flush_seconds, deadline=60.0
             )
             trackers.append(remote)
             if earlier:
-                remote.put(backlog.send)
+                remote.put(catch_up)
         tracker = RunTracker(run_folder=run_folder, trackers=trackers)
         tracker.record(ParamsEvent({name: value for name, value in context.items() if not name.startswith("mlflow.")} | dict(parameters)))
         tracker.record(TagsEvent({"run_folder": str(run_folder.absolute())} | provenance.facts(Path.cwd()) | dict(tags) | context))
@@ -149,7 +148,7 @@ class Tracking:
             path.write_text(difference, encoding="utf-8")
         return [path] if difference else []
 
-    def _open_store(self, run_folder: Path, earlier: RunRecord | None, resumption: Resumption) -> "MLflow | None":
+    def _open_store(self, run_folder: Path, earlier: RunRecord | None, parameters: Mapping[str, object], step: int) -> "MLflow | None":
         """The run in the first store that works, with `run.json` written; `None` if no store works."""
         chosen = earlier.chosen_uri if earlier and not store.is_chosen() else store.chosen_uri(self.folder)
         working, local = store.working_uri(chosen, self.folder), store.local_uri(self.folder)
@@ -164,12 +163,17 @@ class Tracking:
         record = replace(record, chosen_uri=store.masked(chosen))
         _refuse_another_run(record.run_id)
         for uri in dict.fromkeys((working, local)):
-            tracker = self._try(uri, record, resumption)
-            if tracker is not None:
-                replace(record.at(uri, tracker.run_id), name=tracker.name).write()
-                if earlier:
-                    log.info("The run goes on as %s in %s.", tracker.run_id, store.masked(uri))
-                return tracker
+            try:
+                from framework.tracking.resumption import open_in_mlflow
+
+                tracker, _ = open_in_mlflow(record, uri, parameters=parameters, step=step)
+            except Exception as error:  # whatever is wrong with a store, it must not stop a run
+                reason = store.masked(str(error).split("\n")[0][:300])
+                log.warning("MLflow cannot open %s (%s: %s).", store.masked(uri), type(error).__name__, reason)
+                continue
+            if earlier:
+                log.info("The run goes on as %s in %s.", tracker.run_id, store.masked(uri))
+            return tracker
         log.warning("MLflow cannot record this run; %s records it, and a resume or `dream sync` sends it.", run_folder / MIRROR)
         record.write()
         return None
@@ -182,7 +186,7 @@ class Tracking:
         try:
             from framework.tracking.mlflow_store import experiment_name
 
-            identified = experiment_name(uri, self.folder, identifier)
+            identified = experiment_name(uri, identifier)
         except UserError:
             raise
         except Exception:  # a store that does not work is replaced, where the id means nothing
@@ -192,20 +196,6 @@ class Tracking:
                 f"MLFLOW_EXPERIMENT_NAME = {name}, but MLFLOW_EXPERIMENT_ID = {identifier} is the experiment '{identified}': unset one."
             )
         return identified
-
-    def _try(self, uri: str, record: RunRecord, resumption: Resumption) -> "MLflow | None":
-        try:
-            from framework.tracking.mlflow import MLflow
-
-            run_id, name = record.id_in(uri), record.name
-            parent = resumption.parent(uri, self.folder, run_id) if run_id else None
-            if parent:
-                run_id, name = None, resumption.run_folder.name
-            return MLflow(uri=uri, folder=self.folder, experiment=record.experiment, name=name, run_id=run_id, parent=parent)
-        except Exception as error:  # whatever is wrong with a store, it must not stop a run
-            reason = store.masked(str(error).split("\n")[0][:300])
-            log.warning("MLflow cannot open %s (%s: %s).", store.masked(uri), type(error).__name__, reason)
-            return None
 
 
 def _context() -> dict[str, str]:

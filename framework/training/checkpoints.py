@@ -15,7 +15,7 @@ from framework.functional import ranks
 from framework.registry import parts
 from framework.replay.chunks import INDEX
 from framework.training.checkpoint_folders import by_age, find, free_names, name_of, whole_below
-from framework.training.job import command, first, first_beside, place, together_beside
+from framework.training.job import all_in_writer, command, first, first_in_writer, place
 from framework.training.manifest import Manifest, digest, part_of
 
 Contents = Mapping[str, Any]
@@ -94,23 +94,21 @@ class Checkpoints:
         replay_saver: ReplaySaver | None = None,
         *,
         best: bool = False,
-        beside: Mapping[Path, str] | None = None,
+        recipe: Mapping[Path, str] | None = None,
     ) -> None:
         """Copy the contents to the CPU and write them in the thread, after the last save. Raises `UserError` on a full disk.
 
-        `beside` are the texts of files outside the checkpoint that are true from it on. Where the `best` one fails, the next takes its
-        place.
+        `recipe` are the texts of the run's recipe by their files, which hold from this checkpoint on. Where the `best` one fails, the
+        next takes its place.
         """
         self.wait()
         self._step, self._best = step, best or self._best
         temporary = self.folder / f".writing-{name_of(step)}"
-        first(partial(self._prepare, temporary))
-        with files.writing(self.folder, size=0):
-            linked = self._link_replay(temporary) if replay_saver and self._source else {}
+        linked = first(partial(self._prepare, temporary, links=bool(replay_saver and self._source)))
         copied = {name: files.plain(value, name) for name, value in contents.items() if not self._part or name not in SHARED}
         write_replay = replay_saver(temporary / self._part / REPLAY) if replay_saver else None
         manifest = Manifest(step, self.number + 1, self._best, linked)
-        self._pending = self._writer.submit(self._write, temporary, manifest, copied, write_replay, beside or {})
+        self._pending = self._writer.submit(self._write, temporary, manifest, copied, write_replay, recipe or {})
 
     def wait(self) -> None:
         """Wait until the last save is on the disk, and raise its error if it failed."""
@@ -158,25 +156,24 @@ class Checkpoints:
         """The folder of this rank's files in a checkpoint; rank 0 has none."""
         return f"rank-{place().rank}/" if place().rank else ""
 
-    def _prepare(self, temporary: Path) -> None:
-        """Make the folders of all ranks, in place of what an earlier save left."""
+    def _prepare(self, temporary: Path, *, links: bool) -> dict[str, str]:
+        """Make the folders of all ranks, in place of what an earlier save left; returns the checksums of the files that it `links`."""
         with files.writing(self.folder, size=0):
             self.folder.mkdir(parents=True, exist_ok=True)
             for leftover in self.folder.glob(".*-step-*"):
                 shutil.rmtree(leftover)
             for part in ("", *(f"rank-{other}" for other in range(1, place().size))):
                 (temporary / part).mkdir()
+            return self._link_replays(temporary) if links else {}
 
-    def _link_replay(self, target: Path) -> dict[str, str]:
-        """Link the files of steps of the last replay; returns the checksums that they were written with."""
+    def _link_replays(self, target: Path) -> dict[str, str]:
+        """Link the files of steps of all ranks' last replays; returns the checksums that they were written with."""
         try:
             manifest = Manifest.read(self.source)
         except UserError as error:
             log.warning("%s The replay is written again.", error)
             return {}
-        replay = f"{self._part}{REPLAY}/"
-        (target / replay).mkdir()
-        names = [name for name in manifest.sha256 if name.startswith(replay) and name != f"{replay}{INDEX}"]
+        names = [name for name in manifest.sha256 if REPLAY in Path(name).parts and not name.endswith(INDEX)]
         return {name: manifest.sha256[name] for name in names if _link(self.source / name, target / name)}
 
     def _write(
@@ -185,13 +182,13 @@ class Checkpoints:
         manifest: Manifest,
         contents: Contents,
         write_replay: Callable[[], None] | None,
-        beside: Mapping[Path, str],
+        recipe: Mapping[Path, str],
     ) -> None:
         try:
             self._require_whole_links(manifest, temporary)
-            digests = together_beside(partial(self._write_own, temporary, manifest, contents, write_replay))
+            digests = all_in_writer(partial(self._write_own, temporary, manifest, contents, write_replay))
             whole = replace(manifest, sha256={name: own[name] for own in digests for name in sorted(own)})
-            self._source, self._best = first_beside(partial(self._publish, temporary, whole, beside)), False
+            self._source, self._best = first_in_writer(partial(self._publish, temporary, whole, recipe)), False
         finally:
             if not self._part:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -211,19 +208,19 @@ class Checkpoints:
 
     def _require_whole_links(self, manifest: Manifest, folder: Path) -> None:
         """Raise `UserError` where a linked file of any rank is damaged, and make the next save due, which links none."""
-        own = (name for name in manifest.sha256 if manifest.is_changed(folder, name))
-        damaged = next(filter(None, together_beside(lambda: next(own, None))), None)
+        own = (name for name in manifest.sha256 if part_of(name) == self._part and manifest.is_changed(folder, name))
+        damaged = next(filter(None, all_in_writer(lambda: next(own, None))), None)
         if damaged:
             source, self._source, self._step = self._source, None, -self.every
             raise UserError(f"The replay file {source}/{damaged} is damaged; the replay is written again.")
 
-    def _publish(self, temporary: Path, manifest: Manifest, beside: Mapping[Path, str]) -> Path:
+    def _publish(self, temporary: Path, manifest: Manifest, recipe: Mapping[Path, str]) -> Path:
         """Give the checkpoint its manifest and its name; once that is on the disk, remove what it replaces."""
         manifest.write(temporary)
         files.flush(*temporary.rglob("*"), temporary)
-        for path, text in beside.items():
+        for path, text in recipe.items():
             files.write(path, text.encode())
-        files.flush(*beside)
+        files.flush(*recipe)
         with files.writing(self.folder, size=0):
             folder = next(path for path in free_names(self.folder / name_of(manifest.step)) if not path.exists())
             temporary.rename(folder)
@@ -261,6 +258,7 @@ def _drop(folder: Path) -> None:
 def _link(source: Path, target: Path) -> bool:
     """A hard link to a file, a copy where the file system has none; returns whether there is such a file."""
     if source.exists():
+        target.parent.mkdir(exist_ok=True)
         try:
             target.hardlink_to(source)
         except OSError:

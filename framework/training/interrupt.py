@@ -27,8 +27,7 @@ class Interrupt:
     """While entered, SIGINT (Ctrl-C), SIGTERM and SIGHUP only set `requested`, and hasten the deadline of what the process waits for.
 
     `name` is that of the first signal. A second Ctrl-C raises `KeyboardInterrupt`; a `UserError` after a signal becomes one, which has the
-    name too. A SIGHUP that was ignored before, as under
-    `nohup`, still is.
+    name too. A SIGHUP that was ignored before, as under `nohup`, still is.
     """
 
     def __init__(self) -> None:
@@ -61,9 +60,6 @@ class Interrupt:
                 yield
         except Overdue as error:
             raise KeyboardInterrupt from error
-
-    def is_requested(self) -> bool:
-        return self.requested
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()

@@ -69,7 +69,7 @@ def first(work: Callable[[], Result]) -> Result:
     return cast(Result, _results(outcome)[0])
 
 
-def together_beside(work: Callable[[], Result]) -> list[Result]:
+def all_in_writer(work: Callable[[], Result]) -> list[Result]:
     """The results of all ranks, and the `UserError` of any, on every rank; for the thread that writes checkpoints."""
     if not _joined:
         return [work()]
@@ -80,9 +80,9 @@ def together_beside(work: Callable[[], Result]) -> list[Result]:
     return _results(outcomes)
 
 
-def first_beside(work: Callable[[], Result]) -> Result:
+def first_in_writer(work: Callable[[], Result]) -> Result:
     """`first`, for the thread that writes checkpoints."""
-    return cast(Result, together_beside(work if place().rank == 0 else _nothing)[0])
+    return cast(Result, all_in_writer(work if place().rank == 0 else _nothing)[0])
 
 
 def own_seed(seed: int) -> int:

@@ -43,15 +43,15 @@ def play(policy: Policy, environment: Any, episodes: int = 1, *, seed: int = 0, 
         if isinstance(adapted, Seekable):
             adapted.seek(0)
         server = EnvironmentServer(lambda seed: adapted, seed)
-        shown = server.describe()
-        require_fitting("The environment", Specs(observation=shown.observation, action=shown.action), policy.agent.specs)
-        played = [_episode(policy, server, max_steps // shown.action_repeat or 1) for _ in range(episodes)]
+        description = server.describe()
+        require_fitting("The environment", Specs(observation=description.observation, action=description.action), policy.agent.specs)
+        played = [_episode(policy, server, max_steps // description.action_repeat or 1) for _ in range(episodes)]
     if cut := sum(not ended for *_, ended in played):
         log.warning("%d of %d episodes did not end within max_steps = %d environment steps, and were cut there.", cut, episodes, max_steps)
     frames = played[0][2]
     return Evaluated(
         returns=[total for total, *_ in played],
-        lengths=[length * shown.action_repeat for _, length, *_ in played],
+        lengths=[length * description.action_repeat for _, length, *_ in played],
         frames=to_rgb(np.stack(frames)) if frames else None,
     )
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, final
 
+import dm_env
 import numpy as np
 import torch
-from dm_env import specs
 
 from framework import composition
 from framework.agent import Agent
@@ -62,8 +62,8 @@ class PolicyRecipe:
         return recipe
 
     @staticmethod
-    def of(composed: composition.Composition, shown: Specs, seed: int) -> "PolicyRecipe":
-        action = shown.action
+    def of(composed: composition.Composition, specs: Specs, seed: int) -> "PolicyRecipe":
+        action = specs.action
         bounds = {"minimum": np.asarray(action.minimum).tolist(), "maximum": np.asarray(action.maximum).tolist()}
         link, part = composed.root.node.settings["agent"].links[0], composed.part("agent")
         return PolicyRecipe(
@@ -71,7 +71,7 @@ class PolicyRecipe:
             resolved=part.resolved,
             modules={name: path.read_text(encoding="utf-8") for name, path in part.modules.items()},
             requirements=requirements(part.distributions()),
-            observation={name: {"shape": list(spec.shape), "dtype": str(spec.dtype)} for name, spec in shown.observation.items()},
+            observation={name: {"shape": list(spec.shape), "dtype": str(spec.dtype)} for name, spec in specs.observation.items()},
             action={"shape": list(action.shape), "dtype": str(action.dtype), **bounds},
             seed=seed,
         )
@@ -80,11 +80,13 @@ class PolicyRecipe:
         """The specs, without an environment; an integer action without a shape is a discrete one."""
         shape, dtype = tuple(self.action["shape"]), np.dtype(self.action["dtype"])
         low, high = self.action["minimum"], self.action["maximum"]
-        action = specs.BoundedArray(shape, dtype, low, high, name="action")
+        action = dm_env.specs.BoundedArray(shape, dtype, low, high, name="action")
         if not shape and np.issubdtype(dtype, np.integer):
-            action = specs.DiscreteArray(high + 1, dtype, "action")
-        shown = {name: specs.Array(tuple(spec["shape"]), np.dtype(spec["dtype"]), name=name) for name, spec in self.observation.items()}
-        return Specs(observation=shown, action=action)
+            action = dm_env.specs.DiscreteArray(high + 1, dtype, "action")
+        observation = {
+            name: dm_env.specs.Array(tuple(spec["shape"]), np.dtype(spec["dtype"]), name=name) for name, spec in self.observation.items()
+        }
+        return Specs(observation=observation, action=action)
 
     def compose(self, *, trust: bool = False) -> composition.Composition:
         """The agent's recipe, composed again from its own text. Its modules stay until the process ends, since they may import later.
@@ -145,7 +147,7 @@ def _array(value: Any, dtype: np.dtype[Any]) -> np.ndarray:
 
 def _native(action: np.ndarray, declared: Any) -> Any:
     """An action as an environment declares it."""
-    spec = declared if isinstance(declared, specs.Array) else array_spec("The environment", "action", declared)
+    spec = declared if isinstance(declared, dm_env.specs.Array) else array_spec("The environment", "action", declared)
     return action_form("The environment", spec).native(action)
 
 
@@ -158,11 +160,11 @@ def read_policy(folder: Path, runtime: Runtime, *, trust: bool = False) -> Polic
     return Policy(agent=agent, runtime=runtime, seed=recipe.seed)
 
 
-def build_agent(factory: Factory[Agent], shown: Specs, runtime: Runtime, seed: int) -> Agent:
+def build_agent(factory: Factory[Agent], specs: Specs, runtime: Runtime, seed: int) -> Agent:
     """An agent on the runtime's device, its parameters drawn from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        agent: Agent = factory(specs=shown)
+        agent: Agent = factory(specs=specs)
     return agent.to(runtime.device)
 
 

@@ -163,9 +163,9 @@ class Run:
         with self.runtime.autocast():
             return agent.pictures(replay.sample(), self.runtime.generator(seed, LOOKING))
 
-    def agent(self, shown: Specs | None = None) -> Agent:
+    def agent(self, specs: Specs | None = None) -> Agent:
         """A new agent, for the given specs or those of the run's environment."""
-        return build_agent(self.agent_factory, shown or self.specs(), self.runtime, derive(self.seed, AGENT))
+        return build_agent(self.agent_factory, specs or self.specs(), self.runtime, derive(self.seed, AGENT))
 
     def _restored(self, checkpoint: Path) -> Agent:
         """The agent of a checkpoint."""
@@ -206,7 +206,7 @@ class Run:
         in_workers = self.environments > 1 or self.trainer.schedule == "overlapped"
         with lock, Interrupt() as interrupt, self.vector(self.environments, mode="process" if in_workers else "serial") as vector:
             learner = self.learner(vector, folder)
-            learner.tolerance.interrupted = interrupt.is_requested
+            learner.tolerance.interrupted = lambda: interrupt.requested
             self.runtime.prepare_process(learner.agent)
             self.trainer.check(length=learner.replay.length, environments=vector.count * ranks.size(), action_repeat=vector.action_repeat)
             if checkpoint is not None:
@@ -218,7 +218,8 @@ class Run:
             if checkpoint is not None:
                 run_logger.load_state_dict(contents["logger"], learner)
                 run_logger.recipe = {folder / name: text for name, text in self.composed.continuing(folder).items()}
-                if changed and checkpoints.source == checkpoints.latest and run_logger.checkpoint(learner):
+                if changed and checkpoints.source == checkpoints.latest:
+                    run_logger.checkpoint(learner)
                     run_logger.settle()
             return self._train(learner, run_logger, folder, interrupt)
 

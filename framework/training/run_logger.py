@@ -164,15 +164,13 @@ class RunLogger:
             self.tracker.record(PictureEvent(name, progress.step, picture.cpu().numpy()))
         return evaluated.mean, tolerance.total
 
-    def checkpoint(self, learner: Learner, *, best: bool = False) -> bool:
-        """Write a checkpoint; on a full disk log a warning, and return False."""
+    def checkpoint(self, learner: Learner, *, best: bool = False) -> None:
+        """Write a checkpoint; on a full disk log a warning."""
         with self.stopwatch("checkpoint"):
             try:
                 self._save(learner, best=best)
             except UserError as error:
                 log.warning("%s Training goes on, and tries again.", error)
-                return False
-        return True
 
     def finish(self, learner: Learner, *, evaluate: bool, stop: Stop = never) -> None:
         """The last log, evaluation and checkpoint of a run. Raises `UserError` on a full disk.
@@ -184,17 +182,12 @@ class RunLogger:
             self.write(learner)
         if evaluate and learner.progress.evaluated < learner.progress.step and learner.progress.updates:
             self.evaluate(learner, stop)
-        for _ in range(2):  # once more where that found a damaged file of the replay before
-            self.settle()
-            if _reached(learner) != self._saved:
-                self._save(learner)
-        self.checkpoints.wait()
+        self._complete(learner)
 
     def record_policies(self, learner: Learner, folder: Path) -> None:
         """Export the policies of the latest and the best checkpoint into a folder, and record them."""
         shutil.rmtree(folder, ignore_errors=True)
-        shown = learner.vector.specs.observation
-        example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in shown.items()}
+        example = {name: np.zeros((2, *spec.shape), spec.dtype) for name, spec in learner.vector.specs.observation.items()}
         action = Policy(agent=learner.agent, runtime=learner.runtime, seed=learner.seed).act(example)
         paths = {"latest": self.checkpoints.latest, "best": self.checkpoints.best}
         for checkpoint in {path for path in paths.values() if path}:
@@ -205,11 +198,19 @@ class RunLogger:
 
     def rescue(self, learner: Learner) -> None:
         """Checkpoint what was trained before an environment or a disk failed, if possible."""
-        self.settle()
-        for _ in range(2):
-            if learner.steps is not None and _reached(learner) != self._saved:
-                self.checkpoint(learner)
+        try:
+            if learner.steps is not None:
+                self._complete(learner)
+        except UserError as error:
+            log.warning("%s", error)
+
+    def _complete(self, learner: Learner) -> None:
+        """Write what was trained since the last checkpoint. Raises `UserError` where that fails."""
+        for _ in range(2):  # once more where that found a damaged file of the replay before
             self.settle()
+            if _reached(learner) != self._saved:
+                self._save(learner)
+        self.checkpoints.wait()
 
     def diverged(self, error: Diverged, learner: Learner, folder: Path) -> UserError:
         """Keep the update that was not finite; the error to raise names its file and the last good checkpoint."""
@@ -229,7 +230,7 @@ class RunLogger:
         )
 
     def _save(self, learner: Learner, *, best: bool = False) -> None:
-        self.checkpoints.save(learner.progress.step, self._contents(learner), learner.replay.snapshot, best=best, beside=self.recipe)
+        self.checkpoints.save(learner.progress.step, self._contents(learner), learner.replay.snapshot, best=best, recipe=self.recipe)
         self._saved = _reached(learner)
 
     def settle(self) -> None:

@@ -64,27 +64,25 @@ class Trainer:
 
     def run(self, *, learner: Learner, run_logger: RunLogger, interrupt: Interrupt) -> None:
         """Train until the end, the bound or an interrupt. Updates that are due at an interrupt are made after a resume."""
-        progress, started = learner.progress, time.monotonic() - learner.progress.seconds
+        started = time.monotonic() - learner.progress.seconds
         stop = self.stop(learner, interrupt)
         if learner.steps is None:
             learner.begin()
-            if run_logger.checkpoint(learner):
-                run_logger.settle()  # before the first step, so that a run that is killed from here on can be resumed
+            run_logger.checkpoint(learner)
+            run_logger.settle()  # before the first step, so that a run that is killed from here on can be resumed
         else:
             run_logger.episodes += learner.catch_up()
         while True:
             if self.schedule == "overlapped":
                 self._act(learner, run_logger)
-            stopping = self._stopping(learner, interrupt)
+            stopping = self._stopping(learner, interrupt, started)
             while self.due(learner) and not stopping:
                 with run_logger.stopwatch("update"):
                     run_logger.updates.append(learner.update())
-                progress.seconds = time.monotonic() - started
-                stopping = self._stopping(learner, interrupt)
+                stopping = self._stopping(learner, interrupt, started)
             if stopping or self.over(learner):
                 break
             run_logger.mark(learner, stop)
-            progress.seconds = time.monotonic() - started
             self._act(learner, run_logger)
             with run_logger.stopwatch("step"):
                 run_logger.episodes += learner.receive()
@@ -122,9 +120,10 @@ class Trainer:
         out_of_updates = self.updates is not None and learner.progress.updates >= self.updates
         return learner.progress.step >= self.steps or out_of_updates
 
-    def _stopping(self, learner: Learner, interrupt: Interrupt) -> bool:
+    def _stopping(self, learner: Learner, interrupt: Interrupt, started: float) -> bool:
         """Whether an interrupt of any rank, or the bound on the wall-clock of any, stops all, after the same update."""
-        interrupted, late = ranks.totals(interrupt.requested, self._out_of_time(learner))
+        learner.progress.seconds = time.monotonic() - started
+        interrupted, late = ranks.totals(interrupt.requested, self.seconds_left(learner) == 0.0)
         if interrupted and not interrupt.requested:
             interrupt.requested, interrupt.name = True, "a signal to another rank"
         return interrupted + late > 0
@@ -142,6 +141,3 @@ class Trainer:
         """Start the next step, if none is in flight."""
         with run_logger.stopwatch("act"):
             learner.send(randomly=learner.progress.step < self.prefill)
-
-    def _out_of_time(self, learner: Learner) -> bool:
-        return self.seconds_left(learner) == 0.0

@@ -82,7 +82,12 @@ def test_a_list_of_runs_answers_in_half_a_second_and_imports_no_torch(tmp_path: 
     for seed in range(3):
         write_run(tmp_path / "runs", f"quickstart-20260101-12000{seed}-{seed}", dict.fromkeys(range(1000, 101_000, 1000), 500.0), seed=seed)
     assert any(seconds("runs", folder=tmp_path) < 0.5 * slowness() for _ in range(5))
-    program = "import sys; from framework.cli import dream; dream(['runs'], standalone_mode=False); assert not {'torch', 'mlflow'} & {*sys.modules}"
+    program = """
+import sys
+from framework.cli import dream
+dream(["runs"], standalone_mode=False)
+assert not {"torch", "mlflow"} & {*sys.modules}
+"""
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import psutil
 import pytest
 from click.testing import Result
 
+from framework.tracking.runs import open_run
 from tests.cli.calls import Call, environment
 
 SLEEPING = "from framework.cli.ui import serve; serve(['sh', '-c', 'sleep 60 & sleep 60'])"
@@ -25,7 +27,8 @@ def test_ui_serves_the_store_of_the_runs_on_this_machine_alone(
     command = shlex.split(after("ui", "--port", 5123, "--print").stdout)
     assert command[:4] == [sys.executable, "-m", "mlflow", "ui"]
     assert f"sqlite:///{trained[0]}/runs/mlflow.db" in command
-    assert [command[command.index(option) + 1] for option in ("--host", "--port", "--workers")] == ["127.0.0.1", "5123", "1"]
+    options = ("--host", "--port", "--workers", "--artifacts-destination")
+    assert [command[command.index(option) + 1] for option in options] == ["127.0.0.1", "5123", "1", f"{trained[0]}/runs/mlartifacts"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere:5000")
     assert "a server that has pages of its own: http://somewhere:5000" in after("ui").stdout
 
@@ -56,19 +59,23 @@ def answering(url: str, seconds: float = 120.0) -> bool:
 
 
 @pytest.mark.nightly
-def test_the_table_of_runs_is_served_by_two_processes_that_end_with_the_command(trained: tuple[Path, Result]) -> None:
+def test_the_runs_of_a_copied_folder_are_served_by_two_processes_that_end_with_the_command(
+    trained: tuple[Path, Result], tmp_path: Path
+) -> None:
+    copied = shutil.copytree(trained[0], tmp_path / "copied")
+    run_id = open_run("latest", copied / "runs").run_id
+    (copied / "runs" / "mlartifacts" / f"{run_id}" / "artifacts" / "note.txt").write_text("of the copy")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "framework", "ui", "--port", str(port)]
-    with subprocess.Popen(
-        command, cwd=trained[0], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
+    with subprocess.Popen(command, cwd=copied, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         table = re.fullmatch(r"The runs are at (http://127.0.0.1:\d+)/#/experiments/\d+/runs in some seconds; Ctrl-C ends it.\n", line)
         assert table
         assert answering(table[1])
+        assert urllib.request.urlopen(f"{table[1]}/get-artifact?run_uuid={run_id}&path=note.txt").read() == b"of the copy"
         children = psutil.Process(process.pid).children(recursive=True)
         assert sum(child.name().startswith("python") for child in children) <= 2
         process.send_signal(signal.SIGTERM)

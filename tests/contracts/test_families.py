@@ -1,64 +1,15 @@
-"""Every component keeps the contract of its family."""
+"""Every component keeps the contract of its family; `conftest` gives each contract its members."""
+# ruff: noqa: F401
 
-from framework.testing import (
-    ActorCriticContract,
-    BoundContract,
-    CriticContract,
-    DynamicsContract,
-    EncoderContract,
-    EnvironmentContract,
-    HeadContract,
-    NegativesContract,
-    ObjectiveContract,
-    OptimizerContract,
-    ValueContract,
-    VectorEnvironmentContract,
-)
-
-
-class TestActorCritic(ActorCriticContract):
-    """Every member of its family."""
-
-
-class TestBound(BoundContract):
-    """Every member of its family."""
-
-
-class TestCritic(CriticContract):
-    """Every member of its family."""
-
-
-class TestDynamics(DynamicsContract):
-    """Every member of its family."""
-
-
-class TestEncoder(EncoderContract):
-    """Every member of its family."""
-
-
-class TestEnvironment(EnvironmentContract):
-    """Every member of its family."""
-
-
-class TestHead(HeadContract):
-    """Every member of its family."""
-
-
-class TestNegatives(NegativesContract):
-    """Every member of its family."""
-
-
-class TestObjective(ObjectiveContract):
-    """Every member of its family."""
-
-
-class TestOptimizer(OptimizerContract):
-    """Every member of its family."""
-
-
-class TestValue(ValueContract):
-    """Every member of its family."""
-
-
-class TestVectorEnvironment(VectorEnvironmentContract):
-    """Every member of its family."""
+from framework.testing import ActorCriticContract as TestActorCritic
+from framework.testing import BoundContract as TestBound
+from framework.testing import CriticContract as TestCritic
+from framework.testing import DynamicsContract as TestDynamics
+from framework.testing import EncoderContract as TestEncoder
+from framework.testing import EnvironmentContract as TestEnvironment
+from framework.testing import HeadContract as TestHead
+from framework.testing import NegativesContract as TestNegatives
+from framework.testing import ObjectiveContract as TestObjective
+from framework.testing import OptimizerContract as TestOptimizer
+from framework.testing import ValueContract as TestValue
+from framework.testing import VectorEnvironmentContract as TestVectorEnvironment

@@ -40,7 +40,7 @@ def read_picture(home: Path) -> None:
 
 def read_event(record: dict[str, Any], home: Path) -> None:
     """As it is sent to a store, which passes over what is damaged, and counts it."""
-    with suppress(OSError, ValueError):
+    with suppress(ValueError):
         jsonl.read_event(record, home)
 
 

@@ -52,7 +52,10 @@ UNFIT = {
     ),
     "bind InfoNCE.critic = @critics.CosineCritic": partial(without, MoCHi, units=None),
     "ActionNegatives needs a world model": partial(without, ActionNegatives, predict=None),
-    **{f"{strategy.__name__} adds candidates": partial(on_scores_alone, strategy) for strategy in (ActionNegatives, MemoryQueue, MoCHi)},
+    **{
+        f"{strategy.__name__} reads the inputs of the scores": partial(on_scores_alone, strategy)
+        for strategy in (ActionNegatives, MemoryQueue, MoCHi)
+    },
 }
 
 

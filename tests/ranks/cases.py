@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import pytest
 import torch
+import torch.distributed as distributed
 from torch import Tensor
 
 from framework.agent import Agent
@@ -150,6 +152,26 @@ def local_losses(name: str, *, gather: bool, rank: int | None = None) -> dict[st
     noise = agent.draw_noise(whole, seeded(2))
     model = agent.world_model(rows_of(whole, rank), noise_of(noise, rank).posterior, noise.key)
     return {key: value.detach() for key, value in model.losses.items() if key in agent.world_model.objectives[0].losses}
+
+
+def reductions() -> tuple[list[int], list[int]]:
+    """The sizes of what one update reduces, and the number of parameters of each group."""
+    torch.manual_seed(1)
+    agent, data, sizes, reduce = (
+        _agent()(specs=specs_of("vectors")),
+        rows_of(whole_batch("vectors", 0)),
+        list[int](),
+        distributed.all_reduce,
+    )
+
+    def recorded(tensor: Tensor, *arguments: Any) -> None:
+        sizes.append(tensor.numel())
+        reduce(tensor, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed, "all_reduce", recorded)
+        agent.update(data, agent.draw_noise(data, seeded(2)))
+    return sizes, [*agent.parameter_count().values()]
 
 
 def whole_batch(kind: Kind, seed: int) -> Batch:

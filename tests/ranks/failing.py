@@ -1,7 +1,8 @@
-"""A strategy that stops its rank: with a signal that a user may send, or with an error."""
+"""A strategy that ends its rank or the job: with a signal, or with an error."""
 
 import os
 import signal
+import time
 from typing import Literal, final
 
 import torch
@@ -14,15 +15,17 @@ from framework.data import Factory
 from framework.functional.random import Key
 from framework.negatives.base import Negatives
 
+How = Literal["error", "SIGTERM", "SIGKILL", "SIGINT of torchrun", "SIGTERM of torchrun"]
+
 
 @final
 @negatives.register
 class Failing(Negatives):
-    """Keeps all candidates. After the update number `at`, the second rank alone is stopped."""
+    """Keeps all candidates. After the update number `at`, the second rank fails, or sends a signal to itself or to torchrun."""
 
     updates: Tensor
 
-    def __init__(self, *, at: int = 0, how: Literal["signal", "error"] = "signal", of: Factory[Negatives] | None = None) -> None:
+    def __init__(self, *, at: int = 0, how: How = "SIGTERM", of: Factory[Negatives] | None = None) -> None:
         super().__init__(of=of)
         self.at, self.how = at, how
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -33,6 +36,9 @@ class Failing(Negatives):
     def after_update(self, embeddings: Tensor, origin: Origin) -> None:
         self.updates += 1
         if self.updates == self.at and os.environ.get("RANK") == "1":
+            print(f"failing at {time.time()}", flush=True)
             if self.how == "error":
                 raise RuntimeError("the second rank fails")
-            os.kill(os.getpid(), signal.SIGTERM)
+            name, _, of_torchrun = self.how.partition(" of ")
+            os.kill(os.getppid() if of_torchrun else os.getpid(), signal.Signals[name])
+            time.sleep(2 if of_torchrun else 0)  # until torchrun has sent it to the ranks

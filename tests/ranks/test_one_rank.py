@@ -1,14 +1,18 @@
 """Without torchrun there is one rank: nothing of torch.distributed is used, and every function that joins ranks is the identity."""
 
 import ast
+import builtins
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
+import framework
 from framework.functional import ranks
-from framework.training.job import first, first_beside, launched, own_seed, place, together_beside
+from framework.training.job import all_in_writer, first, first_in_writer, launched, own_seed, place
 from tests.members import ROOT
-from tests.programs import answer
 
 USERS = {"framework/functional/ranks.py", "framework/training/job.py", "framework/cli/doctor.py"}
 
@@ -30,21 +34,24 @@ def imports(path: Path, *, inside: bool) -> set[str]:
     return {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
 
 
-def test_an_update_of_one_rank_does_not_import_torch_distributed() -> None:
+def test_a_training_on_one_rank_does_not_import_torch_distributed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch itself may."""
-    importers = answer(
-        "import builtins",
-        "from tests.members import agent_factory",
-        "from framework.testing.samples import batch, seeded, specs_of, update",
-        "agent, importers, original = agent_factory()(specs=specs_of('both')), [], builtins.__import__",
-        "def watch(name, names=None, *rest):",
-        "    importers.extend([names['__name__']] if name.startswith('torch.distributed') and names else [])",
-        "    return original(name, names, *rest)",
-        "builtins.__import__ = watch",
-        "update(agent, batch(), seeded())",
-        "print(json.dumps(importers))",
-    )
+    importers, original = list[str](), builtins.__import__
+
+    def watch(name: str, names: Mapping[str, object] | None = None, *rest: Any, **named: Any) -> Any:
+        if name.startswith("torch.distributed") and names:
+            importers.append(str(names["__name__"]))
+        return original(name, names, *rest, **named)
+
+    (tmp_path / "mlflow.db").mkdir()  # in the place of a store: the mirror records the run, which is quick
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(builtins, "__import__", watch)
+    tiny = ROOT / "tests" / "training" / "tiny.gin"
+    assert framework.compose(tiny, {"Tracking.folder": str(tmp_path), "Trainer.steps": 60}).train().progress.updates > 0
     assert not [name for name in importers if name.startswith("framework")]
+    with ranks.joined(ranks.Ranks(0, 2)), pytest.raises(ValueError, match="process group"):
+        ranks.totals(1)
+    assert importers[-1] == "framework.functional.ranks"
 
 
 def test_every_join_is_the_identity() -> None:
@@ -55,5 +62,5 @@ def test_every_join_is_the_identity() -> None:
     assert ranks.totals(1, True) == [1.0, 1.0]
     assert (ranks.rank(), ranks.size()) == (0, 1)
     assert launched() == place() == ranks.Ranks()
-    assert (first(lambda: 3), first_beside(lambda: 3), together_beside(lambda: 3)) == (3, 3, [3])
+    assert (first(lambda: 3), first_in_writer(lambda: 3), all_in_writer(lambda: 3)) == (3, 3, [3])
     assert own_seed(7) == 7

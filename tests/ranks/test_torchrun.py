@@ -66,6 +66,22 @@ def checkpoints(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "checkpoints").iterdir())
 
 
+STEADY = ("Checkpoints.every=1000", "Evaluation.every=1000")
+"""Neither is due within a run, so that its only checkpoints are those of its beginning and of its end."""
+AGAIN = ("Failing.at=0", "Checkpoints.every=40", "Evaluation.every=50")
+"""A resume without a failure, and with the evaluations and checkpoints of a run that was not stopped."""
+
+
+def assert_same_end(folder: Path, expected: Path) -> None:
+    """Whether the last checkpoints of both runs are equal to the bit, in all that each rank owns."""
+    ends = [each / "checkpoints" / "step-00000100" for each in (folder, expected)]
+    for part, names in (("", ("agent", "optimizers", "actor", "environments", "batch")), ("rank-1", ("actor", "environments", "batch"))):
+        for name in names:
+            one, other = (flat(files.load(end / part / f"{name}.pt")) for end in ends)
+            assert one.keys() == other.keys()
+            assert [key for key, value in one.items() if not torch.equal(value, other[key])] == [], f"{part}/{name}"
+
+
 def together(work: Callable[[], object]) -> list[int | None]:
     """The exit codes of two forked ranks that do the same work, in the environment that torchrun gives."""
     with socket.socket() as free:
@@ -99,24 +115,31 @@ def expected(runs: Path) -> Path:
 
 
 def test_ranks_stop_after_the_same_update_and_resume_exactly(runs: Path, expected: Path) -> None:
-    folder = folder_of("stopped", runs, "Failing.at=4", "Checkpoints.every=1000", "Evaluation.every=1000")
-    assert len(checkpoints(folder)) == 2
-    latest = folder / "checkpoints" / checkpoints(folder)[-1]
-    progress = [files.load(latest / part / "progress.pt") for part in ("", "rank-1")]
-    assert [each["updates"] for each in progress] == [4, 4]
-    assert progress[0]["step"] == progress[1]["step"] < 100
-
+    folder = folder_of("stopped", runs, "Failing.at=4", *STEADY)
+    assert_stopped_after_the_fourth_update(folder)
     with pytest.raises(UserError, match=r"written by 2 ranks.*there are 1; .*: torchrun --nproc-per-node 2 -m framework"):
         framework.resume(str(folder), folder=runs)
+    assert together(lambda: framework.resume(str(folder), AGAIN, folder=runs)) == [0, 0]
+    assert_same_end(folder, expected)
 
-    again = ["Failing.at=0", "Checkpoints.every=40", "Evaluation.every=50"]
-    assert together(lambda: framework.resume(str(folder), again, folder=runs)) == [0, 0]
-    ends = [each / "checkpoints" / "step-00000100" for each in (folder, expected)]
-    for part, names in (("", ("agent", "optimizers", "actor", "environments", "batch")), ("rank-1", ("actor", "environments", "batch"))):
-        for name in names:
-            one, other = (flat(files.load(end / part / f"{name}.pt")) for end in ends)
-            assert one.keys() == other.keys()
-            assert [key for key, value in one.items() if not torch.equal(value, other[key])] == [], f"{part}/{name}"
+
+def assert_stopped_after_the_fourth_update(folder: Path) -> None:
+    """Both ranks, with one checkpoint."""
+    first, latest = checkpoints(folder)
+    progress = [files.load(folder / "checkpoints" / latest / part / "progress.pt") for part in ("", "rank-1")]
+    assert [each["updates"] for each in progress] == [4, 4]
+    assert 0 < progress[0]["step"] == progress[1]["step"] < 100
+    assert first == "step-00000000"
+
+
+def test_a_killed_rank_ends_the_other_and_the_run_resumes_exactly(runs: Path, expected: Path) -> None:
+    bound = [f"Tracking.folder='{runs}'", "Tracking.name='killed'", "Failing.at=4", "Failing.how='SIGKILL'"]
+    started = time.monotonic()
+    assert together(lambda: framework.compose(HERE / "failing.gin", bound).train()) == [1, -signal.SIGKILL]
+    assert time.monotonic() - started < 60
+    (folder,) = runs.glob("killed-*")
+    assert together(lambda: framework.resume(str(folder), ["Failing.at=0"], folder=runs)) == [0, 0]
+    assert_same_end(folder, expected)
 
 
 def test_each_rank_has_steps_of_its_own_and_their_metrics_are_recorded_once(expected: Path) -> None:
@@ -141,27 +164,27 @@ def test_torchrun_trains_and_tells_of_it_once(runs: Path) -> None:
 
 
 @pytest.mark.nightly
-def test_a_rank_that_fails_ends_the_job_with_its_traceback_and_the_job_resumes(runs: Path) -> None:
-    started = time.monotonic()
-    failed, folder = train("failed", "Failing.at=4", "Failing.how='error'", runs=runs)
+@pytest.mark.parametrize(("how", "words"), [("error", "RuntimeError: the second rank fails"), ("SIGKILL", "Signal 9 (SIGKILL)")])
+def test_a_rank_that_fails_ends_the_job_within_30_seconds_and_says_why_and_the_job_resumes_exactly(
+    how: str, words: str, runs: Path, expected: Path
+) -> None:
+    failed, folder = train(f"failed-{how}", "Failing.at=4", f"Failing.how='{how}'", runs=runs)
+    ended = time.time()
     assert failed.returncode != 0
-    assert "RuntimeError: the second rank fails" in failed.stderr
-    assert "failing.py" in failed.stderr
-    assert time.monotonic() - started < 120
+    assert words in failed.stderr
+    assert ("failing.py" in failed.stderr) == (how == "error")
+    assert ended - float(failed.stdout.partition("failing at ")[2].split()[0]) < 30
     resumed = torchrun("resume", folder.name, "--folder", str(runs), "-b", "Failing.at=0", runs=runs)
     assert resumed.returncode == 0, resumed.stderr
-    assert checkpoints(folder)[-1] == "step-00000100"
+    assert_same_end(folder, expected)
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_torchrun_writes_one_checkpoint(number: signal.Signals, runs: Path) -> None:
-    name = f"signal{number}"
-    bound = [f"Tracking.folder='{runs}'", "Trainer.steps=1000000", "Checkpoints.every=1000000", "Evaluation.every=1000000"]
-    arguments = ["train", str(HERE / "failing.gin"), "--name", name, *(text for each in bound for text in ("-b", each))]
-    with subprocess.Popen([*TORCHRUN, "-m", "framework", *arguments], cwd=runs, stdout=subprocess.PIPE, text=True) as job:
-        assert job.stdout is not None
-        next(line for line in job.stdout if line.startswith("step="))
-        job.send_signal(number)
-        job.communicate(timeout=60)
-    assert len(checkpoints(next(runs.glob(f"{name}-*")))) == 2
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_to_torchrun_writes_one_checkpoint_and_the_job_resumes_exactly(name: str, runs: Path, expected: Path) -> None:
+    stopped, folder = train(f"signal-{name}", "Failing.at=4", f"Failing.how='{name} of torchrun'", *STEADY, runs=runs)
+    assert stopped.returncode != 0
+    assert_stopped_after_the_fourth_update(folder)
+    resumed = torchrun("resume", folder.name, "--folder", str(runs), *(text for each in AGAIN for text in ("-b", each)), runs=runs)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_end(folder, expected)

@@ -106,6 +106,11 @@ def test_sums_and_means_have_the_gradients_of_their_copies_on_all_ranks(rank: in
     assert torch.equal(joined["alone"], rows(rank))
 
 
+def test_the_gradients_of_each_group_are_averaged_by_one_reduction(results: Results) -> None:
+    reduced, groups = results["reductions-0"]
+    assert [reduced.count(size) for size in groups] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("draw", ["uniform", "normal"])
 def test_each_rank_draws_the_numbers_of_its_own_rows(draw: str, results: Results) -> None:
     drawn = [results[f"joining-{rank}"] for rank in range(SIZE)]

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as distributed
 
 from framework.functional import ranks
-from tests.ranks.cases import CASES, LOCAL, SIZE, local_losses, train
+from tests.ranks.cases import CASES, LOCAL, SIZE, local_losses, reductions, train
 from tests.ranks.joining import joining
 
 
@@ -16,6 +16,7 @@ def main(folder: Path, rank: int) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{folder / 'rendezvous'}", rank=rank, world_size=SIZE)
     with ranks.joined(ranks.Ranks(rank, SIZE)):
         torch.save(joining(), folder / f"joining-{rank}.pt")
+        torch.save(reductions(), folder / f"reductions-{rank}.pt")
         torch.save({each: [local_losses(each, gather=gather) for gather in (False, True)] for each in LOCAL}, folder / f"local-{rank}.pt")
         torch.save({name: vars(train(case)) for name, case in CASES.items()}, folder / f"together-{rank}.pt")
     alone = list(CASES.items())[rank::SIZE]

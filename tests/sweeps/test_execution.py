@@ -12,7 +12,7 @@ from framework.sweeps.api import _record
 from framework.sweeps.display import line, rows
 from framework.sweeps.execution import Execution
 from framework.sweeps.launch import Job
-from framework.sweeps.progress import minutes_left
+from framework.sweeps.progress import RunProgress, minutes_left
 from framework.sweeps.record import read_sweep
 from framework.sweeps.result import SweepResult
 from framework.tracking.base import MetricsEvent
@@ -201,3 +201,13 @@ def test_a_sweep_takes_more_cells_and_refuses_others(four: Planned, tmp_path: Pa
     assert [cell.status for cell in _record(tmp_path / "s", planned).cells] == ["finished", "finished", "waiting", "waiting"]
     with pytest.raises(UserError, match=r"has cells that this one has not \(tiny-seed=0\): give another --name"):
         _record(tmp_path / "s", planned[1:])
+
+
+def test_an_evaluation_whose_line_is_damaged_is_passed_over(four: Planned, tmp_path: Path) -> None:
+    mirror = Jsonl(run_folder=tmp_path)
+    for step in (10, 20):
+        mirror.record(MetricsEvent(step, {"eval/return": 2.5 * step}))
+    (tmp_path / "metrics.jsonl").write_text((tmp_path / "metrics.jsonl").read_text().replace("25.0", "95.0"))
+    progress = RunProgress(four[1][0])
+    progress.read(tmp_path)
+    assert progress.evaluations == {20: 50.0}

@@ -53,16 +53,16 @@ def test_it_shows_anchors_without_a_negative_above_a_tenth_and_an_estimate_that_
     assert "estimate 4.91 of 5.95 nats, no bound  accuracy 71%  alone 92%" in console.sentence(200)
 
 
-@pytest.mark.parametrize("width", range(25, 130))
-def test_a_narrow_terminal_keeps_the_return_and_the_time_left(width: int) -> None:
+def test_a_narrow_terminal_keeps_the_return_and_the_time_left() -> None:
     console = Console(total_steps=500_000)
     console.latest, console.step, console.speed = METRICS | {"eval/return": 488.0}, 120_000, 83.0
-    sentence = console.sentence(width)
-    assert len(sentence) <= width
-    assert "return 412" in sentence
-    assert sentence.endswith("1:16:18 left")
-    assert ("120,000/500,000 steps" in sentence) == (width >= 47)
-    assert all(part in sentence for part in ("83 steps/s", "evaluation 488", "nats", "accuracy 71%")) == (width >= 117)
+    for width in range(25, 130):
+        sentence = console.sentence(width)
+        assert len(sentence) <= width
+        assert "return 412" in sentence
+        assert sentence.endswith("1:16:18 left")
+        assert ("120,000/500,000 steps" in sentence) == (width >= 47)
+        assert all(part in sentence for part in ("83 steps/s", "evaluation 488", "nats", "accuracy 71%")) == (width >= 117)
 
 
 def test_a_bound_on_updates_is_shown_and_is_what_is_left_if_it_comes_first() -> None:

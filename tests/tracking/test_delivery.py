@@ -18,12 +18,13 @@ import pytest
 
 from framework.errors import UserError
 from framework.tracking import store
+from framework.tracking.artifacts import FOLDER
 from framework.tracking.base import MetricsEvent, PictureEvent, PolicyEvent, VideoEvent
 from framework.tracking.jsonl import Jsonl
 from framework.tracking.mlflow import PARENT, MLflow
 from framework.tracking.mlflow_store import open_store
 from framework.tracking.runs import read_run
-from framework.tracking.sync import Backlog, sync
+from framework.tracking.sync import send_missing, sync
 from framework.tracking.writer import Writer
 from tests.members import ROOT
 from tests.tracking.starting import begin, points, recorded, wait_for
@@ -33,6 +34,7 @@ VIDEO = np.zeros((3, 16, 16, 3), np.uint8)
 OUTAGE = """
 import sys, time
 from pathlib import Path
+from framework.tracking.artifacts import FOLDER
 from framework.tracking.base import MetricsEvent
 from tests.tracking.starting import begin
 tracker = begin(Path(sys.argv[1]))
@@ -49,7 +51,7 @@ CREATION = """
 import sys
 from pathlib import Path
 from framework.tracking import mlflow_store, store
-mlflow_store.open_store(store.local_uri(Path(sys.argv[1])), Path(sys.argv[1]))
+mlflow_store.open_store(store.local_uri(Path(sys.argv[1])))
 """
 
 
@@ -88,7 +90,7 @@ def test_a_resume_sends_what_an_outage_kept_from_the_store_when_a_kill_followed(
 def test_an_artifact_that_cannot_be_stored_holds_nothing_up_and_is_sent_by_a_sync(
     folder: Path, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (folder / "artifacts").write_text("in the way\n")
+    (folder / FOLDER).write_text("in the way\n")
     tracker = begin(folder)
     for step in range(20):
         tracker.record(PictureEvent("model/picture", step, IMAGE))
@@ -100,7 +102,7 @@ def test_an_artifact_that_cannot_be_stored_holds_nothing_up_and_is_sent_by_a_syn
     assert caplog.text.count("an artifact cannot be stored (") == 2, "once when it is refused, and once in the end"
     assert "MLflow: 20 records were not delivered (an artifact" in caplog.text
     assert f"`dream sync {tracker.run_folder.name}` sends" in caplog.text
-    (folder / "artifacts").unlink()
+    (folder / FOLDER).unlink()
     assert sync(read_run(tracker.run_folder))[1] == 0
     assert sync(read_run(tracker.run_folder))[1] == 0
     assert len(artifacts(client, tracker.run_id, "images")) == 20
@@ -116,15 +118,15 @@ def test_a_store_whose_creation_was_killed_is_made_by_the_next_run(tmp_path: Pat
         process.send_signal(signal.SIGKILL)
     assert aside.exists()
     assert not database.exists()
-    assert open_store(store.local_uri(tmp_path), tmp_path).search_experiments()[0].name == "Default"
+    assert open_store(store.local_uri(tmp_path)).search_experiments()[0].name == "Default"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
 
 
 def test_records_beyond_the_capacity_are_delivered_from_the_mirror(folder: Path, client: Any, tmp_path: Path) -> None:
-    mlflow = MLflow(uri=store.local_uri(folder), folder=folder, experiment="dream", name="run")
+    mlflow = MLflow(uri=store.local_uri(folder), experiment="dream", name="run")
     mirror = Writer(tracker=Jsonl(run_folder=tmp_path), name="mirror")
-    backlog = Backlog(run_folder=tmp_path, tracker=mlflow, written=partial(mirror.wait, 10.0))
-    writer = Writer(tracker=mlflow, name="MLflow", catch_up=backlog.send, capacity=5, flush_seconds=0.05, longest_wait=0.5)
+    catch_up = partial(send_missing, tmp_path, mlflow, written=partial(mirror.wait, 10.0))
+    writer = Writer(tracker=mlflow, name="MLflow", catch_up=catch_up, capacity=5, flush_seconds=0.05, longest_wait=0.5)
     with closing(sqlite3.connect(folder / "mlflow.db", timeout=20)) as connection, connection:
         connection.execute("BEGIN EXCLUSIVE")
         for step in range(40):
@@ -163,7 +165,7 @@ def test_a_sync_sends_a_whole_run_once_with_its_times_and_status(tables: Path, t
     (folder / "mlflow.db").rmdir()
     (folder / "mlflow.db").write_bytes(tables.read_bytes())
     record, refused = sync(read_run(run_folder))
-    client = open_store(store.local_uri(folder), folder)
+    client = open_store(store.local_uri(folder))
     info = client.get_run(record.run_id).info
     for _ in range(2):
         assert read_run(run_folder).run_id == record.run_id

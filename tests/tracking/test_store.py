@@ -23,15 +23,22 @@ from tests.tracking.starting import points, recorded
 SECRET = "hush%40hush"
 
 
-def test_a_folder_that_was_moved_goes_on_in_the_store_beside_it(folder: Path, tmp_path: Path) -> None:
-    first = recorded(folder, 0, 100)
+def test_a_folder_that_was_moved_has_its_pictures_and_goes_on_in_the_store_beside_it(folder: Path, tmp_path: Path) -> None:
+    first, other = recorded(folder, 0, 100), recorded(folder, pictures=1)
     moved = shutil.move(folder, tmp_path / "elsewhere")
+    client = open_store(store.local_uri(moved))
+    assert pictures(client, other.run_id) == 1
     again = recorded(moved, 200, run_folder=moved / first.run_folder.name, resume_step=100, pictures=2)
-    client = open_store(store.local_uri(moved), moved)
     assert again.run_id == first.run_id
     assert points(client, first.run_id) == [0, 100, 200]
-    assert len(client.list_artifacts(first.run_id, "images")) > 0
+    assert pictures(client, first.run_id) == 2
     assert not folder.exists()
+
+
+def pictures(client: Any, run_id: str | None) -> int:
+    """How many pictures of a run can be downloaded."""
+    listed = [item.path for item in client.list_artifacts(run_id, "images") if item.path.endswith(".png")]
+    return sum(Path(client.download_artifacts(run_id, path)).stat().st_size > 0 for path in listed)
 
 
 def test_a_copy_goes_on_as_a_new_run_below_the_original(folder: Path, client: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -54,13 +61,13 @@ def test_the_names_of_folders_may_have_any_characters(tables: Path, tmp_path: Pa
     shutil.copy(tables, folder / "mlflow.db")
     first = recorded(folder, 0, pictures=1)
     again = recorded(folder, 100, run_folder=first.run_folder, resume_step=0)
-    client = open_store(store.local_uri(folder), folder)
+    client = open_store(store.local_uri(folder))
     assert first.run_id == again.run_id
     assert points(client, first.run_id) == [0, 100]
-    assert len(client.list_artifacts(first.run_id, "images")) > 0
+    assert pictures(client, first.run_id) == 1
     assert store.database(store.local_uri(folder)) == folder / "mlflow.db"
     fresh = folder.with_name("fresh ?%20")
-    assert open_store(store.local_uri(fresh), fresh).search_experiments()
+    assert open_store(store.local_uri(fresh)).search_experiments()
     assert sorted(path.name for path in fresh.iterdir()) == ["mlflow.db", "mlflow.db.lock"]
     assert {path.name for path in tmp_path.iterdir()} == {folder.parent.name}
 
@@ -71,7 +78,7 @@ def test_a_run_that_fell_back_to_the_local_store_returns_to_its_server(
     caplog.set_level(logging.INFO, "framework.tracking")
     monkeypatch.setenv(store.TRACKING_URI, server.uri)
     server.stop()
-    local = recorded(folder, 0, 100)
+    local = recorded(folder, 0, 100, pictures=1)
     monkeypatch.delenv(store.TRACKING_URI)
     server.start()
     remote = recorded(folder, 200, run_folder=local.run_folder, resume_step=100)
@@ -82,6 +89,9 @@ def test_a_run_that_fell_back_to_the_local_store_returns_to_its_server(
     assert remote.run_id == back.run_id != local.run_id == away.run_id
     assert points(client, local.run_id) == [0, 100, 200, 300]
     assert points(server.client(), remote.run_id) == [0, 100, 200, 300, 400]
+    assert pictures(server.client(), remote.run_id) == 1
+    run = server.client().get_run(remote.run_id)
+    assert (run.info.status, run.info.run_name, run.data.params["Adam.rate"]) == ("FINISHED", local.run_folder.name, "1")
     places = [record.message for record in caplog.records if "goes on as" in record.message]
     assert places == [
         f"The run goes on as {tracker.run_id} in {uri}."
@@ -171,7 +181,7 @@ def test_no_secret_of_an_address_is_recorded_or_printed(
     output.append(call_dream("ui", "--print", "--folder", folder).output)
     texts = [*output, *capfd.readouterr(), caplog.text, *map(str, (client.get_run(local.run_id).data, remote.url))]
     monkeypatch.setenv(store.TRACKING_URI, uri)
-    other = open_store(store.chosen_uri(folder), folder)
+    other = open_store(store.chosen_uri(folder))
     texts += [str(other.get_run(remote.run_id).data)]
     texts += [path.read_text() for path in local.run_folder.rglob("*") if path.is_file() and path != recipe]
     sent = Path(other.download_artifacts(remote.run_id, "recipe/resolved.gin", str(folder)))

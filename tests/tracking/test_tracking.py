@@ -16,7 +16,7 @@ import pytest
 
 from framework.errors import UserError
 from framework.tracking import store
-from framework.tracking.base import MetricsEvent, PictureEvent, PolicyEvent, VideoEvent
+from framework.tracking.base import MetricsEvent, PolicyEvent, VideoEvent
 from framework.tracking.jsonl import read
 from framework.tracking.provenance import command
 from framework.tracking.runs import open_run, read_run, runs
@@ -247,25 +247,6 @@ def test_a_server_that_dies_midway_and_comes_back_misses_nothing(
     tracker.close("FINISHED")
     assert points(server.client(), tracker.run_id) == list(range(100))
     assert (caplog.text.count("tried again"), caplog.text.count("works again")) == (1, 1)
-
-
-def test_a_resume_sends_a_run_from_its_mirror_to_the_server_that_was_away(
-    server: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with begin(folder) as tracker:
-        for step in (0, 100, 200):
-            tracker.record(MetricsEvent(step, {"train/return": 1.0}))
-        tracker.record(PictureEvent("model/picture", 100, np.zeros((8, 8, 3), np.uint8)))
-    monkeypatch.setenv(store.TRACKING_URI, server.uri)
-    for _ in range(2):
-        with begin(folder, tracker.run_folder, resume_step=200) as again:
-            pass
-    client = server.client()
-    run = client.get_run(again.run_id)
-    assert again.run_id != tracker.run_id
-    assert points(client, again.run_id) == [0, 100, 200]
-    assert (run.info.status, run.info.run_name, run.data.params["Adam.rate"]) == ("FINISHED", tracker.run_folder.name, "1")
-    assert len([item for item in client.list_artifacts(again.run_id, "images") if item.path.endswith(".png")]) == 1
 
 
 def test_a_run_has_its_own_folder_and_is_found_by_id_prefix_name_folder_and_latest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tests.tracking.starting import wait_for
 @pytest.fixture
 def writer(folder: Path) -> Writer:
     """Writes into a real store."""
-    tracker = MLflow(uri=local_uri(folder), folder=folder, experiment="dream", name="run")
+    tracker = MLflow(uri=local_uri(folder), experiment="dream", name="run")
     return Writer(tracker=tracker, name="MLflow", flush_seconds=0.05, longest_wait=0.6)
 
 

@@ -40,10 +40,10 @@ def handlers() -> Iterator[None]:
 def test_a_signal_is_noted_once_or_twice_and_the_handlers_return(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with Interrupt() as interrupt:
-        assert not interrupt.is_requested()
+        assert not interrupt.requested
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
-        assert interrupt.is_requested()
+        assert interrupt.requested
     assert signal.getsignal(number) == before
 
 

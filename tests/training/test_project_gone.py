@@ -128,10 +128,11 @@ def gone(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_acts_from_its_folder_and_from_mlflow_without_a_simulator_and_with_every_distribution_listed(gone: Path, tmp_path: Path) -> None:
     from mlflow import MlflowClient
+    from mlflow.artifacts import download_artifacts
 
     uri = local_uri(gone.parent)
     client = MlflowClient(uri, registry_uri=uri)
-    path = Path(client.get_model_version_by_alias(gone.name, "best").source.removeprefix("file://"))
+    path = Path(download_artifacts(client.get_model_version_by_alias(gone.name, "best").source, tracking_uri=uri))
     listed = [Requirement(line) for line in (path / "requirements.txt").read_text().splitlines()]
     assert all(version(each.name) in each.specifier for each in listed)
     names = {each.name for each in listed}

@@ -123,8 +123,10 @@ def written_out(run: Run, folder: Path) -> Trained:
             run_logger.mark(learner)
             steps = vector.step(action)
             learner.replay.add(steps)
+            ended = learner._count(steps)
+            run_logger.episodes += ended
             progress.step += int((~steps.is_first).sum())
-            run_logger.episodes += learner._count(steps)
+            progress.episodes += len(ended)
 
 
 def test_an_overlapped_run_in_workers_acts_then_updates_then_steps_whatever_their_speed_and_the_ends_of_episodes(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ import framework.tracking.mlflow
 from framework import files
 from framework.replay.chunks import INDEX
 from framework.training import checkpoints
+from framework.training.manifest import PROGRESS
 from framework.training.run import Run
 from tests.training.conftest import TINY
 from tests.training.test_killed import points
@@ -63,7 +64,7 @@ class Lab:
 
     def find(self, name: str) -> Path | None:
         """The folder of a run that has a checkpoint."""
-        return next((path.parents[2] for path in self.runs.glob(f"{name}-*/checkpoints/step-*/{checkpoints.PROGRESS}")), None)
+        return next((path.parents[2] for path in self.runs.glob(f"{name}-*/checkpoints/step-*/{PROGRESS}")), None)
 
     def whole(self, mode: str) -> tuple[Path, float]:
         """The folder of a run to its end, and the seconds that it took after its first checkpoint."""

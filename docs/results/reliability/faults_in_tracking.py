@@ -82,7 +82,7 @@ def tables(lab: Lab) -> Path:
         def make() -> None:
             from framework.tracking.mlflow import MLflow
 
-            MLflow(uri=store.local_uri(path.parent), folder=path.parent, experiment="tables", name="tables").close("FINISHED")
+            MLflow(uri=store.local_uri(path.parent), experiment="tables", name="tables").close("FINISHED")
 
         lab.call(make)
     return path

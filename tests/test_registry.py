@@ -66,7 +66,7 @@ OTHER_NAMES = {
     "components": "objectives critics FarInTime MyThing PredictAction InverseModel SupCon VICReg PPO foo",
     "settings": "lr gamma x dropout",
     "families": "states losses policies models",
-    "commands": "plot run policy tensorboard agent config",
+    "commands": "plot policy tensorboard agent config",
     "recipes": "latest mine cheetah hopper my_recipe",
 }
 

@@ -86,7 +86,7 @@ class Dream(click.Group):
             raise Mistake(str(error)) from error
         except click.UsageError as error:
             if binding := EXTRA_BINDING.search(error.message):
-                error.message = f"'{binding[1]}' is a binding: write -b before it."
+                raise click.UsageError(f"'{binding[1]}' is a binding: write -b before it.", error.ctx) from error
             raise
         except KeyboardInterrupt as error:
             click.echo(f"Stopped by {error if error.args else 'Ctrl-C'}.", err=True)

@@ -5,6 +5,7 @@ their own, `trusted-code` in the folder of user data, so that a run may be moved
 module, every file that Python could import from that folder must be among them.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -60,12 +61,14 @@ def require_own(folder: Path, place: Place) -> None:
         )
     for parent, folders, _ in os.walk(folder, followlinks=True):
         if CACHE in folders:
-            try:
-                shutil.rmtree(Path(parent, CACHE))
-            except OSError as error:
-                raise UserError(
-                    f"{display(parent)}/{CACHE} cannot be removed ({error.strerror}), and may hold other code; remove it."
-                ) from error
+            shutil.rmtree(Path(parent, CACHE), onerror=_require_gone)
+
+
+def _require_gone(function: object, path: str | Path, details: tuple[type[BaseException], BaseException, object]) -> None:
+    """Refuse what cannot be removed, unless another process of this user has removed it, or writes its own, at the same time."""
+    error = details[1]
+    if isinstance(error, OSError) and error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+        raise UserError(f"{display(path)} cannot be removed ({error.strerror}), and may hold other code; remove it.") from error
 
 
 def is_trusted(trust: bool) -> bool:

@@ -4,6 +4,7 @@ import os
 import py_compile
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,16 @@ def test_a_cached_file_that_differs_from_its_source_does_not_run(write: Write, s
     os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert plan(recipe).problems == ()
     assert sys.modules["trust_cached"].EXECUTED is True
+
+
+def test_several_ranks_may_drop_the_cached_files_of_one_run_at_once(write: Write, store: Path) -> None:
+    code = planted(write, "trust_ranks").parent / "code"
+    trust.record(code.glob("*.py"))
+    for number in range(100):
+        write(f"run/code/package_{number}/__pycache__/cached.bin", "")
+    with ThreadPoolExecutor(4) as ranks:
+        assert list(ranks.map(lambda place: trust.require_own(code, place), [Place("x", 1)] * 4)) == [None] * 4
+    assert not list(code.rglob("__pycache__"))
 
 
 def test_a_training_on_a_full_or_foreign_home_goes_on_with_a_warning(write: Write, store: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -23,7 +23,8 @@ from framework.testing.checks import unchanged
 from framework.testing.contract import Contract
 from framework.testing.samples import LATENT, contrast, key_of, normal, origin, seeded
 
-SIZES = [(2, 2), (3, 5)]
+SIZES = [(2, 16), (3, 12)]
+"""Long enough for strategies that leave out the steps around an anchor."""
 EMBEDDING = 5
 LAB = NegativesSettings(batch=8, length=8, batches=60)
 """Sequences of known structure, in which steps of the own sequence are false negatives."""

@@ -13,7 +13,7 @@ from framework.objectives.base import Objective, same_episode
 from framework.specs import LatentSpec
 from framework.testing.checks import assert_losses, assert_metrics, assert_reaches, parts_of, unchanged
 from framework.testing.contract import Contract
-from framework.testing.samples import DYNAMICS, TIMES, example, key_of, latent_spec, objective_sizes, requiring_gradient
+from framework.testing.samples import DYNAMICS, TIMES, example, key_of, latent_spec, normal, objective_sizes, requiring_gradient
 
 
 def total(losses: Losses) -> Tensor:
@@ -66,13 +66,18 @@ class ObjectiveContract(Contract):
             assert any(gradient.abs().sum() > 0 for gradient in reached), f"the loss '{name}' has no gradient for latents or parameters"
 
     def test_the_latents_get_gradient_at_every_step_that_has_the_later_ones_it_needs(self, objective, sample):
-        """Posterior or prior: the sample, its statistics or the deterministic part. None is needed within `reach` steps of an end."""
+        """Posterior or prior: the sample, its statistics or the deterministic part. None is needed within `reach` steps of an end.
+
+        Of several embeddings, one suffices: a loss with a margin has no gradient where the margin is kept.
+        """
         changed = replace(sample, posterior=requiring_gradient(sample.posterior), prior=requiring_gradient(sample.prior))
         parts = parts_of([changed.posterior, changed.prior])
         episode, steps = sample.batch.episode, ahead(objective)
         reached = torch.zeros(episode.shape)
-        for gradient in gradients(total(objective(changed, DYNAMICS, key_of(0))[0]), parts):
-            reached += gradient.abs().sum(dim=-1)
+        for seed in range(8):
+            drawn = replace(changed, embedding=normal(*sample.embedding.shape, seed=seed))
+            for gradient in gradients(total(objective(drawn, DYNAMICS, key_of(seed))[0]), parts):
+                reached += gradient.abs().sum(dim=-1)
         expected = torch.zeros(episode.shape, dtype=torch.bool)
         expected[:, :-steps] = same_episode(episode, steps)
         assert expected.sum() > episode.numel() / 2

@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_buffer_registration_hook, re
 from framework import composition
 from framework.agent import Agent
 from framework.composition import Problem
+from framework.environments.server import try_out
 from framework.errors import UserError
 from framework.functional import ranks
 from framework.replay.replay import Replay
@@ -33,7 +34,7 @@ def check(
 ) -> list[Problem]:
     """Everything that is wrong with a recipe, each with its place: what reading it finds, or else what building it refuses.
 
-    Or else, with `deep`, the first fault of one small update.
+    Or else, with `deep`, the first fault of one small update, or of the first step of an environment of the user's own.
     """
     plan = composition.plan(recipe, bindings, imports=imports, root=composition.ROOT, trust=trust)
     if plan.problems:
@@ -44,6 +45,8 @@ def check(
         problems = refusals(run)
         if deep and not problems:
             dry_run(run)
+            if composed.part("environment").plan.own_components():
+                try_out(run.environment)
         return problems
     except UserError as error:
         return [composed.problem(error)]

@@ -54,7 +54,8 @@ class Trainer:
             )
         if updates is not None and updates < max(1, pretrain):
             least = f"Trainer.pretrain = {pretrain}, whose updates it counts" if pretrain else "1"
-            raise UserError(f"Trainer.updates = {updates} must be at least {least}.")
+            remedy = "bind more, or a smaller Trainer.pretrain" if pretrain else "bind more"
+            raise UserError(f"Trainer.updates = {updates} must be at least {least}; {remedy}.")
         if train_ratio < 0 or (minutes is not None and minutes <= 0):
             raise UserError(f"Trainer.train_ratio = {train_ratio} must not be negative, and Trainer.minutes = {minutes} not be 0 or less.")
         self.steps, self.prefill, self.pretrain = steps, prefill, pretrain

@@ -113,7 +113,12 @@ TASKS: Final[Mapping[str, Task]] = {
     "plan2explore": Task(
         "plan2explore",
         CONTROL,
-        [*V1, *DECODED, *bind("Plan2Explore", members=4, layers=1, units=64, extrinsic=1.0, intrinsic=0.1)],
+        [
+            *V1,
+            *DECODED,
+            *schedule(updates=600),  # it explores longer: after 300 the actor of seed 0 had learned nothing
+            *bind("Plan2Explore", members=4, layers=1, units=64, extrinsic=1.0, intrinsic=0.1),
+        ],
     ),
     "tpc": Task("tpc", NOISE, TPC),
     "tpc_distractors": Task("tpc_distractors", CONTROL, [*TPC, *DISTRACTED]),

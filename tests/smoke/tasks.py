@@ -167,7 +167,7 @@ TASKS: Final[Mapping[str, Task]] = {
     # Choices are explored by the entropy of the policy alone: at 1e-4 it is deterministic after 150 updates, before the model is accurate.
     "dreamer_v2, choices": Task("dreamer_v2", CHOICES, [*V2, *DECODED, "MixedGradient.entropy=0.1"]),
     "dreamer_pro": Task("dreamer_pro", NOISE, PRO),
-    # The reward's loss counts 1,000 times, and the prototypes get less of each of the first updates.
+    # Its reward's loss counts 1,000 times: with the updates of dreamer_pro it is not learned.
     "dreamer_pro_distractors": Task("dreamer_pro_distractors", CONTROL, [*PRO, *DISTRACTED, *schedule(updates=700)]),
     "dreamer_v3": Task("dreamer_v3", MEMORY, [*V3, *UPSAMPLED, *LONG]),
     "dreamer_v3, choices": Task("dreamer_v3", CHOICES, [*V3, *UPSAMPLED]),

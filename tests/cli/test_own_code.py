@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.calls import TINY, Call
+from tests.cli.calls import ROOT, TINY, Call
 
 STRATEGY = '''
 from typing import ClassVar, final
@@ -62,3 +62,47 @@ def test_a_strategy_that_reads_the_rewards_of_candidates_trains(recipe, call: Ca
 def test_a_strategy_that_does_not_say_that_it_reads_them_is_told_to(recipe, call: Call) -> None:
     path = recipe("Unsaid", needs_source=False, source="self.source_of(contrast)")
     assert "its class must declare needs_source = True" in call("check", str(path)).stdout
+
+
+ENVIRONMENT = '''
+import dm_env
+import numpy as np
+from dm_env import specs
+
+from framework import environments
+
+
+@environments.register
+class Stuck(environments.Environment):
+    """Its first step fails."""
+
+    derived = ("seed",)
+
+    def __init__(self, *, seed: int) -> None:
+        self.seed = seed
+
+    def reset(self):
+        return dm_env.restart({"count": np.zeros(1, np.float32)})
+
+    def step(self, action):
+        raise ValueError("it cannot move")
+
+    def observation_spec(self):
+        return {"count": specs.Array((1,), np.float32)}
+
+    def action_spec(self):
+        return specs.BoundedArray((2,), np.float32, -1.0, 1.0)
+'''
+
+
+def test_a_deep_check_takes_the_first_step_of_an_environment_of_ones_own(tmp_path: Path, monkeypatch, call: Call) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_stuck.py").write_text(ENVIRONMENT)
+    recipe = tmp_path / "stuck.gin"
+    base = ROOT / "recipes" / "quickstart.gin"
+    settings = "Run.environment = @environments.Stuck\nAgent.encoder = @encoders.MLPEncoder\n"
+    recipe.write_text(f"import own_stuck\ninclude '{base}'\n{settings}")
+    assert call("check", str(recipe)).exit_code == 0
+    deep = call("check", str(recipe), "--deep")
+    assert deep.exit_code == 2
+    assert "own_stuck.py:22: Stuck.step raises ValueError: it cannot move" in deep.stdout

@@ -263,7 +263,7 @@ FOUND = {
     "WrongBaseline": ("with the best critic it estimates 1.63 +- 0.02 nats where the truth is 2.00: is `baseline`", ()),
     "NoLowerBound": ("with the best critic it estimates 2.30 +- 0.02 nats where the truth is 2.00: it is no lower bound", ()),
     "Transposed": ("of shape [6, 4], and must give torch.float32 of shape [4, 6]", ()),
-    "Alone": ("of 2 sequences of 2 steps it leaves an anchor without a negative", ()),
+    "Alone": ("of 2 sequences of 16 steps it leaves an anchor without a negative", ()),
     "GradientMetric": ("gives the metric 'model/mine' as float32 of shape [] with gradient, and a metric is", ("GradientMetric.units=3",)),
     "FloatMetric": ("gives the metric 'model/mine' as a float, and a metric is", ("FloatMetric.units=3",)),
     "ScalarLoss": (

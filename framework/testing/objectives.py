@@ -83,6 +83,17 @@ class ObjectiveContract(Contract):
         assert expected.sum() > episode.numel() / 2
         assert (reached[expected] > 0).all(), f"steps without: {(expected & (reached == 0)).nonzero().tolist()} (row, time)"
 
+    def test_no_step_is_paired_with_one_of_another_episode(self, objective, sample):
+        """Where the last step of a row has no loss for want of a later one, the last step of an episode within the row has none either."""
+        episode = sample.batch.episode
+        ends = torch.zeros(episode.shape, dtype=torch.bool)
+        ends[:, :-1] = ~same_episode(episode, 1)
+        assert ends.sum() == 1
+        for name, loss in objective(sample, DYNAMICS, key_of(0))[0].items():
+            assert (loss[:, -1] != 0).any() or (loss[ends] == 0).all(), (
+                f"the loss '{name}' pairs the last step of an episode with one of the next: mask pairs by `batch.episode`, as `of_pairs` does"
+            )
+
     def test_every_parameter_learns(self, objective, sample):
         assert_reaches(total(objective(sample, DYNAMICS, key_of(0))[0]), objective)
 

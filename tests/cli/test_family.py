@@ -81,6 +81,8 @@ def test_a_record_is_shown_with_its_fields_its_methods_and_the_alignment(call: C
 
 
 FAULTY = '''
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -232,6 +234,19 @@ class LeavesOut(Ahead):
         return (torch.arange(change.shape[1]) > 0).float()
 
 
+@objectives.register
+class Crosses(Slow):
+    """Every pair, and those across two episodes."""
+
+    def forward(self, inferred, dynamics, key):
+        losses, metrics = super().forward(replace(inferred, batch=one_episode(inferred.batch)), dynamics, key)
+        return losses, metrics
+
+
+def one_episode(batch):
+    return replace(batch, episode=torch.zeros_like(batch.episode))
+
+
 @environments.register
 class GoesOn(environments.Seekable):
     """It goes on after the end of an episode."""
@@ -273,6 +288,7 @@ FOUND = {
     "DeclaredBounded": ("`bounded` is True, and the largest score grows from", ()),
     "GrowsWithItsMap": ("`bounded` is True, and the largest score grows from", ()),
     "LeavesOut": ("steps without: [[0, 0], [2, 0]] (row, time)", ("LeavesOut.steps=3",)),
+    "Crosses": ("the loss 'mine' pairs the last step of an episode with one of the next", ("Crosses.steps=1",)),
     "GoesOn": ("step() must produce a FIRST step after a LAST step", ()),
 }
 

@@ -41,7 +41,7 @@ class RunReport:
     Args:
         budget: the environment steps at which methods are compared over tasks.
         tables: pandas tables: `returns` at fixed budgets, ours and published ones, all `evaluations`, `runs`, `aggregates` and
-            `improvement` over tasks, and `differences` of settings.
+            `improvement` over tasks, `contrastive` metrics, and `differences` of settings.
         figures: what draws each figure, such as `step-cartpole_swingup`.
         facts: `protocol`, `warnings` and `commands` in sentences, and what is `unfinished`.
         page: where it was written.
@@ -123,6 +123,7 @@ def _report(selection: Selection, methods: Sequence[str], runs: Runs) -> RunRepo
             "runs": tables.run_table(runs),
             "aggregates": tables.aggregate_table(scores),
             "improvement": tables.improvement_table(scores),
+            "contrastive": tables.contrastive_table(runs),
             "differences": tables.difference_table(runs),
         },
         figures=find_figures(runs, scores),

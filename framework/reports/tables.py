@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BUDGETS: Final = (100_000, 200_000, 500_000, 1_000_000)
 """Environment steps at which returns are published."""
+CONTRASTIVE: Final = "contrastive/"
 STATISTICS: Final[Mapping[str, Callable[[Scores], Values]]] = {
     "interquartile mean": statistics.interquartile_mean,
     "median": statistics.median,
@@ -185,6 +186,20 @@ def run_table(runs: Runs) -> "DataFrame":
         for method, own in runs.items()
         for each in own
     )
+
+
+def contrastive_table(runs: Runs) -> "DataFrame":
+    """A row for each metric of a contrast and each task: for each method, the mean over seeds of the mean over the second half of a run."""
+    import pandas as pd
+
+    rows: dict[tuple[str, str], dict[str, float]] = {}
+    for method, own in runs.items():
+        for task in tasks_of({method: own}):
+            curves = [each.curves for each in own if each.task == task]
+            for metric in dict.fromkeys(name for each in curves for name in each if name.startswith(CONTRASTIVE)):
+                means = [np.mean(each[metric][1][len(each[metric][1]) // 2 :]) for each in curves if metric in each]
+                rows.setdefault((task, metric), {})[method] = float(np.mean(means))
+    return pd.DataFrame([{"task": task, "metric": metric} | means for (task, metric), means in rows.items()], columns=["task", "metric", *runs])
 
 
 def difference_table(runs: Runs) -> "DataFrame":

@@ -174,7 +174,7 @@ def test_a_table_without_rows_has_its_columns(tmp_path):
     write_run(tmp_path, "alone", {100_000: 300.0})
     report("alone", folder=tmp_path, out=tmp_path / "out")
     tables = {path.stem: pd.read_csv(path) for path in (tmp_path / "out").glob("*.csv")}
-    assert {name for name, table in tables.items() if table.empty} == {"improvement", "differences"}
+    assert {name for name, table in tables.items() if table.empty} == {"improvement", "contrastive", "differences"}
     assert all(len(table.columns) for table in tables.values())
 
 
@@ -207,11 +207,28 @@ def test_the_settings_in_which_methods_differ_are_listed_and_no_others(made, pag
     assert made.tables["differences"]["setting"].tolist() == ["InfoNCE.negatives"]
 
 
+def test_contrastive_metrics_of_methods_are_side_by_side(tmp_path):
+    write_run(tmp_path, "row", {50_000: 100.0, 100_000: 500.0}, estimate=2.0)
+    write_run(tmp_path, "second", {50_000: 100.0, 100_000: 1000.0}, seed=1, estimate=2.0)
+    write_run(tmp_path, "column", {50_000: 100.0, 100_000: 500.0}, estimate=4.0, InfoNCE__axis="column")
+    write_run(tmp_path, "decoder", {50_000: 100.0, 100_000: 500.0}, recipe="quickstart_reconstruction")
+    made = report("row", "second", "column", "decoder", folder=tmp_path, out=tmp_path / "out")
+    rows = Page(made.page.read_text(encoding="utf-8")).rows
+    columns = next(row for row in rows if row[0] == "metric")
+    (estimates,) = (row for row in rows if row[0] == "contrastive/estimate")
+    assert dict(zip(columns, estimates, strict=True)) == {
+        "metric": "contrastive/estimate",
+        "quickstart axis=-": "3.500",
+        "quickstart axis=column": "5.000",
+        "quickstart_reconstruction": "-",
+    }
+
+
 def test_pictures_tables_and_numbers_are_beside_the_page(made):
     folder = made.page.parent
     assert {path.name for path in folder.glob("*.png")} == {f"{name}.png" for name in made.figures}
     assert {path.name for path in folder.glob("*.csv")} == {
-        f"{name}.csv" for name in ("returns", "evaluations", "runs", "aggregates", "improvement", "differences")
+        f"{name}.csv" for name in ("returns", "evaluations", "runs", "aggregates", "improvement", "contrastive", "differences")
     }
     returns = pd.read_csv(folder / "returns.csv", keep_default_na=False, na_values={"mean": [""]})
     assert returns["mean"].tolist() == pytest.approx(made.table["mean"].tolist())

@@ -199,7 +199,9 @@ def contrastive_table(runs: Runs) -> "DataFrame":
             for metric in dict.fromkeys(name for each in curves for name in each if name.startswith(CONTRASTIVE)):
                 means = [np.mean(each[metric][1][len(each[metric][1]) // 2 :]) for each in curves if metric in each]
                 rows.setdefault((task, metric), {})[method] = float(np.mean(means))
-    return pd.DataFrame([{"task": task, "metric": metric} | means for (task, metric), means in rows.items()], columns=["task", "metric", *runs])
+    return pd.DataFrame(
+        [{"task": task, "metric": metric} | means for (task, metric), means in rows.items()], columns=["task", "metric", *runs]
+    )
 
 
 def difference_table(runs: Runs) -> "DataFrame":

@@ -91,7 +91,7 @@ class ObjectiveContract(Contract):
         assert ends.sum() == 1
         for name, loss in objective(sample, DYNAMICS, key_of(0))[0].items():
             assert (loss[:, -1] != 0).any() or (loss[ends] == 0).all(), (
-                f"the loss '{name}' pairs the last step of an episode with one of the next: mask pairs by `batch.episode`, as `of_pairs` does"
+                f"the loss '{name}' pairs the last step of an episode with one of the next: mask pairs as `of_pairs` does"
             )
 
     def test_every_parameter_learns(self, objective, sample):

@@ -33,6 +33,8 @@ def import_module(name: str, recipe: Path, *, enter: Enter | None = None, by_nam
     the module is installed, by their paths below the folder that Python searches: the module's own, those of its packages, and those of
     the same folder that they import. Raises `UserError` with the line at which the import failed.
     """
+    if name.startswith("."):
+        raise UserError(f"'{name}' is not the name of a module: write one such as far_away, whose file is in the working directory.")
     folder = find_folder(name, recipe)
     texts = {} if folder is None else {module: file.read_bytes() for module, file in _sources(name, folder).items()}
     prefix = ""

@@ -147,6 +147,10 @@ def test_every_mistake_of_a_recipe_comes_at_once(call: Call) -> None:
         (["describe", "Contrst"], "There is no component 'Contrst'; did you mean 'Contrast'? If it is your own, import its module"),
         (["test", "negative"], "There is no component 'negative'; if it is your own, import its module: `import your_module`"),
         (["test", "mine.py"], "'mine.py' is a file: name the class in it, with --import mine."),
+        (
+            ["list", "--import", "../mine"],
+            "'../mine' is not the name of a module: write one such as far_away, whose file is in the working directory.",
+        ),
         (["list", "--import", "mine.py"], "a module is imported by its name: write mine in place of mine.py."),
         (["train", "quickstart", "Trainer.updates=50"], "'Trainer.updates=50' is a binding: write -b before it."),
         (["sweep", "quickstart", "Trainer.updates=50"], "is no recipe but a binding: write -b 'Trainer.updates=50'."),

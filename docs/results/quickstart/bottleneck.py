@@ -55,7 +55,8 @@ def model_errors(folder: Path, bindings: list[str]) -> dict[str, list[float]]:
     divergence = gaussian_kl(posterior["mean"], posterior["std"], prior["mean"], prior["std"]).mean(dim=0)
     latent, rewards = inferred.posterior.map(lambda part: part[:, OPEN_LOOP_FROM]), []
     for step in range(OPEN_LOOP_FROM + 1, STEPS):
-        latent = model.dynamics.imagine_step(latent, batch.action[:, step], model.dynamics.draw_noise(len(batch.reward), generator=generator))
+        noise = model.dynamics.draw_noise(len(batch.reward), generator=generator)
+        latent = model.dynamics.imagine_step(latent, batch.action[:, step], noise)
         rewards.append(model.each_head["reward"](latent.features).mean)
     return {
         "nats": [round(float(value), 1) for value in divergence],
